@@ -1,0 +1,223 @@
+"""Figures: layer curves, training curves, transport plans, bootstrap differences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from aista.analysis.figure import COLORS, DASHES, GREY, MARKERS, empty, panels, printable, style
+from aista.analysis.run_folder import Plan
+from aista.analysis.tables import label_of
+from aista.scoring.significance import Comparison
+from aista.selection.curve import ProbeCurve
+
+__all__ = ["TrainingRun", "bootstrap_differences", "layer_curves", "training_curves", "transport_plan"]
+
+Floats = npt.NDArray[np.float64]
+SCORE_TITLES = {"mrr": "Mean reciprocal rank (MRR)"}
+VALID_SCORES = ("bleu", "chrf", "wer", "cer")
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Metrics of one run as ``RunFolder.metrics`` reads them; ``valid`` may be empty."""
+
+    train: Sequence[Mapping[str, float]]
+    valid: Sequence[Mapping[str, float]] = ()
+
+
+def layer_curves(
+    curves: Mapping[str, ProbeCurve],
+    *,
+    selected: Sequence[int] = (),
+    scores: Sequence[str] = ("mrr", "recall@1"),
+    direction: str = "both",
+) -> Figure:
+    """Retrieval scores per layer, one panel per score and one line per label.
+
+    Args:
+        curves: Label -> curve. The chance line is that of the largest probe set's curve if they differ.
+        selected: Layers to mark as aligned.
+        scores: Names from ``aista.selection.metrics.SCORES``.
+        direction: A name from ``aista.selection.metrics.DIRECTIONS``.
+    """
+    if not curves:
+        raise ValueError("layer_curves needs at least one curve")
+    chance = min((curve.chance for curve in curves.values()), key=lambda item: item.mrr)
+    with style():
+        figure, every = panels(len(scores))
+        for axes, score in zip(every, scores, strict=True):
+            for number, (label, curve) in enumerate(curves.items()):
+                values = curve.values(score, direction)
+                axes.plot(list(values), list(values.values()), label=printable(label), **_line(number), ms=7)
+            level = chance.value(score)
+            axes.axhline(level, color=GREY, ls=":", lw=1.5, label=f"chance ({level:.3f})")
+            for index, layer in enumerate(selected):
+                axes.axvspan(
+                    layer - 0.3, layer + 0.3, color="#F0E442", alpha=0.35, lw=0, label="" if index else "aligned layers"
+                )
+            axes.set(title=SCORE_TITLES.get(score, score.capitalize()), xlabel="LLM layer (0 = its input)")
+            axes.set_ylim(0, 1.03)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        handles, labels = every[0].get_legend_handles_labels()
+        labels = [text if not text.startswith("chance") else "random order" for text in labels]
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    return figure
+
+
+def training_curves(runs: Mapping[str, TrainingRun]) -> Figure:
+    """Translation loss, alignment loss per layer and validation score over the training steps.
+
+    The panels of what no run recorded are left out.
+    """
+    layers = sorted({key for run in runs.values() for row in run.train for key in row if _layer_of(key) is not None})
+    score = next((name for name in VALID_SCORES if any(name in row for run in runs.values() for row in run.valid)), "")
+    with style():
+        figure, every = panels(1 + bool(layers) + bool(score), width=4.6)
+        for number, (label, run) in enumerate(runs.items()):
+            _draw_loss(every[0], printable(label), number, run)
+            if score:
+                steps, values = _series(run.valid, score)
+                every[-1].plot(steps, values, label=printable(label), **_line(number))
+        every[0].set(title="Translation loss", ylabel="nats per token")
+        if layers:
+            _draw_alignment(every[1], runs, sorted(layers, key=lambda key: _layer_of(key) or 0))
+        if score:
+            every[-1].set(title=f"Validation {label_of(score)}")
+        for axes in every:
+            axes.set_xlabel("training step")
+            axes.set_ylim(0, 1.08 * max([axes.dataLim.y1, 1e-9]))
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend()
+            else:
+                empty(axes, "no metrics recorded")
+    return figure
+
+
+def transport_plan(plan: Plan) -> Figure:
+    """Which speech positions were matched with which transcript tokens.
+
+    Colour is the share of a position's mass (mass times the number of positions, so that a balanced
+    plan's columns sum to 1); dots mark the token that takes most of each position.
+    """
+    share_TP = np.array(plan.plan, dtype=np.float64).T * len(plan.plan)
+    tokens, positions = share_TP.shape
+    width = min(16.0, max(6.5, 0.21 * positions + 2.2))
+    with style():
+        figure, (axes,) = panels(1, width=width, height=max(2.8, 0.3 * tokens + 1.7))
+        axes.grid(False)
+        image = axes.imshow(share_TP, aspect="auto", cmap="Blues", vmin=0, vmax=max(1e-9, share_TP.max()))
+        best_P = share_TP.argmax(axis=0)
+        shown = share_TP.max(axis=0) > 1e-3 * share_TP.max()
+        where = np.arange(positions)
+        axes.plot(np.where(shown, where, np.nan), np.where(shown, best_P, np.nan), color=COLORS[1], lw=1, alpha=0.5)
+        size = 5 if positions <= 80 else 2.5
+        axes.plot(where[shown], best_P[shown], "o", color=COLORS[1], ms=size, mec="white", mew=0.6)
+        axes.set_yticks(range(tokens), [printable(token) for token in plan.tokens], parse_math=False)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
+        axes.set_xlabel("speech position")
+        axes.set_ylabel("transcript token")
+        axes.set_title(f"Layer {plan.layer}, utterance {printable(plan.id)}")
+        if plan.seconds_per_position:
+            _add_seconds(axes, plan.seconds_per_position)
+        figure.colorbar(image, ax=axes, label="share of the position", fraction=0.05, pad=0.02)
+    return figure
+
+
+def bootstrap_differences(comparison: Comparison) -> Figure:
+    """How the difference from the baseline varies over resampled test sets, one row per system."""
+    systems = comparison.systems[1:]
+    name = label_of(comparison.metric)
+    with style():
+        figure = Figure(figsize=(6.8, 1.1 + 1.9 * len(systems)), layout="constrained")
+        every = list(figure.subplots(len(systems), 1, squeeze=False, sharex=True)[:, 0])
+        for number, (axes, system) in enumerate(zip(every, systems, strict=True)):
+            color = COLORS[number % len(COLORS)]
+            heights, _, _ = axes.hist(system.differences, bins=40, color=color, alpha=0.45)
+            level = -0.08 * max(np.asarray(heights))
+            interval = system.difference_interval
+            axes.plot([interval.low, interval.high], [level, level], color=color, lw=4, solid_capstyle="butt")
+            axes.plot(system.difference, level, "D", color=color, mec="white", ms=9)
+            axes.axvline(0, color="black", lw=1.2)
+            axes.set_yticks([])
+            axes.spines["left"].set_visible(False)
+            axes.set_title(
+                f"{printable(system.name)}: {system.difference:+.2f} "
+                f"[{interval.low:+.2f}, {interval.high:+.2f}], p = {system.p_value:.3f}"
+            )
+        better = "better" if comparison.higher_is_better else "worse"
+        baseline = printable(comparison.baseline.name)
+        every[-1].set_xlabel(f"difference in {name} from {baseline} (right of 0 = {better})")
+    return figure
+
+
+def _line(number: int) -> dict[str, Any]:
+    pick = number % len(COLORS)
+    return {"color": COLORS[pick], "marker": MARKERS[pick], "ls": DASHES[pick], "lw": 2, "mec": "white"}
+
+
+def _add_seconds(axes: Axes, second: float) -> None:
+    """A second axis above in seconds of audio; position k covers k..k+1 times ``second``."""
+
+    def forward(position: Any) -> Any:
+        return (position + 0.5) * second
+
+    def inverse(seconds: Any) -> Any:
+        return seconds / second - 0.5
+
+    axes.secondary_xaxis("top", functions=(forward, inverse)).set_xlabel("seconds of audio")
+
+
+def _layer_of(key: str) -> int | None:
+    match = re.fullmatch(r"align_layer_(\d+)", key)
+    return int(match[1]) if match else None
+
+
+def _series(rows: Sequence[Mapping[str, float]], key: str) -> tuple[Floats, Floats]:
+    points = [(row["step"], row[key]) for row in rows if key in row]
+    pairs = np.array(points, dtype=np.float64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _smooth(values: Floats) -> Floats:
+    """A centred running mean over a twentieth of the series; short series stay as they are."""
+    window = len(values) // 20
+    if window < 2:
+        return values
+    half = window // 2
+    return np.array([values[max(0, i - half) : i + half + 1].mean() for i in range(len(values))])
+
+
+def _draw_loss(axes: Axes, label: str, number: int, run: TrainingRun) -> None:
+    color = COLORS[number % len(COLORS)]
+    steps, values = _series(run.train, "nll")
+    if len(steps):
+        axes.plot(steps, values, color=color, lw=0.8, alpha=0.3)
+        axes.plot(steps, _smooth(values), color=color, ls=DASHES[number % len(DASHES)], lw=2, label=label)
+    steps, values = _series(run.valid, "nll")
+    if len(steps):
+        marker = MARKERS[number % len(MARKERS)]
+        axes.plot(steps, values, marker, color=color, ms=6, mec="white", label=f"{label}, validation")
+
+
+def _draw_alignment(axes: Axes, runs: Mapping[str, TrainingRun], keys: Sequence[str]) -> None:
+    number = 0
+    for label, run in runs.items():
+        for key in keys:
+            steps, values = _series(run.train, key)
+            if not len(steps):
+                continue
+            pick = number % len(COLORS)
+            text = f"layer {_layer_of(key)}" + (f", {printable(label)}" if len(runs) > 1 else "")
+            axes.plot(steps, values, color=COLORS[pick], lw=0.8, alpha=0.3)
+            axes.plot(steps, _smooth(values), color=COLORS[pick], ls=DASHES[pick], lw=2, label=text)
+            number += 1
+    axes.set(title="Alignment loss per layer", ylabel="transport cost")

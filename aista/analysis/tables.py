@@ -1,0 +1,149 @@
+"""The tables of comparisons and probes, once as data and then for the terminal, Markdown and HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+import rich.table
+from rich.text import Text
+
+from aista.scoring.significance import Interval
+from aista.selection.curve import ProbeCurve
+
+__all__ = [
+    "SystemRow",
+    "Table",
+    "collapse_table",
+    "headline_table",
+    "label_of",
+    "retrieval_table",
+    "to_html",
+    "to_markdown",
+    "to_rich",
+]
+
+LABELS = {"bleu": "BLEU", "chrf": "chrF", "wer": "WER", "cer": "CER", "mrr": "MRR", "recall@1": "Recall@1"}
+NONE = "-"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text. The first column is left-aligned, the others right-aligned."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemRow:
+    """One system of the headline table. None means: not measured, or the row is the baseline.
+
+    Attributes:
+        name: Label.
+        scores: Metric name -> value.
+        difference: In the first metric, from the baseline.
+        interval: 95 % interval of that difference.
+        p_value: Paired bootstrap.
+        seconds: Training time.
+        layers: The aligned layers; empty for CE only.
+    """
+
+    name: str
+    scores: Mapping[str, float] = field(default_factory=dict)
+    difference: float | None = None
+    interval: Interval | None = None
+    p_value: float | None = None
+    seconds: float | None = None
+    layers: tuple[int, ...] | None = None
+
+
+def label_of(name: str) -> str:
+    """A score's usual spelling: ``bleu`` -> BLEU."""
+    return LABELS.get(name, name)
+
+
+def headline_table(rows: Sequence[SystemRow], title: str = "Translation quality") -> Table:
+    """Systems with their scores, the difference from the baseline, p-value, time and layers."""
+    names = list(dict.fromkeys(name for row in rows for name in row.scores))
+    main = label_of(names[0]) if names else "score"
+    columns = ("System", *map(label_of, names), f"Δ {main}", "95 % interval", "p", "Training s", "Aligned layers")
+    return Table(title, columns, tuple(_headline_row(row, names) for row in rows))
+
+
+def _headline_row(row: SystemRow, names: Sequence[str]) -> tuple[str, ...]:
+    interval = row.interval
+    layers = NONE if row.layers is None else ", ".join(map(str, row.layers)) or "none"
+    return (
+        row.name,
+        *(_number(row.scores.get(name), ".1f") for name in names),
+        _number(row.difference, "+.1f"),
+        NONE if interval is None else f"{interval.low:+.1f} to {interval.high:+.1f}",
+        _number(row.p_value, ".3f"),
+        _number(row.seconds, ".0f"),
+        layers,
+    )
+
+
+def retrieval_table(curves: Mapping[str, ProbeCurve], score: str = "mrr", direction: str = "both") -> Table:
+    """One row per curve, one column per layer, and what random order scores."""
+    layers = sorted({layer for curve in curves.values() for layer in curve.numbers})
+    rows = []
+    for label, curve in curves.items():
+        values = curve.values(score, direction)
+        cells = (_number(values.get(layer), ".3f") for layer in layers)
+        rows.append((label, *cells, f"{curve.chance.value(score):.3f}"))
+    title = f"Retrieval {label_of(score)} per LLM layer (0 = its input)"
+    return Table(title, ("Model", *(f"layer {layer}" for layer in layers), "chance"), tuple(rows))
+
+
+def collapse_table(curves: Mapping[str, ProbeCurve]) -> Table:
+    """Diagnostics per model and layer that show whether states collapsed."""
+    rows = []
+    for label, curve in curves.items():
+        for probe in curve.layers:
+            seen = probe.diagnostics
+            norms = (f"{seen.speech_norm:.3g}", f"{seen.text_norm:.3g}")
+            shares = (seen.speech_spread, seen.text_spread, seen.pair_cosine, seen.other_cosine)
+            rows.append((label, str(probe.layer), *norms, *(f"{value:.3f}" for value in shares)))
+    columns = (
+        *("Model", "Layer", "Norm speech", "Norm text", "Spread speech", "Spread text"),
+        *("Cosine of pairs", "Cosine of others"),
+    )
+    return Table("Have the states collapsed?", columns, tuple(rows))
+
+
+def _number(value: float | None, pattern: str) -> str:
+    return NONE if value is None else format(value, pattern)
+
+
+def to_rich(table: Table) -> rich.table.Table:
+    """For ``rich.console.Console().print``; texts are not read as markup."""
+    drawn = rich.table.Table(title=Text(table.title))
+    for index, column in enumerate(table.columns):
+        drawn.add_column(Text(column), justify="right" if index else "left")
+    for row in table.rows:
+        drawn.add_row(*map(Text, row))
+    return drawn
+
+
+def to_markdown(table: Table) -> str:
+    """A pipe table, without the title."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+    rule = "|" + "|".join("---:" if index else "---" for index in range(len(table.columns))) + "|"
+    return "\n".join([line(table.columns), rule, *map(line, table.rows)]) + "\n"
+
+
+def to_html(table: Table) -> str:
+    """A ``<table>`` element, everything escaped."""
+
+    def row(cells: Sequence[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    body = "\n".join(row(cells, "td") for cells in table.rows)
+    return f"<table>\n<thead>{row(table.columns, 'th')}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"

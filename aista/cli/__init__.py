@@ -1,0 +1,1 @@
+"""Thin commands: ``main`` finds the verb, one module per verb reads its arguments and calls the rooms below."""

@@ -1,0 +1,146 @@
+"""What ``list``, ``show`` and ``check`` share: components named on the command line, options as text."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import typing
+from collections.abc import Iterator
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any
+
+from aista import registry
+from aista._convert import type_name
+from aista.errors import RegistryError
+from aista.registry import Entry
+from aista.schema import to_plain
+
+__all__ = ["add_plugin_argument", "find", "first_line", "option_lines", "snippet", "source_file"]
+
+REQUIRED = "REQUIRED"
+
+
+def add_plugin_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--plugin FILE``, which may be given several times."""
+    parser.add_argument(
+        "--plugin", metavar="FILE", action="append", default=[], help="load a Python file with components of your own"
+    )
+
+
+def find(text: str) -> Entry:
+    """The component that ``KIND/NAME`` or an unambiguous ``NAME`` means.
+
+    Raises:
+        RegistryError: there is none, or several kinds have one of that name.
+    """
+    kind, slash, name = text.partition("/")
+    if slash:
+        return registry.get(kind, name)
+    everything = [entry for kind in registry.kinds() for entry in registry.entries(kind.name)]
+    hits = [entry for entry in everything if entry.name == text]
+    if len(hits) == 1:
+        return hits[0]
+    if hits:
+        choices = ", ".join(f"{entry.kind}/{entry.name}" for entry in hits)
+        raise RegistryError(f"{text!r} is the name of several components; choose one of {choices}")
+    hint = registry.nearest(text, {entry.name for entry in everything})
+    raise RegistryError(f"no component is named {text!r}{hint}; see aista list")
+
+
+def first_line(entry: Entry) -> str:
+    """The first line of the component's docstring."""
+    return (inspect.getdoc(entry.factory) or "(no description)").splitlines()[0]
+
+
+def source_file(entry: Entry) -> Path | None:
+    """The file that registered the component."""
+    module = inspect.getmodule(entry.factory)
+    file = getattr(module, "__file__", None)
+    return Path(file) if file else None
+
+
+def option_lines(cls: type[Any], indent: str = "") -> Iterator[str]:
+    """Every option of a dataclass: ``name: type = default (bounds)`` and its meaning below."""
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        if not field.init:
+            continue
+        nested = _nested(hints[field.name])
+        kind = field.metadata.get("kind")
+        head = f"{indent}{field.name}: {_kind_name(field, kind) if kind else type_name(hints[field.name])}"
+        if kind or nested is None or field.default is not MISSING:
+            head += _default_text(field)
+        yield head + _bounds(field.metadata)
+        if field.metadata.get("help"):
+            yield f"{indent}    {field.metadata['help']}"
+        if kind:
+            known = ", ".join(entry.name for entry in registry.entries(kind))
+            yield f"{indent}    One of: {known or 'none registered'}"
+        elif nested is not None:
+            yield from option_lines(nested, indent + "    ")
+
+
+def snippet(entry: Entry) -> dict[str, Any]:
+    """The component's node for a config: its name and every option at its default."""
+    node: dict[str, Any] = {"name": entry.name}
+    if entry.config is not None:
+        options = _defaults(entry.config)
+        if options:
+            node["config"] = options
+    return node
+
+
+def _defaults(cls: type[Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):
+        kind, default = field.metadata.get("kind"), field.metadata.get("default")
+        if not field.init:
+            continue
+        if kind and isinstance(default, str):
+            values[field.name] = default
+        elif "section" in field.metadata:
+            values[field.name] = _defaults(field.metadata["section"])
+        else:
+            value = _default(field)
+            values[field.name] = REQUIRED if value is MISSING else to_plain(value)
+    return values
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    factory: Any = field.default_factory
+    return field.default if factory is MISSING else factory()
+
+
+def _nested(hint: Any) -> type[Any] | None:
+    """The dataclass inside an annotation, e.g. in ``tuple[ParameterGroup, ...]``."""
+    for candidate in (hint, *typing.get_args(hint)):
+        if isinstance(candidate, type) and dataclasses.is_dataclass(candidate):
+            return candidate
+    return None
+
+
+def _kind_name(field: dataclasses.Field[Any], kind: str) -> str:
+    return f"list of {kind} components" if "many" in field.metadata else f"{kind} component"
+
+
+def _default_text(field: dataclasses.Field[Any]) -> str:
+    default = field.metadata["default"] if "kind" in field.metadata else _default(field)
+    if default is MISSING:
+        return ", required"
+    return ", none by default" if default is None else f" = {to_plain(default)!r}"
+
+
+def _bounds(metadata: typing.Mapping[str, Any]) -> str:
+    words = {"above": "> {}", "minimum": ">= {}", "maximum": "<= {}"}
+    bounds = [text.format(metadata[name]) for name, text in words.items() if name in metadata]
+    if "choices" in metadata:
+        bounds.append(f"one of {', '.join(map(repr, metadata['choices']))}")
+    return f" ({', '.join(bounds)})" if bounds else ""
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the commands that load a trained run."""
+    parser.add_argument("--checkpoint", default="best", help="best, last, or a step number (default: best)")
+    parser.add_argument("--device", default="", help="cpu or cuda (default: the GPU if there is one)")

@@ -1,0 +1,60 @@
+"""``aista check FILE|KIND/NAME|NAME...``: the public contract tests of a component's kind."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from aista import registry
+from aista.cli._options import add_plugin_argument, find, source_file
+from aista.config import apply_overrides
+from aista.errors import PluginError
+from aista.registry import Entry
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "target",
+        nargs="+",
+        metavar="TARGET",
+        help="a plug-in file (all it registers), KIND/NAME as in ot_solver/sinkhorn, or NAME where one kind has it",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="an option of the component, e.g. --set path=models/whisper-small",
+    )
+    add_plugin_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one PASS, FAIL or SKIPPED line per contract and a count; 1 if any failed."""
+    registry.load_plugins(args.plugin)
+    options = apply_overrides({}, args.set)
+    chosen = [entry for target in args.target for entry in _components(target)]
+    from aista.testing import contracts  # torch, so not before the targets are known to exist
+
+    counts: Counter[str] = Counter()
+    for entry in chosen:
+        for outcome in contracts.run(entry.kind, entry.name, options):
+            print(outcome, flush=True)
+            counts[outcome.status] += 1
+    print(f"{counts['PASS']} passed, {counts['FAIL']} failed, {counts['SKIPPED']} skipped")
+    return 1 if counts["FAIL"] else 0
+
+
+def _components(target: str) -> list[Entry]:
+    if not target.endswith(".py"):
+        return [find(target)]
+    registry.load_plugins([target])
+    everything = [entry for kind in registry.kinds() for entry in registry.entries(kind.name)]
+    own = [entry for entry in everything if source_file(entry) == Path(target).resolve()]
+    if not own:
+        raise PluginError(f"plug-in {target!r} registers no component; decorate one with aista.registry.register")
+    return own

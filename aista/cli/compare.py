@@ -1,0 +1,36 @@
+"""``aista compare BASELINE RUN...``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("baseline", type=Path, metavar="BASELINE", help="evaluated run folder")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="evaluated run folders to compare with it")
+    parser.add_argument("--split", default="test", help="evaluated split (default: test)")
+    parser.add_argument("--samples", type=int, default=1000, help="bootstrap samples (default: 1000)")
+    parser.add_argument("--seed", type=int, default=12345, help="seed of the resampling (default: 12345)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print scores, differences and p-values of paired bootstrap resampling, with signatures."""
+    from rich.console import Console
+
+    from aista.analysis.run_folder import RunFolder
+    from aista.analysis.summary import summarise
+    from aista.analysis.tables import headline_table, to_rich
+    from aista.tasks.experiment import load_experiment
+    from aista.tasks.preflight import build_metrics
+
+    folders = {str(path): RunFolder(path) for path in (args.baseline, *args.runs)}
+    metrics = build_metrics(load_experiment(args.baseline / "config.yaml"))
+    summary = summarise(folders, metrics, split=args.split, samples=args.samples, seed=args.seed)
+    Console().print(to_rich(headline_table(summary.systems, f"Split {args.split}, {args.samples} bootstrap samples")))
+    for comparison in summary.comparisons:
+        print(f"{comparison.metric}: {comparison.signature}")
+    return 0

@@ -1,0 +1,63 @@
+"""``aista data NAME OUT [--from SOURCE] [key=value ...]`` and ``aista data check MANIFEST``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from aista.cli._options import add_plugin_argument
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("name", metavar="NAME", help="a dataset (see `aista list dataset`), or `check`")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to make; with `check`, the manifest to check")
+    parser.add_argument("--from", type=Path, dest="source", metavar="SOURCE", help="where the raw corpus lies")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="options (see `aista show dataset NAME`)")
+    add_plugin_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepare the dataset, or inspect the manifest."""
+    return _check(args) if args.name == "check" else _prepare(args)
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from aista import registry
+    from aista.config import apply_overrides
+    from aista.schema import Component, structure
+
+    registry.load_plugins(args.plugin)
+    entry = registry.get("dataset", args.name)
+    options = apply_overrides({}, args.overrides)
+    config = structure(entry.config, options, source=f"aista data {args.name}") if entry.config else None
+    dataset = registry.build("dataset", Component(args.name, config))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as bar:
+        jobs: dict[str, object] = {}
+
+        def progress(stage: str, done: int, total: int) -> None:
+            if stage not in jobs:
+                jobs[stage] = bar.add_task(stage, total=total)
+            bar.update(jobs[stage], completed=done, total=total)  # type: ignore[arg-type]
+
+        report = dataset.prepare(args.out, source=args.source, progress=progress)
+    print(report)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from aista.config import apply_overrides
+    from aista.data.config import DataConfig
+    from aista.data.inspection import inspect
+    from aista.data.manifest import read_manifest
+    from aista.schema import structure
+
+    config = structure(DataConfig, apply_overrides({}, args.overrides), source="aista data check")
+    inspection = inspect(read_manifest(args.out), config)
+    print(inspection.summary(examples=20))
+    return 1 if inspection.problems else 0

@@ -1,0 +1,34 @@
+"""``aista evaluate RUN [--split test]``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from aista.cli._options import add_model_arguments
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")
+    parser.add_argument("--split", default="test", help="dev, test, or the path of a manifest (default: test)")
+    parser.add_argument("--batch-size", type=int, default=0, help="rows decoded together; changes only the speed")
+    add_model_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Decode, score, and print the scores with their signatures."""
+    from aista.cli._logging import configure_logging
+
+    configure_logging()
+    from aista.engine.evaluate import evaluate
+
+    result = evaluate(
+        args.run, args.split, which=args.checkpoint, batch_size=args.batch_size, device=args.device
+    )
+    for score in result.scores:
+        print(f"{score.name} {score.value:.2f}  {score.signature}")
+    print(f"{result.num_utterances} utterances in {result.seconds:.1f} s; hypotheses and scores in {result.folder}")
+    return 0

@@ -1,0 +1,100 @@
+"""The ``aista`` command: finds the verb, runs its module, turns errors into messages and exit codes.
+
+A verb's module ``aista.cli.<verb>`` offers ``add_arguments(parser)`` and ``run(args) -> int`` and is
+imported only when its verb is chosen, so that ``aista --help`` loads no torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from aista import __version__, registry
+from aista.errors import AistaError, ConfigError
+
+__all__ = ["VERBS", "main"]
+
+VERBS = {
+    "quickstart": "Build the embedded corpus, train a baseline and AI-STA on it, write a report.",
+    "train": "Train an experiment from a config, or resume it.",
+    "evaluate": "Translate a test set and score it (BLEU, chrF, with signatures).",
+    "compare": "Compare two evaluated runs by paired bootstrap.",
+    "translate": "Translate audio files with a trained run.",
+    "probe": "Measure cross-modal retrieval per LLM layer and draw the curves.",
+    "data": "Prepare a dataset, or check a manifest.",
+    "list": "List the registered components.",
+    "show": "Show a component's options, with a config snippet to paste.",
+    "check": "Run the public contract tests on a component or plug-in file.",
+}
+
+_EXAMPLES = """examples:
+  aista quickstart
+  aista train runs/mboshi --config configs/experiments/mboshi_fr.yaml trainer.max_steps=500
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+        return code
+    except AistaError as error:
+        _complain(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("aista: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, e.g. head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(arguments: list[str]) -> int:
+    parser = _parser()
+    verb, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if not verb:
+        parser.print_help(sys.stderr)
+        return 2
+    if verb.startswith("-"):
+        parser.parse_args(arguments)  # --help and --version exit here, anything else is an error
+    if verb not in VERBS:
+        print(f"aista: unknown command {verb!r}{registry.nearest(verb, VERBS)}; see aista --help", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"aista.cli.{verb}")
+    parser = argparse.ArgumentParser(prog=f"aista {verb}", description=VERBS[verb])
+    module.add_arguments(parser)
+    code: int = module.run(parser.parse_intermixed_args(rest))
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = max(map(len, VERBS))
+    verbs = "".join(f"  {verb:{width}}  {summary}\n" for verb, summary in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog="aista",
+        usage="aista COMMAND ...",
+        description="Adaptive inner speech-text alignment for LLM-based speech translation.",
+        epilog=f"commands (aista COMMAND --help says more):\n{verbs}\n{_EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"aista {__version__}")
+    return parser
+
+
+def _complain(error: AistaError) -> None:
+    if not isinstance(error, ConfigError):
+        print(f"aista: {error}", file=sys.stderr)
+        return
+    for fault in error.faults:
+        is_file_line = fault.path == error.source or fault.path.startswith(f"{error.source}:")
+        place = "" if is_file_line else f"{error.source}: "
+        print(f"{place}{fault}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

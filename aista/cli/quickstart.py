@@ -1,0 +1,27 @@
+"""``aista quickstart [OUT]``: the whole method on the embedded corpus, in one command."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("out", type=Path, nargs="?", default=Path("runs/quickstart"), metavar="OUT", help="run folder")
+    parser.add_argument("--config", type=Path, help="another experiment (default: the embedded quickstart)")
+    parser.add_argument("--data", type=Path, default=Path("data/quickstart"), help="where the corpus is made")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="repeat with these seeds and add a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the corpus, train the CE-only twin and AI-STA, evaluate, probe, compare, report."""
+    from aista.cli._logging import configure_logging
+
+    configure_logging()
+    from aista.cli._quickstart import Quickstart
+
+    Quickstart(args.out, args.data, args.config).run(args.seeds)
+    return 0

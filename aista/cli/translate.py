@@ -1,0 +1,29 @@
+"""``aista translate RUN AUDIO...``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from aista.cli._options import add_model_arguments
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")
+    parser.add_argument("audio", type=Path, nargs="+", metavar="AUDIO", help="wav, flac, ogg or mp3 files")
+    parser.add_argument("--beam-size", type=int, default=0, help="beams (default: the run's)")
+    add_model_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one line per file: its name, a tab, its translation."""
+    from aista.engine.translate import translate
+
+    for file, text in translate(
+        args.run, args.audio, which=args.checkpoint, beam_size=args.beam_size, device=args.device
+    ):
+        print(f"{file}\t{text}", flush=True)
+    return 0

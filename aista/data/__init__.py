@@ -1,0 +1,1 @@
+"""Manifests, their inspection, audio, features, tokenizers and resumable length-bucketed batches."""

@@ -1,0 +1,69 @@
+"""SpecAugment: random masks over time and frequency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from aista.data.augmentations.base import Augmentation
+from aista.registry import register
+from aista.schema import option
+
+__all__ = ["SpecAugment", "SpecAugmentConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecAugmentConfig:
+    """Options of ``spec_augment``."""
+
+    num_time_masks: int = option(2, "Masks over time.", minimum=0)
+    max_time_width: int = option(50, "A time mask is narrower than this many frames.", minimum=1)
+    max_time_fraction: float = option(
+        0.2, "A time mask is narrower than this share of the utterance.", above=0, maximum=1
+    )
+    num_frequency_masks: int = option(2, "Masks over frequency.", minimum=0)
+    max_frequency_width: int = option(27, "A frequency mask is narrower than this many channels.", minimum=1)
+    fill: Literal["mean", "zero"] = option("mean", "What masked values become: the utterance's mean, or 0.")
+
+
+@register("augmentation", "spec_augment", config=SpecAugmentConfig)
+class SpecAugment(Augmentation):
+    """Masks blocks of frames and of channels (no time warping).
+
+    A mask's width is ``floor(u * limit)``, u uniform in [0, 1), and its start is uniform where it
+    fits, as in ``torchaudio.functional.mask_along_axis``, but drawn from the given generator. ``limit``
+    is the option's width; for time (and time alone) at most ``max_time_fraction`` of the frames.
+
+    Choose it for encoders trained or tuned on little data; leave it out where the encoder is
+    frozen. Source: park2019specaugment.
+    """
+
+    def __init__(self, config: SpecAugmentConfig) -> None:
+        self._config = config
+
+    def __call__(self, features: Tensor, generator: torch.Generator) -> Tensor:
+        """Mask ``[F, M]`` frames."""
+        config = self._config
+        num_frames, num_channels = features.shape
+        fill = features.mean() if config.fill == "mean" else features.new_zeros(())
+        mask_FM = torch.zeros(num_frames, num_channels, dtype=torch.bool)
+        time_limit = min(config.max_time_width, int(num_frames * config.max_time_fraction))
+        frequency_limit = min(config.max_frequency_width, num_channels)
+        for _ in range(config.num_time_masks):
+            start, end = _draw(num_frames, time_limit, generator)
+            mask_FM[start:end] = True
+        for _ in range(config.num_frequency_masks):
+            start, end = _draw(num_channels, frequency_limit, generator)
+            mask_FM[:, start:end] = True
+        return torch.where(mask_FM, fill, features)
+
+
+def _draw(size: int, limit: int, generator: torch.Generator) -> tuple[int, int]:
+    if limit < 1:
+        return 0, 0
+    width = torch.rand(1, generator=generator) * limit
+    start = torch.rand(1, generator=generator) * (size - width)
+    return int(start), int(start) + int(width)

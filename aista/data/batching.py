@@ -1,0 +1,122 @@
+"""Which rows form a batch, and in which order, as a function of (lengths, seed, epoch) alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Protocol
+
+__all__ = ["BatchPlan", "LengthBatches", "SequentialBatches"]
+
+
+class BatchPlan(Protocol):
+    """Row numbers of every global batch of an epoch."""
+
+    def plan(self, epoch: int) -> list[tuple[int, ...]]:
+        """The epoch's batches, in order."""
+
+
+class LengthBatches:
+    """Training batches: rows of similar length together, every row once per epoch, order shuffled.
+
+    Each epoch scales every length by a random factor in ``1 ± noise``, sorts by it, cuts the sorted
+    rows into batches and shuffles the batches. The number of processes changes nothing, but that a
+    batch has at least ``world_size`` rows: a shorter rest joins the batch before it, which may then
+    pass the limits by ``world_size - 1`` rows.
+
+    Args:
+        lengths: Length of each row, in any unit.
+        batch_size: Rows of a global batch.
+        max_batch_total: Most that longest row times rows of a batch may come to, in the unit of ``lengths``;
+            0 for no limit.
+        seed: With the epoch, the only source of randomness.
+        world_size: Processes that share a batch.
+        noise: How far lengths are mixed; 0 sorts strictly.
+
+    Raises:
+        ValueError: fewer rows than processes, ``batch_size`` below ``world_size``, or a row so long that
+            ``world_size`` rows of its length pass ``max_batch_total``.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[float],
+        *,
+        batch_size: int,
+        max_batch_total: float = 0,
+        seed: int,
+        world_size: int = 1,
+        noise: float = 0.1,
+    ) -> None:
+        _check(lengths, batch_size, max_batch_total, world_size)
+        self._lengths = lengths
+        self._batch_size = batch_size
+        self._max_total = max_batch_total
+        self._seed = seed
+        self._world_size = world_size
+        self._noise = noise
+
+    def plan(self, epoch: int) -> list[tuple[int, ...]]:
+        """The batches of ``epoch``; within a batch, rows go from short to long."""
+        generator = random.Random(f"{self._seed}:{epoch}")
+        order = list(range(len(self._lengths)))
+        generator.shuffle(order)  # rows of equal length meet others each epoch
+        scale = {row: 1 + self._noise * generator.uniform(-1, 1) for row in order}
+        order.sort(key=lambda row: self._lengths[row] * scale[row])
+        batches = _cut(order, self._lengths, self._batch_size, self._max_total, self._world_size)
+        generator.shuffle(batches)
+        return batches
+
+
+class SequentialBatches:
+    """Evaluation batches: rows from short to long, the same in every epoch. Arguments as in ``LengthBatches``."""
+
+    def __init__(
+        self, lengths: Sequence[float], *, batch_size: int, max_batch_total: float = 0, world_size: int = 1
+    ) -> None:
+        _check(lengths, batch_size, max_batch_total, world_size)
+        order = sorted(range(len(lengths)), key=lambda row: lengths[row])
+        self._batches = _cut(order, lengths, batch_size, max_batch_total, world_size)
+
+    def plan(self, epoch: int) -> list[tuple[int, ...]]:
+        """All batches; ``epoch`` changes nothing."""
+        return list(self._batches)
+
+
+def _check(lengths: Sequence[float], batch_size: int, max_total: float, world_size: int) -> None:
+    if len(lengths) < world_size:
+        raise ValueError(
+            f"every process needs a row, got {len(lengths)} rows for {world_size} processes; "
+            "start fewer processes or add rows"
+        )
+    if batch_size < world_size:
+        raise ValueError(
+            f"batch_size counts rows over all processes and must be at least their number ({world_size}), "
+            f"got {batch_size}; raise it"
+        )
+    if max_total > 0:
+        longest = max(range(len(lengths)), key=lambda row: lengths[row])
+        if lengths[longest] * world_size > max_total:
+            raise ValueError(
+                f"a batch must hold {world_size} rows of any length, but row {longest} of length {lengths[longest]:g} "
+                f"times {world_size} exceeds the limit of {max_total:g} for a batch; raise data.max_batch_seconds "
+                "or lower data.max_seconds"
+            )
+
+
+def _cut(
+    order: Sequence[int], lengths: Sequence[float], batch_size: int, max_total: float, world_size: int
+) -> list[tuple[int, ...]]:
+    batches: list[tuple[int, ...]] = []
+    batch: list[int] = []
+    longest = 0.0
+    for row in order:
+        longest = max(longest, lengths[row])
+        if len(batch) == batch_size or (batch and 0 < max_total < longest * (len(batch) + 1)):
+            batches.append(tuple(batch))
+            batch, longest = [], lengths[row]
+        batch.append(row)
+    if len(batch) < world_size and batches:
+        batch = [*batches.pop(), *batch]
+    batches.append(tuple(batch))
+    return batches

@@ -1,0 +1,56 @@
+"""The ``data`` section of a training config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from aista.schema import Component, component, option
+
+__all__ = ["DataConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What to train on and how rows become batches. Paths are relative to the current folder."""
+
+    train: Path | None = option(None, "Manifest to train on.")
+    dev: Path | None = option(None, "Manifest for validation and for choosing the best checkpoint.")
+    test: Path | None = option(None, "Manifest for the final evaluation.")
+    text: tuple[Path, ...] = option((), "Further manifests whose texts alone are used, for language-model training.")
+    feature: Component = component("feature", "log_mel", "Turns waveforms into the encoder's input.")
+    augmentation: Component | None = component("augmentation", None, "Changes training features at random.")
+    source_language: str = option("", "Language of the speech, checked against src_lang; empty checks nothing.")
+    target_language: str = option("", "Language of the translations, checked against tgt_lang; empty checks nothing.")
+    max_seconds: float = option(30.0, "Longest utterance in seconds.", above=0)
+    min_seconds: float = option(0.1, "Shortest utterance in seconds.", minimum=0)
+    on_bad_rows: Literal["error", "drop"] = option("error", "Stop at bad rows, or train without them; both list them.")
+    batch_size: int = option(16, "Rows of a batch, over all processes.", minimum=1)
+    max_batch_seconds: float = option(
+        0.0, "Longest row times rows of a batch, over all processes, in seconds; 0 sets no limit.", minimum=0
+    )
+    length_noise: float = option(
+        0.1,
+        "How far batches mix lengths: each is scaled at random by up to this share before sorting.",
+        minimum=0,
+        maximum=1,
+    )
+    num_workers: int = option(0, "Processes that decode ahead; 0 decodes in the training process.", minimum=0)
+    cache_features: bool = option(False, "Keep decoded features in memory (before augmentation).")
+
+    def __post_init__(self) -> None:
+        if self.min_seconds > self.max_seconds:
+            raise ValueError(
+                f"min_seconds must not exceed max_seconds, got {self.min_seconds} and {self.max_seconds}; swap them"
+            )
+        if 0 < self.max_batch_seconds < self.max_seconds:
+            raise ValueError(
+                f"max_batch_seconds must hold one utterance of max_seconds, got {self.max_batch_seconds} and "
+                f"{self.max_seconds}; raise the first or lower the second"
+            )
+        if self.cache_features and self.num_workers > 0:
+            raise ValueError(
+                f"cache_features keeps them in one process, got num_workers {self.num_workers}; "
+                "set num_workers: 0 or cache_features: false"
+            )

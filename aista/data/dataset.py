@@ -1,0 +1,177 @@
+"""Manifest rows -> examples -> padded batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from aista.data.audio import read_audio
+from aista.data.augmentations.base import Augmentation
+from aista.data.features.base import Feature
+from aista.data.manifest import Row
+from aista.data.tokenizers.base import TextTokenizer
+from aista.errors import DataError
+from aista.types import SpeechBatch
+
+__all__ = ["Example", "SpeechTextDataset", "collate"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One utterance, ready to be padded.
+
+    Attributes:
+        id: Utterance id.
+        audio: ``[F, M]`` features or ``[W]`` waveform; ``[0]`` without audio.
+        source: Transcript's token ids; empty where there is none.
+        target: Translation's token ids.
+        source_text: Transcript.
+        target_text: Translation.
+    """
+
+    id: str
+    audio: Tensor
+    source: list[int]
+    target: list[int]
+    source_text: str
+    target_text: str
+
+
+class SpeechTextDataset:
+    """Rows of a manifest as examples.
+
+    An example is a function of (row, seed, epoch): neither the process that computes it nor the
+    number of threads changes a bit.
+
+    Args:
+        rows: Rows to serve.
+        base: Folder that relative audio paths start from.
+        feature: Turns waveforms into input; None serves the texts alone (language-model training).
+        tokenizer: Encodes transcripts and translations.
+        augmentation: Changes features, in training only: leave it out in evaluation.
+        seed: With the epoch and the row's id, the seed of the augmentation.
+        cache: Keep features in memory, before augmentation. Worker processes would each keep their own.
+
+    Raises:
+        DataError: the augmentation needs frames and the feature gives waveforms.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[Row],
+        base: Path,
+        feature: Feature | None,
+        tokenizer: TextTokenizer,
+        augmentation: Augmentation | None = None,
+        *,
+        seed: int = 0,
+        cache: bool = False,
+    ) -> None:
+        if augmentation is not None and augmentation.needs_frames and feature is not None and feature.dim == 0:
+            raise DataError(
+                f"data.augmentation: {type(augmentation).__name__} changes frames, got the feature "
+                f"{type(feature).__name__}, which gives waveforms; choose data.feature log_mel or no augmentation"
+            )
+        self.rows = rows
+        self.feature = feature
+        self.tokenizer = tokenizer
+        self._base = base
+        self._augmentation = augmentation
+        self._seed = seed
+        self._keep = cache
+        self._cache: dict[int, Tensor] | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def with_rows(self, rows: Sequence[Row]) -> SpeechTextDataset:
+        """The same dataset over other rows of the same manifest."""
+        return SpeechTextDataset(
+            rows, self._base, self.feature, self.tokenizer, self._augmentation, seed=self._seed, cache=self._keep
+        )
+
+    def lengths(self) -> list[float]:
+        """What batches are sorted by: seconds of each row, or tokens of its texts where there is no audio."""
+        if self.feature is not None:
+            return [row.seconds for row in self.rows]
+        encode = self.tokenizer.encode
+        return [float(len(encode(row.src_text)) + len(encode(row.tgt_text))) for row in self.rows]
+
+    def example(self, index: int, epoch: int) -> Example:
+        """The row ``index`` as it is in ``epoch``.
+
+        Raises:
+            DataError: its audio is missing, undecodable, or longer than the feature takes.
+        """
+        row = self.rows[index]
+        audio = torch.zeros(0) if self.feature is None else self._audio(index, row, self.feature, epoch)
+        source, target = self.tokenizer.encode(row.src_text), self.tokenizer.encode(row.tgt_text)
+        return Example(row.id, audio, source, target, row.src_text, row.tgt_text)
+
+    def batch(self, indices: Sequence[int], epoch: int) -> SpeechBatch:
+        """The rows ``indices`` as a padded batch."""
+        return collate([self.example(index, epoch) for index in indices], self.tokenizer.pad_id)
+
+    def _audio(self, index: int, row: Row, feature: Feature, epoch: int) -> Tensor:
+        with _one_thread():
+            audio = self._cache.get(index) if self._cache is not None else None
+            if audio is None:
+                audio = self._features(row, feature)
+                if self._cache is not None:
+                    self._cache[index] = audio
+            if self._augmentation is None:
+                return audio
+            return self._augmentation(audio, _generator(self._seed, epoch, row.id))
+
+    def _features(self, row: Row, feature: Feature) -> Tensor:
+        if not row.audio:
+            raise DataError(
+                f"row {row.id!r}: must name an audio file here, got a text-only row; take it out or add audio"
+            )
+        try:
+            return feature(read_audio(row.audio, self._base, feature.sample_rate))
+        except ValueError as error:
+            raise DataError(f"row {row.id!r}: {row.audio}: {error}") from error
+
+
+def collate(examples: Sequence[Example], pad_id: int) -> SpeechBatch:
+    """Pad examples on the right: audio with 0, texts with ``pad_id``. Without audio, ``audio`` is ``[B, 0]``."""
+    return SpeechBatch(
+        ids=tuple(example.id for example in examples),
+        audio=pad_sequence([example.audio for example in examples], batch_first=True),
+        audio_lengths=torch.tensor([len(example.audio) for example in examples]),
+        source=_pad_ids([example.source for example in examples], pad_id),
+        source_lengths=torch.tensor([len(example.source) for example in examples]),
+        target=_pad_ids([example.target for example in examples], pad_id),
+        target_lengths=torch.tensor([len(example.target) for example in examples]),
+        source_text=tuple(example.source_text for example in examples),
+        target_text=tuple(example.target_text for example in examples),
+    )
+
+
+def _pad_ids(sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
+    rows = [torch.tensor(sequence, dtype=torch.int64) for sequence in sequences]
+    return pad_sequence(rows, batch_first=True, padding_value=pad_id)
+
+
+def _generator(seed: int, epoch: int, id: str) -> torch.Generator:
+    digest = hashlib.blake2b(f"{seed}:{epoch}:{id}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One intra-op thread: resampling and matrix products of short clips depend on their number in the last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

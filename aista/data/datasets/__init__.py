@@ -1,0 +1,1 @@
+"""Dataset preparations behind `aista data NAME`, one per file."""

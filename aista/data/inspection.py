@@ -1,0 +1,266 @@
+"""Every row is checked before training starts; nothing is dropped unless the config says so."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from aista.data._probe_cache import ProbeCache
+from aista.data.audio import AudioInfo, EmptyAudioError, MissingAudioError, UndecodableAudioError, probe_audio
+from aista.data.config import DataConfig
+from aista.data.manifest import MANIFEST_SAMPLE_RATE, Manifest, Row
+from aista.errors import DataError
+
+__all__ = ["Inspection", "Limit", "Problem", "inspect"]
+
+_Probe = AudioInfo | DataError | None
+_Finding = tuple[str, str]  # kind, message
+_MAX_MISLABELLING = 0.05
+_AUDIO_FAULTS: dict[type[DataError], str] = {
+    MissingAudioError: "missing file",
+    UndecodableAudioError: "undecodable",
+    EmptyAudioError: "empty audio",
+}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """An upper bound that a model sets, e.g. on the positions that a row takes in the LLM.
+
+    Attributes:
+        name: What is measured, in the plural, e.g. ``"LLM positions"``.
+        maximum: Largest allowed measure.
+        measure: ``(row, seconds) -> measure``; seconds is the true duration, 0 without audio.
+        remedy: What the user can do.
+    """
+
+    name: str
+    maximum: int
+    measure: Callable[[Row, float], int]
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault of one row: its kind (``"missing file"``), the row's id and line, and what is wrong."""
+
+    kind: str
+    id: str
+    line: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Outcome of ``inspect``.
+
+    Attributes:
+        manifest: Path of the manifest.
+        kept: Rows without a problem, in the manifest's order.
+        problems: Every problem of every row, in the manifest's order; a row may have several.
+        counts: ``rows``, ``kept``, ``bad``, and ``ce_only``: kept rows without a transcript.
+        seconds: Audio in the kept rows.
+        set_aside: Rows that the task has no use for, by reason.
+        unknown_columns: Columns that nobody reads.
+    """
+
+    manifest: Path
+    kept: tuple[Row, ...]
+    problems: tuple[Problem, ...]
+    counts: dict[str, int]
+    seconds: float = 0.0
+    set_aside: dict[str, int] = field(default_factory=dict)
+    unknown_columns: tuple[str, ...] = ()
+
+    def summary(self, examples: int = 5) -> str:
+        """The outcome as text: counts, then each kind of problem with its first ``examples`` rows."""
+        counts = self.counts
+        lines = [f"{self.manifest}: {counts['rows']} rows, {counts['kept']} good ({self.seconds / 3600:.2f} h)"]
+        if counts["ce_only"]:
+            lines.append(f"  {counts['ce_only']} of them without transcript: cross-entropy only, no alignment")
+        lines += [f"  {count} not used by this task: {reason}" for reason, count in self.set_aside.items()]
+        if self.unknown_columns:
+            lines.append(f"  columns not read: {', '.join(self.unknown_columns)}")
+        if self.problems:
+            lines.append(f"  {counts['bad']} bad:")
+        for kind, number in Counter(problem.kind for problem in self.problems).items():
+            found = [problem for problem in self.problems if problem.kind == kind]
+            lines.append(f"  {kind}: {number}")
+            lines += [f"    {self.manifest}:{p.line}: {p.id}: {p.message}" for p in found[:examples]]
+            if number > examples:
+                lines.append(f"    ... and {number - examples} more")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the kept rows, as plain data."""
+        return {
+            "manifest": str(self.manifest),
+            "counts": dict(self.counts),
+            "seconds": round(self.seconds, 3),
+            "set_aside": dict(self.set_aside),
+            "unknown_columns": list(self.unknown_columns),
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+
+    def require(self, on_bad_rows: Literal["error", "drop"]) -> tuple[Row, ...]:
+        """The rows to use.
+
+        Args:
+            on_bad_rows: ``"drop"`` leaves bad rows out; ``"error"`` refuses to go on with any.
+
+        Raises:
+            DataError: bad rows where none are allowed, or no good row at all.
+        """
+        if self.problems and on_bad_rows == "error":
+            raise DataError(
+                f"{self.summary()}\nmend or remove these rows, or set data.on_bad_rows: drop to train without them"
+            )
+        if not self.kept:
+            raise DataError(f"{self.summary()}\nno row is left; mend the manifest")
+        return self.kept
+
+
+def inspect(
+    manifest: Manifest,
+    config: DataConfig,
+    *,
+    with_audio: bool = True,
+    needs_source: bool = False,
+    needs_target: bool = True,
+    limits: Sequence[Limit] = (),
+    reject: Callable[[Row], str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    threads: int | None = None,
+    cache: bool = True,
+) -> Inspection:
+    """Check every row of a manifest.
+
+    Audio is really decoded, to the end. What decoded well is remembered beside the manifest
+    (``.NAME.decoded.json``), by size and time of the file, so that the next start is fast; in a
+    read-only folder nothing is remembered.
+
+    Args:
+        manifest: What ``read_manifest`` returned.
+        config: Bounds on the duration, and the languages that rows must not contradict.
+        with_audio: Rows must have audio; otherwise it is not looked at.
+        needs_source: Rows must have a transcript; otherwise those without are only counted.
+        needs_target: Rows must have a translation.
+        limits: Bounds of the model.
+        reject: ``row -> reason`` why the task has no use for a row, or "". Such rows are no fault: they
+            are set aside before anything is checked, and counted by reason.
+        progress: Called with (rows checked, rows) after each row, from the calling thread.
+        threads: Decoding threads; None takes one per core, at most 8.
+        cache: Remember, and trust what was remembered.
+    """
+    reasons = [reject(row) if reject is not None else "" for row in manifest.rows]
+    rows = [row for row, reason in zip(manifest.rows, reasons, strict=True) if not reason]
+    probes: Sequence[_Probe] = [None] * len(rows)
+    if with_audio:
+        probes = _probe_all(rows, manifest, progress, threads, cache)
+    kept: list[Row] = []
+    problems: list[Problem] = []
+    for row, probe in zip(rows, probes, strict=True):
+        found = _check_audio(row, probe, config) + _check_texts(row, config, needs_source, needs_target)
+        found = found or _check_limits(row, probe, limits)
+        problems += [Problem(kind, row.id, row.line, message) for kind, message in found]
+        if not found:
+            kept.append(row)
+    counts = {
+        "rows": len(manifest.rows),
+        "kept": len(kept),
+        "bad": len(rows) - len(kept),
+        "ce_only": sum(not row.src_text for row in kept),
+    }
+    return Inspection(
+        manifest=manifest.path,
+        kept=tuple(kept),
+        problems=tuple(problems),
+        counts=counts,
+        seconds=sum(row.seconds for row in kept) if with_audio else 0.0,
+        set_aside=dict(Counter(reason for reason in reasons if reason)),
+        unknown_columns=manifest.unknown_columns,
+    )
+
+
+def _probe_all(
+    rows: Sequence[Row],
+    manifest: Manifest,
+    progress: Callable[[int, int], None] | None,
+    threads: int | None,
+    use_cache: bool,
+) -> list[AudioInfo | DataError]:
+    cache = ProbeCache(manifest.path) if use_cache else None
+
+    def probe(row: Row) -> AudioInfo | DataError:
+        try:
+            if not row.audio:
+                return EmptyAudioError("must name an audio file here, got a text-only row; remove it or add its audio")
+            if cache is not None:
+                return cache.probe(row.audio)
+            return probe_audio(row.audio, manifest.base)
+        except DataError as error:
+            return error
+
+    results: list[AudioInfo | DataError] = []
+    try:
+        with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
+            for result in pool.map(probe, rows):
+                results.append(result)
+                if progress is not None:
+                    progress(len(results), len(rows))
+    finally:  # an interrupted inspection goes on where it stopped
+        if cache is not None:
+            cache.save()
+    return results
+
+
+def _check_audio(row: Row, probe: _Probe, config: DataConfig) -> list[_Finding]:
+    if probe is None:
+        return []
+    if isinstance(probe, DataError):
+        return [(_AUDIO_FAULTS[type(probe)], str(probe))]
+    found: list[_Finding] = []
+    got = f"got {probe.seconds:.2f} s"
+    if probe.seconds > config.max_seconds:
+        rule = f"must last at most {config.max_seconds:g} s"
+        found.append(("too long", f"{rule}, {got}; cut it, or raise data.max_seconds"))
+    if probe.seconds < config.min_seconds:
+        rule = f"must last at least {config.min_seconds:g} s"
+        found.append(("too short", f"{rule}, {got}; remove it, or lower data.min_seconds"))
+    truth = probe.seconds * MANIFEST_SAMPLE_RATE
+    if abs(row.n_frames - truth) > _MAX_MISLABELLING * truth:
+        rule = f"n_frames must be within 5 % of the audio's {truth:.0f} samples at {MANIFEST_SAMPLE_RATE} Hz"
+        found.append(("mislabelled n_frames", f"{rule}, got {row.n_frames}; correct it"))
+    return found
+
+
+def _check_texts(row: Row, config: DataConfig, needs_source: bool, needs_target: bool) -> list[_Finding]:
+    found: list[_Finding] = []
+    if needs_target and not row.tgt_text:
+        found.append(("empty target", "tgt_text must hold a translation, got nothing; add it or remove the row"))
+    if needs_source and not row.src_text:
+        found.append(("empty transcript", "src_text must hold a transcript, got nothing; add it or remove the row"))
+    languages = (
+        ("src_lang", row.src_lang, "source_language", config.source_language),
+        ("tgt_lang", row.tgt_lang, "target_language", config.target_language),
+    )
+    for column, named, option, wanted in languages:
+        if wanted and named and named.casefold() != wanted.casefold():
+            rule = f"{column} must be {wanted!r} as data.{option} says"
+            found.append(("language mismatch", f"{rule}, got {named!r}; correct either"))
+    return found
+
+
+def _check_limits(row: Row, probe: _Probe, limits: Sequence[Limit]) -> list[_Finding]:
+    seconds = probe.seconds if isinstance(probe, AudioInfo) else 0.0
+    measures = [(limit, limit.measure(row, seconds)) for limit in limits]
+    return [
+        (f"too many {limit.name}", f"must take at most {limit.maximum} {limit.name}, got {measure}; {limit.remedy}")
+        for limit, measure in measures
+        if measure > limit.maximum
+    ]

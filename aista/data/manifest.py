@@ -1,0 +1,185 @@
+"""Manifests: fairseq-style TSV files that list utterances. See docs/manifest.md for the format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aista.errors import DataError
+from aista.files import write_text
+
+__all__ = ["COLUMNS", "MANIFEST_SAMPLE_RATE", "REQUIRED_COLUMNS", "Manifest", "Row", "read_manifest", "write_manifest"]
+
+MANIFEST_SAMPLE_RATE = 16_000
+"""``n_frames`` counts samples at this rate (Hz), whatever the rate of the file."""
+
+REQUIRED_COLUMNS = ("id", "audio", "n_frames", "tgt_text")
+COLUMNS = (*REQUIRED_COLUMNS, "speaker", "src_text", "src_lang", "tgt_lang")
+
+_SHOWN_FAULTS = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One utterance of a manifest. Field names are the manifest's columns.
+
+    Attributes:
+        id: Unique within the manifest.
+        audio: A path relative to the manifest or absolute, ``file.zip:offset:length``, or "" (text only).
+        n_frames: Samples at 16 kHz; 0 in text-only rows.
+        tgt_text: Translation; "" where there is none.
+        speaker: Speaker's name, or "".
+        src_text: Transcript; "" where there is none.
+        src_lang: Language of the speech, or "".
+        tgt_lang: Language of the translation, or "".
+        line: Line in the manifest, counted from 1 (the header); 0 in rows that were not read from a file.
+    """
+
+    id: str
+    audio: str
+    n_frames: int
+    tgt_text: str
+    speaker: str = ""
+    src_text: str = ""
+    src_lang: str = ""
+    tgt_lang: str = ""
+    line: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Duration as the manifest states it."""
+        return self.n_frames / MANIFEST_SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest that was read: its path, its rows in the file's order, and the columns nobody reads."""
+
+    path: Path
+    rows: tuple[Row, ...]
+    unknown_columns: tuple[str, ...] = ()
+
+    @property
+    def base(self) -> Path:
+        """Folder that relative audio paths start from."""
+        return self.path.parent
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest strictly.
+
+    Raises:
+        DataError: the file is missing or not UTF-8, or with every format fault together: missing or
+            repeated columns, a wrong number of fields, an empty or repeated id, a bad ``n_frames``.
+    """
+    path = Path(path)
+    lines = _read_lines(path)
+    faults: list[str] = []
+    header = lines[0].split("\t")
+    _check_header(path, header, faults)
+    rows: list[Row] = []
+    first_seen: dict[str, int] = {}
+    if not faults:
+        for number, line in enumerate(lines[1:], start=2):
+            row = _parse_row(f"{path}:{number}", number, header, line, faults)
+            if row is None:
+                continue
+            rows.append(row)
+            if first_seen.setdefault(row.id, number) != number:
+                faults.append(
+                    f"{path}:{number}: ids must be unique, got {row.id!r} again (first on line {first_seen[row.id]}); "
+                    "rename or remove one"
+                )
+    if faults:
+        raise DataError(_report(path, faults))
+    return Manifest(path, tuple(rows), tuple(name for name in header if name not in COLUMNS))
+
+
+def write_manifest(path: Path, rows: Iterable[Row]) -> None:
+    """Write rows as a manifest with all columns, atomically.
+
+    Raises:
+        DataError: a text holds a tab or a line break, which the format has no way to write.
+    """
+    lines = ["\t".join(COLUMNS)]
+    for row in rows:
+        values = [str(getattr(row, column)) for column in COLUMNS]
+        for column, value in zip(COLUMNS, values, strict=True):
+            if any(character in value for character in "\t\n\r"):
+                raise DataError(
+                    f"{path}: row {row.id!r}: {column} must hold no tab and no line break, got {value!r}; "
+                    "replace them by spaces"
+                )
+        lines.append("\t".join(values))
+    write_text(Path(path), "\n".join(lines) + "\n")
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such manifest; paths in a config are relative to the current folder") from None
+    except OSError as error:
+        raise DataError(f"{path}: the manifest cannot be read: {error.strerror}") from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}:{line}: a manifest is UTF-8, got byte {content[error.start]:#04x}; convert it, "
+            "for example with iconv -f LATIN1 -t UTF-8"
+        ) from error
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    if lines[-1] == "":
+        lines.pop()
+    if not lines:
+        raise DataError(f"{path}: the manifest is empty; its first line names the columns: {', '.join(COLUMNS)}")
+    return lines
+
+
+def _check_header(path: Path, header: list[str], faults: list[str]) -> None:
+    missing = [name for name in REQUIRED_COLUMNS if name not in header]
+    if missing:
+        faults.append(
+            f"{path}:1: the header must name the columns {', '.join(REQUIRED_COLUMNS)}, tab-separated; "
+            f"missing: {', '.join(missing)}; got {header!r}"
+        )
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        faults.append(f"{path}:1: columns must be named once, got {', '.join(map(repr, repeated))} more than once")
+
+
+def _parse_row(place: str, number: int, header: list[str], line: str, faults: list[str]) -> Row | None:
+    fields = line.split("\t")
+    if len(fields) != len(header):
+        faults.append(
+            f"{place}: expects {len(header)} tab-separated fields as in the header, got {len(fields)}: "
+            f"{_shorten(line)}; there is no quoting, so remove tabs and line breaks inside texts"
+        )
+        return None
+    values = {name: field.strip() for name, field in zip(header, fields, strict=True) if name in COLUMNS}
+    before = len(faults)
+    if not values["id"]:
+        faults.append(f"{place}: id must not be empty; name the utterance")
+    n_frames = values.pop("n_frames")
+    if not n_frames and not values["audio"]:
+        n_frames = "0"
+    if not (n_frames.isascii() and n_frames.isdigit()):
+        faults.append(
+            f"{place}: n_frames must be a whole number of samples at {MANIFEST_SAMPLE_RATE} Hz, got {n_frames!r}; "
+            "write seconds * 16000, rounded"
+        )
+    return Row(**values, n_frames=int(n_frames), line=number) if len(faults) == before else None
+
+
+def _shorten(text: str, size: int = 80) -> str:
+    return repr(text if len(text) <= size else text[:size] + "...")
+
+
+def _report(path: Path, faults: list[str]) -> str:
+    count = f"{len(faults)} format fault" + ("s" if len(faults) != 1 else "")
+    lines = [f"{path}: {count}", *(f"  {fault}" for fault in faults[:_SHOWN_FAULTS])]
+    if len(faults) > _SHOWN_FAULTS:
+        lines.append(f"  ... and {len(faults) - _SHOWN_FAULTS} more")
+    return "\n".join(lines)

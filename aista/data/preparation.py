@@ -1,0 +1,237 @@
+"""What dataset preparations share: atomic files, manifests, SentencePiece models, fingerprints.
+
+A preparation writes into one folder, first ``fingerprint.json`` with its options and ``complete:
+false``, then everything else, file by file and atomically, and last ``checksums.txt`` (as
+``sha256sum --check`` reads it) and the completed fingerprint. So an interrupted preparation goes on
+where it stopped, and a finished one is only verified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sentencepiece
+
+from aista.errors import DataError
+
+__all__ = [
+    "BOS_ID",
+    "EOS_ID",
+    "PAD_ID",
+    "UNK_ID",
+    "Folder",
+    "PreparationReport",
+    "Progress",
+    "Row",
+    "atomic_path",
+    "train_sentencepiece",
+    "write_manifest",
+    "write_text",
+]
+
+UNK_ID, BOS_ID, EOS_ID, PAD_ID = range(4)
+FORMAT = 1
+FINGERPRINT = "fingerprint.json"
+CHECKSUMS = "checksums.txt"
+PART = ".part"
+
+Progress = Callable[[str, int, int], None]
+
+
+class Row(NamedTuple):
+    """One row of a manifest, in the order of its columns.
+
+    ``audio`` is relative to the manifest, ``n_frames`` counts samples at 16 kHz; a text-only row
+    has an empty ``audio`` and 0 frames.
+    """
+
+    id: str
+    audio: str
+    n_frames: int
+    speaker: str
+    src_text: str
+    tgt_text: str
+    src_lang: str
+    tgt_lang: str
+
+
+@dataclass(frozen=True)
+class PreparationReport:
+    """What a preparation did.
+
+    Attributes:
+        out: The prepared folder.
+        counts: Rows per manifest, e.g. ``{"train": 2000}``.
+        hours: Hours of speech per manifest.
+        dropped: Ids of the rows left out, by reason.
+        files: Files written, relative to ``out``; audio counts as its folder.
+        fingerprint: Hash over options and all files.
+        reused: Whether the folder was already complete, so that nothing was written.
+    """
+
+    out: Path
+    counts: dict[str, int]
+    hours: dict[str, float]
+    dropped: dict[str, list[str]] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+    fingerprint: str = ""
+    reused: bool = False
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that replaces it when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_manifest(path: Path, rows: Iterable[Row]) -> None:
+    """Write a manifest atomically: tab separated, one header line, no quoting.
+
+    Raises:
+        DataError: a field holds a tab or a line break, which the format cannot express.
+    """
+    lines = ["\t".join(Row._fields)]
+    for row in rows:
+        cells = [str(cell) for cell in row]
+        for name, cell in zip(Row._fields, cells, strict=True):
+            if len(cell.splitlines()) > 1 or any(character in cell for character in "\t\n\r"):
+                raise DataError(f"{path.name}: row {row.id!r}: {name} holds a tab or line break ({cell!r}); replace it")
+        lines.append("\t".join(cells))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def train_sentencepiece(path: Path, sentences: Iterable[str], *, vocab_size: int, symbols: Iterable[str]) -> None:
+    """Train a BPE model on sentences of all languages and write it atomically.
+
+    Every character gets a piece. Ids 0 to 3 are unk, bos, eos, pad; ``symbols`` follow.
+
+    Raises:
+        DataError: the sentences hold too few distinct pieces for ``vocab_size``, or more characters.
+    """
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=vocab_size,
+            character_coverage=1.0,
+            user_defined_symbols=list(symbols),
+            unk_id=UNK_ID,
+            bos_id=BOS_ID,
+            eos_id=EOS_ID,
+            pad_id=PAD_ID,
+            num_threads=1,
+            minloglevel=2,
+        )
+    except (RuntimeError, OSError) as error:
+        raise DataError(f"{path.name}: cannot train {vocab_size} pieces ({error}); choose another vocab_size") from None
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(model.getvalue())
+
+
+class Folder:
+    """A dataset folder under preparation: recognises, resumes, verifies and seals it."""
+
+    def __init__(self, out: Path, dataset: str, options: Mapping[str, Any]) -> None:
+        self.out = out
+        self._identity = {"format": FORMAT, "dataset": dataset, "options": json.loads(json.dumps(options))}
+
+    def begin(self) -> PreparationReport | None:
+        """Open the folder. Returns the report of an earlier, complete preparation with the same options.
+
+        Raises:
+            DataError: the folder holds something else, another configuration, or changed files.
+        """
+        path = self.out / FINGERPRINT
+        if not path.is_file():
+            if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
+                raise DataError(f"{self.out}: not a prepared dataset (no {FINGERPRINT}) and not empty; choose another")
+            self._write_fingerprint({"complete": False})
+            return None
+        found = self._read_fingerprint(path)
+        for key, value in self._identity.items():
+            if found.get(key) != value:
+                raise DataError(
+                    f"{self.out}: already prepared with {key} {found.get(key)!r}, asked for {value!r}; "
+                    "choose another folder or delete this one"
+                )
+        if not found.get("complete"):
+            for leftover in self.out.rglob(f".*{PART}"):
+                leftover.unlink()
+            return None
+        if self._verify(found["fingerprint"]):
+            return PreparationReport(self.out, **found["report"], fingerprint=found["fingerprint"], reused=True)
+        self._write_fingerprint({"complete": False})
+        return None
+
+    def seal(self, report: PreparationReport) -> PreparationReport:
+        """Write checksums and the completed fingerprint; returns the report with files and fingerprint."""
+        paths = sorted(path for path in self.out.rglob("*") if path.is_file())
+        names = [path.relative_to(self.out).as_posix() for path in paths]
+        own = {FINGERPRINT, CHECKSUMS}
+        lines = [f"{_sha256(path)}  {name}" for path, name in zip(paths, names, strict=True) if name not in own]
+        write_text(self.out / CHECKSUMS, "\n".join(lines) + "\n")
+        fingerprint = self._digest()
+        kept = {key: value for key, value in asdict(report).items() if key in ("counts", "hours", "dropped")}
+        kept["files"] = sorted({name.split("/")[0] for name in names} | own)
+        self._write_fingerprint({"complete": True, "fingerprint": fingerprint, "report": kept})
+        return PreparationReport(self.out, **kept, fingerprint=fingerprint)
+
+    def _verify(self, fingerprint: str) -> bool:
+        """Whether all files are there and unchanged; False if some are only missing and can be made again."""
+        missing = not (self.out / CHECKSUMS).is_file()
+        changed = [] if missing or self._digest() == fingerprint else [CHECKSUMS]
+        lines = [] if missing or changed else (self.out / CHECKSUMS).read_text("utf-8").splitlines()
+        for line in lines:
+            digest, name = line.split("  ", 1)
+            path = self.out / name
+            if not path.is_file():
+                missing = True
+            elif _sha256(path) != digest:
+                changed.append(name)
+        if changed:
+            shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+            raise DataError(f"{self.out}: changed since it was prepared: {shown}; delete what changed to remake it")
+        return not missing
+
+    def _digest(self) -> str:
+        identity = json.dumps(self._identity, sort_keys=True).encode()
+        return hashlib.sha256(identity + (self.out / CHECKSUMS).read_bytes()).hexdigest()
+
+    def _read_fingerprint(self, path: Path) -> dict[str, Any]:
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise DataError(f"{path}: not valid JSON ({error}); delete the folder and prepare it again") from None
+        if not isinstance(found, dict):
+            raise DataError(f"{path}: expects a JSON object; delete the folder and prepare it again")
+        return found
+
+    def _write_fingerprint(self, state: Mapping[str, Any]) -> None:
+        text = json.dumps({**self._identity, **state}, indent=2, ensure_ascii=False, sort_keys=True)
+        write_text(self.out / FINGERPRINT, text + "\n")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,91 @@
+"""Tokenizers of Hugging Face models, from a local folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aista.data.tokenizers.base import TextTokenizer
+from aista.errors import DataError
+from aista.registry import register
+from aista.schema import option, required
+
+__all__ = ["HuggingFaceConfig", "HuggingFaceTokenizer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HuggingFaceConfig:
+    """Options of ``hugging_face``."""
+
+    path: Path = required("The model's local folder, with tokenizer.json or its like.")
+    pad_token: str = option("", "Token that fills batches; empty takes the tokenizer's own. Must not be its EOS token.")
+
+
+@register("tokenizer", "hugging_face", config=HuggingFaceConfig)
+class HuggingFaceTokenizer(TextTokenizer):
+    """The tokenizer that belongs to a pretrained language model.
+
+    Nothing is downloaded and no code from the folder is run.
+
+    Choose it together with a Hugging Face language model, with the same ``path``.
+    """
+
+    def __init__(self, config: HuggingFaceConfig) -> None:
+        self._tokenizer = _load(config.path)
+        self.vocab_size = len(self._tokenizer)
+        self.bos_id = self._tokenizer.bos_token_id
+        if self._tokenizer.eos_token_id is None:
+            raise DataError(f"{config.path}: a translation model needs an EOS token; name one in tokenizer_config.json")
+        self.eos_id = int(self._tokenizer.eos_token_id)
+        self.pad_id = self._find_pad(config)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids, without BOS and EOS; special tokens of the model in the text are single ids."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ``ids``; special tokens are left out."""
+        left_out = {self.pad_id, self.eos_id, self.bos_id}
+        kept = [int(id) for id in ids if int(id) not in left_out]
+        return str(self._tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def piece(self, id: int) -> str:
+        """The token as plots show it."""
+        raw = str(self._tokenizer.convert_ids_to_tokens(int(id)))
+        text = str(self._tokenizer.decode([int(id)], clean_up_tokenization_spaces=False))
+        if raw.startswith("▁") or not text or "\N{REPLACEMENT CHARACTER}" in text:
+            return raw  # SentencePiece's own mark, or bytes that are no character of their own
+        return "▁" + text[1:] if text.startswith(" ") else text
+
+    def _find_pad(self, config: HuggingFaceConfig) -> int:
+        pad_id: int | None = self._tokenizer.pad_token_id
+        if config.pad_token:
+            pad_id = self._tokenizer.get_vocab().get(config.pad_token)
+            if pad_id is None:
+                raise ValueError(f"pad_token must be a token of {config.path}, got {config.pad_token!r}")
+        if pad_id is None or pad_id == self.eos_id:
+            added = [str(token) for token in self._tokenizer.added_tokens_decoder.values()]
+            fitting = [token for token in added if token not in (self._tokenizer.eos_token, self._tokenizer.bos_token)]
+            raise DataError(
+                f"{config.path}: batches need a padding token other than EOS ({self._tokenizer.eos_token!r}), got "
+                f"{None if pad_id is None else self._tokenizer.eos_token!r}; set the tokenizer's pad_token to one that "
+                f"no translation holds, for example {', '.join(map(repr, fitting[:5])) or 'an unused one'}"
+            )
+        return int(pad_id)
+
+
+def _load(path: Path) -> Any:
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder; the tokenizer needs a model's local folder, downloaded beforehand")
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # transformers raises whatever its parsers meet
+        summary = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(
+            f"{path}: holds no tokenizer that transformers can read ({summary[0]}); copy tokenizer.json and "
+            "tokenizer_config.json from the model, for example with `save_pretrained`"
+        ) from error

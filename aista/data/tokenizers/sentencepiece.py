@@ -1,0 +1,98 @@
+"""SentencePiece models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sentencepiece import SentencePieceProcessor
+
+from aista.data.tokenizers._model_proto import user_defined_symbols
+from aista.data.tokenizers.base import TextTokenizer
+from aista.errors import DataError
+from aista.registry import register
+from aista.schema import option, required
+
+__all__ = ["SentencePieceConfig", "SentencePieceTokenizer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentencePieceConfig:
+    """Options of ``sentencepiece``."""
+
+    path: Path = required("The model file, as `spm_train` and `aista data` write it.")
+    pad_token: str = option("", "Piece that fills batches; empty takes the model's own padding piece.")
+
+
+@register("tokenizer", "sentencepiece", config=SentencePieceConfig)
+class SentencePieceTokenizer(TextTokenizer):
+    """A trained SentencePiece model (BPE or unigram).
+
+    User-defined symbols such as ``<fr>`` are always one token, without the word-boundary piece that
+    SentencePiece itself puts before one at the start of a text. Control symbols (``<s>``, ``</s>``)
+    written in a text are plain characters.
+
+    Choose it for language models trained by aista; pretrained ones need ``hugging_face``.
+    """
+
+    def __init__(self, config: SentencePieceConfig) -> None:
+        self._processor = _load(config.path)
+        self._symbols = user_defined_symbols(self._processor.serialized_model_proto())
+        by_length = sorted(self._symbols, key=len, reverse=True)
+        self._splitter = re.compile("|".join(f"({re.escape(symbol)})" for symbol in by_length)) if by_length else None
+        self.vocab_size = self._processor.get_piece_size()
+        bos_id = self._processor.bos_id()
+        self.bos_id = bos_id if bos_id >= 0 else None
+        self.eos_id = self._processor.eos_id()
+        if self.eos_id < 0:
+            raise DataError(
+                f"{config.path}: a translation model needs an end-of-sentence piece, the model has none; "
+                "train it again without --eos_id=-1"
+            )
+        self.pad_id = self._find_pad(config)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids, without BOS and EOS; a user-defined symbol in the text is a single id."""
+        if self._splitter is None:
+            return list(self._processor.encode(text))
+        ids: list[int] = []
+        start = 0
+        for match in self._splitter.finditer(text):
+            ids += self._processor.encode(text[start : match.start()])
+            ids.append(self._symbols[match.group()])
+            start = match.end()
+        return ids + list(self._processor.encode(text[start:]))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ``ids``; BOS, EOS and padding are left out."""
+        left_out = {self.pad_id, self.eos_id, self.bos_id}
+        return str(self._processor.decode([int(id) for id in ids if int(id) not in left_out]))
+
+    def piece(self, id: int) -> str:
+        """The token as plots show it."""
+        return str(self._processor.id_to_piece(int(id)))
+
+    def _find_pad(self, config: SentencePieceConfig) -> int:
+        pad_id = int(self._processor.pad_id())
+        if config.pad_token:
+            pad_id = int(self._processor.piece_to_id(config.pad_token))
+            if self.piece(pad_id) != config.pad_token:
+                raise ValueError(f"pad_token must be a piece of {config.path}, got {config.pad_token!r}")
+        if pad_id < 0 or pad_id == self.eos_id:
+            raise DataError(
+                f"{config.path}: batches need a padding piece other than the end-of-sentence piece, this has none; "
+                "train it again with --pad_id=3, or set the tokenizer's pad_token to a piece that no translation holds"
+            )
+        return pad_id
+
+
+def _load(path: Path) -> SentencePieceProcessor:
+    remedy = "`aista data NAME OUT` prepares a corpus and trains one on it"
+    if not path.is_file():
+        raise DataError(f"{path}: no such SentencePiece model; {remedy}")
+    try:
+        return SentencePieceProcessor(model_file=str(path))
+    except (RuntimeError, OSError) as error:
+        raise DataError(f"{path}: not a SentencePiece model ({str(error).splitlines()[0]}); {remedy}") from error

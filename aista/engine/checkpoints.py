@@ -1,0 +1,92 @@
+"""Finds checkpoints in a run folder and loads weights from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from aista.errors import RunError
+
+__all__ = ["Checkpoint", "checkpoint_steps", "find_checkpoint", "load_part_weights", "load_weights"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A saved step of a run. ``score`` is its validation score (higher is better), if it has one."""
+
+    step: int
+    path: Path
+    score: float | None
+
+    @property
+    def name(self) -> str:
+        """``step_N``."""
+        return self.path.name
+
+
+def checkpoint_steps(run_dir: Path) -> list[Checkpoint]:
+    """All complete checkpoints of a run, oldest first."""
+    folder = run_dir / "checkpoints"
+    found = []
+    for path in folder.glob("step_*"):
+        number = path.name.removeprefix("step_")
+        if path.is_dir() and number.isdigit():
+            found.append(Checkpoint(int(number), path, _score(folder / "scores" / f"{path.name}.txt")))
+    return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def find_checkpoint(run_dir: Path, which: str = "best") -> Checkpoint:
+    """The checkpoint named ``best``, ``last`` or by its step number.
+
+    ``best`` is the one with the highest validation score, or the last where none was scored.
+
+    Raises:
+        RunError: the run has no such checkpoint; says which it has.
+    """
+    found = checkpoint_steps(run_dir)
+    if not found:
+        raise RunError(f"{run_dir}: no checkpoint yet; train with `aista train {run_dir} --config ...`")
+    if which == "last":
+        return found[-1]
+    if which == "best":
+        scored = [checkpoint for checkpoint in found if checkpoint.score is not None]
+        return max(scored, key=lambda checkpoint: (checkpoint.score, checkpoint.step)) if scored else found[-1]
+    for checkpoint in found:
+        if which in (str(checkpoint.step), checkpoint.name):
+            return checkpoint
+    known = ", ".join(str(checkpoint.step) for checkpoint in found)
+    raise RunError(f"{run_dir}: no checkpoint {which!r}; it has steps {known}; or say best or last")
+
+
+def load_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The model's weights on the CPU. Reads tensors only; no code is executed."""
+    from aista.engine.compat import load_sharded_model
+
+    folder = checkpoint.path / "model"
+    if not folder.is_dir():
+        raise RunError(f"{checkpoint.path}: the checkpoint has no model folder; it is damaged, use another one")
+    return load_sharded_model(folder)
+
+
+def load_part_weights(run_dir: Path, part: str) -> dict[str, Tensor]:
+    """Weights of one part (encoder, adapter, llm) of a run's best checkpoint.
+
+    Raises:
+        RunError: no checkpoint, or its model has no such part.
+    """
+    weights = load_weights(find_checkpoint(run_dir))
+    prefix = f"{part}."
+    found = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    if not found:
+        parts = sorted({name.split(".")[0] for name in weights})
+        raise RunError(f"{run_dir}: its model has no part {part!r}; it has {', '.join(parts)}")
+    return found
+
+
+def _score(file: Path) -> float | None:
+    try:
+        return float(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

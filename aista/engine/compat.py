@@ -1,0 +1,121 @@
+"""fairseq2's sharp edges, each covered once: secrets in logs, early stopping, sharded weights, noise."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import fairseq2.recipe
+from fairseq2.checkpoint import CheckpointError
+from fairseq2.device import CPU, Device
+from fairseq2.early_stopper import EarlyStopper
+from fairseq2.error import OperationalError, StateDictError
+from fairseq2.file_system import LocalFileSystem
+from fairseq2.gang import GangContext, GangError, Gangs, create_fake_gangs
+from fairseq2.io import _TorchTensorFileLoader
+from fairseq2.model_checkpoint import ModelCheckpointLoadOptions
+from fairseq2.model_checkpoint.native import _NativeModelCheckpointLoader
+from fairseq2.recipe.internal.log import _StandardLogHelper
+from fairseq2.task import TaskStopException
+from fairseq2.trainer import Trainer
+from torch import Tensor
+
+from aista.errors import RunError
+
+__all__ = ["PatienceStopper", "load_sharded_model", "quiet_console", "run_recipe", "set_early_stopper"]
+
+
+def _log_no_environment(self: _StandardLogHelper) -> None:
+    """Replaces a method that writes every environment variable, secrets included, to the log."""
+
+
+_StandardLogHelper.log_environment_variables = _log_no_environment  # type: ignore[method-assign]
+
+
+def run_recipe(recipe: fairseq2.recipe.Recipe, config: object, run_dir: Path) -> None:
+    """Run a training recipe; its own files go to RUN/engine, checkpoints to RUN/checkpoints.
+
+    Raises:
+        RunError: training failed for a reason that fairseq2 reports in one sentence.
+    """
+    try:
+        fairseq2.recipe.run(recipe, config, run_dir / "engine", checkpoint_dir=run_dir / "checkpoints")
+    except TaskStopException:
+        pass  # early stopping; with a step limit set, fairseq2 ignores other requests to stop
+    except (OperationalError, GangError, CheckpointError, StateDictError) as error:
+        raise RunError(f"{run_dir}: training failed: {_chain(error)}; see {run_dir}/engine/logs") from error
+
+
+def _chain(error: BaseException) -> str:
+    """The messages of an exception and of its causes, outermost first."""
+    messages = []
+    cause: BaseException | None = error
+    while cause is not None:
+        messages.append(str(cause).rstrip("."))
+        cause = cause.__cause__
+    return ": ".join(messages)
+
+
+class PatienceStopper(EarlyStopper):
+    """Stops after ``patience`` validations in a row without a better score.
+
+    Its history is rebuilt from the score files of the checkpoint folder, so that a resumed run stops
+    where the uninterrupted one would.
+    """
+
+    def __init__(self, patience: int, history: list[float]) -> None:
+        self._patience = patience
+        self._scores = history
+
+    def should_stop(self, step_nr: int, score: float) -> bool:
+        """Record a validation's score and tell whether to stop."""
+        self._scores.append(score)
+        best = max(range(len(self._scores)), key=lambda index: self._scores[index])
+        return len(self._scores) - 1 - best >= self._patience
+
+
+def set_early_stopper(trainer: Trainer, stopper: EarlyStopper) -> None:
+    """Give the trainer an early stopper: its factory hard-codes one that never stops."""
+    trainer._early_stopper = stopper
+
+
+def load_sharded_model(folder: Path) -> dict[str, Tensor]:
+    """Read the ``model`` folder of a checkpoint, whatever number of FSDP shards wrote it.
+
+    Tensors only (``weights_only``): no code is executed.
+    """
+    files = LocalFileSystem()
+    loader = _NativeModelCheckpointLoader(files, _TorchTensorFileLoader(files), _FakeGangContext())
+    options = ModelCheckpointLoadOptions(gangs=create_fake_gangs(CPU), mmap=False, restrict=True)
+    return dict(loader.lazy_load(folder, {}, options))
+
+
+class _FakeGangContext(GangContext):
+    def get_current_gangs(self, device: Device | None = None) -> Gangs:
+        return create_fake_gangs(device or CPU)
+
+    def set_gangs(self, gangs: Gangs, *, meta: bool = False) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+class _OursOrSevere(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("aista"):
+            return True
+        return record.levelno >= logging.ERROR or (
+            record.levelno >= logging.WARNING and "will be run on CPU" not in record.getMessage()
+        )
+
+
+def quiet_console() -> None:
+    """Show only aista's messages and warnings in the terminal; the log file keeps everything.
+
+    ``AISTA_VERBOSE=1`` shows fairseq2's messages too.
+    """
+    if os.environ.get("AISTA_VERBOSE") == "1":
+        return
+    for handler in logging.getLogger().handlers:
+        if not any(isinstance(known, _OursOrSevere) for known in handler.filters):
+            handler.addFilter(_OursOrSevere())

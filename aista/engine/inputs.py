@@ -1,0 +1,134 @@
+"""From an experiment's data section to datasets and readers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from aista import registry
+from aista.data.batching import LengthBatches, SequentialBatches
+from aista.data.config import DataConfig
+from aista.data.dataset import SpeechTextDataset
+from aista.data.inspection import Inspection, inspect
+from aista.data.loader import BatchLoader
+from aista.data.manifest import Row, read_manifest
+from aista.errors import DataError
+from aista.tasks.base import Task
+from aista.tasks.experiment import Experiment
+from aista.types import SpeechBatch
+
+__all__ = ["Split", "load_split", "probe_batches", "training_loader", "whole_pass"]
+
+log = logging.getLogger("aista.data")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of a split that a task can use, ready to be loaded.
+
+    Attributes:
+        name: train, dev, test, or a manifest's path.
+        dataset: The usable rows.
+        report: Outcome of the inspection per manifest, as written to RUN/data.json.
+    """
+
+    name: str
+    dataset: SpeechTextDataset
+    report: dict[str, Any]
+
+
+def load_split(experiment: Experiment, task: Task, name: str, *, training: bool = False) -> Split:
+    """Read and inspect the manifest of a split.
+
+    Args:
+        experiment: Its data section names the manifests.
+        task: Decides which rows it can use; others are set aside and counted.
+        name: ``train``, ``dev``, ``test``, or the path of a manifest.
+        training: Add the text-only manifests (text tasks) and the augmentation.
+
+    Raises:
+        DataError: the manifest is malformed or missing, has bad rows and ``on_bad_rows`` is error, or
+            leaves no usable row.
+    """
+    config = experiment.sections.data
+    path = _path(config, name)
+    more = config.text if training and not task.uses_audio else ()
+    rows: list[Row] = []
+    report: dict[str, Any] = {}
+    for file in (path, *more):
+        inspection = _inspect(file, config, task)
+        rows += inspection.require(config.on_bad_rows)
+        report[str(file)] = inspection.to_json()
+    return Split(name, _dataset(experiment, task, tuple(rows), path.parent, training), report)
+
+
+def training_loader(split: Split, experiment: Experiment, rank: int, world_size: int) -> BatchLoader:
+    """Shuffled length-bucketed batches of a training split, this process' share of them."""
+    data = experiment.sections.data
+    batches = LengthBatches(
+        split.dataset.lengths(),
+        batch_size=data.batch_size,
+        max_batch_total=data.max_batch_seconds if split.dataset.feature is not None else 0,
+        seed=experiment.sections.seed,
+        world_size=world_size,
+        noise=data.length_noise,
+    )
+    return BatchLoader(
+        split.dataset, batches, rank=rank, world_size=world_size, num_workers=data.num_workers, train=True
+    )
+
+
+def whole_pass(split: Split, batch_size: int, rank: int = 0, world_size: int = 1) -> BatchLoader:
+    """Every row once, short to long: for validation and evaluation."""
+    batches = SequentialBatches(split.dataset.lengths(), batch_size=max(batch_size, world_size), world_size=world_size)
+    return BatchLoader(split.dataset, batches, rank=rank, world_size=world_size, train=False)
+
+
+def probe_batches(split: Split, size: int, batch_size: int, device: str) -> Iterator[SpeechBatch]:
+    """The first ``size`` rows with a transcript, on ``device``; the same ones on every process."""
+    rows = [index for index, row in enumerate(split.dataset.rows) if row.src_text][:size]
+    rows.sort(key=split.dataset.lengths().__getitem__)
+    for start in range(0, len(rows), batch_size):
+        yield split.dataset.batch(rows[start : start + batch_size], epoch=0).to(device)
+
+
+def _path(config: DataConfig, name: str) -> Path:
+    path = getattr(config, name) if name in ("train", "dev", "test") else Path(name)
+    if path is None:
+        raise DataError(f"data.{name}: the config names no {name} manifest; add one, or name a file")
+    return Path(path)
+
+
+def _inspect(path: Path, config: DataConfig, task: Task) -> Inspection:
+    manifest = read_manifest(path)
+    with Progress(TextColumn("checking {task.description}"), BarColumn(), MofNCompleteColumn(), transient=True) as bar:
+        job = bar.add_task(str(path), total=len(manifest.rows))
+        inspection = inspect(
+            manifest,
+            config,
+            with_audio=task.uses_audio,
+            needs_target=task.scores_translations,
+            reject=task.reject,
+            progress=lambda done, total: bar.update(job, completed=done, total=total),
+        )
+    for line in inspection.summary().splitlines():
+        log.info("%s", line)
+    return inspection
+
+
+def _dataset(
+    experiment: Experiment, task: Task, rows: tuple[Row, ...], base: Path, training: bool
+) -> SpeechTextDataset:
+    config = experiment.sections.data
+    feature = registry.build("feature", config.feature, at="data.feature") if task.uses_audio else None
+    augmentation = None
+    if training and feature is not None and config.augmentation is not None:
+        augmentation = registry.build("augmentation", config.augmentation, at="data.augmentation")
+    return SpeechTextDataset(
+        rows, base, feature, task.tokenizer, augmentation, seed=experiment.sections.seed, cache=config.cache_features
+    )

@@ -1,0 +1,52 @@
+"""Weighted means under names that appear as training goes on, e.g. one per aligned layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+from torcheval.metrics import Metric
+
+__all__ = ["NamedMeans"]
+
+
+class NamedMeans(Metric[dict[str, float]]):
+    """Accumulates sum and weight per name; fairseq2's metric bag syncs and stores it like any metric.
+
+    A bag needs its metrics' names before the first batch and the same ones on every process; the
+    layers to align are only known later, and a process may see no row with a transcript.
+    """
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        super().__init__(device=device)
+        self._add_state("sums", {})
+        self._add_state("weights", {})
+        self.sums: dict[str, Tensor]
+        self.weights: dict[str, Tensor]
+
+    @torch.inference_mode()
+    def update(self, metrics: Mapping[str, tuple[Tensor, float]]) -> NamedMeans:
+        """Add (mean, weight) pairs."""
+        for name, (value, weight) in metrics.items():
+            total = value.detach().to(self.device, torch.float64) * weight
+            zero = torch.zeros((), dtype=torch.float64, device=self.device)
+            self.sums[name] = self.sums.get(name, zero) + total
+            self.weights[name] = self.weights.get(name, zero) + weight
+        return self
+
+    @torch.inference_mode()
+    def compute(self) -> dict[str, float]:
+        """Means of what was added since the last reset."""
+        return {name: float(total / self.weights[name]) for name, total in self.sums.items()}
+
+    @torch.inference_mode()
+    def merge_state(self, metrics: Iterable[Metric[dict[str, float]]]) -> NamedMeans:
+        """Add other processes' sums."""
+        for metric in metrics:
+            assert isinstance(metric, NamedMeans)
+            for name, total in metric.sums.items():
+                weight = metric.weights[name].to(self.device)
+                self.sums[name] = self.sums[name] + total.to(self.device) if name in self.sums else total
+                self.weights[name] = self.weights[name] + weight if name in self.weights else weight
+        return self

@@ -1,0 +1,171 @@
+"""The recipe that runs any task on fairseq2's Trainer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairseq2.composition import register_model_family
+from fairseq2.metrics import format_as_float
+from fairseq2.metrics.recorders import MetricDescriptor, MetricRecorder
+from fairseq2.models.utils.ac import apply_layerwise_ac
+from fairseq2.models.utils.fsdp import apply_layerwise_fsdp
+from fairseq2.recipe import Recipe, RecipeContext
+from fairseq2.runtime.dependency import DependencyContainer
+from fairseq2.task import Task as Fairseq2Task
+from torch import Tensor, nn
+
+from aista.engine.compat import PatienceStopper, quiet_console, set_early_stopper
+from aista.engine.layers import LayerChooser
+from aista.engine.reader import LoaderReader
+from aista.engine.recorder import RunRecorder, read_records
+from aista.engine.settings import FAMILY, SCORE, RecipeConfig
+from aista.engine.units import TaskEvalUnit, TaskTrainUnit
+from aista.errors import ConfigError, Fault, RunError
+from aista.modules.freezing import freeze
+from aista.scoring.base import Metric
+from aista.tasks.base import Task
+from aista.tasks.training import EvaluationConfig, TrainerConfig
+
+__all__ = ["TaskRecipe"]
+
+
+@dataclass(kw_only=True)
+class ModelFamilyConfig:
+    """What fairseq2 stores beside checkpoints: the experiment, as plain data."""
+
+    experiment: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRecipe(Recipe):
+    """Wraps a task, its readers and its starting weights for ``fairseq2.recipe.run``.
+
+    Attributes:
+        task: What is trained.
+        run_dir: RUN; metrics and selection are written there.
+        trainer: aista's trainer options.
+        evaluation: Search and scores of validation.
+        metrics: Scores of validation.
+        initial: Part name -> weights that the part starts from.
+        readers: (process rank, number of processes) -> (training reader, dev reader or None).
+        chooser: (bare model, process rank, device) -> layer chooser; None for tasks without alignment.
+    """
+
+    task: Task
+    run_dir: Path
+    trainer: TrainerConfig
+    evaluation: EvaluationConfig
+    metrics: Sequence[Metric]
+    initial: Mapping[str, Mapping[str, Tensor]]
+    readers: Callable[[int, int], tuple[LoaderReader, LoaderReader | None]]
+    chooser: Callable[[nn.Module, int, str], LayerChooser | None]
+
+    @property
+    def config_kls(self) -> type[object]:
+        """The recipe sections."""
+        return RecipeConfig
+
+    def has_static_autograd_graph(self, context: RecipeContext) -> bool:
+        """Every trained parameter takes part in every step."""
+        return True
+
+    def register(self, container: DependencyContainer) -> None:
+        """Make the task's model, its score and our recorder known to fairseq2."""
+        quiet_console()
+        register_model_family(
+            container,
+            FAMILY,
+            kls=nn.Module,
+            config_kls=ModelFamilyConfig,
+            factory=lambda _: self.task.build_model(),
+            supports_meta=False,
+            fsdp_applier=_apply_fsdp,
+            layerwise_ac_applier=_apply_activation_checkpointing,
+        )
+        descriptor = MetricDescriptor(SCORE, "Score", 10, format_as_float, higher_better=True)
+        container.collection.register_instance(MetricDescriptor, descriptor)
+        recorder = RunRecorder(self.run_dir / "metrics", self.trainer.max_steps)
+        container.collection.register(MetricRecorder, lambda _: recorder)  # type: ignore[type-abstract]
+
+    def setup_model(self, context: RecipeContext, model: nn.Module, newly_initialized: bool) -> nn.Module:
+        """Load the starting weights of pretrained parts, then freeze what is not trained."""
+        if newly_initialized:
+            for part, weights in self.initial.items():
+                load_part(model, part, weights)
+        try:
+            freeze(model, self.task.config.freeze_params)
+        except ValueError as error:
+            raise ConfigError([Fault("freeze_params", str(error))]) from error
+        check_parameter_groups(self.trainer, [name for name, _ in model.named_parameters()])
+        return model
+
+    def create_task(self, context: RecipeContext) -> Fairseq2Task:
+        """Readers and units into a trainer."""
+        gangs = context.gangs
+        model, bare = context.get_data_parallel_model(), context.get_model()
+        reader, dev_reader = self.readers(gangs.dp.rank, gangs.dp.size)
+        unit = TaskTrainUnit(self.task, model, self.chooser(bare, gangs.root.rank, str(gangs.device)))
+        validation: list[TaskEvalUnit] = []
+        if dev_reader is not None:
+            validation.append(TaskEvalUnit(self.task, model, bare, self.metrics, self.evaluation, gangs.dp))
+        trainer = context.create_trainer(unit, reader, validation, [dev_reader] if dev_reader is not None else [])
+        if self.trainer.early_stopping_patience:
+            last = context.get_checkpoint_manager().maybe_get_last_step_number() or 0
+            records = read_records(self.run_dir / "metrics" / "valid.jsonl")
+            history = [record[SCORE] for record in records if record["step"] <= last]
+            set_early_stopper(trainer, PatienceStopper(self.trainer.early_stopping_patience, history))
+        return trainer
+
+
+def load_part(model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> None:
+    """Load ``part`` (encoder, adapter, llm) of a model from weights of the same architecture.
+
+    Raises:
+        RunError: the architectures differ; names the first differing tensors.
+    """
+    target = getattr(model, part)
+    own = target.state_dict()
+    missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    shapes = [
+        f"{name}: {tuple(weights[name].shape)} given, {tuple(own[name].shape)} wanted"
+        for name in own.keys() & weights.keys()
+        if own[name].shape != weights[name].shape
+    ]
+    if missing or unknown or shapes:
+        details = [f"missing {missing[:3]}"] * bool(missing) + [f"unknown {unknown[:3]}"] * bool(unknown) + shapes[:3]
+        raise RunError(
+            f"initialize.{part}: the run folder's {part} has another architecture ({'; '.join(details)}); "
+            f"give both runs the same {part} config"
+        )
+    target.load_state_dict(weights)
+
+
+def check_parameter_groups(trainer: TrainerConfig, names: Sequence[str]) -> None:
+    """Raise ConfigError for a parameter group that matches nothing: fairseq2 would only warn."""
+    faults = [
+        Fault(f"trainer.parameter_groups[{index}].params", f"{group.params!r} matches no parameter", f"e.g. {names[0]}")
+        for index, group in enumerate(trainer.parameter_groups)
+        if not any(re.match(group.params, name) for name in names)
+    ]
+    if faults:
+        raise ConfigError(faults)
+
+
+def _stacks(model: nn.Module) -> list[nn.ModuleList]:
+    parts = (getattr(model, name, None) for name in ("encoder", "llm"))
+    return [part.layers for part in parts if part is not None]
+
+
+def _apply_fsdp(model: nn.Module, granularity: str, wrapper: Callable[..., nn.Module]) -> nn.Module:
+    for layers in _stacks(model):
+        apply_layerwise_fsdp(layers, wrapper)
+    return model
+
+
+def _apply_activation_checkpointing(model: nn.Module, every_nth_layer: int) -> nn.Module:
+    for layers in _stacks(model):
+        apply_layerwise_ac(layers, every_nth_layer)
+    return model

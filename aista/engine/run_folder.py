@@ -1,0 +1,116 @@
+"""What a training writes into its run folder beside checkpoints and metrics."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import aista
+from aista.config import dump_yaml, load_yaml
+from aista.errors import AistaError, RunError
+from aista.files import write_json, write_text
+from aista.tasks.experiment import Experiment, load_experiment
+
+__all__ = ["CONFIG", "claim", "describe_environment", "is_main_process", "open_experiment"]
+
+CONFIG = "config.yaml"
+_PACKAGES = ("torch", "torchaudio", "fairseq2", "transformers", "sentencepiece", "pot", "sacrebleu", "numpy")
+
+
+def is_main_process() -> bool:
+    """Whether this process writes the run folder (torchrun's rank 0, or the only process)."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def claim(run_dir: Path, experiment: Experiment) -> None:
+    """Write the resolved config and the environment, or check that the folder holds this very experiment.
+
+    Raises:
+        AistaError: the folder belongs to another experiment (names the options that differ), or is a
+            non-empty folder that is no run.
+    """
+    if not is_main_process():
+        return
+    file = run_dir / CONFIG
+    config = experiment.to_plain()
+    if file.is_file():
+        differences = _differences(load_yaml(file), _reloaded(config))
+        if differences:
+            raise AistaError(
+                f"{run_dir}: this run folder holds another experiment; it differs in {'; '.join(differences[:5])}"
+                + (f" and {len(differences) - 5} more" if len(differences) > 5 else "")
+                + ". Choose another folder, or remove this one"
+            )
+        return
+    if run_dir.is_dir() and any(run_dir.iterdir()):
+        raise AistaError(f"{run_dir}: not empty and not a run folder (it has no {CONFIG}); choose another folder")
+    write_text(file, dump_yaml(config))
+    write_json(run_dir / "environment.json", describe_environment())
+
+
+def open_experiment(run_dir: Path) -> Experiment:
+    """The experiment of an existing run folder.
+
+    Raises:
+        RunError: there is none.
+    """
+    file = run_dir / CONFIG
+    if not file.is_file():
+        raise RunError(f"{run_dir}: not a run folder (no {CONFIG}); make one with `aista train {run_dir} --config ...`")
+    return load_experiment(file)
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, commit and device; never the environment variables, which can hold secrets."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    return {
+        "aista": aista.__version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device,
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+    }
+
+
+def _commit() -> str | None:
+    folder = Path(aista.__file__).parent
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(folder), "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return result.stdout.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _reloaded(config: dict[str, Any]) -> dict[str, Any]:
+    """The config as it reads after a round trip through YAML (tuples become lists and so on)."""
+    data: dict[str, Any] = yaml.safe_load(dump_yaml(config))
+    return data
+
+
+def _differences(old: Any, new: Any, at: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = list(dict.fromkeys([*old, *new]))
+        return [
+            line
+            for key in keys
+            for line in _differences(old.get(key, "(absent)"), new.get(key, "(absent)"), f"{at}.{key}" if at else key)
+        ]
+    return [] if old == new else [f"{at}: {old!r} there, {new!r} here"]

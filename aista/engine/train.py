@@ -1,0 +1,144 @@
+"""Trains an experiment in a run folder: checks, pretraining stages, then the task itself; resumes by itself."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from aista.engine.checkpoints import checkpoint_steps, load_part_weights
+from aista.engine.inputs import Split, load_split, probe_batches, training_loader, whole_pass
+from aista.engine.layers import LayerChooser
+from aista.engine.run_folder import claim, is_main_process
+from aista.errors import RunError
+from aista.files import write_json
+from aista.modules.lsm import LargeSpeechTextModel
+from aista.tasks.base import Task
+from aista.tasks.experiment import Experiment
+from aista.tasks.preflight import build_metrics, build_task, preflight
+from aista.tasks.speech_translation import SpeechTranslationTask
+
+__all__ = ["train"]
+
+log = logging.getLogger("aista.train")
+
+PARTS = ("encoder", "adapter", "llm")
+
+
+def train(experiment: Experiment, run_dir: Path, *, dry_run: bool = False) -> None:
+    """Train, or go on where a stopped run stood; returns at once if the run is complete.
+
+    Args:
+        experiment: What to train.
+        run_dir: Folder of the run.
+        dry_run: Check config, files, data and components, then stop before training.
+
+    Raises:
+        ConfigError: something in the config is known to be wrong.
+        DataError: the manifests have faults.
+        RunError: training failed.
+    """
+    preflight(experiment)
+    task = build_task(experiment)
+    splits = {"train": load_split(experiment, task, "train", training=True)}
+    if experiment.sections.data.dev is not None:
+        splits["dev"] = load_split(experiment, task, "dev")
+    if dry_run:
+        model = task.build_model()
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        log.info("dry run: %s would train %s parameters; nothing was written", experiment.source, f"{parameters:,}")
+        return
+    claim(run_dir, experiment)
+    if is_complete(run_dir):
+        log.info("%s: already trained; nothing to do", run_dir)
+        return
+    if is_main_process():
+        write_json(run_dir / "data.json", {name: split.report for name, split in splits.items()})
+    initial = _initial_weights(experiment, run_dir)
+    _run(experiment, task, run_dir, splits, initial)
+
+
+def is_complete(run_dir: Path) -> bool:
+    """Whether the run's training has reached its end."""
+    return (run_dir / "timing.json").is_file()
+
+
+def _initial_weights(experiment: Experiment, run_dir: Path) -> dict[str, dict[str, Tensor]]:
+    """Train the pretraining stages that nothing replaces, and collect the parts to start from."""
+    folders = {part: getattr(experiment.sections.initialize, part) for part in PARTS}
+    for stage in experiment.sections.pretraining:
+        if folders[stage.part] is None:
+            folder = run_dir / "pretraining" / stage.name
+            log.info("pretraining stage %s (%s) in %s", stage.name, stage.task, folder)
+            train(experiment.stage(stage), folder)
+            folders[stage.part] = folder
+    if checkpoint_steps(run_dir):
+        return {}  # a resumed run takes its weights from its own checkpoint
+    return {part: load_part_weights(folder, part) for part, folder in folders.items() if folder is not None}
+
+
+def _run(
+    experiment: Experiment,
+    task: Task,
+    run_dir: Path,
+    splits: dict[str, Split],
+    initial: dict[str, dict[str, Tensor]],
+) -> None:
+    from aista.engine.compat import run_recipe
+    from aista.engine.reader import LoaderReader
+    from aista.engine.recipe import TaskRecipe
+    from aista.engine.settings import recipe_config
+
+    sections = experiment.sections
+
+    def readers(rank: int, world_size: int) -> tuple[LoaderReader, LoaderReader | None]:
+        loader = training_loader(splits["train"], experiment, rank, world_size)
+        reader = LoaderReader(loader, num_accumulate=sections.trainer.grad_accumulation)
+        if "dev" not in splits:
+            return reader, None
+        return reader, LoaderReader(whole_pass(splits["dev"], sections.evaluation.batch_size, rank, world_size))
+
+    recipe = TaskRecipe(
+        task=task,
+        run_dir=run_dir,
+        trainer=sections.trainer,
+        evaluation=sections.evaluation,
+        metrics=build_metrics(experiment),
+        initial=initial,
+        readers=readers,
+        chooser=partial(_chooser, experiment, task, run_dir, splits.get("dev")),
+    )
+    config = recipe_config(sections.trainer, seed=sections.seed, validate="dev" in splits)
+    started = time.monotonic()
+    run_recipe(recipe, config, run_dir)
+    if is_main_process():
+        write_json(run_dir / "timing.json", _timing(run_dir, time.monotonic() - started))
+
+
+def _chooser(
+    experiment: Experiment, task: Task, run_dir: Path, dev: Split | None, model: nn.Module, rank: int, device: str
+) -> LayerChooser | None:
+    if not isinstance(task, SpeechTranslationTask) or not task.losses:
+        return None
+    assert isinstance(model, LargeSpeechTextModel)
+    selection = task.build_selection(model.llm.num_layers)
+
+    def batches() -> Any:
+        if dev is None:
+            raise RunError("layer selection needs a dev set to probe; name one in data.dev")
+        return probe_batches(dev, selection.probe_size, experiment.sections.evaluation.batch_size, device)
+
+    return LayerChooser(task, selection, run_dir / "selection.json", batches, writes=rank == 0)
+
+
+def _timing(run_dir: Path, seconds: float) -> dict[str, float | int]:
+    """Seconds of training over all resumed parts, as the trainer itself recorded them."""
+    from aista.engine.recorder import read_records
+
+    records = read_records(run_dir / "metrics" / "train.jsonl")
+    total = records[-1].get("total_time", seconds) if records else seconds
+    return {"train_seconds": round(float(total), 2), "steps": int(records[-1]["step"]) if records else 0}

@@ -1,0 +1,56 @@
+"""A trained run, opened for evaluation, translation or probing: task and model with a checkpoint's weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from aista.engine.checkpoints import Checkpoint, find_checkpoint, load_weights
+from aista.engine.run_folder import open_experiment
+from aista.errors import RunError
+from aista.tasks.base import Task
+from aista.tasks.experiment import Experiment
+from aista.tasks.preflight import build_task
+
+__all__ = ["TrainedRun", "open_run"]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A run's experiment, task and model (on ``device``, in eval mode) at one checkpoint."""
+
+    path: Path
+    experiment: Experiment
+    task: Task
+    model: nn.Module
+    checkpoint: Checkpoint
+    device: str
+
+
+def open_run(run_dir: Path, which: str = "best", *, device: str = "") -> TrainedRun:
+    """Rebuild a run's model from its own config and load a checkpoint.
+
+    Args:
+        run_dir: Run folder.
+        which: ``best``, ``last`` or a step number.
+        device: Where to put the model; empty means the GPU if there is one.
+
+    Raises:
+        RunError: no such run or checkpoint, or weights that do not fit the config.
+    """
+    experiment = open_experiment(run_dir)
+    checkpoint = find_checkpoint(run_dir, which)
+    task = build_task(experiment)
+    model = task.build_model()
+    try:
+        model.load_state_dict(load_weights(checkpoint))
+    except RuntimeError as error:
+        raise RunError(
+            f"{checkpoint.path}: its weights do not fit the model that {run_dir}/config.yaml describes "
+            f"({str(error).splitlines()[-1].strip()}); was the config edited after training?"
+        ) from error
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return TrainedRun(run_dir, experiment, task, model.to(device).eval(), checkpoint, device)

@@ -1,0 +1,63 @@
+"""The AistaError family: every error a user can cause, with its place, rule, value and remedy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["AistaError", "ConfigError", "DataError", "Fault", "PluginError", "RegistryError", "RunError"]
+
+
+class AistaError(Exception):
+    """Base of all errors that aista raises on purpose. The CLI prints the message, never a traceback.
+
+    ``exit_code`` is 2 where the user can mend the input and 1 where a run failed.
+    """
+
+    exit_code = 2
+
+
+class RegistryError(AistaError):
+    """A component kind or name is unknown, or registered twice."""
+
+
+class PluginError(AistaError):
+    """A plug-in file or entry point could not be loaded."""
+
+
+class DataError(AistaError):
+    """A manifest, audio file or tokenizer is missing or malformed."""
+
+
+class RunError(AistaError):
+    """A run folder, checkpoint or running training is not in the state that the command needs."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One mistake in a config: where it is, what rule it breaks, and how to mend it.
+
+    Attributes:
+        path: Place in the config, e.g. ``alignment[0].config.solver``.
+        problem: The rule and the received value.
+        remedy: What to do instead; may be empty where the problem says it already.
+    """
+
+    path: str
+    problem: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        place = self.path or "(top level)"
+        return f"{place}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+class ConfigError(AistaError):
+    """All faults found in a config, reported together, one line each."""
+
+    def __init__(self, faults: list[Fault], source: str = "config") -> None:
+        self.faults = faults
+        self.source = source
+        count = f"{len(faults)} fault" + ("s" if len(faults) != 1 else "")
+        super().__init__("\n".join([f"{source}: {count}", *(f"  {fault}" for fault in faults)]))

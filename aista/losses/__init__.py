@@ -1,0 +1,1 @@
+"""Costs, optimal-transport solvers and alignment losses between speech and text states. PyTorch alone is enough."""

@@ -1,0 +1,135 @@
+"""Pairwise ground costs between two sequences of states, and the positional term.
+
+S, T: positions of the two sequences; D: their width.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor
+
+from aista.registry import build, register
+from aista.schema import Component
+
+__all__ = ["Cosine", "Cost", "Euclidean", "SqEuclidean", "position_cost", "resolve_cost"]
+
+
+class Cost(Protocol):
+    """A component of kind ``cost``: differentiable, ``[..., S, D] x [..., T, D] -> [..., S, T]``.
+
+    The solvers call it with one sample's content at a time, never with padding, in fp32 or fp64.
+    """
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the cost of matching each row of ``x`` with each row of ``y``."""
+        ...
+
+
+@register("cost", "cosine")
+class Cosine:
+    """Cosine distance ``1 - <x, y> / (|x| |y|)``, in [0, 2].
+
+    Choose it (the default) for states of a network: it ignores their norms, which differ between
+    modalities and layers. A zero state costs 1 to everything and receives no gradient.
+    """
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the ``[..., S, T]`` distances."""
+        return cast(Tensor, _CosineDistance.apply(x, y))  # type: ignore[no-untyped-call]
+
+
+@register("cost", "sqeuclidean")
+class SqEuclidean:
+    """Squared Euclidean distance ``|x - y|^2``.
+
+    Choose it where norms carry meaning and both sides share a scale; its minimisers are barycentres.
+    """
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the ``[..., S, T]`` distances."""
+        return _squared_distances(x, y)
+
+
+@register("cost", "euclidean")
+class Euclidean:
+    """Euclidean distance ``|x - y|``: the ground cost of the Wasserstein-1 distance.
+
+    Choose it over ``sqeuclidean`` where outlier states should not dominate. Its gradient is 0 where
+    two states coincide.
+    """
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the ``[..., S, T]`` distances."""
+        squared = _squared_distances(x, y)
+        coincide = squared == 0
+        return torch.where(coincide, 0.0, torch.where(coincide, 1.0, squared).sqrt())
+
+
+def position_cost(x_length: int, y_length: int, power: float, *, like: Tensor) -> Tensor:
+    """The positional term ``|i/S - j/T|^power`` of one sample, in [0, 1).
+
+    Speech and its transcript run in the same order, so a small weight on this term keeps a
+    transport plan near the diagonal. Aista's choice, not part of the published method.
+
+    Args:
+        x_length: S, the sample's own length.
+        y_length: T, the sample's own length.
+        power: 1 for a term that grows evenly, 2 to forgive small shifts.
+        like: Tensor whose dtype and device the result takes.
+
+    Returns:
+        ``[S, T]``.
+    """
+    i = torch.arange(x_length, device=like.device, dtype=like.dtype) / x_length
+    j = torch.arange(y_length, device=like.device, dtype=like.dtype) / y_length
+    return (i[:, None] - j[None, :]).abs().pow(power)
+
+
+def resolve_cost(cost: str | Cost) -> Cost:
+    """The registered cost of that name with its default options, or the callable itself.
+
+    Raises:
+        ConfigError: no cost has that name.
+    """
+    if isinstance(cost, str):
+        return cast(Cost, build("cost", Component(cost), at="cost"))
+    return cost
+
+
+def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    # Distances ignore a common shift; taking one off keeps |x|^2 + |y|^2 - 2<x, y> from cancelling.
+    shift = y[..., :1, :].detach()
+    x, y = x - shift, y - shift
+    squares = (x * x).sum(-1)[..., :, None] + (y * y).sum(-1)[..., None, :]
+    return (squares - 2 * (x @ y.mT)).clamp_min(0.0)
+
+
+class _CosineDistance(torch.autograd.Function):
+    """Saves the normalised states only; two matrix products in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        inverse_x, inverse_y = (_inverse_norm(z) for z in (x, y))
+        x, y = x * inverse_x, y * inverse_y
+        ctx.save_for_backward(x, y, inverse_x, inverse_y)
+        return 1 - x @ y.mT
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, y, inverse_x, inverse_y = ctx.saved_tensors
+        grad_x = _through_normalisation(grad @ y, x, inverse_x) if ctx.needs_input_grad[0] else None
+        grad_y = _through_normalisation(grad.mT @ x, y, inverse_y) if ctx.needs_input_grad[1] else None
+        return grad_x, grad_y
+
+
+def _inverse_norm(states: Tensor) -> Tensor:
+    norm = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+    return torch.where(norm == 0, 0.0, 1 / norm)
+
+
+def _through_normalisation(minus_grad: Tensor, unit: Tensor, inverse_norm: Tensor) -> Tensor:
+    radial = (minus_grad * unit).sum(-1, keepdim=True)
+    return torch.addcmul(-minus_grad, unit, radial).mul_(inverse_norm)

@@ -1,0 +1,1 @@
+"""Sinkhorn iterations on padded batches; the derivation is in this folder's README.md."""

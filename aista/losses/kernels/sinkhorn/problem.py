@@ -1,0 +1,70 @@
+"""What an iteration kernel is given and gives back.
+
+N samples, S and T padded lengths; padding carries no mass and costs 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["EntropicProblem", "Potentials"]
+
+
+@dataclass(frozen=True)
+class EntropicProblem:
+    """``min_P <P, C> + eps KL(P | a b^T) + rho_x KL(P 1 | a) + rho_y KL(P^T 1 | b)``, sample by sample.
+
+    Attributes:
+        cost_NST: Costs, 0 in the padding.
+        a_NS: Masses; each row sums to 1. Zeros are allowed.
+        b_NT: Likewise.
+        lengths_N2: ``(S_n, T_n)`` of each sample.
+        epsilon_N: Regularisation, in units of the cost.
+        rho_x: Strength that holds the first marginal: ``inf`` exactly, 0 not at all.
+        rho_y: Likewise for the second.
+    """
+
+    cost_NST: Tensor
+    a_NS: Tensor
+    b_NT: Tensor
+    lengths_N2: tuple[tuple[int, int], ...]
+    epsilon_N: Tensor
+    rho_x: float
+    rho_y: float
+
+    def damping(self, rho: float) -> Tensor:
+        """``[N]`` ``rho / (rho + eps)``: the exponent that a finite strength puts on an update; 1 where balanced."""
+        rho_N = torch.full_like(self.epsilon_N, rho)
+        return 1 / (1 + self.epsilon_N / rho_N)
+
+    def sample(self, n: int) -> EntropicProblem:
+        """The ``n``-th sample alone, without padding."""
+        s, t = self.lengths_N2[n]
+        one = slice(n, n + 1)
+        return EntropicProblem(
+            self.cost_NST[one, :s, :t],
+            self.a_NS[one, :s],
+            self.b_NT[one, :t],
+            self.lengths_N2[one],
+            self.epsilon_N[one],
+            self.rho_x,
+            self.rho_y,
+        )
+
+
+class Potentials(NamedTuple):
+    """Dual potentials; ``P = a b exp((f + g - C) / eps)``. Their values in the padding mean nothing.
+
+    Attributes:
+        f_NS: In units of the cost.
+        g_NT: Likewise. Updated last: its marginal holds to rounding.
+        num_iterations_N: Full iterations (one update of each side) that each sample took.
+    """
+
+    f_NS: Tensor
+    g_NT: Tensor
+    num_iterations_N: Tensor

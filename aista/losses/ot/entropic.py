@@ -1,0 +1,200 @@
+"""Entropic transport, balanced or not: options, iterations, value, gradient and report in one place.
+
+    OT_eps(a, b, C) = min_P <P, C> + eps KL(P | a b^T) + rho_x KL(P 1 | a) + rho_y KL(P^T 1 | b)
+
+with ``KL(P | Q) = sum P log(P / Q) - P + Q``. In the balanced case (``rho`` infinite) this differs
+from the entropy form ``<P, C> + eps sum P log P`` by the constant ``eps (H(a) + H(b))``,
+``H(a) = -sum a log a``; the plan is the same.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from aista.losses.kernels.sinkhorn import absorbed, reference
+from aista.losses.kernels.sinkhorn.problem import EntropicProblem, Potentials
+from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_row_sum
+from aista.losses.ot.gradient import with_gradient
+from aista.losses.ot.implicit import linear_derivatives
+from aista.losses.ot.pairwise import no_autocast
+from aista.losses.ot.problem import Problem
+from aista.losses.ot.result import OTResult
+from aista.types import length_mask
+
+__all__ = ["BACKENDS", "EPSILON_SCALES", "VALUES", "EntropicOptions", "solve"]
+
+EPSILON_SCALES = ("mean", "max", "absolute")
+VALUES = ("regularized", "linear")
+GRADIENTS = ("envelope", "unrolled")
+BACKENDS = ("auto", "log")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntropicOptions:
+    """How to solve; see :func:`aista.losses.ot.sinkhorn.sinkhorn` for the meanings. Raises ValueError."""
+
+    epsilon: float
+    epsilon_scale: str
+    rho: tuple[float, float]
+    max_iterations: int
+    tolerance: float
+    value: str
+    gradient: str
+    backend: str
+
+    def __post_init__(self) -> None:
+        if not 0 < self.epsilon < math.inf:
+            raise ValueError(f"epsilon must be finite and greater than 0, got {self.epsilon}")
+        if len(self.rho) != 2 or not all(strength >= 0 for strength in self.rho):
+            raise ValueError(f"rho must be two strengths from 0 (free) to inf (balanced), got {self.rho}")
+        if isinstance(self.max_iterations, bool) or self.max_iterations != int(self.max_iterations) >= 1:
+            raise ValueError(f"max_iterations must be a whole number of at least 1, got {self.max_iterations}")
+        if not 0 <= self.tolerance < math.inf:
+            raise ValueError(f"tolerance must be finite and at least 0, got {self.tolerance}")
+        for name, known in (
+            ("epsilon_scale", EPSILON_SCALES),
+            ("value", VALUES),
+            ("gradient", GRADIENTS),
+            ("backend", BACKENDS),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if self.value == "linear" and self.rho != (math.inf, math.inf):
+            raise ValueError(f"value 'linear' needs balanced transport (rho of inf on both sides), got rho {self.rho}")
+
+
+def solve(problem: Problem, options: EntropicOptions) -> OTResult:
+    """Solve all samples of ``problem`` and attach the gradient."""
+    taped = options.gradient == "unrolled" and torch.is_grad_enabled()
+    with no_autocast(problem.cost.device), torch.set_grad_enabled(taped):
+        task = _task(problem, options)
+        potentials = _iterate(task, options)
+        solution = _evaluate(task, potentials)
+        value = solution.transport_cost if options.value == "linear" else solution.value
+        if options.value == "linear":
+            derivatives = linear_derivatives(task, solution.ratio_NST)
+        else:
+            derivatives = (solution.plan(task), solution.a_derivative, solution.b_derivative)
+    if not taped:
+        sources = (problem.cost, problem.x_mass, problem.y_mass)
+        value = with_gradient(value, *zip(sources, derivatives, strict=True))
+    return _report(problem, task, potentials, solution, value, options.tolerance)
+
+
+class _Solution(NamedTuple):
+    """What the potentials say about each sample. ``ratio`` is ``P / (a b^T)``."""
+
+    value: Tensor
+    transport_cost: Tensor
+    marginal_error: Tensor
+    a_derivative: Tensor
+    b_derivative: Tensor
+    ratio_NST: Tensor
+
+    def plan(self, task: EntropicProblem) -> Tensor:
+        return task.a_NS[:, :, None] * self.ratio_NST * task.b_NT[:, None, :]
+
+
+def _task(problem: Problem, options: EntropicOptions) -> EntropicProblem:
+    cost = problem.cost if torch.is_grad_enabled() else problem.cost.detach()
+    lengths = tuple((s, t) for _, s, t in problem.samples)
+    scale = _cost_scale(cost.detach(), lengths, options.epsilon_scale)
+    return EntropicProblem(
+        cost, problem.x_mass, problem.y_mass, lengths, options.epsilon * scale, options.rho[0], options.rho[1]
+    )
+
+
+def _cost_scale(cost_NST: Tensor, lengths: tuple[tuple[int, int], ...], kind: str) -> Tensor:
+    if kind == "absolute" or not lengths:
+        return cost_NST.new_ones(len(lengths))
+    size = cost_NST.abs()
+    if kind == "max":
+        scale = size.amax((1, 2))
+    else:
+        total = ragged_sum(weighted_row_sum(size, torch.ones_like(size[:, :, 0])), torch.ones_like(size[:, 0]))
+        scale = total / total.new_tensor([s * t for s, t in lengths])
+    # Where every cost is 0 any regularisation will do.
+    return torch.where(scale == 0, 1.0, scale)
+
+
+def _iterate(task: EntropicProblem, options: EntropicOptions) -> Potentials:
+    if not task.lengths_N2:
+        return Potentials(task.a_NS, task.b_NT, torch.zeros_like(task.epsilon_N, dtype=torch.long))
+    kernel = reference if options.backend == "log" or torch.is_grad_enabled() else absorbed
+    f, g, num_iterations = kernel.solve(task, options.max_iterations, options.tolerance)
+    x_mask, y_mask = _masks(task)
+    return Potentials(f.masked_fill(~x_mask, 0.0), g.masked_fill(~y_mask, 0.0), num_iterations)
+
+
+def _masks(task: EntropicProblem) -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor(task.lengths_N2, dtype=torch.long, device=task.cost_NST.device).reshape(-1, 2)
+    return length_mask(lengths[:, 0], task.a_NS.shape[1]), length_mask(lengths[:, 1], task.b_NT.shape[1])
+
+
+def _evaluate(task: EntropicProblem, potentials: Potentials) -> _Solution:
+    """The dual value at the potentials; its derivatives by cost and masses at fixed potentials are exact."""
+    f, g, _ = potentials
+    a, b, eps = task.a_NS, task.b_NT, task.epsilon_N[:, None]
+    x_mask, y_mask = _masks(task)
+    used = x_mask[:, :, None] & y_mask[:, None, :] & ((a > 0)[:, :, None] | (b > 0)[:, None, :])
+    exponent = (f[:, :, None] + g[:, None, :] - task.cost_NST) / eps[:, :, None]
+    ratio = torch.where(used, torch.where(used, exponent, 0.0).exp(), 0.0)
+    x_factor = RowSum(ratio.mT)(b)  # first marginal over a
+    y_factor = weighted_row_sum(ratio, a)  # second marginal over b
+    mass = ragged_sum(x_factor, a)
+    f_gain, g_gain = _gain(f, task.rho_x), _gain(g, task.rho_y)
+    error = torch.maximum(
+        _marginal_error(x_factor, f, a, task.rho_x),
+        _marginal_error(y_factor, g, b, task.rho_y),
+    )
+    return _Solution(
+        value=ragged_sum(f_gain, a) + ragged_sum(g_gain, b) - task.epsilon_N * (mass - 1),
+        transport_cost=ragged_sum(weighted_row_sum(ratio * task.cost_NST, a), b),
+        marginal_error=error.detach(),
+        a_derivative=f_gain - eps * (x_factor - 1),
+        b_derivative=g_gain - eps * (y_factor - 1),
+        ratio_NST=ratio,
+    )
+
+
+def _gain(potential: Tensor, rho: float) -> Tensor:
+    """What a potential adds to the dual value per unit of mass: ``-KL(. | a)^*(-f)``."""
+    if rho == math.inf:
+        return potential
+    return -rho * torch.expm1(-potential / rho) if rho > 0 else torch.zeros_like(potential)
+
+
+def _marginal_error(factor: Tensor, potential: Tensor, mass: Tensor, rho: float) -> Tensor:
+    if rho == 0:
+        return torch.zeros_like(factor[:, 0]) if factor.shape[1] else factor.sum(1)
+    return ragged_sum((factor - torch.exp(-potential / rho)).abs(), mass)
+
+
+def _report(
+    problem: Problem,
+    task: EntropicProblem,
+    potentials: Potentials,
+    solution: _Solution,
+    value: Tensor,
+    tolerance: float,
+) -> OTResult:
+    f, g, num_iterations = potentials
+
+    def build_plan() -> Tensor:
+        with torch.no_grad():
+            return problem.restore_padded(_evaluate(task, potentials).plan(task), 0, 1)
+
+    return OTResult(
+        value=problem.restore(value),
+        transport_cost=problem.restore(solution.transport_cost.detach()),
+        potentials=(problem.restore_padded(f.detach(), 0), problem.restore_padded(g.detach(), 1)),
+        num_iterations=problem.restore(num_iterations),
+        marginal_error=problem.restore(solution.marginal_error),
+        converged=problem.restore(solution.marginal_error <= tolerance, fill=True),
+        build_plan=build_plan,
+    )

@@ -1,0 +1,1 @@
+"""Neural modules: encoders, adapters, language models, and the models that join them."""

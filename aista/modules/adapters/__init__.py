@@ -1,0 +1,1 @@
+"""Adapters: encoder frames -> LLM positions."""

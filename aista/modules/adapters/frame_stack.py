@@ -1,0 +1,52 @@
+"""Frame-stacking adapter: neighbouring frames side by side, then a projection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from aista.modules.adapters._output import OUTPUT_NORM, NormedAdapter
+from aista.modules.strided_conv import ceil_divide, zero_padding
+from aista.registry import register
+from aista.schema import option
+
+__all__ = ["FrameStackAdapter", "FrameStackConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameStackConfig:
+    """Options of the adapter ``frame_stack``."""
+
+    stride: int = option(4, "Frames stacked into one LLM position.", minimum=1)
+    hidden_dim: int | None = option(None, "Width between two projections; null for a single one.", minimum=1)
+    dropout: float = option(0.0, "Dropout probability before the last projection.", minimum=0, maximum=0.9)
+    output_norm: bool = option(True, OUTPUT_NORM)
+
+
+@register("adapter", "frame_stack", config=FrameStackConfig)
+class FrameStackAdapter(NormedAdapter):
+    """Concatenate ``stride`` frames and project them: n frames -> ``ceil(n / stride)`` positions.
+
+    The last group is filled up with zeros. With ``hidden_dim`` a GELU and a second projection follow,
+    as in SLAM-ASR (Ma et al. 2024). Choose it for large encoders whose states are already contextual:
+    it mixes no information across groups and costs one matrix product.
+    """
+
+    def __init__(self, config: FrameStackConfig, *, input_dim: int, output_dim: int) -> None:
+        super().__init__(output_dim, config.output_norm)
+        self.stride = config.stride
+        width = config.stride * input_dim
+        self.inner = None if config.hidden_dim is None else nn.Linear(width, config.hidden_dim)
+        self.dropout = nn.Dropout(config.dropout)
+        self.projection = nn.Linear(config.hidden_dim or width, output_dim)
+
+    def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, S, E]`` -> ``[B, P, D]`` with lengths ``ceil(n / stride)``."""
+        h_BSE = zero_padding(states, lengths).to(self.projection.weight.dtype)
+        h_BSE = pad(h_BSE, (0, 0, 0, -h_BSE.size(1) % self.stride))
+        h_BPK = h_BSE.reshape(h_BSE.size(0), h_BSE.size(1) // self.stride, self.stride * h_BSE.size(2))
+        if self.inner is not None:
+            h_BPK = nn.functional.gelu(self.inner(h_BPK))
+        return self.normalize(self.projection(self.dropout(h_BPK))), ceil_divide(lengths, self.stride)

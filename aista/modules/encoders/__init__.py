@@ -1,0 +1,1 @@
+"""Speech encoders: audio or features -> frame states."""

@@ -1,0 +1,130 @@
+"""The conformer encoder itself; imports fairseq2."""
+
+from __future__ import annotations
+
+from fairseq2.models.conformer import ConformerBlock, ConformerConvolution
+from fairseq2.models.transformer import (
+    SDPA,
+    IdentityBias,
+    RelativePositionalEncoding,
+    RelativePositionSDPA,
+    StandardFeedForwardNetwork,
+    StandardMultiheadAttention,
+    StandardTransformerEncoder,
+    create_default_sdpa,
+)
+from fairseq2.nn import BatchLayout, RotaryEncoder, SinusoidalPositionEncoder, StandardLayerNorm
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+from aista.modules._gangs import placement
+from aista.modules.encoders._lengths import check_lengths
+from aista.modules.encoders.base import SpeechEncoder
+from aista.modules.encoders.conformer import ConformerConfig
+from aista.modules.strided_conv import StridedConv, stride_factors
+
+__all__ = ["ConformerEncoder"]
+
+
+class ConformerEncoder(SpeechEncoder):
+    """See ``aista.modules.encoders.conformer``."""
+
+    def __init__(self, config: ConformerConfig, feature_dim: int) -> None:
+        super().__init__()
+        self.output_dim = config.model_dim
+        self.max_frames = config.max_frames
+        self.subsampling = _Subsampling(config, feature_dim)
+        max_states = -(-config.max_frames // config.subsampling)
+        self.positions = (
+            SinusoidalPositionEncoder(config.model_dim, max_states) if config.positions == "sinusoidal" else None
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.stack = StandardTransformerEncoder(_create_blocks(config, max_states))
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The conformer blocks."""
+        return self.stack.layers
+
+    def forward(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode features ``[B, F, M]``; see ``SpeechEncoder.forward``.
+
+        Raises:
+            DataError: a row is empty or longer than ``max_frames``.
+        """
+        check_lengths(
+            lengths,
+            minimum=1,
+            maximum=self.max_frames,
+            unit="feature frames",
+            remedy="drop the row or raise max_frames",
+        )
+        h_BSE, lengths = self.subsampling(audio, lengths)
+        layout = BatchLayout.of(h_BSE, lengths.tolist())
+        if self.positions is not None:
+            h_BSE = self.positions(h_BSE, layout)
+        return self.stack(self.dropout(h_BSE), layout), lengths
+
+
+class _Subsampling(nn.Module):
+    """Strided convolutions, a layer norm and a projection: ``[B, F, M]`` -> ``[B, ceil(F / stride), E]``."""
+
+    def __init__(self, config: ConformerConfig, feature_dim: int) -> None:
+        super().__init__()
+        dim, kernel_size = config.model_dim, config.subsampling_kernel_size
+        self.convs = nn.ModuleList(
+            StridedConv(feature_dim if index == 0 else dim, dim, kernel_size=kernel_size, stride=stride)
+            for index, stride in enumerate(stride_factors(config.subsampling))
+        )
+        self.norm = nn.LayerNorm(dim)
+        self.projection = nn.Linear(dim, dim)
+
+    def forward(self, x_BFM: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x = x_BFM.to(self.projection.weight.dtype)
+        for conv in self.convs:
+            x, lengths = conv(x, lengths)
+            x = silu(x)
+        return self.projection(self.norm(x)), lengths
+
+
+def _create_blocks(config: ConformerConfig, max_states: int) -> list[ConformerBlock]:
+    # One table of relative positions serves all blocks.
+    relative = RelativePositionalEncoding(config.model_dim, max_states) if config.positions == "relative" else None
+    return [_create_block(config, max_states, relative) for _ in range(config.num_layers)]
+
+
+def _create_block(
+    config: ConformerConfig, max_states: int, relative: RelativePositionalEncoding | None
+) -> ConformerBlock:
+    dim = config.model_dim
+
+    def norm() -> StandardLayerNorm:
+        return StandardLayerNorm(dim, bias=True)
+
+    def ffn() -> StandardFeedForwardNetwork:
+        return StandardFeedForwardNetwork(dim, config.ffn_dim, bias=True, inner_activation=nn.SiLU(), **placement())
+
+    return ConformerBlock(
+        norm(),
+        ffn(),
+        norm(),
+        _create_attention(config, max_states, relative),
+        norm(),
+        ConformerConvolution(dim, config.kernel_size, norm_type="layer_norm"),
+        norm(),
+        ffn(),
+        norm(),
+        dropout_p=config.dropout,
+    )
+
+
+def _create_attention(
+    config: ConformerConfig, max_states: int, relative: RelativePositionalEncoding | None
+) -> StandardMultiheadAttention:
+    dim, heads = config.model_dim, config.num_heads
+    if relative is not None:
+        sdpa: SDPA = RelativePositionSDPA(dim, heads, relative, IdentityBias())
+        return StandardMultiheadAttention(dim, heads, sdpa, **placement())
+    rotary = RotaryEncoder(dim // heads, max_states) if config.positions == "rotary" else None
+    sdpa = create_default_sdpa(IdentityBias(), dropout_p=config.dropout)
+    return StandardMultiheadAttention(dim, heads, sdpa, pos_encoder=rotary, **placement())

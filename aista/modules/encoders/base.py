@@ -1,0 +1,39 @@
+"""What every speech encoder offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+__all__ = ["SpeechEncoder"]
+
+
+class SpeechEncoder(nn.Module, ABC):
+    """Audio or features -> frame states.
+
+    A component of kind ``encoder`` is called as ``factory(config, *, feature_dim)``; ``feature_dim``
+    is the channels M of the configured features, or 0 for raw waveforms. It raises ValueError if it
+    cannot take such input.
+    """
+
+    output_dim: int
+    """Width E of the frame states."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> nn.ModuleList:
+        """The blocks, for activation checkpointing and FSDP sharding."""
+
+    @abstractmethod
+    def forward(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode a padded batch.
+
+        Args:
+            audio: ``[B, W]`` waveform or ``[B, F, M]`` features.
+            lengths: ``[B]`` samples or frames.
+
+        Returns:
+            ``[B, S, E]`` states and their ``[B]`` lengths. What lies in the padding never changes
+            a row's states.
+        """

@@ -1,0 +1,113 @@
+"""Freezing parameters by name, and keeping frozen modules in eval mode."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from torch import nn
+
+from aista.registry import nearest
+
+__all__ = ["FreezeReport", "FrozenInEval", "freeze", "keep_frozen_in_eval"]
+
+M = TypeVar("M", bound="FrozenInEval")
+
+
+@dataclass(frozen=True)
+class FreezeReport:
+    """What ``freeze`` did.
+
+    Attributes:
+        matched: Pattern -> numbers (not tensors) it froze, other patterns' share included.
+        num_frozen: Numbers in all frozen parameters of the model.
+        num_trainable: Numbers in all others.
+    """
+
+    matched: dict[str, int]
+    num_frozen: int
+    num_trainable: int
+
+    def __str__(self) -> str:
+        total = self.num_frozen + self.num_trainable
+        details = ", ".join(f"{pattern}: {count:,}" for pattern, count in self.matched.items())
+        return f"{self.num_frozen:,} of {total:,} parameters are frozen" + (f" ({details})" if details else "")
+
+
+def freeze(model: nn.Module, patterns: Sequence[str]) -> FreezeReport:
+    r"""Stop training the parameters that any pattern matches, and put wholly frozen modules in eval mode.
+
+    A pattern is a regular expression for a whole dotted name, of a parameter or of a module that
+    holds it: ``encoder`` freezes the encoder, ``llm\.layers\.[0-3]`` four blocks, ``.*\.bias`` all
+    biases, ``llm.*`` everything whose name begins with llm. Names are those of the bare model, so
+    freeze before wrapping it for data parallelism. A tied parameter answers to each of its names.
+
+    Args:
+        model: Its parameters' ``requires_grad`` is cleared where a pattern matches and kept elsewhere.
+        patterns: The config's ``freeze_params``; empty freezes nothing.
+
+    Raises:
+        ValueError: a pattern is no regular expression, or matches no parameter; nothing is frozen then.
+    """
+    parameters = list(model.named_parameters(remove_duplicate=False))
+    hits: dict[str, set[nn.Parameter]] = {}
+    for pattern in patterns:
+        regex = _compile(pattern)
+        hits[pattern] = {parameter for name, parameter in parameters if regex.fullmatch(name)}
+        if not hits[pattern]:
+            raise ValueError(_unmatched(model, pattern, [name for name, _ in parameters]))
+    for parameter in set().union(*hits.values()):
+        parameter.requires_grad_(False)
+    keep_frozen_in_eval(model)
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    trainable = sum(size for size, is_trained in sizes if is_trained)
+    matched = {pattern: sum(parameter.numel() for parameter in found) for pattern, found in hits.items()}
+    return FreezeReport(matched, sum(size for size, _ in sizes) - trainable, trainable)
+
+
+def keep_frozen_in_eval(model: nn.Module) -> None:
+    """Put every sub-module whose parameters (at least one) are all frozen in eval mode.
+
+    A frozen module is a fixed function: its dropout must not add noise that nothing learns from.
+    Call it after ``model.train()``, or derive the model from ``FrozenInEval``.
+    """
+    parameters = list(model.parameters())
+    if parameters and not any(parameter.requires_grad for parameter in parameters):
+        model.eval()
+        return
+    for child in model.children():
+        keep_frozen_in_eval(child)
+
+
+class FrozenInEval(nn.Module):
+    """A module whose ``train()`` leaves its frozen sub-modules in eval mode."""
+
+    def train(self: M, mode: bool = True) -> M:
+        """Set the mode; in training mode, wholly frozen sub-modules stay in eval mode."""
+        super().train(mode)
+        if mode:
+            keep_frozen_in_eval(self)
+        return self
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(rf"(?:{pattern})(?:\..*)?")
+    except re.error as error:
+        raise ValueError(f"freeze_params: {pattern!r} is not a regular expression: {error}") from error
+
+
+def _unmatched(model: nn.Module, pattern: str, names: list[str]) -> str:
+    tops = [name for name, _ in model.named_children()]
+    known = sorted({prefix for name in names for prefix in _prefixes(name)})
+    return (
+        f"freeze_params: {pattern!r} matches no parameter{nearest(pattern, known)}; a pattern is a regular expression "
+        f"for a whole dotted name; at the top the model has: {', '.join(tops) or 'no modules'}"
+    )
+
+
+def _prefixes(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]

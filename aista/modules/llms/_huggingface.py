@@ -1,0 +1,277 @@
+"""The implementation of ``hf_causal_lm``: a Hugging Face model behind aista's interface."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+
+from aista.modules.llms._beam_search import beam_search
+from aista.modules.llms._common import check_capture, check_positions, evaluating, left_pad, zero_padding
+from aista.modules.llms.base import GenerationConfig, LanguageModel
+from aista.types import Hypothesis
+
+if TYPE_CHECKING:
+    from aista.modules.llms.hf_causal_lm import HFCausalLMConfig
+
+__all__ = ["HuggingFaceLM", "load_causal_lm"]
+
+_UNLIMITED = 1 << 30
+
+
+def load_causal_lm(config: HFCausalLMConfig, vocab_size: int) -> nn.Module:
+    """Load the model of a local folder; raises ValueError with the remedy where that is not possible."""
+    folder = config.path
+    if not (folder / "config.json").is_file():
+        found = "no config.json in it" if folder.is_dir() else "no such folder"
+        raise ValueError(
+            f"path {str(folder)!r}: {found}; give the local folder of a Hugging Face causal language model"
+        )
+    try:
+        hf_config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"path {str(folder)!r}: config.json names no model that transformers knows ({error})"
+        ) from error
+    _check_architecture(hf_config, folder)
+    rows = hf_config.get_text_config().vocab_size
+    if rows < vocab_size:
+        raise ValueError(
+            f"path {str(folder)!r}: its vocabulary has {rows} tokens, fewer than the tokenizer's {vocab_size}; "
+            f"use the tokenizer of this model"
+        )
+    options: dict[str, Any] = {} if config.attention == "auto" else {"attn_implementation": config.attention}
+    try:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=hf_config,
+            dtype=config.dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
+        )
+    except (OSError, ImportError, RuntimeError) as error:
+        raise ValueError(
+            f"path {str(folder)!r}: the weights cannot be loaded ({error}); only safetensors are read"
+        ) from error
+    absent = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
+    if absent:
+        raise ValueError(
+            f"path {str(folder)!r}: the checkpoint lacks {len(absent)} of the model's weights, e.g. {absent[0]!r}; "
+            f"it is incomplete or belongs to another architecture"
+        )
+    loaded: nn.Module = model
+    return loaded
+
+
+def _check_architecture(hf_config: Any, folder: Any) -> None:
+    known = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(hf_config), None)
+    names = {cls.__name__ for cls in (known if isinstance(known, tuple) else (known,)) if cls is not None}
+    saved = hf_config.architectures or []
+    if not names.intersection(saved):
+        wanted = f"; as a causal language model it would be {' or '.join(sorted(names))}" if names else ""
+        raise ValueError(
+            f"path {str(folder)!r}: holds {', '.join(saved) or hf_config.model_type}, "
+            f"not a causal language model{wanted}; choose a decoder-only checkpoint"
+        )
+
+
+class HuggingFaceLM(LanguageModel):
+    """A loaded ``AutoModelForCausalLM``, its parts found without knowing the architecture.
+
+    - the *body* (all but the output projection) is the model's only child that is a PreTrainedModel
+      itself (``base_model`` is not set right by all architectures, e.g. Gemma 3);
+    - the *blocks* are the ``nn.ModuleList`` nearest to the body's root with ``num_hidden_layers`` members;
+    - states are taken by hooks on the blocks, set for one call: before block 0, and behind block k.
+
+    Wrappers that replace members of ``layers`` (activation checkpointing, FSDP2) are seen, because the
+    hooks go onto what is in the list at that time. Adapters such as LoRA can be injected into ``model``
+    before it is given to this class.
+    """
+
+    def __init__(self, model: nn.Module, vocab_size: int) -> None:
+        super().__init__()
+        hf: Any = model
+        self.model = model
+        self.text_config = hf.config.get_text_config()
+        self.num_tokens = vocab_size
+        self.model_dim = self.text_config.hidden_size
+        self.num_layers = self.text_config.num_hidden_layers
+        self.max_positions = getattr(self.text_config, "max_position_embeddings", None) or _UNLIMITED
+        self._body_name = _find_body(model)
+        self._blocks_path = _find_blocks(self._body, self.num_layers)
+        width = hf.get_input_embeddings().weight.size(1)
+        if width != self.model_dim or getattr(model, "_is_stateful", False):
+            raise ValueError(
+                f"{type(model).__name__} is not supported: "
+                + (
+                    f"its embeddings have width {width} and its blocks {self.model_dim}"
+                    if width != self.model_dim
+                    else "it keeps a recurrent state, which left-padded decoding would spoil"
+                )
+                + "; choose a transformer such as LLaMA, Qwen, GPT-2 or Gemma"
+            )
+        self._takes_positions = "position_ids" in inspect.signature(self._body.forward).parameters
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The blocks."""
+        blocks: Any = self._body.get_submodule(self._blocks_path)
+        return blocks  # type: ignore[no-any-return]
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token ids -> embeddings as the body takes them (Gemma 1 and 2 scale inside of it)."""
+        hf: Any = self.model
+        embeddings: Tensor = hf.get_input_embeddings()(ids)
+        return embeddings
+
+    def forward(
+        self, embeddings: Tensor, lengths: Tensor, *, capture: Sequence[int] = (), stop_at_capture: bool = False
+    ) -> tuple[Tensor | None, tuple[Tensor, ...]]:
+        """Run the body; see ``LanguageModel.forward``."""
+        check_capture(capture, self.num_layers)
+        check_positions(lengths, embeddings.size(1), self.max_positions)
+        states: dict[int, Tensor] = {}
+        stop = max(capture, default=0) if stop_at_capture else None
+        with self._hooks(states, capture, stop):
+            try:
+                # Right padding is invisible to a causal model: no mask, and so the fused attention kernel.
+                final = self._run(zero_padding(embeddings, lengths), use_cache=False).last_hidden_state
+            except _Stop:
+                final = None
+        return final, tuple(states[layer] for layer in capture)
+
+    def project(self, states: Tensor) -> Tensor:
+        """Final states -> logits, with the scaling and capping that some architectures put behind."""
+        hf: Any = self.model
+        logits: Tensor = hf.get_output_embeddings()(states)
+        scale = getattr(self.text_config, "logit_scale", None)  # Cohere
+        logits = logits if scale is None else logits * scale
+        divisor = getattr(self.text_config, "logits_scaling", None)  # Granite
+        logits = logits if divisor is None else logits / divisor
+        cap = getattr(self.text_config, "final_logit_softcapping", None)  # Gemma 2
+        return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    def generate(
+        self, embeddings: Tensor, lengths: Tensor, config: GenerationConfig, *, eos_id: int, pad_id: int
+    ) -> list[list[Hypothesis]]:
+        """Beam search; see ``LanguageModel.generate``."""
+        check_positions(lengths, embeddings.size(1), self.max_positions, new_tokens=config.max_new_tokens)
+        with evaluating(self):
+            decoding = _HuggingFaceDecoding(self)
+            logits = decoding.prefill(embeddings, lengths)
+            return beam_search(logits, decoding, config, eos_id=eos_id, pad_id=pad_id, num_tokens=self.num_tokens)
+
+    @property
+    def _body(self) -> nn.Module:
+        return self.model.get_submodule(self._body_name)
+
+    def _run(self, embeddings: Tensor, **arguments: Any) -> Any:
+        return self._body(
+            inputs_embeds=embeddings,
+            output_hidden_states=False,
+            output_attentions=False,
+            return_dict=True,
+            **arguments,
+        )
+
+    @contextmanager
+    def _hooks(self, states: dict[int, Tensor], capture: Sequence[int], stop: int | None) -> Iterator[None]:
+        """Record the captured layers; leave the body by ``_Stop`` at layer ``stop``.
+
+        The exception passes through no block and no block's hook: it is raised before block 0 begins or
+        after block k has ended, so checkpointing and sharding wrappers of the blocks are in a clean state.
+        """
+
+        def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            states[0] = args[0] if args else kwargs["hidden_states"]
+            if stop == 0:
+                raise _Stop
+
+        def behind(layer: int) -> Any:
+            def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+                states[layer] = output[0] if isinstance(output, tuple) else output
+                if stop == layer:
+                    raise _Stop
+
+            return hook
+
+        blocks = self.layers
+        wanted = {*capture, *(() if stop is None else (stop,))}
+        # In front of FSDP2's own hook: a stop at layer 0 must not leave block 0 gathered.
+        handles = [blocks[0].register_forward_pre_hook(before, prepend=True, with_kwargs=True)] if 0 in wanted else []
+        handles += [blocks[layer - 1].register_forward_hook(behind(layer)) for layer in sorted(wanted - {0})]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+class _Stop(Exception):  # noqa: N818 - not an error
+    """Ends a pass at the deepest captured layer."""
+
+
+class _HuggingFaceDecoding:
+    """Keys and values of prompts padded on the left, as Hugging Face's own generation keeps them."""
+
+    def __init__(self, model: HuggingFaceLM) -> None:
+        self.model = model
+        self.cache = DynamicCache(config=model.text_config)
+        self.content = torch.empty(0)
+
+    def prefill(self, embeddings: Tensor, lengths: Tensor) -> Tensor:
+        embeddings, self.content = left_pad(embeddings, lengths)
+        return self._next_logits(embeddings)
+
+    def step(self, tokens: Tensor) -> Tensor:
+        self.content = functional.pad(self.content, (0, 1), value=True)
+        return self._next_logits(self.model.embed(tokens[:, None]))
+
+    def reorder(self, order: Tensor) -> None:
+        self.cache.reorder_cache(order)
+        self.content = self.content.index_select(0, order)
+
+    def _next_logits(self, embeddings: Tensor) -> Tensor:
+        arguments: dict[str, Any] = {}
+        if self.model._takes_positions:
+            positions = (self.content.long().cumsum(dim=1) - 1).clamp(min=0)
+            arguments["position_ids"] = positions[:, -embeddings.size(1) :]
+        output = self.model._run(
+            embeddings, attention_mask=self.content.long(), past_key_values=self.cache, use_cache=True, **arguments
+        )
+        return self.model.project(output.last_hidden_state[:, -1])
+
+
+def _find_body(model: nn.Module) -> str:
+    names = [name for name, child in model.named_children() if isinstance(child, PreTrainedModel)]
+    if len(names) != 1:
+        raise ValueError(
+            f"{type(model).__name__} is not supported: expects one model without head inside, "
+            f"found {', '.join(names) or 'none'}; choose a transformer such as LLaMA, Qwen, GPT-2 or Gemma"
+        )
+    return names[0]
+
+
+def _find_blocks(body: nn.Module, num_layers: int) -> str:
+    lists: list[str] = [
+        name for name, module in body.named_modules() if isinstance(module, nn.ModuleList) and len(module) == num_layers
+    ]
+    depth = min((name.count(".") for name in lists), default=0)
+    nearest = [name for name in lists if name.count(".") == depth]
+    if len(nearest) != 1:
+        found = ", ".join(nearest) or "none"
+        raise ValueError(
+            f"{type(body).__name__} is not supported: expects one list of {num_layers} blocks, found {found}; "
+            f"choose a transformer such as LLaMA, Qwen, GPT-2 or Gemma"
+        )
+    return nearest[0]

@@ -1,0 +1,87 @@
+"""What every decoder-only language model offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from aista.schema import option
+from aista.types import Hypothesis
+
+__all__ = ["GenerationConfig", "LanguageModel"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationConfig:
+    """How translations are searched."""
+
+    beam_size: int = option(4, "Beams; 1 is greedy search.", minimum=1)
+    max_new_tokens: int = option(128, "Longest translation in tokens, EOS included.", minimum=1)
+    length_penalty: float = option(1.0, "Exponent of the length that divides a hypothesis' log-probability.")
+
+
+class LanguageModel(nn.Module, ABC):
+    """A causal LM that takes embeddings, shows its layers' states and searches for continuations.
+
+    A component of kind ``llm`` is called as ``factory(config, *, vocab_size)``; it raises ValueError
+    if its own vocabulary cannot hold ``vocab_size`` tokens.
+
+    Layer states are numbered 0..num_layers: 0 is what enters the first block (absolute positions,
+    if the model has them, included), k is the output of block k, before the final norm.
+    """
+
+    model_dim: int
+    num_layers: int
+    max_positions: int
+
+    @property
+    @abstractmethod
+    def layers(self) -> nn.ModuleList:
+        """The blocks, for activation checkpointing and FSDP sharding."""
+
+    @abstractmethod
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token ids ``[B, N]`` -> embeddings ``[B, N, D]``, scaled as the model does, without positions."""
+
+    @abstractmethod
+    def forward(
+        self, embeddings: Tensor, lengths: Tensor, *, capture: Sequence[int] = (), stop_at_capture: bool = False
+    ) -> tuple[Tensor | None, tuple[Tensor, ...]]:
+        """Run the blocks on right-padded embeddings.
+
+        Args:
+            embeddings: ``[B, N, D]``.
+            lengths: ``[B]``, each at least 1.
+            capture: Layers whose states to return, each in 0..num_layers.
+            stop_at_capture: Run no block beyond the deepest captured layer.
+
+        Returns:
+            The final (normalised) states ``[B, N, D]``, None if stopped early, and one ``[B, N, D]``
+            tensor per captured layer in the order of ``capture``.
+        """
+
+    @abstractmethod
+    def project(self, states: Tensor) -> Tensor:
+        """Final states ``[..., D]`` -> logits ``[..., V]``."""
+
+    @abstractmethod
+    def generate(
+        self, embeddings: Tensor, lengths: Tensor, config: GenerationConfig, *, eos_id: int, pad_id: int
+    ) -> list[list[Hypothesis]]:
+        """Beam search after ragged prompts of embeddings.
+
+        A row's result does not depend on the other rows of the batch. Restores train/eval mode.
+
+        Args:
+            embeddings: ``[B, N, D]`` prompts, right-padded.
+            lengths: ``[B]``.
+            config: Search options.
+            eos_id: Token that ends a translation.
+            pad_id: Token never produced.
+
+        Returns:
+            For each row at most ``beam_size`` hypotheses, best first.
+        """

@@ -1,0 +1,70 @@
+"""A decoder-only transformer built from fairseq2's modules, from a config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aista.errors import RunError
+from aista.modules.llms.base import LanguageModel
+from aista.native import preload_libsndfile
+from aista.registry import register
+from aista.schema import option
+
+__all__ = ["TransformerLMConfig", "build_transformer_lm"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerLMConfig:
+    """Options of ``transformer_lm``."""
+
+    model_dim: int = option(128, "Width D of the model.", minimum=2)
+    num_layers: int = option(4, "Number of blocks.", minimum=1)
+    num_heads: int = option(4, "Attention heads; divides model_dim.", minimum=1)
+    num_key_value_heads: int | None = option(None, "Key/value heads (grouped-query attention); None is num_heads.")
+    ffn_dim: int | None = option(
+        None, "Inner width of the feed-forward networks; None is 4 x model_dim (8/3 x for swiglu)."
+    )
+    ffn: str = option("swiglu", "Feed-forward network.", choices=("swiglu", "gelu"))
+    norm: str = option("rms_norm", "Normalisation before each sublayer.", choices=("rms_norm", "layer_norm"))
+    dropout: float = option(
+        0.1, "Dropout of embeddings and sublayer outputs; attention weights have none.", minimum=0, maximum=1
+    )
+    max_positions: int = option(1024, "Longest sequence in positions, prompt and target included.", minimum=1)
+    rope_theta: float = option(10_000.0, "Base of the rotary position encoding.", above=0)
+    tied_embeddings: bool = option(True, "Whether the output projection is the embedding.")
+
+    def __post_init__(self) -> None:
+        if self.model_dim % self.num_heads or (self.model_dim // self.num_heads) % 2:
+            raise ValueError(
+                f"model_dim must be num_heads times an even width (rotary positions turn pairs), "
+                f"got model_dim {self.model_dim} and num_heads {self.num_heads}"
+            )
+        if self.num_key_value_heads is not None and (
+            self.num_key_value_heads < 1 or self.num_heads % self.num_key_value_heads
+        ):
+            raise ValueError(
+                f"num_key_value_heads must divide num_heads {self.num_heads}, got {self.num_key_value_heads}"
+            )
+        if self.ffn_dim is not None and self.ffn_dim < 1:
+            raise ValueError(f"ffn_dim must be at least 1, got {self.ffn_dim}")
+
+
+@register("llm", "transformer_lm", config=TransformerLMConfig)
+def build_transformer_lm(config: TransformerLMConfig, *, vocab_size: int) -> LanguageModel:
+    """Pre-norm decoder with rotary positions, from scratch.
+
+    When to choose it: small models that are trained here (pretrain it on the text pairs, see the
+    text-translation task), experiments on CPUs, tests. Pretrained LLMs come in by ``hf_causal_lm``.
+
+    Raises:
+        ValueError: ``vocab_size`` is not positive.
+        RunError: fairseq2 cannot be imported.
+    """
+    if vocab_size < 1:
+        raise ValueError(f"vocab_size must be at least 1, got {vocab_size}")
+    try:
+        preload_libsndfile()
+        from aista.modules.llms._fairseq2 import Fairseq2LM
+    except (ImportError, OSError) as error:
+        raise RunError(f"transformer_lm needs fairseq2, which cannot be imported here ({error}); install it") from error
+    return Fairseq2LM(config, vocab_size)

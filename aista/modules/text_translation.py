@@ -1,0 +1,98 @@
+"""Text translation with a language model: the pretraining stage that teaches it the languages."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from aista.modules.llms._common import evaluating
+from aista.modules.llms.base import GenerationConfig, LanguageModel
+from aista.modules.packing import Prompt, append_eos, token_nll
+from aista.modules.prompt import PromptIds
+from aista.types import Hypothesis, length_mask
+
+__all__ = ["TextTranslationModel", "TextTranslationOutput"]
+
+
+class TextTranslationOutput(NamedTuple):
+    """What one forward returns, fp32 nats per row.
+
+    Attributes:
+        nll: ``[B]`` summed NLL of each row's target tokens and EOS; 0 for rows without source.
+        num_targets: ``[B]`` number of those tokens; 0 for rows without source.
+        source_nll: ``[B]`` summed NLL of the source tokens given what precedes them; zeros unless asked for.
+        num_sources: ``[B]`` number of those tokens; zeros unless asked for.
+    """
+
+    nll: Tensor
+    num_targets: Tensor
+    source_nll: Tensor
+    num_sources: Tensor
+
+
+class TextTranslationModel(nn.Module):
+    """The large speech-text model's text branch alone: the same rows, the transcript in the speech's place.
+
+    Its checkpoint's ``llm`` is the one that ``LargeSpeechTextModel`` starts from.
+    """
+
+    def __init__(self, llm: LanguageModel, *, prompt: PromptIds, bos_id: int | None, eos_id: int, pad_id: int) -> None:
+        super().__init__()
+        self.llm = llm
+        self.prompt = Prompt(prompt, bos_id)
+        self.eos_id = eos_id
+        self.pad_id = pad_id
+
+    def forward(
+        self,
+        source: Tensor,
+        source_lengths: Tensor,
+        target: Tensor,
+        target_lengths: Tensor,
+        *,
+        with_source: bool = False,
+    ) -> TextTranslationOutput:
+        """NLL of the targets, and of the source tokens if asked for (a language-model loss on the source).
+
+        Args:
+            source: ``[B, T]`` ids without BOS and EOS.
+            source_lengths: ``[B]``; rows of length 0 are left out of both sums.
+            target: ``[B, U]`` ids without EOS.
+            target_lengths: ``[B]``.
+            with_source: Whether to compute ``source_nll``. Without BOS and prefix the first source token
+                has nothing before it and is left out.
+
+        Raises:
+            DataError: a row needs more positions than the language model has.
+        """
+        source = source.masked_fill(~length_mask(source_lengths, source.size(1)), self.pad_id)
+        target = target.masked_fill(~length_mask(target_lengths, target.size(1)), self.pad_id)
+        rows = self.prompt.pack(self.llm, self.llm.embed(source), source_lengths, target, target_lengths)
+        states, _ = self.llm(rows.embeddings, rows.lengths)
+        labels = append_eos(target, target_lengths, self.eos_id)
+        valid_BU = length_mask(target_lengths + 1, labels.size(1)) & (source_lengths > 0)[:, None]
+        nll = token_nll(self.llm, states, rows.target_start, labels, valid_BU)
+        source_nll, num_sources = torch.zeros_like(nll), torch.zeros_like(source_lengths)
+        if with_source:
+            valid_BT = length_mask(source_lengths, source.size(1)).clone()
+            if rows.middle_start == 0:
+                valid_BT[:, :1] = False
+            start = torch.full_like(source_lengths, rows.middle_start)
+            source_nll, num_sources = token_nll(self.llm, states, start, source, valid_BT), valid_BT.sum(dim=1)
+        return TextTranslationOutput(nll, valid_BU.sum(dim=1), source_nll, num_sources)
+
+    def generate(self, source: Tensor, source_lengths: Tensor, config: GenerationConfig) -> list[list[Hypothesis]]:
+        """Translate a batch of texts; a row's result does not depend on the others.
+
+        Returns:
+            For each row at most ``config.beam_size`` hypotheses, best first.
+
+        Raises:
+            DataError: prompt, source and ``max_new_tokens`` exceed the language model's positions.
+        """
+        with evaluating(self):
+            source = source.masked_fill(~length_mask(source_lengths, source.size(1)), self.pad_id)
+            rows = self.prompt.pack(self.llm, self.llm.embed(source), source_lengths)
+            return self.llm.generate(rows.embeddings, rows.lengths, config, eos_id=self.eos_id, pad_id=self.pad_id)

@@ -1,0 +1,250 @@
+"""Options of components as frozen dataclasses, and the strict mapping -> dataclass conversion.
+
+Every option is declared once, with its default, meaning and bounds::
+
+    @dataclass(frozen=True, kw_only=True)
+    class SinkhornConfig:
+        epsilon: float = option(0.1, "Entropic regularisation.", above=0)
+        cost: Component = component("cost", "cosine", "Ground cost.")
+
+``structure`` turns plain data (from YAML) into such a dataclass and collects *every* fault instead
+of stopping at the first; ``aista show`` prints the same declarations. Options may be bool, int,
+float, str, Path, Literal, tuple, dict, dataclasses and unions of these.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import typing
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aista import registry
+from aista._convert import check_bounds, convert, is_optional, join
+from aista.errors import ConfigError, Fault, RegistryError
+
+__all__ = [
+    "Component",
+    "component",
+    "components",
+    "option",
+    "required",
+    "resolve",
+    "section",
+    "structure",
+    "to_plain",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registered component named by a config, with its structured options.
+
+    A subclass may add options of the place where the component stands, written beside ``name``::
+
+        @dataclass(frozen=True, kw_only=True)
+        class WeightedLoss(Component):
+            weight: float = option(1.0, "Factor of this loss.", minimum=0)
+    """
+
+    name: str
+    config: Any = None
+
+
+def option(
+    default: T,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    choices: Sequence[object] | None = None,
+) -> T:
+    """A dataclass field with a default, a meaning and bounds that ``structure`` enforces."""
+    bounds = {"minimum": minimum, "maximum": maximum, "above": above, "choices": choices}
+    metadata = {"help": help, **{key: value for key, value in bounds.items() if value is not None}}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: copy.copy(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def required(help: str, **bounds: Any) -> Any:
+    """A dataclass field without a default: the config must give it. ``bounds`` as in ``option``."""
+    unknown = set(bounds) - {"minimum", "maximum", "above", "choices"}
+    if unknown:
+        raise TypeError(f"required() got unknown bounds {sorted(unknown)}")
+    return dataclasses.field(metadata={"help": help, **bounds})
+
+
+def section(kind: type[T], help: str) -> T:
+    """A nested dataclass whose own defaults apply where the config leaves it out."""
+    return dataclasses.field(default_factory=kind, metadata={"help": help, "section": kind})
+
+
+def component(kind: str, default: str | None, help: str, *, type: type[Component] = Component) -> Any:
+    """A field that holds one component of ``kind``: ``{name: ..., config: {...}}`` or just a name.
+
+    With ``default=None`` the config must give it, unless the annotation allows None.
+    """
+    metadata = {"help": help, "kind": kind, "type": type, "default": default}
+    if default is None:
+        return dataclasses.field(default=None, metadata=metadata)
+    return dataclasses.field(default_factory=lambda: _default(kind, default, type), metadata=metadata)
+
+
+def components(kind: str, help: str, *, default: Sequence[str] = (), type: type[Component] = Component) -> Any:
+    """A field that holds a list of components of ``kind``: ``tuple[Component, ...]``."""
+    metadata = {"help": help, "kind": kind, "type": type, "default": tuple(default), "many": True}
+    return dataclasses.field(
+        default_factory=lambda: tuple(_default(kind, name, type) for name in default), metadata=metadata
+    )
+
+
+def structure(cls: type[T], data: Any, *, at: str = "", source: str = "config") -> T:
+    """Convert plain data to the dataclass ``cls``, strictly.
+
+    Args:
+        cls: A dataclass whose fields are declared with ``option``, ``component`` and the like.
+        data: A mapping as YAML gives it.
+        at: Path of ``data`` in the whole config, for messages.
+        source: Name of the file, for messages.
+
+    Raises:
+        ConfigError: with every fault: unknown keys, wrong types, values out of bounds, unknown
+            components, missing required options.
+    """
+    faults: list[Fault] = []
+    value = _dataclass(cls, data, at, faults)
+    if faults:
+        raise ConfigError(faults, source)
+    return typing.cast(T, value)
+
+
+def resolve(
+    kind: str, data: Any, *, at: str = "", source: str = "config", type: type[Component] = Component
+) -> Component:
+    """One structured component from a name or ``{name: ..., config: {...}}``, ready for ``registry.build``.
+
+    Raises:
+        ConfigError: as ``structure``.
+    """
+    faults: list[Fault] = []
+    value = _component(kind, data, at or kind, faults, type)
+    if value is None or faults:
+        raise ConfigError(faults, source)
+    return value
+
+
+def to_plain(value: Any) -> Any:
+    """The inverse of ``structure``: dataclasses, paths and tuples -> data that YAML can write."""
+    if isinstance(value, Component):
+        beside = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)[2:]}
+        config = {} if value.config is None else {"config": to_plain(value.config)}
+        return {"name": value.name, **beside, **config}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value) if field.init}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _default(kind: str, name: str, cls: type[Component]) -> Component:
+    return resolve(kind, name, type=cls)
+
+
+def _dataclass(cls: type[Any], data: Any, at: str, faults: list[Fault]) -> Any:
+    data = {} if data is None else data
+    if isinstance(data, cls):
+        return data
+    if not isinstance(data, Mapping):
+        faults.append(Fault(at, f"expects a mapping of options, got {data!r}"))
+        return None
+    before = len(faults)
+    values = _values(cls, data, at, faults)
+    if len(faults) > before:
+        return None
+    try:
+        return cls(**values)
+    except ValueError as error:
+        faults.append(Fault(at, str(error)))
+        return None
+
+
+def _values(
+    cls: type[Any], data: Mapping[str, Any], at: str, faults: list[Fault], own: Collection[str] = ()
+) -> dict[str, Any]:
+    """The values of ``cls``'s fields except those named ``own``, which the caller reads itself."""
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    for key in data:
+        if key not in fields:
+            remedy = f"known: {', '.join(fields) or 'none'}" + (f"; options go under {at}.config" if own else "")
+            faults.append(Fault(join(at, key), f"unknown option{registry.nearest(str(key), fields)}", remedy))
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        place, metadata = join(at, name), field.metadata
+        if name in own:
+            continue
+        if name in data:
+            values[name] = _field(hints[name], metadata, data[name], place, faults)
+        elif "kind" in metadata and (metadata["default"] is not None or not is_optional(hints[name])):
+            values[name] = _field(hints[name], metadata, metadata["default"], place, faults)
+        elif field.default is MISSING and field.default_factory is MISSING:
+            faults.append(Fault(place, "is required", metadata.get("help", "")))
+        elif "section" in metadata:
+            values[name] = _dataclass(metadata["section"], {}, place, faults)
+    return values
+
+
+def _field(hint: Any, metadata: Mapping[str, Any], data: Any, at: str, faults: list[Fault]) -> Any:
+    if "kind" not in metadata:
+        before = len(faults)
+        value = convert(hint, data, at, faults, _dataclass)
+        if len(faults) == before:
+            check_bounds(value, metadata, at, faults)
+        return value
+    kind, cls = metadata["kind"], metadata["type"]
+    if "many" in metadata:
+        if not isinstance(data, (list, tuple)):
+            faults.append(Fault(at, f"expects a list of {kind} components, got {data!r}"))
+            return ()
+        return tuple(_component(kind, item, f"{at}[{i}]", faults, cls) for i, item in enumerate(data))
+    if data is None and is_optional(hint):
+        return None
+    if data is None:
+        known = ", ".join(entry.name for entry in registry.entries(kind))
+        faults.append(Fault(at, "is required", f"{metadata['help']} Name a {kind}: {known or 'none is registered'}"))
+        return None
+    return _component(kind, data, at, faults, cls, metadata["default"])
+
+
+def _component(
+    kind: str, data: Any, at: str, faults: list[Fault], cls: type[Component], default: str | None = None
+) -> Component | None:
+    if isinstance(data, Component):
+        data = {field.name: getattr(data, field.name) for field in dataclasses.fields(data)}
+    if isinstance(data, str):
+        data = {"name": data}
+    name = data.get("name", default) if isinstance(data, Mapping) else None
+    if not isinstance(name, str):
+        faults.append(Fault(at, f"expects a {kind}: a name or {{name: ..., config: {{...}}}}, got {data!r}"))
+        return None
+    before = len(faults)
+    beside = _values(cls, data, at, faults, own=("name", "config"))
+    try:
+        entry = registry.get(kind, name)
+    except RegistryError as error:
+        faults.append(Fault(join(at, "name"), str(error)))
+        return None
+    options, place = data.get("config"), join(at, "config")
+    if entry.config is None and options:
+        faults.append(Fault(place, f"{kind} {name!r} takes no options, got {options!r}"))
+    config = None if entry.config is None else _dataclass(entry.config, options, place, faults)
+    return None if len(faults) > before else cls(name=name, config=config, **beside)

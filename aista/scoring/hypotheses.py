@@ -1,0 +1,107 @@
+"""The hypotheses file of an evaluation: written by the engine, read by comparisons and reports."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from aista.errors import DataError
+
+__all__ = ["HypothesisRow", "align", "read_hypotheses", "write_hypotheses"]
+
+_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_UNESCAPES = {escaped: char for char, escaped in _ESCAPES.items()}
+
+
+@dataclass(frozen=True)
+class HypothesisRow:
+    """One utterance of an evaluation. ``src_text`` is "" where the transcript is unknown."""
+
+    id: str
+    src_text: str
+    reference: str
+    hypothesis: str
+
+
+COLUMNS = tuple(field.name for field in fields(HypothesisRow))
+
+
+def write_hypotheses(path: str | Path, rows: Sequence[HypothesisRow]) -> None:
+    r"""Write rows as tab-separated UTF-8 with a header, atomically.
+
+    Tabs, line breaks and backslashes in texts become ``\t``, ``\n``, ``\r`` and ``\\``, so one row is one line.
+    """
+    lines = ["\t".join(COLUMNS)]
+    lines += [
+        "\t".join(re.sub(r"[\\\t\n\r]", lambda hit: _ESCAPES[hit[0]], cell) for cell in astuple(row)) for row in rows
+    ]
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_bytes(("\n".join(lines) + "\n").encode())
+    os.replace(part, path)
+
+
+def read_hypotheses(path: str | Path) -> list[HypothesisRow]:
+    """Read what ``write_hypotheses`` wrote.
+
+    Raises:
+        DataError: the file is missing or not UTF-8, a column is missing, a line has another number
+            of cells, or an id occurs twice; file and line are named.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; `aista evaluate` writes it") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error})") from error
+    lines = text.removesuffix("\n").split("\n")
+    header = lines[0].split("\t")
+    missing = [column for column in COLUMNS if column not in header]
+    if missing:
+        raise DataError(f"{path}:1: the header lacks {', '.join(missing)}; expects the columns {', '.join(COLUMNS)}")
+    rows: dict[str, HypothesisRow] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        cells = [re.sub(r"\\[\\tnr]", lambda hit: _UNESCAPES[hit[0]], cell) for cell in line.split("\t")]
+        if len(cells) != len(header):
+            raise DataError(f"{path}:{number}: expects {len(header)} cells, as in the header, got {len(cells)}")
+        values = dict(zip(header, cells, strict=True))
+        row = HypothesisRow(**{column: values[column] for column in COLUMNS})
+        if row.id in rows:
+            raise DataError(f"{path}:{number}: the id {row.id!r} occurs twice; ids must be unique")
+        rows[row.id] = row
+    return list(rows.values())
+
+
+def align(systems: Mapping[str, Sequence[HypothesisRow]]) -> tuple[list[HypothesisRow], dict[str, list[str]]]:
+    """Bring several systems' rows into one order, so that they may be compared utterance by utterance.
+
+    Returns:
+        The first system's rows, and label -> hypotheses in their order.
+
+    Raises:
+        DataError: systems were evaluated on other utterances or against other references.
+    """
+    first, *others = systems
+    rows = list(systems[first])
+    aligned = {first: [row.hypothesis for row in rows]}
+    for name in others:
+        by_id = {row.id: row for row in systems[name]}
+        lacking = [row.id for row in rows if row.id not in by_id]
+        extra = by_id.keys() - {row.id for row in rows}
+        if lacking or extra:
+            example = (lacking or sorted(extra))[0]
+            raise DataError(
+                f"{first!r} and {name!r} were evaluated on other utterances: {len(lacking)} missing in {name!r}, "
+                f"{len(extra)} only there (e.g. {example!r}); evaluate both on the same split"
+            )
+        changed = [row.id for row in rows if by_id[row.id].reference != row.reference]
+        if changed:
+            raise DataError(
+                f"{first!r} and {name!r} have other references for {len(changed)} utterances (e.g. {changed[0]!r}); "
+                f"evaluate both on the same data"
+            )
+        aligned[name] = [by_id[row.id].hypothesis for row in rows]
+    return rows, aligned

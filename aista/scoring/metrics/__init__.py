@@ -1,0 +1,1 @@
+"""Metrics: BLEU, chrF, WER, CER."""

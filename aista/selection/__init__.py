@@ -1,0 +1,1 @@
+"""Layer selection: which layers to align, and the retrieval probe that tells."""

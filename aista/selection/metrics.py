@@ -1,0 +1,165 @@
+"""Cross-modal retrieval: pooled states, similarities, MRR and recall@k.
+
+Rules, the same for every caller:
+
+- Similarity is the cosine of the pooled states, computed in fp64.
+- Ties (cosines that differ by at most 1e-9) are broken at random *in expectation*: the score is the
+  mean over all orders of the tied candidates. States that collapsed to one point therefore score
+  exactly what chance scores, in MRR and in every recall@k.
+- Candidates of a query are all utterances of the set. Another utterance with the *same transcript*
+  is neither right nor wrong and is left out of the query's candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aista.types import length_mask
+
+__all__ = ["DIRECTIONS", "POOLINGS", "SCORES", "RetrievalScores", "ScoreSet", "chance", "pool", "retrieval"]
+
+POOLINGS = ("mean", "max", "last")
+SCORES = ("mrr", "recall@1", "recall@5", "recall@10")
+DIRECTIONS = ("both", "speech_to_text", "text_to_speech")
+TIE = 1e-9  # cosines this close come from angles below 5e-5, which is rounding of half-precision states
+
+
+@dataclass(frozen=True)
+class ScoreSet:
+    """Mean reciprocal rank and recall@k, each in [0, 1]."""
+
+    mrr: float
+    recall_1: float
+    recall_5: float
+    recall_10: float
+
+    def value(self, score: str) -> float:
+        """The score by its name, one of ``SCORES``. Raises ValueError for another name."""
+        if score not in SCORES:
+            raise ValueError(f"unknown retrieval score {score!r}; known: {', '.join(SCORES)}")
+        return float(getattr(self, score.replace("@", "_")))
+
+
+@dataclass(frozen=True)
+class RetrievalScores:
+    """Scores of one layer.
+
+    Attributes:
+        speech_to_text: Speech states query text states.
+        text_to_speech: Text states query speech states.
+        chance: What candidates in random order would score.
+    """
+
+    speech_to_text: ScoreSet
+    text_to_speech: ScoreSet
+    chance: ScoreSet
+
+    @property
+    def both(self) -> ScoreSet:
+        """The mean of the two directions."""
+        return _mean([self.speech_to_text, self.text_to_speech])
+
+    def value(self, score: str, direction: str = "both") -> float:
+        """A score of a direction, by their names. Raises ValueError for unknown names."""
+        if direction not in DIRECTIONS:
+            raise ValueError(f"unknown direction {direction!r}; known: {', '.join(DIRECTIONS)}")
+        return getattr(self, direction).value(score)  # type: ignore[no-any-return]
+
+
+def pool(states_BLD: Tensor, lengths: Tensor, how: str = "mean") -> Tensor:
+    """One fp32 vector per row from its true positions; padding never counts.
+
+    Args:
+        states_BLD: ``[B, L, D]`` states, padded on the right.
+        lengths: ``[B]``, each at least 1.
+        how: ``mean``, ``max`` (per channel) or ``last`` (the last true position, which in a causal
+            LM has seen the whole row).
+
+    Returns:
+        ``[B, D]``.
+    """
+    if how not in POOLINGS:
+        raise ValueError(f"unknown pooling {how!r}; known: {', '.join(POOLINGS)}")
+    if bool((lengths < 1).any()):
+        raise ValueError(f"pooling needs rows of at least one position, got lengths {lengths.tolist()}")
+    states_BLD = states_BLD.float()
+    if how == "last":
+        return states_BLD[torch.arange(len(states_BLD), device=states_BLD.device), lengths - 1]
+    mask_BL1 = length_mask(lengths, states_BLD.shape[1])[..., None]
+    if how == "max":
+        return states_BLD.masked_fill(~mask_BL1, float("-inf")).amax(dim=1)
+    return states_BLD.masked_fill(~mask_BL1, 0.0).sum(dim=1) / lengths[:, None]
+
+
+def chance(num_candidates: int) -> ScoreSet:
+    """Expected scores if the candidates came in random order: MRR = H_n / n, recall@k = min(k, n) / n."""
+    if num_candidates < 1:
+        raise ValueError(f"num_candidates must be at least 1, got {num_candidates}")
+    n = num_candidates
+    mrr = sum(1.0 / rank for rank in range(1, n + 1)) / n
+    return ScoreSet(mrr, 1 / n, min(5, n) / n, min(10, n) / n)
+
+
+def retrieval(speech_ND: Tensor, text_ND: Tensor, groups: Sequence[Hashable] | None = None) -> RetrievalScores:
+    """How well each modality's pooled states find their partners in the other.
+
+    Args:
+        speech_ND: ``[N, D]`` pooled speech states.
+        text_ND: ``[N, D]`` pooled text states; row i is the partner of speech row i.
+        groups: N labels; rows with equal labels hold the same transcript. None: all differ.
+
+    Raises:
+        ValueError: fewer than two rows, unlike shapes, or states that are not finite (a NaN would
+            otherwise lose every comparison and rank its partner first).
+    """
+    if speech_ND.shape != text_ND.shape or speech_ND.ndim != 2:
+        raise ValueError(f"expects two [N, D] tensors, got {tuple(speech_ND.shape)} and {tuple(text_ND.shape)}")
+    if len(speech_ND) < 2:
+        raise ValueError(f"retrieval needs at least 2 utterances, got {len(speech_ND)}")
+    if groups is not None and len(groups) != len(speech_ND):
+        raise ValueError(f"groups must name each of the {len(speech_ND)} rows, got {len(groups)}")
+    for name, states_ND in (("speech", speech_ND), ("text", text_ND)):
+        broken = int((~states_ND.isfinite()).any(dim=1).sum())
+        if broken:
+            raise ValueError(f"{name} states of {broken} of {len(states_ND)} utterances are not finite (NaN or inf)")
+    cosine_NN = _unit(speech_ND) @ _unit(text_ND).T
+    rival_NN = _rivals(groups, len(speech_ND), cosine_NN.device)
+    counts = (rival_NN.sum(dim=1) + 1).tolist()
+    by_count = {count: chance(count) for count in set(counts)}
+    return RetrievalScores(
+        speech_to_text=_score(cosine_NN, rival_NN),
+        text_to_speech=_score(cosine_NN.T, rival_NN),
+        chance=_mean([by_count[count] for count in counts]),
+    )
+
+
+def _unit(states_ND: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(states_ND.double(), dim=1)
+
+
+def _rivals(groups: Sequence[Hashable] | None, size: int, device: torch.device) -> Tensor:
+    """``[N, N]`` True where candidate j competes with the partner of query i."""
+    numbers: dict[Hashable, int] = {}
+    labels = range(size) if groups is None else [numbers.setdefault(group, len(numbers)) for group in groups]
+    label_N = torch.tensor(list(labels), device=device)
+    return label_N[:, None] != label_N[None, :]
+
+
+def _score(cosine_NN: Tensor, rival_NN: Tensor) -> ScoreSet:
+    margin_NN = cosine_NN - cosine_NN.diagonal()[:, None]
+    ahead_N = ((margin_NN > TIE) & rival_NN).sum(dim=1).double()
+    tied_N = ((margin_NN.abs() <= TIE) & rival_NN).sum(dim=1).double()
+    # The partner's rank is uniform over ahead + 1 .. ahead + tied + 1.
+    ranks = torch.arange(1, len(cosine_NN) + 1, dtype=torch.float64, device=cosine_NN.device)
+    harmonic = torch.nn.functional.pad(1 / ranks, (1, 0)).cumsum(0)
+    reciprocal_N = (harmonic[(ahead_N + tied_N + 1).long()] - harmonic[ahead_N.long()]) / (tied_N + 1)
+    recall = [float(((k - ahead_N) / (tied_N + 1)).clamp(0, 1).mean()) for k in (1, 5, 10)]
+    return ScoreSet(float(reciprocal_N.mean()), *recall)
+
+
+def _mean(sets: Sequence[ScoreSet]) -> ScoreSet:
+    return ScoreSet(*(sum(item.value(score) for item in sets) / len(sets) for score in SCORES))

@@ -1,0 +1,1 @@
+"""Task definitions: assemble registered components from a config and turn batches into losses."""

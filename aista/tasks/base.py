@@ -1,0 +1,70 @@
+"""What every task offers to the engine: a model, a loss, decoding and the rows it can use."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from aista.data.manifest import Row
+from aista.data.tokenizers.base import TextTokenizer
+from aista.modules.llms.base import GenerationConfig
+from aista.schema import Component
+from aista.types import SpeechBatch
+
+__all__ = ["Task", "TaskLoss"]
+
+
+@dataclass(frozen=True)
+class TaskLoss:
+    """The loss of one batch, as a sum, so that it adds up over micro-batches and processes.
+
+    Attributes:
+        total: Scalar; the trainer divides its gradient by the global number of targets.
+        num_targets: Target tokens of this batch.
+        metrics: Name -> (mean over this batch, weight of this batch in the mean over batches).
+    """
+
+    total: Tensor
+    num_targets: int
+    metrics: Mapping[str, tuple[Tensor, float]]
+
+
+class Task(ABC):
+    """A pure PyTorch task; a component of kind ``task``.
+
+    Its factory is ``factory(config, *, tokenizer, feature_dim)``. The options dataclass has a field
+    ``freeze_params`` (patterns of parameters that are not trained).
+    """
+
+    uses_audio: ClassVar[bool] = True
+    scores_translations: ClassVar[bool] = True
+    default_metrics: ClassVar[tuple[Component, ...]]
+
+    def __init__(self, config: Any, *, tokenizer: TextTokenizer, feature_dim: int) -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+        self.feature_dim = feature_dim
+
+    @abstractmethod
+    def build_model(self) -> nn.Module:
+        """Build the model from the config's components, with fresh or pretrained weights."""
+
+    @abstractmethod
+    def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
+        """Run ``model`` (possibly wrapped for data parallelism) once and compute the loss."""
+
+    @abstractmethod
+    def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
+        """Hypotheses of a batch as text, from the bare (unwrapped) model."""
+
+    @abstractmethod
+    def references(self, batch: SpeechBatch) -> tuple[str, ...]:
+        """What the hypotheses are scored against."""
+
+    @abstractmethod
+    def reject(self, row: Row) -> str:
+        """Why a sound manifest row is not for this task; "" if it is. Such rows are set aside and counted."""

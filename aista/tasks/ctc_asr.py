@@ -1,0 +1,62 @@
+"""CTC speech recognition: teaches a small speech encoder to hear before it is joined to the LLM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from aista import registry
+from aista.data.manifest import Row
+from aista.modules.ctc import CtcModel
+from aista.modules.llms.base import GenerationConfig
+from aista.registry import register
+from aista.schema import Component, component, option
+from aista.tasks.base import Task, TaskLoss
+from aista.types import SpeechBatch
+
+__all__ = ["CtcAsrConfig", "CtcAsrTask"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CtcAsrConfig:
+    """Options of the task ``ctc_asr``."""
+
+    encoder: Component = component("encoder", "conformer", "Speech encoder.")
+    freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.")
+
+
+@register("task", "ctc_asr", config=CtcAsrConfig)
+class CtcAsrTask(Task):
+    """Recognise transcripts with CTC (Graves et al. 2006). Choose it where no pretrained encoder fits."""
+
+    scores_translations = False
+    default_metrics = (Component("wer"), Component("cer"))
+
+    def build_model(self) -> CtcModel:
+        """The encoder under a linear CTC head over the tokenizer's pieces."""
+        encoder = registry.build("encoder", self.config.encoder, feature_dim=self.feature_dim)
+        return CtcModel(encoder, self.tokenizer.vocab_size)
+
+    def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
+        """CTC negative log-likelihood; rows with more tokens than frames are left out and counted."""
+        out = model(batch.audio, batch.audio_lengths, batch.source, batch.source_lengths)
+        num_targets = max(int(batch.source_lengths.sum()), 1)
+        metrics = {
+            "nll": (out.nll.detach().sum() / num_targets, float(num_targets)),
+            "rows_too_short_for_ctc": (out.num_infeasible.float() / len(batch), float(len(batch))),
+        }
+        return TaskLoss(out.nll.sum(), num_targets, metrics)
+
+    def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
+        """Greedy CTC decoding; ``generation`` does not apply."""
+        assert isinstance(model, CtcModel)
+        return [self.tokenizer.decode(ids) for ids in model.greedy(batch.audio, batch.audio_lengths)]
+
+    def references(self, batch: SpeechBatch) -> tuple[str, ...]:
+        """The transcripts."""
+        return batch.source_text
+
+    def reject(self, row: Row) -> str:
+        """Rows without a transcript belong to speech translation alone."""
+        return "" if row.src_text else "no transcript"

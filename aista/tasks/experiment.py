@@ -1,0 +1,165 @@
+"""A whole experiment as one config: task, components, data, training, and pretraining stages."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from aista import registry
+from aista.config import apply_overrides, load_yaml, merge
+from aista.data.config import DataConfig
+from aista.errors import ConfigError, Fault, RegistryError
+from aista.schema import Component, component, option, required, section, structure, to_plain
+from aista.tasks.training import EvaluationConfig, TrainerConfig
+
+__all__ = ["Experiment", "Sections", "Stage", "load_experiment"]
+
+Part = Literal["encoder", "adapter", "llm"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A task trained first, whose part the main model starts from."""
+
+    name: str = required("Folder name under RUN/pretraining.")
+    task: str = required("Registered task, e.g. text_translation.")
+    part: Part = required("The part that the main model takes over.")
+    config: Mapping[str, Any] | None = option(
+        None, "What differs from the main config, e.g. {trainer: {max_steps: 500}}."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Initialize:
+    """Run folders whose best weights parts of the model start from; replaces the matching pretraining stage."""
+
+    encoder: Path | None = option(None, "Run folder to take the encoder from.")
+    adapter: Path | None = option(None, "Run folder to take the adapter from.")
+    llm: Path | None = option(None, "Run folder to take the LLM from.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sections:
+    """The top-level keys that every task shares; all others are the task's own options."""
+
+    task: str = option("speech_translation", "Registered task.")
+    plugins: tuple[Path, ...] = option((), "Python files with components of your own, relative to the config.")
+    seed: int = option(1, "Seed of initialisation, shuffling and augmentation.", minimum=0)
+    corpus_note: str = option("", "Shown beside every result, e.g. that the corpus is synthetic.")
+    tokenizer: Component = component("tokenizer", None, "Tokenizer of the LLM.")
+    data: DataConfig = section(DataConfig, "Manifests, features and batching.")
+    trainer: TrainerConfig = section(TrainerConfig, "Optimiser, schedule, checkpoints.")
+    evaluation: EvaluationConfig = section(EvaluationConfig, "Search and scores.")
+    initialize: Initialize = section(Initialize, "Weights to start from.")
+    pretraining: tuple[Stage, ...] = option((), "Tasks trained first, in order.")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A structured config.
+
+    Attributes:
+        sections: The shared sections.
+        task_config: Options of the task named by ``sections.task``.
+        raw: The plain mapping it was structured from, overrides applied.
+        source: File it came from, for messages.
+    """
+
+    sections: Sections
+    task_config: Any
+    raw: Mapping[str, Any]
+    source: str
+
+    def to_plain(self) -> dict[str, Any]:
+        """Every option, defaults included, as data that YAML can write."""
+        plain: dict[str, Any] = to_plain(self.sections)
+        plain.update(to_plain(self.task_config))
+        return plain
+
+    def stage(self, stage: Stage) -> Experiment:
+        """The experiment of one pretraining stage: this one with another task and its own changes.
+
+        Raises:
+            ConfigError: with paths into ``pretraining[...]``.
+        """
+        own = _task_fields(stage.task, f"pretraining.{stage.name}.task")
+        shared = {field.name for field in dataclasses.fields(Sections)} - {"pretraining", "initialize"}
+        base = {key: value for key, value in self.raw.items() if key in own | shared}
+        raw = merge(base, dict(stage.config or {})) | {"task": stage.task}
+        return structure_experiment(raw, source=f"{self.source} (pretraining stage {stage.name!r})")
+
+
+def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read a config file, apply ``key=value`` overrides, load its plug-ins, and structure it.
+
+    Raises:
+        ConfigError: every fault at once.
+        PluginError: a plug-in cannot be loaded.
+    """
+    raw = apply_overrides(load_yaml(path), list(overrides))
+    plugins = raw.get("plugins", ())
+    if isinstance(plugins, list) and all(isinstance(item, str) for item in plugins):
+        registry.load_plugins(plugins, base=path.parent)
+        raw["plugins"] = [str((path.parent / item).resolve()) for item in plugins]
+    experiment = structure_experiment(raw, source=str(path))
+    faults: list[Fault] = []
+    for stage in experiment.sections.pretraining:
+        try:
+            experiment.stage(stage)
+        except ConfigError as error:
+            faults += [
+                Fault(f"pretraining.{stage.name}.{fault.path}", fault.problem, fault.remedy) for fault in error.faults
+            ]
+    if faults:
+        raise ConfigError(faults, str(path))
+    return experiment
+
+
+def structure_experiment(raw: Mapping[str, Any], *, source: str = "config") -> Experiment:
+    """Split the top level between the shared sections and the task's options, and structure both."""
+    faults: list[Fault] = []
+    task = raw.get("task", "speech_translation")
+    try:
+        entry = registry.get("task", task if isinstance(task, str) else repr(task))
+    except RegistryError as error:
+        raise ConfigError([Fault("task", str(error))], source) from None
+    assert entry.config is not None
+    shared = {field.name for field in dataclasses.fields(Sections)}
+    own = {field.name for field in dataclasses.fields(entry.config)}
+    for key in raw:
+        if key not in shared | own:
+            hint = registry.nearest(str(key), shared | own)
+            faults.append(
+                Fault(
+                    str(key),
+                    f"unknown option of task {entry.name!r}{hint}",
+                    f"known: {', '.join(sorted(shared | own))}",
+                )
+            )
+    sections = _collect(Sections, {key: raw[key] for key in raw if key in shared}, source, faults)
+    config = _collect(entry.config, {key: raw[key] for key in raw if key in own}, source, faults)
+    if sections is not None and sections.tokenizer is None:
+        faults.append(Fault("tokenizer", "is required", "e.g. {name: sentencepiece, config: {path: data/spm.model}}"))
+    if faults:
+        raise ConfigError(faults, source)
+    return Experiment(sections, config, dict(raw), source)
+
+
+def _collect(cls: type[Any], data: Mapping[str, Any], source: str, faults: list[Fault]) -> Any:
+    try:
+        return structure(cls, data, source=source)
+    except ConfigError as error:
+        faults.extend(error.faults)
+        return None
+
+
+def _task_fields(task: str, at: str) -> set[str]:
+    try:
+        entry = registry.get("task", task)
+    except RegistryError as error:
+        raise ConfigError([Fault(at, str(error))]) from None
+    assert entry.config is not None
+    return {field.name for field in dataclasses.fields(entry.config)}

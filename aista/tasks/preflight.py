@@ -1,0 +1,140 @@
+"""What can be known to be wrong before a model is built: missing files, impossible layers, wrong scores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from aista import registry
+from aista.data.config import DataConfig
+from aista.errors import AistaError, ConfigError, DataError, Fault
+from aista.schema import Component
+from aista.scoring.base import Metric
+from aista.tasks.base import Task
+from aista.tasks.experiment import Experiment
+
+__all__ = ["build_metrics", "build_task", "preflight"]
+
+
+def preflight(experiment: Experiment) -> None:
+    """Check files, tokenizer, layers and metrics of an experiment and of its pretraining stages.
+
+    Raises:
+        ConfigError: every fault found, one line each.
+    """
+    faults = _check(experiment, "")
+    initialize = experiment.sections.initialize
+    for stage in experiment.sections.pretraining:
+        if getattr(initialize, stage.part) is None:
+            faults += _check(experiment.stage(stage), f"pretraining.{stage.name}.")
+    unique = list(dict.fromkeys(faults))
+    if unique:
+        raise ConfigError(unique, experiment.source)
+
+
+def build_task(experiment: Experiment) -> Task:
+    """The experiment's task with its tokenizer; builds no model yet.
+
+    Raises:
+        DataError: the tokenizer cannot be loaded.
+        ConfigError: the prompt or another option is impossible.
+    """
+    sections = experiment.sections
+    tokenizer = registry.build("tokenizer", sections.tokenizer, at="tokenizer")
+    feature = registry.build("feature", sections.data.feature, at="data.feature")
+    spec = Component(sections.task, experiment.task_config)
+    task: Task = registry.build("task", spec, at="task", tokenizer=tokenizer, feature_dim=feature.dim)
+    return task
+
+
+def build_metrics(experiment: Experiment) -> list[Metric]:
+    """The configured metrics, or the task's usual ones, for the language of what the task produces."""
+    data, task = experiment.sections.data, task_class(experiment)
+    language = data.target_language if task.scores_translations else data.source_language
+    specs = experiment.sections.evaluation.metrics or task.default_metrics
+    return [
+        registry.build("metric", spec, at=f"evaluation.metrics[{index}]", target_language=language)
+        for index, spec in enumerate(specs)
+    ]
+
+
+def task_class(experiment: Experiment) -> type[Task]:
+    """The registered class of the experiment's task."""
+    factory = registry.get("task", experiment.sections.task).factory
+    assert isinstance(factory, type) and issubclass(factory, Task)
+    return factory
+
+
+def _check(experiment: Experiment, prefix: str) -> list[Fault]:
+    faults = _files(experiment.sections.data, prefix)
+    for part in ("encoder", "adapter", "llm"):
+        folder = getattr(experiment.sections.initialize, part)
+        if folder is not None and not (folder / "checkpoints").is_dir():
+            remedy = f"train it first with `aista train {folder} --config ...`"
+            faults.append(Fault(f"{prefix}initialize.{part}", f"no trained run folder at {str(folder)!r}", remedy))
+    if faults:
+        return faults
+    try:
+        build_task(experiment)
+        metrics = build_metrics(experiment)
+    except ConfigError as error:
+        return [Fault(f"{prefix}{fault.path}", fault.problem, fault.remedy) for fault in error.faults]
+    except (DataError, AistaError) as error:
+        return [Fault(f"{prefix}tokenizer", str(error))]
+    names = ["nll", *(metric.name for metric in metrics)]
+    score = experiment.sections.evaluation.score
+    if score not in names:
+        faults.append(Fault(f"{prefix}evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
+    return faults + _layers(experiment, prefix)
+
+
+def _files(data: DataConfig, prefix: str) -> list[Fault]:
+    named: list[tuple[str, Path | None]] = [("train", data.train), ("dev", data.dev), ("test", data.test)]
+    named += [(f"text[{index}]", path) for index, path in enumerate(data.text)]
+    faults = [
+        Fault(f"{prefix}data.{name}", f"no such file: {str(path)!r}", "prepare it with `aista data` or mend the path")
+        for name, path in named
+        if path is not None and not path.is_file()
+    ]
+    if data.train is None:
+        faults.append(Fault(f"{prefix}data.train", "is required", "name a manifest to train on"))
+    return faults
+
+
+def _layers(experiment: Experiment, prefix: str) -> list[Fault]:
+    config = experiment.task_config
+    selection, llm = getattr(config, "layer_selection", None), getattr(config, "llm", None)
+    if selection is None or llm is None or not config.alignment:
+        return []
+    depth = _llm_depth(llm)
+    if depth is None:
+        return []
+    try:
+        strategy = registry.build("layer_selection", selection, at="layer_selection", num_layers=depth)
+    except ConfigError as error:
+        return [Fault(f"{prefix}{fault.path}", fault.problem, fault.remedy) for fault in error.faults]
+    if strategy.needs_probe and experiment.sections.data.dev is None:
+        return [Fault(f"{prefix}data.dev", f"layer selection {selection.name!r} probes the dev set; name one")]
+    if strategy.warmup_steps >= experiment.sections.trainer.max_steps:
+        steps = experiment.sections.trainer.max_steps
+        return [
+            Fault(
+                f"{prefix}layer_selection.config.warmup_steps",
+                f"must be less than trainer.max_steps ({steps}), got {strategy.warmup_steps}",
+            )
+        ]
+    return []
+
+
+def _llm_depth(llm: Component) -> int | None:
+    """Blocks of the LLM from its options or its folder's config.json; None if neither says."""
+    depth = getattr(llm.config, "num_layers", None)
+    if isinstance(depth, int):
+        return depth
+    folder = getattr(llm.config, "path", None)
+    try:
+        data = json.loads(Path(folder, "config.json").read_text(encoding="utf-8")) if folder else {}
+    except (OSError, ValueError):
+        return None
+    text = data.get("text_config", data)
+    return next((text[key] for key in ("num_hidden_layers", "n_layer", "num_layers") if key in text), None)

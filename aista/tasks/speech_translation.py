@@ -1,0 +1,156 @@
+"""Speech translation with inner alignment: L = CE + sum_k lambda_k sum_l w_l OT_k,l (+ mt_weight MT)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from aista import registry
+from aista.data.manifest import Row
+from aista.data.tokenizers.base import TextTokenizer
+from aista.modules.llms.base import GenerationConfig
+from aista.modules.lsm import LargeSpeechTextModel
+from aista.modules.prompt import PromptIds
+from aista.registry import register
+from aista.schema import Component, component, components, option
+from aista.selection.base import LayerSelection, SelectedLayers
+from aista.tasks.base import Task, TaskLoss
+from aista.tasks.prompting import encode_prompt
+from aista.types import LsmOutput, SpeechBatch
+
+__all__ = ["SpeechTranslationConfig", "SpeechTranslationTask", "WeightedAlignment"]
+
+
+@dataclass(frozen=True)
+class WeightedAlignment(Component):
+    """An alignment loss and its weight lambda in the total loss."""
+
+    weight: float = option(1.0, "lambda: weight of this alignment loss beside the cross-entropy per token.", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechTranslationConfig:
+    """Options of the task ``speech_translation``."""
+
+    encoder: Component = component("encoder", "conformer", "Speech encoder.")
+    adapter: Component = component("adapter", "conv", "Length and modality adapter.")
+    llm: Component = component("llm", "transformer_lm", "Decoder-only language model.")
+    prompt: str = option("{speech}", "Prompt template; {speech} stands for the speech (or its transcript).")
+    alignment: tuple[WeightedAlignment, ...] = components(
+        "alignment_loss", "Alignment losses; an empty list trains on cross-entropy alone.", type=WeightedAlignment
+    )
+    layer_selection: Component = component("layer_selection", "fixed", "Which LLM layers are aligned.")
+    text_gradient: bool = option(False, "Let the alignment loss move the text states too (costs a backward pass).")
+    mt_weight: float = option(0.0, "Weight of the text-translation loss from the transcript.", minimum=0)
+    freeze_params: tuple[str, ...] = option((), "Parameters not trained, e.g. [llm]; see `aista.modules.freezing`.")
+
+
+@register("task", "speech_translation", config=SpeechTranslationConfig)
+class SpeechTranslationTask(Task):
+    """Translate speech with an LLM, aligning its inner speech and text states (AI-STA, arXiv 2503.10211).
+
+    The alignment term of a batch is the mean over its utterances weighted by their target tokens, so
+    that the total is a sum over rows: the same for any number of processes or micro-batches. Rows
+    without a transcript take part in the cross-entropy only.
+    """
+
+    default_metrics = (Component("bleu"), Component("chrf"))
+
+    def __init__(self, config: SpeechTranslationConfig, *, tokenizer: TextTokenizer, feature_dim: int) -> None:
+        super().__init__(config, tokenizer=tokenizer, feature_dim=feature_dim)
+        self.prompt: PromptIds = encode_prompt(config.prompt, tokenizer)
+        self.losses = [
+            registry.build("alignment_loss", spec, at=f"alignment[{index}]")
+            for index, spec in enumerate(config.alignment)
+        ]
+        self.selected: SelectedLayers | None = None
+
+    def build_model(self) -> LargeSpeechTextModel:
+        """Assemble encoder, adapter and LLM."""
+        config, tokenizer = self.config, self.tokenizer
+        encoder = registry.build("encoder", config.encoder, feature_dim=self.feature_dim)
+        llm = registry.build("llm", config.llm, vocab_size=tokenizer.vocab_size)
+        adapter = registry.build("adapter", config.adapter, input_dim=encoder.output_dim, output_dim=llm.model_dim)
+        return LargeSpeechTextModel(
+            encoder,
+            adapter,
+            llm,
+            prompt=self.prompt,
+            bos_id=tokenizer.bos_id,
+            eos_id=tokenizer.eos_id,
+            pad_id=tokenizer.pad_id,
+        )
+
+    def build_selection(self, num_layers: int) -> LayerSelection:
+        """The layer-selection strategy for an LLM of ``num_layers`` blocks."""
+        selection: LayerSelection = registry.build(
+            "layer_selection", self.config.layer_selection, num_layers=num_layers
+        )
+        return selection
+
+    def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
+        """Cross-entropy on the translation, plus alignment at the selected layers once they are known."""
+        layers = self.selected.layers if self.selected is not None and self.losses else ()
+        out = self.forward(model, batch, capture=layers)
+        num_targets = batch.num_targets
+        metrics: dict[str, tuple[Tensor, float]] = {"nll": (out.nll.detach().sum() / num_targets, num_targets)}
+        total = out.nll.sum()
+        if self.config.mt_weight > 0:
+            total = total + self.config.mt_weight * out.mt_nll.sum()
+            metrics["mt_nll"] = (out.mt_nll.detach().sum() / num_targets, num_targets)
+        if layers:
+            total = total + self._alignment(out, metrics)
+        return TaskLoss(total, num_targets, metrics)
+
+    def forward(self, model: nn.Module, batch: SpeechBatch, *, capture: tuple[int, ...]) -> LsmOutput:
+        """One forward of the (wrapped) model on a batch."""
+        output: LsmOutput = model(
+            batch.audio,
+            batch.audio_lengths,
+            batch.source,
+            batch.source_lengths,
+            batch.target,
+            batch.target_lengths,
+            capture=capture,
+            text_gradient=self.config.text_gradient,
+            mt=self.config.mt_weight > 0,
+        )
+        return output
+
+    def _alignment(self, out: LsmOutput, metrics: dict[str, tuple[Tensor, float]]) -> Tensor:
+        assert self.selected is not None
+        row_weights = out.num_targets.to(torch.float32)
+        aligned_rows = float((out.text_lengths > 0).sum())
+        total = out.nll.new_zeros(())
+        for number, (spec, loss) in enumerate(zip(self.config.alignment, self.losses, strict=True)):
+            prefix = "align" if len(self.losses) == 1 else f"align{number}"
+            for index, (layer, weight) in enumerate(zip(self.selected.layers, self.selected.weights, strict=True)):
+                result = loss(out.layer(index), detach_text=not self.config.text_gradient)
+                rows = result.per_utterance_B
+                total = total + spec.weight * weight * (rows * row_weights).sum()
+                if aligned_rows:
+                    name = f"{prefix}_layer_{layer}"
+                    metrics[name] = (rows.detach().sum() / aligned_rows, aligned_rows)
+                    metrics |= {f"{name}_{key}": (value, aligned_rows) for key, value in result.diagnostics.items()}
+        return total
+
+    def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
+        """Translate by beam search; the text branch is not used."""
+        assert isinstance(model, LargeSpeechTextModel)
+        best = model.generate(batch.audio, batch.audio_lengths, generation)
+        return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
+
+    def references(self, batch: SpeechBatch) -> tuple[str, ...]:
+        """The reference translations."""
+        return batch.target_text
+
+    def reject(self, row: Row) -> str:
+        """Every row is meant for this task: one without audio or translation is a fault, not a stranger."""
+        return ""
+
+    def __repr__(self) -> str:
+        losses: list[Any] = [spec.name for spec in self.config.alignment]
+        return f"SpeechTranslationTask(alignment={losses}, selected={self.selected})"

@@ -1,0 +1,77 @@
+"""Text translation: teaches a small LLM the two languages before it hears any speech."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from aista import registry
+from aista.data.manifest import Row
+from aista.data.tokenizers.base import TextTokenizer
+from aista.modules.llms.base import GenerationConfig
+from aista.modules.text_translation import TextTranslationModel
+from aista.registry import register
+from aista.schema import Component, component, option
+from aista.tasks.base import Task, TaskLoss
+from aista.tasks.prompting import encode_prompt
+from aista.types import SpeechBatch
+
+__all__ = ["TextTranslationConfig", "TextTranslationTask"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTranslationConfig:
+    """Options of the task ``text_translation``."""
+
+    llm: Component = component("llm", "transformer_lm", "Decoder-only language model.")
+    prompt: str = option("{speech}", "The speech task's prompt; the transcript takes the speech's place.")
+    source_weight: float = option(0.5, "Weight of the language-model loss on the source text.", minimum=0)
+    freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.")
+
+
+@register("task", "text_translation", config=TextTranslationConfig)
+class TextTranslationTask(Task):
+    """Translate transcripts. Choose it as the first stage where no pretrained LLM knows the languages."""
+
+    uses_audio = False
+    default_metrics = (Component("bleu"), Component("chrf"))
+
+    def __init__(self, config: TextTranslationConfig, *, tokenizer: TextTokenizer, feature_dim: int) -> None:
+        super().__init__(config, tokenizer=tokenizer, feature_dim=feature_dim)
+        self.prompt = encode_prompt(config.prompt, tokenizer)
+
+    def build_model(self) -> TextTranslationModel:
+        """The LLM behind the prompt."""
+        tokenizer = self.tokenizer
+        llm = registry.build("llm", self.config.llm, vocab_size=tokenizer.vocab_size)
+        return TextTranslationModel(
+            llm, prompt=self.prompt, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, pad_id=tokenizer.pad_id
+        )
+
+    def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
+        """Cross-entropy on the translation, and on the source text with ``source_weight``."""
+        with_source = self.config.source_weight > 0
+        out = model(batch.source, batch.source_lengths, batch.target, batch.target_lengths, with_source=with_source)
+        num_targets = batch.num_targets
+        metrics = {"nll": (out.nll.detach().sum() / num_targets, float(num_targets))}
+        total = out.nll.sum()
+        if with_source:
+            num_source = max(int(batch.source_lengths.sum()), 1)
+            metrics["source_nll"] = (out.source_nll.detach().sum() / num_source, float(num_source))
+            total = total + self.config.source_weight * out.source_nll.sum()
+        return TaskLoss(total, num_targets, metrics)
+
+    def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
+        """Translate the transcripts by beam search."""
+        assert isinstance(model, TextTranslationModel)
+        best = model.generate(batch.source, batch.source_lengths, generation)
+        return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
+
+    def references(self, batch: SpeechBatch) -> tuple[str, ...]:
+        """The reference translations."""
+        return batch.target_text
+
+    def reject(self, row: Row) -> str:
+        """Rows without a transcript belong to speech translation alone."""
+        return "" if row.src_text else "no transcript"

@@ -1,0 +1,53 @@
+"""Comparisons shared by the contracts: what differs, where and by how much."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["assert_close", "assert_trainable", "content_sum", "fill_padding", "ramp"]
+
+
+def ramp(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Normal random numbers from a seed of their own."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def fill_padding(values: Tensor, lengths: Tensor, garbage: float) -> Tensor:
+    """A copy of ``[B, N, ...]`` with ``garbage`` beyond each row's length."""
+    filled = values.clone()
+    for row, length in enumerate(lengths.tolist()):
+        filled[row, length:] = garbage
+    return filled
+
+
+def content_sum(values: Tensor, lengths: Tensor) -> Tensor:
+    """A scalar that depends on every entry within the rows' lengths, and on nothing in the padding."""
+    weights = ramp(*values.shape, seed=1, dtype=values.dtype)
+    rows = enumerate(lengths.tolist())
+    return torch.stack([(weights[row, :length] * values[row, :length]).sum() for row, length in rows]).sum()
+
+
+def assert_close(actual: Tensor, expected: Tensor, message: str, *, tolerance: float = 1e-4) -> None:
+    """Assert equality up to ``tolerance``, absolute and relative to the largest expected entry."""
+    assert actual.shape == expected.shape, f"{message}: shapes {list(actual.shape)} and {list(expected.shape)} differ"
+    if not actual.numel():
+        return
+    bound = tolerance * max(1.0, float(expected.detach().abs().max()))
+    worst = float((actual - expected).detach().abs().max())
+    assert worst <= bound, f"{message}: entries differ by up to {worst:.3g}"
+
+
+def assert_trainable(module: nn.Module, loss: Tensor) -> None:
+    """Assert that ``loss`` sends a finite gradient to every trainable parameter of ``module``."""
+    parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    if not parameters:
+        return
+    assert loss.requires_grad, "the output does not depend on the module's trainable parameters"
+    grads = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+    found = dict(zip(parameters, grads, strict=True))
+    unused = [name for name, grad in found.items() if grad is None]
+    assert not unused, f"trainable parameters get no gradient (data parallelism fails on them): {', '.join(unused[:5])}"
+    wrong = [name for name, grad in found.items() if grad is not None and not torch.isfinite(grad).all()]
+    assert not wrong, f"gradients are not finite: {', '.join(wrong[:5])}"
+    assert any(grad.abs().max() > 0 for grad in grads if grad is not None), "all gradients are zero"

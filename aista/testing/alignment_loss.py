@@ -1,0 +1,132 @@
+"""Contracts of kind ``alignment_loss``. Losses may compare a row with the others of its batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aista.losses.base import AlignmentLoss, AlignmentResult
+from aista.testing._tensors import assert_close, fill_padding, ramp
+from aista.testing.contracts import contract
+from aista.types import LayerStates
+
+__all__ = ["check_detached_text", "check_empty_rows", "check_learns", "check_padding", "check_shapes"]
+
+NAN = float("nan")
+
+
+@contract("alignment_loss")
+def check_shapes(loss: AlignmentLoss) -> None:
+    """One finite fp32 value per row, for half-precision states too; diagnostics are detached finite scalars."""
+    for dtype in (torch.float32, torch.bfloat16):
+        result = loss(_states(dtype=dtype))
+        values = _values(result)
+        assert list(values.shape) == [4], f"expects one value per row, [4], got {list(values.shape)}"
+        assert values.dtype == torch.float32, f"{dtype} states must give float32 values, got {values.dtype}"
+        assert torch.isfinite(values).all(), f"values must be finite, got {values.tolist()}"
+        for name, value in result.diagnostics.items():
+            scalar = isinstance(value, Tensor) and value.numel() == 1 and not value.requires_grad
+            assert scalar, f"diagnostic {name!r} must be a detached scalar tensor"
+            assert torch.isfinite(value).all(), f"diagnostic {name!r} must be finite"
+
+
+@contract("alignment_loss")
+def check_padding(loss: AlignmentLoss) -> None:
+    """NaN in the padding never matters, nor does its amount, and padding gets no gradient."""
+    plain = _states()
+    value, grads = _solve(loss, plain)
+    dirty = plain._replace(
+        speech=fill_padding(plain.speech, plain.speech_lengths, NAN),
+        text=fill_padding(plain.text, plain.text_lengths, NAN),
+    )
+    other, other_grads = _solve(loss, dirty)
+    assert_close(other, value, "values depend on what lies in the padding", tolerance=1e-5)
+    for side, lengths, grad, again in zip(
+        ("speech", "text"), (plain.speech_lengths, plain.text_lengths), grads, other_grads, strict=True
+    ):
+        for row, length in enumerate(lengths.tolist()):
+            assert not again[row, length:].any(), f"the {side} padding of row {row} gets a gradient"
+            message = f"the {side} gradient of row {row} depends on what lies in the padding"
+            assert_close(again[row, :length], grad[row, :length], message, tolerance=1e-5)
+    wider = dirty._replace(speech=_widen(dirty.speech, 3), text=_widen(dirty.text, 2))
+    assert_close(_solve(loss, wider)[0], value, "values depend on the amount of padding", tolerance=1e-4)
+
+
+@contract("alignment_loss")
+def check_empty_rows(loss: AlignmentLoss) -> None:
+    """A row without transcript or speech has value 0 and no gradient; a batch of such rows as well."""
+    states = _states()
+    speech_lengths, text_lengths = states.speech_lengths.clone(), states.text_lengths.clone()
+    speech_lengths[2], text_lengths[1] = 0, 0
+    states = LayerStates(
+        fill_padding(states.speech, speech_lengths, NAN),
+        speech_lengths,
+        fill_padding(states.text, text_lengths, NAN),
+        text_lengths,
+    )
+    values, grads = _solve(loss, states)
+    for row in (1, 2):
+        assert float(values[row]) == 0, f"row {row} has an empty side, so its value must be 0, got {float(values[row])}"
+        for grad in grads:
+            assert not grad[row].any(), f"row {row} has an empty side, so it must get no gradient"
+    assert torch.isfinite(values).all(), f"rows beside empty ones must stay finite, got {values.tolist()}"
+    nothing = torch.zeros(4, dtype=torch.long)
+    values, _ = _solve(loss, states._replace(text_lengths=nothing))
+    assert not values.any(), f"a batch without transcripts must have value 0, got {values.tolist()}"
+
+
+@contract("alignment_loss")
+def check_detached_text(loss: AlignmentLoss) -> None:
+    """The text side gets a gradient exactly where ``detach_text`` is False; speech always does."""
+    for detach in (True, False):
+        states = _states()
+        speech, text = states.speech.requires_grad_(True), states.text.requires_grad_(True)
+        values = _values(loss(states, detach_text=detach))
+        assert values.requires_grad, "the values must carry a gradient to the speech states"
+        grads = torch.autograd.grad(values.sum(), (speech, text), allow_unused=True)
+        assert grads[0] is not None and grads[0].any(), "the speech states get no gradient"  # noqa: PT018
+        reaches_text = grads[1] is not None and bool(grads[1].any())
+        assert reaches_text != detach, (
+            f"with detach_text={detach} the text side gets {'a' if detach else 'no'} gradient"
+        )
+
+
+@contract("alignment_loss")
+def check_learns(loss: AlignmentLoss) -> None:
+    """A few small steps of the speech states along the gradient lower the loss."""
+    states = _states()
+    speech = states.speech.clone()
+    values = []
+    for _ in range(5):
+        speech = speech.detach().requires_grad_(True)
+        value = _values(loss(states._replace(speech=speech))).sum()
+        values.append(float(value))
+        (grad,) = torch.autograd.grad(value, speech)
+        speech = speech - 0.05 * grad / grad.norm().clamp_min(1e-12)
+    assert values[-1] < values[0], f"gradient steps do not lower the loss: {values}"
+
+
+def _states(dtype: torch.dtype = torch.float32) -> LayerStates:
+    speech_lengths, text_lengths = torch.tensor([9, 4, 5, 6]), torch.tensor([4, 3, 6, 1])
+    speech = fill_padding(ramp(4, 9, 8), speech_lengths, 0.0).to(dtype)
+    text = fill_padding(ramp(4, 6, 8, seed=1), text_lengths, 0.0).to(dtype)
+    return LayerStates(speech, speech_lengths, text, text_lengths)
+
+
+def _solve(loss: AlignmentLoss, states: LayerStates) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Values, and gradients to both sides (zeros where there is none)."""
+    sides = [states.speech.detach().clone().requires_grad_(True), states.text.detach().clone().requires_grad_(True)]
+    values = _values(loss(states._replace(speech=sides[0], text=sides[1]), detach_text=False))
+    if not values.requires_grad:
+        return values, tuple(torch.zeros_like(side) for side in sides)
+    grads = torch.autograd.grad(values.sum(), sides, allow_unused=True)
+    found = (torch.zeros_like(side) if g is None else g for side, g in zip(sides, grads, strict=True))
+    return values.detach(), tuple(found)
+
+
+def _values(result: AlignmentResult) -> Tensor:
+    return result.per_utterance_B
+
+
+def _widen(states: Tensor, extra: int) -> Tensor:
+    return torch.cat([states, torch.full((states.shape[0], extra, states.shape[2]), NAN)], dim=1)

@@ -1,0 +1,149 @@
+"""Contracts: what every component of a kind must do, as plain functions, and the runner behind ``aista check``.
+
+A contract is ``check_xxx(component, **dependencies)`` and raises AssertionError with a message that
+says what is wrong. Those of kind ``adapter`` live in ``aista.testing.adapter``, and so on. Run one by
+itself in your own tests, or all of them::
+
+    for outcome in run("adapter", "my_adapter", {"stride": 4}):
+        assert outcome.status != "FAIL", outcome
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Literal, TypeVar
+
+import torch
+
+from aista import registry
+from aista.errors import AistaError, ConfigError, DataError
+from aista.registry import Entry
+from aista.schema import Component, resolve
+from aista.testing import options
+
+__all__ = ["Outcome", "contract", "contracts", "run"]
+
+Check = TypeVar("Check", bound=Callable[..., None])
+Status = Literal["PASS", "FAIL", "SKIPPED"]
+_contracts: dict[str, list[Callable[..., None]]] = {}
+_dependencies: dict[str, Sequence[Mapping[str, Any]]] = {}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one contract said about one component. ``reason`` is empty where it passed."""
+
+    kind: str
+    name: str
+    contract: str
+    status: Status
+    reason: str = ""
+
+    def __str__(self) -> str:
+        line = f"{self.status:7} {self.kind}/{self.name} {self.contract}"
+        return f"{line}: {self.reason}" if self.reason else line
+
+
+def contract(kind: str) -> Callable[[Check], Check]:
+    """Add the decorated check to the contracts of ``kind``, in the order of definition."""
+
+    def decorate(check: Check) -> Check:
+        _contracts.setdefault(kind, []).append(check)
+        return check
+
+    return decorate
+
+
+def dependencies(kind: str, *choices: Mapping[str, Any]) -> None:
+    """Say what the runner passes to the kind's factories: the first choice that a factory does not reject."""
+    _dependencies[kind] = choices
+
+
+def contracts(kind: str) -> tuple[Callable[..., None], ...]:
+    """The contracts of a kind; empty if it has none beyond those on its options."""
+    module = f"aista.testing.{kind}"
+    if importlib.util.find_spec(module) is not None:
+        importlib.import_module(module)
+    return tuple(_contracts.get(kind, ()))
+
+
+def run(kind: str, name: str, config: Mapping[str, Any] | None = None) -> list[Outcome]:
+    """Run every contract of ``kind`` on the component ``name``, each on a freshly built, seeded one.
+
+    Args:
+        kind: A kind.
+        name: A component's name.
+        config: Its options as plain data; needed where options are required.
+
+    Returns:
+        One outcome per contract: ``SKIPPED`` where the component needs options that were not given.
+
+    Raises:
+        RegistryError: no such component.
+    """
+    entry = registry.get(kind, name)
+    return list(_run(entry, dict(config or {})))
+
+
+def _run(entry: Entry, config: dict[str, Any]) -> Iterator[Outcome]:
+    checks = contracts(entry.kind)
+
+    def outcome(check: Callable[..., None] | str, status: Status, reason: str = "") -> Outcome:
+        title = check if isinstance(check, str) else check.__name__.removeprefix("check_")
+        return Outcome(entry.kind, entry.name, title, status, reason)
+
+    for check in options.CHECKS:
+        yield outcome(check, *_attempt(check, entry))
+    missing = [field for field in _required(entry) if field not in config]
+    if missing:
+        needs = ", ".join(f"config.{field}" for field in missing)
+        skipped = f"needs {needs} ({_required(entry)[missing[0]].rstrip('.')}); give it with --set {missing[0]}=..."
+        for check in checks:
+            yield outcome(check, "SKIPPED", skipped)
+        return
+    try:
+        _build(entry, config)
+    except (AistaError, ImportError, OSError) as error:
+        yield outcome("build", "FAIL", _one_line(error))
+        return
+    for check in checks:
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(0)
+            component, arguments = _build(entry, config)
+            yield outcome(check, *_attempt(check, component, **arguments))
+
+
+def _attempt(check: Callable[..., None], *args: Any, **kwargs: Any) -> tuple[Status, str]:
+    try:
+        check(*args, **kwargs)
+    except AssertionError as error:
+        return "FAIL", _one_line(error) or "an assertion without a message"
+    except Exception as error:  # a component may break in any way; the runner reports it and goes on
+        return "FAIL", f"raised {type(error).__name__}: {_one_line(error)}"
+    return "PASS", ""
+
+
+def _build(entry: Entry, config: dict[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    spec: Component = resolve(entry.kind, {"name": entry.name, "config": config})
+    choices = _dependencies.get(entry.kind, ({},))
+    for number, arguments in enumerate(choices, 1):
+        try:
+            return registry.build(entry.kind, spec, **arguments), arguments
+        except ConfigError:
+            if number == len(choices):
+                raise
+    raise DataError(f"kind {entry.kind!r} declares no dependencies to build with")
+
+
+def _required(entry: Entry) -> dict[str, str]:
+    if entry.config is None:
+        return {}
+    gaps = [field for field in fields(entry.config) if field.init and field.default is MISSING]
+    return {field.name: field.metadata.get("help", "") for field in gaps if field.default_factory is MISSING}
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,245 @@
+"""Contracts of kind ``llm``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from aista.modules.llms.base import GenerationConfig, LanguageModel
+from aista.testing._tensors import assert_close, assert_trainable, content_sum, fill_padding, ramp
+from aista.testing.contracts import contract, dependencies
+
+__all__ = [
+    "check_batch_of_one",
+    "check_capture_numbering",
+    "check_causality",
+    "check_generate",
+    "check_gradients",
+    "check_padding",
+    "check_scores",
+    "check_shapes",
+    "check_stop_at_capture",
+]
+
+GARBAGE = 50.0
+VOCAB_SIZE = 20
+EOS_ID, PAD_ID = 1, 2
+dependencies("llm", {"vocab_size": VOCAB_SIZE})
+
+
+@contract("llm")
+def check_shapes(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+    """Embeddings and states are ``[B, N, D]``, logits ``[B, N, V]`` with V at least the vocabulary."""
+    embeddings, lengths = _batch(llm)
+    expected = [3, 7, llm.model_dim]
+    assert list(embeddings.shape) == expected, f"embed must give {expected}, got {list(embeddings.shape)}"
+    states, captured = _forward(llm, embeddings, lengths)
+    assert states is not None, "forward must return the final states unless it stops early"
+    assert list(states.shape) == expected, f"the final states must be {expected}, got {list(states.shape)}"
+    assert not captured, f"forward returned {len(captured)} captured layers, though none was asked for"
+    logits = llm.project(states)
+    fits = logits.shape[:2] == states.shape[:2] and logits.shape[2] >= vocab_size
+    assert fits, f"project must give [3, 7, V >= {vocab_size}], got {list(logits.shape)}"
+    message = f"num_layers is {llm.num_layers}, but layers holds {len(llm.layers)} blocks"
+    assert len(llm.layers) == llm.num_layers, message
+
+
+@contract("llm")
+def check_capture_numbering(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+    """State 0 is what enters the first block, state k the output of block k; the order is the caller's."""
+    embeddings, lengths = _batch(llm)
+    everything = list(range(llm.num_layers + 1))
+    with _watch(llm.layers) as seen:
+        states, captured = _forward(llm, embeddings, lengths, capture=everything)
+    assert len(captured) == len(everything), f"asked for {len(everything)} layers, got {len(captured)}"
+    silent = [number for number, block in enumerate(seen, 1) if len(block) != 2]
+    assert not silent, f"forward does not run blocks {silent} of layers (once, through their __call__)"
+    truth = [seen[0][0], *(block[1] for block in seen)]
+    for number, (actual, expected) in enumerate(zip(captured, truth, strict=True)):
+        what = "what enters the first block" if number == 0 else f"the output of block {number}"
+        _assert_rows(actual, expected, lengths, f"captured layer {number} is not {what}")
+    plain, _ = _forward(llm, embeddings, lengths)
+    assert states is not None, "forward must return the final states unless it stops early"
+    assert plain is not None
+    _assert_rows(states, plain, lengths, "capturing changes the final states")
+    _, reverse = _forward(llm, embeddings, lengths, capture=everything[::-1])
+    for number, state in zip(everything[::-1], reverse, strict=True):
+        _assert_rows(state, captured[number], lengths, "captured layers do not come in the order asked for")
+
+
+@contract("llm")
+def check_stop_at_capture(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+    """Stopping early returns None and the same states, and runs no block beyond the deepest captured one."""
+    embeddings, lengths = _batch(llm)
+    for deepest in range(llm.num_layers + 1):
+        _, expected = _forward(llm, embeddings, lengths, capture=[deepest])
+        with _watch(llm.layers) as seen:
+            states, captured = _forward(llm, embeddings, lengths, capture=[deepest], stop_at_capture=True)
+        assert states is None, "forward must return None in place of the final states when it stops early"
+        _assert_rows(captured[0], expected[0], lengths, f"layer {deepest} differs when the run stops there")
+        ran = [number for number, block in enumerate(seen, 1) if block]
+        assert ran == list(range(1, deepest + 1)), f"to capture layer {deepest} it ran the blocks {ran}"
+
+
+@contract("llm")
+def check_causality(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+    """A position's state depends on nothing behind it."""
+    embeddings, lengths = _batch(llm)
+    states = _final(llm, embeddings, lengths)
+    changed = embeddings.clone()
+    changed[:, 3:] = ramp(*changed[:, 3:].shape, seed=5)
+    others = _final(llm, changed, lengths)
+    assert_close(others[:, :3], states[:, :3], "a state depends on later positions; attention must be causal")
+    assert not torch.allclose(others[0, 3], states[0, 3]), "the states do not depend on the embeddings"
+
+
+@contract("llm")
+def check_padding(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+    """What lies in the padding never changes a row's states."""
+    embeddings, lengths = _batch(llm)
+    states = _final(llm, embeddings, lengths)
+    others = _final(llm, fill_padding(embeddings, lengths, GARBAGE), lengths)
+    _assert_rows(others, states, lengths, "a row's states depend on its padding")
+
+
+@contract("llm")
+def check_batch_of_one(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+    """A row run alone gives the states it has in a batch."""
+    embeddings, lengths = _batch(llm)
+    states = _final(llm, embeddings, lengths)
+    for row, length in enumerate(lengths.tolist()):
+        alone = _final(llm, embeddings[row : row + 1, :length], lengths[row : row + 1])
+        assert_close(alone[0], states[row, :length], f"row {row} depends on the other rows")
+
+
+@contract("llm")
+def check_gradients(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+    """Gradients reach every trainable parameter, and the embeddings even of a model that is frozen."""
+    llm.eval()
+    ids, lengths = _tokens()
+    states, _ = llm(llm.embed(ids), lengths)
+    assert_trainable(llm, content_sum(llm.project(states), lengths))
+    embeddings = llm.embed(ids).detach().requires_grad_(True)
+    states, (first,) = llm(embeddings, lengths, capture=[0])
+    for value, name in ((states, "final states"), (first, "captured layer 0")):
+        assert value.requires_grad, f"no gradient flows from the {name} to the embeddings"
+        (grad,) = torch.autograd.grad(content_sum(value, lengths), embeddings, retain_graph=True)
+        message = f"the gradient from the {name} to the embeddings must be finite and not zero"
+        assert torch.isfinite(grad).all(), message
+        assert grad.abs().sum() > 0, message
+
+
+@contract("llm")
+def check_generate(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+    """At most ``beam_size`` hypotheses, best first, the same in any batch; the mode is restored."""
+    embeddings, lengths = _batch(llm)
+    config = GenerationConfig(beam_size=3, max_new_tokens=6)
+    for training in (True, False):
+        llm.train(training)
+        found = llm.generate(embeddings, lengths, config, eos_id=EOS_ID, pad_id=PAD_ID)
+        assert llm.training == training, "generate must restore the model's train or eval mode"
+    assert len(found) == len(lengths), f"expects one list per row, {len(lengths)}, got {len(found)}"
+    for row, hypotheses in enumerate(found):
+        counted = 1 <= len(hypotheses) <= config.beam_size
+        assert counted, f"row {row}: expects 1 to {config.beam_size} hypotheses, got {len(hypotheses)}"
+        scores = [hypothesis.score for hypothesis in hypotheses]
+        assert scores == sorted(scores, reverse=True), f"row {row}: hypotheses must come best first, got {scores}"
+        for ids in (hypothesis.ids for hypothesis in hypotheses):
+            clean = EOS_ID not in ids and PAD_ID not in ids and all(0 <= i < vocab_size for i in ids)
+            assert clean, f"row {row}: ids must be in 0..{vocab_size - 1} without EOS and padding, got {ids}"
+            assert len(ids) < config.max_new_tokens, f"row {row}: {len(ids)} tokens and EOS exceed max_new_tokens"
+        length = int(lengths[row])
+        alone = llm.generate(embeddings[row : row + 1, :length], lengths[row : row + 1], config, eos_id=1, pad_id=2)
+        same = [h.ids for h in alone[0]] == [h.ids for h in hypotheses]
+        assert same, f"row {row} decodes to {hypotheses[0].ids} in a batch and to {alone[0][0].ids} alone"
+
+
+@contract("llm")
+def check_scores(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+    """A score is ``log p(ids, EOS | prompt) / n^length_penalty``, as ``forward`` and ``project`` give it."""
+    embeddings, lengths = _batch(llm)
+    for penalty in (0.0, 1.0):
+        config = GenerationConfig(beam_size=2, max_new_tokens=5, length_penalty=penalty)
+        found = llm.generate(embeddings, lengths, config, eos_id=EOS_ID, pad_id=PAD_ID)
+        for row, hypotheses in enumerate(found):
+            for hypothesis in hypotheses:
+                tokens = [*hypothesis.ids, EOS_ID]
+                prompt = embeddings[row, : int(lengths[row])]
+                expected = _log_probability(llm, prompt, tokens) / len(tokens) ** penalty
+                close = abs(hypothesis.score - expected) <= 1e-3 * max(1.0, abs(expected))
+                assert close, f"row {row}, {hypothesis.ids}: score {hypothesis.score:.5f}, forward says {expected:.5f}"
+
+
+def _tokens() -> tuple[Tensor, Tensor]:
+    ids = torch.randint(3, VOCAB_SIZE, (3, 7), generator=torch.Generator().manual_seed(0))
+    return ids, torch.tensor([7, 4, 5])
+
+
+@torch.no_grad()
+def _batch(llm: LanguageModel) -> tuple[Tensor, Tensor]:
+    ids, lengths = _tokens()
+    llm.eval()
+    return fill_padding(llm.embed(ids), lengths, 0.0), lengths
+
+
+@torch.no_grad()
+def _forward(
+    llm: LanguageModel,
+    embeddings: Tensor,
+    lengths: Tensor,
+    *,
+    capture: Sequence[int] = (),
+    stop_at_capture: bool = False,
+) -> tuple[Tensor | None, tuple[Tensor, ...]]:
+    llm.eval()
+    states, captured = llm(embeddings, lengths, capture=capture, stop_at_capture=stop_at_capture)
+    return states, captured
+
+
+def _final(llm: LanguageModel, embeddings: Tensor, lengths: Tensor) -> Tensor:
+    states, _ = _forward(llm, embeddings, lengths)
+    assert states is not None, "forward must return the final states unless it stops early"
+    return states
+
+
+@torch.no_grad()
+def _log_probability(llm: LanguageModel, prompt: Tensor, tokens: list[int]) -> float:
+    ids = torch.tensor([tokens])
+    embeddings = torch.cat([prompt[None], llm.embed(ids)[:, :-1]], dim=1)
+    states = _final(llm, embeddings, torch.tensor([embeddings.shape[1]]))
+    logp = llm.project(states[:, -len(tokens) :]).float().log_softmax(-1)
+    return float(logp.gather(2, ids[..., None]).sum())
+
+
+def _assert_rows(actual: Tensor, expected: Tensor, lengths: Tensor, message: str) -> None:
+    assert actual.shape == expected.shape, f"{message}: shapes {list(actual.shape)} and {list(expected.shape)} differ"
+    for row, length in enumerate(lengths.tolist()):
+        assert_close(actual[row, :length], expected[row, :length], message)
+
+
+@contextmanager
+def _watch(blocks: nn.ModuleList) -> Iterator[list[list[Tensor]]]:
+    """Record what enters and leaves each block: ``[input, output]``, or ``[]`` where it did not run."""
+    seen: list[list[Tensor]] = [[] for _ in blocks]
+
+    def before(number: int) -> Any:
+        return lambda _, args, kwargs: seen[number].append(_states((*args, *kwargs.values())))
+
+    def after(number: int) -> Any:
+        return lambda _, args, output: seen[number].append(_states(output if isinstance(output, tuple) else (output,)))
+
+    hooks = [block.register_forward_pre_hook(before(i), with_kwargs=True) for i, block in enumerate(blocks)]
+    hooks += [block.register_forward_hook(after(i)) for i, block in enumerate(blocks)]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _states(values: tuple[Any, ...]) -> Tensor:
+    return next(v.detach().clone() for v in values if isinstance(v, Tensor) and v.dim() == 3 and v.is_floating_point())

@@ -1,0 +1,49 @@
+"""Contracts on the options of any component: declared, documented, and written back unchanged."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+from aista.registry import Entry
+from aista.schema import structure, to_plain
+
+__all__ = ["CHECKS", "check_documented", "check_frozen", "check_round_trip"]
+
+
+def check_documented(entry: Entry) -> None:
+    """The component has a docstring and each option a meaning."""
+    assert inspect.getdoc(entry.factory), f"{entry.origin} has no docstring; aista show prints it"
+    silent = [field.name for field in _fields(entry) if not field.metadata.get("help")]
+    assert not silent, f"options without a meaning: {', '.join(silent)}; declare them with aista.schema.option"
+
+
+def check_frozen(entry: Entry) -> None:
+    """The options dataclass is frozen."""
+    if entry.config is not None:
+        parameters = vars(entry.config)["__dataclass_params__"]
+        assert parameters.frozen, f"{entry.config.__name__} must be a frozen dataclass, for a config never changes"
+
+
+def check_round_trip(entry: Entry) -> None:
+    """The defaults keep their own bounds, and survive being written and read."""
+    if entry.config is None or any(_is_required(field) for field in _fields(entry)):
+        return
+    defaults = structure(entry.config, {}, source="defaults")
+    again = structure(entry.config, to_plain(defaults), source="defaults")
+    assert again == defaults, f"the defaults change when written and read again: {defaults} became {again}"
+
+
+CHECKS: tuple[Callable[[Entry], None], ...] = (check_documented, check_frozen, check_round_trip)
+
+
+def _fields(entry: Entry) -> list[Field[Any]]:
+    return [] if entry.config is None else [field for field in fields(entry.config) if field.init]
+
+
+def _is_required(field: Field[Any]) -> bool:
+    kind = field.metadata.get("kind")
+    missing = field.default is MISSING and field.default_factory is MISSING
+    return missing or (kind is not None and field.metadata["default"] is None)

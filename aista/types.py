@@ -1,0 +1,110 @@
+"""Small records that pass between the rooms. Tensor names carry their shapes.
+
+B utterances, W samples, F feature frames, M feature channels, S encoder frames, P adapted speech
+positions, T transcript tokens, U target tokens, E/D widths, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Hypothesis", "LayerStates", "LsmOutput", "SpeechBatch", "length_mask"]
+
+
+@dataclass(frozen=True)
+class SpeechBatch:
+    """A batch of (speech, transcript, translation) triples, padded on the right.
+
+    Attributes:
+        ids: Utterance ids, B of them.
+        audio: Encoder input: waveform ``[B, W]`` or features ``[B, F, M]``; ``[B, 0]`` in text-only batches.
+        audio_lengths: ``[B]`` samples or frames.
+        source: Transcript token ids ``[B, T]`` without BOS and EOS.
+        source_lengths: ``[B]``; 0 where the row has no transcript (it takes part in CE only).
+        target: Translation token ids ``[B, U]`` without BOS and EOS.
+        target_lengths: ``[B]``.
+        source_text: Transcripts as text; "" where missing.
+        target_text: Reference translations as text.
+    """
+
+    ids: tuple[str, ...]
+    audio: Tensor
+    audio_lengths: Tensor
+    source: Tensor
+    source_lengths: Tensor
+    target: Tensor
+    target_lengths: Tensor
+    source_text: tuple[str, ...] = field(default=())
+    target_text: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def num_targets(self) -> int:
+        """Target tokens of the batch, EOS included."""
+        return int(self.target_lengths.sum()) + len(self)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> SpeechBatch:
+        """The same batch with its tensors on ``device``."""
+        names = ("audio", "audio_lengths", "source", "source_lengths", "target", "target_lengths")
+        return replace(self, **{n: getattr(self, n).to(device, non_blocking=non_blocking) for n in names})
+
+
+class LayerStates(NamedTuple):
+    """States of one LLM layer for both modalities.
+
+    Attributes:
+        speech: ``[B, P, D]`` states at the speech positions.
+        speech_lengths: ``[B]``.
+        text: ``[B, T, D]`` states at the transcript's tokens.
+        text_lengths: ``[B]``; 0 where the row has no transcript.
+    """
+
+    speech: Tensor
+    speech_lengths: Tensor
+    text: Tensor
+    text_lengths: Tensor
+
+
+class LsmOutput(NamedTuple):
+    """What one forward of the large speech-text model returns (a pytree, so that FSDP2 can hook it).
+
+    Attributes:
+        nll: ``[B]`` summed negative log-likelihood of each row's target tokens and EOS, fp32, nats.
+        num_targets: ``[B]`` number of those tokens.
+        speech: One ``[B, P, D]`` tensor per captured layer, in the order asked for.
+        speech_lengths: ``[B]``.
+        text: One ``[B, T, D]`` tensor per captured layer.
+        text_lengths: ``[B]``.
+        mt_nll: ``[B]`` NLL of the targets given the *transcript*; zeros unless asked for.
+    """
+
+    nll: Tensor
+    num_targets: Tensor
+    speech: tuple[Tensor, ...]
+    speech_lengths: Tensor
+    text: tuple[Tensor, ...]
+    text_lengths: Tensor
+    mt_nll: Tensor
+
+    def layer(self, index: int) -> LayerStates:
+        """The states of the ``index``-th captured layer."""
+        return LayerStates(self.speech[index], self.speech_lengths, self.text[index], self.text_lengths)
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One decoded sequence. ``ids`` exclude BOS and EOS; ``score`` is the length-normalised log-probability."""
+
+    ids: tuple[int, ...]
+    score: float
+
+
+def length_mask(lengths: Tensor, size: int) -> Tensor:
+    """``[B]`` lengths -> ``[B, size]`` bool mask, True where there is content."""
+    return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]

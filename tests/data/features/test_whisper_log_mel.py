@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import WhisperFeatureExtractor
+
+from aista.data.features.whisper_log_mel import WhisperLogMel, WhisperLogMelConfig
+
+
+@pytest.mark.parametrize("num_mels", [80, 128])
+@pytest.mark.parametrize("num_samples", [1, 159, 160, 161, 200, 8_000, 12_345, 479_500, 479_841, 479_999, 480_000])
+def test_frames_equal_the_first_ones_of_the_padded_thirty_seconds(num_mels: int, num_samples: int) -> None:
+    wave = 0.1 * torch.randn(num_samples, generator=torch.Generator().manual_seed(num_samples))
+    extractor = WhisperFeatureExtractor(feature_size=num_mels)
+    expected = torch.from_numpy(extractor(wave.numpy(), sampling_rate=16_000).input_features[0]).T
+    feature = WhisperLogMel(WhisperLogMelConfig(num_mels=num_mels))
+    features = feature(wave)
+    assert features.shape == (feature.num_frames(num_samples), num_mels)
+    torch.testing.assert_close(features, expected[: len(features)], atol=5e-6, rtol=0)
+    assert len(features) == -(-num_samples // 160)
+
+
+def test_the_maximum_counts_frames_that_lie_in_the_padding() -> None:
+    """A click on the last sample is loudest in a frame beyond ceil(W / 160)."""
+    wave = 1e-4 * torch.randn(1_600, generator=torch.Generator().manual_seed(0))
+    wave[-1] = 1.0
+    expected = WhisperFeatureExtractor()(wave.numpy(), sampling_rate=16_000).input_features[0].T
+    features = WhisperLogMel(WhisperLogMelConfig())(wave)
+    assert expected.argmax() // 80 >= len(features)
+    torch.testing.assert_close(features, torch.from_numpy(expected[: len(features)]), atol=5e-6, rtol=0)
+
+
+def test_more_than_thirty_seconds_are_refused_not_cut() -> None:
+    feature = WhisperLogMel(WhisperLogMelConfig())
+    assert feature.max_seconds == 30
+    with pytest.raises(ValueError, match=r"at most 30 seconds, got 30\.10; set data\.max_seconds: 30"):
+        feature(torch.zeros(481_600))

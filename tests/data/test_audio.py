@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from aista.data.audio import (
+    EmptyAudioError,
+    MissingAudioError,
+    UndecodableAudioError,
+    locate,
+    probe_audio,
+    read_audio,
+)
+from tests.data.conftest import WriteAudio
+
+TONE_HZ = 440
+
+
+def tone(rate: int, seconds: float = 0.5) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * TONE_HZ * np.arange(round(rate * seconds)) / rate)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype", "tolerance"),
+    [("wav", "PCM_16", 1e-4), ("flac", "PCM_16", 1e-4), ("ogg", "VORBIS", 0.05), ("mp3", "MPEG_LAYER_III", 0.05)],
+)
+def test_formats_decode_to_what_was_written(tmp_path: Path, suffix: str, subtype: str, tolerance: float) -> None:
+    soundfile.write(tmp_path / f"a.{suffix}", tone(16_000), 16_000, subtype=subtype)
+    wave = read_audio(f"a.{suffix}", tmp_path, 16_000)
+    assert wave.dtype == torch.float32
+    assert wave.shape == (8_000,)
+    middle = slice(1_000, 7_000)  # lossy codecs smear the ends
+    error = (wave[middle] - torch.from_numpy(tone(16_000)).float()[middle]).abs().max()
+    assert float(error) < tolerance
+    assert probe_audio(f"a.{suffix}", tmp_path) == (8_000, 16_000, 1)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000])
+def test_other_rates_are_resampled(tmp_path: Path, rate: int) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(rate), rate)
+    wave = read_audio("a.wav", tmp_path, 16_000)
+    assert len(wave) == 8_000
+    middle = slice(500, 7_500)
+    torch.testing.assert_close(wave[middle], torch.from_numpy(tone(16_000)).float()[middle], atol=5e-3, rtol=0)
+    assert probe_audio("a.wav", tmp_path).seconds == 0.5
+
+
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    stereo = np.stack([np.full(100, 0.25), np.full(100, 0.75)], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, 16_000, subtype="FLOAT")
+    torch.testing.assert_close(read_audio("a.wav", tmp_path, 16_000), torch.full((100,), 0.5))
+    assert probe_audio("a.wav", tmp_path).num_channels == 2
+
+
+def test_absolute_paths_leave_the_base_alone(write_audio: WriteAudio) -> None:
+    path = write_audio("a.wav")
+    assert len(read_audio(str(path), Path("/elsewhere"), 16_000)) == 8_000
+
+
+def test_slices_of_a_zip(tmp_path: Path, write_audio: WriteAudio) -> None:
+    files = [write_audio("a.flac", seed=1), write_audio("b.flac", seed=2)]
+    with zipfile.ZipFile(tmp_path / "clips.zip", "w", zipfile.ZIP_STORED) as archive:
+        for file in files:
+            archive.write(file, file.name)
+    content = (tmp_path / "clips.zip").read_bytes()
+    for file in files:
+        spec = f"clips.zip:{content.index(file.read_bytes())}:{file.stat().st_size}"
+        torch.testing.assert_close(read_audio(spec, tmp_path, 16_000), read_audio(file.name, tmp_path, 16_000))
+
+
+def test_a_slice_beyond_the_archive_or_of_features(tmp_path: Path) -> None:
+    np.save(tmp_path / "f.npy", np.zeros(4))
+    with pytest.raises(UndecodableAudioError, match=r"the archive ends after 160 of 500 bytes"):
+        read_audio("f.npy:0:500", tmp_path, 16_000)
+    with pytest.raises(UndecodableAudioError, match=r"holds a NumPy array \(precomputed features\)"):
+        read_audio("f.npy:0:160", tmp_path, 16_000)
+
+
+@pytest.mark.parametrize("spec", ["gone.wav", "gone.zip:0:10", "."])
+def test_missing_files_are_named_with_their_full_path(tmp_path: Path, spec: str) -> None:
+    with pytest.raises(MissingAudioError, match="no such file") as caught:
+        read_audio(spec, tmp_path, 16_000)
+    assert str(locate(spec, tmp_path).path) in str(caught.value)
+    assert str(caught.value).startswith(spec)
+
+
+def test_undecodable_files(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_text("this is no audio")
+    with pytest.raises(
+        UndecodableAudioError, match=r"a\.wav: must be audio that libsndfile decodes .* got: .*; convert"
+    ):
+        read_audio("a.wav", tmp_path, 16_000)
+
+
+def test_a_file_cut_short_is_undecodable(tmp_path: Path, write_audio: WriteAudio) -> None:
+    whole = write_audio("whole.flac", seconds=5).read_bytes()
+    (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UndecodableAudioError, match=r"cut\.flac"):
+        probe_audio("cut.flac", tmp_path)
+
+
+def test_empty_silent_and_non_finite_files(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "none.wav", np.zeros(0), 16_000)
+    with pytest.raises(EmptyAudioError, match=r"none\.wav: holds no samples"):
+        read_audio("none.wav", tmp_path, 16_000)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(100), 16_000)
+    with pytest.raises(EmptyAudioError, match="every sample is zero"):
+        probe_audio("silent.wav", tmp_path)
+    soundfile.write(tmp_path / "nan.wav", np.array([0.1, np.nan]), 16_000, subtype="FLOAT")
+    with pytest.raises(UndecodableAudioError, match="samples must be finite"):
+        probe_audio("nan.wav", tmp_path)

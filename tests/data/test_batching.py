@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aista.data.batching import LengthBatches, SequentialBatches
+
+lengths_strategy = st.lists(st.floats(0.1, 30), min_size=8, max_size=60)
+
+
+@given(
+    lengths=lengths_strategy,
+    batch_size=st.integers(8, 20),
+    max_total=st.sampled_from([0, 240, 300]),
+    world_size=st.integers(1, 8),
+    epoch=st.integers(0, 3),
+)
+def test_every_row_once_in_batches_that_keep_the_limits(
+    lengths: list[float], batch_size: int, max_total: float, world_size: int, epoch: int
+) -> None:
+    batches = LengthBatches(lengths, batch_size=batch_size, max_batch_total=max_total, seed=1, world_size=world_size)
+    plan = batches.plan(epoch)
+    assert sorted(row for batch in plan for row in batch) == list(range(len(lengths)))
+    assert all(len(batch) >= world_size for batch in plan)
+    over = [
+        batch
+        for batch in plan
+        if len(batch) > batch_size or (max_total and len(batch) * max(lengths[row] for row in batch) > max_total)
+    ]
+    assert len(over) <= 1  # only the batch that a short rest joined
+    for batch in over:
+        assert world_size > 1
+        assert len(batch) <= batch_size + world_size - 1
+
+
+@given(lengths=lengths_strategy, world_size=st.integers(1, 8))
+def test_the_number_of_processes_changes_nothing_but_a_short_rest(lengths: list[float], world_size: int) -> None:
+    one = LengthBatches(lengths, batch_size=8, seed=3).plan(2)
+    many = LengthBatches(lengths, batch_size=8, seed=3, world_size=world_size).plan(2)
+    if all(len(batch) >= world_size for batch in one):
+        assert many == one
+    else:
+        assert len(many) == len(one) - 1
+
+
+def test_plans_depend_on_seed_and_epoch_alone() -> None:
+    lengths = [random.Random(0).uniform(1, 10) for _ in range(100)]
+    first = LengthBatches(lengths, batch_size=8, seed=1)
+    again = LengthBatches(lengths, batch_size=8, seed=1)
+    assert again.plan(5) == first.plan(5)  # no plan depends on the ones before it
+    assert first.plan(0) != first.plan(1)
+    assert LengthBatches(lengths, batch_size=8, seed=2).plan(0) != first.plan(0)
+
+
+def test_a_known_plan_never_changes() -> None:
+    """Resuming after an upgrade of Python or aista needs this."""
+    plan = LengthBatches([3, 1, 2, 5, 4, 6, 8, 7], batch_size=2, seed=7).plan(1)
+    assert plan == GOLDEN
+
+
+GOLDEN = [(2, 0), (4, 3), (7, 6), (1, 5)]
+
+
+def test_rows_of_similar_length_come_together_in_shuffled_batches() -> None:
+    generator = random.Random(0)
+    lengths = [generator.uniform(1, 30) for _ in range(400)]
+    plan = LengthBatches(lengths, batch_size=8, seed=1).plan(0)
+    padded = sum(len(batch) * max(lengths[row] for row in batch) for batch in plan)
+    assert padded < 1.15 * sum(lengths)
+    firsts = [lengths[batch[0]] for batch in plan]
+    assert firsts != sorted(firsts)
+
+
+def test_noise_mixes_neighbours_and_none_sorts_strictly() -> None:
+    lengths = [10 + 0.01 * index for index in range(64)]
+    mixed = LengthBatches(lengths, batch_size=8, seed=1)
+    assert {frozenset(batch) for batch in mixed.plan(0)} != {frozenset(batch) for batch in mixed.plan(1)}
+    strict = LengthBatches(lengths, batch_size=8, seed=1, noise=0)
+    expected = {frozenset(range(start, start + 8)) for start in range(0, 64, 8)}
+    assert {frozenset(batch) for batch in strict.plan(0)} == expected
+
+
+def test_sequential_batches_go_from_short_to_long_every_time() -> None:
+    batches = SequentialBatches([3, 1, 2, 5, 4], batch_size=2)
+    assert batches.plan(0) == batches.plan(9) == [(1, 2), (0, 4), (3,)]
+    assert SequentialBatches([3, 1, 2, 5, 4], batch_size=2, world_size=2).plan(0) == [(1, 2), (0, 4, 3)]
+    assert SequentialBatches([1, 1, 2, 5], batch_size=4, max_batch_total=6).plan(0) == [(0, 1, 2), (3,)]
+
+
+def test_impossible_batches_are_refused() -> None:
+    with pytest.raises(ValueError, match="got 2 rows for 3 processes; start fewer processes"):
+        LengthBatches([1, 2], batch_size=4, seed=0, world_size=3)
+    with pytest.raises(ValueError, match=r"must be at least their number \(3\), got 2; raise it"):
+        LengthBatches([1, 2, 3, 4], batch_size=2, seed=0, world_size=3)
+    with pytest.raises(ValueError, match="row 1 of length 9 times 2 exceeds the limit of 10 for a batch; raise"):
+        SequentialBatches([1, 9], batch_size=2, max_batch_total=10, world_size=2)

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from aista.data import _probe_cache
+from aista.data.config import DataConfig
+from aista.data.inspection import Inspection, Limit, inspect
+from aista.data.manifest import Manifest, Row, read_manifest, write_manifest
+from aista.errors import DataError
+from tests.data.conftest import WriteAudio
+
+
+def run(
+    folder: Path, rows: list[Row] | tuple[Row, ...], config: DataConfig | None = None, **options: Any
+) -> Inspection:
+    path = folder / "train.tsv"
+    write_manifest(path, rows)
+    return inspect(read_manifest(path), config or DataConfig(), **options)
+
+
+def kinds(inspection: Inspection) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for problem in inspection.problems:
+        found.setdefault(problem.kind, []).append(problem.id)
+    return found
+
+
+def test_good_rows_are_kept_and_those_without_transcript_counted(tmp_path: Path, corpus: tuple[Row, ...]) -> None:
+    result = run(tmp_path, corpus)
+    assert [row.id for row in result.kept] == [row.id for row in corpus]
+    assert result.problems == ()
+    assert result.counts == {"rows": 12, "kept": 12, "bad": 0, "ce_only": 4}
+    assert result.seconds == pytest.approx(sum(row.seconds for row in corpus))
+    assert result.require("error") == result.kept
+    assert "4 of them without transcript: cross-entropy only" in result.summary()
+
+
+def bad_corpus(folder: Path, write_audio: WriteAudio) -> list[Row]:
+    write_audio("good.wav", 1.0)
+    write_audio("long.wav", 3.0)
+    write_audio("short.wav", 0.05)
+    (folder / "noise.wav").write_bytes(b"no audio at all")
+    soundfile.write(folder / "empty.wav", np.zeros(0), 16_000)
+    return [
+        Row("good", "good.wav", 16_000, "Bonjour.", src_text="Hello.", src_lang="en", tgt_lang="fr"),
+        Row("gone", "gone.wav", 16_000, "Bonjour."),
+        Row("noise", "noise.wav", 16_000, "Bonjour."),
+        Row("empty", "empty.wav", 16_000, "Bonjour."),
+        Row("text", "", 0, "Bonjour."),
+        Row("mute", "good.wav", 16_000, ""),
+        Row("long", "long.wav", 48_000, "Bonjour."),
+        Row("short", "short.wav", 800, "Bonjour."),
+        Row("label", "good.wav", 17_000, "Bonjour."),
+        Row("nearly", "good.wav", 16_700, "Bonjour."),
+        Row("german", "good.wav", 16_000, "Guten Tag.", src_lang="en", tgt_lang="de"),
+        Row("twice", "gone.wav", 16_000, ""),
+    ]
+
+
+EXPECTED = {
+    "missing file": ["gone", "twice"],
+    "undecodable": ["noise"],
+    "empty audio": ["empty", "text"],
+    "empty target": ["mute", "twice"],
+    "too long": ["long"],
+    "too short": ["short"],
+    "mislabelled n_frames": ["label"],
+    "language mismatch": ["german"],
+}
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_every_kind_of_bad_row_is_found(tmp_path: Path, write_audio: WriteAudio, threads: int) -> None:
+    config = DataConfig(max_seconds=2, target_language="fr", source_language="EN")
+    result = run(tmp_path, bad_corpus(tmp_path, write_audio), config, threads=threads)
+    assert kinds(result) == EXPECTED
+    assert [row.id for row in result.kept] == ["good", "nearly"]
+    assert result.counts == {"rows": 12, "kept": 2, "bad": 10, "ce_only": 1}
+
+
+def test_bad_rows_stop_the_run_or_are_dropped_as_the_config_says(tmp_path: Path, write_audio: WriteAudio) -> None:
+    config = DataConfig(max_seconds=2, target_language="fr")
+    result = run(tmp_path, bad_corpus(tmp_path, write_audio), config)
+    assert [row.id for row in result.require("drop")] == ["good", "nearly"]
+    with pytest.raises(DataError) as caught:
+        result.require("error")
+    message = str(caught.value)
+    path = tmp_path / "train.tsv"
+    assert f"{path}: 12 rows, 2 good" in message
+    assert f"{path}:8: long: must last at most 2 s, got 3.00 s; cut it, or raise data.max_seconds" in message
+    assert (
+        f"{path}:10: label: n_frames must be within 5 % of the audio's 16000 samples at 16000 Hz, got 17000" in message
+    )
+    assert f"{path}:12: german: tgt_lang must be 'fr' as data.target_language says, got 'de'" in message
+    assert message.endswith("mend or remove these rows, or set data.on_bad_rows: drop to train without them")
+
+
+def test_dropping_everything_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no row is left; mend the manifest"):
+        run(tmp_path, [Row("u", "gone.wav", 1, "x")]).require("drop")
+
+
+def test_the_summary_lists_the_first_of_each_kind(tmp_path: Path) -> None:
+    result = run(tmp_path, [Row(f"u{index}", "gone.wav", 1, "x") for index in range(8)])
+    lines = result.summary(examples=3).splitlines()
+    assert lines[1:3] == ["  8 bad:", "  missing file: 8"]
+    assert lines[-1] == "    ... and 5 more"
+    assert len(lines) == 7
+
+
+def test_durations_count_seconds_whatever_the_rate_of_the_file(tmp_path: Path, write_audio: WriteAudio) -> None:
+    write_audio("a.wav", 1.0, rate=44_100)
+    assert run(tmp_path, [Row("a", "a.wav", 16_000, "x")]).problems == ()
+    assert kinds(run(tmp_path, [Row("a", "a.wav", 44_100, "x")])) == {"mislabelled n_frames": ["a"]}
+
+
+def test_text_tasks_do_not_look_at_audio(tmp_path: Path) -> None:
+    rows = [Row("a", "gone.wav", 1, "x", src_text="y"), Row("b", "", 0, "x", src_text="y")]
+    result = run(tmp_path, rows, with_audio=False)
+    assert len(result.kept) == 2
+    assert result.seconds == 0
+
+
+def test_transcripts_can_be_needed_and_targets_not(tmp_path: Path) -> None:
+    rows = [Row("a", "", 0, "x"), Row("b", "", 0, "", src_text="y")]
+    result = run(tmp_path, rows, with_audio=False, needs_source=True, needs_target=False)
+    assert kinds(result) == {"empty transcript": ["a"]}
+
+
+def test_rows_the_task_rejects_are_set_aside_without_a_fault(tmp_path: Path, corpus: tuple[Row, ...]) -> None:
+    rows = [*corpus, Row("unread", "gone.wav", 1, "x")]
+    result = run(tmp_path, rows, reject=lambda row: "" if row.src_text else "no transcript")
+    assert result.problems == ()
+    assert result.set_aside == {"no transcript": 5}
+    assert result.counts == {"rows": 13, "kept": 8, "bad": 0, "ce_only": 0}
+    assert "5 not used by this task: no transcript" in result.summary()
+
+
+def test_limits_of_the_model(tmp_path: Path, corpus: tuple[Row, ...]) -> None:
+    limit = Limit("target tokens", 11, lambda row, seconds: len(row.tgt_text), "raise llm.config.max_positions")
+    positions = Limit("LLM positions", 7, lambda row, seconds: round(10 * seconds), "raise it")
+    result = run(tmp_path, corpus, limits=[limit, positions])
+    assert kinds(result) == {"too many target tokens": ["u10", "u11"], "too many LLM positions": ["u11"]}
+    assert result.problems[0].message == ("must take at most 11 target tokens, got 12; raise llm.config.max_positions")
+
+
+def test_progress_reaches_the_number_of_rows(tmp_path: Path, corpus: tuple[Row, ...]) -> None:
+    calls: list[tuple[int, int]] = []
+    run(tmp_path, corpus, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(index + 1, 12) for index in range(12)]
+
+
+def test_the_outcome_can_be_written_as_json(tmp_path: Path, write_audio: WriteAudio) -> None:
+    result = run(tmp_path, bad_corpus(tmp_path, write_audio))
+    data = json.loads(json.dumps(result.to_json()))
+    assert data["counts"]["rows"] == 12
+    assert {problem["kind"] for problem in data["problems"]} == set(kinds(result))
+
+
+def test_unknown_columns_are_told_once(tmp_path: Path) -> None:
+    manifest = Manifest(tmp_path / "t.tsv", (Row("a", "", 0, "x"),), ("colour", "size"))
+    result = inspect(manifest, DataConfig(), with_audio=False)
+    assert result.summary().count("columns not read: colour, size") == 1
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Files that are really decoded."""
+    specs: list[str] = []
+    original = _probe_cache.probe_audio
+
+    def spy(spec: str, base: Path) -> Any:
+        specs.append(spec)
+        return original(spec, base)
+
+    monkeypatch.setattr(_probe_cache, "probe_audio", spy)
+    return specs
+
+
+def test_the_second_inspection_decodes_only_what_changed(
+    tmp_path: Path, corpus: tuple[Row, ...], write_audio: WriteAudio, decoded: list[str]
+) -> None:
+    first = run(tmp_path, corpus)
+    assert len(decoded) == 12
+    decoded.clear()
+    second = run(tmp_path, corpus)
+    assert decoded == []
+    assert second == first
+    write_audio("u3.wav", 2.0)
+    (tmp_path / "u4.wav").unlink()
+    changed = run(tmp_path, corpus)
+    assert sorted(decoded) == ["u3.wav", "u4.wav"]
+    assert kinds(changed) == {"mislabelled n_frames": ["u3"], "missing file": ["u4"]}
+
+
+def test_failures_are_not_remembered(tmp_path: Path, write_audio: WriteAudio, decoded: list[str]) -> None:
+    (tmp_path / "a.wav").write_bytes(b"no audio")
+    for _ in range(2):
+        assert kinds(run(tmp_path, [Row("a", "a.wav", 8_000, "x")])) == {"undecodable": ["a"]}
+    assert decoded == ["a.wav", "a.wav"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"version": 1, "decoded": [1]}', '{"version": 1, "decoded": {"u0.wav": "x"}}']
+)
+def test_a_damaged_memory_is_ignored_and_rebuilt(
+    tmp_path: Path, corpus: tuple[Row, ...], decoded: list[str], content: str
+) -> None:
+    (tmp_path / ".train.tsv.decoded.json").write_text(content)
+    assert run(tmp_path, corpus).problems == ()
+    assert len(decoded) == 12
+    assert len(json.loads((tmp_path / ".train.tsv.decoded.json").read_text())["decoded"]) == 12
+
+
+def test_an_interrupted_inspection_goes_on_where_it_stopped(
+    tmp_path: Path, corpus: tuple[Row, ...], decoded: list[str]
+) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, corpus, progress=stop, threads=1)
+    before = len(decoded)
+    assert before >= 5
+    run(tmp_path, corpus)
+    assert len(decoded) == 12
+
+
+def test_a_folder_that_cannot_be_written_costs_only_the_memory(
+    tmp_path: Path, corpus: tuple[Row, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(_probe_cache, "write_json", refuse)
+    assert run(tmp_path, corpus).problems == ()
+    assert not (tmp_path / ".train.tsv.decoded.json").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser writes anywhere")
+def test_a_read_only_folder(tmp_path: Path, corpus: tuple[Row, ...]) -> None:
+    write_manifest(tmp_path / "train.tsv", corpus)
+    tmp_path.chmod(0o555)
+    try:
+        assert inspect(read_manifest(tmp_path / "train.tsv"), DataConfig()).problems == ()
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_without_memory_nothing_is_written(tmp_path: Path, corpus: tuple[Row, ...]) -> None:
+    run(tmp_path, [replace(row, line=0) for row in corpus], cache=False)
+    assert not (tmp_path / ".train.tsv.decoded.json").exists()

@@ -1,0 +1,268 @@
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from aista.errors import DataError
+from aista.modules.llms.base import GenerationConfig
+from aista.modules.lsm import LargeSpeechTextModel
+from aista.modules.prompt import PromptIds
+from aista.types import length_mask
+
+from .dummies import FrameEncoder, PairAdapter, build_llm, naive_nll
+
+BOS, EOS, PAD = 1, 2, 3
+PROMPTS = {
+    "full": (BOS, PromptIds((4, 5), (6,))),
+    "bos only": (BOS, PromptIds()),
+    "suffix only": (None, PromptIds((), (7, 8))),
+    "none": (None, PromptIds()),
+}
+
+
+def build(prompt="full", **options):
+    llm = build_llm(**options)
+    bos_id, ids = PROMPTS[prompt]
+    return LargeSpeechTextModel(
+        FrameEncoder(), PairAdapter(6, llm.model_dim), llm, prompt=ids, bos_id=bos_id, eos_id=EOS, pad_id=PAD
+    ).eval()
+
+
+@pytest.fixture(params=PROMPTS)
+def model(request):
+    return build(request.param)
+
+
+def make_batch(source_lengths=(4, 0, 6), target_lengths=(3, 5, 0), audio_lengths=(9, 4, 1), seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    rows = len(audio_lengths)
+    ids = torch.randint(4, 13, (2, rows, 20), generator=generator)
+    return {
+        "audio": torch.randn(rows, max(audio_lengths), 5, generator=generator),
+        "audio_lengths": torch.tensor(audio_lengths),
+        "source": ids[0, :, : max(source_lengths)],
+        "source_lengths": torch.tensor(source_lengths),
+        "target": ids[1, :, : max(target_lengths)],
+        "target_lengths": torch.tensor(target_lengths),
+    }
+
+
+def one(batch, row, name):
+    return batch[name][row, : batch[f"{name}_lengths"][row]]
+
+
+def naive_rows(model, batch, row):
+    """Head, speech, transcript, suffix as ``[n, D]`` embeddings of one row, and its target with EOS."""
+    embed = model.llm.embed
+    speech, _ = model.encode_speech(one(batch, row, "audio")[None], batch["audio_lengths"][row : row + 1])
+    head, suffix = embed(model.prompt.head[None])[0], embed(model.prompt.suffix[None])[0]
+    return (
+        head,
+        speech[0],
+        embed(one(batch, row, "source")[None])[0],
+        suffix,
+        [*one(batch, row, "target").tolist(), EOS],
+    )
+
+
+def test_nll_is_that_of_single_rows_token_by_token(model):
+    batch = make_batch()
+    output = model(**batch, mt=True)
+    for row in range(3):
+        head, speech, text, suffix, goal = naive_rows(model, batch, row)
+        expected = naive_nll(model.llm, torch.cat([head, speech, suffix]), goal)
+        torch.testing.assert_close(output.nll[row].double(), expected, rtol=1e-4, atol=1e-4)
+        if len(text):
+            expected = naive_nll(model.llm, torch.cat([head, text, suffix]), goal)
+            torch.testing.assert_close(output.mt_nll[row].double(), expected, rtol=1e-4, atol=1e-4)
+    assert output.mt_nll[1] == 0
+    assert output.num_targets.tolist() == [4, 6, 1]
+    assert output.nll.dtype == torch.float32
+
+
+def test_captured_states_are_those_of_single_rows(model):
+    batch = make_batch()
+    capture = (2, 0, 3)
+    output = model(**batch, capture=capture)
+    assert output.speech_lengths.tolist() == [5, 2, 1]
+    assert output.text_lengths.tolist() == [4, 0, 6]
+    for row in range(3):
+        head, speech, text, _, _ = naive_rows(model, batch, row)
+        for branch, states in ((speech, output.speech), (text, output.text)):
+            context = torch.cat([head, branch])
+            if len(branch):
+                _, expected = model.llm(context[None], torch.tensor([len(context)]), capture=capture)
+            for index in range(len(capture)):
+                got = states[index][row]
+                if len(branch):
+                    torch.testing.assert_close(
+                        got[: len(branch)], expected[index][0, len(head) :], rtol=1e-4, atol=1e-5
+                    )
+                assert (got[len(branch) :] == 0).all()
+
+
+def test_layer_records_pair_speech_and_text():
+    output = build()(**make_batch(), capture=(1, 2))
+    layer = output.layer(1)
+    assert layer.speech is output.speech[1]
+    assert layer.text is output.text[1]
+
+
+@pytest.mark.parametrize("garbage", [1e4, float("nan")])
+def test_what_lies_in_the_padding_changes_nothing(model, garbage):
+    batch = make_batch()
+    spoiled = dict(batch)
+    mask = length_mask(batch["audio_lengths"], batch["audio"].size(1))[..., None]
+    spoiled["audio"] = torch.where(mask, batch["audio"], torch.full_like(batch["audio"], garbage))
+    for name in ("source", "target"):
+        inside = length_mask(batch[f"{name}_lengths"], batch[name].size(1))
+        spoiled[name] = torch.where(inside, batch[name], torch.full_like(batch[name], 10**6))
+    clean, dirty = (model(**b, capture=(0, 2), mt=True) for b in (batch, spoiled))
+    for expected, got in zip(flat(clean), flat(dirty), strict=True):
+        torch.testing.assert_close(got, expected, rtol=0, atol=0)
+
+
+def test_a_row_does_not_depend_on_its_batch(model):
+    batch = make_batch()
+    together = model(**batch, capture=(1,), mt=True)
+    for row in range(3):
+        single = {name: value[row : row + 1] for name, value in batch.items()}
+        alone = model(**single, capture=(1,), mt=True)
+        for expected, got in zip(flat(together), flat(alone), strict=True):
+            torch.testing.assert_close(got[0], expected[row], rtol=1e-4, atol=1e-4)
+
+
+def flat(output):
+    return [*output[:2], *output.speech, output.speech_lengths, *output.text, output.text_lengths, output.mt_nll]
+
+
+@pytest.mark.parametrize(("text_gradient", "mt"), list(itertools.product([False, True], repeat=2)))
+def test_gradients_flow_where_asked_for(text_gradient, mt):
+    model = build()
+    output = model(**make_batch(), capture=(0, 2), text_gradient=text_gradient, mt=mt)
+    assert all(states.requires_grad for states in output.speech)
+    assert [states.requires_grad for states in output.text] == [text_gradient] * 2
+    assert output.mt_nll.requires_grad == mt
+    output.nll.sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("capture", "mt", "expected"),
+    [((), False, [0, 0, 0]), ((0,), False, [0, 0, 0]), ((0, 1), False, [1, 0, 0]), ((1, 2), False, [1, 1, 0]),
+     ((0,), True, [1, 1, 1]), ((), True, [1, 1, 1])],
+)  # fmt: skip
+def test_text_branch_runs_no_deeper_than_needed(capture, mt, expected):
+    model = build()
+    calls = [0, 0, 0]
+
+    def count(index):
+        def hook(*_):
+            calls[index] += 1
+
+        return hook
+
+    for index, block in enumerate(model.llm.layers):
+        block.register_forward_hook(count(index))
+    model(**make_batch(), capture=capture, mt=mt)
+    assert [number - 1 for number in calls] == expected
+
+
+def test_only_target_positions_are_projected(monkeypatch):
+    model = build()
+    project, sizes = model.llm.project, []
+    monkeypatch.setattr(model.llm, "project", lambda states: sizes.append(states.shape) or project(states))
+    model(**make_batch())
+    assert sizes == [(3 + 5 + 0 + 3, 16)]
+
+
+@pytest.mark.parametrize("width", [0, 3])
+def test_a_batch_without_any_transcript(model, width):
+    batch = make_batch(source_lengths=(0, 0, 0))
+    batch["source"] = torch.zeros(3, width, dtype=torch.long)
+    output = model(**batch, capture=(0, 1), text_gradient=True, mt=True)
+    assert [tuple(states.shape) for states in output.text] == [(3, width, 16)] * 2
+    assert (output.mt_nll == 0).all()
+    (output.nll.sum() + output.mt_nll.sum() + sum(states.sum() for states in output.text)).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    torch.testing.assert_close(output.nll, model(**batch).nll)
+
+
+def test_without_capture_there_is_no_text_branch():
+    output = build()(**make_batch())
+    assert output.speech == output.text == ()
+    assert (output.mt_nll == 0).all()
+
+
+def test_inputs_are_cast_to_the_weights():
+    model = build().to(torch.bfloat16)
+    output = model(**make_batch(), capture=(0,), mt=True)
+    assert output.speech[0].dtype == torch.bfloat16
+    assert output.nll.dtype == output.mt_nll.dtype == torch.float32
+    torch.testing.assert_close(output.nll, build()(**make_batch()).nll, rtol=0.05, atol=0.1)
+
+
+def test_a_frozen_language_model_passes_gradients_on():
+    model = build()
+    model.llm.requires_grad_(False)
+    model(**make_batch(), capture=(0,)).nll.sum().backward()
+    assert all(p.grad is not None for p in [*model.encoder.parameters(), *model.adapter.parameters()])
+    assert all(p.grad is None for p in model.llm.parameters())
+
+
+def test_sub_modules_carry_the_names_that_checkpoints_match():
+    prefixes = {name.split(".")[0] for name in build().state_dict()}
+    assert prefixes == {"encoder", "adapter", "llm"}
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_generation_does_not_depend_on_the_batch(beam_size):
+    model = build()
+    batch = make_batch(source_lengths=(1,) * 8, target_lengths=(1,) * 8, audio_lengths=(9, 1, 4, 4, 7, 2, 8, 5), seed=3)
+    config = GenerationConfig(beam_size=beam_size, max_new_tokens=8)
+    model.train()
+    model.encoder.eval()
+    audio = batch["audio"].masked_fill(~length_mask(batch["audio_lengths"], 9)[..., None], torch.nan)
+    together = model.generate(audio, batch["audio_lengths"], config)
+    assert model.training
+    assert model.llm.training
+    assert not model.encoder.training
+    for row in range(8):
+        (alone,) = model.generate(one(batch, row, "audio")[None], batch["audio_lengths"][row : row + 1], config)
+        assert [h.ids for h in alone] == [h.ids for h in together[row]]
+        assert [h.score for h in alone] == pytest.approx([h.score for h in together[row]], abs=1e-4)
+
+
+def test_generated_scores_are_those_of_the_forward_pass():
+    model = build()
+    batch = make_batch()
+    rows = model.generate(batch["audio"], batch["audio_lengths"], GenerationConfig(beam_size=2, max_new_tokens=6))
+    for row, hypotheses in enumerate(rows):
+        for hypothesis in hypotheses:
+            head, speech, _, suffix, _ = naive_rows(model, batch, row)
+            nll = naive_nll(model.llm, torch.cat([head, speech, suffix]), [*hypothesis.ids, EOS])
+            assert hypothesis.score == pytest.approx(-nll.item() / (len(hypothesis.ids) + 1), abs=1e-4)
+
+
+def test_too_long_rows_name_the_row_and_the_remedy():
+    model = build(max_positions=10)
+    with pytest.raises(DataError, match=r"row 1 of the batch has 11 positions.*holds 10.*larger stride"):
+        model(**make_batch(audio_lengths=(2, 4, 1)))
+    batch = make_batch()
+    with pytest.raises(DataError, match=r"has 9 positions.*and 5 tokens to generate.*lower max_new_tokens"):
+        model.generate(batch["audio"], batch["audio_lengths"], GenerationConfig(max_new_tokens=5))
+
+
+def test_training_learns_a_batch_by_heart():
+    model = build().train()
+    model.encoder.dropout = nn.Identity()
+    batch = make_batch(target_lengths=(3, 5, 4), audio_lengths=(9, 4, 6))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        output = model(**batch, capture=(0, 1))
+        (output.nll.sum() / output.num_targets.sum()).backward()
+        optimizer.step()
+    rows = model.generate(batch["audio"], batch["audio_lengths"], GenerationConfig(beam_size=4, max_new_tokens=9))
+    assert [list(row[0].ids) for row in rows] == [one(batch, r, "target").tolist() for r in range(3)]
