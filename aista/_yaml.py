@@ -47,10 +47,16 @@ def _construct_int(loader: _Loader, node: ScalarNode) -> int:
     return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))
 
 
+def _represent_text(dumper: _Dumper, text: str) -> ScalarNode:
+    style = '"' if set(text) & set("\r\x85\u2028\u2029") else None  # other styles fold these line breaks
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
 for _tag, (_pattern, _first) in _RESOLVERS.items():
     for _class in (_Loader, _Dumper):
         _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_Dumper.add_representer(str, _represent_text)
 
 
 def parse(text: str, source: str) -> Any:

@@ -150,8 +150,9 @@ def _headline(report: Report) -> str:
         )
     note = (
         "Higher BLEU and chrF are better (0 to 100); Δ is the difference from the first row. p is the paired-bootstrap "
-        "p-value: the smaller, the less likely that the difference is luck of this test set. Aligned layers are the "
-        "layers of the language model (0 = its input) in which speech and transcript were pulled together."
+        "p-value: the smaller, the less likely that the difference is luck of this test set (it is one-sided: ask for "
+        "less than 0.025, or for an interval that leaves out 0). Aligned layers are the layers of the language model "
+        "(0 = its input) in which speech and transcript were pulled together."
     )
     return _section("Result", _scrolled(headline_table(report.systems)), _paragraph(note), picture)
 

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from rich.console import Console
-from rich.logging import RichHandler
+from aista.console import terminal_handler
 
 __all__ = ["configure_logging"]
 
 
 def configure_logging() -> None:
-    """Show aista's own messages on stderr, without levels and paths; fairseq2 replaces this while it trains."""
-    handler = RichHandler(
-        console=Console(stderr=True), show_path=False, show_level=False, log_time_format="%H:%M:%S", markup=False
-    )
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
+    """Show aista's own messages on stderr; fairseq2 replaces this while it trains."""
+    logging.getLogger().handlers[:] = [terminal_handler()]
     logging.getLogger("aista").setLevel(logging.INFO)

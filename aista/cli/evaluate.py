@@ -25,9 +25,7 @@ def run(args: argparse.Namespace) -> int:
     configure_logging()
     from aista.engine.evaluate import evaluate
 
-    result = evaluate(
-        args.run, args.split, which=args.checkpoint, batch_size=args.batch_size, device=args.device
-    )
+    result = evaluate(args.run, args.split, which=args.checkpoint, batch_size=args.batch_size, device=args.device)
     for score in result.scores:
         print(f"{score.name} {score.value:.2f}  {score.signature}")
     print(f"{result.num_utterances} utterances in {result.seconds:.1f} s; hypotheses and scores in {result.folder}")

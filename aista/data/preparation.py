@@ -157,8 +157,8 @@ class Folder:
         self.out = out
         self._identity = {"format": FORMAT, "dataset": dataset, "options": json.loads(json.dumps(options))}
 
-    def begin(self) -> PreparationReport | None:
-        """Open the folder. Returns the report of an earlier, complete preparation with the same options.
+    def finished(self) -> PreparationReport | None:
+        """The report of an earlier, complete preparation with the same options; None if there is work to do.
 
         Raises:
             DataError: the folder holds something else, another configuration, or changed files.
@@ -167,7 +167,6 @@ class Folder:
         if not path.is_file():
             if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
                 raise DataError(f"{self.out}: not a prepared dataset (no {FINGERPRINT}) and not empty; choose another")
-            self._write_fingerprint({"complete": False})
             return None
         found = self._read_fingerprint(path)
         for key, value in self._identity.items():
@@ -176,14 +175,15 @@ class Folder:
                     f"{self.out}: already prepared with {key} {found.get(key)!r}, asked for {value!r}; "
                     "choose another folder or delete this one"
                 )
-        if not found.get("complete"):
-            for leftover in self.out.rglob(f".*{PART}"):
-                leftover.unlink()
+        if not found.get("complete") or not self._verify(found["fingerprint"]):
             return None
-        if self._verify(found["fingerprint"]):
-            return PreparationReport(self.out, **found["report"], fingerprint=found["fingerprint"], reused=True)
+        return PreparationReport(self.out, **found["report"], fingerprint=found["fingerprint"], reused=True)
+
+    def start(self) -> None:
+        """Mark the folder as under preparation with these options and clear what an interruption left."""
+        for leftover in self.out.rglob(f".*{PART}"):
+            leftover.unlink()
         self._write_fingerprint({"complete": False})
-        return None
 
     def seal(self, report: PreparationReport) -> PreparationReport:
         """Write checksums and the completed fingerprint; returns the report with files and fingerprint."""
@@ -229,7 +229,7 @@ class Folder:
         return found
 
     def _write_fingerprint(self, state: Mapping[str, Any]) -> None:
-        text = json.dumps({**self._identity, **state}, indent=2, ensure_ascii=False, sort_keys=True)
+        text = json.dumps({**self._identity, **state}, indent=2, ensure_ascii=False)
         write_text(self.out / FINGERPRINT, text + "\n")
 
 

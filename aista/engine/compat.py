@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from fairseq2.model_checkpoint.native import _NativeModelCheckpointLoader
 from fairseq2.recipe.internal.log import _StandardLogHelper
 from fairseq2.task import TaskStopException
 from fairseq2.trainer import Trainer
+from fairseq2.utils.rich import get_error_console
 from torch import Tensor
 
+from aista.console import terminal_handler
 from aista.errors import RunError
 
 __all__ = ["PatienceStopper", "load_sharded_model", "quiet_console", "run_recipe", "set_early_stopper"]
@@ -41,7 +44,9 @@ def run_recipe(recipe: fairseq2.recipe.Recipe, config: object, run_dir: Path) ->
         RunError: training failed for a reason that fairseq2 reports in one sentence.
     """
     try:
-        fairseq2.recipe.run(recipe, config, run_dir / "engine", checkpoint_dir=run_dir / "checkpoints")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`hg_exporter` is deprecated", DeprecationWarning)  # fairseq2's own use
+            fairseq2.recipe.run(recipe, config, run_dir / "engine", checkpoint_dir=run_dir / "checkpoints")
     except TaskStopException:
         pass  # early stopping; with a step limit set, fairseq2 ignores other requests to stop
     except (OperationalError, GangError, CheckpointError, StateDictError) as error:
@@ -104,9 +109,7 @@ class _OursOrSevere(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name.startswith("aista"):
             return True
-        return record.levelno >= logging.ERROR or (
-            record.levelno >= logging.WARNING and "will be run on CPU" not in record.getMessage()
-        )
+        return record.levelno >= logging.WARNING and "will be run on CPU" not in record.getMessage()
 
 
 def quiet_console() -> None:
@@ -114,8 +117,9 @@ def quiet_console() -> None:
 
     ``AISTA_VERBOSE=1`` shows fairseq2's messages too.
     """
-    if os.environ.get("AISTA_VERBOSE") == "1":
+    rank = int(os.environ.get("RANK", "0"))
+    if os.environ.get("AISTA_VERBOSE") == "1" or rank != 0:
         return
-    for handler in logging.getLogger().handlers:
-        if not any(isinstance(known, _OursOrSevere) for known in handler.filters):
-            handler.addFilter(_OursOrSevere())
+    handler = terminal_handler(get_error_console())
+    handler.addFilter(_OursOrSevere())
+    logging.getLogger().handlers[:] = [handler]

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
+from aista.data.loader import BatchLoader
 from aista.engine.inputs import load_split, whole_pass
 from aista.engine.trained import TrainedRun, open_run
 from aista.files import write_json
@@ -48,7 +49,7 @@ def evaluate(
     data = load_split(run.experiment, run.task, split)
     loader = whole_pass(data, batch_size or run.experiment.sections.evaluation.batch_size)
     started = time.perf_counter()
-    rows = _decode(run, loader, len(loader))
+    rows = _decode(run, loader)
     seconds = time.perf_counter() - started
     order = {row.id: index for index, row in enumerate(data.dataset.rows)}
     rows.sort(key=lambda row: order[row.id])
@@ -70,10 +71,10 @@ def evaluate(
 
 
 @torch.inference_mode()
-def _decode(run: TrainedRun, loader: object, count: int) -> list[HypothesisRow]:
+def _decode(run: TrainedRun, loader: BatchLoader) -> list[HypothesisRow]:
     rows = []
     generation = run.experiment.sections.evaluation.generation
-    for batch in track(loader, description="decoding", total=count, transient=True):  # type: ignore[call-overload]
+    for batch in track(loader, description="decoding", total=len(loader), transient=True):
         texts = run.task.decode(run.model, batch.to(run.device), generation)
         references = run.task.references(batch)
         rows += [HypothesisRow(*cells) for cells in zip(batch.ids, batch.source_text, references, texts, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +26,14 @@ from aista.engine.settings import FAMILY, SCORE, RecipeConfig
 from aista.engine.units import TaskEvalUnit, TaskTrainUnit
 from aista.errors import ConfigError, Fault, RunError
 from aista.modules.freezing import freeze
+from aista.modules.lsm import LargeSpeechTextModel
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
 from aista.tasks.training import EvaluationConfig, TrainerConfig
 
 __all__ = ["TaskRecipe"]
+
+log = logging.getLogger("aista.train")
 
 
 @dataclass(kw_only=True)
@@ -95,10 +99,14 @@ class TaskRecipe(Recipe):
         if newly_initialized:
             for part, weights in self.initial.items():
                 load_part(model, part, weights)
+            if isinstance(model, LargeSpeechTextModel) and "adapter" not in self.initial:
+                model.match_scales(self.task.tokenizer.vocab_size)
         try:
-            freeze(model, self.task.config.freeze_params)
+            report = freeze(model, self.task.config.freeze_params)
+            if report.num_frozen:
+                log.info("%s", report)
         except ValueError as error:
-            raise ConfigError([Fault("freeze_params", str(error))]) from error
+            raise ConfigError([Fault("freeze_params", str(error).removeprefix("freeze_params: "))]) from error
         check_parameter_groups(self.trainer, [name for name, _ in model.named_parameters()])
         return model
 

@@ -22,12 +22,15 @@ _SHOWN = re.compile(r"(source_|mt_)?nll|align\d*_layer_\d+|bleu|chrf|wer|cer|lr|
 class RunRecorder(MetricRecorder):
     """One JSON object per line: ``step`` and every numeric metric under its own name.
 
-    A resumed run appends; where a step stands twice, the later line is the one that counts.
+    A resumed run appends; where a step stands twice, the later line is the one that counts. A last line
+    that was cut off when the run was killed is removed first.
     """
 
     def __init__(self, folder: Path, max_steps: int) -> None:
         self._folder = folder
         self._max_steps = max_steps
+        for file in folder.glob("*.jsonl"):
+            _drop_cut_line(file)
 
     def record_metric_values(self, category: str, values: Mapping[str, object], step_nr: int | None = None) -> None:
         """Append one record."""
@@ -50,12 +53,16 @@ def read_records(path: Path) -> list[dict[str, float]]:
         return []
     by_step: dict[int, dict[str, float]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue  # a line cut short when the run was killed; its step is recorded again on resume
+        record = json.loads(line)
         by_step[int(record["step"])] = record
     return [by_step[step] for step in sorted(by_step)]
+
+
+def _drop_cut_line(file: Path) -> None:
+    content = file.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        file.write_bytes(whole)
 
 
 def _number(value: float | list[float] | tuple[float, ...] | Tensor) -> float | list[float] | None:

@@ -10,6 +10,7 @@ import torch
 from aista import registry
 from aista.data.audio import read_audio
 from aista.data.dataset import Example, collate
+from aista.data.features.base import Feature
 from aista.engine.trained import open_run
 from aista.errors import DataError
 
@@ -54,11 +55,11 @@ def translate(
         yield from zip(chunk, run.task.decode(run.model, batch, generation), strict=True)
 
 
-def _example(file: Path, feature: object, max_seconds: float) -> Example:
-    wave = read_audio(str(file.resolve()), Path("."), feature.sample_rate)  # type: ignore[attr-defined]
-    seconds = len(wave) / feature.sample_rate  # type: ignore[attr-defined]
+def _example(file: Path, feature: Feature, max_seconds: float) -> Example:
+    wave = read_audio(str(file.resolve()), Path("."), feature.sample_rate)
+    seconds = len(wave) / feature.sample_rate
     if seconds > max_seconds:
         raise DataError(
             f"{file}: {seconds:.1f} s is longer than data.max_seconds ({max_seconds:g}) of this run; split it first"
         )
-    return Example(str(file), feature(wave), [], [], "", "")  # type: ignore[operator]
+    return Example(str(file), feature(wave), [], [], "", "")

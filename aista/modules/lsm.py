@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from aista.modules.adapters.base import Adapter
 from aista.modules.encoders.base import SpeechEncoder
+from aista.modules.freezing import FrozenInEval
 from aista.modules.llms._common import evaluating
 from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.modules.packing import Prompt, append_eos, token_nll
@@ -18,7 +19,7 @@ from aista.types import Hypothesis, LsmOutput, length_mask
 __all__ = ["LargeSpeechTextModel"]
 
 
-class LargeSpeechTextModel(nn.Module):
+class LargeSpeechTextModel(FrozenInEval):
     """Translates speech; in training it also shows the layer states of speech and transcript.
 
     A row of the language model reads ``[BOS] prefix speech suffix target EOS`` in the speech branch and
@@ -89,6 +90,8 @@ class LargeSpeechTextModel(nn.Module):
         target = target.masked_fill(~length_mask(target_lengths, target.size(1)), self.pad_id)
         goal = _Target(target, target_lengths, append_eos(target, target_lengths, self.eos_id))
         speech_BPD, speech_lengths = self.encode_speech(audio, audio_lengths)
+        # The speech branch goes first: autocast reuses its casts of the weights, and those made by a pass
+        # without gradients would cut the weights off.
         nll, speech = self._branch(speech_BPD, speech_lengths, goal, capture)
         text: tuple[Tensor, ...] = ()
         mt_nll = torch.zeros_like(nll)
@@ -100,6 +103,12 @@ class LargeSpeechTextModel(nn.Module):
                 text = tuple(states.detach() for states in text)
             mt_nll = text_nll if mt else mt_nll
         return LsmOutput(nll, target_lengths + 1, speech, speech_lengths, text, source_lengths, mt_nll)
+
+    @torch.no_grad()
+    def match_scales(self, vocab_size: int) -> None:
+        """Let a fresh adapter put out embeddings as large as those of the ``vocab_size`` tokens."""
+        ids = torch.arange(vocab_size, device=next(self.llm.parameters()).device)
+        self.adapter.match_output_scale(float(self.llm.embed(ids[None]).float().square().mean().sqrt()))
 
     def encode_speech(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Audio -> ``[B, P, D]`` embeddings for the language model, and their ``[B]`` lengths."""

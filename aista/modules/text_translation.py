@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from aista.modules.freezing import FrozenInEval
 from aista.modules.llms._common import evaluating
 from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.modules.packing import Prompt, append_eos, token_nll
@@ -32,7 +33,7 @@ class TextTranslationOutput(NamedTuple):
     num_sources: Tensor
 
 
-class TextTranslationModel(nn.Module):
+class TextTranslationModel(FrozenInEval):
     """The large speech-text model's text branch alone: the same rows, the transcript in the speech's place.
 
     Its checkpoint's ``llm`` is the one that ``LargeSpeechTextModel`` starts from.

@@ -101,8 +101,9 @@ def paired_bootstrap(
     every metric here. The seed is an argument: the environment (``SACREBLEU_SEED``) is not read.
 
     The p-value is the share of samples whose centred absolute difference exceeds the observed one,
-    with one added to count and samples. It approximates a one-sided test; the 95 % interval
-    of the difference is the two-sided statement. It says nothing about the luck of a training seed.
+    with one added to count and samples. It is one-sided in effect: among systems of equal quality
+    p < 0.05 comes up once in ten times, so ask for p < 0.025, or for a 95 % interval of the
+    difference that leaves out 0. Neither covers the luck of a training seed.
 
     Args:
         baseline: Label and hypotheses of the baseline.

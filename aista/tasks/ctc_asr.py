@@ -41,7 +41,7 @@ class CtcAsrTask(Task):
     def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
         """CTC negative log-likelihood; rows with more tokens than frames are left out and counted."""
         out = model(batch.audio, batch.audio_lengths, batch.source, batch.source_lengths)
-        num_targets = max(int(batch.source_lengths.sum()), 1)
+        num_targets = max(int(out.num_targets.sum()), 1)
         metrics = {
             "nll": (out.nll.detach().sum() / num_targets, float(num_targets)),
             "rows_too_short_for_ctc": (out.num_infeasible.float() / len(batch), float(len(batch))),

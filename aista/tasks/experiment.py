@@ -82,12 +82,17 @@ class Experiment:
     def stage(self, stage: Stage) -> Experiment:
         """The experiment of one pretraining stage: this one with another task and its own changes.
 
+        What names parameters of the main model (``freeze_params``, ``trainer.parameter_groups``) is not
+        inherited: the stage's model has other parts.
+
         Raises:
             ConfigError: with paths into ``pretraining[...]``.
         """
         own = _task_fields(stage.task, f"pretraining.{stage.name}.task")
         shared = {field.name for field in dataclasses.fields(Sections)} - {"pretraining", "initialize"}
-        base = {key: value for key, value in self.raw.items() if key in own | shared}
+        base = {key: value for key, value in self.raw.items() if key in (own | shared) - {"freeze_params"}}
+        if isinstance(base.get("trainer"), Mapping):
+            base["trainer"] = {key: value for key, value in base["trainer"].items() if key != "parameter_groups"}
         raw = merge(base, dict(stage.config or {})) | {"task": stage.task}
         return structure_experiment(raw, source=f"{self.source} (pretraining stage {stage.name!r})")
 

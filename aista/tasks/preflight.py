@@ -61,7 +61,8 @@ def build_metrics(experiment: Experiment) -> list[Metric]:
 def task_class(experiment: Experiment) -> type[Task]:
     """The registered class of the experiment's task."""
     factory = registry.get("task", experiment.sections.task).factory
-    assert isinstance(factory, type) and issubclass(factory, Task)
+    assert isinstance(factory, type)
+    assert issubclass(factory, Task)
     return factory
 
 

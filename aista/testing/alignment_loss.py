@@ -100,7 +100,7 @@ def check_learns(loss: AlignmentLoss) -> None:
     for _ in range(5):
         speech = speech.detach().requires_grad_(True)
         value = _values(loss(states._replace(speech=speech))).sum()
-        values.append(float(value))
+        values.append(float(value.detach()))
         (grad,) = torch.autograd.grad(value, speech)
         speech = speech - 0.05 * grad / grad.norm().clamp_min(1e-12)
     assert values[-1] < values[0], f"gradient steps do not lower the loss: {values}"

@@ -45,7 +45,7 @@ def check_randomness(augmentation: Augmentation) -> None:
 def check_picklable(augmentation: Augmentation) -> None:
     """It survives pickling (worker processes) and then does the same."""
     features = _features(augmentation, 200)
-    again = pickle.loads(pickle.dumps(augmentation))  # noqa: S301
+    again = pickle.loads(pickle.dumps(augmentation))
     outputs = [one(features, torch.Generator().manual_seed(1)) for one in (augmentation, again)]
     assert _equal(*outputs), "the output differs after pickling"
 

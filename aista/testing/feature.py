@@ -46,7 +46,7 @@ def check_pure(feature: Feature) -> None:
 def check_picklable(feature: Feature) -> None:
     """It survives pickling (worker processes) and then gives the same features."""
     wave = 0.1 * ramp(4000)
-    again = pickle.loads(pickle.dumps(feature))  # noqa: S301
+    again = pickle.loads(pickle.dumps(feature))
     assert torch.equal(again(wave), feature(wave)), "the features differ after pickling"
 
 

@@ -57,6 +57,6 @@ def check_pieces(tokenizer: TextTokenizer) -> None:
 @contract("tokenizer")
 def check_picklable(tokenizer: TextTokenizer) -> None:
     """It survives pickling (worker processes) and then encodes the same."""
-    again = pickle.loads(pickle.dumps(tokenizer))  # noqa: S301
+    again = pickle.loads(pickle.dumps(tokenizer))
     for text in TEXTS:
         assert again.encode(text) == tokenizer.encode(text), f"{text!r} is encoded differently after pickling"

@@ -6,9 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import settings
 
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
+
+settings.register_profile("no-deadline", deadline=None)  # a busy machine is no fault
+settings.load_profile("no-deadline")
 
 
 class CharacterTokenizer(TextTokenizer):

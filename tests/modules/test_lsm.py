@@ -203,6 +203,17 @@ def test_inputs_are_cast_to_the_weights():
     torch.testing.assert_close(output.nll, build()(**make_batch()).nll, rtol=0.05, atol=0.1)
 
 
+def test_the_text_branch_takes_no_gradient_away_under_autocast():
+    grads = []
+    for capture in ((), (0, 3)):
+        model = build()
+        with torch.autocast("cpu", torch.bfloat16):
+            nll = model(**make_batch(), capture=capture).nll
+        nll.sum().backward()
+        grads.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    torch.testing.assert_close(grads[0], grads[1], rtol=0, atol=0)
+
+
 def test_a_frozen_language_model_passes_gradients_on():
     model = build()
     model.llm.requires_grad_(False)

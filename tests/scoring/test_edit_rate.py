@@ -35,7 +35,7 @@ def test_edit_distance_equals_the_recursion(a: str, b: str) -> None:
     [
         ("L'Homme, (dit-il) : « Où ? »", "l'homme dit-il où"),
         ("It\u2019s  a\ttest - 'quoted'", "it's a test quoted"),
-        ("ＡＢＣ！１２％", "abc 12"),
+        ("\uff21\uff22\uff23\uff01\uff11\uff12\uff05", "abc 12"),  # full-width ABC!12%
         ("Ça coûte 5 $.", "ça coûte 5"),
         ("...", ""),
     ],

@@ -76,7 +76,7 @@ def test_equal_systems_do_not_differ() -> None:
 
 
 def test_false_alarms_are_rare_without_a_true_difference() -> None:
-    # Systems of the same quality: p < 0.05 should come up about once in ten times (a one-sided test, both signs).
+    # Systems of the same quality: p < 0.05 comes up once in ten times (one-sided test, both signs).
     references, systems = corpus([0.3] * 60, size=60)
     values = []
     for left, right in zip(systems[::2], systems[1::2], strict=True):
@@ -94,13 +94,13 @@ def test_json_leaves_the_samples_out() -> None:
 
 def test_impossible_comparisons() -> None:
     metric = make("bleu")
-    with pytest.raises(DataError, match="system 'short': .* 1 hypotheses and 120 references"):
+    with pytest.raises(DataError, match=r"system 'short': .* 1 hypotheses and 120 references"):
         paired_bootstrap(("a", BASE), {"short": ["x"]}, REFERENCES, metric)
-    with pytest.raises(DataError, match="at least one system beside the baseline 'a', .* got none"):
+    with pytest.raises(DataError, match=r"at least one system beside the baseline 'a', .* got none"):
         paired_bootstrap(("a", BASE), {}, REFERENCES, metric)
     with pytest.raises(DataError, match="its own label; got 'a'"):
         paired_bootstrap(("a", BASE), {"a": BASE}, REFERENCES, metric)
-    with pytest.raises(DataError, match="system 'a': .*empty corpus"):
+    with pytest.raises(DataError, match=r"system 'a': .*empty corpus"):
         paired_bootstrap(("a", []), {"b": []}, [], metric)
     with pytest.raises(ValueError, match="at least 40 samples and a seed of at least 0, got 10 and 1"):
         paired_bootstrap(("a", BASE), {"b": BASE}, REFERENCES, metric, samples=10, seed=1)

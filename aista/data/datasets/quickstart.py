@@ -100,7 +100,7 @@ class Quickstart:
         if source is not None:
             raise DataError(f"quickstart makes its own corpus and reads nothing: drop --from {source}")
         folder = Folder(out, "quickstart", asdict(self.config))
-        finished = folder.begin()
+        finished = folder.finished()
         if finished is not None:
             return finished
         config = self.config
@@ -111,6 +111,7 @@ class Quickstart:
             num_test=config.num_test,
             num_text=config.num_text,
         )
+        folder.start()
         spoken = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
         rows = self._speak(out, spoken, progress or _ignore)
         shuffled = rows["train"].copy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from aista.data.synthetic.word import Name
 from aista.data.synthetic.syntax import (
     Clause,
     Coordination,
@@ -14,6 +13,7 @@ from aista.data.synthetic.syntax import (
     Pronoun,
     Sentence,
 )
+from aista.data.synthetic.word import Name
 
 __all__ = ["english"]
 

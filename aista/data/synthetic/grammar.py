@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from random import Random
 from typing import TypeVar
 
@@ -55,12 +55,12 @@ class SentencePair:
     pairs: frozenset[Pair]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _nouns(kinds: frozenset[str]) -> tuple[Noun, ...]:
     return tuple(noun for noun in lexicon.NOUNS if noun.kinds & kinds)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _adjectives(noun: Noun, precedes: bool) -> tuple[Adjective, ...]:
     return tuple(a for a in lexicon.ADJECTIVES if a.precedes is precedes and a.kinds & noun.kinds)
 

@@ -184,7 +184,7 @@ send sends sent; envoyer; envoie envoies envoie envoyons envoient; enverr; envoy
 bring brings brought; apporter; -er; apporter; apporté; {_GIFTS} food drink
 lend lends lent; prêter; -er; prêter; prêté; {_GIFTS}
 """
-_DATIVES = frozenset("give show send bring lend".split())
+_DATIVES = frozenset(["give", "show", "send", "bring", "lend"])
 
 _INTRANSITIVES = """
 sleep sleeps slept; dormir; dors dors dort dormons dorment; dormir; dormi
@@ -266,8 +266,15 @@ TRANSITIVES = tuple(_verb(*row) for row in _rows(_TRANSITIVES))
 INTRANSITIVES = tuple(_verb(*row) for row in _rows(_INTRANSITIVES))
 MOTIONS = tuple(_motion(*row) for row in _rows(_MOTIONS))
 TIMES = tuple(Time(en, fr, _TENSES[tense], place == "first") for en, fr, tense, place in _rows(_TIMES))
-NAMES = tuple(
-    Name(*pair.split("/")) for pair in "anna/f paul/m julie/f oscar/m emma/f david/m sarah/f victor/m".split()
+NAMES = (
+    Name("anna", "f"),
+    Name("paul", "m"),
+    Name("julie", "f"),
+    Name("oscar", "m"),
+    Name("emma", "f"),
+    Name("david", "m"),
+    Name("sarah", "f"),
+    Name("victor", "m"),
 )
 MODALS = (
     Modal("want to", "wants to", "do not want to", "does not want to", ("veux", "veux", "veut", "voulons", "veulent")),

@@ -103,11 +103,12 @@ class Speaker:
         samples, rate = self._synthesize(text, delivery)
         if not samples.any():
             raise DataError(f"espeak-ng spoke nothing for {text!r}; give it words")
-        wave = resample(torch.from_numpy(samples.astype(np.float32)), rate, SAMPLE_RATE).numpy().astype(np.float64)
+        wave = _resample(samples, rate)
         wave *= delivery.gain / np.abs(wave).max()
         power = float(np.mean(np.square(wave))) * 10 ** (-delivery.snr / 10)
         wave += np.random.default_rng(delivery.seed).normal(scale=power**0.5, size=wave.shape)
-        return np.clip(np.rint(wave * 32767), -32768, 32767).astype(np.int16)
+        quantized: NDArray[np.int16] = np.clip(np.rint(wave * 32767), -32768, 32767).astype(np.int16)
+        return quantized
 
     def _synthesize(self, text: str, delivery: Delivery) -> tuple[NDArray[np.int16], int]:
         chunks: list[NDArray[np.int16]] = []
@@ -123,6 +124,8 @@ class Speaker:
             rate = library.espeak_Initialize(_SYNCHRONOUS, 0, str(self._data).encode(), _DONT_EXIT)
             if rate <= 0:
                 raise DataError(f"espeak-ng does not start with the data in {self._data}; reinstall espeakng-loader")
+            # The clock seeds it otherwise, audible in the voices that use noise (f2, f3, f5).
+            library.espeak_ng_SetRandSeed(ctypes.c_long(1))
             library.espeak_SetSynthCallback(callback)
             self._set_voice(library, delivery.voice)
             library.espeak_SetParameter(_RATE, delivery.rate, 0)
@@ -142,3 +145,14 @@ class Speaker:
         name = f"{_FILES.get(language, language)}+{variant}" if variant else _FILES.get(language, language)
         if not known or library.espeak_SetVoiceByName(name.encode()) != 0:
             raise DataError(f"espeak-ng has no voice {voice!r}; use a language and variant such as en-us+f3")
+
+
+def _resample(samples: NDArray[np.int16], rate: int) -> NDArray[np.float64]:
+    """Resample on one thread: so short a signal gains nothing from more, which can also change the last bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        wave = resample(torch.from_numpy(samples.astype(np.float32)), rate, SAMPLE_RATE)
+    finally:
+        torch.set_num_threads(threads)
+    return np.asarray(wave.numpy(), np.float64)

@@ -52,7 +52,7 @@ class EntropicOptions:
             raise ValueError(f"epsilon must be finite and greater than 0, got {self.epsilon}")
         if len(self.rho) != 2 or not all(strength >= 0 for strength in self.rho):
             raise ValueError(f"rho must be two strengths from 0 (free) to inf (balanced), got {self.rho}")
-        if isinstance(self.max_iterations, bool) or self.max_iterations != int(self.max_iterations) >= 1:
+        if not isinstance(self.max_iterations, int) or self.max_iterations < 1:
             raise ValueError(f"max_iterations must be a whole number of at least 1, got {self.max_iterations}")
         if not 0 <= self.tolerance < math.inf:
             raise ValueError(f"tolerance must be finite and at least 0, got {self.tolerance}")
@@ -171,7 +171,7 @@ def _gain(potential: Tensor, rho: float) -> Tensor:
 
 def _marginal_error(factor: Tensor, potential: Tensor, mass: Tensor, rho: float) -> Tensor:
     if rho == 0:
-        return torch.zeros_like(factor[:, 0]) if factor.shape[1] else factor.sum(1)
+        return factor.new_zeros(factor.shape[0])
     return ragged_sum((factor - torch.exp(-potential / rho)).abs(), mass)
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem
+from aista.losses.ot.pairwise import aligned
 
 __all__ = ["linear_derivatives"]
 
@@ -31,9 +32,9 @@ def linear_derivatives(task: EntropicProblem, ratio_NST: Tensor) -> tuple[Tensor
     by_cost, by_a, by_b = (torch.zeros_like(z) for z in (task.cost_NST, task.a_NS, task.b_NT))
     for n, (s, t) in enumerate(task.lengths_N2):
         one = task.sample(n)
-        ratio = ratio_NST[n, :s, :t].contiguous()
+        ratio = aligned(ratio_NST[n, :s, :t])
         by_cost[n, :s, :t], by_a[n, :s], by_b[n, :t] = _sample_derivatives(
-            one.cost_NST[0].contiguous(), one.a_NS[0], one.b_NT[0], float(one.epsilon_N), ratio
+            aligned(one.cost_NST[0]), one.a_NS[0], one.b_NT[0], float(one.epsilon_N), ratio
         )
     return by_cost, by_a, by_b
 

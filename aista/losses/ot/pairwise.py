@@ -14,9 +14,9 @@ from torch import Tensor
 
 from aista.losses.costs import Cost, position_cost
 
-__all__ = ["no_autocast", "padded_costs", "working_dtype"]
+__all__ = ["aligned", "no_autocast", "padded_costs", "working_dtype"]
 
-ALIGNMENT = 64  # bytes; matrix products may round differently on rows that start elsewhere
+ALIGNMENT = 64  # bytes; how a matrix product rounds may depend on where its operands start
 
 
 def working_dtype(*tensors: Tensor) -> torch.dtype:
@@ -27,6 +27,12 @@ def working_dtype(*tensors: Tensor) -> torch.dtype:
 def no_autocast(device: torch.device) -> torch.autocast:
     """A context in which operations keep the dtype of their inputs."""
     return torch.autocast(device.type, enabled=False)
+
+
+def aligned(tensor: Tensor) -> Tensor:
+    """The same values, contiguous from an address at which matrix products always round alike."""
+    tensor = tensor.contiguous()
+    return tensor.clone() if tensor.data_ptr() % ALIGNMENT else tensor
 
 
 def padded_costs(
@@ -101,8 +107,10 @@ class _PaddedCosts(torch.autograd.Function):
         for n, (row, x_n, y_n, cost_n) in enumerate(ctx.parts):
             if cost_n.requires_grad:
                 costs.append(cost_n)
-                cost_grads.append(grad[n, : cost_n.shape[0], : cost_n.shape[1]].contiguous())
+                cost_grads.append(aligned(grad[n, : cost_n.shape[0], : cost_n.shape[1]]))
                 sides += [(row, z, out) for z, out in zip((x_n, y_n), grads, strict=True) if out is not None]
+        if not costs:
+            return (*grads, None, None, None, None)
         with no_autocast(grad.device):
             parts = torch.autograd.grad(
                 costs, [z for _, z, _ in sides], cost_grads, retain_graph=True, allow_unused=True
@@ -114,7 +122,4 @@ class _PaddedCosts(torch.autograd.Function):
 
 
 def _content(states: Tensor, dtype: torch.dtype, needs_grad: bool) -> Tensor:
-    states = states.detach().to(dtype).contiguous()
-    if states.data_ptr() % ALIGNMENT:
-        states = states.clone()
-    return states.requires_grad_(needs_grad)
+    return aligned(states.detach().to(dtype)).requires_grad_(needs_grad)

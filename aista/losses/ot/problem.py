@@ -44,7 +44,7 @@ class Problem:
         """``[N, ...]`` -> ``[leading, ...]``, differentiable; empty samples get ``fill``."""
         rows = torch.tensor([row for row, _, _ in self.samples], dtype=torch.long, device=values.device)
         full = values.new_full((self.leading.numel(), *values.shape[1:]), fill)
-        return full.index_copy(0, rows, values).reshape(*self.leading, *values.shape[1:])
+        return full.index_copy(0, rows, values).reshape((*self.leading, *values.shape[1:]))
 
     def restore_padded(self, values: Tensor, *sides: int) -> Tensor:
         """``[N, S' and/or T']`` -> ``[leading, S and/or T]``; ``sides`` tells which dimension is which (0: S, 1: T)."""

@@ -68,7 +68,7 @@ class WhisperEncoder(SpeechEncoder):
         x_BFM = audio[:, : int(lengths.max())]
         x_BFM = zero_padding(x_BFM, lengths).to(self.conv1.weight.dtype)
         h_BFE = gelu(self.conv1(x_BFM.transpose(1, 2))).transpose(1, 2)
-        h_BES = gelu(self.conv2((h_BFE).transpose(1, 2)))
+        h_BES = gelu(self.conv2(zero_padding(h_BFE, lengths).transpose(1, 2)))
         return h_BES.transpose(1, 2), ceil_divide(lengths, 2)
 
 

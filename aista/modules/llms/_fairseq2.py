@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,6 @@ from fairseq2.nn import (
 )
 from torch import Tensor, nn
 from torch.nn import functional
-from typing_extensions import Self
 
 from aista.modules.llms._beam_search import beam_search
 from aista.modules.llms._common import check_capture, check_positions, evaluating, left_pad, zero_padding
@@ -39,6 +37,8 @@ from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.types import Hypothesis
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from aista.modules.llms.transformer_lm import TransformerLMConfig
 
 __all__ = ["Fairseq2LM"]
@@ -48,7 +48,11 @@ _MASK = "aista_mask"
 
 
 class Fairseq2LM(LanguageModel):
-    """Pre-norm causal transformer; embeddings of unit variance (scaled by the root of the width)."""
+    """Pre-norm causal transformer with rotary positions.
+
+    Embeddings enter unscaled, with standard deviation ``model_dim ** -0.5``, as in LLaMA and Qwen: under
+    Adam a small model learns several times faster so than with embeddings scaled to unit variance.
+    """
 
     def __init__(self, config: TransformerLMConfig, vocab_size: int) -> None:
         super().__init__()
@@ -71,9 +75,9 @@ class Fairseq2LM(LanguageModel):
         return self.blocks
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Token ids -> embeddings, scaled to unit variance."""
+        """Token ids -> embeddings."""
         embeddings: Tensor = self.embedding(ids)
-        return embeddings * math.sqrt(self.model_dim)
+        return embeddings
 
     def forward(
         self, embeddings: Tensor, lengths: Tensor, *, capture: Sequence[int] = (), stop_at_capture: bool = False
@@ -108,7 +112,7 @@ class Fairseq2LM(LanguageModel):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Keep the rotary table in fp32 when the model is moved or cast: bf16 cannot tell positions apart."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if self.positions.freqs.dtype != torch.float32:
             self.positions.freqs = self.positions.freqs.float()
             self.positions.reset_non_persistent_buffers()

@@ -8,7 +8,7 @@ from aista.data.features.whisper_log_mel import WhisperLogMel, WhisperLogMelConf
 
 
 @pytest.mark.parametrize("num_mels", [80, 128])
-@pytest.mark.parametrize("num_samples", [1, 159, 160, 161, 200, 8_000, 12_345, 479_500, 479_841, 479_999, 480_000])
+@pytest.mark.parametrize("num_samples", [1, 160, 161, 200, 12_345, 479_500, 479_841, 480_000])
 def test_frames_equal_the_first_ones_of_the_padded_thirty_seconds(num_mels: int, num_samples: int) -> None:
     wave = 0.1 * torch.randn(num_samples, generator=torch.Generator().manual_seed(num_samples))
     extractor = WhisperFeatureExtractor(feature_size=num_mels)

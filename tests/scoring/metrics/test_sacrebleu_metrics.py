@@ -57,7 +57,7 @@ def test_lowercase_is_in_the_signature() -> None:
 
 def test_a_missing_tokeniser_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sacrebleu.tokenizers.tokenizer_ko_mecab.MeCab", None)
-    with pytest.raises(ValueError, match=r"'ko-mecab' .* pip install 'sacrebleu\[ko\]'` or set tokenize to char"):
+    with pytest.raises(ValueError, match=r"'ko-mecab' .*`pip install 'sacrebleu\[ko\]'` or set tokenize to char"):
         make("bleu", "ko")
     assert "tok:char" in make("bleu", "ko", tokenize="char").signature
 

@@ -19,7 +19,8 @@ class RowSum:
     def __init__(self, matrix_NST: Tensor, samples_n: Tensor | None = None) -> None:
         num, rows, columns = matrix_NST.shape
         device = matrix_NST.device
-        self.table = matrix_NST.reshape(num * rows, columns)
+        # Strided tables take another path with another rounding.
+        self.table = matrix_NST.reshape(num * rows, columns).contiguous()
         self.steps = torch.arange(rows, device=device)
         self.select(torch.arange(num, device=device) if samples_n is None else samples_n)
 

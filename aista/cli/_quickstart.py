@@ -1,0 +1,160 @@
+"""The quickstart: corpus, shared pretraining, CE-only twin and AI-STA, scores, probes, report."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from aista import registry
+from aista.analysis.report import Corpus, write_report
+from aista.analysis.run_folder import RunFolder
+from aista.analysis.summary import Summary, report_of_runs, summarise
+from aista.analysis.tables import Table, headline_table, retrieval_table, to_markdown, to_rich
+from aista.engine.evaluate import evaluate
+from aista.engine.probe import probe
+from aista.engine.train import train
+from aista.files import write_text
+from aista.schema import Component
+from aista.selection.curve import ProbeCurve
+from aista.tasks.experiment import Experiment, load_experiment
+from aista.tasks.preflight import build_metrics
+
+__all__ = ["SYSTEMS", "Quickstart"]
+
+log = logging.getLogger("aista.quickstart")
+
+SYSTEMS = {"CE only": ("ce_only", ["alignment=[]"]), "AI-STA": ("aista", [])}
+
+
+class Quickstart:
+    """Runs the workflow in a folder; every step that is already done is reused.
+
+    Args:
+        out: Folder of the runs and the report.
+        data: Folder of the corpus.
+        config: Experiment file; its manifests are replaced by those of the corpus in ``data``.
+    """
+
+    def __init__(self, out: Path, data: Path, config: Path) -> None:
+        self.out = out
+        self.data = data
+        self.config = config
+        self.console = Console()
+
+    def run(self, seeds: Sequence[int]) -> None:
+        """All steps for every seed, one report for the first, and a table over several."""
+        started = time.monotonic()
+        self._prepare_corpus()
+        shared = self._pretrain()
+        summaries = {seed: self._train_twins(seed, shared) for seed in seeds}
+        first = seeds[0]
+        path = self._report(first, summaries[first])
+        self._print(first, summaries[first])
+        if len(seeds) > 1:
+            table = seed_table(summaries)
+            write_text(self.out / "seeds.md", to_markdown(table))
+            self.console.print(to_rich(table))
+        self.console.print(f"report: {path}   ({time.monotonic() - started:.0f} s)", highlight=False)
+
+    def _prepare_corpus(self) -> None:
+        entry = registry.get("dataset", "quickstart")
+        assert entry.config is not None
+        dataset = registry.build("dataset", Component("quickstart", entry.config()))
+        log.info("embedded synthetic corpus in %s", self.data)
+        dataset.prepare(self.data, source=None, progress=None)
+
+    def _experiment(self, overrides: Sequence[str]) -> Experiment:
+        paths = [
+            f"data.{split}={self.data / name}.tsv"
+            for split, name in (("train", "train_low"), ("dev", "dev"), ("test", "test"))
+        ]
+        paths += [f"tokenizer.config.path={self.data / 'spm.model'}", f"data.text=[{self.data / 'text.tsv'}]"]
+        paths += [f"pretraining[0].config.data.train={self.data / 'train.tsv'}"]
+        return load_experiment(self.config, [*paths, *overrides])
+
+    def _pretrain(self) -> list[str]:
+        """Train the stages once; returns the overrides that let every run start from them."""
+        experiment = self._experiment([])
+        overrides = []
+        for stage in experiment.sections.pretraining:
+            folder = self.out / "pretraining" / stage.name
+            log.info("pretraining stage %s: %s", stage.name, stage.task)
+            train(experiment.stage(stage), folder)
+            overrides.append(f"initialize.{stage.part}={folder}")
+        return overrides
+
+    def _train_twins(self, seed: int, shared: Sequence[str]) -> Summary:
+        for label, (name, changes) in SYSTEMS.items():
+            folder = self._folder(seed, name)
+            log.info("%s, seed %d, in %s", label, seed, folder)
+            experiment = self._experiment([*shared, f"seed={seed}", *changes])
+            train(experiment, folder)
+            if not (folder / "evaluation" / "test" / "scores.json").is_file():
+                evaluate(folder, "test")
+            if not (folder / "probe" / "test_plan.json").is_file():
+                probe(folder, "test", name="test")
+        metrics = build_metrics(self._experiment([]))
+        return summarise(self._folders(seed), metrics)
+
+    def _folder(self, seed: int, name: str) -> Path:
+        return self.out / f"seed_{seed}" / name
+
+    def _folders(self, seed: int) -> dict[str, RunFolder]:
+        return {label: RunFolder(self._folder(seed, name)) for label, (name, _) in SYSTEMS.items()}
+
+    def _curves(self, seed: int) -> dict[str, ProbeCurve]:
+        folders = self._folders(seed)
+        selection = folders["AI-STA"].selection()
+        curves = {label: folder.probe("test").curve for label, folder in folders.items()}
+        if selection is None or selection.curve is None:
+            return curves
+        return {f"before alignment (step {selection.step})": selection.curve, **curves}
+
+    def _print(self, seed: int, summary: Summary) -> None:
+        self.console.print(to_rich(headline_table(summary.systems, "Test set of the synthetic corpus")))
+        self.console.print(to_rich(retrieval_table(self._curves(seed))))
+
+    def _report(self, seed: int, summary: Summary) -> Path:
+        corpus = Corpus(
+            "English-French sentences from a grammar of a few hundred words, spoken by espeak-ng. "
+            "Synthetic: it shows the workflow, it says nothing about real speech.",
+            synthetic=True,
+            facts={
+                "training utterances": str(_num_rows(self.data / "train_low.tsv")),
+                "test utterances": str(len(summary.rows)),
+            },
+        )
+        report = report_of_runs(
+            self._folders(seed),
+            summary,
+            title="aista quickstart: does inner alignment help?",
+            corpus=corpus,
+            command="make quickstart",
+            curves=self._curves(seed),
+        )
+        return write_report(self.out / "report.html", report)
+
+
+def seed_table(summaries: dict[int, Summary]) -> Table:
+    """Score of every system per seed, and the mean and standard deviation of their difference."""
+    labels = [system.name for system in next(iter(summaries.values())).systems]
+    metric = next(iter(summaries.values())).comparisons[0].metric
+    scores = {seed: {s.name: s.scores[metric] for s in summary.systems} for seed, summary in summaries.items()}
+    differences = [row[labels[-1]] - row[labels[0]] for row in scores.values()]
+    rows = [
+        (str(seed), *(f"{row[label]:.1f}" for label in labels), f"{row[labels[-1]] - row[labels[0]]:+.1f}")
+        for seed, row in scores.items()
+    ]
+    means = (f"{statistics.mean(row[label] for row in scores.values()):.1f}" for label in labels)
+    spread = f"{statistics.mean(differences):+.1f} (sd {statistics.stdev(differences):.1f})"
+    rows.append(("mean", *means, spread))
+    return Table(f"{metric} over {len(scores)} seeds", ("Seed", *labels, "Difference"), tuple(rows))
+
+
+def _num_rows(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines()) - 1

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from aista.analysis.figure import printable, save_png, to_svg
+from aista.analysis.plots import TrainingRun, bootstrap_differences, layer_curves, training_curves, transport_plan
+from aista.analysis.run_folder import Plan
+from aista.scoring.significance import Comparison, paired_bootstrap
+from aista.selection.curve import ProbeCurve
+from tests.analysis.conftest import hypothesis_rows, make_plan
+from tests.scoring.helpers import make
+
+
+def plan_of(positions: int, tokens: list[str], seconds: float | None = None) -> Plan:
+    data = make_plan(positions, tokens)
+    return Plan("final", "u$1$", 1, tuple(tokens), tuple(map(tuple, data["plan"])), seconds)
+
+
+def comparison(error: float) -> Comparison:
+    base, other = hypothesis_rows(0.3), hypothesis_rows(error)
+    references = [row.reference for row in base]
+    systems = {"AI-STA": [row.hypothesis for row in other]}
+    return paired_bootstrap(("CE", [row.hypothesis for row in base]), systems, references, make("bleu"), samples=50)
+
+
+def texts(svg: str) -> list[str]:
+    """All text of an SVG; fails where it is no XML."""
+    return ["".join(node.itertext()) for node in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_layer_curves_draw_each_score_and_mark_layers(curve: Callable[..., ProbeCurve]) -> None:
+    curves = {"CE only": curve(2.0), "AI-STA": curve(1.0)}
+    figure = layer_curves(curves, selected=(1, 2))
+    assert len(figure.axes) == 2
+    lines = {str(line.get_label()): line for line in figure.axes[0].lines}
+    np.testing.assert_allclose(lines["AI-STA"].get_ydata(), list(curves["AI-STA"].values("mrr").values()))
+    np.testing.assert_allclose(lines["AI-STA"].get_xdata(), [0, 1, 2, 3, 4])
+    assert f"chance ({curves['CE only'].chance.mrr:.3f})" in lines
+    assert len(figure.axes[0].patches) == 2
+    drawn = texts(to_svg(figure))
+    assert {"CE only", "AI-STA", "random order", "aligned layers", "Recall@1"} <= set(drawn)
+    with pytest.raises(ValueError, match="at least one curve"):
+        layer_curves({})
+
+
+def test_training_curves_show_what_was_recorded() -> None:
+    aligned = [{"step": s, "nll": 3.0 / s, "align": 1.0, "align_layer_10": 2.0, "align_layer_2": 1.0} for s in (1, 2)]
+    runs = {
+        "CE": TrainingRun([{"step": 1, "nll": 2.0}], [{"step": 1, "nll": 2.5, "bleu": 10.0}]),
+        "AI-STA": TrainingRun(aligned),
+    }
+    figure = training_curves(runs)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "Translation loss",
+        "Alignment loss per layer",
+        "Validation BLEU",
+    ]
+    assert [text for text in texts(to_svg(figure)) if text.startswith("layer")] == [
+        "layer 2, AI-STA",
+        "layer 10, AI-STA",
+    ]
+    assert len(training_curves({"CE": TrainingRun([{"step": 1, "nll": 2.0}])}).axes) == 1
+    assert "no metrics recorded" in texts(to_svg(training_curves({"CE": TrainingRun([])})))
+
+
+def test_long_curves_are_smoothed_but_keep_the_raw_line() -> None:
+    rows = [{"step": step, "nll": 2.0 + (-1) ** step} for step in range(200)]
+    raw, smooth = training_curves({"CE": TrainingRun(rows)}).axes[0].lines
+    assert np.ptp(np.asarray(raw.get_ydata(), dtype=float)) == 2
+    assert np.ptp(np.asarray(smooth.get_ydata(), dtype=float)) < 0.5
+
+
+def test_transport_plan_shows_shares_and_the_argmax_path() -> None:
+    mass = ((0.25, 0.0), (0.15, 0.10), (0.0, 0.25), (0.05, 0.20))
+    figure = transport_plan(Plan("final", "u1", 1, ("a", "b"), mass, 0.5))
+    axes = figure.axes[0]
+    np.testing.assert_allclose(np.asarray(axes.images[0].get_array()), np.array(mass).T * 4)
+    dots = axes.lines[1]
+    np.testing.assert_allclose(dots.get_xdata(), [0, 1, 2, 3])
+    np.testing.assert_allclose(dots.get_ydata(), [0, 0, 1, 1])
+    assert "seconds of audio" in texts(to_svg(figure))
+    assert "seconds of audio" not in texts(to_svg(transport_plan(Plan("final", "u1", 1, ("a", "b"), mass, None))))
+
+
+def test_positions_without_mass_get_no_dot() -> None:
+    figure = transport_plan(Plan("final", "u1", 1, ("a", "b"), ((0.5, 0.0), (0.0, 0.0), (0.0, 0.5)), None))
+    np.testing.assert_allclose(figure.axes[0].lines[1].get_xdata(), [0, 2])
+
+
+def test_tokens_are_text_and_no_formula_or_markup() -> None:
+    tokens = ["$5", "$6", "<b>", "\n", "猫", "&amp;", "\x00", "_x"]
+    drawn = texts(to_svg(transport_plan(plan_of(20, tokens))))
+    assert {"$5", "$6", "<b>", "\\n", "猫", "&amp;", "\\x00", "_x"} <= set(drawn)
+    assert any("u$1$" in text for text in drawn)
+
+
+@pytest.mark.parametrize(("positions", "count"), [(1, 1), (40, 15), (400, 3)])
+def test_transport_plans_of_any_size(positions: int, count: int) -> None:
+    figure = transport_plan(plan_of(positions, [f"t{index}" for index in range(count)], 0.04))
+    assert {f"t{index}" for index in range(count)} <= set(texts(to_svg(figure)))
+    assert figure.get_size_inches()[0] <= 16
+
+
+def test_bootstrap_differences() -> None:
+    compared = comparison(0.1)
+    figure = bootstrap_differences(compared)
+    assert len(figure.axes) == 1
+    system = compared.system("AI-STA")
+    title = figure.axes[0].get_title(loc="left")
+    assert title.startswith(f"AI-STA: {system.difference:+.2f} [")
+    assert title.endswith(f"p = {system.p_value:.3f}")
+    assert any("right of 0 = better" in text for text in texts(to_svg(figure)))
+
+
+def test_bootstrap_of_equal_systems_draws() -> None:
+    assert any("p = 1.000" in text for text in texts(to_svg(bootstrap_differences(comparison(0.3)))))
+
+
+def test_svg_is_deterministic_and_self_contained() -> None:
+    first, second = (to_svg(transport_plan(plan_of(8, ["a", "b"]))) for _ in range(2))
+    assert first == second
+    assert first.startswith("<svg")
+    assert "<!DOCTYPE" not in first
+
+
+def test_png_is_written_whole(tmp_path: Path) -> None:
+    save_png(transport_plan(plan_of(8, ["a", "b"])), tmp_path / "plan.png", dpi=60)
+    assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.png"]
+
+
+def test_matplotlib_s_settings_are_left_alone(curve: Callable[..., ProbeCurve]) -> None:
+    before = dict(matplotlib.rcParams)
+    figure = layer_curves({"a": curve(1.0)})
+    to_svg(figure)
+    assert dict(matplotlib.rcParams) == before
+    assert isinstance(figure, Figure)
+
+
+def test_printable() -> None:
+    assert printable("a\tb\x1b é 猫") == "a\\tb\\x1b é 猫"

@@ -1,0 +1,69 @@
+import pytest
+
+from aista import registry
+
+
+@pytest.mark.parametrize("target", ["cost/cosine", "cosine"])
+def test_a_component_by_kind_and_name_or_by_name(aista, target):
+    code, out, err = aista("check", target)
+    assert (code, err) == (0, "")
+    assert "PASS    cost/cosine gradients\n" in out
+    assert out.endswith(" passed, 0 failed, 0 skipped\n")
+
+
+def test_a_plugin_file_is_checked_whole(aista, plugin):
+    code, out, _ = aista("check", plugin)
+    assert code == 0
+    assert "PASS    cost/test_chebyshev pairwise\n" in out
+
+
+def test_a_failure_has_a_reason_and_exit_code_1(aista, plugin):
+    plugin.write_text(plugin.read_text().replace("return self.scale *", "return x.sum() + self.scale *"))
+    code, out, _ = aista("check", plugin)
+    assert code == 1
+    assert "FAIL    cost/test_chebyshev pairwise: entry (i, j) depends on other states than i and j" in out
+    assert "PASS    cost/test_chebyshev documented\n" in out
+
+
+def test_what_needs_files_is_skipped_aloud_and_counted(aista):
+    code, out, _ = aista("check", "encoder/whisper")
+    assert code == 0
+    assert "SKIPPED encoder/whisper shapes: needs config.path (" in out
+    assert "give it with --set path=..." in out
+    assert out.splitlines()[-1].endswith("5 skipped")
+
+
+def test_options_from_the_command_line(aista, plugin):
+    code, out, _ = aista("check", plugin, "--set", "scale=2.5")
+    assert code == 0
+    code, out, _ = aista("check", "cost/test_chebyshev", "--set", "scale=-1")
+    assert code == 1
+    assert "FAIL    cost/test_chebyshev build: config: 1 fault cost.config.scale: must be greater than 0" in out
+
+
+def test_a_broken_plugin(aista, tmp_path):
+    (tmp_path / "broken.py").write_text("import nothing_of_that_name")
+    code, out, err = aista("check", tmp_path / "broken.py")
+    assert (code, out) == (2, "")
+    assert "broken.py' failed to load: ModuleNotFoundError: No module named 'nothing_of_that_name'" in err
+
+
+def test_a_plugin_without_components(aista, tmp_path):
+    (tmp_path / "empty.py").write_text("")
+    code, _, err = aista("check", tmp_path / "empty.py")
+    assert code == 2
+    assert "empty.py' registers no component; decorate one with aista.registry.register" in err
+
+
+def test_names_that_mean_nothing_or_too_much(aista, clean_registry):
+    code, _, err = aista("check", "cosin")
+    assert (code, err) == (2, "aista: no component is named 'cosin' (did you mean 'cosine'?); see aista list\n")
+    registry.register("ot_solver", "cosine")(lambda: None)
+    code, _, err = aista("check", "cosine")
+    assert (code, err) == (
+        2,
+        "aista: 'cosine' is the name of several components; choose one of cost/cosine, ot_solver/cosine\n",
+    )
+    code, _, err = aista("check", "kost/cosine")
+    assert code == 2
+    assert "unknown kind 'kost' (did you mean 'cost'?)" in err

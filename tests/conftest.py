@@ -1,0 +1,33 @@
+"""One thread and one seed for every test, so that results repeat on any machine."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from aista import registry
+
+settings.register_profile("aista", deadline=None)
+settings.load_profile("aista")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def clean_registry():
+    """A registry that forgets afterwards what the test registered."""
+    registry.kinds()
+    stores = (registry._kinds, registry._entries, registry._done)
+    before = [store.copy() for store in stores]
+    yield registry
+    for store, old in zip(stores, before, strict=True):
+        store.clear()
+        store.update(old)

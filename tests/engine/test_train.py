@@ -1,0 +1,122 @@
+import json
+
+import pytest
+import torch
+
+from aista.engine.checkpoints import find_checkpoint, load_weights
+from aista.engine.train import train
+from aista.errors import AistaError, ConfigError, RunError
+from aista.tasks.experiment import load_experiment
+from tests.tiny import tiny_config, write_config
+
+
+def experiment(tmp_path, corpus, *overrides, **changes):
+    return load_experiment(write_config(tmp_path / "config.yaml", tiny_config(corpus, **changes)), overrides)
+
+
+def records(run, split="train"):
+    return [json.loads(line) for line in (run / "metrics" / f"{split}.jsonl").read_text().splitlines()]
+
+
+def test_a_run_folder_holds_what_the_docs_promise(tmp_path, corpus):
+    run = tmp_path / "run"
+    train(experiment(tmp_path, corpus), run)
+    names = {path.name for path in run.iterdir()}
+    assert {"config.yaml", "environment.json", "data.json", "selection.json", "timing.json", "metrics"} <= names
+    assert [record["step"] for record in records(run)] == [2, 4, 6, 8]
+    assert {"nll", "align_layer_0", "align_layer_1", "align_layer_0_converged"} <= records(run)[-1].keys()
+    assert records(run, "valid")[-1]["bleu"] >= 0
+    assert find_checkpoint(run).step == 8
+    assert json.loads((run / "selection.json").read_text())["layers"] == [0, 1]
+
+
+def test_training_learns(tmp_path, corpus):
+    run = tmp_path / "run"
+    train(experiment(tmp_path, corpus, "trainer.max_steps=60", "trainer.learning_rate=1e-2"), run)
+    steps = records(run)
+    assert steps[-1]["nll"] < 0.6 * steps[0]["nll"]
+    assert steps[-1]["align_layer_1"] < steps[0]["align_layer_1"]
+
+
+def test_a_complete_run_is_not_trained_again(tmp_path, corpus):
+    run = tmp_path / "run"
+    train(experiment(tmp_path, corpus), run)
+    before = (run / "metrics" / "train.jsonl").read_text()
+    train(experiment(tmp_path, corpus), run)
+    assert (run / "metrics" / "train.jsonl").read_text() == before
+
+
+def test_a_run_folder_of_another_experiment_is_refused(tmp_path, corpus):
+    run = tmp_path / "run"
+    train(experiment(tmp_path, corpus), run)
+    with pytest.raises(AistaError, match=r"another experiment.*trainer\.learning_rate: 0\.003 there, 0\.1 here"):
+        train(experiment(tmp_path, corpus, "trainer.learning_rate=0.1"), run)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path, corpus):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").touch()
+    with pytest.raises(AistaError, match="not a run folder"):
+        train(experiment(tmp_path, corpus), tmp_path / "photos")
+
+
+def test_dry_run_writes_nothing(tmp_path, corpus):
+    train(experiment(tmp_path, corpus), tmp_path / "run", dry_run=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_pretraining_stages_run_first_and_their_parts_are_taken_over(tmp_path, corpus):
+    stages = [
+        {"name": "lm", "task": "text_translation", "part": "llm", "config": {"trainer": {"max_steps": 4}}},
+        {"name": "ctc", "task": "ctc_asr", "part": "encoder", "config": {"trainer": {"max_steps": 4}}},
+    ]
+    run = tmp_path / "run"
+    frozen = experiment(tmp_path, corpus, pretraining=stages, freeze_params=["llm", "encoder"])
+    train(frozen, run)
+    trained = load_weights(find_checkpoint(run))
+    for stage, part in (("lm", "llm"), ("ctc", "encoder")):
+        source = load_weights(find_checkpoint(run / "pretraining" / stage))
+        names = [name for name in source if name.startswith(f"{part}.")]
+        assert names
+        for name in names:
+            torch.testing.assert_close(trained[name], source[name], rtol=0, atol=0)
+
+
+def test_parts_of_another_size_are_refused(tmp_path, corpus):
+    train(experiment(tmp_path, corpus, "alignment=[]", "trainer.max_steps=2"), tmp_path / "small")
+    wider = experiment(
+        tmp_path, corpus, f"initialize.llm={tmp_path / 'small'}", "llm.config.model_dim=32", "trainer.max_steps=2"
+    )
+    with pytest.raises(RunError, match=r"initialize\.llm.*another architecture"):
+        train(wider, tmp_path / "run")
+
+
+def test_an_initial_run_that_does_not_exist_is_a_fault_of_the_config(tmp_path, corpus):
+    with pytest.raises(ConfigError, match=r"initialize\.encoder: no trained run folder"):
+        train(experiment(tmp_path, corpus, f"initialize.encoder={tmp_path / 'nowhere'}"), tmp_path / "run")
+
+
+def test_a_parameter_group_that_matches_nothing_is_a_fault(tmp_path, corpus):
+    with pytest.raises(ConfigError, match=r"parameter_groups\[0\].*'lm.x' matches no parameter"):
+        train(
+            experiment(tmp_path, corpus, "trainer.parameter_groups=[{params: lm.x, learning_rate: 0.1}]"),
+            tmp_path / "run",
+        )
+
+
+def test_early_stopping_ends_training(tmp_path, corpus):
+    run = tmp_path / "run"
+    overrides = ["trainer.max_steps=40", "trainer.validate_every=2", "trainer.early_stopping_patience=2"]
+    train(experiment(tmp_path, corpus, *overrides, "trainer.learning_rate=1e-9", "evaluation.score=bleu"), run)
+    assert records(run)[-1]["step"] < 40
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [["trainer.grad_accumulation=2"], ["trainer.activation_checkpointing=true"], ["trainer.mixed_precision=bfloat16"]],
+    ids=["accumulation", "activation checkpointing", "bfloat16"],
+)
+def test_variants_of_a_step_train_too(tmp_path, corpus, overrides):
+    run = tmp_path / "run"
+    train(experiment(tmp_path, corpus, *overrides, "data.batch_size=4"), run)
+    assert torch.tensor([record["nll"] for record in records(run)]).isfinite().all()

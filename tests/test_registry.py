@@ -1,0 +1,234 @@
+import sys
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from types import SimpleNamespace
+
+import pytest
+
+from aista import registry
+from aista.errors import ConfigError, PluginError, RegistryError
+from aista.schema import Component, component, option, required
+
+
+@pytest.fixture(autouse=True)
+def kind(clean_registry):
+    registry.define_kind("fruit", "Something to eat. factory(config, *, size)")
+    return clean_registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppleConfig:
+    sweetness: float = option(0.5, "How sweet.", minimum=0)
+
+
+def register_apple():
+    @registry.register("fruit", "apple", config=AppleConfig)
+    def apple(config, *, size=1):
+        if size < 0:
+            raise ValueError(f"size must not be negative, got {size}")
+        return ("apple", config.sweetness, size)
+
+    return apple
+
+
+def test_build_passes_options_and_dependencies():
+    register_apple()
+    assert registry.build("fruit", Component("apple", AppleConfig(sweetness=0.9)), size=3) == ("apple", 0.9, 3)
+    assert registry.build("fruit", Component("apple")) == ("apple", 0.5, 1)
+
+
+def test_a_component_without_options_is_called_without_them():
+    registry.register("fruit", "fig")(lambda **dependencies: dependencies)
+    assert registry.build("fruit", Component("fig"), size=2) == {"size": 2}
+
+
+def test_unknown_name_lists_what_is_known_and_the_nearest():
+    register_apple()
+    with pytest.raises(
+        ConfigError, match=r"salad\.name: unknown fruit 'aple' \(did you mean 'apple'\?\); known: apple"
+    ):
+        registry.build("fruit", Component("aple"), at="salad")
+    with pytest.raises(RegistryError, match=r"unknown kind 'friut' \(did you mean 'fruit'\?\); known: .*encoder"):
+        registry.get("friut", "apple")
+
+
+def test_a_rejected_option_names_its_place():
+    register_apple()
+    with pytest.raises(ConfigError, match=r"salad\[0\]\.config: size must not be negative, got -1"):
+        registry.build("fruit", Component("apple"), at="salad[0]", size=-1)
+
+
+def test_missing_required_options_are_faults():
+    @dataclass(frozen=True, kw_only=True)
+    class PearConfig:
+        tree: str = required("The tree.")
+        branch: str = required("The branch.")
+
+    registry.register("fruit", "pear", config=PearConfig)(lambda config: config)
+    with pytest.raises(ConfigError, match=r"fruit\.config\.tree: is required\n.*fruit\.config\.branch: is required"):
+        registry.build("fruit", Component("pear"))
+
+
+def test_plain_options_are_a_programming_error():
+    register_apple()
+    with pytest.raises(TypeError, match=r"fruit\.config: expects AppleConfig, got \{'sweetness': 1\}"):
+        registry.build("fruit", Component("apple", {"sweetness": 1}))
+
+
+def test_a_taken_name_says_who_has_it():
+    register_apple()
+
+    def other(config):
+        return config
+
+    with pytest.raises(
+        RegistryError, match=r"'apple' is already registered by .*register_apple.*; .*other needs another"
+    ):
+        registry.register("fruit", "apple")(other)
+
+
+def test_registering_the_same_function_again_is_no_duplicate():
+    register_apple()
+    second = register_apple()
+    assert registry.get("fruit", "apple").factory is second
+
+
+def test_a_kind_cannot_be_redefined():
+    registry.define_kind("fruit", "Something to eat. factory(config, *, size)")
+    with pytest.raises(RegistryError, match="kind 'fruit' is already defined as 'Something to eat"):
+        registry.define_kind("fruit", "A vegetable.")
+
+
+def test_options_must_be_a_dataclass():
+    for config in (dict, AppleConfig()):
+        with pytest.raises(RegistryError, match="fruit 'plum': config must be a dataclass, got"):
+            registry.register("fruit", "plum", config=config)
+
+
+def test_nested_defaults_come_out_structured():
+    register_apple()
+
+    @dataclass(frozen=True, kw_only=True)
+    class SaladConfig:
+        first: Component = component("fruit", "apple", "The first fruit.")
+
+    registry.register("fruit", "salad", config=SaladConfig)(lambda config: config)
+    assert registry.build("fruit", Component("salad")).first.config == AppleConfig()
+
+
+PLUGIN = """
+from aista.registry import register
+
+@register("fruit", "kiwi")
+def kiwi():
+    return "kiwi"
+"""
+
+
+def test_a_plugin_file_registers_its_components_once(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(PLUGIN + "\ncount = globals().get('count', 0) + 1\n")
+    registry.load_plugins(["mine.py"], base=tmp_path)
+    registry.load_plugins([tmp_path / "mine.py"])
+    assert registry.build("fruit", Component("kiwi")) == "kiwi"
+    module = sys.modules[registry.get("fruit", "kiwi").factory.__module__]
+    assert module.count == 1
+    assert module.__file__ == str(tmp_path / "mine.py")
+
+
+def test_two_plugin_files_of_one_name_do_not_shadow_each_other(tmp_path):
+    for folder, name in (("a", "kiwi"), ("b", "lime")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(PLUGIN.replace("kiwi", name))
+    registry.load_plugins(["a/mine.py", "b/mine.py"], base=tmp_path)
+    assert [entry.name for entry in registry.entries("fruit")] == ["kiwi", "lime"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
+        ("import does_not_exist", "ModuleNotFoundError: No module named 'does_not_exist'"),
+        ("def broken(:", "SyntaxError"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("from aista.registry import register\nregister('friut', 'x')", "unknown kind 'friut'"),
+    ],
+)
+def test_a_broken_plugin_is_fatal_and_named_every_time(tmp_path, source, reason):
+    (tmp_path / "broken.py").write_text(source)
+    for _ in range(2):
+        with pytest.raises(PluginError, match=r"plug-in 'broken\.py' failed to load") as caught:
+            registry.load_plugins(["broken.py"], base=tmp_path)
+        assert reason in str(caught.value)
+
+
+def test_a_plugin_that_interrupts_is_not_called_broken(tmp_path):
+    (tmp_path / "slow.py").write_text("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        registry.load_plugins(["slow.py"], base=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["missing.py", "notes.txt", "folder.py"])
+def test_a_plugin_must_be_a_python_file(tmp_path, name):
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "folder.py").mkdir()
+    with pytest.raises(PluginError, match=rf"plug-in '{name}': must be a Python file \(.py\), found none at .*{name}"):
+        registry.load_plugins([name], base=tmp_path)
+
+
+def test_a_plugin_that_takes_a_name_says_who_has_it(tmp_path):
+    for name in ("one.py", "two.py"):
+        (tmp_path / name).write_text(PLUGIN)
+    with pytest.raises(
+        PluginError, match=r"'two.py' failed to load: fruit 'kiwi' is already registered by aista_plugin_one"
+    ):
+        registry.load_plugins(["one.py", "two.py"], base=tmp_path)
+
+
+def fake_entry_point(monkeypatch, value):
+    point = EntryPoint(name="mine", value=value, group=registry.ENTRY_POINT_GROUP)
+    vars(point)["dist"] = SimpleNamespace(name="my-package")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == registry.ENTRY_POINT_GROUP else [])
+    registry._done.discard(registry.ENTRY_POINT_GROUP)
+
+
+def test_entry_points_are_loaded_and_called(tmp_path, monkeypatch):
+    (tmp_path / "my_package.py").write_text(
+        PLUGIN.replace("@reg", "def setup():\n  @reg").replace("\ndef ki", "\n  def ki")
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    fake_entry_point(monkeypatch, "my_package:setup")
+    assert [entry.name for entry in registry.entries("fruit")] == ["kiwi"]
+    sys.modules.pop("my_package")
+
+
+def test_a_broken_entry_point_is_fatal_and_named_every_time(monkeypatch):
+    fake_entry_point(monkeypatch, "no_such_package:setup")
+    for _ in range(2):
+        with pytest.raises(
+            PluginError, match=r"entry point 'mine' of my-package \(no_such_package:setup\) failed to load"
+        ):
+            registry.entries("fruit")
+
+
+def test_a_failing_import_of_a_kind_fails_again(tmp_path, monkeypatch):
+    package = tmp_path / "orchard"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "a_good.py").write_text(PLUGIN.replace("fruit", "tree"))
+    (package / "b_bad.py").write_text("import does_not_exist")
+    (package / "_private.py").write_text("raise RuntimeError('private modules are not imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry.define_kind("tree", "Grows.", "orchard")
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="does_not_exist"):
+            registry.entries("tree")
+    (package / "b_bad.py").write_text("")
+    assert [entry.name for entry in registry.entries("tree")] == ["kiwi"]
+    for name in [name for name in sys.modules if name.startswith("orchard")]:
+        del sys.modules[name]
+
+
+def test_every_built_in_kind_has_a_package_that_imports():
+    for kind in registry.kinds():
+        if kind.package:
+            assert registry.entries(kind.name), f"no component of kind {kind.name} in {kind.package}"

@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aista import registry
+from aista.errors import ConfigError
+from aista.schema import Component, component, components, option, required, resolve, section, structure, to_plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricConfig:
+    power: int = option(2, "Exponent.", minimum=1, maximum=9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    cost: Component = component("distance", "metric", "Ground cost.")
+    rho: tuple[float, float] = option((1.0, 2.0), "Two strengths.", minimum=0)
+    scale: float | Literal["mean"] = option("mean", "Unit of epsilon.", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileConfig:
+    path: Path = required("Folder of the model.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighted(Component):
+    weight: float = option(1.0, "Factor of this loss.", minimum=0)
+
+
+@pytest.fixture(autouse=True)
+def _kinds(clean_registry):
+    registry.define_kind("distance", "A distance.")
+    registry.define_kind("loss", "A loss.")
+    registry.register("distance", "metric", config=MetricConfig)(lambda config: config)
+    registry.register("distance", "plain")(lambda: "plain")
+    registry.register("distance", "file", config=FileConfig)(lambda config: config)
+    registry.register("loss", "ot", config=LossConfig)(lambda config: config)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    size: int = option(3, "Size.", minimum=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    flag: bool = option(False, "A flag.")
+    count: int = option(1, "A count.", minimum=0, maximum=10)
+    rate: float = option(0.1, "A rate.", above=0)
+    name: str = option("x", "A name.", choices=("x", "y"))
+    path: Path | None = option(None, "A path.")
+    mode: Literal["a", "b", 1] = option("a", "A mode.")
+    pair: tuple[float, int] = option((1.0, 2), "A pair.")
+    many: tuple[int, ...] = option((), "Many.", minimum=0)
+    table: dict[str, int] = option({"k": 1}, "A table.", maximum=5)
+    free: Mapping[str, Any] | None = option(None, "Anything.")
+    either: int | str = option(0, "Either.")
+    inner: Inner = section(Inner, "A section.")
+    groups: tuple[Inner, ...] = option((), "Groups.")
+
+
+def faults(cls, data, **kwargs):
+    with pytest.raises(ConfigError) as caught:
+        structure(cls, data, **kwargs)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def test_defaults_are_those_of_the_dataclass():
+    assert structure(Options, {}) == structure(Options, None) == Options()
+    assert Options().table is not Options().table
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"flag": True}, {"flag": True}),
+        ({"rate": 2}, {"rate": 2.0}),
+        ({"rate": "1e-3"}, {"rate": 1e-3}),
+        ({"rate": math.inf}, {"rate": math.inf}),
+        ({"path": "a/b"}, {"path": Path("a/b")}),
+        ({"path": None}, {"path": None}),
+        ({"mode": 1}, {"mode": 1}),
+        ({"pair": [1, 2]}, {"pair": (1.0, 2)}),
+        ({"many": [1, 2, 3]}, {"many": (1, 2, 3)}),
+        ({"table": {"a": 1, 2: 2}}, {"table": {"a": 1, "2": 2}}),
+        ({"free": {"a": [1, {"b": None}]}}, {"free": {"a": [1, {"b": None}]}}),
+        ({"either": "3"}, {"either": "3"}),
+        ({"either": 3}, {"either": 3}),
+        ({"inner": {"size": 5}}, {"inner": Inner(size=5)}),
+        ({"inner": None}, {"inner": Inner()}),
+        ({"groups": [{"size": 1}, {}]}, {"groups": (Inner(size=1), Inner())}),
+    ],
+)
+def test_values_are_converted(data, expected):
+    assert structure(Options, data) == Options(**expected)
+    (name,) = expected
+    assert type(getattr(structure(Options, data), name)) is type(expected[name])
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        ({"flag": 1}, "flag: expects true or false, got 1"),
+        ({"flag": "yes"}, "flag: expects true or false, got 'yes'"),
+        ({"count": True}, "count: expects a whole number, got True"),
+        ({"count": 1.0}, "count: expects a whole number, got 1.0"),
+        ({"count": -1}, "count: must be at least 0, got -1"),
+        ({"count": 11}, "count: must be at most 10, got 11"),
+        ({"rate": 0}, "rate: must be greater than 0, got 0.0"),
+        ({"rate": math.nan}, "rate: expects a number, got nan"),
+        ({"rate": "nan"}, "rate: expects a number, got 'nan'"),
+        ({"rate": 10**400}, f"rate: expects a number, got {10**400}"),
+        ({"rate": True}, "rate: expects a number, got True"),
+        ({"rate": "fast"}, "rate: expects a number, got 'fast'"),
+        ({"rate": None}, "rate: expects a number, got None"),
+        ({"name": "z"}, "name: expects one of 'x', 'y', got 'z'"),
+        ({"name": False}, 'name: expects a text, got False; quote it: "False"'),
+        ({"path": 3}, "path: expects a path, got 3"),
+        ({"path": ""}, "path: expects a path, got ''"),
+        ({"mode": "c"}, "mode: expects one of 'a', 'b', 1, got 'c'"),
+        ({"mode": True}, "mode: expects one of 'a', 'b', 1, got True"),
+        ({"pair": [1.0]}, "pair: expects 2 items, got 1: [1.0]"),
+        ({"pair": [1.0, 2.5]}, "pair[1]: expects a whole number, got 2.5"),
+        ({"pair": 1.0}, "pair: expects a list, got 1.0; write [1.0]"),
+        ({"many": [1, -1]}, "many[1]: must be at least 0, got -1"),
+        ({"many": "12"}, "many: expects a list, got '12'; write [12]"),
+        ({"table": {"a": 6}}, "table.a: must be at most 5, got 6"),
+        ({"table": [1]}, "table: expects a mapping, got [1]"),
+        ({"either": 1.5}, "either: expects int or str, got 1.5"),
+        ({"inner": {"size": 0}}, "inner.size: must be at least 1, got 0"),
+        ({"inner": 3}, "inner: expects a mapping of options, got 3"),
+        ({"groups": [{}, {"sise": 1}]}, "groups[1].sise: unknown option (did you mean 'size'?); known: size"),
+        ({1: 2}, f"1: unknown option; known: {', '.join(Options.__dataclass_fields__)}"),
+    ],
+)
+def test_a_wrong_value_is_one_fault(data, fault):
+    assert faults(Options, data) == [fault]
+
+
+def test_every_fault_is_reported_with_its_source():
+    data = {"flag": 3, "cuont": 1, "inner": {"size": 0}, "pair": [True, 1]}
+    with pytest.raises(ConfigError) as caught:
+        structure(Options, data, at="top", source="my.yaml")
+    assert str(caught.value).startswith("my.yaml: 4 faults\n")
+    assert [fault.path for fault in caught.value.faults] == ["top.cuont", "top.flag", "top.pair[0]", "top.inner.size"]
+
+
+def test_the_top_level_must_be_a_mapping():
+    assert faults(Options, [1], at="") == ["(top level): expects a mapping of options, got [1]"]
+
+
+def test_required_options_and_post_init_rules():
+    @dataclass(frozen=True, kw_only=True)
+    class Rule:
+        low: int = required("The lower end.", minimum=0)
+        high: int = option(3, "The upper end.")
+
+        def __post_init__(self):
+            if self.low > self.high:
+                raise ValueError(f"low ({self.low}) must not exceed high ({self.high})")
+
+    Rule.__annotations__.update(low="int", high="int")
+    assert faults(Rule, {}) == ["low: is required; The lower end."]
+    assert faults(Rule, {"low": -1}) == ["low: must be at least 0, got -1"]
+    assert faults(Rule, {"low": 4}, at="range") == ["range: low (4) must not exceed high (3)"]
+
+
+def test_unknown_bounds_are_a_programming_error():
+    with pytest.raises(TypeError, match=r"required\(\) got unknown bounds \['minimun'\]"):
+        required("A number.", minimun=0)
+
+
+@dataclass(frozen=True)
+class BadType:
+    items: list[int] = field(default_factory=list)
+
+
+def test_unsupported_annotations_are_a_programming_error():
+    with pytest.raises(TypeError, match=r"items: options cannot have the type list\[int\]; use bool, int"):
+        structure(BadType, {"items": [1]})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    alignment: tuple[Weighted, ...] = components("loss", "Alignment losses.", type=Weighted)
+    distances: tuple[Component, ...] = components("distance", "Distances.", default=("plain", "metric"))
+    solver: Component = component("distance", "metric", "A solver.")
+    extra: Component | None = component("distance", None, "An extra.")
+
+
+def test_components_by_name_or_by_node():
+    for data in ("ot", {"name": "ot"}, {"name": "ot", "config": None}, {"name": "ot", "config": {}}):
+        assert structure(Experiment, {"alignment": [data]}).alignment == (Weighted(name="ot", config=LossConfig()),)
+
+
+def test_defaults_of_components_are_structured_at_every_depth():
+    whole = structure(Experiment, {})
+    assert whole.solver == Component("metric", MetricConfig())
+    assert whole.distances == (Component("plain"), Component("metric", MetricConfig()))
+    assert whole.extra is None
+    assert structure(Experiment, {"alignment": ["ot"]}).alignment[0].config.cost.config == MetricConfig()
+    assert LossConfig().cost == Component("metric", MetricConfig())
+    assert Experiment() == whole
+
+
+def test_options_beside_a_components_name():
+    data = {"alignment": [{"name": "ot", "weight": 0.1, "config": {"cost": "plain"}}]}
+    assert structure(Experiment, data).alignment == (
+        Weighted(name="ot", weight=0.1, config=LossConfig(cost=Component("plain"))),
+    )
+
+
+def test_a_node_without_a_name_keeps_the_default_component():
+    assert structure(Experiment, {"solver": {"config": {"power": 3}}}).solver.config.power == 3
+    assert faults(Experiment, {"alignment": [{"weight": 1.0}]}) == [
+        "alignment[0]: expects a loss: a name or {name: ..., config: {...}}, got {'weight': 1.0}"
+    ]
+
+
+def test_faults_inside_components():
+    data = {
+        "alignment": [
+            {"name": "ot", "wieght": 1, "config": {"cost": {"name": "metric", "config": {"power": 0}}}},
+            {"name": "ott", "weight": -1},
+            3,
+        ],
+        "distances": "plain",
+        "solver": {"name": "plain", "config": {"x": 1}},
+        "extra": {"name": "file"},
+    }
+    assert faults(Experiment, data) == [
+        "alignment[0].wieght: unknown option (did you mean 'weight'?); known: name, config, weight; "
+        "options go under alignment[0].config",
+        "alignment[0].config.cost.config.power: must be at least 1, got 0",
+        "alignment[1].weight: must be at least 0, got -1.0",
+        "alignment[1].name: unknown loss 'ott' (did you mean 'ot'?); known: ot",
+        "alignment[2]: expects a loss: a name or {name: ..., config: {...}}, got 3",
+        "distances: expects a list of distance components, got 'plain'",
+        "solver.config: distance 'plain' takes no options, got {'x': 1}",
+        "extra.config.path: is required; Folder of the model.",
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needy:
+    model: Component = component("distance", None, "The model.")
+    file: Component = component("distance", "file", "A file.")
+
+
+def test_required_components():
+    assert faults(Needy, {}) == [
+        "model: is required; The model. Name a distance: file, metric, plain",
+        "file.config.path: is required; Folder of the model.",
+    ]
+
+
+def test_resolve_structures_one_component():
+    assert resolve("distance", "metric") == Component("metric", MetricConfig())
+    assert resolve("loss", {"name": "ot", "weight": 2}, type=Weighted).weight == 2.0
+    assert registry.build("distance", resolve("distance", {"name": "metric", "config": {"power": 4}})).power == 4
+    with pytest.raises(ConfigError, match=r"cost\.config\.powr: unknown option \(did you mean 'power'"):
+        resolve("distance", {"name": "metric", "config": {"powr": 4}}, at="cost")
+
+
+def test_structured_values_pass_through():
+    inner, weighted = Inner(size=7), Weighted(name="ot", config=LossConfig(), weight=0.5)
+    assert structure(Options, {"inner": inner}).inner is inner
+    assert structure(Experiment, {"alignment": [weighted]}).alignment == (weighted,)
+
+
+def test_to_plain_keeps_declaration_order_and_component_options():
+    value = structure(Experiment, {"alignment": [{"name": "ot", "weight": 0.1}]})
+    plain = to_plain(value)
+    assert list(plain) == ["alignment", "distances", "solver", "extra"]
+    assert list(plain["alignment"][0]) == ["name", "weight", "config"]
+    assert plain["distances"][0] == {"name": "plain"}
+    assert to_plain(Options(path=Path("a/b")))["path"] == "a/b"
+
+
+node = st.fixed_dictionaries({"name": st.just("ot"), "weight": st.floats(0, 10)})
+
+
+@given(st.fixed_dictionaries({}, optional={"alignment": st.lists(node, max_size=3), "extra": st.just("plain")}))
+def test_structure_inverts_to_plain(data):
+    value = structure(Experiment, data)
+    assert structure(Experiment, to_plain(value)) == value
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "flag": st.booleans(),
+            "count": st.integers(0, 10),
+            "rate": st.floats(min_value=0, exclude_min=True),
+            "many": st.lists(st.integers(min_value=0)),
+            "either": st.integers() | st.text(),
+            "table": st.dictionaries(st.text(), st.integers(max_value=5)),
+        },
+    )
+)
+def test_structure_inverts_to_plain_for_any_options(data):
+    value = structure(Options, data)
+    assert structure(Options, to_plain(value)) == value
