@@ -1,4 +1,4 @@
-"""What dataset preparations share: atomic files, manifests, SentencePiece models, fingerprints.
+"""What dataset preparations share: reports, SentencePiece models, resumable fingerprinted folders.
 
 A preparation writes into one folder, first ``fingerprint.json`` with its options and ``complete:
 false``, then everything else, file by file and atomically, and last ``checksums.txt`` (as
@@ -11,16 +11,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import sentencepiece
 
 from aista.errors import DataError
+from aista.files import replacing, write_json, write_text
 
 __all__ = [
     "BOS_ID",
@@ -30,37 +29,17 @@ __all__ = [
     "Folder",
     "PreparationReport",
     "Progress",
-    "Row",
-    "atomic_path",
     "train_sentencepiece",
-    "write_manifest",
-    "write_text",
 ]
 
 UNK_ID, BOS_ID, EOS_ID, PAD_ID = range(4)
 FORMAT = 1
 FINGERPRINT = "fingerprint.json"
 CHECKSUMS = "checksums.txt"
-PART = ".part"
+# What aista.files leaves behind when it is killed while writing.
+LEFTOVER = ".*.????????"
 
 Progress = Callable[[str, int, int], None]
-
-
-class Row(NamedTuple):
-    """One row of a manifest, in the order of its columns.
-
-    ``audio`` is relative to the manifest, ``n_frames`` counts samples at 16 kHz; a text-only row
-    has an empty ``audio`` and 0 frames.
-    """
-
-    id: str
-    audio: str
-    n_frames: int
-    speaker: str
-    src_text: str
-    tgt_text: str
-    src_lang: str
-    tgt_lang: str
 
 
 @dataclass(frozen=True)
@@ -85,39 +64,11 @@ class PreparationReport:
     fingerprint: str = ""
     reused: bool = False
 
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that replaces it when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def write_manifest(path: Path, rows: Iterable[Row]) -> None:
-    """Write a manifest atomically: tab separated, one header line, no quoting.
-
-    Raises:
-        DataError: a field holds a tab or a line break, which the format cannot express.
-    """
-    lines = ["\t".join(Row._fields)]
-    for row in rows:
-        cells = [str(cell) for cell in row]
-        for name, cell in zip(Row._fields, cells, strict=True):
-            if len(cell.splitlines()) > 1 or any(character in cell for character in "\t\n\r"):
-                raise DataError(f"{path.name}: row {row.id!r}: {name} holds a tab or line break ({cell!r}); replace it")
-        lines.append("\t".join(cells))
-    write_text(path, "\n".join(lines) + "\n")
+    def __str__(self) -> str:
+        lines = [f"{self.out}: " + ("already prepared, all files verified" if self.reused else "prepared")]
+        lines += [f"  {name}: {count} rows, {self.hours[name]:.2f} h" for name, count in self.counts.items()]
+        lines += [f"  left out: {len(ids)} rows ({reason})" for reason, ids in self.dropped.items()]
+        return "\n".join([*lines, f"  files: {', '.join(self.files)}", f"  fingerprint: {self.fingerprint}"])
 
 
 def train_sentencepiece(path: Path, sentences: Iterable[str], *, vocab_size: int, symbols: Iterable[str]) -> None:
@@ -146,7 +97,7 @@ def train_sentencepiece(path: Path, sentences: Iterable[str], *, vocab_size: int
         )
     except (RuntimeError, OSError) as error:
         raise DataError(f"{path.name}: cannot train {vocab_size} pieces ({error}); choose another vocab_size") from None
-    with atomic_path(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_bytes(model.getvalue())
 
 
@@ -181,13 +132,15 @@ class Folder:
 
     def start(self) -> None:
         """Mark the folder as under preparation with these options and clear what an interruption left."""
-        for leftover in self.out.rglob(f".*{PART}"):
+        for leftover in self.out.rglob(LEFTOVER):
             leftover.unlink()
         self._write_fingerprint({"complete": False})
 
     def seal(self, report: PreparationReport) -> PreparationReport:
         """Write checksums and the completed fingerprint; returns the report with files and fingerprint."""
         paths = sorted(path for path in self.out.rglob("*") if path.is_file())
+        # Hidden files are caches that others keep beside manifests.
+        paths = [path for path in paths if not path.name.startswith(".")]
         names = [path.relative_to(self.out).as_posix() for path in paths]
         own = {FINGERPRINT, CHECKSUMS}
         lines = [f"{_sha256(path)}  {name}" for path, name in zip(paths, names, strict=True) if name not in own]
@@ -229,8 +182,7 @@ class Folder:
         return found
 
     def _write_fingerprint(self, state: Mapping[str, Any]) -> None:
-        text = json.dumps({**self._identity, **state}, indent=2, ensure_ascii=False)
-        write_text(self.out / FINGERPRINT, text + "\n")
+        write_json(self.out / FINGERPRINT, {**self._identity, **state})
 
 
 def _sha256(path: Path) -> str:

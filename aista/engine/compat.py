@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from fairseq2.error import OperationalError, StateDictError
 from fairseq2.file_system import LocalFileSystem
 from fairseq2.gang import GangContext, GangError, Gangs, create_fake_gangs
 from fairseq2.io import _TorchTensorFileLoader
+from fairseq2.logging import configure_logging
 from fairseq2.model_checkpoint import ModelCheckpointLoadOptions
 from fairseq2.model_checkpoint.native import _NativeModelCheckpointLoader
 from fairseq2.recipe.internal.log import _StandardLogHelper
@@ -37,6 +38,19 @@ def _log_no_environment(self: _StandardLogHelper) -> None:
 _StandardLogHelper.log_environment_variables = _log_no_environment  # type: ignore[method-assign]
 
 
+def _configure_logging(no_rich: bool = False) -> None:
+    """Replaces a function that puts every message of fairseq2 on the terminal."""
+    configure_logging(no_rich)
+    quiet_console()
+
+
+# `fairseq2.recipe.run` is the function of that name; the module behind it holds what it calls.
+_run_module = sys.modules["fairseq2.recipe.run"]
+vars(_run_module)["configure_logging"] = _configure_logging
+# Its deprecation warnings speak to authors of fairseq2 recipes, not to users of aista.
+vars(_run_module)["enable_deprecation_warnings"] = lambda: None
+
+
 def run_recipe(recipe: fairseq2.recipe.Recipe, config: object, run_dir: Path) -> None:
     """Run a training recipe; its own files go to RUN/engine, checkpoints to RUN/checkpoints.
 
@@ -44,9 +58,7 @@ def run_recipe(recipe: fairseq2.recipe.Recipe, config: object, run_dir: Path) ->
         RunError: training failed for a reason that fairseq2 reports in one sentence.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "`hg_exporter` is deprecated", DeprecationWarning)  # fairseq2's own use
-            fairseq2.recipe.run(recipe, config, run_dir / "engine", checkpoint_dir=run_dir / "checkpoints")
+        fairseq2.recipe.run(recipe, config, run_dir / "engine", checkpoint_dir=run_dir / "checkpoints")
     except TaskStopException:
         pass  # early stopping; with a step limit set, fairseq2 ignores other requests to stop
     except (OperationalError, GangError, CheckpointError, StateDictError) as error:

@@ -41,10 +41,9 @@ class NamedMeans(Metric[dict[str, float]]):
         return {name: float(total / self.weights[name]) for name, total in self.sums.items()}
 
     @torch.inference_mode()
-    def merge_state(self, metrics: Iterable[Metric[dict[str, float]]]) -> NamedMeans:
-        """Add other processes' sums."""
+    def merge_state(self, metrics: Iterable[NamedMeans]) -> NamedMeans:  # type: ignore[override]
+        """Add other processes' sums; torcheval hands over their states as bare attributes."""
         for metric in metrics:
-            assert isinstance(metric, NamedMeans)
             for name, total in metric.sums.items():
                 weight = metric.weights[name].to(self.device)
                 self.sums[name] = self.sums[name] + total.to(self.device) if name in self.sums else total

@@ -18,7 +18,7 @@ from fairseq2.runtime.dependency import DependencyContainer
 from fairseq2.task import Task as Fairseq2Task
 from torch import Tensor, nn
 
-from aista.engine.compat import PatienceStopper, quiet_console, set_early_stopper
+from aista.engine.compat import PatienceStopper, set_early_stopper
 from aista.engine.layers import LayerChooser
 from aista.engine.reader import LoaderReader
 from aista.engine.recorder import RunRecorder, read_records
@@ -78,7 +78,6 @@ class TaskRecipe(Recipe):
 
     def register(self, container: DependencyContainer) -> None:
         """Make the task's model, its score and our recorder known to fairseq2."""
-        quiet_console()
         register_model_family(
             container,
             FAMILY,

@@ -114,7 +114,7 @@ class _CosineDistance(torch.autograd.Function):
         inverse_x, inverse_y = (_inverse_norm(z) for z in (x, y))
         x, y = x * inverse_x, y * inverse_y
         ctx.save_for_backward(x, y, inverse_x, inverse_y)
-        return 1 - x @ y.mT
+        return (x @ y.mT).neg_().add_(1)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -126,10 +126,10 @@ class _CosineDistance(torch.autograd.Function):
 
 
 def _inverse_norm(states: Tensor) -> Tensor:
-    norm = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
-    return torch.where(norm == 0, 0.0, 1 / norm)
+    norm: Tensor = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+    return norm.reciprocal().masked_fill_(norm == 0, 0.0)
 
 
 def _through_normalisation(minus_grad: Tensor, unit: Tensor, inverse_norm: Tensor) -> Tensor:
     radial = (minus_grad * unit).sum(-1, keepdim=True)
-    return torch.addcmul(-minus_grad, unit, radial).mul_(inverse_norm)
+    return (unit * radial).sub_(minus_grad).mul_(inverse_norm)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["assert_close", "assert_trainable", "content_sum", "fill_padding", "ramp"]
+__all__ = ["assert_close", "assert_trainable", "content_sum", "fill_padding", "gradients", "ramp"]
 
 
 def ramp(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -26,6 +26,14 @@ def content_sum(values: Tensor, lengths: Tensor) -> Tensor:
     weights = ramp(*values.shape, seed=1, dtype=values.dtype)
     rows = enumerate(lengths.tolist())
     return torch.stack([(weights[row, :length] * values[row, :length]).sum() for row, length in rows]).sum()
+
+
+def gradients(loss: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+    """Gradients of a scalar, zeros where it does not depend on an input."""
+    if not loss.requires_grad:
+        return tuple(torch.zeros_like(tensor) for tensor in inputs)
+    found = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
+    return tuple(torch.zeros_like(x) if grad is None else grad for x, grad in zip(inputs, found, strict=True))
 
 
 def assert_close(actual: Tensor, expected: Tensor, message: str, *, tolerance: float = 1e-4) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aista.modules.adapters.base import Adapter
-from aista.testing._tensors import assert_close, assert_trainable, content_sum, fill_padding, ramp
+from aista.testing._tensors import assert_close, assert_trainable, content_sum, fill_padding, gradients, ramp
 from aista.testing.contracts import contract, dependencies
 
 __all__ = ["check_batch_of_one", "check_gradients", "check_padding", "check_shapes"]
@@ -60,7 +60,7 @@ def check_gradients(adapter: Adapter, *, input_dim: int = INPUT_DIM, output_dim:
     states.requires_grad_(True)
     adapter.eval()
     assert_trainable(adapter, content_sum(*adapter(states, lengths)))
-    (grad,) = torch.autograd.grad(content_sum(*adapter(states, lengths)), states)
+    (grad,) = gradients(content_sum(*adapter(states, lengths)), states)
     assert grad.abs().sum() > 0, "the encoder's states get no gradient"
     for row, length in enumerate(lengths.tolist()):
         assert not grad[row, length:].any(), f"row {row}'s padding gets a gradient"

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aista.losses.base import AlignmentLoss, AlignmentResult
-from aista.testing._tensors import assert_close, fill_padding, ramp
+from aista.testing._tensors import assert_close, fill_padding, gradients, ramp
 from aista.testing.contracts import contract
 from aista.types import LayerStates
 
@@ -19,7 +19,8 @@ NAN = float("nan")
 def check_shapes(loss: AlignmentLoss) -> None:
     """One finite fp32 value per row, for half-precision states too; diagnostics are detached finite scalars."""
     for dtype in (torch.float32, torch.bfloat16):
-        result = loss(_states(dtype=dtype))
+        states = _states(dtype=dtype)
+        result = loss(states._replace(speech=states.speech.requires_grad_(True)))
         values = _values(result)
         assert list(values.shape) == [4], f"expects one value per row, [4], got {list(values.shape)}"
         assert values.dtype == torch.float32, f"{dtype} states must give float32 values, got {values.dtype}"
@@ -32,23 +33,23 @@ def check_shapes(loss: AlignmentLoss) -> None:
 
 @contract("alignment_loss")
 def check_padding(loss: AlignmentLoss) -> None:
-    """NaN in the padding never matters, nor does its amount, and padding gets no gradient."""
+    """Numbers and NaN in the padding never matter, nor does its amount, and padding gets no gradient."""
     plain = _states()
+    sides = (("speech", plain.speech_lengths), ("text", plain.text_lengths))
     value, grads = _solve(loss, plain)
-    dirty = plain._replace(
-        speech=fill_padding(plain.speech, plain.speech_lengths, NAN),
-        text=fill_padding(plain.text, plain.text_lengths, NAN),
-    )
-    other, other_grads = _solve(loss, dirty)
-    assert_close(other, value, "values depend on what lies in the padding", tolerance=1e-5)
-    for side, lengths, grad, again in zip(
-        ("speech", "text"), (plain.speech_lengths, plain.text_lengths), grads, other_grads, strict=True
-    ):
-        for row, length in enumerate(lengths.tolist()):
-            assert not again[row, length:].any(), f"the {side} padding of row {row} gets a gradient"
-            message = f"the {side} gradient of row {row} depends on what lies in the padding"
-            assert_close(again[row, :length], grad[row, :length], message, tolerance=1e-5)
-    wider = dirty._replace(speech=_widen(dirty.speech, 3), text=_widen(dirty.text, 2))
+    for garbage in (0.0, 7.0, NAN):
+        dirty = plain._replace(
+            speech=fill_padding(plain.speech, plain.speech_lengths, garbage),
+            text=fill_padding(plain.text, plain.text_lengths, garbage),
+        )
+        other, other_grads = _solve(loss, dirty)
+        assert_close(other, value, "values depend on what lies in the padding", tolerance=1e-5)
+        for (side, lengths), grad, again in zip(sides, grads, other_grads, strict=True):
+            for row, length in enumerate(lengths.tolist()):
+                assert not again[row, length:].any(), f"the {side} padding of row {row} gets a gradient"
+                message = f"the {side} gradient of row {row} depends on what lies in the padding"
+                assert_close(again[row, :length], grad[row, :length], message, tolerance=1e-5)
+    wider = plain._replace(speech=_widen(plain.speech, 3), text=_widen(plain.text, 2))
     assert_close(_solve(loss, wider)[0], value, "values depend on the amount of padding", tolerance=1e-4)
 
 
@@ -82,10 +83,9 @@ def check_detached_text(loss: AlignmentLoss) -> None:
         states = _states()
         speech, text = states.speech.requires_grad_(True), states.text.requires_grad_(True)
         values = _values(loss(states, detach_text=detach))
-        assert values.requires_grad, "the values must carry a gradient to the speech states"
-        grads = torch.autograd.grad(values.sum(), (speech, text), allow_unused=True)
-        assert grads[0] is not None and grads[0].any(), "the speech states get no gradient"  # noqa: PT018
-        reaches_text = grads[1] is not None and bool(grads[1].any())
+        speech_grad, text_grad = gradients(values.sum(), speech, text)
+        assert speech_grad.any(), "the speech states get no gradient"
+        reaches_text = bool(text_grad.any())
         assert reaches_text != detach, (
             f"with detach_text={detach} the text side gets {'a' if detach else 'no'} gradient"
         )
@@ -101,7 +101,7 @@ def check_learns(loss: AlignmentLoss) -> None:
         speech = speech.detach().requires_grad_(True)
         value = _values(loss(states._replace(speech=speech))).sum()
         values.append(float(value.detach()))
-        (grad,) = torch.autograd.grad(value, speech)
+        (grad,) = gradients(value, speech)
         speech = speech - 0.05 * grad / grad.norm().clamp_min(1e-12)
     assert values[-1] < values[0], f"gradient steps do not lower the loss: {values}"
 
@@ -117,11 +117,7 @@ def _solve(loss: AlignmentLoss, states: LayerStates) -> tuple[Tensor, tuple[Tens
     """Values, and gradients to both sides (zeros where there is none)."""
     sides = [states.speech.detach().clone().requires_grad_(True), states.text.detach().clone().requires_grad_(True)]
     values = _values(loss(states._replace(speech=sides[0], text=sides[1]), detach_text=False))
-    if not values.requires_grad:
-        return values, tuple(torch.zeros_like(side) for side in sides)
-    grads = torch.autograd.grad(values.sum(), sides, allow_unused=True)
-    found = (torch.zeros_like(side) if g is None else g for side, g in zip(sides, grads, strict=True))
-    return values.detach(), tuple(found)
+    return values.detach(), gradients(values.sum(), *sides)
 
 
 def _values(result: AlignmentResult) -> Tensor:

@@ -104,15 +104,14 @@ def _run(entry: Entry, config: dict[str, Any]) -> Iterator[Outcome]:
         for check in checks:
             yield outcome(check, "SKIPPED", skipped)
         return
-    try:
-        _build(entry, config)
-    except (AistaError, ImportError, OSError) as error:
-        yield outcome("build", "FAIL", _one_line(error))
-        return
     for check in checks:
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
-            component, arguments = _build(entry, config)
+            try:
+                component, arguments = _build(entry, config)
+            except (AistaError, ImportError, OSError) as error:
+                yield outcome("build", "FAIL", _one_line(error))
+                return
             yield outcome(check, *_attempt(check, component, **arguments))
 
 

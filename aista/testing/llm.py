@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aista.modules.llms.base import GenerationConfig, LanguageModel
-from aista.testing._tensors import assert_close, assert_trainable, content_sum, fill_padding, ramp
+from aista.testing._tensors import assert_close, assert_trainable, content_sum, fill_padding, gradients, ramp
 from aista.testing.contracts import contract, dependencies
 
 __all__ = [
@@ -127,7 +127,7 @@ def check_gradients(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None
     states, (first,) = llm(embeddings, lengths, capture=[0])
     for value, name in ((states, "final states"), (first, "captured layer 0")):
         assert value.requires_grad, f"no gradient flows from the {name} to the embeddings"
-        (grad,) = torch.autograd.grad(content_sum(value, lengths), embeddings, retain_graph=True)
+        (grad,) = gradients(content_sum(value, lengths), embeddings)
         message = f"the gradient from the {name} to the embeddings must be finite and not zero"
         assert torch.isfinite(grad).all(), message
         assert grad.abs().sum() > 0, message

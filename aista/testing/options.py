@@ -10,7 +10,7 @@ from typing import Any
 from aista.registry import Entry
 from aista.schema import structure, to_plain
 
-__all__ = ["CHECKS", "check_documented", "check_frozen", "check_round_trip"]
+__all__ = ["CHECKS", "check_documented", "check_frozen_options", "check_options_round_trip"]
 
 
 def check_documented(entry: Entry) -> None:
@@ -20,14 +20,14 @@ def check_documented(entry: Entry) -> None:
     assert not silent, f"options without a meaning: {', '.join(silent)}; declare them with aista.schema.option"
 
 
-def check_frozen(entry: Entry) -> None:
+def check_frozen_options(entry: Entry) -> None:
     """The options dataclass is frozen."""
     if entry.config is not None:
         parameters = vars(entry.config)["__dataclass_params__"]
         assert parameters.frozen, f"{entry.config.__name__} must be a frozen dataclass, for a config never changes"
 
 
-def check_round_trip(entry: Entry) -> None:
+def check_options_round_trip(entry: Entry) -> None:
     """The defaults keep their own bounds, and survive being written and read."""
     if entry.config is None or any(_is_required(field) for field in _fields(entry)):
         return
@@ -36,7 +36,7 @@ def check_round_trip(entry: Entry) -> None:
     assert again == defaults, f"the defaults change when written and read again: {defaults} became {again}"
 
 
-CHECKS: tuple[Callable[[Entry], None], ...] = (check_documented, check_frozen, check_round_trip)
+CHECKS: tuple[Callable[[Entry], None], ...] = (check_documented, check_frozen_options, check_options_round_trip)
 
 
 def _fields(entry: Entry) -> list[Field[Any]]:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from aista import registry
@@ -67,3 +69,18 @@ def test_names_that_mean_nothing_or_too_much(aista, clean_registry):
     code, _, err = aista("check", "kost/cosine")
     assert code == 2
     assert "unknown kind 'kost' (did you mean 'cost'?)" in err
+
+
+def test_the_example_of_the_docs_keeps_its_contracts(aista, tmp_path, clean_registry):
+    page = (Path(__file__).parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")
+    (tmp_path / "chebyshev.py").write_text(page.split("```python\n")[1].split("```")[0])
+    code, out, _ = aista("check", tmp_path / "chebyshev.py")
+    assert code == 0
+    assert "PASS    cost/chebyshev gradients\n" in out
+
+
+def test_the_docs_list_every_kind_with_its_package():
+    page = (Path(__file__).parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")
+    for kind in registry.kinds():
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| `{kind.name}` |"))
+        assert row.endswith(f"| `{kind.package}` |")

@@ -75,7 +75,9 @@ class BareClone:
     def __init__(self, source: Path) -> None:
         self._git = ["git", "-C", str(source)]
         self._place = f"--from {source}"
-        self._environment = {**os.environ, "GIT_NO_LAZY_FETCH": "1"}
+        # A git hook that runs us would otherwise point git at its own repository.
+        inherited = {key: value for key, value in os.environ.items() if key not in ("GIT_DIR", "GIT_WORK_TREE")}
+        self._environment = {**inherited, "GIT_NO_LAZY_FETCH": "1"}
         self._reader: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> BareClone:
@@ -89,17 +91,15 @@ class BareClone:
             self._reader = None
 
     def names(self, folder: str) -> list[str]:
-        command = [*self._git, "ls-tree", "-z", "--name-only", f"HEAD:{folder.rstrip('/')}"]
+        command = [*self._git, "ls-tree", "-z", "--full-tree", "--name-only", "HEAD", f"{folder}/"]
         try:
             done = subprocess.run(command, capture_output=True, env=self._environment, check=False)
         except FileNotFoundError:
             raise DataError(f"{self._place}: a bare clone needs git; install it or check the clone out") from None
         if done.returncode != 0:
             reason = done.stderr.decode(errors="replace").strip()
-            if "does not exist in" in reason:
-                return []
             raise DataError(f"{self._place}: neither a work tree with {folder}/ nor a readable git clone ({reason})")
-        return sorted(name for name in done.stdout.decode().split("\0") if name)
+        return sorted(path.removeprefix(f"{folder}/") for path in done.stdout.decode().split("\0") if path)
 
     def read(self, path: str) -> bytes | None:
         if self._reader is None:

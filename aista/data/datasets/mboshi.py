@@ -6,24 +6,17 @@ import io
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
 import soundfile
 
 from aista.data.datasets._clone import Clone, open_clone
-from aista.data.preparation import (
-    Folder,
-    PreparationReport,
-    Progress,
-    Row,
-    atomic_path,
-    train_sentencepiece,
-    write_manifest,
-    write_text,
-)
+from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
+from aista.data.preparation import Folder, PreparationReport, Progress, train_sentencepiece
 from aista.errors import DataError
+from aista.files import replacing, write_text
 from aista.registry import register
 from aista.schema import option
 
@@ -31,7 +24,6 @@ __all__ = ["Mboshi", "MboshiConfig"]
 
 ROOT = "full_corpus_newsplit"
 TRANSCRIPT, TRANSLATION, AUDIO = ".mb.cleaned", ".fr", ".wav"
-SAMPLE_RATE = 16_000
 URL = "https://github.com/besacier/mboshi-french-parallel-corpus"
 SHARED = "translation also in test"
 README = """\
@@ -149,7 +141,9 @@ class Mboshi:
         sentences = [text for row in splits["train"] for text in (row.src_text, row.tgt_text)]
         train_sentencepiece(out / "spm.model", sentences, vocab_size=vocab_size, symbols=["<fr>"])
         counts = {split: len(rows) for split, rows in splits.items()}
-        hours = {split: sum(row.n_frames for row in rows) / SAMPLE_RATE / 3600 for split, rows in splits.items()}
+        hours = {
+            split: sum(row.n_frames for row in rows) / MANIFEST_SAMPLE_RATE / 3600 for split, rows in splits.items()
+        }
         table = [f"| {split} | {counts[split]} | {hours[split]:.2f} | {_ORIGINS[split]} |" for split in splits]
         reasons = [f"| {reason} | {len(ids)} |" for reason, ids in sorted(dropped.items()) if ids]
         text = README.format(
@@ -180,7 +174,8 @@ def _texts(clone: Clone, split: str, dropped: dict[str, list[str]]) -> list[Row]
         if faults:
             dropped[f"{TRANSCRIPT if not texts[0][0] else TRANSLATION} {faults[0]}"].append(stem)
             continue
-        rows.append(Row(stem, f"audio/{stem}{AUDIO}", 0, stem.split("_")[0], texts[0][0], texts[1][0], "mdw", "fr"))
+        speaker, (transcript, translation) = stem.split("_")[0], (text for text, _ in texts)
+        rows.append(Row(stem, f"audio/{stem}{AUDIO}", 0, translation, speaker, transcript, "mdw", "fr"))
     return rows
 
 
@@ -213,9 +208,9 @@ def _extract(
             if fault:
                 dropped[f"{AUDIO} {fault}"].append(row.id)
             else:
-                kept[split].append(row._replace(n_frames=frames))
+                kept[split].append(replace(row, n_frames=frames))
                 if content is not None and not path.is_file():
-                    with atomic_path(path) as temporary:
+                    with replacing(path) as temporary:
                         temporary.write_bytes(content)
             done += 1
             if progress is not None:
@@ -230,7 +225,7 @@ def _length(content: bytes | None) -> tuple[int, str]:
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             frames = len(file.read(dtype="int16"))
-            if (file.samplerate, file.channels) != (SAMPLE_RATE, 1):
+            if (file.samplerate, file.channels) != (MANIFEST_SAMPLE_RATE, 1):
                 return 0, f"is not 16 kHz mono but {file.samplerate} Hz with {file.channels} channels"
     except soundfile.LibsndfileError:
         return 0, "is unreadable"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -11,20 +11,12 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from aista.data.preparation import (
-    Folder,
-    PreparationReport,
-    Progress,
-    Row,
-    atomic_path,
-    train_sentencepiece,
-    write_manifest,
-    write_text,
-)
+from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
+from aista.data.preparation import Folder, PreparationReport, Progress, train_sentencepiece
 from aista.data.synthetic.corpus import draw_corpus
 from aista.data.synthetic.grammar import SentencePair
-from aista.data.synthetic.speech import SAMPLE_RATE, Speaker, draw_delivery
 from aista.errors import DataError
+from aista.files import replacing, write_text
 from aista.registry import register
 from aista.schema import option
 
@@ -114,10 +106,14 @@ class Quickstart:
         folder.start()
         spoken = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
         rows = self._speak(out, spoken, progress or _ignore)
+        rows["text"] = [_row("text", index, pair) for index, pair in enumerate(corpus.text)]
+        return self._write(folder, rows)
+
+    def _write(self, folder: Folder, rows: dict[str, list[Row]]) -> PreparationReport:
+        out, config = folder.out, self.config
         shuffled = rows["train"].copy()
         Random(f"{config.seed}/train_low").shuffle(shuffled)
         rows["train_low"] = shuffled[: config.low_resource]
-        rows["text"] = [_row("text", index, pair) for index, pair in enumerate(corpus.text)]
         for split in _MEANINGS:
             write_manifest(out / f"{split}.tsv", rows[split])
         train_sentencepiece(
@@ -129,12 +125,14 @@ class Quickstart:
         counts = {split: len(rows[split]) for split in _MEANINGS}
         table = "\n".join(f"| {split}.tsv | {counts[split]} | {meaning} |" for split, meaning in _MEANINGS.items())
         write_text(out / "README.md", README.format(table=table, vocab_size=config.vocab_size, seed=config.seed))
-        hours = {split: sum(row.n_frames for row in rows[split]) / SAMPLE_RATE / 3600 for split in _MEANINGS}
+        hours = {split: sum(row.n_frames for row in rows[split]) / MANIFEST_SAMPLE_RATE / 3600 for split in _MEANINGS}
         return folder.seal(PreparationReport(out, counts, hours))
 
     def _speak(
         self, out: Path, splits: dict[str, tuple[SentencePair, ...]], progress: Progress
     ) -> dict[str, list[Row]]:
+        from aista.data.synthetic.speech import Speaker, draw_delivery  # brings torch, which listing options needs not
+
         total, done = sum(len(pairs) for pairs in splits.values()), 0
         rows: dict[str, list[Row]] = {split: [] for split in splits}
         with Speaker() as speaker:
@@ -147,14 +145,15 @@ class Quickstart:
                         _write_audio(path, speaker.speak(pair.source, delivery))
                     audio = path.relative_to(out).as_posix()
                     frames = soundfile.info(str(path)).frames
-                    rows[split].append(row._replace(audio=audio, n_frames=frames, speaker=delivery.voice))
+                    rows[split].append(replace(row, audio=audio, n_frames=frames, speaker=delivery.voice))
                     done += 1
                     progress("speech", done, total)
         return rows
 
 
 def _row(split: str, index: int, pair: SentencePair) -> Row:
-    return Row(f"quickstart-{split}-{index:05d}", "", 0, "", pair.source, pair.target, "en", "fr")
+    id = f"quickstart-{split}-{index:05d}"
+    return Row(id, "", 0, pair.target, src_text=pair.source, src_lang="en", tgt_lang="fr")
 
 
 def _sentences(rows: Iterable[Row]) -> list[str]:
@@ -162,8 +161,8 @@ def _sentences(rows: Iterable[Row]) -> list[str]:
 
 
 def _write_audio(path: Path, samples: NDArray[np.int16]) -> None:
-    with atomic_path(path) as temporary:
-        soundfile.write(str(temporary), samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    with replacing(path) as temporary:
+        soundfile.write(str(temporary), samples, MANIFEST_SAMPLE_RATE, format="FLAC", subtype="PCM_16")
 
 
 def _ignore(stage: str, done: int, total: int) -> None:

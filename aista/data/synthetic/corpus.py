@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 from aista.data.synthetic.grammar import Grammar, SentencePair
@@ -51,36 +52,42 @@ def draw_corpus(seed: int, *, num_train: int, num_dev: int, num_test: int, num_t
         DataError: too few training sentences hold the words that dev and test need.
     """
     seen: set[str] = set()
-
-    def draw(split: str, count: int, accept: Callable[[SentencePair], bool]) -> tuple[SentencePair, ...]:
-        wanted = "train" if split == "text" else split
-        grammar = Grammar(Random(f"{seed}/{split}"))
-        found: list[SentencePair] = []
-        for _ in range(count * MAX_DRAWS_PER_SENTENCE):
-            if len(found) == count:
-                return tuple(found)
-            pair = grammar.draw()
-            fits = _split(pair, seed) == wanted and MIN_WORDS <= len(pair.source.split()) <= MAX_WORDS
-            if fits and pair.source not in seen and pair.target not in seen and accept(pair):
-                seen.update((pair.source, pair.target))
-                found.append(pair)
-        if len(found) == count:
-            return tuple(found)
-        raise DataError(
-            f"embedded corpus: found {len(found)} of {count} {split} sentences whose words all occur in the "
-            f"{num_train} training sentences; raise num_train or lower num_{split}"
-        )
-
-    train = draw("train", num_train, lambda pair: True)
+    draw = partial(_draw, seed=seed, seen=seen)
+    train = draw("train", num_train)
     source_words = {word for pair in train for word in pair.source.split()}
     target_words = {word for pair in train for word in _french_words(pair.target)}
 
     def covered(pair: SentencePair) -> bool:
         return source_words.issuperset(pair.source.split()) and target_words.issuperset(_french_words(pair.target))
 
-    dev = draw("dev", num_dev, covered)
-    test = draw("test", num_test, covered)
-    return Corpus(train, dev, test, draw("text", num_text, lambda pair: True))
+    dev = draw("dev", num_dev, accept=covered)
+    test = draw("test", num_test, accept=covered)
+    return Corpus(train, dev, test, draw("text", num_text))
+
+
+def _draw(
+    split: str, count: int, *, seed: int, seen: set[str], accept: Callable[[SentencePair], bool] = lambda pair: True
+) -> tuple[SentencePair, ...]:
+    """Draw ``count`` new sentences of a split that ``accept`` lets pass, and add them to ``seen``."""
+    wanted = "train" if split == "text" else split
+    grammar = Grammar(Random(f"{seed}/{split}"))
+    found: list[SentencePair] = []
+    for _ in range(count * MAX_DRAWS_PER_SENTENCE):
+        if len(found) == count:
+            break
+        pair = grammar.draw()
+        fits = _split(pair, seed) == wanted and MIN_WORDS <= len(pair.source.split()) <= MAX_WORDS
+        if fits and pair.source not in seen and pair.target not in seen and accept(pair):
+            seen.update((pair.source, pair.target))
+            found.append(pair)
+    if len(found) < count:
+        heldout = split in ("dev", "test")
+        rule = " whose words all occur in the training sentences" if heldout else ""
+        remedy = "raise num_train or " if heldout else ""
+        raise DataError(
+            f"embedded corpus: found {len(found)} of {count} {split} sentences{rule}; {remedy}lower num_{split}"
+        )
+    return tuple(found)
 
 
 def _french_words(sentence: str) -> list[str]:

@@ -141,9 +141,9 @@ def _evaluate(task: EntropicProblem, potentials: Potentials) -> _Solution:
     f, g, _ = potentials
     a, b, eps = task.a_NS, task.b_NT, task.epsilon_N[:, None]
     x_mask, y_mask = _masks(task)
-    used = x_mask[:, :, None] & y_mask[:, None, :] & ((a > 0)[:, :, None] | (b > 0)[:, None, :])
+    unused = ~(x_mask[:, :, None] & y_mask[:, None, :] & ((a > 0)[:, :, None] | (b > 0)[:, None, :]))
     exponent = (f[:, :, None] + g[:, None, :] - task.cost_NST) / eps[:, :, None]
-    ratio = torch.where(used, torch.where(used, exponent, 0.0).exp(), 0.0)
+    ratio = exponent.masked_fill(unused, -torch.inf).exp()
     x_factor = RowSum(ratio.mT)(b)  # first marginal over a
     y_factor = weighted_row_sum(ratio, a)  # second marginal over b
     mass = ragged_sum(x_factor, a)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,7 +19,11 @@ from aista.schema import option
 
 __all__ = ["Exact", "ExactConfig", "exact", "exact_cost"]
 
-Array = npt.NDArray[np.float64]
+if TYPE_CHECKING:  # neither numpy nor POT is needed to import this file
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float64]
 
 
 def exact(
@@ -148,7 +150,7 @@ def _solve_all(problem: Problem, max_iterations: int) -> list[_Solved]:
 
     def solve_sample(n: int) -> _Solved:
         _, s, t = problem.samples[n]
-        return _solve_sample(np.ascontiguousarray(costs[n, :s, :t]), a[n, :s], b[n, :t], max_iterations)
+        return _solve_sample(costs[n, :s, :t].copy(), a[n, :s], b[n, :t], max_iterations)
 
     with warnings.catch_warnings(), ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
         # A simplex that stops early warns; here `converged` says so, sample by sample.
@@ -157,6 +159,7 @@ def _solve_all(problem: Problem, max_iterations: int) -> list[_Solved]:
 
 
 def _solve_sample(cost: Array, a: Array, b: Array, max_iterations: int) -> _Solved:
+    import numpy as np
     import ot
 
     if not np.isfinite(cost).all():

@@ -60,7 +60,8 @@ def padded_costs(
         ValueError: the cost returns another shape than ``[S_n, T_n]``.
     """
     arguments = (x, y, tuple(samples), cost, position_weight, position_power)
-    return cast(Tensor, _PaddedCosts.apply(*arguments))  # type: ignore[no-untyped-call]
+    with no_autocast(x.device):
+        return cast(Tensor, _PaddedCosts.apply(*arguments))  # type: ignore[no-untyped-call]
 
 
 class _PaddedCosts(torch.autograd.Function):
@@ -84,7 +85,7 @@ class _PaddedCosts(torch.autograd.Function):
         for n, (row, s, t) in enumerate(samples):
             x_n = _content(x[row, :s], dtype, ctx.needs_input_grad[0])
             y_n = _content(y[row, :t], dtype, ctx.needs_input_grad[1])
-            with torch.set_grad_enabled(True), no_autocast(x.device):
+            with torch.set_grad_enabled(True):
                 cost_n = cost(x_n, y_n)
             if cost_n.shape != (s, t):
                 raise ValueError(

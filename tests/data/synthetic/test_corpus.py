@@ -47,7 +47,8 @@ def test_combinations_of_dev_and_test_occur_nowhere_else(corpus: Corpus) -> None
 
 def test_all_words_of_dev_and_test_occur_in_train(corpus: Corpus) -> None:
     for side in ("source", "target"):
-        words = {split: set(re.split(r"[ ']", " ".join(getattr(p, side) for p in rows))) for split, rows in splits(corpus).items()}
+        texts = {split: " ".join(getattr(p, side) for p in rows) for split, rows in splits(corpus).items()}
+        words = {split: set(re.split(r"[ ']", text)) for split, text in texts.items()}
         assert words["dev"] | words["test"] <= words["train"]
 
 
@@ -56,7 +57,9 @@ def test_french_has_no_missing_elision_or_contraction(corpus: Corpus) -> None:
     vowel = "[aeiouyàâéèêëîïôöùûœ]|h(?!aricot|uit)"
     assert not re.findall(rf"(?:^|[ '])(?:le|la|je|me|te|ne|de|que) (?:{vowel})", text, re.MULTILINE)
     assert not re.findall(r"(?:^| )(?:de|à) (?:le|les) (?!lui)", text, re.MULTILINE)
-    assert not re.findall(rf"(?:^| )(?:ma|ta|sa|ce|beau|nouveau|vieux) (?:{vowel})\w*[^sx\W](?: |$)", text, re.MULTILINE)
+    assert not re.findall(
+        rf"(?:^| )(?:ma|ta|sa|ce|beau|nouveau|vieux) (?:{vowel})\w*[^sx\W](?: |$)", text, re.MULTILINE
+    )
 
 
 def test_too_few_training_sentences_are_reported() -> None:

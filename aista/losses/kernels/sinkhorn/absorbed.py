@@ -5,6 +5,7 @@ Each iteration is two matrix-vector products with a kernel that is exponentiated
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -37,15 +38,18 @@ def solve(problem: EntropicProblem, max_iterations: int, tolerance: float) -> Po
         error = state.marginal_error()
         broken = ~error.isfinite()
         enough = error <= (reference.SAFETY * tolerance if tolerance > 0 else -1.0)
-        done = ~broken if iteration == max_iterations else enough
-        finished = state.samples[done]
-        f_NS[finished], g_NT[finished] = state.x.potential()[done], state.y.potential()[done]
-        num_iterations_N[finished] = iteration
-        for n in state.samples[broken].tolist():
-            s, t = problem.lengths_N2[n]
-            f, g, num_iterations_N[n] = reference.solve(problem.sample(n), max_iterations, tolerance)
-            f_NS[n, :s], g_NT[n, :t] = f[0], g[0]
-        state.keep(~(done | broken))
+        stopped = torch.ones_like(broken) if iteration == max_iterations else broken | enough
+        if bool(stopped.any()):
+            at = stopped.nonzero()[:, 0]
+            finished = state.samples[at]
+            f_NS.index_copy_(0, finished, state.x.potential()[at])
+            g_NT.index_copy_(0, finished, state.y.potential()[at])
+            num_iterations_N.index_fill_(0, finished, iteration)
+            for n in state.samples[broken].tolist():
+                s, t = problem.lengths_N2[n]
+                f, g, num_iterations_N[n] = reference.solve(problem.sample(n), max_iterations, tolerance)
+                f_NS[n, :s], g_NT[n, :t] = f[0], g[0]
+            state.keep((~stopped).nonzero()[:, 0])
         state.absorb_large_scalings()
     return Potentials(f_NS, g_NT, num_iterations_N)
 
@@ -66,14 +70,16 @@ class _Side:
         """``[n, R]`` with the scalings taken in."""
         return self.absorbed_nR + self.epsilon_n1 * self.scaling_nR.log()
 
-    def optimal(self, sums_nR: Tensor, weight: Tensor | float) -> Tensor:
-        """``weight`` times the scaling that makes this side optimal: ``sums^-d exp((d - 1) absorbed / eps)``."""
+    def weights(self, sums_nR: Tensor) -> Tensor:
+        """Masses times the optimal scaling."""
+        return self.mass_nR / sums_nR if self.rho == torch.inf else self.mass_nR * self.optimal(sums_nR)
+
+    def optimal(self, sums_nR: Tensor) -> Tensor:
+        """The scaling that makes this side optimal: ``sums^-d exp((d - 1) absorbed / eps)``."""
         if self.rho == torch.inf:
-            return weight / sums_nR
-        log_sums = sums_nR.log()
-        return weight * torch.exp(
-            (self.damping_n1 - 1) * self.absorbed_nR / self.epsilon_n1 - self.damping_n1 * log_sums
-        )
+            return sums_nR.reciprocal()
+        exponent = (self.damping_n1 - 1) * self.absorbed_nR / self.epsilon_n1
+        return torch.exp(exponent - self.damping_n1 * sums_nR.log())
 
     def absorb(self, samples_n: Tensor) -> None:
         """Move the scalings of the marked samples into their potentials."""
@@ -84,11 +90,16 @@ class _Side:
         """``[n]`` whether a scaling nears the edge of the range."""
         return ((self.scaling_nR.log().abs() > ABSORB_AT) & self.mask_nR).any(1)
 
-    def keep(self, samples_n: Tensor) -> None:
-        """Drop all samples but the marked ones."""
+    def any_large(self) -> bool:
+        """Whether some scaling, be it in the padding, nears the edge of the range: a cheap first look."""
+        smallest, largest = torch.aminmax(self.scaling_nR)
+        return not (math.exp(-ABSORB_AT) < float(smallest) and float(largest) < math.exp(ABSORB_AT))
+
+    def keep(self, index: Tensor) -> None:
+        """Drop all samples but these."""
         for name, value in vars(self).items():
             if name != "rho":
-                setattr(self, name, value[samples_n])
+                setattr(self, name, value.index_select(0, index))
 
 
 class _State:
@@ -114,32 +125,31 @@ class _State:
         x, y = self.x, self.y
         for _ in range(steps):
             before = self.y_sums
-            x_sums = self.sum_over_x(x.optimal(before, x.mass_nR))
-            self.y_sums = self.sum_over_y(y.optimal(x_sums, y.mass_nR))
-        x.scaling_nR, y.scaling_nR = x.optimal(before, 1.0), y.optimal(x_sums, 1.0)
+            x_sums = self.sum_over_x(x.weights(before))
+            self.y_sums = self.sum_over_y(y.weights(x_sums))
+        x.scaling_nR, y.scaling_nR = x.optimal(before), y.optimal(x_sums)
 
     def marginal_error(self) -> Tensor:
         """``[n]`` L1 error of x's marginal (y's is exact); not finite where anything left the range."""
         marginal = self.x.scaling_nR * self.y_sums
-        rho = self.problem.rho_x
-        target = torch.exp(-self.x.potential() / rho) if rho > 0 else marginal
+        target: Tensor | float = 1.0
+        if self.x.rho < torch.inf:
+            target = torch.exp(-self.x.potential() / self.x.rho) if self.x.rho > 0 else marginal
         return ragged_sum((marginal - target).abs(), self.x.mass_nR)
 
-    def keep(self, mask_n: Tensor) -> None:
-        """Go on with the marked samples alone."""
-        if bool(mask_n.all()):
-            return
-        self.samples, self.y_sums = self.samples[mask_n], self.y_sums[mask_n]
-        self.x.keep(mask_n)
-        self.y.keep(mask_n)
+    def keep(self, index: Tensor) -> None:
+        """Go on with these samples alone."""
+        self.samples, self.y_sums = self.samples[index], self.y_sums[index]
+        self.x.keep(index)
+        self.y.keep(index)
         self.sum_over_x.select(self.samples)
         self.sum_over_y.select(self.samples)
 
     def absorb_large_scalings(self) -> None:
         """Move scalings near the edge of the range into the kernel, for the samples that have some."""
-        large_n = self.x.large() | self.y.large()
-        if not bool(large_n.any()):
+        if not self.samples.numel() or not (self.x.any_large() or self.y.any_large()):
             return
+        large_n = self.x.large() | self.y.large()
         self.x.absorb(large_n)
         self.y.absorb(large_n)
         changed = self.samples[large_n]

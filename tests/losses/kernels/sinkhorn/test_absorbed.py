@@ -73,8 +73,9 @@ def test_costs_beyond_the_range_of_exp_stay_finite(scale):
     problem = _problem(1.0)
     problem = replace(problem, cost_NST=problem.cost_NST * scale)
     result = absorbed.solve(problem, 20, 1e-3)
-    assert result.f_NS.isfinite().all()
-    assert result.g_NT.isfinite().all()
+    for n, (s, t) in enumerate(problem.lengths_N2):
+        assert result.f_NS[n, :s].isfinite().all()
+        assert result.g_NT[n, :t].isfinite().all()
 
 
 def test_samples_stop_one_by_one():
@@ -84,3 +85,22 @@ def test_samples_stop_one_by_one():
         num = solve(problem, 500, 1e-4).num_iterations_N
         assert num[0] == 10
         assert num[3] > 10
+
+
+@pytest.mark.parametrize("rho", [(INF, INF), (0.5, INF)])
+def test_absorption_keeps_small_epsilon_in_the_exp_domain(monkeypatch, rho):
+    """Without it these scalings overflow; the fallback would hide that. One sample stops before the others absorb."""
+    problem, truth = _problem(0.001, rho), _problem(0.001, rho, torch.float64)
+    for p in (problem, truth):
+        p.epsilon_N[2] = 2.0
+    expected = reference.solve(truth, 300, 1e-3)
+    monkeypatch.setattr(reference, "solve", None)
+    absorptions = []
+    absorb = absorbed._Side.absorb
+    monkeypatch.setattr(absorbed._Side, "absorb", lambda side, n: absorptions.append(len(n)) or absorb(side, n))
+    result = absorbed.solve(problem, 300, 1e-3)
+    assert result.num_iterations_N[2] == 10
+    assert min(absorptions) < 4
+    for n, (s, t) in enumerate(problem.lengths_N2):
+        sums = [p.f_NS[n, :s, None] + p.g_NT[n, None, :t] for p in (result, expected)]
+        torch.testing.assert_close(sums[0].double(), sums[1], atol=2e-2, rtol=0)

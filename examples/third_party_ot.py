@@ -1,0 +1,70 @@
+"""A third party's optimal-transport solver: one file outside the package.
+
+What you copy into your own project: this file, and two lines of the config::
+
+    plugins: [./third_party_ot.py]          # relative to the config file
+    alignment:
+      - name: ot
+        weight: 0.1
+        config: {cost: {name: cosine}, solver: {name: monotone, config: {sharpness: 1.0}}}
+
+``aista show ot_solver monotone --plugin third_party_ot.py`` then prints its options, and every other
+part (costs, masses, layers, diagnostics, pictures of plans) works with it unchanged.
+
+The solver keeps both sequences in order: it matches speech and text by the time their masses take, as
+if the transcript were spoken at an even pace. A cheap baseline that tells how much a searched plan adds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aista.losses.ot.problem import from_states
+from aista.losses.ot.result import OTResult
+from aista.registry import register
+from aista.schema import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonotoneConfig:
+    """Options of monotone transport."""
+
+    sharpness: float = option(1.0, "1: strictly in order; 0: no matching, every pair alike.", minimum=0, maximum=1)
+
+
+@register("ot_solver", "monotone", config=MonotoneConfig)
+class Monotone:
+    """The coupling of two sequences that keeps their order, mixed with the independent coupling."""
+
+    def __init__(self, config: MonotoneConfig) -> None:
+        self.config = config
+
+    def __call__(self, x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor, **geometry: Any) -> OTResult:
+        """Transport ``x [..., S, D]`` to ``y [..., T, D]``; see ``aista.losses.ot.result.OTSolver``."""
+        problem = from_states(x, y, x_lengths, y_lengths, **geometry)  # checked, folded, without empty samples
+        a, b = problem.x_mass, problem.y_mass
+        with torch.no_grad():
+            plan = self.config.sharpness * _overlaps(a, b) + (1 - self.config.sharpness) * a[:, :, None] * b[:, None, :]
+            error = torch.maximum((plan.sum(2) - a).abs().sum(1), (plan.sum(1) - b).abs().sum(1))
+        value = (plan * problem.cost).sum((1, 2))  # autograd does the rest: the plan does not depend on the states
+        return OTResult(
+            value=problem.restore(value),
+            transport_cost=problem.restore(value.detach()),
+            potentials=(problem.restore_padded(torch.zeros_like(a), 0), problem.restore_padded(torch.zeros_like(b), 1)),
+            num_iterations=problem.restore(torch.zeros_like(error, dtype=torch.long)),
+            marginal_error=problem.restore(error),
+            converged=problem.restore(torch.ones_like(error, dtype=torch.bool), fill=True),
+            build_plan=lambda: problem.restore_padded(plan, 0, 1),
+        )
+
+
+def _overlaps(a: Tensor, b: Tensor) -> Tensor:
+    """``[N, S, T]``: how long the i-th stretch of ``a`` and the j-th of ``b`` overlap on the line from 0 to 1."""
+    a_end, b_end = a.cumsum(1), b.cumsum(1)
+    end = torch.minimum(a_end[:, :, None], b_end[:, None, :])
+    start = torch.maximum((a_end - a)[:, :, None], (b_end - b)[:, None, :])
+    return (end - start).clamp_min(0)

@@ -1,0 +1,58 @@
+"""DDP and FSDP2 on two CPU processes give the losses of one process."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.tiny import tiny_config, write_config
+
+pytestmark = pytest.mark.slow
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, corpus):
+    """No dropout (each process draws its own), rows without transcripts, layers chosen by retrieval."""
+    options = tiny_config(
+        corpus,
+        trainer={"max_steps": 6, "learning_rate": 3e-3, "log_every": 2, "mixed_precision": "off"},
+        layer_selection={"name": "retrieval", "config": {"warmup_steps": 2, "probe_size": 8, "top_k": 2}},
+    )
+    options["encoder"]["config"]["dropout"] = 0.0
+    options["llm"]["config"]["dropout"] = 0.0
+    return write_config(tmp_path_factory.mktemp("distributed") / "config.yaml", options)
+
+
+def train(config, run, launcher, *overrides):
+    arguments = ["-m", "aista.cli.main", "train", str(run), "--config", str(config), *overrides]
+    result = subprocess.run(
+        [*launcher, *arguments], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    metrics = [json.loads(line) for line in (run / "metrics" / "train.jsonl").read_text().splitlines()]
+    valid = json.loads((run / "metrics" / "valid.jsonl").read_text().splitlines()[-1])
+    return metrics, valid
+
+
+@pytest.fixture(scope="module")
+def single(config):
+    return train(config, config.parent / "single", [sys.executable])
+
+
+@pytest.mark.parametrize("parallelism", ["ddp", "fsdp"])
+def test_two_processes_equal_one(config, single, parallelism):
+    run = config.parent / parallelism
+    metrics, valid = train(config, run, TORCHRUN, f"trainer.data_parallelism={parallelism}")
+    for record, expected in zip(metrics, single[0], strict=True):
+        for name in ("nll", "grad_norm", "align_layer_1"):
+            assert record.get(name) == pytest.approx(expected.get(name), rel=1e-4), (record["step"], name)
+    assert valid["nll"] == pytest.approx(single[1]["nll"], rel=1e-4)
+    assert valid["bleu"] == pytest.approx(single[1]["bleu"])
+    scores = subprocess.run(
+        [sys.executable, "-m", "aista.cli.main", "evaluate", str(run)], capture_output=True, text=True
+    )
+    assert scores.returncode == 0, scores.stderr

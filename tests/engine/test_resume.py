@@ -1,0 +1,60 @@
+"""A killed run goes on and ends with the losses of the uninterrupted one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.tiny import tiny_config, write_config
+
+pytestmark = pytest.mark.slow
+
+
+def command(run, config):
+    return [sys.executable, "-m", "aista.cli.main", "train", str(run), "--config", str(config)]
+
+
+def losses(run):
+    lines = (run / "metrics" / "train.jsonl").read_text().splitlines()
+    records = {record["step"]: record for record in map(json.loads, lines)}  # the later line counts
+    return {step: (record["nll"], record.get("align_layer_1")) for step, record in sorted(records.items())}
+
+
+def wait_for(path, process):
+    for _ in range(1200):
+        if path.exists():
+            return
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.05)
+    raise AssertionError(f"{path} was never written")
+
+
+def test_kill_in_mid_training_changes_nothing(tmp_path, corpus):
+    changes = tiny_config(
+        corpus,
+        trainer={"max_steps": 120, "learning_rate": 3e-3, "log_every": 10, "checkpoint_every": 20, "warmup_steps": 5},
+        layer_selection={"name": "retrieval", "config": {"warmup_steps": 25, "probe_size": 8, "top_k": 2}},
+    )
+    changes["data"]["augmentation"] = {"name": "spec_augment"}
+    config = write_config(tmp_path / "config.yaml", changes)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(command(tmp_path / "whole", config), check=True, env=environment, capture_output=True)
+
+    process = subprocess.Popen(
+        command(tmp_path / "killed", config), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(tmp_path / "killed" / "checkpoints" / "step_40", process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "timing.json").exists()
+    subprocess.run(command(tmp_path / "killed", config), check=True, env=environment, capture_output=True)
+
+    whole = losses(tmp_path / "whole")
+    assert list(whole) == list(range(10, 121, 10))
+    assert losses(tmp_path / "killed") == whole
+    selections = [json.loads((tmp_path / run / "selection.json").read_text()) for run in ("whole", "killed")]
+    assert selections[0] == selections[1]

@@ -1,0 +1,84 @@
+import pytest
+import torch
+from torch import nn
+
+from aista.testing import adapter as contract
+from aista.testing.dummies import DummyAdapter
+
+
+class WrongWidth(DummyAdapter):
+    def forward(self, states, lengths):
+        return states[:, ::2], (lengths + 1) // 2
+
+
+class LosesShortRows(DummyAdapter):
+    def forward(self, states, lengths):
+        return super().forward(states, lengths)[0], lengths // 2
+
+
+class Grows(DummyAdapter):
+    def forward(self, states, lengths):
+        positions, _ = super().forward(states.repeat_interleave(4, 1), lengths)
+        return positions, lengths * 2
+
+
+class MixesPadding(DummyAdapter):
+    def forward(self, states, lengths):
+        return super().forward(states.cumsum(1).flip(1).cumsum(1).flip(1), lengths)
+
+
+class LengthsFromContent(DummyAdapter):
+    def forward(self, states, lengths):
+        return super().forward(states, (states[..., 0] != 0).sum(1))
+
+
+class BatchNormed(DummyAdapter):
+    def forward(self, states, lengths):
+        return super().forward(states - states[:, :1].mean(0, keepdim=True), lengths)
+
+
+class LengthsFromBatch(DummyAdapter):
+    def forward(self, states, lengths):
+        return super().forward(states, lengths.clamp(min=int(lengths.max()) // 3))
+
+
+class Detached(DummyAdapter):
+    def forward(self, states, lengths):
+        return super().forward(states.detach(), lengths)
+
+
+class UnusedParameter(DummyAdapter):
+    def __init__(self, input_dim, output_dim):
+        super().__init__(input_dim, output_dim)
+        self.extra = nn.Parameter(torch.zeros(3))
+
+
+class LeaksGradient(DummyAdapter):
+    def forward(self, states, lengths):
+        positions, lengths = super().forward(states, lengths)
+        return positions + 0.1 * states.sum((1, 2), keepdim=True), lengths
+
+
+CASES = [
+    (contract.check_shapes, WrongWidth, r"positions must be \[4, P, output_dim 24\], got \[4, 11, 16\]"),
+    (contract.check_shapes, LosesShortRows, r"lengths must lie in 1\.\.11, got \[10, 4, 3, 0\] for \[21, 8, 7, 1\]"),
+    (contract.check_shapes, Grows, "positions outnumber frames"),
+    (contract.check_padding, MixesPadding, "row 1's positions depend on its padding"),
+    (contract.check_padding, LengthsFromContent, "lengths depend on what lies in the padding"),
+    (contract.check_batch_of_one, BatchNormed, "row 0 depends on the other rows"),
+    (contract.check_batch_of_one, LengthsFromBatch, "row 3 has 4 positions in a batch, 1 alone"),
+    (contract.check_gradients, Detached, "the encoder's states get no gradient|does not require grad"),
+    (contract.check_gradients, UnusedParameter, "trainable parameters get no gradient .*: extra"),
+    (contract.check_gradients, LeaksGradient, "row 1's padding gets a gradient"),
+]
+
+
+@pytest.mark.parametrize(("check", "broken", "message"), CASES)
+def test_a_broken_adapter_fails(check, broken, message):
+    with pytest.raises(AssertionError, match=message):
+        check(broken(16, 24))
+
+
+@pytest.mark.parametrize("check", {check for check, _, _ in CASES})
+def test_a_correct_adapter_passes(check):
+    check(DummyAdapter())

@@ -1,0 +1,97 @@
+import pytest
+import torch
+
+from aista.losses.base import AlignmentResult
+from aista.testing import alignment_loss as contract
+from aista.types import length_mask
+
+
+def pooled(states, lengths):
+    mask = length_mask(lengths, states.shape[1])[..., None]
+    return torch.where(mask, states, 0).float().sum(1) / lengths.clamp_min(1)[:, None]
+
+
+class Correct:
+    """Squared distance of the mean states."""
+
+    def __call__(self, states, *, detach_text=True):
+        text = states.text.detach() if detach_text else states.text
+        distance = (pooled(states.speech, states.speech_lengths) - pooled(text, states.text_lengths)).square().sum(-1)
+        taken = (states.speech_lengths > 0) & (states.text_lengths > 0)
+        values = torch.where(taken, distance, 0)
+        return self.change(AlignmentResult(values, {"distance": values.detach().mean()}), states)
+
+    def change(self, result, states):
+        return result
+
+
+class Changed(Correct):
+    def __init__(self, change):
+        self.change = change
+
+
+def with_values(function):
+    return lambda: Changed(lambda result, states: result._replace(per_utterance_B=function(result[0], states)))
+
+
+def with_diagnostic(function):
+    return lambda: Changed(lambda result, states: result._replace(diagnostics={"x": function(result[0])}))
+
+
+class IgnoresDetach(Correct):
+    def __call__(self, states, *, detach_text=True):
+        return super().__call__(states, detach_text=False)
+
+
+class AlwaysDetaches(Correct):
+    def __call__(self, states, *, detach_text=True):
+        return super().__call__(states, detach_text=True)
+
+
+class CountsEmptyRows(Correct):
+    def __call__(self, states, *, detach_text=True):
+        result = super().__call__(states, detach_text=detach_text)
+        return result._replace(per_utterance_B=result[0] + (states.text_lengths == 0))
+
+
+class DividesByRows(Correct):
+    def __call__(self, states, *, detach_text=True):
+        result = super().__call__(states, detach_text=detach_text)
+        return result._replace(per_utterance_B=result[0] / (states.text_lengths.sum() > 0))
+
+
+CASES = [
+    (contract.check_shapes, with_values(lambda v, s: v.mean()), r"expects one value per row, \[4\], got \[\]"),
+    (contract.check_shapes, with_values(lambda v, s: v.to(s.speech.dtype)), "torch.bfloat16 states must give float32"),
+    (contract.check_shapes, with_values(lambda v, s: v / 0), "values must be finite"),
+    (contract.check_shapes, with_diagnostic(lambda v: v.sum()), "diagnostic 'x' must be a detached scalar tensor"),
+    (contract.check_shapes, with_diagnostic(lambda v: v.detach().sum() / 0), "diagnostic 'x' must be finite"),
+    (
+        contract.check_padding,
+        with_values(lambda v, s: v + s.text[:, -1].detach().nan_to_num().sum(-1)),
+        "values depend on what lies in the padding",
+    ),
+    (contract.check_padding, with_values(lambda v, s: v * s.speech.shape[1]), "depend on the amount of padding"),
+    (
+        contract.check_padding,
+        with_values(lambda v, s: v + s.speech.nan_to_num().sum((1, 2)) - s.speech.detach().nan_to_num().sum((1, 2))),
+        "the speech padding of row 1 gets a gradient",
+    ),
+    (contract.check_empty_rows, CountsEmptyRows, "row 1 has an empty side, so its value must be 0, got 1.0"),
+    (contract.check_empty_rows, DividesByRows, "a batch without transcripts must have value 0"),
+    (contract.check_detached_text, IgnoresDetach, "with detach_text=True the text side gets a gradient"),
+    (contract.check_detached_text, AlwaysDetaches, "with detach_text=False the text side gets no gradient"),
+    (contract.check_detached_text, with_values(lambda v, s: v.detach()), "the speech states get no gradient"),
+    (contract.check_learns, with_values(lambda v, s: 2 * v.detach() - v), "gradient steps do not lower the loss"),
+]
+
+
+@pytest.mark.parametrize(("check", "broken", "message"), CASES)
+def test_a_broken_loss_fails(check, broken, message):
+    with pytest.raises(AssertionError, match=message):
+        check(broken())
+
+
+@pytest.mark.parametrize("check", {check for check, _, _ in CASES})
+def test_a_correct_loss_passes(check):
+    check(Correct())

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from aista.scoring.base import Metric
+from aista.testing import metric as contract
+
+
+class Correct(Metric):
+    """Share of words that stand where the reference has them, in per cent."""
+
+    name = "hits"
+    higher_is_better = True
+    signature = "hits|v1"
+
+    def statistics(self, hypotheses, references):
+        pairs = [(h.split(), r.split()) for h, r in zip(hypotheses, references, strict=True)]
+        return np.array([[sum(a == b for a, b in zip(h, r, strict=False)), len(r)] for h, r in pairs], dtype=np.float64)
+
+    def from_totals(self, totals):
+        return 100 * totals[0] / totals[1]
+
+
+class Errors(Correct):
+    higher_is_better = False
+
+    def from_totals(self, totals):
+        return 100 - super().from_totals(totals)
+
+
+class FlatStatistics(Correct):
+    def statistics(self, hypotheses, references):
+        return super().statistics(hypotheses, references).ravel()
+
+
+class Integers(Correct):
+    def statistics(self, hypotheses, references):
+        return super().statistics(hypotheses, references).astype(int)
+
+
+class Unsigned(Correct):
+    signature = ""
+
+
+class Misnamed(Correct):
+    def score(self, hypotheses, references):
+        self.name, name = "other", self.name
+        score = super().score(hypotheses, references)
+        self.name = name
+        return score
+
+
+class CountsTheBatch(Correct):
+    def statistics(self, hypotheses, references):
+        return super().statistics(hypotheses, references) + np.array([len(hypotheses), 0.0])
+
+
+class WrongWay(Correct):
+    higher_is_better = False
+
+
+class AcceptsAnything(Correct):
+    def score(self, hypotheses, references):
+        count = min(len(hypotheses), len(references)) or 1
+        return super().score((hypotheses or ["x"])[:count], (references or ["x"])[:count])
+
+
+CASES = [
+    (contract.check_shapes, FlatStatistics, r"statistics must be \[3, K\], got \[6\]"),
+    (contract.check_shapes, Integers, "statistics must be float64, got int64"),
+    (contract.check_shapes, Unsigned, "the score has no signature"),
+    (contract.check_shapes, Misnamed, "the score is named 'other', the metric 'hits'"),
+    (contract.check_additive, CountsTheBatch, "scored row by row it is"),
+    (
+        contract.check_direction,
+        WrongWay,
+        "with higher_is_better=False, perfect, imperfect and wrong texts must rank so",
+    ),
+    (contract.check_rejects, AcceptsAnything, "an empty corpus must raise DataError"),
+]
+
+
+@pytest.mark.parametrize(("check", "broken", "message"), CASES)
+def test_a_broken_metric_fails(check, broken, message):
+    with pytest.raises(AssertionError, match=message):
+        check(broken())
+
+
+@pytest.mark.parametrize("correct", [Correct, Errors])
+@pytest.mark.parametrize("check", {check for check, _, _ in CASES})
+def test_a_correct_metric_passes(check, correct):
+    check(correct())
