@@ -41,7 +41,7 @@ class NamedMeans(Metric[dict[str, float]]):
         return {name: float(total / self.weights[name]) for name, total in self.sums.items()}
 
     @torch.inference_mode()
-    def merge_state(self, metrics: Iterable[NamedMeans]) -> NamedMeans:  # type: ignore[override]
+    def merge_state(self, metrics: Iterable[NamedMeans]) -> NamedMeans:
         """Add other processes' sums; torcheval hands over their states as bare attributes."""
         for metric in metrics:
             for name, total in metric.sums.items():
