@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from aista import registry
 from aista.analysis.report import Corpus, write_report
 from aista.analysis.run_folder import RunFolder
 from aista.analysis.summary import Summary, report_of_runs, summarise
 from aista.analysis.tables import Table, headline_table, retrieval_table, to_markdown, to_rich
+from aista.cli._jobs import Job, run_jobs
+from aista.config import dump_yaml
 from aista.engine.evaluate import evaluate
 from aista.engine.probe import probe
-from aista.engine.train import train
 from aista.files import write_text
 from aista.schema import Component
 from aista.selection.curve import ProbeCurve
@@ -25,8 +26,6 @@ from aista.tasks.experiment import Experiment, load_experiment
 from aista.tasks.preflight import build_metrics
 
 __all__ = ["SYSTEMS", "Quickstart"]
-
-log = logging.getLogger("aista.quickstart")
 
 SYSTEMS = {"CE only": ("ce_only", ["alignment=[]"]), "AI-STA": ("aista", [])}
 
@@ -51,9 +50,10 @@ class Quickstart:
         started = time.monotonic()
         self._prepare_corpus()
         shared = self._pretrain()
-        summaries = {seed: self._train_twins(seed, shared) for seed in seeds}
+        self._train_twins(seeds, shared)
+        summaries = {seed: self._score(seed) for seed in seeds}
         first = seeds[0]
-        path = self._report(first, summaries[first])
+        path = self._report(first, summaries[first], seeds)
         self._print(first, summaries[first])
         if len(seeds) > 1:
             table = seed_table(summaries)
@@ -65,14 +65,18 @@ class Quickstart:
         entry = registry.get("dataset", "quickstart")
         assert entry.config is not None
         dataset = registry.build("dataset", Component("quickstart", entry.config()))
-        log.info("embedded synthetic corpus in %s", self.data)
-        dataset.prepare(self.data, source=None, progress=None)
+        columns = (TextColumn("synthetic corpus: {task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, console=self.console, transient=True) as bar:
+            job = bar.add_task("", total=None)
+            report = dataset.prepare(
+                self.data,
+                progress=lambda stage, done, total: bar.update(job, description=stage, completed=done, total=total),
+            )
+        self.console.print(f"synthetic corpus in {self.data}{' (reused)' if report.reused else ''}", highlight=False)
 
     def _experiment(self, overrides: Sequence[str]) -> Experiment:
-        paths = [
-            f"data.{split}={self.data / name}.tsv"
-            for split, name in (("train", "train_low"), ("dev", "dev"), ("test", "test"))
-        ]
+        names = {"train": "train_low", "dev": "dev", "test": "test"}
+        paths = [f"data.{split}={self.data / name}.tsv" for split, name in names.items()]
         paths += [f"tokenizer.config.path={self.data / 'spm.model'}", f"data.text=[{self.data / 'text.tsv'}]"]
         paths += [f"pretraining[0].config.data.train={self.data / 'train.tsv'}"]
         return load_experiment(self.config, [*paths, *overrides])
@@ -80,26 +84,39 @@ class Quickstart:
     def _pretrain(self) -> list[str]:
         """Train the stages once; returns the overrides that let every run start from them."""
         experiment = self._experiment([])
-        overrides = []
-        for stage in experiment.sections.pretraining:
-            folder = self.out / "pretraining" / stage.name
-            log.info("pretraining stage %s: %s", stage.name, stage.task)
-            train(experiment.stage(stage), folder)
-            overrides.append(f"initialize.{stage.part}={folder}")
-        return overrides
+        stages = experiment.sections.pretraining
+        jobs = [
+            self._job(f"{stage.name}: {stage.task}", self.out / "pretraining" / stage.name, experiment.stage(stage))
+            for stage in stages
+        ]
+        run_jobs(jobs, self.console)
+        return [f"initialize.{stage.part}={self.out / 'pretraining' / stage.name}" for stage in stages]
 
-    def _train_twins(self, seed: int, shared: Sequence[str]) -> Summary:
-        for label, (name, changes) in SYSTEMS.items():
+    def _train_twins(self, seeds: Sequence[int], shared: Sequence[str]) -> None:
+        jobs = [
+            self._job(
+                f"{label}, seed {seed}",
+                self._folder(seed, name),
+                self._experiment([*shared, f"seed={seed}", *changes]),
+            )
+            for seed in seeds
+            for label, (name, changes) in SYSTEMS.items()
+        ]
+        run_jobs(jobs, self.console)
+
+    def _job(self, label: str, folder: Path, experiment: Experiment) -> Job:
+        file = self.out / "configs" / f"{folder.relative_to(self.out).as_posix().replace('/', '_')}.yaml"
+        write_text(file, dump_yaml(experiment.to_plain()))
+        return Job(label, folder, file, experiment.sections.trainer.max_steps)
+
+    def _score(self, seed: int) -> Summary:
+        for name, _ in SYSTEMS.values():
             folder = self._folder(seed, name)
-            log.info("%s, seed %d, in %s", label, seed, folder)
-            experiment = self._experiment([*shared, f"seed={seed}", *changes])
-            train(experiment, folder)
             if not (folder / "evaluation" / "test" / "scores.json").is_file():
                 evaluate(folder, "test")
             if not (folder / "probe" / "test_plan.json").is_file():
                 probe(folder, "test", name="test")
-        metrics = build_metrics(self._experiment([]))
-        return summarise(self._folders(seed), metrics)
+        return summarise(self._folders(seed), build_metrics(self._experiment([])))
 
     def _folder(self, seed: int, name: str) -> Path:
         return self.out / f"seed_{seed}" / name
@@ -119,7 +136,7 @@ class Quickstart:
         self.console.print(to_rich(headline_table(summary.systems, "Test set of the synthetic corpus")))
         self.console.print(to_rich(retrieval_table(self._curves(seed))))
 
-    def _report(self, seed: int, summary: Summary) -> Path:
+    def _report(self, seed: int, summary: Summary, seeds: Sequence[int]) -> Path:
         corpus = Corpus(
             "English-French sentences from a grammar of a few hundred words, spoken by espeak-ng. "
             "Synthetic: it shows the workflow, it says nothing about real speech.",
@@ -127,6 +144,7 @@ class Quickstart:
             facts={
                 "training utterances": str(_num_rows(self.data / "train_low.tsv")),
                 "test utterances": str(len(summary.rows)),
+                "seeds trained": ", ".join(map(str, seeds)),
             },
         )
         report = report_of_runs(

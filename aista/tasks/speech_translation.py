@@ -19,7 +19,7 @@ from aista.schema import Component, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
 from aista.tasks.base import Task, TaskLoss
 from aista.tasks.prompting import encode_prompt
-from aista.types import LsmOutput, SpeechBatch
+from aista.types import LayerStates, LsmOutput, SpeechBatch
 
 __all__ = ["SpeechTranslationConfig", "SpeechTranslationTask", "WeightedAlignment"]
 
@@ -122,19 +122,20 @@ class SpeechTranslationTask(Task):
 
     def _alignment(self, out: LsmOutput, metrics: dict[str, tuple[Tensor, float]]) -> Tensor:
         assert self.selected is not None
-        row_weights = out.num_targets.to(torch.float32)
-        aligned_rows = float((out.text_lengths > 0).sum())
+        layers = self.selected.layers
+        weights_L = out.nll.new_tensor(self.selected.weights)
+        states = _fold_layers(out)
+        num_aligned = float((out.text_lengths > 0).sum())
         total = out.nll.new_zeros(())
         for number, (spec, loss) in enumerate(zip(self.config.alignment, self.losses, strict=True)):
-            prefix = "align" if len(self.losses) == 1 else f"align{number}"
-            for index, (layer, weight) in enumerate(zip(self.selected.layers, self.selected.weights, strict=True)):
-                result = loss(out.layer(index), detach_text=not self.config.text_gradient)
-                rows = result.per_utterance_B
-                total = total + spec.weight * weight * (rows * row_weights).sum()
-                if aligned_rows:
-                    name = f"{prefix}_layer_{layer}"
-                    metrics[name] = (rows.detach().sum() / aligned_rows, aligned_rows)
-                    metrics |= {f"{name}_{key}": (value, aligned_rows) for key, value in result.diagnostics.items()}
+            result = loss(states, detach_text=not self.config.text_gradient)
+            rows_LB = result.per_utterance_B.view(len(layers), -1)
+            total = total + spec.weight * (weights_L @ rows_LB @ out.num_targets.to(rows_LB.dtype))
+            if num_aligned:
+                name = "align" if len(self.losses) == 1 else f"align{number}"
+                means_L = rows_LB.detach().sum(dim=1) / num_aligned
+                metrics |= {f"{name}_layer_{k}": (mean, num_aligned) for k, mean in zip(layers, means_L, strict=True)}
+                metrics |= {f"{name}_{key}": (value, num_aligned) for key, value in result.diagnostics.items()}
         return total
 
     def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
@@ -154,3 +155,11 @@ class SpeechTranslationTask(Task):
     def __repr__(self) -> str:
         losses: list[Any] = [spec.name for spec in self.config.alignment]
         return f"SpeechTranslationTask(alignment={losses}, selected={self.selected})"
+
+
+def _fold_layers(out: LsmOutput) -> LayerStates:
+    """All captured layers as one batch of ``L * B`` rows, so that a solver's iterations serve them together."""
+    speech_lengths, text_lengths = (
+        lengths.repeat(len(out.speech)) for lengths in (out.speech_lengths, out.text_lengths)
+    )
+    return LayerStates(torch.cat(out.speech), speech_lengths, torch.cat(out.text), text_lengths)
