@@ -78,7 +78,7 @@ class Quickstart:
         names = {"train": "train_low", "dev": "dev", "test": "test"}
         paths = [f"data.{split}={self.data / name}.tsv" for split, name in names.items()]
         paths += [f"tokenizer.config.path={self.data / 'spm.model'}", f"data.text=[{self.data / 'text.tsv'}]"]
-        paths += [f"pretraining[0].config.data.train={self.data / 'train.tsv'}"]
+        paths += [f"pretraining[{index}].config.data.train={self.data / 'train.tsv'}" for index in (0, 1)]
         return load_experiment(self.config, [*paths, *overrides])
 
     def _pretrain(self) -> list[str]:

@@ -43,7 +43,8 @@ Licence: the corpus states none. Use it, cite it, do not redistribute it.
 {splits}
 
 No translation of train or dev occurs in test, and none of dev in train (compared without case and
-spacing). `spm.model`: joint BPE of {vocab_size} pieces, trained on train only. Seed of dev: {seed}.
+spacing). `spm.model`: joint BPE of {vocab_size} pieces; `spm_source.model`: {source_vocab_size} pieces of the
+transcripts alone, for CTC. Both are trained on train only. Seed of dev: {seed}.
 
 | rows left out because | count |
 |---|---|
@@ -65,6 +66,7 @@ class MboshiConfig:
     seed: int = option(1, "Seed of the dev split.", minimum=0)
     num_dev: int = option(300, "Rows of train that become dev.", minimum=1)
     vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100)
+    source_vocab_size: int = option(150, "Pieces of the transcripts' own BPE model, for CTC.", minimum=50)
 
 
 @register("dataset", "mboshi", config=MboshiConfig)
@@ -133,13 +135,16 @@ class Mboshi:
     def _write(
         self, folder: Folder, splits: Mapping[str, list[Row]], dropped: Mapping[str, list[str]]
     ) -> PreparationReport:
-        out, vocab_size = folder.out, self.config.vocab_size
+        out, config = folder.out, self.config
         for split, rows in splits.items():
             if not rows:
                 raise DataError(f"mboshi: no usable row is left for {split} ({_counted(dropped)}); clone it again")
             write_manifest(out / f"{split}.tsv", rows)
+        transcripts = [row.src_text for row in splits["train"]]
         sentences = [text for row in splits["train"] for text in (row.src_text, row.tgt_text)]
-        train_sentencepiece(out / "spm.model", sentences, vocab_size=vocab_size, symbols=["<fr>"])
+        train_sentencepiece(out / "spm.model", sentences, vocab_size=config.vocab_size, symbols=["<fr>"])
+        source_size = config.source_vocab_size
+        train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=source_size, symbols=["<fr>"])
         counts = {split: len(rows) for split, rows in splits.items()}
         hours = {
             split: sum(row.n_frames for row in rows) / MANIFEST_SAMPLE_RATE / 3600 for split, rows in splits.items()
@@ -149,8 +154,9 @@ class Mboshi:
         text = README.format(
             url=URL,
             splits="\n".join(table),
-            vocab_size=vocab_size,
-            seed=self.config.seed,
+            vocab_size=config.vocab_size,
+            source_vocab_size=source_size,
+            seed=config.seed,
             dropped="\n".join(reasons) or "| (none) | 0 |",
         )
         write_text(out / "README.md", text)

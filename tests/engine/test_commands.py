@@ -1,0 +1,118 @@
+"""The commands on one small trained run, as a user calls them."""
+
+import json
+import shutil
+
+import pytest
+
+from aista.cli.main import main
+from tests.tiny import tiny_config, write_config
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, corpus):
+    folder = tmp_path_factory.mktemp("commands")
+    options = tiny_config(
+        corpus, trainer={"max_steps": 12, "learning_rate": 5e-3, "log_every": 2, "checkpoint_every": 4}
+    )
+    config = write_config(folder / "config.yaml", options | {"corpus_note": "tones"})
+    assert main(["train", str(folder / "aista"), "--config", str(config)]) == 0
+    assert main(["train", str(folder / "ce"), "--config", str(config), "alignment=[]"]) == 0
+    for run in ("aista", "ce"):
+        assert main(["evaluate", str(folder / run)]) == 0
+    return folder
+
+
+def test_evaluate_writes_hypotheses_and_signed_scores(runs, capsys):
+    assert main(["evaluate", str(runs / "aista"), "--split", "dev", "--batch-size", "3", "--checkpoint", "last"]) == 0
+    printed = capsys.readouterr().out
+    scores = json.loads((runs / "aista" / "evaluation" / "dev" / "scores.json").read_text())
+    assert [score["name"] for score in scores["scores"]] == ["bleu", "chrf"]
+    assert "tok:13a" in printed
+    assert scores["note"] == "tones"
+    assert len((runs / "aista" / "evaluation" / "dev" / "hypotheses.tsv").read_text().splitlines()) == 9
+
+
+def test_batch_size_does_not_change_hypotheses(runs):
+    main(["evaluate", str(runs / "aista"), "--split", "test", "--batch-size", "8"])
+    together = (runs / "aista" / "evaluation" / "test" / "hypotheses.tsv").read_text()
+    main(["evaluate", str(runs / "aista"), "--split", "test", "--batch-size", "1"])
+    assert (runs / "aista" / "evaluation" / "test" / "hypotheses.tsv").read_text() == together
+
+
+def test_compare_prints_p_values_and_signatures(runs, capsys):
+    assert main(["compare", str(runs / "ce"), str(runs / "aista"), "--samples", "50"]) == 0
+    printed = capsys.readouterr().out
+    assert "bs:50|seed:12345" in printed
+
+
+def test_compare_needs_evaluated_runs(runs, capsys):
+    assert main(["compare", str(runs / "ce"), str(runs / "aista"), "--split", "dev2"]) == 1
+    assert "aista evaluate" in capsys.readouterr().err
+
+
+def test_translate_prints_a_line_per_file(runs, corpus, capsys):
+    files = [str(corpus / "audio" / f"test{index}.wav") for index in range(3)]
+    assert main(["translate", str(runs / "aista"), *files]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == files
+    hypotheses = (runs / "aista" / "evaluation" / "test" / "hypotheses.tsv").read_text().splitlines()[1:4]
+    assert [line.split("\t")[1] for line in lines] == [line.split("\t")[3] for line in hypotheses]
+
+
+def test_translate_names_a_missing_file(runs, capsys):
+    assert main(["translate", str(runs / "aista"), "nowhere.wav"]) == 2
+    assert "no such audio file: nowhere.wav" in capsys.readouterr().err
+
+
+def test_probe_draws_the_curve_and_a_plan(runs, capsys):
+    assert main(["probe", str(runs / "aista"), "--name", "now"]) == 0
+    folder = runs / "aista" / "probe"
+    assert {"now.json", "now_plan.json", "now.png", "now_plan.png"} == {path.name for path in folder.iterdir()}
+    curve = json.loads((folder / "now.json").read_text())["curve"]
+    assert [layer["layer"] for layer in curve["layers"]] == [0, 1, 2]
+    plan = json.loads((folder / "now_plan.json").read_text())
+    assert sum(map(sum, plan["plan"])) == pytest.approx(1, abs=1e-2)
+
+
+def test_an_unknown_checkpoint_lists_those_there_are(runs, capsys):
+    assert main(["evaluate", str(runs / "aista"), "--checkpoint", "7"]) == 1
+    assert "no checkpoint '7'; it has steps 12" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_run_is_an_error(tmp_path, capsys):
+    assert main(["evaluate", str(tmp_path)]) == 1
+    assert "not a run folder" in capsys.readouterr().err
+
+
+def test_three_mistakes_print_three_lines_and_exit_with_2(tmp_path, corpus, capsys):
+    config = write_config(tmp_path / "config.yaml", tiny_config(corpus))
+    mistakes = ["trainer.max_stepz=3", "encoder=conformr", "data.batch_size=0"]
+    assert main(["train", str(tmp_path / "run"), "--config", str(config), *mistakes]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 3
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_rows_stop_training_unless_they_may_be_dropped(tmp_path, corpus, capsys):
+    broken = tmp_path / "corpus"
+    shutil.copytree(corpus, broken)
+    (broken / "audio" / "train3.wav").write_bytes(b"not audio")
+    (broken / "audio" / "train5.wav").unlink()
+    config = write_config(tmp_path / "config.yaml", tiny_config(broken))
+    assert main(["train", str(tmp_path / "run"), "--config", str(config)]) == 2
+    message = capsys.readouterr().err
+    assert "undecodable: 1" in message
+    assert "missing file: 1" in message
+    assert not (tmp_path / "run").exists()
+    assert main(["train", str(tmp_path / "run"), "--config", str(config), "data.on_bad_rows=drop"]) == 0
+    report = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert next(iter(report["train"].values()))["counts"]["bad"] == 2
+
+
+def test_a_third_party_loss_outside_the_package_trains(tmp_path, corpus):
+    shutil.copy("examples/third_party_ot.py", tmp_path / "mine.py")
+    alignment = [{"name": "ot", "weight": 0.1, "config": {"solver": {"name": "monotone"}}}]
+    options = tiny_config(corpus, alignment=alignment, plugins=["./mine.py"])
+    config = write_config(tmp_path / "config.yaml", options)
+    assert main(["train", str(tmp_path / "run"), "--config", str(config)]) == 0
+    assert main(["evaluate", str(tmp_path / "run")]) == 0

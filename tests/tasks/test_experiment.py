@@ -1,0 +1,102 @@
+import pytest
+
+from aista.errors import ConfigError
+from aista.tasks.experiment import load_experiment
+from aista.tasks.preflight import preflight
+from tests.tiny import tiny_config, write_config
+
+
+def load(tmp_path, corpus, *overrides, **changes):
+    return load_experiment(write_config(tmp_path / "config.yaml", tiny_config(corpus, **changes)), overrides)
+
+
+def faults(error):
+    return {fault.path: str(fault) for fault in error.value.faults}
+
+
+def test_the_resolved_config_reads_back_as_itself(tmp_path, corpus):
+    experiment = load(tmp_path, corpus)
+    again = load_experiment(write_config(tmp_path / "again.yaml", experiment.to_plain()))
+    assert again.to_plain() == experiment.to_plain()
+
+
+def test_three_mistakes_are_three_faults(tmp_path, corpus):
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, corpus, "trainer.max_stepz=3", "encoder=conformr", "alignment[0].weight=-1")
+    found = faults(error)
+    assert set(found) == {"trainer.max_stepz", "encoder.name", "alignment[0].weight"}
+    assert "did you mean 'max_steps'" in found["trainer.max_stepz"]
+    assert "did you mean 'conformer'" in found["encoder.name"]
+    assert "at least 0" in found["alignment[0].weight"]
+
+
+def test_an_unknown_top_level_key_is_a_fault_of_the_task(tmp_path, corpus):
+    with pytest.raises(ConfigError, match=r"encodr: unknown option of task 'speech_translation' \(did you mean 'enc"):
+        load(tmp_path, corpus, "encodr=conformer")
+
+
+def test_an_unknown_task_is_named(tmp_path, corpus):
+    with pytest.raises(ConfigError, match=r"task: unknown task 'speech_translatoin' \(did you mean"):
+        load(tmp_path, corpus, "task=speech_translatoin")
+
+
+def test_a_stage_inherits_what_it_understands_but_not_names_of_parameters(tmp_path, corpus):
+    experiment = load(
+        tmp_path,
+        corpus,
+        "trainer.parameter_groups=[{params: llm, learning_rate: 0.1}]",
+        pretraining=[{"name": "ctc", "task": "ctc_asr", "part": "encoder", "config": {"trainer": {"max_steps": 3}}}],
+        freeze_params=["llm"],
+    )
+    stage = experiment.stage(experiment.sections.pretraining[0])
+    assert stage.sections.task == "ctc_asr"
+    assert stage.task_config.encoder == experiment.task_config.encoder
+    assert stage.sections.trainer.max_steps == 3
+    assert stage.sections.trainer.learning_rate == experiment.sections.trainer.learning_rate
+    assert stage.sections.trainer.parameter_groups == ()
+    assert stage.task_config.freeze_params == ()
+
+
+def test_faults_inside_a_stage_carry_its_name(tmp_path, corpus):
+    stages = [{"name": "lm", "task": "text_translation", "part": "llm", "config": {"trainer": {"max_steps": 0}}}]
+    with pytest.raises(ConfigError, match=r"pretraining\.lm\.trainer\.max_steps: must be at least 1"):
+        load(tmp_path, corpus, pretraining=stages)
+
+
+def test_preflight_finds_every_missing_file(tmp_path, corpus):
+    experiment = load(tmp_path, corpus, "data.train=nowhere.tsv", "data.text=[gone.tsv]")
+    with pytest.raises(ConfigError) as error:
+        preflight(experiment)
+    assert {"data.train", "data.text[0]"} == set(faults(error))
+
+
+def test_preflight_finds_a_missing_tokenizer(tmp_path, corpus):
+    with pytest.raises(ConfigError, match=r"tokenizer: .*nowhere\.model"):
+        preflight(load(tmp_path, corpus, "tokenizer.config.path=nowhere.model"))
+
+
+def test_preflight_finds_impossible_layers_before_a_model_is_built(tmp_path, corpus):
+    experiment = load(tmp_path, corpus, "layer_selection.config.layers=[1,7]")
+    with pytest.raises(ConfigError, match=r"layer_selection.*no layer 7.*0\.\.2"):
+        preflight(experiment)
+
+
+def test_preflight_finds_a_prompt_without_placeholder(tmp_path, corpus):
+    with pytest.raises(ConfigError, match=r"\{speech\}"):
+        preflight(load(tmp_path, corpus, "prompt='translate:'"))
+
+
+def test_preflight_finds_a_score_that_nothing_computes(tmp_path, corpus):
+    with pytest.raises(ConfigError, match=r"evaluation\.score: must be one of nll, bleu, chrf, got 'comet'"):
+        preflight(load(tmp_path, corpus, "evaluation.score=comet"))
+
+
+def test_preflight_finds_a_warmup_that_never_ends(tmp_path, corpus):
+    selection = {"name": "retrieval", "config": {"warmup_steps": 8}}
+    with pytest.raises(ConfigError, match=r"warmup_steps: must be less than trainer\.max_steps \(8\)"):
+        preflight(load(tmp_path, corpus, layer_selection=selection))
+
+
+def test_intervals_that_do_not_fit_are_a_fault(tmp_path, corpus):
+    with pytest.raises(ConfigError, match=r"trainer: validate_every \(5\) must be a multiple of log_every \(2\)"):
+        load(tmp_path, corpus, "trainer.validate_every=5")

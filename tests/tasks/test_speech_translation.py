@@ -1,0 +1,97 @@
+import pytest
+import torch
+
+from aista.data.dataset import SpeechTextDataset
+from aista.data.manifest import read_manifest
+from aista.registry import build
+from aista.selection.base import SelectedLayers
+from aista.tasks.experiment import load_experiment
+from aista.tasks.preflight import build_task
+from tests.tiny import make_corpus, tiny_config, write_config
+
+BOTH = SelectedLayers((0, 1), (0.25, 0.75), "")
+
+
+@pytest.fixture
+def setup(tmp_path):
+    """A task without dropout, its model, and a function from row numbers to a batch; rows 0-2 lack transcripts."""
+    corpus = make_corpus(tmp_path / "corpus", num_train=12, untranscribed=3)
+    options = tiny_config(corpus)
+    options["encoder"]["config"]["dropout"] = options["llm"].setdefault("config", {})["dropout"] = 0.0
+    experiment = load_experiment(write_config(tmp_path / "config.yaml", options))
+    task = build_task(experiment)
+    feature = build("feature", experiment.sections.data.feature)
+    dataset = SpeechTextDataset(read_manifest(corpus / "train.tsv").rows, corpus, feature, task.tokenizer)
+    return task, task.build_model(), lambda rows: dataset.batch(rows, 0)
+
+
+def test_a_ten_line_loop_trains_without_the_engine(setup):
+    task, model, batch = setup
+    task.selected = BOTH
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(12):
+        loss = task.loss(model, batch(range(12)))
+        (loss.total / loss.num_targets).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.total.detach()) / loss.num_targets)
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_loss_is_a_sum_over_rows(setup):
+    """So that it is the same for any number of processes or micro-batches."""
+    task, model, batch = setup
+    task.selected = BOTH
+    whole = task.loss(model, batch(range(12)))
+    parts = [task.loss(model, batch(rows)) for rows in (range(3), range(3, 7), range(7, 12))]
+    torch.testing.assert_close(sum(part.total for part in parts), whole.total, rtol=1e-5, atol=1e-4)
+    assert sum(part.num_targets for part in parts) == whole.num_targets
+
+
+def test_the_loss_is_cross_entropy_plus_weighted_alignment(setup):
+    task, model, batch = setup
+    rows = batch(range(3, 9))
+    plain = task.loss(model, rows).total
+    task.selected = BOTH
+    out = task.forward(model, rows, capture=(0, 1))
+    expected = sum(
+        0.5 * weight * (task.losses[0](out.layer(index)).per_utterance_B * out.num_targets).sum()
+        for index, weight in enumerate(BOTH.weights)
+    )
+    torch.testing.assert_close(task.loss(model, rows).total - plain, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_rows_without_transcript_take_part_in_cross_entropy_only(setup):
+    task, model, batch = setup
+    plain = task.loss(model, batch(range(3))).total
+    task.selected = BOTH
+    aligned = task.loss(model, batch(range(3)))
+    torch.testing.assert_close(aligned.total, plain)
+    assert "align_layer_0" not in aligned.metrics
+    aligned.total.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_alignment_moves_the_speech_side_and_leaves_the_text_side_alone(setup):
+    task, model, batch = setup
+    task.selected = SelectedLayers((0,), (1.0,), "")
+    out = task.forward(model, batch(range(3, 9)), capture=(0,))
+    task.losses[0](out.layer(0)).per_utterance_B.sum().backward()
+    assert model.adapter.projection.weight.grad.abs().sum() > 0
+    assert not model.llm.embedding.weight.grad.any()
+
+
+def test_decoding_a_batch_of_8_equals_8_batches_of_1(setup):
+    task, model, batch = setup
+    model.eval()
+    generation = build_generation(beam_size=4)
+    together = task.decode(model, batch(range(8)), generation)
+    alone = [task.decode(model, batch([row]), generation)[0] for row in range(8)]
+    assert together == alone
+
+
+def build_generation(**options):
+    from aista.modules.llms.base import GenerationConfig
+
+    return GenerationConfig(max_new_tokens=10, **options)
