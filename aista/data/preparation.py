@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 UNK_ID, BOS_ID, EOS_ID, PAD_ID = range(4)
+MAX_CHARACTERS = 10_000
 FORMAT = 1
 FINGERPRINT = "fingerprint.json"
 CHECKSUMS = "checksums.txt"
@@ -71,8 +72,10 @@ class PreparationReport:
         return "\n".join([*lines, f"  files: {', '.join(self.files)}", f"  fingerprint: {self.fingerprint}"])
 
 
-def train_sentencepiece(path: Path, sentences: Iterable[str], *, vocab_size: int, symbols: Iterable[str]) -> None:
-    """Train a BPE model on sentences of all languages and write it atomically.
+def train_sentencepiece(
+    path: Path, sentences: Iterable[str], *, vocab_size: int | None, symbols: Iterable[str]
+) -> None:
+    """Train a BPE model on sentences of all languages and write it atomically; None makes one piece per character.
 
     Every character gets a piece. Ids 0 to 3 are unk, bos, eos, pad; ``symbols`` follow.
 
@@ -84,8 +87,9 @@ def train_sentencepiece(path: Path, sentences: Iterable[str], *, vocab_size: int
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(sentences),
             model_writer=model,
-            model_type="bpe",
-            vocab_size=vocab_size,
+            model_type="char" if vocab_size is None else "bpe",
+            vocab_size=vocab_size or MAX_CHARACTERS,
+            hard_vocab_limit=vocab_size is not None,
             character_coverage=1.0,
             user_defined_symbols=list(symbols),
             unk_id=UNK_ID,

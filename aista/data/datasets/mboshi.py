@@ -43,8 +43,8 @@ Licence: the corpus states none. Use it, cite it, do not redistribute it.
 {splits}
 
 No translation of train or dev occurs in test, and none of dev in train (compared without case and
-spacing). `spm.model`: joint BPE of {vocab_size} pieces; `spm_source.model`: {source_vocab_size} pieces of the
-transcripts alone, for CTC. Both are trained on train only. Seed of dev: {seed}.
+spacing). `spm.model`: joint BPE of {vocab_size} pieces; `spm_source.model`: the characters of the
+transcripts, for CTC. Both are trained on train only. Seed of dev: {seed}.
 
 | rows left out because | count |
 |---|---|
@@ -66,7 +66,6 @@ class MboshiConfig:
     seed: int = option(1, "Seed of the dev split.", minimum=0)
     num_dev: int = option(300, "Rows of train that become dev.", minimum=1)
     vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100)
-    source_vocab_size: int = option(150, "Pieces of the transcripts' own BPE model, for CTC.", minimum=50)
 
 
 @register("dataset", "mboshi", config=MboshiConfig)
@@ -143,8 +142,7 @@ class Mboshi:
         transcripts = [row.src_text for row in splits["train"]]
         sentences = [text for row in splits["train"] for text in (row.src_text, row.tgt_text)]
         train_sentencepiece(out / "spm.model", sentences, vocab_size=config.vocab_size, symbols=["<fr>"])
-        source_size = config.source_vocab_size
-        train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=source_size, symbols=["<fr>"])
+        train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=None, symbols=["<fr>"])
         counts = {split: len(rows) for split, rows in splits.items()}
         hours = {
             split: sum(row.n_frames for row in rows) / MANIFEST_SAMPLE_RATE / 3600 for split, rows in splits.items()
@@ -155,7 +153,6 @@ class Mboshi:
             url=URL,
             splits="\n".join(table),
             vocab_size=config.vocab_size,
-            source_vocab_size=source_size,
             seed=config.seed,
             dropped="\n".join(reasons) or "| (none) | 0 |",
         )
