@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from aista.engine.inputs import load_split, training_loader
-from aista.engine.recorder import read_records
 from aista.engine.train import train
+from aista.records import read_records
 from aista.tasks.experiment import Experiment, load_experiment
 from aista.tasks.preflight import build_task
 from tests.tiny import make_corpus, tiny_config, write_config

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from aista.errors import RunError
+from aista.records import read_records
 from aista.scoring.base import Score
 from aista.scoring.hypotheses import HypothesisRow, read_hypotheses
 from aista.selection.curve import ProbeCurve
@@ -113,24 +114,8 @@ class RunFolder:
         return self._json("timing.json", self._train)
 
     def metrics(self, split: str) -> list[dict[str, float]]:
-        """Metrics per step, ascending; ``split`` is ``train`` or ``valid``.
-
-        A resumed run repeats the steps after its checkpoint: the last line of a step counts. A last
-        line without its line break was cut off by a kill and is left out.
-        """
-        path = self._find(f"metrics/{split}.jsonl", self._train)
-        text = path.read_text(encoding="utf-8")
-        rows: dict[float, dict[str, float]] = {}
-        for number, line in enumerate(text.split("\n")[:-1], start=1):
-            try:
-                row = json.loads(line)
-                rows[row["step"]] = row
-            except (ValueError, KeyError, TypeError) as error:
-                raise RunError(
-                    f"{path}:{number}: expects a JSON object with a step, got {line:.60} "
-                    f"({type(error).__name__}: {error})"
-                ) from error
-        return [rows[step] for step in sorted(rows)]
+        """Metrics per step, ascending; ``split`` is ``train`` or ``valid``."""
+        return read_records(self._find(f"metrics/{split}.jsonl", self._train))
 
     def selection(self) -> Selection | None:
         """The aligned layers; None where the run aligned none."""

@@ -75,10 +75,8 @@ class Quickstart:
         self.console.print(f"synthetic corpus in {self.data}{' (reused)' if report.reused else ''}", highlight=False)
 
     def _experiment(self, overrides: Sequence[str]) -> Experiment:
-        names = {"train": "train_low", "dev": "dev", "test": "test"}
-        paths = [f"data.{split}={self.data / name}.tsv" for split, name in names.items()]
+        paths = [f"data.{split}={self.data / split}.tsv" for split in ("train", "dev", "test")]
         paths += [f"tokenizer.config.path={self.data / 'spm.model'}", f"data.text=[{self.data / 'text.tsv'}]"]
-        paths += [f"pretraining[{index}].config.data.train={self.data / 'train.tsv'}" for index in (0, 1)]
         return load_experiment(self.config, [*paths, *overrides])
 
     def _pretrain(self) -> list[str]:
@@ -142,7 +140,7 @@ class Quickstart:
             "Synthetic: it shows the workflow, it says nothing about real speech.",
             synthetic=True,
             facts={
-                "training utterances": str(_num_rows(self.data / "train_low.tsv")),
+                "training utterances": str(_num_rows(self.data / "train.tsv")),
                 "test utterances": str(len(summary.rows)),
                 "seeds trained": ", ".join(map(str, seeds)),
             },

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from aista.engine.compat import PatienceStopper, set_early_stopper
 from aista.engine.layers import LayerChooser
 from aista.engine.reader import LoaderReader
-from aista.engine.recorder import RunRecorder, read_records
+from aista.engine.recorder import RunRecorder
 from aista.engine.settings import FAMILY, SCORE, RecipeConfig
 from aista.engine.units import TaskEvalUnit, TaskTrainUnit
 from aista.errors import ConfigError, Fault, RunError
 from aista.modules.freezing import freeze
 from aista.modules.lsm import LargeSpeechTextModel
+from aista.records import read_records
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
 from aista.tasks.training import EvaluationConfig, TrainerConfig
@@ -121,7 +122,8 @@ class TaskRecipe(Recipe):
         trainer = context.create_trainer(unit, reader, validation, [dev_reader] if dev_reader is not None else [])
         if self.trainer.early_stopping_patience:
             last = context.get_checkpoint_manager().maybe_get_last_step_number() or 0
-            records = read_records(self.run_dir / "metrics" / "valid.jsonl")
+            file = self.run_dir / "metrics" / "valid.jsonl"
+            records = read_records(file) if file.is_file() else []
             history = [record[SCORE] for record in records if record["step"] <= last]
             set_early_stopper(trainer, PatienceStopper(self.trainer.early_stopping_patience, history))
         return trainer

@@ -12,7 +12,7 @@ from pathlib import Path
 from fairseq2.metrics.recorders import MetricRecorder
 from torch import Tensor
 
-__all__ = ["RunRecorder", "read_records"]
+__all__ = ["RunRecorder"]
 
 log = logging.getLogger("aista.train")
 
@@ -45,17 +45,6 @@ class RunRecorder(MetricRecorder):
 
     def close(self) -> None:
         """Nothing stays open."""
-
-
-def read_records(path: Path) -> list[dict[str, float]]:
-    """Records of a metrics file in step order; of lines with the same step the last counts."""
-    if not path.is_file():
-        return []
-    by_step: dict[int, dict[str, float]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
-        by_step[int(record["step"])] = record
-    return [by_step[step] for step in sorted(by_step)]
 
 
 def _drop_cut_line(file: Path) -> None:

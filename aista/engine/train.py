@@ -17,6 +17,7 @@ from aista.engine.run_folder import claim, is_main_process
 from aista.errors import RunError
 from aista.files import write_json
 from aista.modules.lsm import LargeSpeechTextModel
+from aista.records import read_records
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.preflight import build_metrics, build_task, preflight
@@ -137,8 +138,5 @@ def _chooser(
 
 def _timing(run_dir: Path, seconds: float) -> dict[str, float | int]:
     """Seconds of training over all resumed parts, as the trainer itself recorded them."""
-    from aista.engine.recorder import read_records
-
-    records = read_records(run_dir / "metrics" / "train.jsonl")
-    total = records[-1].get("total_time", seconds) if records else seconds
-    return {"train_seconds": round(float(total), 2), "steps": int(records[-1]["step"]) if records else 0}
+    last = read_records(run_dir / "metrics" / "train.jsonl")[-1]
+    return {"train_seconds": round(last.get("total_time", seconds), 2), "steps": int(last["step"])}

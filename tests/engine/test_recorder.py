@@ -3,7 +3,8 @@ import math
 
 import torch
 
-from aista.engine.recorder import RunRecorder, read_records
+from aista.engine.recorder import RunRecorder
+from aista.records import read_records
 
 
 def test_numbers_are_recorded_by_name_and_step(tmp_path):
@@ -22,7 +23,3 @@ def test_a_repeated_step_counts_once_and_a_cut_line_is_removed(tmp_path):
     file.write_text('{"step": 1, "nll": 3}\n{"step": 2, "nll": 2}\n{"step": 3, "n')
     RunRecorder(tmp_path, 10).record_metric_values("train", {"nll": 1.5}, 2)
     assert read_records(file) == [{"step": 1, "nll": 3}, {"step": 2, "nll": 1.5}]
-
-
-def test_no_file_means_no_records(tmp_path):
-    assert read_records(tmp_path / "train.jsonl") == []

@@ -1,0 +1,31 @@
+"""Metric records of a run: one JSON object per line, written while training goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from aista.errors import RunError
+
+__all__ = ["read_records"]
+
+
+def read_records(path: Path) -> list[dict[str, float]]:
+    """Records of a metrics file, ascending by step.
+
+    A resumed run repeats the steps after its checkpoint: the last line of a step counts. A last line
+    without its line break was cut off by a kill and is left out.
+
+    Raises:
+        RunError: a line is not a JSON object with a step.
+    """
+    by_step: dict[float, dict[str, float]] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
+        try:
+            record = json.loads(line)
+            by_step[record["step"]] = record
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{path}:{number}: expects a JSON object with a step, got {line:.60} ({type(error).__name__}: {error})"
+            ) from error
+    return [by_step[step] for step in sorted(by_step)]
