@@ -109,6 +109,7 @@ def test_bad_rows_stop_training_unless_they_may_be_dropped(tmp_path, corpus, cap
     assert next(iter(report["train"].values()))["counts"]["bad"] == 2
 
 
+@pytest.mark.usefixtures("clean_registry")
 def test_a_third_party_loss_outside_the_package_trains(tmp_path, corpus):
     shutil.copy("examples/third_party_ot.py", tmp_path / "mine.py")
     alignment = [{"name": "ot", "weight": 0.1, "config": {"solver": {"name": "monotone"}}}]

@@ -24,7 +24,7 @@ def test_a_run_folder_holds_what_the_docs_promise(tmp_path, corpus):
     names = {path.name for path in run.iterdir()}
     assert {"config.yaml", "environment.json", "data.json", "selection.json", "timing.json", "metrics"} <= names
     assert [record["step"] for record in records(run)] == [2, 4, 6, 8]
-    assert {"nll", "align_layer_0", "align_layer_1", "align_layer_0_converged"} <= records(run)[-1].keys()
+    assert {"nll", "align_layer_0", "align_layer_1", "align_converged"} <= records(run)[-1].keys()
     assert records(run, "valid")[-1]["bleu"] >= 0
     assert find_checkpoint(run).step == 8
     assert json.loads((run / "selection.json").read_text())["layers"] == [0, 1]
