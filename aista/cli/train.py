@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dump-config", action="store_true", help="print the resolved config with all defaults and stop"
     )
+    parser.add_argument("--stage", default="", metavar="NAME", help="train one pretraining stage alone")
     parser.add_argument("--dry-run", action="store_true", help="check everything, build the model, write nothing")
 
 
@@ -38,5 +39,5 @@ def run(args: argparse.Namespace) -> int:
     configure_logging()
     from aista.engine.train import train
 
-    train(experiment, args.run, dry_run=args.dry_run)
+    train(experiment, args.run, dry_run=args.dry_run, stage=args.stage)
     return 0

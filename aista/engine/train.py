@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -14,29 +15,31 @@ from aista.engine.checkpoints import checkpoint_steps, load_part_weights
 from aista.engine.inputs import Split, load_split, probe_batches, training_loader, whole_pass
 from aista.engine.layers import LayerChooser
 from aista.engine.run_folder import claim, is_main_process
-from aista.errors import RunError
+from aista.errors import AistaError, RunError
 from aista.files import write_json
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.records import read_records
+from aista.registry import nearest
 from aista.tasks.base import Task
-from aista.tasks.experiment import Experiment
+from aista.tasks.experiment import Experiment, Stage
 from aista.tasks.preflight import build_metrics, build_task, preflight
 from aista.tasks.speech_translation import SpeechTranslationTask
 
-__all__ = ["train"]
+__all__ = ["is_complete", "stage_folder", "train"]
 
 log = logging.getLogger("aista.train")
 
 PARTS = ("encoder", "adapter", "llm")
 
 
-def train(experiment: Experiment, run_dir: Path, *, dry_run: bool = False) -> None:
+def train(experiment: Experiment, run_dir: Path, *, dry_run: bool = False, stage: str = "") -> None:
     """Train, or go on where a stopped run stood; returns at once if the run is complete.
 
     Args:
         experiment: What to train.
         run_dir: Folder of the run.
         dry_run: Check config, files, data and components, then stop before training.
+        stage: Train this pretraining stage alone.
 
     Raises:
         ConfigError: something in the config is known to be wrong.
@@ -44,6 +47,10 @@ def train(experiment: Experiment, run_dir: Path, *, dry_run: bool = False) -> No
         RunError: training failed.
     """
     preflight(experiment)
+    if stage:
+        claim(run_dir, experiment)
+        train(experiment.stage(_find_stage(experiment, stage)), stage_folder(run_dir, stage))
+        return
     task = build_task(experiment)
     splits = {"train": load_split(experiment, task, "train", training=True)}
     if experiment.sections.data.dev is not None:
@@ -68,18 +75,42 @@ def is_complete(run_dir: Path) -> bool:
     return (run_dir / "timing.json").is_file()
 
 
+def stage_folder(run_dir: Path, stage: str) -> Path:
+    """The run folder of a pretraining stage."""
+    return run_dir / "pretraining" / stage
+
+
+def _find_stage(experiment: Experiment, name: str) -> Stage:
+    stages = {stage.name: stage for stage in experiment.sections.pretraining}
+    if name not in stages:
+        known = ", ".join(stages) or "none"
+        raise AistaError(f"--stage: unknown stage {name!r}{nearest(name, stages)}; {experiment.source} has: {known}")
+    return stages[name]
+
+
 def _initial_weights(experiment: Experiment, run_dir: Path) -> dict[str, dict[str, Tensor]]:
     """Train the pretraining stages that nothing replaces, and collect the parts to start from."""
     folders = {part: getattr(experiment.sections.initialize, part) for part in PARTS}
     for stage in experiment.sections.pretraining:
         if folders[stage.part] is None:
-            folder = run_dir / "pretraining" / stage.name
+            folder = stage_folder(run_dir, stage.name)
+            if not is_complete(folder):
+                _check_one_process(run_dir, stage)
             log.info("pretraining stage %s (%s) in %s", stage.name, stage.task, folder)
             train(experiment.stage(stage), folder)
             folders[stage.part] = folder
     if checkpoint_steps(run_dir):
         return {}  # a resumed run takes its weights from its own checkpoint
     return {part: load_part_weights(folder, part) for part, folder in folders.items() if folder is not None}
+
+
+def _check_one_process(run_dir: Path, stage: Stage) -> None:
+    """fairseq2 cannot open its process groups twice in a process (seen with gloo: the second one hangs)."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise AistaError(
+            f"{run_dir}: with several processes each pretraining stage is a call of its own; first add "
+            f"`--stage {stage.name}` to this command (or leave out torchrun for it), then repeat the command"
+        )
 
 
 def _run(

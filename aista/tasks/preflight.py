@@ -86,7 +86,7 @@ def _check(experiment: Experiment, prefix: str) -> list[Fault]:
     score = experiment.sections.evaluation.score
     if score not in names:
         faults.append(Fault(f"{prefix}evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
-    return faults + _layers(experiment, prefix)
+    return faults + _durations(experiment, prefix) + _layers(experiment, prefix)
 
 
 def _files(data: DataConfig, prefix: str) -> list[Fault]:
@@ -100,6 +100,15 @@ def _files(data: DataConfig, prefix: str) -> list[Fault]:
     if data.train is None:
         faults.append(Fault(f"{prefix}data.train", "is required", "name a manifest to train on"))
     return faults
+
+
+def _durations(experiment: Experiment, prefix: str) -> list[Fault]:
+    data = experiment.sections.data
+    longest = registry.build("feature", data.feature, at="data.feature").max_seconds
+    if not task_class(experiment).uses_audio or data.max_seconds <= longest:
+        return []
+    problem = f"must be at most {longest:g}, what the feature {data.feature.name!r} takes, got {data.max_seconds:g}"
+    return [Fault(f"{prefix}data.max_seconds", problem)]
 
 
 def _layers(experiment: Experiment, prefix: str) -> list[Fault]:

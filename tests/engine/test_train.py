@@ -82,6 +82,30 @@ def test_pretraining_stages_run_first_and_their_parts_are_taken_over(tmp_path, c
             torch.testing.assert_close(trained[name], source[name], rtol=0, atol=0)
 
 
+STAGE = {"name": "lm", "task": "text_translation", "part": "llm", "config": {"trainer": {"max_steps": 4}}}
+
+
+def test_a_stage_can_be_trained_alone(tmp_path, corpus):
+    run = tmp_path / "run"
+    staged = experiment(tmp_path, corpus, pretraining=[STAGE])
+    train(staged, run, stage="lm")
+    assert (run / "pretraining" / "lm" / "timing.json").exists()
+    assert not (run / "checkpoints").exists()
+    train(staged, run)
+    assert (run / "timing.json").exists()
+
+
+def test_an_unknown_stage_is_named(tmp_path, corpus):
+    with pytest.raises(AistaError, match=r"unknown stage 'lmm' \(did you mean 'lm'\?\)"):
+        train(experiment(tmp_path, corpus, pretraining=[STAGE]), tmp_path / "run", stage="lmm")
+
+
+def test_several_processes_refuse_stages_within_the_run(tmp_path, corpus, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(AistaError, match="first add `--stage lm`"):
+        train(experiment(tmp_path, corpus, pretraining=[STAGE]), tmp_path / "run")
+
+
 def test_parts_of_another_size_are_refused(tmp_path, corpus):
     train(experiment(tmp_path, corpus, "alignment=[]", "trainer.max_steps=2"), tmp_path / "small")
     wider = experiment(
