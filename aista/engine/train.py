@@ -48,8 +48,9 @@ def train(experiment: Experiment, run_dir: Path, *, dry_run: bool = False, stage
     """
     preflight(experiment)
     if stage:
+        found = _find_stage(experiment, stage)
         claim(run_dir, experiment)
-        train(experiment.stage(_find_stage(experiment, stage)), stage_folder(run_dir, stage))
+        train(experiment.stage(found), stage_folder(run_dir, stage))
         return
     task = build_task(experiment)
     splits = {"train": load_split(experiment, task, "train", training=True)}
