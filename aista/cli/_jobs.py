@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from aista.errors import RunError
+from aista.records import read_records
 
 __all__ = ["Job", "run_jobs"]
 
@@ -46,13 +46,8 @@ class Job:
     def step(self) -> int:
         """The last recorded step."""
         file = self.folder / "metrics" / "train.jsonl"
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-        for line in reversed(lines):
-            try:
-                return int(json.loads(line)["step"])
-            except ValueError:
-                continue  # being written just now
-        return 0
+        records = read_records(file) if file.is_file() else []
+        return int(records[-1]["step"]) if records else 0
 
 
 def run_jobs(jobs: Sequence[Job], console: Console) -> None:

@@ -19,6 +19,7 @@ from aista.cli._jobs import Job, run_jobs
 from aista.config import dump_yaml
 from aista.engine.evaluate import evaluate
 from aista.engine.probe import probe
+from aista.engine.train import stage_folder
 from aista.files import write_text
 from aista.schema import Component
 from aista.selection.curve import ProbeCurve
@@ -84,11 +85,11 @@ class Quickstart:
         experiment = self._experiment([])
         stages = experiment.sections.pretraining
         jobs = [
-            self._job(f"{stage.name}: {stage.task}", self.out / "pretraining" / stage.name, experiment.stage(stage))
+            self._job(f"{stage.name}: {stage.task}", stage_folder(self.out, stage.name), experiment.stage(stage))
             for stage in stages
         ]
         run_jobs(jobs, self.console)
-        return [f"initialize.{stage.part}={self.out / 'pretraining' / stage.name}" for stage in stages]
+        return [f"initialize.{stage.part}={stage_folder(self.out, stage.name)}" for stage in stages]
 
     def _train_twins(self, seeds: Sequence[int], shared: Sequence[str]) -> None:
         jobs = [

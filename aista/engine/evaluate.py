@@ -55,7 +55,7 @@ def evaluate(
     rows.sort(key=lambda row: order[row.id])
     hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
     scores = tuple(metric.score(hypotheses, references) for metric in build_metrics(run.experiment))
-    folder = run_dir / "evaluation" / (split if split in ("train", "dev", "test") else Path(split).stem)
+    folder = run_dir / "evaluation" / data.label
     folder.mkdir(parents=True, exist_ok=True)
     write_hypotheses(folder / "hypotheses.tsv", rows)
     record = {

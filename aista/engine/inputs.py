@@ -26,6 +26,8 @@ __all__ = ["Split", "load_split", "probe_batches", "training_loader", "whole_pas
 
 log = logging.getLogger("aista.data")
 
+SPLITS = ("train", "dev", "test")
+
 
 @dataclass(frozen=True)
 class Split:
@@ -40,6 +42,11 @@ class Split:
     name: str
     dataset: SpeechTextDataset
     report: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """What folders and files of results are called: the split's name, or the stem of a manifest."""
+        return self.name if self.name in SPLITS else Path(self.name).stem
 
 
 def load_split(experiment: Experiment, task: Task, name: str, *, training: bool = False) -> Split:
@@ -98,7 +105,7 @@ def probe_batches(split: Split, size: int, batch_size: int, device: str) -> Iter
 
 
 def _path(config: DataConfig, name: str) -> Path:
-    path = getattr(config, name) if name in ("train", "dev", "test") else Path(name)
+    path = getattr(config, name) if name in SPLITS else Path(name)
     if path is None:
         raise DataError(f"data.{name}: the config names no {name} manifest; add one, or name a file")
     return Path(path)

@@ -57,8 +57,7 @@ def probe(
     layers = tuple(range(model.llm.num_layers + 1))
     batch_size = run.experiment.sections.evaluation.batch_size
     curve = probe_model(task, model, probe_batches(data, size, batch_size, run.device), layers)
-    stem = split if split in ("train", "dev", "test") else Path(split).stem
-    name = name or f"{stem}_{run.checkpoint.name}"
+    name = name or f"{data.label}_{run.checkpoint.name}"
     record = {"checkpoint": run.checkpoint.name, "step": run.checkpoint.step, "split": split, "curve": curve.to_json()}
     write_json(run_dir / "probe" / f"{name}.json", record)
     write_json(run_dir / "probe" / f"{name}_plan.json", _plan(run, task, data, utterance))
