@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from aista.tasks.experiment import Experiment, load_experiment
 __all__ = ["CONFIG", "claim", "describe_environment", "is_main_process", "open_experiment"]
 
 CONFIG = "config.yaml"
+CLAIM_SECONDS = 600.0
 _PACKAGES = ("torch", "torchaudio", "fairseq2", "transformers", "sentencepiece", "pot", "sacrebleu", "numpy")
 
 
@@ -32,13 +34,18 @@ def is_main_process() -> bool:
 def claim(run_dir: Path, experiment: Experiment) -> None:
     """Write the resolved config and the environment, or check that the folder holds this very experiment.
 
+    Of several processes the main one writes; the others return once it has, so that none of their files lies in
+    the folder before.
+
     Raises:
         AistaError: the folder belongs to another experiment (names the options that differ), or is a
             non-empty folder that is no run.
+        RunError: this is not the main process, and the main one has not written the config in ``CLAIM_SECONDS``.
     """
-    if not is_main_process():
-        return
     file = run_dir / CONFIG
+    if not is_main_process():
+        _wait_for(file)
+        return
     config = experiment.to_plain()
     if file.is_file():
         differences = _differences(load_yaml(file), _reloaded(config))
@@ -53,6 +60,17 @@ def claim(run_dir: Path, experiment: Experiment) -> None:
         raise AistaError(f"{run_dir}: not empty and not a run folder (it has no {CONFIG}); choose another folder")
     write_text(file, dump_yaml(config))
     write_json(run_dir / "environment.json", describe_environment())
+
+
+def _wait_for(file: Path) -> None:
+    deadline = time.monotonic() + CLAIM_SECONDS
+    while not file.is_file():
+        if time.monotonic() > deadline:
+            raise RunError(
+                f"{file}: not written by the main process within {CLAIM_SECONDS:.0f} s; every process needs to see the "
+                "same run folder (on several machines, one on a shared file system)"
+            )
+        time.sleep(0.05)
 
 
 def open_experiment(run_dir: Path) -> Experiment:
