@@ -1,4 +1,4 @@
-"""Log lines in the terminal: the time and the message, nothing else."""
+"""What goes to the terminal: log lines (the time and the message, nothing else) and passing progress bars."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 from rich.console import Console
 from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
+from rich.progress import Progress, ProgressColumn
 
-__all__ = ["terminal_handler"]
+__all__ = ["passing_progress", "terminal_handler"]
 
 
 def terminal_handler(console: Console | None = None) -> logging.Handler:
@@ -27,3 +28,9 @@ def terminal_handler(console: Console | None = None) -> logging.Handler:
     )
     handler.setFormatter(logging.Formatter("%(message)s"))
     return handler
+
+
+def passing_progress(*columns: str | ProgressColumn, console: Console | None = None) -> Progress:
+    """A progress bar that is gone when its work is done, and that writes nothing where there is no terminal."""
+    console = console or Console()
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

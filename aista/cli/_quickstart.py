@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from aista import registry
 from aista.analysis.report import Corpus, write_report
@@ -17,6 +17,7 @@ from aista.analysis.summary import Summary, report_of_runs, summarise
 from aista.analysis.tables import Table, headline_table, retrieval_table, to_markdown, to_rich
 from aista.cli._jobs import Job, run_jobs
 from aista.config import dump_yaml
+from aista.console import passing_progress
 from aista.engine.evaluate import evaluate
 from aista.engine.probe import probe
 from aista.engine.train import stage_folder
@@ -67,7 +68,7 @@ class Quickstart:
         assert entry.config is not None
         dataset = registry.build("dataset", Component("quickstart", entry.config()))
         columns = (TextColumn("synthetic corpus: {task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=self.console, transient=True) as bar:
+        with passing_progress(*columns, console=self.console) as bar:
             job = bar.add_task("", total=None)
             report = dataset.prepare(
                 self.data,

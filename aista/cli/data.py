@@ -25,10 +25,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace) -> int:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
     from aista import registry
     from aista.config import apply_overrides
+    from aista.console import passing_progress
     from aista.schema import Component, structure
 
     registry.load_plugins(args.plugin)
@@ -37,7 +38,7 @@ def _prepare(args: argparse.Namespace) -> int:
     config = structure(entry.config, options, source=f"aista data {args.name}") if entry.config else None
     dataset = registry.build("dataset", Component(args.name, config))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bar:
+    with passing_progress(*columns) as bar:
         jobs: dict[str, object] = {}
 
         def progress(stage: str, done: int, total: int) -> None:

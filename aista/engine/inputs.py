@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from aista import registry
+from aista.console import passing_progress
 from aista.data.batching import LengthBatches, SequentialBatches
 from aista.data.config import DataConfig
 from aista.data.dataset import SpeechTextDataset
@@ -113,7 +114,7 @@ def _path(config: DataConfig, name: str) -> Path:
 
 def _inspect(path: Path, config: DataConfig, task: Task) -> Inspection:
     manifest = read_manifest(path)
-    with Progress(TextColumn("checking {task.description}"), BarColumn(), MofNCompleteColumn(), transient=True) as bar:
+    with passing_progress(TextColumn("checking {task.description}"), BarColumn(), MofNCompleteColumn()) as bar:
         job = bar.add_task(str(path), total=len(manifest.rows))
         inspection = inspect(
             manifest,
