@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,19 +30,31 @@ _AUDIO_FAULTS: dict[type[DataError], str] = {
 
 @dataclass(frozen=True)
 class Limit:
-    """An upper bound that a model sets, e.g. on the positions that a row takes in the LLM.
+    """Bounds that a model sets, e.g. on the positions that a row takes in the LLM.
 
     Attributes:
         name: What is measured, in the plural, e.g. ``"LLM positions"``.
         maximum: Largest allowed measure.
-        measure: ``(row, seconds) -> measure``; seconds is the true duration, 0 without audio.
+        measure: ``(rows, seconds) -> measures``; seconds are the true durations, 0 without audio.
         remedy: What the user can do.
+        minimum: Smallest allowed measure.
     """
 
     name: str
     maximum: int
-    measure: Callable[[Row, float], int]
+    measure: Callable[[Sequence[Row], Sequence[float]], Sequence[int]]
     remedy: str
+    minimum: int = 0
+
+    def finding(self, measure: int) -> _Finding | None:
+        """What is wrong with a row of this measure, if anything."""
+        if measure > self.maximum:
+            kind, bound = "too many", f"at most {self.maximum}"
+        elif measure < self.minimum:
+            kind, bound = "too few", f"at least {self.minimum}"
+        else:
+            return None
+        return f"{kind} {self.name}", f"must take {bound} {self.name}, got {measure}; {self.remedy}"
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,7 @@ class Inspection:
     Attributes:
         manifest: Path of the manifest.
         kept: Rows without a problem, in the manifest's order.
+        durations: Their true durations in seconds; 0 where audio was not looked at.
         problems: Every problem of every row, in the manifest's order; a row may have several.
         counts: ``rows``, ``kept``, ``bad``, and ``ce_only``: kept rows without a transcript.
         seconds: Audio in the kept rows.
@@ -71,11 +84,34 @@ class Inspection:
 
     manifest: Path
     kept: tuple[Row, ...]
+    durations: tuple[float, ...]
     problems: tuple[Problem, ...]
     counts: dict[str, int]
     seconds: float = 0.0
     set_aside: dict[str, int] = field(default_factory=dict)
     unknown_columns: tuple[str, ...] = ()
+
+    def within(self, limits: Sequence[Limit]) -> Inspection:
+        """The same, with the kept rows that exceed a model's limits among the problems."""
+        measures = [limit.measure(self.kept, self.durations) for limit in limits]
+        kept: list[int] = []
+        problems = list(self.problems)
+        for index, row in enumerate(self.kept):
+            found = [limit.finding(values[index]) for limit, values in zip(limits, measures, strict=True)]
+            problems += [Problem(kind, row.id, row.line, message) for kind, message in filter(None, found)]
+            if not any(found):
+                kept.append(index)
+        rows, durations = tuple(self.kept[i] for i in kept), tuple(self.durations[i] for i in kept)
+        problems.sort(key=lambda problem: problem.line)
+        bad = self.counts["bad"] + len(self.kept) - len(kept)
+        return replace(
+            self,
+            kept=rows,
+            durations=durations,
+            problems=tuple(problems),
+            counts=self.counts | {"kept": len(kept), "bad": bad, "ce_only": sum(not row.src_text for row in rows)},
+            seconds=sum(row.seconds for row in rows) if self.seconds else 0.0,
+        )
 
     def summary(self, examples: int = 5) -> str:
         """The outcome as text: counts, then each kind of problem with its first ``examples`` rows."""
@@ -132,7 +168,6 @@ def inspect(
     with_audio: bool = True,
     needs_source: bool = False,
     needs_target: bool = True,
-    limits: Sequence[Limit] = (),
     reject: Callable[[Row], str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     threads: int | None = None,
@@ -150,7 +185,6 @@ def inspect(
         with_audio: Rows must have audio; otherwise it is not looked at.
         needs_source: Rows must have a transcript; otherwise those without are only counted.
         needs_target: Rows must have a translation.
-        limits: Bounds of the model.
         reject: ``row -> reason`` why the task has no use for a row, or "". Such rows are no fault: they
             are set aside before anything is checked, and counted by reason.
         progress: Called with (rows checked, rows) after each row, from the calling thread.
@@ -163,13 +197,14 @@ def inspect(
     if with_audio:
         probes = _probe_all(rows, manifest, progress, threads, cache)
     kept: list[Row] = []
+    durations: list[float] = []
     problems: list[Problem] = []
     for row, probe in zip(rows, probes, strict=True):
         found = _check_audio(row, probe, config) + _check_texts(row, config, needs_source, needs_target)
-        found = found or _check_limits(row, probe, limits)
         problems += [Problem(kind, row.id, row.line, message) for kind, message in found]
         if not found:
             kept.append(row)
+            durations.append(probe.seconds if isinstance(probe, AudioInfo) else 0.0)
     counts = {
         "rows": len(manifest.rows),
         "kept": len(kept),
@@ -179,6 +214,7 @@ def inspect(
     return Inspection(
         manifest=manifest.path,
         kept=tuple(kept),
+        durations=tuple(durations),
         problems=tuple(problems),
         counts=counts,
         seconds=sum(row.seconds for row in kept) if with_audio else 0.0,
@@ -254,13 +290,3 @@ def _check_texts(row: Row, config: DataConfig, needs_source: bool, needs_target:
             rule = f"{column} must be {wanted!r} as data.{option} says"
             found.append(("language mismatch", f"{rule}, got {named!r}; correct either"))
     return found
-
-
-def _check_limits(row: Row, probe: _Probe, limits: Sequence[Limit]) -> list[_Finding]:
-    seconds = probe.seconds if isinstance(probe, AudioInfo) else 0.0
-    measures = [(limit, limit.measure(row, seconds)) for limit in limits]
-    return [
-        (f"too many {limit.name}", f"must take at most {limit.maximum} {limit.name}, got {measure}; {limit.remedy}")
-        for limit, measure in measures
-        if measure > limit.maximum
-    ]

@@ -47,6 +47,8 @@ def evaluate(
     """
     run = open_run(run_dir, which, device=device)
     data = load_split(run.experiment, run.task, split)
+    new_tokens = run.experiment.sections.evaluation.generation.max_new_tokens
+    data = data.within(run.task.limits(run.model, data.dataset.feature, max_new_tokens=new_tokens))
     loader = whole_pass(data, batch_size or run.experiment.sections.evaluation.batch_size)
     started = time.perf_counter()
     rows = _decode(run, loader)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
@@ -15,7 +15,7 @@ from aista.console import passing_progress
 from aista.data.batching import LengthBatches, SequentialBatches
 from aista.data.config import DataConfig
 from aista.data.dataset import SpeechTextDataset
-from aista.data.inspection import Inspection, inspect
+from aista.data.inspection import Inspection, Limit, inspect
 from aista.data.loader import BatchLoader
 from aista.data.manifest import Row, read_manifest
 from aista.errors import DataError
@@ -37,17 +37,39 @@ class Split:
     Attributes:
         name: train, dev, test, or a manifest's path.
         dataset: The usable rows.
-        report: Outcome of the inspection per manifest, as written to RUN/data.json.
+        inspections: What was found in each of its manifests.
+        on_bad_rows: Whether faulty rows are an error or dropped, as the config says.
     """
 
     name: str
     dataset: SpeechTextDataset
-    report: dict[str, Any]
+    inspections: tuple[Inspection, ...]
+    on_bad_rows: Literal["error", "drop"]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The inspections per manifest, as written to RUN/data.json."""
+        return {str(inspection.manifest): inspection.to_json() for inspection in self.inspections}
 
     @property
     def label(self) -> str:
         """What folders and files of results are called: the split's name, or the stem of a manifest."""
         return self.name if self.name in SPLITS else Path(self.name).stem
+
+    def within(self, limits: Sequence[Limit]) -> Split:
+        """The split without the rows that a model cannot take.
+
+        Raises:
+            DataError: there are such rows and they are an error, or none is left.
+        """
+        inspections = tuple(inspection.within(limits) for inspection in self.inspections)
+        rows = _usable(inspections, self.on_bad_rows)
+        if len(rows) == len(self.dataset):
+            return self
+        for before, after in zip(self.inspections, inspections, strict=True):
+            if after.counts["bad"] > before.counts["bad"]:
+                log.info("%s", after.summary())
+        return Split(self.name, self.dataset.with_rows(rows), inspections, self.on_bad_rows)
 
 
 def load_split(experiment: Experiment, task: Task, name: str, *, training: bool = False) -> Split:
@@ -66,13 +88,10 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
     config = experiment.sections.data
     path = _path(config, name)
     more = config.text if training and not task.uses_audio else ()
-    rows: list[Row] = []
-    report: dict[str, Any] = {}
-    for file in (path, *more):
-        inspection = _inspect(file, config, task)
-        rows += inspection.require(config.on_bad_rows)
-        report[str(file)] = inspection.to_json()
-    return Split(name, _dataset(experiment, task, tuple(rows), path.parent, training), report)
+    inspections = tuple(_inspect(file, config, task) for file in (path, *more))
+    rows = _usable(inspections, config.on_bad_rows)
+    dataset = _dataset(experiment, task, rows, path.parent, training)
+    return Split(name, dataset, inspections, config.on_bad_rows)
 
 
 def training_loader(split: Split, experiment: Experiment, rank: int, world_size: int) -> BatchLoader:
@@ -103,6 +122,10 @@ def probe_batches(split: Split, size: int, batch_size: int, device: str) -> Iter
     rows.sort(key=split.dataset.lengths().__getitem__)
     for start in range(0, len(rows), batch_size):
         yield split.dataset.batch(rows[start : start + batch_size], epoch=0).to(device)
+
+
+def _usable(inspections: Sequence[Inspection], on_bad_rows: Literal["error", "drop"]) -> tuple[Row, ...]:
+    return tuple(row for inspection in inspections for row in inspection.require(on_bad_rows))
 
 
 def _path(config: DataConfig, name: str) -> Path:

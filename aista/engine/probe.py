@@ -54,6 +54,7 @@ def probe(
     if not isinstance(task, SpeechTranslationTask) or not isinstance(model, LargeSpeechTextModel):
         raise AistaError(f"{run_dir}: its task {run.experiment.sections.task} has no speech and text states to probe")
     data = load_split(run.experiment, task, split)
+    data = data.within(task.limits(model, data.dataset.feature))
     layers = tuple(range(model.llm.num_layers + 1))
     batch_size = run.experiment.sections.evaluation.batch_size
     curve = probe_model(task, model, probe_batches(data, size, batch_size, run.device), layers)

@@ -55,7 +55,8 @@ class TaskRecipe(Recipe):
         evaluation: Search and scores of validation.
         metrics: Scores of validation.
         initial: Part name -> weights that the part starts from.
-        readers: (process rank, number of processes) -> (training reader, dev reader or None).
+        readers: (bare model, process rank, number of processes) -> (training reader, dev reader or None);
+            raises DataError for rows that the model cannot take.
         chooser: (bare model, process rank, device) -> layer chooser; None for tasks without alignment.
     """
 
@@ -65,7 +66,7 @@ class TaskRecipe(Recipe):
     evaluation: EvaluationConfig
     metrics: Sequence[Metric]
     initial: Mapping[str, Mapping[str, Tensor]]
-    readers: Callable[[int, int], tuple[LoaderReader, LoaderReader | None]]
+    readers: Callable[[nn.Module, int, int], tuple[LoaderReader, LoaderReader | None]]
     chooser: Callable[[nn.Module, int, str], LayerChooser | None]
 
     @property
@@ -114,7 +115,7 @@ class TaskRecipe(Recipe):
         """Readers and units into a trainer."""
         gangs = context.gangs
         model, bare = context.get_data_parallel_model(), context.get_model()
-        reader, dev_reader = self.readers(gangs.dp.rank, gangs.dp.size)
+        reader, dev_reader = self.readers(bare, gangs.dp.rank, gangs.dp.size)
         unit = TaskTrainUnit(self.task, model, self.chooser(bare, gangs.root.rank, str(gangs.device)))
         validation: list[TaskEvalUnit] = []
         if dev_reader is not None:

@@ -58,6 +58,7 @@ def train(experiment: Experiment, run_dir: Path, *, dry_run: bool = False, stage
         splits["dev"] = load_split(experiment, task, "dev")
     if dry_run:
         model = task.build_model()
+        _narrow(splits, task, model, experiment)
         parameters = sum(parameter.numel() for parameter in model.parameters())
         log.info("dry run: %s would train %s parameters; nothing was written", experiment.source, f"{parameters:,}")
         return
@@ -65,8 +66,6 @@ def train(experiment: Experiment, run_dir: Path, *, dry_run: bool = False, stage
     if is_complete(run_dir):
         log.info("%s: already trained; nothing to do", run_dir)
         return
-    if is_main_process():
-        write_json(run_dir / "data.json", {name: split.report for name, split in splits.items()})
     initial = _initial_weights(experiment, run_dir)
     _run(experiment, task, run_dir, splits, initial)
 
@@ -128,7 +127,10 @@ def _run(
 
     sections = experiment.sections
 
-    def readers(rank: int, world_size: int) -> tuple[LoaderReader, LoaderReader | None]:
+    def readers(model: nn.Module, rank: int, world_size: int) -> tuple[LoaderReader, LoaderReader | None]:
+        _narrow(splits, task, model, experiment)
+        if is_main_process():
+            write_json(run_dir / "data.json", {name: split.report for name, split in splits.items()})
         loader = training_loader(splits["train"], experiment, rank, world_size)
         reader = LoaderReader(loader, num_accumulate=sections.trainer.grad_accumulation)
         if "dev" not in splits:
@@ -143,7 +145,7 @@ def _run(
         metrics=build_metrics(experiment),
         initial=initial,
         readers=readers,
-        chooser=partial(_chooser, experiment, task, run_dir, splits.get("dev")),
+        chooser=partial(_chooser, experiment, task, run_dir, splits),
     )
     config = recipe_config(sections.trainer, seed=sections.seed, validate="dev" in splits)
     started = time.monotonic()
@@ -152,8 +154,22 @@ def _run(
         write_json(run_dir / "timing.json", _timing(run_dir, time.monotonic() - started))
 
 
+def _narrow(splits: dict[str, Split], task: Task, model: nn.Module, experiment: Experiment) -> None:
+    """Leave out of ``splits`` what the built model cannot take; dev is decoded too, train is not."""
+    generated = {"train": 0, "dev": experiment.sections.evaluation.generation.max_new_tokens}
+    for name, split in splits.items():
+        limits = task.limits(model, split.dataset.feature, max_new_tokens=generated[name])
+        splits[name] = split.within(limits)
+
+
 def _chooser(
-    experiment: Experiment, task: Task, run_dir: Path, dev: Split | None, model: nn.Module, rank: int, device: str
+    experiment: Experiment,
+    task: Task,
+    run_dir: Path,
+    splits: dict[str, Split],
+    model: nn.Module,
+    rank: int,
+    device: str,
 ) -> LayerChooser | None:
     if not isinstance(task, SpeechTranslationTask) or not task.losses:
         return None
@@ -161,9 +177,9 @@ def _chooser(
     selection = task.build_selection(model.llm.num_layers)
 
     def batches() -> Any:
-        if dev is None:
+        if "dev" not in splits:
             raise RunError("layer selection needs a dev set to probe; name one in data.dev")
-        return probe_batches(dev, selection.probe_size, experiment.sections.evaluation.batch_size, device)
+        return probe_batches(splits["dev"], selection.probe_size, experiment.sections.evaluation.batch_size, device)
 
     return LayerChooser(task, selection, run_dir / "selection.json", batches, writes=rank == 0)
 

@@ -116,6 +116,10 @@ class LargeSpeechTextModel(FrozenInEval):
         speech_BPD, lengths = self.adapter(_cast(states_BSE, self.adapter), lengths)
         return _cast(speech_BPD, self.llm), lengths
 
+    def speech_positions(self, audio_lengths: Tensor) -> Tensor:
+        """Positions ``[B]`` that audio of ``[B]`` lengths takes in the language model."""
+        return self.adapter.output_lengths(self.encoder.output_lengths(audio_lengths))
+
     def generate(self, audio: Tensor, audio_lengths: Tensor, config: GenerationConfig) -> list[list[Hypothesis]]:
         """Translate a batch of utterances; a row's result does not depend on the others.
 

@@ -50,6 +50,11 @@ class Prompt(nn.Module):
         self.register_buffer("head", torch.tensor(head, dtype=torch.long), persistent=False)
         self.register_buffer("suffix", torch.tensor(prompt.suffix, dtype=torch.long), persistent=False)
 
+    @property
+    def num_positions(self) -> int:
+        """Positions that the prompt takes beside speech or transcript and target, BOS included."""
+        return len(self.head) + len(self.suffix)
+
     def pack(
         self,
         llm: LanguageModel,

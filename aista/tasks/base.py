@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from aista.data.features.base import Feature
+from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
 from aista.modules.llms.base import GenerationConfig
@@ -64,6 +66,16 @@ class Task(ABC):
     @abstractmethod
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
         """What the hypotheses are scored against."""
+
+    def limits(self, model: nn.Module, feature: Feature | None, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
+        """Bounds of the bare model on the rows it takes, checked before it is trained or decoded with.
+
+        Args:
+            model: What ``build_model`` returned.
+            feature: Turns recordings into the model's input; None for tasks without audio.
+            max_new_tokens: Tokens that decoding may add to each row; 0 where rows are only scored.
+        """
+        return ()
 
     @abstractmethod
     def reject(self, row: Row) -> str:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from torch import nn
 
 from aista import registry
+from aista.data.features.base import Feature
+from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.modules.ctc import CtcModel
 from aista.modules.llms.base import GenerationConfig
 from aista.registry import register
 from aista.schema import Component, component, option
 from aista.tasks.base import Task, TaskLoss
+from aista.tasks.limits import input_limit
 from aista.types import SpeechBatch
 
 __all__ = ["CtcAsrConfig", "CtcAsrTask"]
@@ -52,6 +55,12 @@ class CtcAsrTask(Task):
         """Greedy CTC decoding; ``generation`` does not apply."""
         assert isinstance(model, CtcModel)
         return [self.tokenizer.decode(ids) for ids in model.greedy(batch.audio, batch.audio_lengths)]
+
+    def limits(self, model: nn.Module, feature: Feature | None, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
+        """The encoder's range."""
+        assert isinstance(model, CtcModel)
+        assert feature is not None
+        return (input_limit(model.encoder, feature),)
 
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
         """The transcripts."""

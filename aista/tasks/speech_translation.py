@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from aista import registry
+from aista.data.features.base import Feature
+from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
 from aista.modules.llms.base import GenerationConfig
@@ -18,6 +21,7 @@ from aista.registry import register
 from aista.schema import Component, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
 from aista.tasks.base import Task, TaskLoss
+from aista.tasks.limits import input_lengths, input_limit, num_tokens, position_limit
 from aista.tasks.prompting import encode_prompt
 from aista.types import LayerStates, LsmOutput, SpeechBatch
 
@@ -143,6 +147,25 @@ class SpeechTranslationTask(Task):
         assert isinstance(model, LargeSpeechTextModel)
         best = model.generate(batch.audio, batch.audio_lengths, generation)
         return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
+
+    def limits(self, model: nn.Module, feature: Feature | None, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
+        """The encoder's range, and the language model's positions in both branches."""
+        assert isinstance(model, LargeSpeechTextModel)
+        assert feature is not None
+
+        def positions(rows: Sequence[Row], seconds: Sequence[float]) -> Tensor:
+            speech = model.speech_positions(input_lengths(seconds, feature))
+            source, target = (
+                num_tokens([getattr(row, column) for row in rows], self.tokenizer)
+                for column in ("src_text", "tgt_text")
+            )
+            in_speech_branch = speech + target.clamp(min=max_new_tokens) + model.prompt.num_positions
+            in_text_branch = source + len(model.prompt.head)  # ends behind the transcript, unless trained on it
+            if self.config.mt_weight > 0:
+                in_text_branch = source + target + model.prompt.num_positions
+            return torch.maximum(in_speech_branch, in_text_branch)
+
+        return input_limit(model.encoder, feature), position_limit(model.llm, positions)
 
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
         """The reference translations."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from aista import registry
+from aista.data.features.base import Feature
+from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
 from aista.modules.llms.base import GenerationConfig
@@ -14,6 +17,7 @@ from aista.modules.text_translation import TextTranslationModel
 from aista.registry import register
 from aista.schema import Component, component, option
 from aista.tasks.base import Task, TaskLoss
+from aista.tasks.limits import num_tokens, position_limit
 from aista.tasks.prompting import encode_prompt
 from aista.types import SpeechBatch
 
@@ -67,6 +71,17 @@ class TextTranslationTask(Task):
         assert isinstance(model, TextTranslationModel)
         best = model.generate(batch.source, batch.source_lengths, generation)
         return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
+
+    def limits(self, model: nn.Module, feature: Feature | None, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
+        """The language model's positions."""
+        assert isinstance(model, TextTranslationModel)
+
+        def positions(rows: Sequence[Row], seconds: Sequence[float]) -> Tensor:
+            source = num_tokens([row.src_text for row in rows], self.tokenizer)
+            target = num_tokens([row.tgt_text for row in rows], self.tokenizer)
+            return source + target.clamp(min=max_new_tokens) + model.prompt.num_positions
+
+        return (position_limit(model.llm, positions),)
 
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
         """The reference translations."""

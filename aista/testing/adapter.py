@@ -18,7 +18,7 @@ dependencies("adapter", {"input_dim": INPUT_DIM, "output_dim": OUTPUT_DIM})
 
 @contract("adapter")
 def check_shapes(adapter: Adapter, *, input_dim: int = INPUT_DIM, output_dim: int = OUTPUT_DIM) -> None:
-    """Positions are ``[B, P, D]``; lengths integers in 1..P and never above the input's, from length 1 on."""
+    """Positions are ``[B, P, D]``; lengths integers in 1..P as announced, never above the input's, from 1 on."""
     states, lengths = _batch(input_dim)
     positions, out_lengths = _adapt(adapter, states, lengths)
     fits = positions.dim() == 3 and positions.shape[::2] == (len(lengths), output_dim)
@@ -28,6 +28,8 @@ def check_shapes(adapter: Adapter, *, input_dim: int = INPUT_DIM, output_dim: in
     inside = int(out_lengths.min()) >= 1 and int(out_lengths.max()) <= positions.shape[1]
     assert inside, f"lengths must lie in 1..{positions.shape[1]}, got {out_lengths.tolist()} for {lengths.tolist()}"
     assert (out_lengths <= lengths).all(), f"positions outnumber frames: {out_lengths.tolist()} for {lengths.tolist()}"
+    announced = adapter.output_lengths(lengths).tolist()
+    assert announced == out_lengths.tolist(), f"output_lengths says {announced}, forward gives {out_lengths.tolist()}"
 
 
 @contract("adapter")

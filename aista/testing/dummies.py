@@ -37,8 +37,11 @@ class DummyEncoder(SpeechEncoder):
         if self.feature_dim == 0:
             audio = audio.masked_fill(~length_mask(lengths, audio.shape[1]), 0.0)
             audio = functional.pad(audio, (0, -audio.shape[1] % 160)).reshape(len(audio), -1, 160)
-            lengths = (lengths + 159) // 160
-        return torch.tanh(self.blocks[0](audio)), lengths
+        return torch.tanh(self.blocks[0](audio)), self.output_lengths(lengths)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """As ``SpeechEncoder.output_lengths``."""
+        return lengths if self.feature_dim else (lengths + 159) // 160
 
 
 class DummyAdapter(Adapter):
@@ -50,7 +53,11 @@ class DummyAdapter(Adapter):
 
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """As ``Adapter.forward``."""
-        return self.linear(states[:, ::2]), (lengths + 1) // 2
+        return self.linear(states[:, ::2]), self.output_lengths(lengths)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """As ``Adapter.output_lengths``."""
+        return (lengths + 1) // 2
 
 
 class _Block(nn.Module):

@@ -17,7 +17,7 @@ dependencies("encoder", {"feature_dim": 0}, {"feature_dim": 80}, {"feature_dim":
 
 @contract("encoder")
 def check_shapes(encoder: SpeechEncoder, *, feature_dim: int) -> None:
-    """States are ``[B, S, E]`` floats, lengths ``[B]`` integers in 1..S, ``layers`` the encoder's blocks."""
+    """States are ``[B, S, E]`` floats, lengths ``[B]`` integers in 1..S as announced, ``layers`` the blocks."""
     audio, lengths = _batch(feature_dim)
     states, out_lengths = _encode(encoder, audio, lengths)
     expected = f"[{len(lengths)}, S, output_dim {encoder.output_dim}]"
@@ -29,6 +29,8 @@ def check_shapes(encoder: SpeechEncoder, *, feature_dim: int) -> None:
     assert out_lengths.shape == lengths.shape, f"lengths must be [{len(lengths)}], got {list(out_lengths.shape)}"
     inside = int(out_lengths.min()) >= 1 and int(out_lengths.max()) <= states.shape[1]
     assert inside, f"lengths must lie in 1..{states.shape[1]}, got {out_lengths.tolist()}"
+    announced = encoder.output_lengths(lengths).tolist()
+    assert announced == out_lengths.tolist(), f"output_lengths says {announced}, forward gives {out_lengths.tolist()}"
     ordered = out_lengths.tolist() == sorted(out_lengths.tolist(), reverse=True)
     assert ordered, f"longer audio must not give fewer states, got {out_lengths.tolist()} for {lengths.tolist()}"
     assert isinstance(encoder.layers, nn.ModuleList), "layers must be the nn.ModuleList of the blocks"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,11 +145,37 @@ def test_rows_the_task_rejects_are_set_aside_without_a_fault(tmp_path: Path, cor
 
 
 def test_limits_of_the_model(tmp_path: Path, corpus: tuple[Row, ...]) -> None:
-    limit = Limit("target tokens", 11, lambda row, seconds: len(row.tgt_text), "raise llm.config.max_positions")
-    positions = Limit("LLM positions", 7, lambda row, seconds: round(10 * seconds), "raise it")
-    result = run(tmp_path, corpus, limits=[limit, positions])
+    def target_tokens(rows: Sequence[Row], seconds: Sequence[float]) -> list[int]:
+        return [len(row.tgt_text) for row in rows]
+
+    def positions(rows: Sequence[Row], seconds: Sequence[float]) -> list[int]:
+        return [round(10 * duration) for duration in seconds]
+
+    whole = run(tmp_path, corpus)
+    limits = [Limit("target tokens", 11, target_tokens, "raise it"), Limit("LLM positions", 7, positions, "mend", 1)]
+    result = whole.within(limits)
     assert kinds(result) == {"too many target tokens": ["u10", "u11"], "too many LLM positions": ["u11"]}
-    assert result.problems[0].message == ("must take at most 11 target tokens, got 12; raise llm.config.max_positions")
+    assert result.problems[0].message == "must take at most 11 target tokens, got 12; raise it"
+    assert [row.id for row in result.kept] == [row.id for row in whole.kept[:10]]
+    assert result.counts == {"rows": 12, "kept": 10, "bad": 2, "ce_only": sum(not row.src_text for row in result.kept)}
+    assert result.seconds == pytest.approx(sum(row.seconds for row in result.kept))
+    assert whole.within([]) == whole
+    assert result.within(limits) == result
+    with pytest.raises(DataError, match="u11: must take at most 7 LLM positions, got"):
+        result.require("error")
+
+
+def test_limits_have_a_lower_end(tmp_path: Path, corpus: tuple[Row, ...]) -> None:
+    limit = Limit("samples", 10**9, lambda rows, seconds: [round(16_000 * s) for s in seconds], "pad it", 4000)
+    result = run(tmp_path, corpus).within([limit])
+    assert kinds(result) == {"too few samples": ["u0"]}
+    assert result.problems[0].message == "must take at least 4000 samples, got 3200; pad it"
+
+
+def test_limits_see_true_durations(tmp_path: Path, write_audio: WriteAudio) -> None:
+    write_audio("a.wav", 1.0)
+    result = run(tmp_path, [Row("a", "a.wav", 15_500, "x")])
+    assert result.durations == (1.0,)
 
 
 def test_progress_reaches_the_number_of_rows(tmp_path: Path, corpus: tuple[Row, ...]) -> None:

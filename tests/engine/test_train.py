@@ -1,11 +1,12 @@
 import json
+import re
 
 import pytest
 import torch
 
 from aista.engine.checkpoints import find_checkpoint, load_weights
 from aista.engine.train import train
-from aista.errors import AistaError, ConfigError, RunError
+from aista.errors import AistaError, ConfigError, DataError, RunError
 from aista.tasks.experiment import load_experiment
 from tests.tiny import tiny_config, write_config
 
@@ -144,3 +145,28 @@ def test_variants_of_a_step_train_too(tmp_path, corpus, overrides):
     run = tmp_path / "run"
     train(experiment(tmp_path, corpus, *overrides, "data.batch_size=4"), run)
     assert torch.tensor([record["nll"] for record in records(run)]).isfinite().all()
+
+
+def test_rows_beyond_the_models_positions_are_listed_before_the_first_step(tmp_path, corpus):
+    run = tmp_path / "run"
+    small = ["llm.config.max_positions=26", "evaluation.generation.max_new_tokens=4"]
+    with pytest.raises(DataError) as caught:
+        train(experiment(tmp_path, corpus, *small), run)
+    message = str(caught.value)
+    assert f"{corpus}/train.tsv: 24 rows" in message
+    assert re.search(
+        r"train\.tsv:\d+: train\d+: must take at most 26 LLM positions, got \d+; shorten the speech", message
+    )
+    assert not (run / "metrics" / "train.jsonl").exists()
+    with pytest.raises(DataError, match="must take at most 26 LLM positions"):
+        train(experiment(tmp_path, corpus, *small), tmp_path / "other", dry_run=True)
+
+
+def test_rows_beyond_the_models_positions_are_dropped_and_counted_if_allowed(tmp_path, corpus):
+    run = tmp_path / "run"
+    small = ["llm.config.max_positions=26", "evaluation.generation.max_new_tokens=4", "data.on_bad_rows=drop"]
+    train(experiment(tmp_path, corpus, *small), run)
+    (report,) = json.loads((run / "data.json").read_text())["train"].values()
+    assert 0 < report["counts"]["bad"] == len(report["problems"]) < 24
+    assert {problem["kind"] for problem in report["problems"]} == {"too many LLM positions"}
+    assert records(run)[-1]["step"] == 8

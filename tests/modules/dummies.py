@@ -26,6 +26,9 @@ class FrameEncoder(SpeechEncoder):
     def forward(self, audio, lengths):
         return self.dropout(torch.tanh(self.linear(audio))), lengths
 
+    def output_lengths(self, lengths):
+        return lengths
+
 
 class PairAdapter(Adapter):
     """Means of pairs of frames; the last may be single."""
@@ -37,7 +40,10 @@ class PairAdapter(Adapter):
     def forward(self, states, lengths):
         states = states.masked_fill(~length_mask(lengths, states.size(1))[..., None], 0)
         states = nn.functional.pad(states, (0, 0, 0, states.size(1) % 2))
-        return self.linear(states.unflatten(1, (-1, 2)).mean(dim=2)), (lengths + 1) // 2
+        return self.linear(states.unflatten(1, (-1, 2)).mean(dim=2)), self.output_lengths(lengths)
+
+    def output_lengths(self, lengths):
+        return (lengths + 1) // 2
 
 
 def build_llm(vocab_size=13, **options):

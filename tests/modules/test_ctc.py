@@ -34,8 +34,11 @@ class Halving(SpeechEncoder):
     def forward(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         audio = audio.masked_fill(~length_mask(lengths, audio.size(1))[..., None], 0)
         states = self.dropout(self.linear(audio[:, ::2]))
-        lengths = (lengths + 1) // 2
+        lengths = self.output_lengths(lengths)
         return states.masked_fill(~length_mask(lengths, states.size(1))[..., None], float("nan")), lengths
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        return (lengths + 1) // 2
 
 
 def build() -> CtcModel:

@@ -22,6 +22,14 @@ class Grows(DummyAdapter):
         return positions, lengths * 2
 
 
+class Misannounces(DummyAdapter):
+    def output_lengths(self, lengths):
+        return lengths // 2
+
+    def forward(self, states, lengths):
+        return super().forward(states, lengths)[0], (lengths + 1) // 2
+
+
 class MixesPadding(DummyAdapter):
     def forward(self, states, lengths):
         return super().forward(states.cumsum(1).flip(1).cumsum(1).flip(1), lengths)
@@ -63,6 +71,7 @@ CASES = [
     (contract.check_shapes, WrongWidth, r"positions must be \[4, P, output_dim 24\], got \[4, 11, 16\]"),
     (contract.check_shapes, LosesShortRows, r"lengths must lie in 1\.\.11, got \[10, 4, 3, 0\] for \[21, 8, 7, 1\]"),
     (contract.check_shapes, Grows, "positions outnumber frames"),
+    (contract.check_shapes, Misannounces, r"output_lengths says \[10, 4, 3, 0\], forward gives \[11, 4, 4, 1\]"),
     (contract.check_padding, MixesPadding, "row 1's positions depend on its padding"),
     (contract.check_padding, LengthsFromContent, "lengths depend on what lies in the padding"),
     (contract.check_batch_of_one, BatchNormed, "row 0 depends on the other rows"),

@@ -23,6 +23,14 @@ class FloatLengths(DummyEncoder):
         return super().forward(audio, lengths)[0], lengths.float()
 
 
+class Misannounces(DummyEncoder):
+    def output_lengths(self, lengths):
+        return lengths - 1
+
+    def forward(self, audio, lengths):
+        return super().forward(audio, lengths)[0], lengths
+
+
 class LayersAsList(DummyEncoder):
     @property
     def layers(self):
@@ -80,6 +88,7 @@ CASES = [
     (contract.check_shapes, WrongWidth, r"states must be \[3, S, output_dim 16\], got \[3, 64, 5\]"),
     (contract.check_shapes, LengthsBeyondStates, r"lengths must lie in 1\.\.64, got \[65, 42, 25\]"),
     (contract.check_shapes, FloatLengths, "lengths must be integers, got torch.float32"),
+    (contract.check_shapes, Misannounces, r"output_lengths says \[63, 40, 23\], forward gives \[64, 41, 24\]"),
     (contract.check_shapes, LayersAsList, "layers must be the nn.ModuleList"),
     (contract.check_shapes, NotFinite, "states must be finite"),
     (contract.check_padding, SeesPadding, "row 1's states depend on its padding: entries differ by up to"),

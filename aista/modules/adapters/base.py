@@ -28,6 +28,10 @@ class Adapter(nn.Module, ABC):
             the padding never changes a row's output.
         """
 
+    @abstractmethod
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """The lengths that ``forward`` returns, ``[B]`` -> ``[B]``, without adapting anything."""
+
     def match_output_scale(self, rms: float) -> None:
         """Give an untrained adapter outputs of this root mean square per coordinate.
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from aista.modules.adapters._output import OUTPUT_NORM, NormedAdapter
-from aista.modules.strided_conv import StridedConv, stride_factors
+from aista.modules.strided_conv import StridedConv, ceil_divide, stride_factors
 from aista.registry import register
 from aista.schema import option
 
@@ -52,6 +52,7 @@ class ConvAdapter(NormedAdapter):
 
     def __init__(self, config: ConvConfig, *, input_dim: int, output_dim: int) -> None:
         super().__init__(output_dim, config.output_norm)
+        self.strides = config.strides
         hidden_dim = config.hidden_dim or input_dim
         self.convs = nn.ModuleList(
             StridedConv(
@@ -70,3 +71,9 @@ class ConvAdapter(NormedAdapter):
             h_BSE, lengths = conv(h_BSE, lengths)
             h_BSE = self.dropout(gelu(norm(h_BSE)))
         return self.normalize(self.projection(h_BSE)), lengths
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """``ceil(n / stride)`` at each convolution."""
+        for stride in self.strides:
+            lengths = ceil_divide(lengths, stride)
+        return lengths

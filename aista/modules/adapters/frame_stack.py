@@ -49,4 +49,8 @@ class FrameStackAdapter(NormedAdapter):
         h_BPK = h_BSE.reshape(h_BSE.size(0), h_BSE.size(1) // self.stride, self.stride * h_BSE.size(2))
         if self.inner is not None:
             h_BPK = nn.functional.gelu(self.inner(h_BPK))
-        return self.normalize(self.projection(self.dropout(h_BPK))), ceil_divide(lengths, self.stride)
+        return self.normalize(self.projection(self.dropout(h_BPK))), self.output_lengths(lengths)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """``ceil(n / stride)``."""
+        return ceil_divide(lengths, self.stride)

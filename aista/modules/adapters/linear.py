@@ -38,3 +38,7 @@ class LinearAdapter(NormedAdapter):
         """``[B, S, E]`` -> ``[B, S, D]``; lengths stay."""
         h_BSE = zero_padding(states, lengths).to(self.projection.weight.dtype)
         return self.normalize(self.projection(self.dropout(h_BSE))), lengths
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """As given."""
+        return lengths

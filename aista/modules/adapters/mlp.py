@@ -42,3 +42,7 @@ class MlpAdapter(NormedAdapter):
         """``[B, S, E]`` -> ``[B, S, D]``; lengths stay."""
         h_BSE = zero_padding(states, lengths).to(self.inner.weight.dtype)
         return self.normalize(self.transform(h_BSE)), lengths
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """As given."""
+        return lengths

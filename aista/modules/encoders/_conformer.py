@@ -21,7 +21,7 @@ from aista.modules._gangs import placement
 from aista.modules.encoders._lengths import check_lengths
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.encoders.conformer import ConformerConfig
-from aista.modules.strided_conv import StridedConv, stride_factors
+from aista.modules.strided_conv import StridedConv, ceil_divide, stride_factors
 
 __all__ = ["ConformerEncoder"]
 
@@ -32,7 +32,8 @@ class ConformerEncoder(SpeechEncoder):
     def __init__(self, config: ConformerConfig, feature_dim: int) -> None:
         super().__init__()
         self.output_dim = config.model_dim
-        self.max_frames = config.max_frames
+        self.length_range = (1, config.max_frames)
+        self.stride = config.subsampling
         self.subsampling = _Subsampling(config, feature_dim)
         max_states = -(-config.max_frames // config.subsampling)
         self.positions = (
@@ -54,8 +55,7 @@ class ConformerEncoder(SpeechEncoder):
         """
         check_lengths(
             lengths,
-            minimum=1,
-            maximum=self.max_frames,
+            self.length_range,
             unit="feature frames",
             remedy="drop the row or raise max_frames",
         )
@@ -64,6 +64,10 @@ class ConformerEncoder(SpeechEncoder):
         if self.positions is not None:
             h_BSE = self.positions(h_BSE, layout)
         return self.stack(self.dropout(h_BSE), layout), lengths
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """``ceil(F / subsampling)``."""
+        return ceil_divide(lengths, self.stride)
 
 
 class _Subsampling(nn.Module):

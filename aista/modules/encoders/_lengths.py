@@ -9,8 +9,9 @@ from aista.errors import DataError
 __all__ = ["check_lengths"]
 
 
-def check_lengths(lengths: Tensor, *, minimum: int, maximum: int, unit: str, remedy: str) -> list[int]:
-    """The lengths as a list, or DataError naming the first row outside ``minimum..maximum``."""
+def check_lengths(lengths: Tensor, length_range: tuple[int, int], *, unit: str, remedy: str) -> list[int]:
+    """The lengths as a list, or DataError naming the first row outside ``length_range``."""
+    minimum, maximum = length_range
     values: list[int] = lengths.tolist()
     for row, length in enumerate(values):
         if not minimum <= length <= maximum:

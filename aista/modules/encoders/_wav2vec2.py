@@ -33,9 +33,8 @@ class Wav2Vec2Encoder(SpeechEncoder):
     def __init__(self, config: Wav2Vec2Config) -> None:
         super().__init__()
         self.output_dim = config.model_dim
-        self.max_samples = config.max_samples
         self.kernels_and_strides = tuple(zip(config.conv_kernels, config.conv_strides, strict=True))
-        self.min_samples = _receptive_field(self.kernels_and_strides)
+        self.length_range = (_receptive_field(self.kernels_and_strides), config.max_samples)
         factory = _Factory(_fairseq2_config(config))
         self.frontend = factory.create_encoder_frontend()
         self.stack = factory.create_encoder()
@@ -53,16 +52,16 @@ class Wav2Vec2Encoder(SpeechEncoder):
         """
         values = check_lengths(
             lengths,
-            minimum=self.min_samples,
-            maximum=self.max_samples,
+            self.length_range,
             unit="samples",
             remedy="drop the row or, if it is too long, raise max_samples",
         )
         wave_BW = zero_padding(audio, lengths).to(next(self.frontend.parameters()).dtype)
         h_BSE, layout = self.frontend(wave_BW, BatchLayout.of(wave_BW, values))
-        return self.stack(h_BSE, layout), self._state_lengths(lengths)
+        return self.stack(h_BSE, layout), self.output_lengths(lengths)
 
-    def _state_lengths(self, lengths: Tensor) -> Tensor:
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Lengths after the convolutions over the waveform."""
         for kernel, stride in self.kernels_and_strides:
             lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
         return lengths

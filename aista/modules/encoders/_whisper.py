@@ -34,6 +34,7 @@ class WhisperEncoder(SpeechEncoder):
         self.layer_norm: nn.LayerNorm = encoder.layer_norm
         # Fixed sinusoids: as a buffer nobody trains them by mistake.
         self.register_buffer("positions", encoder.embed_positions.weight.detach().clone())
+        self.length_range = (1, 2 * self.positions.size(0))
         self.train()
 
     @property
@@ -49,8 +50,7 @@ class WhisperEncoder(SpeechEncoder):
         """
         check_lengths(
             lengths,
-            minimum=1,
-            maximum=2 * self.positions.size(0),
+            self.length_range,
             unit="feature frames",
             remedy="drop the row or cut the recording into shorter clips",
         )
@@ -63,13 +63,17 @@ class WhisperEncoder(SpeechEncoder):
         normed_BSE: Tensor = self.layer_norm(h_BSE)
         return normed_BSE, state_lengths
 
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """``ceil(F / 2)``."""
+        return ceil_divide(lengths, 2)
+
     def _convolve(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         # Frames beyond the longest row would run past the position table for nothing.
         x_BFM = audio[:, : int(lengths.max())]
         x_BFM = zero_padding(x_BFM, lengths).to(self.conv1.weight.dtype)
         h_BFE = gelu(self.conv1(x_BFM.transpose(1, 2))).transpose(1, 2)
         h_BES = gelu(self.conv2(zero_padding(h_BFE, lengths).transpose(1, 2)))
-        return h_BES.transpose(1, 2), ceil_divide(lengths, 2)
+        return h_BES.transpose(1, 2), self.output_lengths(lengths)
 
 
 def _attention_mask(lengths: Tensor, h_BSE: Tensor) -> Tensor | None:

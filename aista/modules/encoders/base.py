@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
@@ -20,6 +21,9 @@ class SpeechEncoder(nn.Module, ABC):
     output_dim: int
     """Width E of the frame states."""
 
+    length_range: tuple[int, int] = (1, sys.maxsize)
+    """Shortest and longest input that ``forward`` takes, in frames or samples."""
+
     @property
     @abstractmethod
     def layers(self) -> nn.ModuleList:
@@ -36,4 +40,14 @@ class SpeechEncoder(nn.Module, ABC):
         Returns:
             ``[B, S, E]`` states and their ``[B]`` lengths. What lies in the padding never changes
             a row's states.
+
+        Raises:
+            DataError: a row's length is outside ``length_range``.
+        """
+
+    @abstractmethod
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """The lengths that ``forward`` returns, ``[B]`` -> ``[B]``, without encoding anything.
+
+        Rows that would not fit into the language model are found with it before training starts.
         """
