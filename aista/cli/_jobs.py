@@ -51,7 +51,7 @@ class Job:
 
 
 def run_jobs(jobs: Sequence[Job], console: Console) -> None:
-    """Run all jobs, as many at a time as there are cores; those already complete end at once.
+    """Run all jobs, as many at a time as there are cores.
 
     Raises:
         RunError: a job failed; the others are stopped and go on at the next call.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,13 +14,15 @@ from aista import registry
 from aista.analysis.report import Corpus, write_report
 from aista.analysis.run_folder import RunFolder
 from aista.analysis.summary import Summary, report_of_runs, summarise
-from aista.analysis.tables import Table, headline_table, retrieval_table, to_markdown, to_rich
+from aista.analysis.tables import Table, headline_table, label_of, retrieval_table, to_markdown, to_rich
 from aista.cli._jobs import Job, run_jobs
 from aista.config import dump_yaml
 from aista.console import passing_progress
+from aista.data.datasets.quickstart import QuickstartConfig
 from aista.engine.evaluate import evaluate
 from aista.engine.probe import probe
-from aista.engine.train import stage_folder
+from aista.engine.run_folder import holds
+from aista.engine.train import is_complete, stage_folder
 from aista.files import write_text
 from aista.schema import Component
 from aista.selection.curve import ProbeCurve
@@ -39,12 +41,14 @@ class Quickstart:
         out: Folder of the runs and the report.
         data: Folder of the corpus.
         config: Experiment file; its manifests are replaced by those of the corpus in ``data``.
+        corpus: Options of the corpus.
     """
 
-    def __init__(self, out: Path, data: Path, config: Path) -> None:
+    def __init__(self, out: Path, data: Path, config: Path, corpus: QuickstartConfig) -> None:
         self.out = out
         self.data = data
         self.config = config
+        self.corpus = corpus
         self.console = Console()
 
     def run(self, seeds: Sequence[int]) -> None:
@@ -64,9 +68,7 @@ class Quickstart:
         self.console.print(f"report: {path}   ({time.monotonic() - started:.0f} s)", highlight=False)
 
     def _prepare_corpus(self) -> None:
-        entry = registry.get("dataset", "quickstart")
-        assert entry.config is not None
-        dataset = registry.build("dataset", Component("quickstart", entry.config()))
+        dataset = registry.build("dataset", Component("quickstart", self.corpus))
         columns = (TextColumn("synthetic corpus: {task.description}"), BarColumn(), MofNCompleteColumn())
         with passing_progress(*columns, console=self.console) as bar:
             job = bar.add_task("", total=None)
@@ -85,23 +87,27 @@ class Quickstart:
         """Train the stages once; returns the overrides that let every run start from them."""
         experiment = self._experiment([])
         stages = experiment.sections.pretraining
-        jobs = [
-            self._job(f"{stage.name}: {stage.task}", stage_folder(self.out, stage.name), experiment.stage(stage))
+        self._train(
+            (f"{stage.name}: {stage.task}", stage_folder(self.out, stage.name), experiment.stage(stage))
             for stage in stages
-        ]
-        run_jobs(jobs, self.console)
+        )
         return [f"initialize.{stage.part}={stage_folder(self.out, stage.name)}" for stage in stages]
 
     def _train_twins(self, seeds: Sequence[int], shared: Sequence[str]) -> None:
-        jobs = [
-            self._job(
-                f"{label}, seed {seed}",
-                self._folder(seed, name),
-                self._experiment([*shared, f"seed={seed}", *changes]),
-            )
+        self._train(
+            (f"{label}, seed {seed}", self._folder(seed, name), self._experiment([*shared, f"seed={seed}", *changes]))
             for seed in seeds
             for label, (name, changes) in SYSTEMS.items()
-        ]
+        )
+
+    def _train(self, runs: Iterable[tuple[str, Path, Experiment]]) -> None:
+        """Train (label, folder, experiment) side by side, but for what is trained already."""
+        jobs = []
+        for label, folder, experiment in runs:
+            if holds(folder, experiment) and is_complete(folder):
+                self.console.print(f"{label} (reused)", highlight=False)
+            else:
+                jobs.append(self._job(label, folder, experiment))
         run_jobs(jobs, self.console)
 
     def _job(self, label: str, folder: Path, experiment: Experiment) -> Job:
@@ -171,7 +177,7 @@ def seed_table(summaries: dict[int, Summary]) -> Table:
     means = (f"{statistics.mean(row[label] for row in scores.values()):.1f}" for label in labels)
     spread = f"{statistics.mean(differences):+.1f} (sd {statistics.stdev(differences):.1f})"
     rows.append(("mean", *means, spread))
-    return Table(f"{metric} over {len(scores)} seeds", ("Seed", *labels, "Difference"), tuple(rows))
+    return Table(f"{label_of(metric)} over {len(scores)} seeds", ("Seed", *labels, "Difference"), tuple(rows))
 
 
 def _num_rows(path: Path) -> int:

@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
     configure_logging()
     from aista.cli._quickstart import Quickstart
+    from aista.data.datasets.quickstart import QuickstartConfig
 
-    Quickstart(args.out, args.data, args.config).run(args.seeds)
+    Quickstart(args.out, args.data, args.config, QuickstartConfig()).run(args.seeds)
     return 0

@@ -19,7 +19,7 @@ from aista.errors import AistaError, RunError
 from aista.files import write_json, write_text
 from aista.tasks.experiment import Experiment, load_experiment
 
-__all__ = ["CONFIG", "claim", "describe_environment", "is_main_process", "open_experiment"]
+__all__ = ["CONFIG", "claim", "describe_environment", "holds", "is_main_process", "open_experiment"]
 
 CONFIG = "config.yaml"
 CLAIM_SECONDS = 600.0
@@ -46,20 +46,31 @@ def claim(run_dir: Path, experiment: Experiment) -> None:
     if not is_main_process():
         _wait_for(file)
         return
-    config = experiment.to_plain()
-    if file.is_file():
-        differences = _differences(load_yaml(file), _reloaded(config))
-        if differences:
-            raise AistaError(
-                f"{run_dir}: this run folder holds another experiment; it differs in {'; '.join(differences[:5])}"
-                + (f" and {len(differences) - 5} more" if len(differences) > 5 else "")
-                + ". Choose another folder, or remove this one"
-            )
+    if holds(run_dir, experiment):
         return
     if run_dir.is_dir() and any(run_dir.iterdir()):
         raise AistaError(f"{run_dir}: not empty and not a run folder (it has no {CONFIG}); choose another folder")
-    write_text(file, dump_yaml(config))
+    write_text(file, dump_yaml(experiment.to_plain()))
     write_json(run_dir / "environment.json", describe_environment())
+
+
+def holds(run_dir: Path, experiment: Experiment) -> bool:
+    """Whether a folder is the run folder of this very experiment; False if it is no run folder.
+
+    Raises:
+        AistaError: it belongs to another experiment; names the options that differ.
+    """
+    file = run_dir / CONFIG
+    if not file.is_file():
+        return False
+    differences = _differences(load_yaml(file), _reloaded(experiment.to_plain()))
+    if differences:
+        raise AistaError(
+            f"{run_dir}: this run folder holds another experiment; it differs in {'; '.join(differences[:5])}"
+            + (f" and {len(differences) - 5} more" if len(differences) > 5 else "")
+            + ". Choose another folder, or remove this one"
+        )
+    return True
 
 
 def _wait_for(file: Path) -> None:
