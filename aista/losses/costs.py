@@ -5,6 +5,7 @@ S, T: positions of the two sequences; D: their width.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Protocol, cast
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from aista.registry import build, register
 from aista.schema import Component
 
-__all__ = ["Cosine", "Cost", "Euclidean", "SqEuclidean", "position_cost", "resolve_cost"]
+__all__ = ["Cosine", "Cost", "Euclidean", "ExplicitCost", "SqEuclidean", "position_cost", "resolve_cost"]
 
 
 class Cost(Protocol):
@@ -27,17 +28,73 @@ class Cost(Protocol):
         ...
 
 
+class ExplicitCost(ABC):
+    """A cost with its gradient written out: the solvers then need no tape for each sample.
+
+    Derive from it where a cost is called for many short samples; a plain :class:`Cost` is as right.
+    """
+
+    @abstractmethod
+    def statistics(self, states: Tensor) -> Tensor:
+        """``[..., R, D] -> [..., R, 1]``: what the cost needs of each state, from that state alone.
+
+        Computed for a padded batch at once, and not differentiated: ``backward`` accounts for it.
+        """
+
+    @abstractmethod
+    def forward(self, x: Tensor, y: Tensor, x_statistics: Tensor, y_statistics: Tensor) -> tuple[Tensor, Saved]:
+        """The costs ``[..., S, T]``, in a tensor of their own, and what ``backward`` needs."""
+
+    @abstractmethod
+    def backward(self, saved: Saved, grad: Tensor, needed: tuple[bool, bool]) -> tuple[Tensor | None, Tensor | None]:
+        """The gradients of the needed sides, given the costs' gradient ``[..., S, T]``."""
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the ``[..., S, T]`` costs, differentiable."""
+        return cast(Tensor, _Explicit.apply(self, x, y))  # type: ignore[no-untyped-call]
+
+
+Saved = tuple[Tensor, ...]
+
+
+class _Explicit(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, cost: ExplicitCost, x: Tensor, y: Tensor) -> Tensor:
+        ctx.cost = cost
+        value, saved = cost.forward(x, y, cost.statistics(x), cost.statistics(y))
+        ctx.save_for_backward(*saved)
+        return value
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *ctx.cost.backward(ctx.saved_tensors, grad, ctx.needs_input_grad[1:])
+
+
 @register("cost", "cosine")
-class Cosine:
+class Cosine(ExplicitCost):
     """Cosine distance ``1 - <x, y> / (|x| |y|)``, in [0, 2].
 
     Choose it (the default) for states of a network: it ignores their norms, which differ between
     modalities and layers. A zero state costs 1 to everything and receives no gradient.
     """
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the ``[..., S, T]`` distances."""
-        return cast(Tensor, _CosineDistance.apply(x, y))  # type: ignore[no-untyped-call]
+    def statistics(self, states: Tensor) -> Tensor:
+        """One over the norms; 0 for a state of norm 0."""
+        norm: Tensor = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+        return norm.reciprocal().masked_fill_(norm == 0, 0.0)
+
+    def forward(self, x: Tensor, y: Tensor, x_statistics: Tensor, y_statistics: Tensor) -> tuple[Tensor, Saved]:
+        """The distances; keeps the normalised states and their inverse norms."""
+        x, y = x * x_statistics, y * y_statistics
+        return (x @ y.mT).neg_().add_(1), (x, y, x_statistics, y_statistics)
+
+    def backward(self, saved: Saved, grad: Tensor, needed: tuple[bool, bool]) -> tuple[Tensor | None, Tensor | None]:
+        """Two matrix products, and the projection off each state's own direction."""
+        x, y, inverse_x, inverse_y = saved
+        grad_x = _through_normalisation(grad @ y, x, inverse_x) if needed[0] else None
+        grad_y = _through_normalisation(grad.mT @ x, y, inverse_y) if needed[1] else None
+        return grad_x, grad_y
 
 
 @register("cost", "sqeuclidean")
@@ -104,30 +161,6 @@ def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
     x, y = x - shift, y - shift
     squares = (x * x).sum(-1)[..., :, None] + (y * y).sum(-1)[..., None, :]
     return (squares - 2 * (x @ y.mT)).clamp_min(0.0)
-
-
-class _CosineDistance(torch.autograd.Function):
-    """Saves the normalised states only; two matrix products in the backward pass."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
-        inverse_x, inverse_y = (_inverse_norm(z) for z in (x, y))
-        x, y = x * inverse_x, y * inverse_y
-        ctx.save_for_backward(x, y, inverse_x, inverse_y)
-        return (x @ y.mT).neg_().add_(1)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        x, y, inverse_x, inverse_y = ctx.saved_tensors
-        grad_x = _through_normalisation(grad @ y, x, inverse_x) if ctx.needs_input_grad[0] else None
-        grad_y = _through_normalisation(grad.mT @ x, y, inverse_y) if ctx.needs_input_grad[1] else None
-        return grad_x, grad_y
-
-
-def _inverse_norm(states: Tensor) -> Tensor:
-    norm: Tensor = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
-    return norm.reciprocal().masked_fill_(norm == 0, 0.0)
 
 
 def _through_normalisation(minus_grad: Tensor, unit: Tensor, inverse_norm: Tensor) -> Tensor:

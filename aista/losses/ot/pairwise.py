@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from aista.losses.costs import Cost, position_cost
+from aista.losses.costs import Cost, ExplicitCost, position_cost
 
 __all__ = ["aligned", "no_autocast", "padded_costs", "working_dtype"]
 
@@ -65,7 +65,7 @@ def padded_costs(
 
 
 class _PaddedCosts(torch.autograd.Function):
-    """Keeps one small graph per sample and writes each sample's gradient straight into the padded one."""
+    """Keeps what each sample's gradient needs and writes that straight into the padded one."""
 
     @staticmethod
     def forward(
@@ -80,21 +80,22 @@ class _PaddedCosts(torch.autograd.Function):
         dtype = working_dtype(x, y)
         size = [max((sample[side] for sample in samples), default=0) for side in (1, 2)]
         costs = torch.zeros(len(samples), *size, dtype=dtype, device=x.device)
-        ctx.inputs = ((x.shape, x.dtype), (y.shape, y.dtype))
-        ctx.parts = []
+        needed = ctx.needs_input_grad[:2]
+        ctx.inputs, ctx.samples = ((x.shape, x.dtype), (y.shape, y.dtype)), samples
+        x, y = x.to(dtype), y.to(dtype)
+        pairs = ctx.pairs = (
+            _ExplicitPairs(cost, x, y, needed) if isinstance(cost, ExplicitCost) else _TapedPairs(cost, needed)
+        )
+        x_rows, y_rows, out = x.unbind(), y.unbind(), costs.unbind()
         for n, (row, s, t) in enumerate(samples):
-            x_n = _content(x[row, :s], dtype, ctx.needs_input_grad[0])
-            y_n = _content(y[row, :t], dtype, ctx.needs_input_grad[1])
-            with torch.set_grad_enabled(True):
-                cost_n = cost(x_n, y_n)
+            cost_n = pairs.forward(x_rows[row][:s], y_rows[row][:t], row)
             if cost_n.shape != (s, t):
                 raise ValueError(
                     f"a cost must map [{s}, D] x [{t}, D] to [{s}, {t}], but {cost!r} returned {list(cost_n.shape)}"
                 )
-            costs[n, :s, :t] = cost_n.detach()
+            out[n][:s, :t] = cost_n
             if position_weight:
-                costs[n, :s, :t] += position_weight * position_cost(s, t, position_power, like=costs)
-            ctx.parts.append((row, x_n, y_n, cost_n))
+                out[n][:s, :t] += position_weight * position_cost(s, t, position_power, like=costs)
         return costs
 
     @staticmethod
@@ -104,23 +105,52 @@ class _PaddedCosts(torch.autograd.Function):
             torch.zeros(shape, dtype=dtype, device=grad.device) if needed else None
             for (shape, dtype), needed in zip(ctx.inputs, ctx.needs_input_grad[:2], strict=True)
         ]
-        costs, cost_grads, sides = [], [], []
-        for n, (row, x_n, y_n, cost_n) in enumerate(ctx.parts):
-            if cost_n.requires_grad:
-                costs.append(cost_n)
-                cost_grads.append(aligned(grad[n, : cost_n.shape[0], : cost_n.shape[1]]))
-                sides += [(row, z, out) for z, out in zip((x_n, y_n), grads, strict=True) if out is not None]
-        if not costs:
-            return (*grads, None, None, None, None)
+        grad_N = grad.unbind()
         with no_autocast(grad.device):
-            parts = torch.autograd.grad(
-                costs, [z for _, z, _ in sides], cost_grads, retain_graph=True, allow_unused=True
-            )
-        for part, (row, z, out) in zip(parts, sides, strict=True):
-            if part is not None:
-                out[row, : z.shape[0]] = part
+            for n, (row, s, t) in enumerate(ctx.samples):
+                parts = ctx.pairs.backward(n, aligned(grad_N[n][:s, :t]))
+                for part, out, length in zip(parts, grads, (s, t), strict=True):
+                    if part is not None and out is not None:
+                        out[row, :length] = part
         return (*grads, None, None, None, None)
 
 
-def _content(states: Tensor, dtype: torch.dtype, needs_grad: bool) -> Tensor:
-    return aligned(states.detach().to(dtype)).requires_grad_(needs_grad)
+class _ExplicitPairs:
+    """Samples of a cost that knows its own gradient; its row statistics are taken of the whole batch at once."""
+
+    def __init__(self, cost: ExplicitCost, x: Tensor, y: Tensor, needed: tuple[bool, bool]) -> None:
+        self.cost, self.needed = cost, needed
+        self.x_statistics, self.y_statistics = cost.statistics(x).unbind(), cost.statistics(y).unbind()
+        self.saved: list[tuple[Tensor, ...]] = []
+
+    def forward(self, x_n: Tensor, y_n: Tensor, row: int) -> Tensor:
+        statistics = self.x_statistics[row][: len(x_n)], self.y_statistics[row][: len(y_n)]
+        cost_n, saved = self.cost.forward(x_n, y_n, *statistics)
+        self.saved.append(saved if any(self.needed) else ())
+        return cost_n
+
+    def backward(self, n: int, grad_n: Tensor) -> Sequence[Tensor | None]:
+        return self.cost.backward(self.saved[n], grad_n, self.needed)
+
+
+class _TapedPairs:
+    """Samples of any other cost, with one small graph each."""
+
+    def __init__(self, cost: Cost, needed: tuple[bool, bool]) -> None:
+        self.cost, self.needed = cost, needed
+        self.graphs: list[tuple[tuple[Tensor, Tensor], Tensor]] = []
+
+    def forward(self, x_n: Tensor, y_n: Tensor, row: int) -> Tensor:
+        x_n, y_n = (aligned(z.detach()).requires_grad_(need) for z, need in zip((x_n, y_n), self.needed, strict=True))
+        with torch.set_grad_enabled(any(self.needed)):
+            cost_n = self.cost(x_n, y_n)
+        self.graphs.append(((x_n, y_n), cost_n))
+        return cost_n.detach()
+
+    def backward(self, n: int, grad_n: Tensor) -> Sequence[Tensor | None]:
+        sides, cost_n = self.graphs[n]
+        if not cost_n.requires_grad:
+            return None, None
+        wanted = [z for z in sides if z.requires_grad]
+        found = iter(torch.autograd.grad(cost_n, wanted, grad_n, retain_graph=True, allow_unused=True))
+        return [next(found) if z.requires_grad else None for z in sides]
