@@ -64,7 +64,7 @@ STEPS = {
     "sinkhorn": _step(sinkhorn, detach_text=False),
     "sinkhorn, text detached": _step(sinkhorn, detach_text=True),
     "unbalanced": _step(sinkhorn, detach_text=False, rho=(1.0, 1.0)),
-    "sinkhorn, log domain": _step(sinkhorn, detach_text=False, backend="log"),
+    "sinkhorn, log domain": _step(sinkhorn, detach_text=False, backend="reference"),
     "exact": _step(exact, detach_text=False),
 }
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aista.losses.kernels.sinkhorn import absorbed, reference
+from aista.losses.kernels.sinkhorn.backend import BACKENDS, kernel, resolve
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem, Potentials
 from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_row_sum
 from aista.losses.ot.gradient import with_gradient
@@ -31,7 +31,6 @@ __all__ = ["BACKENDS", "EPSILON_SCALES", "VALUES", "EntropicOptions", "solve"]
 EPSILON_SCALES = ("mean", "max", "absolute")
 VALUES = ("regularized", "linear")
 GRADIENTS = ("envelope", "unrolled")
-BACKENDS = ("auto", "log")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +65,8 @@ class EntropicOptions:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if self.value == "linear" and self.rho != (math.inf, math.inf):
             raise ValueError(f"value 'linear' needs balanced transport (rho of inf on both sides), got rho {self.rho}")
+        if self.gradient == "unrolled" and self.backend not in ("auto", "reference"):
+            raise ValueError(f"gradient 'unrolled' needs backend 'auto' or 'reference', got {self.backend!r}")
 
 
 def solve(problem: Problem, options: EntropicOptions) -> OTResult:
@@ -74,16 +75,16 @@ def solve(problem: Problem, options: EntropicOptions) -> OTResult:
     with no_autocast(problem.cost.device), torch.set_grad_enabled(taped):
         task = _task(problem, options)
         potentials = _iterate(task, options)
-        solution = _evaluate(task, potentials)
+        solution = _evaluate(task, potentials, options)
         value = solution.transport_cost if options.value == "linear" else solution.value
         if options.value == "linear":
             derivatives = linear_derivatives(task, solution.ratio_NST)
         else:
-            derivatives = (solution.plan(task), solution.a_derivative, solution.b_derivative)
+            derivatives = (solution.plan_NST, solution.a_derivative, solution.b_derivative)
     if not taped:
         sources = (problem.cost, problem.x_mass, problem.y_mass)
         value = with_gradient(value, *zip(sources, derivatives, strict=True))
-    return _report(problem, task, potentials, solution, value, options.tolerance)
+    return _report(problem, task, potentials, solution, value, options)
 
 
 class _Solution(NamedTuple):
@@ -94,10 +95,8 @@ class _Solution(NamedTuple):
     marginal_error: Tensor
     a_derivative: Tensor
     b_derivative: Tensor
+    plan_NST: Tensor
     ratio_NST: Tensor
-
-    def plan(self, task: EntropicProblem) -> Tensor:
-        return task.a_NS[:, :, None] * self.ratio_NST * task.b_NT[:, None, :]
 
 
 def _task(problem: Problem, options: EntropicOptions) -> EntropicProblem:
@@ -125,10 +124,13 @@ def _cost_scale(cost_NST: Tensor, lengths: tuple[tuple[int, int], ...], kind: st
 def _iterate(task: EntropicProblem, options: EntropicOptions) -> Potentials:
     if not task.lengths_N2:
         return Potentials(task.a_NS, task.b_NT, torch.zeros_like(task.epsilon_N, dtype=torch.long))
-    kernel = reference if options.backend == "log" or torch.is_grad_enabled() else absorbed
-    f, g, num_iterations = kernel.solve(task, options.max_iterations, options.tolerance)
+    f, g, num_iterations = kernel(_backend(task, options)).solve(task, options.max_iterations, options.tolerance)
     x_mask, y_mask = _masks(task)
     return Potentials(f.masked_fill(~x_mask, 0.0), g.masked_fill(~y_mask, 0.0), num_iterations)
+
+
+def _backend(task: EntropicProblem, options: EntropicOptions) -> str:
+    return "reference" if torch.is_grad_enabled() else resolve(options.backend, task.cost_NST)
 
 
 def _masks(task: EntropicProblem) -> tuple[Tensor, Tensor]:
@@ -136,8 +138,11 @@ def _masks(task: EntropicProblem) -> tuple[Tensor, Tensor]:
     return length_mask(lengths[:, 0], task.a_NS.shape[1]), length_mask(lengths[:, 1], task.b_NT.shape[1])
 
 
-def _evaluate(task: EntropicProblem, potentials: Potentials) -> _Solution:
+def _evaluate(task: EntropicProblem, potentials: Potentials, options: EntropicOptions) -> _Solution:
     """The dual value at the potentials; its derivatives by cost and masses at fixed potentials are exact."""
+    if task.lengths_N2 and _backend(task, options) == "triton":
+        launch = kernel("triton")
+        return _Solution(*launch.evaluate(launch.load_problem(task), potentials, with_ratio=True))
     f, g, _ = potentials
     a, b, eps = task.a_NS, task.b_NT, task.epsilon_N[:, None]
     x_mask, y_mask = _masks(task)
@@ -158,6 +163,7 @@ def _evaluate(task: EntropicProblem, potentials: Potentials) -> _Solution:
         marginal_error=error.detach(),
         a_derivative=f_gain - eps * (x_factor - 1),
         b_derivative=g_gain - eps * (y_factor - 1),
+        plan_NST=a[:, :, None] * ratio * b[:, None, :],
         ratio_NST=ratio,
     )
 
@@ -181,13 +187,13 @@ def _report(
     potentials: Potentials,
     solution: _Solution,
     value: Tensor,
-    tolerance: float,
+    options: EntropicOptions,
 ) -> OTResult:
     f, g, num_iterations = potentials
 
     def build_plan() -> Tensor:
         with torch.no_grad():
-            return problem.restore_padded(_evaluate(task, potentials).plan(task), 0, 1)
+            return problem.restore_padded(_evaluate(task, potentials, options).plan_NST, 0, 1)
 
     return OTResult(
         value=problem.restore(value),
@@ -195,6 +201,6 @@ def _report(
         potentials=(problem.restore_padded(f.detach(), 0), problem.restore_padded(g.detach(), 1)),
         num_iterations=problem.restore(num_iterations),
         marginal_error=problem.restore(solution.marginal_error),
-        converged=problem.restore(solution.marginal_error <= tolerance, fill=True),
+        converged=problem.restore(solution.marginal_error <= options.tolerance, fill=True),
         build_plan=build_plan,
     )

@@ -42,7 +42,7 @@ def sinkhorn(
 
     ``OT_eps = min_P <P, C> + eps KL(P | a b^T)``, subject to ``P 1 = a`` and ``P^T 1 = b`` (softly so where
     ``rho`` is finite). Computed in fp32 (fp64 if given), with autocast off. Each sample stops by itself and is
-    solved, to the last bit, as if it were alone in the batch.
+    solved, to the last bit, as if it were alone in the batch (with backend ``"triton"``, to rounding).
 
     Choose it for training: smooth, batched, cheap. Choose :func:`aista.losses.ot.exact.exact` for the plan
     without blur, finite ``rho`` where some states should stay unmatched (pauses, fillers).
@@ -68,13 +68,17 @@ def sinkhorn(
         gradient: ``"envelope"``: the exact gradient at the optimum, from the plan (of a linear value: from a
             T x T solve), with an error of the order of the marginal error; or ``"unrolled"``: autograd through
             log-domain iterations, slow and large, for comparison.
-        backend: ``"auto"``: exp domain, and log domain for samples that leave its range; or ``"log"``.
+        backend: ``"reference"``: plain log domain; ``"cpu"``: exp domain, on any device, and log domain for samples
+            that leave its range; ``"triton"``: one kernel launch, fp32, on a GPU; ``"auto"``: ``"triton"`` for costs
+            on a GPU where it can run, else ``"cpu"``; it logs its choice. What is named is never replaced.
 
     Returns:
         Value (with its gradient) and report per sample.
 
     Raises:
-        ValueError: an argument is out of range or shapes disagree; the message names it.
+        ValueError: an argument is out of range or shapes disagree; the message names it. Or backend ``"triton"``
+            cannot take the costs.
+        RuntimeError: backend ``"triton"`` was named and is not installed.
         ConfigError: no cost has that name.
 
     Source: Cuturi 2013 (arXiv 1306.0895); Chizat et al. 2018 (arXiv 1607.05816) for finite ``rho``;
@@ -152,7 +156,9 @@ class SinkhornConfig:
     max_iterations: int = option(100, "Most iterations.", minimum=1)
     tolerance: float = option(1e-3, "L1 error of the marginals at which a sample is done.", minimum=0)
     value: str = option("regularized", "The regularised cost, or <P, C> alone (linear).", choices=VALUES)
-    backend: str = option("auto", "Exp domain with log-domain fallback (auto), or log domain.", choices=BACKENDS)
+    backend: str = option(
+        "auto", "Who iterates: plain log domain, exp domain on any device (cpu), GPU kernels.", choices=BACKENDS
+    )
 
 
 @register("ot_solver", "sinkhorn", config=SinkhornConfig)

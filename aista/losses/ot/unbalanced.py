@@ -28,7 +28,9 @@ class UnbalancedConfig:
     )
     max_iterations: int = option(100, "Most iterations.", minimum=1)
     tolerance: float = option(1e-3, "L1 error of the optimal marginals at which a sample is done.", minimum=0)
-    backend: str = option("auto", "Exp domain with log-domain fallback (auto), or log domain.", choices=BACKENDS)
+    backend: str = option(
+        "auto", "Who iterates: plain log domain, exp domain on any device (cpu), GPU kernels.", choices=BACKENDS
+    )
 
 
 @register("ot_solver", "unbalanced", config=UnbalancedConfig)

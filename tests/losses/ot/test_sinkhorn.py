@@ -50,7 +50,7 @@ def test_agrees_with_pot_sample_by_sample(epsilon):
         torch.testing.assert_close(result.value[n], entropy_form + epsilon * entropies, atol=1e-9, rtol=0)
 
 
-@pytest.mark.parametrize("backend", ["auto", "log"])
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
 @pytest.mark.parametrize("epsilon", [0.5, 0.05])
 def test_fp32_marginals_and_report(backend, epsilon):
     case = clouds([7, 1, 0, 4], [5, 3, 4, 6])
@@ -417,7 +417,11 @@ def test_a_constant_cost_has_no_gradient_but_is_no_error():
         ({"tolerance": -1e-3}, "tolerance must be finite and at least 0, got -0.001"),
         ({"value": "dual"}, "value must be one of regularized, linear, got 'dual'"),
         ({"gradient": "implicit"}, "gradient must be one of envelope, unrolled, got 'implicit'"),
-        ({"backend": "triton"}, "backend must be one of auto, log, got 'triton'"),
+        ({"backend": "log"}, "backend must be one of auto, reference, cpu, triton, got 'log'"),
+        (
+            {"gradient": "unrolled", "backend": "cpu"},
+            "gradient 'unrolled' needs backend 'auto' or 'reference', got 'cpu'",
+        ),
         ({"value": "linear", "rho": (1.0, 1.0)}, "value 'linear' needs balanced transport"),
     ],
 )

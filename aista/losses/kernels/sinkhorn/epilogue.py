@@ -1,0 +1,87 @@
+"""All that a result needs from its potentials, in one pass over the costs; one program per sample."""
+
+import triton
+import triton.language as tl
+
+from aista.losses.kernels.sinkhorn.transform import INF, LOG2E, optimal_factor, scaled_costs
+
+
+@triton.jit
+def _expm1(x):
+    """``exp(x) - 1`` without cancellation."""
+    small = tl.abs(x) < 0.5
+    z = tl.where(small, x, 0.0)
+    series = z * (1 + z / 2 * (1 + z / 3 * (1 + z / 4 * (1 + z / 5 * (1 + z / 6 * (1 + z / 7 * (1 + z / 8)))))))
+    return tl.where(small, series, tl.exp2(x * LOG2E) - 1)
+
+
+@triton.jit
+def _gain(potential, rho):
+    """What a potential adds to the dual value per unit of mass."""
+    finite = tl.where((rho == INF) | (rho == 0), 1.0, rho)
+    penalised = tl.where(rho == 0, 0.0, -finite * _expm1(-potential / finite))
+    return tl.where(rho == INF, potential, penalised)
+
+
+@triton.jit
+def _marginal_error(factor, potential, mass, rho):
+    error = tl.sum(tl.where(mass > 0, mass * tl.abs(factor - optimal_factor(potential, rho)), 0.0), 0)
+    return tl.where(rho == 0, 0.0, error)
+
+
+@triton.jit
+def evaluate(
+    cost_NST, a_NS, b_NT, lengths_N2, epsilon_N, f_NS, g_NT,
+    value_N, transport_cost_N, marginal_error_N, a_derivative_NS, b_derivative_NT, plan_NST, ratio_NST,
+    S, T, stride, rho_x, rho_y,
+    BLOCK_S: tl.constexpr, BLOCK_T: tl.constexpr, WITH_RATIO: tl.constexpr,
+):  # fmt: skip
+    """Value, ``<P, C>``, marginal error, derivatives by the masses, plan; and ``P / (a b^T)`` if asked for."""
+    n = tl.program_id(0).to(tl.int64)
+    s, t = tl.load(lengths_N2 + 2 * n), tl.load(lengths_N2 + 2 * n + 1)
+    epsilon = tl.load(epsilon_N + n)
+    cost_NST += n * S * stride
+    plan_NST += n * S * stride
+    ratio_NST += n * S * stride
+    column_T = tl.arange(0, BLOCK_T)
+    b_T = tl.load(b_NT + n * T + column_T, mask=column_T < t, other=0.0)
+    g_T = tl.load(g_NT + n * T + column_T, mask=column_T < t, other=0.0)
+    y_factor_RT = tl.zeros((BLOCK_S, BLOCK_T), tl.float32)
+    transport_RT = tl.zeros((BLOCK_S, BLOCK_T), tl.float32)
+    value = tl.sum(tl.where(b_T > 0, b_T * _gain(g_T, rho_y), 0.0), 0) + epsilon
+    x_error = 0.0
+    first = 0
+    while first < S:
+        row_R = first + tl.arange(0, BLOCK_S)
+        inside = (row_R < s)[:, None] & (column_T < t)[None, :]
+        cost_RT = scaled_costs(cost_NST, row_R, s, t, stride, 1.0, BLOCK_T)
+        a_R = tl.load(a_NS + n * S + row_R, mask=row_R < s, other=0.0)
+        f_R = tl.load(f_NS + n * S + row_R, mask=row_R < s, other=0.0)
+        # Where neither end has mass an entry has no influence, and may overflow.
+        used = inside & ((a_R > 0)[:, None] | (b_T > 0)[None, :])
+        exponent_RT = (f_R[:, None] + g_T[None, :] - cost_RT) * (LOG2E / epsilon)
+        ratio_RT = tl.exp2(tl.where(used, exponent_RT, -INF))
+        x_plan_RT = ratio_RT * b_T[None, :]
+        plan_RT = a_R[:, None] * x_plan_RT
+        x_factor_R = tl.sum(x_plan_RT, 1)
+        y_factor_RT += a_R[:, None] * ratio_RT
+        transport_RT += plan_RT * cost_RT
+        gain_R = _gain(f_R, rho_x)
+        value += tl.sum(tl.where(a_R > 0, a_R * (gain_R - epsilon * x_factor_R), 0.0), 0)
+        x_error += _marginal_error(x_factor_R, f_R, a_R, rho_x)
+        derivative_R = tl.where(row_R < s, gain_R - epsilon * (x_factor_R - 1), 0.0)
+        tl.store(a_derivative_NS + n * S + row_R, derivative_R, mask=row_R < S)
+        stored = (row_R < S)[:, None] & (column_T < stride)[None, :]
+        offset_RT = row_R[:, None] * stride + column_T[None, :]
+        tl.store(plan_NST + offset_RT, plan_RT, mask=stored)
+        if WITH_RATIO:
+            tl.store(ratio_NST + offset_RT, ratio_RT, mask=stored)
+        first += BLOCK_S
+    y_factor_T = tl.sum(y_factor_RT, 0)
+    derivative_T = tl.where(column_T < t, _gain(g_T, rho_y) - epsilon * (y_factor_T - 1), 0.0)
+    y_error = _marginal_error(y_factor_T, g_T, b_T, rho_y)
+    tl.store(b_derivative_NT + n * T + column_T, derivative_T, mask=column_T < T)
+    tl.store(value_N + n, value)
+    tl.store(transport_cost_N + n, tl.sum(tl.sum(transport_RT, 1), 0))
+    # A maximum may drop NaN; the sum keeps it.
+    tl.store(marginal_error_N + n, tl.where(x_error > y_error, x_error, x_error * 0.0 + y_error))

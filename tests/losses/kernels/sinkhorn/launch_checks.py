@@ -1,0 +1,242 @@
+"""The Triton kernels against the float64 reference: on a GPU, or in Triton's interpreter.
+
+``test_launch.py`` runs this file with TRITON_INTERPRET=1, which must be set before triton is imported. On a GPU
+machine: ``pytest tests/losses/kernels/sinkhorn/launch_checks.py``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+
+from aista.losses.kernels.sinkhorn import launch, onchip, reference, streaming
+from aista.losses.ot.sinkhorn import sinkhorn, sinkhorn_cost
+from tests.losses.clouds import clouds, masses
+from tests.losses.kernels.sinkhorn.test_absorbed import _problem
+
+# The kernels let sums overflow and look at them afterwards; numpy, which interprets, would warn.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+INF = math.inf
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+DEVICE = "cpu" if INTERPRETED else "cuda"
+RHO = [(INF, INF), (1.0, 0.3), (0.0, 1.0), (INF, 0.5), (0.5, 0.0), (0.0, 0.0)]
+
+
+@pytest.fixture(params=["onchip", "streaming"])
+def kernel(request, monkeypatch):
+    """Both kernels at small sizes; a streaming tile of 4 rows, so that samples take several."""
+    if request.param == "streaming":
+        monkeypatch.setattr(launch, "ONCHIP_ELEMENTS", 0)
+        monkeypatch.setattr(launch, "STREAMING_ELEMENTS", 64)
+    monkeypatch.setattr(launch, "EPILOGUE_ELEMENTS", 64)
+    expected = {"onchip": onchip.solve, "streaming": streaming.solve}[request.param]
+    assert launch.plan_launches(9, 6)[0].kernel is expected
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _poisoned_memory(monkeypatch):
+    """Memory that nobody wrote holds NaN."""
+    monkeypatch.setattr(torch, "empty_like", lambda z, dtype=None: torch.full_like(z, float("nan"), dtype=dtype))
+
+
+def _on_device(problem):
+    tensors = {name: getattr(problem, name).to(DEVICE) for name in ("cost_NST", "a_NS", "b_NT", "epsilon_N")}
+    return replace(problem, **tensors)
+
+
+def _sums(problem, potentials):
+    """``f + g`` of each sample: unique, unlike ``f`` and ``g`` alone."""
+    f, g = potentials.f_NS.cpu().double(), potentials.g_NT.cpu().double()
+    return [f[n, :s, None] + g[n, None, :t] for n, (s, t) in enumerate(problem.lengths_N2)]
+
+
+def _largest_error(problem, potentials, truth):
+    return max(float((x - y).abs().max()) for x, y in zip(_sums(problem, potentials), _sums(problem, truth), strict=True))
+
+
+# Iterations --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epsilon", [10.0, 0.1, 0.001])
+@pytest.mark.parametrize("rho", RHO)
+def test_iterates_are_the_references(kernel, epsilon, rho):
+    """Ragged lengths, one-token samples, zero masses; at epsilon 0.001 column sums underflow and log sweeps take over."""
+    problem = _problem(epsilon, rho)
+    truth = reference.solve(_problem(epsilon, rho, torch.float64), 6, 0.0)
+    result = launch.solve(_on_device(problem), 6, 0.0)
+    plain = reference.solve(problem, 6, 0.0)
+    assert result.num_iterations_N.tolist() == [6] * 4
+    bound = 2 * _largest_error(problem, plain, truth) + 1e-6 * max(1.0, epsilon)
+    assert _largest_error(problem, result, truth) <= bound
+
+
+def test_a_single_iteration(kernel):
+    problem = _problem(0.1)
+    result = launch.solve(_on_device(problem), 1, 1e-3)
+    assert result.num_iterations_N.tolist() == [1] * 4
+    assert _largest_error(problem, result, reference.solve(problem, 1, 0.0)) < 1e-6
+
+
+@pytest.mark.parametrize("rho", [(INF, INF), (1.0, 0.3)])
+def test_samples_stop_one_by_one_and_truthfully(kernel, rho):
+    problem = _problem(0.05, rho)
+    problem.epsilon_N[0] = 5.0
+    for max_iterations in (15, 100):
+        loaded = launch.load_problem(_on_device(problem))
+        potentials = launch.iterate(loaded, max_iterations, 1e-3)
+        num = potentials.num_iterations_N
+        assert num[0] == 10
+        assert num[3] > 10
+        stopped = num < max_iterations
+        error = launch.evaluate(loaded, potentials).marginal_error_N
+        assert (error[stopped] <= 1e-3).all()
+    assert stopped.all()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e4, 1e30])
+def test_costs_of_any_size_stay_finite(kernel, scale):
+    problem = _problem(1.0)
+    problem = replace(problem, cost_NST=problem.cost_NST * scale)
+    result = launch.solve(_on_device(problem), 5, 1e-3)
+    assert all(z.isfinite().all() for z in _sums(problem, result))
+
+
+def test_rows_longer_than_a_tile_of_many():
+    """A second side of 40 pads to 48 columns in memory and 64 in a tile."""
+    case = clouds([30, 5], [40, 17], dim=6)
+    args = (torch.rand(2, 30, 40), case.x_lengths, case.y_lengths)
+    result = sinkhorn_cost(*(z.to(DEVICE) for z in args), backend="triton")
+    expected = sinkhorn_cost(args[0].double(), *args[1:], backend="reference")
+    assert result.converged.all()
+    torch.testing.assert_close(result.value.cpu().double(), expected.value, atol=1e-4, rtol=0)
+
+
+# Value, report, gradient --------------------------------------------------------------------------
+
+
+def _solved(backend, dtype, device, rho, **options):
+    g = torch.Generator().manual_seed(3)
+    lengths = torch.tensor([7, 1, 4, 0]), torch.tensor([5, 3, 1, 2])
+    cost = torch.rand(4, 8, 6, generator=g, dtype=torch.float64)
+    a, b = masses(lengths[0], 8, dtype=torch.float64), masses(lengths[1], 6, seed=1, dtype=torch.float64)
+    a[0, 2] = b[0, 3] = 0.0  # points without mass
+    leaves = [z.to(device, dtype).requires_grad_() for z in (cost, a, b)]
+    options = {"epsilon": 0.1, "max_iterations": 10, "tolerance": 0.0} | options
+    lengths = [z.to(device) for z in lengths]
+    result = sinkhorn_cost(leaves[0], *lengths, x_mass=leaves[1], y_mass=leaves[2], rho=rho, backend=backend, **options)
+    result.value.sum().backward()
+    report = (result.value, result.transport_cost, result.marginal_error, result.plan(), *(z.grad for z in leaves))
+    return [z.detach().cpu().double() for z in report]
+
+
+@pytest.mark.parametrize("rho", [*RHO, (100.0, 100.0)])
+def test_value_report_plan_and_gradients_are_the_references(kernel, rho):
+    """Against float64, from the same number of iterations; NaN in the padding of the masses."""
+    results = _solved("triton", torch.float32, DEVICE, rho), _solved("reference", torch.float64, "cpu", rho)
+    for mine, exact in zip(*results, strict=True):
+        torch.testing.assert_close(mine, exact, atol=3e-6, rtol=1e-5)
+
+
+def test_the_linear_value_and_its_implicit_gradient(kernel):
+    results = (
+        _solved(backend, dtype, device, (INF, INF), value="linear", epsilon=0.5, max_iterations=20)
+        for backend, dtype, device in (("triton", torch.float32, DEVICE), ("reference", torch.float64, "cpu"))
+    )
+    for mine, exact in zip(*results, strict=True):
+        torch.testing.assert_close(mine, exact, atol=2e-5, rtol=1e-4)
+
+
+def test_states_and_their_gradients():
+    case = clouds([6, 1, 4], [3, 2, 5])
+    mine = case._replace(**{name: z.to(DEVICE) for name, z in case._asdict().items()}).leaves()
+    exact = case._replace(x=case.x.double(), y=case.y.double()).leaves()
+    for leaves, backend in ((mine, "triton"), (exact, "reference")):
+        result = sinkhorn(*leaves, epsilon=0.5, tolerance=1e-5, max_iterations=200, backend=backend)
+        result.value.sum().backward()
+        assert result.converged.all()
+    for x, y in ((mine.x, exact.x), (mine.y, exact.y)):
+        torch.testing.assert_close(x.grad.cpu().double(), y.grad, atol=1e-4, rtol=0)
+
+
+# What is lost, what is ignored ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rho", [(INF, INF), (1.0, 0.3)])
+def test_bf16_costs_stay_within_their_rounding(kernel, rho):
+    """Plans of mass 1 weigh cost errors by at most the largest, 2^-9 of a cost below 1; other masses scale it."""
+    problem = _on_device(_problem(1.0, rho))
+    low = replace(problem, cost_NST=problem.cost_NST.bfloat16())
+    rounded = replace(problem, cost_NST=low.cost_NST.float())
+    results = []
+    for p in (problem, low, rounded):
+        loaded = launch.load_problem(p)
+        results.append(launch.evaluate(loaded, launch.iterate(loaded, 8, 0.0)))
+    values = [result.value_N for result in results]
+    assert all(z.dtype == torch.float32 for z in results[1] if z is not None)
+    torch.testing.assert_close(values[1], values[2], atol=1e-6, rtol=0)
+    mass = max(1.0, float(results[0].plan_NST.sum((1, 2)).max()))
+    assert (values[1] - values[0]).abs().max() <= 2**-9 * mass + 1e-6
+    assert not torch.equal(values[1], values[0])
+
+
+@pytest.mark.parametrize("fill", [float("nan"), INF, -INF])
+def test_the_padding_is_ignored(kernel, fill):
+    problem = _problem(0.1)
+    filled = replace(problem, **{name: getattr(problem, name).clone() for name in ("cost_NST", "a_NS", "b_NT")})
+    for n, (s, t) in enumerate(problem.lengths_N2):
+        filled.cost_NST[n, s:], filled.cost_NST[n, :, t:] = fill, fill
+        filled.a_NS[n, s:], filled.b_NT[n, t:] = fill, fill
+    results = []
+    for p in (problem, filled):
+        loaded = launch.load_problem(_on_device(p))
+        potentials = launch.iterate(loaded, 5, 0.0)
+        results.append((potentials, launch.evaluate(loaded, potentials, with_ratio=True)))
+    (potentials, clean), (others, dirty) = results
+    assert all(map(torch.equal, _sums(problem, potentials), _sums(problem, others)))
+    assert all(torch.equal(x, y) for x, y in zip(clean, dirty, strict=True))
+    for n, (s, t) in enumerate(problem.lengths_N2):
+        assert dirty.plan_NST[n, s:].eq(0).all()
+        assert dirty.plan_NST[n, :, t:].eq(0).all()
+        assert dirty.a_derivative_NS[n, s:].eq(0).all()
+        assert dirty.b_derivative_NT[n, t:].eq(0).all()
+
+
+@pytest.mark.parametrize("bad", [float("nan"), INF, -INF])
+def test_a_bad_cost_spoils_its_own_sample_only_and_is_reported(kernel, bad):
+    cost = _problem(0.1).cost_NST.clone()
+    lengths = torch.tensor(_problem(0.1).lengths_N2).unbind(1)
+    options = {"epsilon": 0.5, "backend": "triton"}
+    good = sinkhorn_cost(*(z.to(DEVICE) for z in (cost, *lengths)), **options)
+    cost[0, 2, 1] = bad
+    result = sinkhorn_cost(*(z.to(DEVICE) for z in (cost, *lengths)), **options)
+    assert not result.converged[0]
+    assert not result.value[0].isfinite()
+    assert torch.equal(result.value[1:], good.value[1:])
+    assert result.converged[1:].all()
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="on a GPU auto is triton")
+def test_auto_stays_on_the_cpu_where_the_costs_are(caplog):
+    with caplog.at_level("INFO", "aista.losses"):
+        result = sinkhorn_cost(torch.rand(1, 3, 2), torch.tensor([3]), torch.tensor([2]))
+    assert result.converged.all()
+    assert "backend cpu" in caplog.text
+
+
+@pytest.mark.skipif(INTERPRETED, reason="needs a GPU")
+def test_a_cuda_graph_replays_the_whole_solver():
+    problem = _on_device(_problem(0.1))
+    loaded = launch.load_problem(problem)
+    expected = launch.evaluate(loaded, launch.iterate(loaded, 50, 1e-3))
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = launch.evaluate(loaded, launch.iterate(loaded, 50, 1e-3))
+    graph.replay()
+    torch.cuda.synchronize()
+    assert all(torch.equal(x, y) for x, y in zip(captured, expected, strict=True) if x is not None)
