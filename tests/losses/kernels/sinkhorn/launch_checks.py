@@ -85,9 +85,9 @@ def test_a_single_iteration(kernel):
 
 @pytest.mark.parametrize("rho", [(INF, INF), (1.0, 0.3)])
 def test_samples_stop_one_by_one_and_truthfully(kernel, rho):
-    problem = _problem(0.05, rho)
+    problem = _problem(0.02, rho)
     problem.epsilon_N[0] = 5.0
-    for max_iterations in (15, 100):
+    for max_iterations in (15, 200):
         loaded = launch.load_problem(_on_device(problem))
         potentials = launch.iterate(loaded, max_iterations, 1e-3)
         num = potentials.num_iterations_N
