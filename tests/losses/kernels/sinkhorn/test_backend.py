@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from aista.losses.kernels.sinkhorn import absorbed, backend, reference
+from aista.losses.kernels.sinkhorn.backend import kernel, resolve
+from aista.losses.ot.sinkhorn import sinkhorn_cost
+
+needs_triton = pytest.mark.skipif(backend.find_spec("triton") is None, reason="triton is not installed")
+not_interpreted = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="triton is interpreted")
+ON_CPU = torch.zeros(1, 3, 2)
+
+
+def _on_gpu(dtype: torch.dtype = torch.float32, columns: int = 2) -> SimpleNamespace:
+    """What the choice looks at, without a GPU."""
+    return SimpleNamespace(is_cuda=True, device=torch.device("cuda", 0), dtype=dtype, shape=(1, 3, columns))
+
+
+def _absent(monkeypatch):
+    monkeypatch.setattr(backend, "find_spec", lambda name: None)
+
+
+@pytest.mark.parametrize("name", ["reference", "cpu"])
+def test_a_named_backend_is_taken_anywhere(name):
+    assert resolve(name, ON_CPU) == resolve(name, _on_gpu()) == name
+    assert kernel(name) is {"reference": reference, "cpu": absorbed}[name]
+
+
+def test_auto_is_cpu_for_costs_in_main_memory():
+    assert resolve("auto", ON_CPU) == "cpu"
+
+
+@needs_triton
+def test_auto_is_triton_for_costs_on_a_gpu_that_it_can_take():
+    assert resolve("auto", _on_gpu()) == "triton"
+    assert resolve("auto", _on_gpu(dtype=torch.float64)) == "cpu"
+    assert resolve("auto", _on_gpu(columns=5000)) == "cpu"
+
+
+def test_auto_without_triton_is_cpu(monkeypatch):
+    _absent(monkeypatch)
+    assert resolve("auto", _on_gpu()) == "cpu"
+
+
+def test_auto_logs_its_choice_once(caplog):
+    backend._announce.cache_clear()
+    with caplog.at_level("INFO", "aista.losses"):
+        for _ in range(2):
+            resolve("auto", ON_CPU)
+        resolve("reference", ON_CPU)
+    assert [record.getMessage() for record in caplog.records] == ["Sinkhorn on tensors of device cpu: backend cpu"]
+
+
+def test_triton_named_but_not_installed(monkeypatch):
+    _absent(monkeypatch)
+    with pytest.raises(RuntimeError, match=r"backend 'triton' needs the package triton.*or choose backend 'cpu'"):
+        resolve("triton", _on_gpu())
+
+
+@needs_triton
+@pytest.mark.parametrize(
+    ("costs", "message"),
+    [
+        (_on_gpu(dtype=torch.float64), "it computes in float32, got float64; choose 'cpu' or 'reference'"),
+        (_on_gpu(columns=5000), "it takes at most 4096 positions on the second side, got 5000; choose 'cpu'"),
+        pytest.param(ON_CPU, "it needs tensors on a GPU, got cpu; choose 'cpu'", marks=not_interpreted),
+    ],
+)
+def test_triton_named_where_it_cannot_run(costs, message):
+    with pytest.raises(ValueError, match=f"backend 'triton' cannot run: {message}"):
+        resolve("triton", costs)
+
+
+@needs_triton
+@not_interpreted
+def test_the_solver_raises_rather_than_falls_back():
+    lengths = torch.tensor([3]), torch.tensor([2])
+    with pytest.raises(ValueError, match="backend 'triton' cannot run"):
+        sinkhorn_cost(ON_CPU, *lengths, backend="triton")
+
+
+@needs_triton
+@not_interpreted
+def test_a_late_choice_of_the_interpreter_is_named(monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    with pytest.raises(ValueError, match=r"before triton is imported \(it was set too late\)"):
+        resolve("triton", ON_CPU)
