@@ -1,4 +1,4 @@
-"""Runs launch_checks.py in a process of its own: Triton's interpreter must be chosen before triton is imported."""
+"""Runs what needs Triton's interpreter in processes of its own: it must be chosen before triton is imported."""
 
 from __future__ import annotations
 
@@ -11,14 +11,33 @@ from pathlib import Path
 import pytest
 
 CHECKS = Path(__file__).with_name("launch_checks.py")
+ROOT = CHECKS.parents[4]
+FAILING = "import benchmarks.gpu_ot as script; script.BOUNDS['plan'] = 0.0; script.main()"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed (pip install triton)"),
+]
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed (pip install triton)")
+def _python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command, environment = [sys.executable, *arguments], os.environ | environment
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+
+
 def test_the_kernels_in_the_interpreter():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(CHECKS)]
-    root = CHECKS.parents[4]
-    run = subprocess.run(
-        command, cwd=root, env=os.environ | {"TRITON_INTERPRET": "1"}, capture_output=True, text=True, timeout=600
-    )
+    run = _python("-m", "pytest", "-q", "-p", "no:cacheprovider", str(CHECKS), TRITON_INTERPRET="1")
     assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-2_000:]
+
+
+def test_the_gpu_benchmark_passes_its_own_gate():
+    run = _python("-m", "benchmarks.gpu_ot", "--dry-run")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "ok  gradient by y (tiny, ours)" in run.stdout
+    assert run.stdout.endswith("dry run: nothing was timed\n")
+
+
+def test_the_gpu_benchmark_times_nothing_that_is_wrong():
+    run = _python("-c", FAILING, "--dry-run")
+    assert run.returncode == 1
+    assert "is wrong; nothing was timed" in run.stderr
