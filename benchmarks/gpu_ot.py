@@ -1,7 +1,7 @@
 """The Triton path on a GPU: first whether it is right, then how fast; one script, torch and triton are enough.
 
-    python benchmarks/gpu_ot.py                  # gate, then timings into benchmarks/results/gpu_ot.csv
-    python benchmarks/gpu_ot.py --dry-run        # the gate alone, tiny, in Triton's interpreter: what CI runs
+    python -m benchmarks.gpu_ot                # gate, then timings into benchmarks/results/gpu_ot.csv
+    python -m benchmarks.gpu_ot --dry-run      # the gate alone, tiny, in Triton's interpreter: what CI runs
 
 Forward and backward from bf16 states to both gradients, cosine cost, epsilon 0.1 x mean, 50 iterations, lengths
 between a third and all; four layers folded into the batch. Nothing is timed that did not pass the gate. POT's batched

@@ -201,6 +201,6 @@ def _report(
         potentials=(problem.restore_padded(f.detach(), 0), problem.restore_padded(g.detach(), 1)),
         num_iterations=problem.restore(num_iterations),
         marginal_error=problem.restore(solution.marginal_error),
-        converged=problem.restore(solution.marginal_error <= options.tolerance, fill=True),
+        converged=problem.restore((solution.marginal_error <= options.tolerance) & value.isfinite(), fill=True),
         build_plan=build_plan,
     )

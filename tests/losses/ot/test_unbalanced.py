@@ -60,6 +60,15 @@ def test_a_free_side_is_solved_in_closed_form():
     torch.testing.assert_close(unheld.plan(), torch.exp(-C / 0.1) / 30)
 
 
+@pytest.mark.parametrize("rho", [(0.0, 0.0), (0.0, 1.0)])
+def test_a_bad_cost_never_counts_as_converged(rho):
+    """With both sides free no marginal can be wrong; the value is."""
+    C = torch.rand(2, 3, 2)
+    C[0, 1, 1] = math.nan
+    result = sinkhorn_cost(C, torch.tensor([3, 3]), torch.tensor([2, 2]), rho=rho)
+    assert result.converged.tolist() == [False, True]
+
+
 def test_far_states_lose_their_mass():
     C = torch.tensor([[[0.0, 0.1], [0.1, 0.0], [50.0, 50.0]]])
     options = {"epsilon": 0.05, "epsilon_scale": "absolute", "max_iterations": 1000}

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import torch
 import triton
 from torch import Tensor
-from triton.runtime.interpreter import InterpretedFunction
 
 from aista.losses.kernels.sinkhorn import epilogue, onchip, reference, streaming
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem, Potentials
@@ -92,8 +91,8 @@ class Evaluation(NamedTuple):
 
 def refusal(cost_NST: Tensor) -> str | None:
     """Why the kernels cannot take these costs, and the remedy; None if they can."""
-    interpreted = isinstance(streaming.solve, InterpretedFunction)
-    if not (cost_NST.is_cuda or interpreted):
+    compiled = isinstance(streaming.solve, triton.JITFunction)
+    if compiled and not cost_NST.is_cuda:
         late = " (it was set too late)" if os.environ.get("TRITON_INTERPRET") == "1" else ""
         return (
             f"it needs tensors on a GPU, got {cost_NST.device.type}; choose 'cpu', "

@@ -41,3 +41,17 @@ def test_the_gpu_benchmark_times_nothing_that_is_wrong():
     run = _python("-c", FAILING, "--dry-run")
     assert run.returncode == 1
     assert "is wrong; nothing was timed" in run.stderr
+
+
+@pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="triton is interpreted, not compiled")
+def test_the_kernels_compile_for_an_h100_without_spilling(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    from aista.losses.kernels.sinkhorn import launch
+    from benchmarks.compile_kernels import compiled, usage
+
+    for s, t in ((200, 40), (375, 128)):
+        how = launch.plan_launches(s, t)[0]
+        constants = {"BLOCK_S": how.rows, "BLOCK_T": how.columns, "HELD_X": True, "CHECK_EVERY": 10}
+        registers, spilled = usage(compiled(how.kernel, constants, "fp32", how.num_warps))
+        assert 0 < registers <= 65536 // (32 * how.num_warps)
+        assert spilled == 0
