@@ -7,6 +7,7 @@ import torch
 
 from aista.errors import ConfigError
 from aista.losses.ot.exact import exact, exact_cost
+from aista.losses.ot.partial import partial, partial_cost
 from aista.losses.ot.relaxed import relaxed, relaxed_cost
 from aista.losses.ot.sinkhorn import sinkhorn, sinkhorn_cost
 
@@ -16,7 +17,7 @@ NEGATIVE, ZERO, BAD = torch.ones(2, 4), torch.ones(2, 4), torch.ones(2, 4)
 NEGATIVE[0, 1], ZERO[1], BAD[0, 0] = -1, 0, float("nan")
 
 
-@pytest.mark.parametrize("solver", [sinkhorn, exact, relaxed])
+@pytest.mark.parametrize("solver", [sinkhorn, exact, partial, relaxed])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -44,7 +45,7 @@ def test_states(solver, changes, message):
         solver(**arguments)
 
 
-@pytest.mark.parametrize("solver", [sinkhorn_cost, exact_cost, relaxed_cost])
+@pytest.mark.parametrize("solver", [sinkhorn_cost, exact_cost, partial_cost, relaxed_cost])
 def test_costs(solver):
     with pytest.raises(
         ValueError, match=r"the cost must be floating point \[\.\.\., S, T\], got torch.int64 \[2, 4, 5\]"
