@@ -26,7 +26,7 @@ from aista.losses.ot.problem import Problem
 from aista.losses.ot.result import OTResult
 from aista.types import length_mask
 
-__all__ = ["BACKENDS", "EPSILON_SCALES", "VALUES", "EntropicOptions", "solve"]
+__all__ = ["BACKENDS", "EPSILON_SCALES", "VALUES", "EntropicOptions", "cost_scale", "solve"]
 
 EPSILON_SCALES = ("mean", "max", "absolute")
 VALUES = ("regularized", "linear")
@@ -103,13 +103,14 @@ class _Solution(NamedTuple):
 def _task(problem: Problem, options: EntropicOptions) -> EntropicProblem:
     cost = problem.cost if torch.is_grad_enabled() else problem.cost.detach()
     lengths = tuple((s, t) for _, s, t in problem.samples)
-    scale = _cost_scale(cost.detach(), lengths, options.epsilon_scale)
+    scale = cost_scale(cost.detach(), lengths, options.epsilon_scale)
     return EntropicProblem(
         cost, problem.x_mass, problem.y_mass, lengths, options.epsilon * scale, options.rho[0], options.rho[1]
     )
 
 
-def _cost_scale(cost_NST: Tensor, lengths: tuple[tuple[int, int], ...], kind: str) -> Tensor:
+def cost_scale(cost_NST: Tensor, lengths: tuple[tuple[int, int], ...], kind: str) -> Tensor:
+    """``[N]`` what an epsilon is relative to: each sample's mean or max of ``|C|``, or 1."""
     if kind == "absolute" or not lengths:
         return cost_NST.new_ones(len(lengths))
     size = cost_NST.abs()

@@ -7,6 +7,7 @@ import torch
 
 from aista.errors import ConfigError
 from aista.losses.ot.exact import exact, exact_cost
+from aista.losses.ot.ipot import ipot, ipot_cost
 from aista.losses.ot.partial import partial, partial_cost
 from aista.losses.ot.relaxed import relaxed, relaxed_cost
 from aista.losses.ot.sinkhorn import sinkhorn, sinkhorn_cost
@@ -18,7 +19,7 @@ NEGATIVE, ZERO, BAD = torch.ones(2, 4), torch.ones(2, 4), torch.ones(2, 4)
 NEGATIVE[0, 1], ZERO[1], BAD[0, 0] = -1, 0, float("nan")
 
 
-@pytest.mark.parametrize("solver", [sinkhorn, exact, partial, relaxed, sliced])
+@pytest.mark.parametrize("solver", [sinkhorn, exact, ipot, partial, relaxed, sliced])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -45,7 +46,7 @@ def test_states(solver, changes, message):
         solver(**arguments)
 
 
-@pytest.mark.parametrize("solver", [sinkhorn_cost, exact_cost, partial_cost, relaxed_cost])
+@pytest.mark.parametrize("solver", [sinkhorn_cost, exact_cost, ipot_cost, partial_cost, relaxed_cost])
 def test_costs(solver):
     with pytest.raises(
         ValueError, match=r"the cost must be floating point \[\.\.\., S, T\], got torch.int64 \[2, 4, 5\]"
@@ -62,7 +63,7 @@ def test_an_unknown_cost_lists_the_known():
         sinkhorn(X, Y, S, T, cost="manhattan")
 
 
-@pytest.mark.parametrize("solver", [sinkhorn, exact, partial, relaxed])
+@pytest.mark.parametrize("solver", [sinkhorn, exact, ipot, partial, relaxed])
 def test_a_cost_of_the_wrong_shape(solver):
     with pytest.raises(ValueError, match=r"a cost must map \[4, D\] x \[5, D\] to \[4, 5\], but .* returned \[4, 3\]"):
         solver(X, Y, S, T, cost=lambda x, y: x)
