@@ -68,11 +68,11 @@ class EntropicOptions:
             raise ValueError(f"value 'linear' needs balanced transport (rho of inf on both sides), got rho {self.rho}")
 
 
-def solve(problem: Problem, options: EntropicOptions) -> OTResult:
-    """Solve all samples of ``problem`` and attach the gradient."""
+def solve(problem: Problem, options: EntropicOptions, epsilon_N: Tensor | None = None) -> OTResult:
+    """Solve all samples of ``problem`` and attach the gradient. ``epsilon_N`` overrules the options' epsilon."""
     taped = options.gradient == "unrolled" and torch.is_grad_enabled()
     with no_autocast(problem.cost.device), torch.set_grad_enabled(taped):
-        task = _task(problem, options)
+        task = _task(problem, options, epsilon_N)
         potentials = _iterate(task, options)
         solution = _evaluate(task, potentials)
         value = solution.transport_cost if options.value == "linear" else solution.value
@@ -100,13 +100,12 @@ class _Solution(NamedTuple):
         return task.a_NS[:, :, None] * self.ratio_NST * task.b_NT[:, None, :]
 
 
-def _task(problem: Problem, options: EntropicOptions) -> EntropicProblem:
+def _task(problem: Problem, options: EntropicOptions, epsilon_N: Tensor | None) -> EntropicProblem:
     cost = problem.cost if torch.is_grad_enabled() else problem.cost.detach()
     lengths = tuple((s, t) for _, s, t in problem.samples)
-    scale = cost_scale(cost.detach(), lengths, options.epsilon_scale)
-    return EntropicProblem(
-        cost, problem.x_mass, problem.y_mass, lengths, options.epsilon * scale, options.rho[0], options.rho[1]
-    )
+    if epsilon_N is None:
+        epsilon_N = options.epsilon * cost_scale(cost.detach(), lengths, options.epsilon_scale)
+    return EntropicProblem(cost, problem.x_mass, problem.y_mass, lengths, epsilon_N, *options.rho)
 
 
 def cost_scale(cost_NST: Tensor, lengths: tuple[tuple[int, int], ...], kind: str) -> Tensor:

@@ -11,6 +11,7 @@ from aista.losses.ot.ipot import ipot, ipot_cost
 from aista.losses.ot.partial import partial, partial_cost
 from aista.losses.ot.relaxed import relaxed, relaxed_cost
 from aista.losses.ot.sinkhorn import sinkhorn, sinkhorn_cost
+from aista.losses.ot.sinkhorn_divergence import sinkhorn_divergence
 from aista.losses.ot.sliced import sliced
 
 X, Y = torch.randn(2, 4, 3), torch.randn(2, 5, 3)
@@ -19,7 +20,7 @@ NEGATIVE, ZERO, BAD = torch.ones(2, 4), torch.ones(2, 4), torch.ones(2, 4)
 NEGATIVE[0, 1], ZERO[1], BAD[0, 0] = -1, 0, float("nan")
 
 
-@pytest.mark.parametrize("solver", [sinkhorn, exact, ipot, partial, relaxed, sliced])
+@pytest.mark.parametrize("solver", [sinkhorn, sinkhorn_divergence, exact, ipot, partial, relaxed, sliced])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -63,7 +64,7 @@ def test_an_unknown_cost_lists_the_known():
         sinkhorn(X, Y, S, T, cost="manhattan")
 
 
-@pytest.mark.parametrize("solver", [sinkhorn, exact, ipot, partial, relaxed])
+@pytest.mark.parametrize("solver", [sinkhorn, sinkhorn_divergence, exact, ipot, partial, relaxed])
 def test_a_cost_of_the_wrong_shape(solver):
     with pytest.raises(ValueError, match=r"a cost must map \[4, D\] x \[5, D\] to \[4, 5\], but .* returned \[4, 3\]"):
         solver(X, Y, S, T, cost=lambda x, y: x)
