@@ -22,6 +22,7 @@ from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_ro
 from aista.losses.ot.gradient import with_gradient
 from aista.losses.ot.implicit import linear_derivatives
 from aista.losses.ot.pairwise import no_autocast
+from aista.losses.ot.polish import newton_step
 from aista.losses.ot.problem import Problem
 from aista.losses.ot.result import OTResult
 from aista.types import length_mask
@@ -46,6 +47,7 @@ class EntropicOptions:
     value: str
     gradient: str
     backend: str
+    polish: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.epsilon < math.inf:
@@ -75,6 +77,8 @@ def solve(problem: Problem, options: EntropicOptions, epsilon_N: Tensor | None =
         task = _task(problem, options, epsilon_N)
         potentials = _iterate(task, options)
         solution = _evaluate(task, potentials)
+        if options.polish and options.rho == (math.inf, math.inf) and not taped:
+            potentials, solution = _polish(task, potentials, solution)
         value = solution.transport_cost if options.value == "linear" else solution.value
         if options.value == "linear":
             derivatives = linear_derivatives(task, solution.ratio_NST)
@@ -160,6 +164,18 @@ def _evaluate(task: EntropicProblem, potentials: Potentials) -> _Solution:
         b_derivative=g_gain - eps * (y_factor - 1),
         ratio_NST=ratio,
     )
+
+
+def _polish(task: EntropicProblem, potentials: Potentials, solution: _Solution) -> tuple[Potentials, _Solution]:
+    """Take a Newton step for the samples whose marginal error it lowers."""
+    step = Potentials(*newton_step(task, potentials.f_NS, potentials.g_NT, solution.ratio_NST), potentials[2])
+    after = _evaluate(task, step)
+    better = after.marginal_error < solution.marginal_error
+
+    def choose(new: Tensor, old: Tensor) -> Tensor:
+        return torch.where(better.reshape(-1, *[1] * (new.dim() - 1)), new, old)
+
+    return Potentials(*map(choose, step, potentials)), _Solution(*map(choose, after, solution))
 
 
 def _gain(potential: Tensor, rho: float) -> Tensor:

@@ -34,6 +34,7 @@ def sinkhorn_divergence(
     epsilon_scale: str = "mean",
     max_iterations: int = 100,
     tolerance: float = 1e-3,
+    polish: bool = True,
     backend: str = "auto",
 ) -> OTResult:
     """Debiased entropic transport ``OT_eps(x, y) - OT_eps(x, x) / 2 - OT_eps(y, y) / 2``, for each sample.
@@ -59,6 +60,7 @@ def sinkhorn_divergence(
         epsilon_scale: As in ``sinkhorn``, of the x-y costs.
         max_iterations: As in ``sinkhorn``, for each term.
         tolerance: As in ``sinkhorn``, for each term.
+        polish: As in ``sinkhorn``.
         backend: As in ``sinkhorn``.
 
     Returns:
@@ -77,6 +79,7 @@ def sinkhorn_divergence(
         epsilon_scale=epsilon_scale,
         max_iterations=max_iterations,
         tolerance=tolerance,
+        polish=polish,
         backend=backend,
     )
     geometry = {"cost": cost, "position_weight": position_weight, "position_power": position_power}
@@ -96,6 +99,7 @@ def sinkhorn_divergence_cost(
     epsilon_scale: str = "mean",
     max_iterations: int = 100,
     tolerance: float = 1e-3,
+    polish: bool = True,
     backend: str = "auto",
 ) -> OTResult:
     """As :func:`sinkhorn_divergence`, from the costs ``[..., S, T]``, ``[..., S, S]`` and ``[..., T, T]``."""
@@ -104,6 +108,7 @@ def sinkhorn_divergence_cost(
         epsilon_scale=epsilon_scale,
         max_iterations=max_iterations,
         tolerance=tolerance,
+        polish=polish,
         backend=backend,
     )
     both = from_cost(cost, x_lengths, y_lengths, x_mass=x_mass, y_mass=y_mass)
@@ -126,6 +131,7 @@ class SinkhornDivergenceConfig:
     )
     max_iterations: int = option(100, "Most iterations of each of the three terms.", minimum=1)
     tolerance: float = option(1e-3, "L1 error of the marginals at which a term is done.", minimum=0)
+    polish: bool = option(True, "A Newton step after the iterations, which about squares the gradient's error.")
     backend: str = option("auto", "Exp domain with log-domain fallback (auto), or log domain.", choices=BACKENDS)
 
 
