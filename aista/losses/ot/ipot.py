@@ -36,7 +36,7 @@ def ipot(
     cost: str | Cost = "cosine",
     position_weight: float = 0.0,
     position_power: float = 1.0,
-    epsilon: float = 0.2,
+    epsilon: float = 1.0,
     epsilon_scale: str = "mean",
     max_iterations: int = 500,
     tolerance: float = 1e-3,
@@ -61,7 +61,7 @@ def ipot(
         cost: As in ``sinkhorn``.
         position_weight: As in ``sinkhorn``.
         position_power: As in ``sinkhorn``.
-        epsilon: Strength that holds a plan to the one before. Larger steps are surer, smaller ones go further.
+        epsilon: Strength that holds a plan to the one before. Too small, the marginals are late; too large, the cost.
         epsilon_scale: As in ``sinkhorn``.
         max_iterations: Most steps.
         tolerance: A sample is done when the L1 error of its marginals, and its gap between ``<P, C>`` and the dual
@@ -101,7 +101,7 @@ def ipot_cost(
     *,
     x_mass: Tensor | str | None = None,
     y_mass: Tensor | str | None = None,
-    epsilon: float = 0.2,
+    epsilon: float = 1.0,
     epsilon_scale: str = "mean",
     max_iterations: int = 500,
     tolerance: float = 1e-3,
@@ -117,7 +117,7 @@ def ipot_cost(
 class IpotConfig:
     """Options of inexact proximal point transport."""
 
-    epsilon: float = option(0.2, "Strength that holds each plan to the one before.", above=0)
+    epsilon: float = option(1.0, "Strength that holds each plan to the one before.", above=0)
     epsilon_scale: str = option(
         "mean", "What epsilon is relative to: each sample's mean or max cost, or nothing.", choices=EPSILON_SCALES
     )
