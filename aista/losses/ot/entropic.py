@@ -33,6 +33,7 @@ EPSILON_SCALES = ("mean", "max", "absolute")
 VALUES = ("regularized", "linear")
 GRADIENTS = ("envelope", "unrolled")
 BACKENDS = ("auto", "log")
+ROUNDING = 16  # machine epsilons of marginal error that sums of a sample's masses have anyway
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,8 +168,13 @@ def _evaluate(task: EntropicProblem, potentials: Potentials) -> _Solution:
 
 
 def _polish(task: EntropicProblem, potentials: Potentials, solution: _Solution) -> tuple[Potentials, _Solution]:
-    """Take a Newton step for the samples whose marginal error it lowers."""
-    step = Potentials(*newton_step(task, potentials.f_NS, potentials.g_NT, solution.ratio_NST), potentials[2])
+    """Take a Newton step for the samples whose marginal error it lowers; rounding cannot be lowered."""
+    rounding = ROUNDING * torch.finfo(solution.marginal_error.dtype).eps
+    rough = (solution.marginal_error > rounding).nonzero()[:, 0].tolist()
+    if not rough:
+        return potentials, solution
+    f, g = newton_step(task, potentials.f_NS, potentials.g_NT, solution.ratio_NST, rough)
+    step = Potentials(f, g, potentials.num_iterations_N)
     after = _evaluate(task, step)
     better = after.marginal_error < solution.marginal_error
 

@@ -7,6 +7,8 @@ Cholesky squares the marginal error, and with it the error of the envelope gradi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -16,8 +18,10 @@ from aista.losses.ot.pairwise import aligned
 __all__ = ["newton_step"]
 
 
-def newton_step(task: EntropicProblem, f_NS: Tensor, g_NT: Tensor, ratio_NST: Tensor) -> tuple[Tensor, Tensor]:
-    """The potentials one step on, each sample on its shorter side.
+def newton_step(
+    task: EntropicProblem, f_NS: Tensor, g_NT: Tensor, ratio_NST: Tensor, samples: Iterable[int]
+) -> tuple[Tensor, Tensor]:
+    """The potentials, with those of the given samples one step on, each sample on its shorter side.
 
     Far from the optimum the step may overshoot, and where the plan falls into blocks the system may be singular: the
     result (perhaps not finite) is to be taken only where it has the smaller marginal error.
@@ -27,10 +31,12 @@ def newton_step(task: EntropicProblem, f_NS: Tensor, g_NT: Tensor, ratio_NST: Te
         f_NS: Potentials.
         g_NT: Likewise.
         ratio_NST: ``P / (a b^T)`` at these potentials, 0 in the padding.
+        samples: Which of the N take the step.
     """
     f_NS, g_NT = f_NS.clone(), g_NT.clone()
     # Sample by sample in its own shape, so that neither padding nor the batch changes how products round.
-    for n, (s, t) in enumerate(task.lengths_N2):
+    for n in samples:
+        s, t = task.lengths_N2[n]
         ratio, a, b = ratio_NST[n, :s, :t], aligned(task.a_NS[n, :s]), aligned(task.b_NT[n, :t])
         if t <= s:
             f_change, g_change = _sample_step(aligned(ratio), a, b)

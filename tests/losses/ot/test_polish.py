@@ -56,7 +56,7 @@ def test_it_is_newtons_step_on_the_semi_dual(s, t):
     a[1] = b[2] = 0
     a, b, eps = a / a.sum(), b / b.sum(), 0.3
     task = EntropicProblem(C[None], a[None], b[None], ((s, t),), torch.tensor([eps], dtype=torch.float64), INF, INF)
-    new_f, new_g = (z[0] for z in newton_step(task, f[None], v[None], ((f[:, None] + v - C) / eps).exp()[None]))
+    new_f, new_g = (z[0] for z in newton_step(task, f[None], v[None], ((f[:, None] + v - C) / eps).exp()[None], [0]))
     if t > s:  # solved on the shorter side
         C, a, b, v, new_f, new_g = C.mT, b, a, f, new_g, new_f
 
