@@ -70,7 +70,7 @@ def main() -> None:
         for how in launch.plan_launches(s, t)[: 2 if held else 1]:  # one epilogue for any rho
             constants: dict[str, Any] = {"BLOCK_S": how.rows, "BLOCK_T": how.columns}
             iterates = how.kernel is not epilogue.evaluate
-            constants |= {"HELD_X": held, "CHECK_EVERY": reference.CHECK_EVERY} if iterates else {"WITH_RATIO": True}
+            constants |= {"HELD_X": held, "CHECK_EVERY": reference.CHECK_EVERY} if iterates else {"RATIO": False}
             program = compiled(how.kernel, constants, cost, how.num_warps)
             name = {onchip.solve: "onchip", streaming.solve: "streaming", epilogue.evaluate: "epilogue"}[how.kernel]
             rho = ("inf" if held else "finite") if iterates else "any"

@@ -15,7 +15,12 @@ import torch
 from torch import Tensor
 
 from aista.losses.ot.exact import exact
+from aista.losses.ot.ipot import ipot
+from aista.losses.ot.partial import partial
+from aista.losses.ot.relaxed import relaxed
 from aista.losses.ot.sinkhorn import sinkhorn
+from aista.losses.ot.sinkhorn_divergence import sinkhorn_divergence
+from aista.losses.ot.sliced import sliced
 
 WORKLOADS = {  # utterances, speech positions, tokens, width
     "quickstart": (16, 40, 15, 128),
@@ -63,9 +68,15 @@ STEPS = {
     "floor": _floor,
     "sinkhorn": _step(sinkhorn, detach_text=False),
     "sinkhorn, text detached": _step(sinkhorn, detach_text=True),
+    "sinkhorn, not polished": _step(sinkhorn, detach_text=False, polish=False),
+    "sinkhorn divergence": _step(sinkhorn_divergence, detach_text=False),
     "unbalanced": _step(sinkhorn, detach_text=False, rho=(1.0, 1.0)),
     "sinkhorn, log domain": _step(sinkhorn, detach_text=False, backend="reference"),
     "exact": _step(exact, detach_text=False),
+    "partial": _step(partial, detach_text=False),
+    "ipot": _step(ipot, detach_text=False),
+    "relaxed": _step(relaxed, detach_text=False),
+    "sliced": _step(sliced, detach_text=False),
 }
 
 

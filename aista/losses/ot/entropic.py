@@ -22,15 +22,17 @@ from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_ro
 from aista.losses.ot.gradient import with_gradient
 from aista.losses.ot.implicit import linear_derivatives
 from aista.losses.ot.pairwise import no_autocast
+from aista.losses.ot.polish import newton_step
 from aista.losses.ot.problem import Problem
 from aista.losses.ot.result import OTResult
 from aista.types import length_mask
 
-__all__ = ["BACKENDS", "EPSILON_SCALES", "VALUES", "EntropicOptions", "solve"]
+__all__ = ["BACKENDS", "EPSILON_SCALES", "VALUES", "EntropicOptions", "cost_scale", "solve"]
 
 EPSILON_SCALES = ("mean", "max", "absolute")
 VALUES = ("regularized", "linear")
 GRADIENTS = ("envelope", "unrolled")
+ROUNDING = 16  # machine epsilons of marginal error that sums of a sample's masses have anyway
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,7 @@ class EntropicOptions:
     value: str
     gradient: str
     backend: str
+    polish: bool = True
 
     def __post_init__(self) -> None:
         if not 0 < self.epsilon < math.inf:
@@ -69,18 +72,20 @@ class EntropicOptions:
             raise ValueError(f"gradient 'unrolled' needs backend 'auto' or 'reference', got {self.backend!r}")
 
 
-def solve(problem: Problem, options: EntropicOptions) -> OTResult:
-    """Solve all samples of ``problem`` and attach the gradient."""
+def solve(problem: Problem, options: EntropicOptions, epsilon_N: Tensor | None = None) -> OTResult:
+    """Solve all samples of ``problem`` and attach the gradient. ``epsilon_N`` overrules the options' epsilon."""
     taped = options.gradient == "unrolled" and torch.is_grad_enabled()
     with no_autocast(problem.cost.device), torch.set_grad_enabled(taped):
-        task = _task(problem, options)
+        task = _task(problem, options, epsilon_N)
         potentials = _iterate(task, options)
         solution = _evaluate(task, potentials, options)
+        if options.polish and options.rho == (math.inf, math.inf) and not taped:
+            potentials, solution = _polish(task, potentials, solution, options)
         value = solution.transport_cost if options.value == "linear" else solution.value
         if options.value == "linear":
             derivatives = linear_derivatives(task, solution.ratio_NST)
         else:
-            derivatives = (solution.plan_NST, solution.a_derivative, solution.b_derivative)
+            derivatives = (solution.plan(task), solution.a_derivative, solution.b_derivative)
     if not taped:
         sources = (problem.cost, problem.x_mass, problem.y_mass)
         value = with_gradient(value, *zip(sources, derivatives, strict=True))
@@ -95,20 +100,22 @@ class _Solution(NamedTuple):
     marginal_error: Tensor
     a_derivative: Tensor
     b_derivative: Tensor
-    plan_NST: Tensor
     ratio_NST: Tensor
 
+    def plan(self, task: EntropicProblem) -> Tensor:
+        return task.a_NS[:, :, None] * self.ratio_NST * task.b_NT[:, None, :]
 
-def _task(problem: Problem, options: EntropicOptions) -> EntropicProblem:
+
+def _task(problem: Problem, options: EntropicOptions, epsilon_N: Tensor | None) -> EntropicProblem:
     cost = problem.cost if torch.is_grad_enabled() else problem.cost.detach()
     lengths = tuple((s, t) for _, s, t in problem.samples)
-    scale = _cost_scale(cost.detach(), lengths, options.epsilon_scale)
-    return EntropicProblem(
-        cost, problem.x_mass, problem.y_mass, lengths, options.epsilon * scale, options.rho[0], options.rho[1]
-    )
+    if epsilon_N is None:
+        epsilon_N = options.epsilon * cost_scale(cost.detach(), lengths, options.epsilon_scale)
+    return EntropicProblem(cost, problem.x_mass, problem.y_mass, lengths, epsilon_N, *options.rho)
 
 
-def _cost_scale(cost_NST: Tensor, lengths: tuple[tuple[int, int], ...], kind: str) -> Tensor:
+def cost_scale(cost_NST: Tensor, lengths: tuple[tuple[int, int], ...], kind: str) -> Tensor:
+    """``[N]`` what an epsilon is relative to: each sample's mean or max of ``|C|``, or 1."""
     if kind == "absolute" or not lengths:
         return cost_NST.new_ones(len(lengths))
     size = cost_NST.abs()
@@ -142,7 +149,7 @@ def _evaluate(task: EntropicProblem, potentials: Potentials, options: EntropicOp
     """The dual value at the potentials; its derivatives by cost and masses at fixed potentials are exact."""
     if task.lengths_N2 and _backend(task, options) == "triton":
         launch = kernel("triton")
-        return _Solution(*launch.evaluate(launch.load_problem(task), potentials, with_ratio=True))
+        return _Solution(*launch.evaluate(launch.load_problem(task), potentials, ratio=True))
     f, g, _ = potentials
     a, b, eps = task.a_NS, task.b_NT, task.epsilon_N[:, None]
     x_mask, y_mask = _masks(task)
@@ -163,9 +170,27 @@ def _evaluate(task: EntropicProblem, potentials: Potentials, options: EntropicOp
         marginal_error=error.detach(),
         a_derivative=f_gain - eps * (x_factor - 1),
         b_derivative=g_gain - eps * (y_factor - 1),
-        plan_NST=a[:, :, None] * ratio * b[:, None, :],
         ratio_NST=ratio,
     )
+
+
+def _polish(
+    task: EntropicProblem, potentials: Potentials, solution: _Solution, options: EntropicOptions
+) -> tuple[Potentials, _Solution]:
+    """Take a Newton step for the samples whose marginal error it lowers; rounding cannot be lowered."""
+    rounding = ROUNDING * torch.finfo(solution.marginal_error.dtype).eps
+    rough = (solution.marginal_error > rounding).nonzero()[:, 0].tolist()
+    if not rough:
+        return potentials, solution
+    f, g = newton_step(task, potentials.f_NS, potentials.g_NT, solution.ratio_NST, rough)
+    step = Potentials(f, g, potentials.num_iterations_N)
+    after = _evaluate(task, step, options)
+    better = after.marginal_error < solution.marginal_error
+
+    def choose(new: Tensor, old: Tensor) -> Tensor:
+        return torch.where(better.reshape(-1, *[1] * (new.dim() - 1)), new, old)
+
+    return Potentials(*map(choose, step, potentials)), _Solution(*map(choose, after, solution))
 
 
 def _gain(potential: Tensor, rho: float) -> Tensor:
@@ -193,7 +218,7 @@ def _report(
 
     def build_plan() -> Tensor:
         with torch.no_grad():
-            return problem.restore_padded(_evaluate(task, potentials, options).plan_NST, 0, 1)
+            return problem.restore_padded(_evaluate(task, potentials, options).plan(task), 0, 1)
 
     return OTResult(
         value=problem.restore(value),

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from aista.losses.costs import Cost
-from aista.losses.ot.gradient import with_gradient
 from aista.losses.ot.problem import Problem, from_cost, from_states
 from aista.losses.ot.result import OTResult
+from aista.losses.ot.simplex import check_max_iterations, solve_each, transport
 from aista.registry import register
 from aista.schema import option
 
 __all__ = ["Exact", "ExactConfig", "exact", "exact_cost"]
-
-if TYPE_CHECKING:  # neither numpy nor POT is needed to import this file
-    import numpy as np
-    import numpy.typing as npt
-
-    Array = npt.NDArray[np.float64]
 
 
 def exact(
@@ -115,58 +107,6 @@ class Exact:
         return _solve(from_states(x, y, x_lengths, y_lengths, **geometry), self.max_iterations)
 
 
-class _Solved(NamedTuple):
-    plan: Array
-    f: Array
-    g: Array
-    value: float
-    error: float
-    converged: bool
-
-
 def _solve(problem: Problem, max_iterations: int) -> OTResult:
-    if max_iterations < 1:
-        raise ValueError(f"max_iterations must be at least 1, got {max_iterations}")
-    solved = _solve_all(problem, max_iterations)
-    plan, f, g = (torch.zeros_like(z) for z in (problem.cost, problem.x_mass, problem.y_mass))
-    for n, ((_, s, t), one) in enumerate(zip(problem.samples, solved, strict=True)):
-        plan[n, :s, :t], f[n, :s], g[n, :t] = (torch.as_tensor(z) for z in (one.plan, one.f, one.g))
-    cost = plan.new_tensor([one.value for one in solved])
-    value = with_gradient(cost, (problem.cost, plan), (problem.x_mass, f), (problem.y_mass, g))
-    converged = torch.tensor([one.converged for one in solved], dtype=torch.bool, device=plan.device)
-    return OTResult(
-        value=problem.restore(value),
-        transport_cost=problem.restore(cost),
-        potentials=(problem.restore_padded(f, 0), problem.restore_padded(g, 1)),
-        num_iterations=problem.restore(torch.zeros_like(converged, dtype=torch.long)),
-        marginal_error=problem.restore(plan.new_tensor([one.error for one in solved])),
-        converged=problem.restore(converged, fill=True),
-        build_plan=lambda: problem.restore_padded(plan, 0, 1),
-    )
-
-
-def _solve_all(problem: Problem, max_iterations: int) -> list[_Solved]:
-    costs, a, b = (z.detach().to("cpu", torch.float64).numpy() for z in (problem.cost, problem.x_mass, problem.y_mass))
-
-    def solve_sample(n: int) -> _Solved:
-        _, s, t = problem.samples[n]
-        return _solve_sample(costs[n, :s, :t].copy(), a[n, :s], b[n, :t], max_iterations)
-
-    with warnings.catch_warnings(), ThreadPoolExecutor(max(1, torch.get_num_threads())) as pool:
-        # A simplex that stops early warns; here `converged` says so, sample by sample.
-        warnings.filterwarnings("ignore", category=UserWarning, message="numItermax reached")
-        return list(pool.map(solve_sample, range(len(problem.samples))))
-
-
-def _solve_sample(cost: Array, a: Array, b: Array, max_iterations: int) -> _Solved:
-    import numpy as np
-    import ot
-
-    if not np.isfinite(cost).all():
-        undefined = np.full_like(cost, np.nan)
-        return _Solved(undefined, undefined[:, 0], undefined[0], float("nan"), float("nan"), False)
-    a, b = a / a.sum(), b / b.sum()  # fp32 masses sum to 1 only nearly; the simplex needs equality
-    plan, log = ot.lp.emd(a, b, cost, numItermax=max_iterations, log=True)
-    error = max(np.abs(plan.sum(1) - a).sum(), np.abs(plan.sum(0) - b).sum())
-    converged = log["warning"] is None and bool(error < 1e-6)
-    return _Solved(plan, log["u"], log["v"], float((plan * cost).sum()), float(error), converged)
+    check_max_iterations(max_iterations)
+    return solve_each(problem, partial(transport, max_iterations=max_iterations))

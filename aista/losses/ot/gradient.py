@@ -10,27 +10,22 @@ from torch import Tensor
 __all__ = ["with_gradient"]
 
 
-def with_gradient(
-    value_N: Tensor, cost: tuple[Tensor, Tensor], a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]
-) -> Tensor:
-    """``value_N`` as a function of the costs and masses.
+def with_gradient(value_N: Tensor, *sources: tuple[Tensor, Tensor]) -> Tensor:
+    """``value_N`` as a function of the tensors it was computed from.
 
     Args:
         value_N: ``[N]``, computed without autograd.
-        cost: The costs ``[N, S, T]`` and the value's derivative by them.
-        a: The masses ``[N, S]`` and the derivative by them.
-        b: The masses ``[N, T]`` and the derivative by them.
+        sources: Pairs of a tensor ``[N, ...]`` (costs, masses, states) and the values' derivative by it.
     """
-    inputs = (cost[0], a[0], b[0])
-    derivatives = tuple(d.detach() for d in (cost[1], a[1], b[1]))
-    value = _KnownGradient.apply(value_N.detach(), *inputs, *derivatives)  # type: ignore[no-untyped-call]
-    return cast(Tensor, value)
+    inputs, derivatives = zip(*sources, strict=True)
+    known = (*inputs, *(derivative.detach() for derivative in derivatives))
+    return cast(Tensor, _KnownGradient.apply(value_N.detach(), *known))  # type: ignore[no-untyped-call]
 
 
 class _KnownGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, *tensors: Tensor) -> Tensor:
-        ctx.save_for_backward(*tensors[3:])
+        ctx.save_for_backward(*tensors[len(tensors) // 2 :])
         return value.clone()
 
     @staticmethod
@@ -38,6 +33,8 @@ class _KnownGradient(torch.autograd.Function):
     def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor | None, ...]:
         grads = [
             derivative * grad_N.reshape(-1, *[1] * (derivative.dim() - 1)) if needed else None
-            for derivative, needed in zip(ctx.saved_tensors, ctx.needs_input_grad[1:4], strict=True)
+            for derivative, needed in zip(
+                ctx.saved_tensors, ctx.needs_input_grad[1 : len(ctx.saved_tensors) + 1], strict=True
+            )
         ]
-        return (None, *grads, None, None, None)
+        return (None, *grads, *[None] * len(grads))

@@ -36,6 +36,7 @@ def sinkhorn(
     tolerance: float = 1e-3,
     value: str = "regularized",
     gradient: str = "envelope",
+    polish: bool = True,
     backend: str = "auto",
 ) -> OTResult:
     """Entropic transport cost between each sample's two sets of states.
@@ -68,6 +69,8 @@ def sinkhorn(
         gradient: ``"envelope"``: the exact gradient at the optimum, from the plan (of a linear value: from a
             T x T solve), with an error of the order of the marginal error; or ``"unrolled"``: autograd through
             log-domain iterations, slow and large, for comparison.
+        polish: Whether a Newton step follows the iterations, for each sample whose marginal error it lowers: about
+            squares that error and the gradient's, for a T x T Cholesky. Balanced and not unrolled only.
         backend: ``"reference"``: plain log domain; ``"cpu"``: exp domain, on any device, and log domain for samples
             that leave its range; ``"triton"``: one kernel launch, fp32, on a GPU; ``"auto"``: ``"triton"`` for costs
             on a GPU where it can run, else ``"cpu"``; it logs its choice. What is named is never replaced.
@@ -99,6 +102,7 @@ def sinkhorn(
         tolerance=tolerance,
         value=value,
         gradient=gradient,
+        polish=polish,
         backend=backend,
     )
     problem = from_states(
@@ -129,6 +133,7 @@ def sinkhorn_cost(
     tolerance: float = 1e-3,
     value: str = "regularized",
     gradient: str = "envelope",
+    polish: bool = True,
     backend: str = "auto",
 ) -> OTResult:
     """As :func:`sinkhorn`, from costs ``[..., S, T]`` that are already there."""
@@ -140,6 +145,7 @@ def sinkhorn_cost(
         tolerance=tolerance,
         value=value,
         gradient=gradient,
+        polish=polish,
         backend=backend,
     )
     return solve(from_cost(cost, x_lengths, y_lengths, x_mass=x_mass, y_mass=y_mass), options)
@@ -156,6 +162,7 @@ class SinkhornConfig:
     max_iterations: int = option(100, "Most iterations.", minimum=1)
     tolerance: float = option(1e-3, "L1 error of the marginals at which a sample is done.", minimum=0)
     value: str = option("regularized", "The regularised cost, or <P, C> alone (linear).", choices=VALUES)
+    polish: bool = option(True, "A Newton step after the iterations, which about squares the gradient's error.")
     backend: str = option(
         "auto", "Who iterates: plain log domain, exp domain on any device (cpu), GPU kernels.", choices=BACKENDS
     )

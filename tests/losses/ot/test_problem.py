@@ -7,7 +7,12 @@ import torch
 
 from aista.errors import ConfigError
 from aista.losses.ot.exact import exact, exact_cost
+from aista.losses.ot.ipot import ipot, ipot_cost
+from aista.losses.ot.partial import partial, partial_cost
+from aista.losses.ot.relaxed import relaxed, relaxed_cost
 from aista.losses.ot.sinkhorn import sinkhorn, sinkhorn_cost
+from aista.losses.ot.sinkhorn_divergence import sinkhorn_divergence
+from aista.losses.ot.sliced import sliced
 
 X, Y = torch.randn(2, 4, 3), torch.randn(2, 5, 3)
 S, T = torch.tensor([4, 2]), torch.tensor([5, 1])
@@ -15,7 +20,7 @@ NEGATIVE, ZERO, BAD = torch.ones(2, 4), torch.ones(2, 4), torch.ones(2, 4)
 NEGATIVE[0, 1], ZERO[1], BAD[0, 0] = -1, 0, float("nan")
 
 
-@pytest.mark.parametrize("solver", [sinkhorn, exact])
+@pytest.mark.parametrize("solver", [sinkhorn, sinkhorn_divergence, exact, ipot, partial, relaxed, sliced])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -34,7 +39,6 @@ NEGATIVE[0, 1], ZERO[1], BAD[0, 0] = -1, 0, float("nan")
         ({"y_mass": "length"}, "y_mass must be a tensor, 'uniform' or 'norm', got 'length'"),
         ({"position_weight": -1.0}, "position_weight must be finite and at least 0, got -1.0"),
         ({"position_power": 0.0}, "position_power must be finite and greater than 0, got 0.0"),
-        ({"cost": lambda x, y: x}, r"a cost must map \[4, D\] x \[5, D\] to \[4, 5\], but .* returned \[4, 3\]"),
     ],
 )
 def test_states(solver, changes, message):
@@ -43,7 +47,7 @@ def test_states(solver, changes, message):
         solver(**arguments)
 
 
-@pytest.mark.parametrize("solver", [sinkhorn_cost, exact_cost])
+@pytest.mark.parametrize("solver", [sinkhorn_cost, exact_cost, ipot_cost, partial_cost, relaxed_cost])
 def test_costs(solver):
     with pytest.raises(
         ValueError, match=r"the cost must be floating point \[\.\.\., S, T\], got torch.int64 \[2, 4, 5\]"
@@ -58,3 +62,9 @@ def test_costs(solver):
 def test_an_unknown_cost_lists_the_known():
     with pytest.raises(ConfigError, match=r"unknown cost 'manhattan'.*; known: .*cosine"):
         sinkhorn(X, Y, S, T, cost="manhattan")
+
+
+@pytest.mark.parametrize("solver", [sinkhorn, sinkhorn_divergence, exact, ipot, partial, relaxed])
+def test_a_cost_of_the_wrong_shape(solver):
+    with pytest.raises(ValueError, match=r"a cost must map \[4, D\] x \[5, D\] to \[4, 5\], but .* returned \[4, 3\]"):
+        solver(X, Y, S, T, cost=lambda x, y: x)

@@ -32,17 +32,16 @@ def _marginal_error(factor, potential, mass, rho):
 @triton.jit
 def evaluate(
     cost_NST, a_NS, b_NT, lengths_N2, epsilon_N, f_NS, g_NT,
-    value_N, transport_cost_N, marginal_error_N, a_derivative_NS, b_derivative_NT, plan_NST, ratio_NST,
+    value_N, transport_cost_N, marginal_error_N, a_derivative_NS, b_derivative_NT, entry_NST,
     S, T, stride, rho_x, rho_y,
-    BLOCK_S: tl.constexpr, BLOCK_T: tl.constexpr, WITH_RATIO: tl.constexpr,
+    BLOCK_S: tl.constexpr, BLOCK_T: tl.constexpr, RATIO: tl.constexpr,
 ):  # fmt: skip
-    """Value, ``<P, C>``, marginal error, derivatives by the masses, plan; and ``P / (a b^T)`` if asked for."""
+    """Value, ``<P, C>``, marginal error, derivatives by the masses; the plan, or ``P / (a b^T)`` if ``RATIO``."""
     n = tl.program_id(0).to(tl.int64)
     s, t = tl.load(lengths_N2 + 2 * n), tl.load(lengths_N2 + 2 * n + 1)
     epsilon = tl.load(epsilon_N + n)
     cost_NST += n * S * stride
-    plan_NST += n * S * stride
-    ratio_NST += n * S * stride
+    entry_NST += n * S * stride
     column_T = tl.arange(0, BLOCK_T)
     b_T = tl.load(b_NT + n * T + column_T, mask=column_T < t, other=0.0)
     g_T = tl.load(g_NT + n * T + column_T, mask=column_T < t, other=0.0)
@@ -73,9 +72,7 @@ def evaluate(
         tl.store(a_derivative_NS + n * S + row_R, derivative_R, mask=row_R < S)
         stored = (row_R < S)[:, None] & (column_T < stride)[None, :]
         offset_RT = row_R[:, None] * stride + column_T[None, :]
-        tl.store(plan_NST + offset_RT, plan_RT, mask=stored)
-        if WITH_RATIO:
-            tl.store(ratio_NST + offset_RT, ratio_RT, mask=stored)
+        tl.store(entry_NST + offset_RT, ratio_RT if RATIO else plan_RT, mask=stored)
         first += BLOCK_S
     y_factor_T = tl.sum(y_factor_RT, 0)
     derivative_T = tl.where(column_T < t, _gain(g_T, rho_y) - epsilon * (y_factor_T - 1), 0.0)

@@ -76,8 +76,7 @@ class Evaluation(NamedTuple):
         marginal_error_N: L1 distance of the marginals from where they must be, the worse side.
         a_derivative_NS: Derivative of the value by the masses; 0 in the padding.
         b_derivative_NT: Likewise.
-        plan_NST: The plan, which is the derivative by the costs; 0 in the padding.
-        ratio_NST: ``P / (a b^T)``, if asked for.
+        entry_NST: The plan, which is the derivative by the costs, or ``P / (a b^T)`` if asked for; 0 in the padding.
     """
 
     value_N: Tensor
@@ -85,8 +84,7 @@ class Evaluation(NamedTuple):
     marginal_error_N: Tensor
     a_derivative_NS: Tensor
     b_derivative_NT: Tensor
-    plan_NST: Tensor
-    ratio_NST: Tensor | None
+    entry_NST: Tensor
 
 
 def refusal(cost_NST: Tensor) -> str | None:
@@ -167,25 +165,23 @@ def iterate(loaded: Loaded, max_iterations: int, tolerance: float) -> Potentials
     return Potentials(f_NS, g_NT, num_iterations_N)
 
 
-def evaluate(loaded: Loaded, potentials: Potentials, *, with_ratio: bool = False) -> Evaluation:
-    """Value, report, derivatives and plan in one pass over the costs; one launch."""
+def evaluate(loaded: Loaded, potentials: Potentials, *, ratio: bool = False) -> Evaluation:
+    """Value, report, derivatives and plan (or ratio) in one pass over the costs; one launch."""
     eps = loaded.epsilon_N
     scalars_N = torch.empty_like(eps), torch.empty_like(eps), torch.empty_like(eps)
     derivatives = torch.empty_like(loaded.a_NS), torch.empty_like(loaded.b_NT)
-    plan_NST = torch.empty_like(loaded.cost_NST, dtype=torch.float32)
-    ratio_NST = torch.empty_like(plan_NST) if with_ratio else plan_NST
+    entry_NST = torch.empty_like(loaded.cost_NST, dtype=torch.float32)
     _launch(
         plan_launches(*loaded.size)[1],
         *loaded[:5],
         *potentials[:2],
         *scalars_N,
         *derivatives,
-        *(plan_NST, ratio_NST),
+        entry_NST,
         *loaded.numbers,
-        WITH_RATIO=with_ratio,
+        RATIO=ratio,
     )
-    plan_NST, ratio_NST = (z[:, :, : loaded.num_columns] for z in (plan_NST, ratio_NST))
-    return Evaluation(*scalars_N, *derivatives, plan_NST, ratio_NST if with_ratio else None)
+    return Evaluation(*scalars_N, *derivatives, entry_NST[:, :, : loaded.num_columns])
 
 
 def _launch(how: Launch, cost_NST: Tensor, *arguments: Any, **constants: Any) -> None:

@@ -19,8 +19,8 @@ class RowSum:
     def __init__(self, matrix_NST: Tensor, samples_n: Tensor | None = None) -> None:
         num, rows, columns = matrix_NST.shape
         device = matrix_NST.device
-        # Strided tables take another path with another rounding.
-        self.table = matrix_NST.reshape(num * rows, columns).contiguous()
+        # Strided tables take another path with another rounding; of a single column, contiguous() keeps any stride.
+        self.table = matrix_NST.contiguous().reshape(-1).view(num * rows, columns)
         self.steps = torch.arange(rows, device=device)
         self.select(torch.arange(num, device=device) if samples_n is None else samples_n)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,17 @@ def test_padding_and_neighbours_change_no_bit(s, t, more_s, more_t, double):
     alone = weighted_row_sum(matrix[1:2, :s, :t].contiguous(), weights[1:2, :s])
     assert torch.equal(batch[1, :t], alone[0])
     torch.testing.assert_close(batch, torch.einsum("nst,ns->nt", matrix, weights))
+
+
+@pytest.mark.parametrize("size", [5, 9, 40])
+def test_a_single_column_of_a_transposed_matrix(size):
+    """Its stride tells nothing, but decides which code adds it up."""
+    g = torch.Generator().manual_seed(size)
+    matrix, weights = torch.rand(50, 2, size, generator=g), torch.rand(50, size, generator=g)
+    batch = weighted_row_sum(matrix.mT, weights)
+    for n in range(50):
+        alone = weighted_row_sum(matrix[n : n + 1, :1].contiguous().mT, weights[n : n + 1])
+        assert torch.equal(batch[n, :1], alone[0])
 
 
 def test_a_selection_of_samples():
