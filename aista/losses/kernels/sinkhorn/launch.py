@@ -134,7 +134,9 @@ def load(
     """
     T = cost_NST.shape[2]
     rows = torch.nn.functional.pad(cost_NST, (0, -T % 16)) if T % 16 else cost_NST.contiguous()
-    return Loaded(rows, a_NS.contiguous(), b_NT.contiguous(), lengths_N2.contiguous(), epsilon_N.contiguous(), rho, T)
+    strengths = float(rho[0]), float(rho[1])  # a whole number would compile another kernel
+    inputs = rows, a_NS.contiguous(), b_NT.contiguous(), lengths_N2.contiguous(), epsilon_N.contiguous()
+    return Loaded(*inputs, strengths, T)
 
 
 def plan_launches(S: int, T: int) -> tuple[Launch, Launch]:

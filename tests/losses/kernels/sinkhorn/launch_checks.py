@@ -42,7 +42,7 @@ def kernel(request, monkeypatch):
 @pytest.fixture(autouse=True)
 def _poisoned_memory(monkeypatch):
     """Memory that nobody wrote holds NaN."""
-    monkeypatch.setattr(torch, "empty_like", lambda z, dtype=None: torch.full_like(z, float("nan"), dtype=dtype))
+    monkeypatch.setattr(torch, "empty_like", lambda z, **options: torch.full_like(z, float("nan"), **options))
 
 
 def _on_device(problem):
