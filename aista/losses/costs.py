@@ -46,8 +46,8 @@ class ExplicitCost(ABC):
         """The costs ``[..., S, T]``, in a tensor of their own, and what ``backward`` needs."""
 
     @abstractmethod
-    def backward(self, saved: Saved, grad: Tensor, needed: tuple[bool, bool]) -> tuple[Tensor | None, Tensor | None]:
-        """The gradients of the needed sides, given the costs' gradient ``[..., S, T]``."""
+    def backward(self, saved: Saved, grad: Tensor, x_grad: Tensor | None, y_grad: Tensor | None) -> None:
+        """Write the sides' gradients, where wanted, given the costs' gradient ``[..., S, T]``."""
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the ``[..., S, T]`` costs, differentiable."""
@@ -62,13 +62,18 @@ class _Explicit(torch.autograd.Function):
     def forward(ctx: Any, cost: ExplicitCost, x: Tensor, y: Tensor) -> Tensor:
         ctx.cost = cost
         value, saved = cost.forward(x, y, cost.statistics(x), cost.statistics(y))
-        ctx.save_for_backward(*saved)
+        ctx.save_for_backward(x, y, *saved)
         return value
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *ctx.cost.backward(ctx.saved_tensors, grad, ctx.needs_input_grad[1:])
+        x, y, *saved = ctx.saved_tensors
+        grads = [
+            torch.empty_like(z) if need else None for z, need in zip((x, y), ctx.needs_input_grad[1:], strict=True)
+        ]
+        ctx.cost.backward(tuple(saved), grad, *grads)
+        return None, *grads
 
 
 @register("cost", "cosine")
@@ -89,12 +94,13 @@ class Cosine(ExplicitCost):
         x, y = x * x_statistics, y * y_statistics
         return (x @ y.mT).neg_().add_(1), (x, y, x_statistics, y_statistics)
 
-    def backward(self, saved: Saved, grad: Tensor, needed: tuple[bool, bool]) -> tuple[Tensor | None, Tensor | None]:
+    def backward(self, saved: Saved, grad: Tensor, x_grad: Tensor | None, y_grad: Tensor | None) -> None:
         """Two matrix products, and the projection off each state's own direction."""
         x, y, inverse_x, inverse_y = saved
-        grad_x = _through_normalisation(grad @ y, x, inverse_x) if needed[0] else None
-        grad_y = _through_normalisation(grad.mT @ x, y, inverse_y) if needed[1] else None
-        return grad_x, grad_y
+        if x_grad is not None:
+            _through_normalisation(grad @ y, x, inverse_x, x_grad)
+        if y_grad is not None:
+            _through_normalisation(grad.mT @ x, y, inverse_y, y_grad)
 
 
 @register("cost", "sqeuclidean")
@@ -163,6 +169,6 @@ def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
     return (squares - 2 * (x @ y.mT)).clamp_min(0.0)
 
 
-def _through_normalisation(minus_grad: Tensor, unit: Tensor, inverse_norm: Tensor) -> Tensor:
+def _through_normalisation(minus_grad: Tensor, unit: Tensor, inverse_norm: Tensor, out: Tensor) -> None:
     radial = (minus_grad * unit).sum(-1, keepdim=True)
-    return (unit * radial).sub_(minus_grad).mul_(inverse_norm)
+    torch.mul(minus_grad.neg_().addcmul_(unit, radial), inverse_norm, out=out)

@@ -105,13 +105,12 @@ class _PaddedCosts(torch.autograd.Function):
             torch.zeros(shape, dtype=dtype, device=grad.device) if needed else None
             for (shape, dtype), needed in zip(ctx.inputs, ctx.needs_input_grad[:2], strict=True)
         ]
+        rows = [out.unbind() if out is not None else None for out in grads]
         grad_N = grad.unbind()
         with no_autocast(grad.device):
             for n, (row, s, t) in enumerate(ctx.samples):
-                parts = ctx.pairs.backward(n, aligned(grad_N[n][:s, :t]))
-                for part, out, length in zip(parts, grads, (s, t), strict=True):
-                    if part is not None and out is not None:
-                        out[row, :length] = part
+                outs = [z[row][:length] if z is not None else None for z, length in zip(rows, (s, t), strict=True)]
+                ctx.pairs.backward(n, aligned(grad_N[n][:s, :t]), *outs)
         return (*grads, None, None, None, None)
 
 
@@ -129,8 +128,8 @@ class _ExplicitPairs:
         self.saved.append(saved if any(self.needed) else ())
         return cost_n
 
-    def backward(self, n: int, grad_n: Tensor) -> Sequence[Tensor | None]:
-        return self.cost.backward(self.saved[n], grad_n, self.needed)
+    def backward(self, n: int, grad_n: Tensor, x_grad: Tensor | None, y_grad: Tensor | None) -> None:
+        self.cost.backward(self.saved[n], grad_n, x_grad, y_grad)
 
 
 class _TapedPairs:
@@ -147,10 +146,11 @@ class _TapedPairs:
         self.graphs.append(((x_n, y_n), cost_n))
         return cost_n.detach()
 
-    def backward(self, n: int, grad_n: Tensor) -> Sequence[Tensor | None]:
+    def backward(self, n: int, grad_n: Tensor, x_grad: Tensor | None, y_grad: Tensor | None) -> None:
         sides, cost_n = self.graphs[n]
-        if not cost_n.requires_grad:
-            return None, None
-        wanted = [z for z in sides if z.requires_grad]
-        found = iter(torch.autograd.grad(cost_n, wanted, grad_n, retain_graph=True, allow_unused=True))
-        return [next(found) if z.requires_grad else None for z in sides]
+        if cost_n.requires_grad:
+            wanted = [(z, out) for z, out in zip(sides, (x_grad, y_grad), strict=True) if out is not None]
+            found = torch.autograd.grad(cost_n, [z for z, _ in wanted], grad_n, retain_graph=True, allow_unused=True)
+            for (_, out), part in zip(wanted, found, strict=True):
+                if part is not None:
+                    out.copy_(part)

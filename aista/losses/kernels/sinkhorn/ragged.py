@@ -43,5 +43,7 @@ def weighted_row_sum(matrix_NST: Tensor, weights_NS: Tensor) -> Tensor:
 
 
 def ragged_sum(values_NS: Tensor, weights_NS: Tensor) -> Tensor:
-    """``[N]``: ``sum_s weights[n, s] * values[n, s]``."""
-    return RowSum(values_NS[:, :, None])(weights_NS)[:, 0]
+    """``[N]``: ``sum_s weights[n, s] * values[n, s]``. A running sum, too, adds in order."""
+    if not values_NS.shape[1]:
+        return values_NS.sum(1)
+    return (values_NS * weights_NS).cumsum(1)[:, -1]
