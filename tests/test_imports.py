@@ -87,6 +87,13 @@ sinkhorn_cost(torch.rand(1, 3, 2), torch.tensor([3]), torch.tensor([2]))
     assert "torch" in imported_by(program, ["triton"])
 
 
+def test_the_example_of_the_losses_page_needs_torch_alone():
+    page = (PACKAGE.parent / "docs" / "losses.md").read_text(encoding="utf-8")
+    program = page.split("```python\n")[1].split("```")[0]
+    hidden = ["fairseq2", "fairseq2n", "transformers", "torchaudio", "sentencepiece", "sacrebleu", "ot", "triton"]
+    assert "aista" in imported_by(program, hidden)
+
+
 def imports(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
