@@ -25,7 +25,7 @@ def test_a_row_is_right(case, name):
         assert 1e-4 < errors.x_gradient < 0.1
     else:
         assert not errors.faults(row)
-    assert math.isnan(errors.y_gradient) == (name == "sinkhorn_text_detached")
+    assert math.isnan(errors.y_gradient) == (name == "sinkhorn_detached")
 
 
 @pytest.mark.parametrize("name", ROWS)

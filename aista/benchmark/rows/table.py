@@ -15,16 +15,14 @@ ROWS = {
     "sinkhorn": Row(
         summary="aista's default", prepare=own.entropic(), ours=True, value_bound=1e-5, gradient_bound=1e-3
     ),
-    "sinkhorn_text_detached": Row(
+    "sinkhorn_detached": Row(
         summary="aista, gradient by the speech side alone",
         prepare=own.entropic(text=False),
         ours=True,
         value_bound=1e-5,
         gradient_bound=1e-3,
     ),
-    "sinkhorn_not_polished": Row(
-        summary="aista without the Newton step", prepare=own.entropic(polish=False), ours=True
-    ),
+    "sinkhorn_unpolished": Row(summary="aista without the Newton step", prepare=own.entropic(polish=False), ours=True),
     "pot_loop": Row(
         summary="POT, ot.sinkhorn sample by sample", prepare=pot_loop.prepare, module="ot", distribution="POT"
     ),
