@@ -7,8 +7,6 @@ from aista.benchmark.check import measure_errors, solve_exactly
 from aista.benchmark.rows.table import FLOOR, ROWS
 from aista.benchmark.workload import WORKLOADS, Workload, make_case
 
-pytestmark = pytest.mark.filterwarnings("ignore:JAXopt is no longer maintained:DeprecationWarning")  # OTT imports it
-
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_is_right(case, name):
