@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
@@ -85,12 +84,3 @@ def make_batch(size: int) -> SpeechBatch:
         target=torch.randint(5, 300, (size, 24), generator=generator),
         target_lengths=lengths(12, 24),
     )
-
-
-def peak_mib() -> float:
-    """Peak resident memory of this process since it began to run its program.
-
-    Not ``ru_maxrss``: a child starts with its parent's.
-    """
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 
 import aista
 from aista.config import dump_yaml, load_yaml
+from aista.environment import source_commit
 from aista.errors import AistaError, RunError
 from aista.files import write_json, write_text
 from aista.tasks.experiment import Experiment, load_experiment
@@ -101,24 +101,13 @@ def describe_environment() -> dict[str, Any]:
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     return {
         "aista": aista.__version__,
-        "commit": _commit(),
+        "commit": source_commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": device,
         "packages": {name: _version(name) for name in _PACKAGES},
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
     }
-
-
-def _commit() -> str | None:
-    folder = Path(aista.__file__).parent
-    try:
-        result = subprocess.run(
-            ["git", "-C", str(folder), "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return result.stdout.strip()
 
 
 def _version(package: str) -> str | None:

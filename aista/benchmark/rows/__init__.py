@@ -1,0 +1,1 @@
+"""What is measured: one adapter per library, and the table of rows."""
