@@ -14,7 +14,6 @@ import argparse
 import csv
 import math
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -31,6 +30,7 @@ if DRY_RUN:
 
 import triton  # noqa: E402
 
+from aista.environment import source_commit  # noqa: E402
 from aista.losses.kernels.sinkhorn import launch, reference  # noqa: E402
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem  # noqa: E402
 from aista.losses.ot.sinkhorn import sinkhorn  # noqa: E402
@@ -266,12 +266,11 @@ def measure(writer: csv.DictWriter[str], workload: str, rows: list[str]) -> None
         print(f"{workload:>8}  {row:<32} {p20:9.0f} {p50:9.0f} {p80:9.0f} us  {rate / 1e9:7.0f} GB/s")
 
 
-GIT = ("git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD")
 VERSIONS = {
     "device": "interpreter on the CPU" if DRY_RUN else torch.cuda.get_device_name(),
     "torch": torch.__version__,
     "triton": triton.__version__,
-    "commit": subprocess.run(GIT, capture_output=True, text=True).stdout.strip() or "unknown",
+    "commit": source_commit() or "unknown",
 }
 FIELDS = ["workload", "row", "p20_us", "p50_us", "p80_us", "gb_per_s", "of_h100_bandwidth", *VERSIONS]
 
