@@ -10,6 +10,7 @@ from the entropy form ``<P, C> + eps sum P log P`` by the constant ``eps (H(a) +
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,13 +26,14 @@ from aista.losses.ot.pairwise import no_autocast
 from aista.losses.ot.polish import newton_step
 from aista.losses.ot.problem import Problem
 from aista.losses.ot.result import OTResult
-from aista.types import length_mask
+from aista.losses.ot.uncompiled import uncompiled
 
-__all__ = ["BACKENDS", "EPSILON_SCALES", "VALUES", "EntropicOptions", "cost_scale", "solve"]
+__all__ = ["ACCELERATIONS", "BACKENDS", "EPSILON_SCALES", "VALUES", "EntropicOptions", "cost_scale", "solve"]
 
 EPSILON_SCALES = ("mean", "max", "absolute")
 VALUES = ("regularized", "linear")
-GRADIENTS = ("envelope", "unrolled")
+GRADIENTS = ("envelope", "implicit", "unrolled")
+ACCELERATIONS = ("auto", "none", "overrelaxation")
 ROUNDING = 16  # machine epsilons of marginal error that sums of a sample's masses have anyway
 
 
@@ -48,6 +50,12 @@ class EntropicOptions:
     gradient: str
     backend: str
     polish: bool = True
+    acceleration: str = "auto"
+
+    @property
+    def balanced(self) -> bool:
+        """Whether both marginals are held exactly."""
+        return self.rho == (math.inf, math.inf)
 
     def __post_init__(self) -> None:
         if not 0 < self.epsilon < math.inf:
@@ -63,24 +71,41 @@ class EntropicOptions:
             ("value", VALUES),
             ("gradient", GRADIENTS),
             ("backend", BACKENDS),
+            ("acceleration", ACCELERATIONS),
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        if self.value == "linear" and self.rho != (math.inf, math.inf):
-            raise ValueError(f"value 'linear' needs balanced transport (rho of inf on both sides), got rho {self.rho}")
-        if self.gradient == "unrolled" and self.backend not in ("auto", "reference"):
-            raise ValueError(f"gradient 'unrolled' needs backend 'auto' or 'reference', got {self.backend!r}")
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        overrelaxed = self.acceleration == "overrelaxation"
+        if not self.balanced and (overrelaxed or self.value == "linear"):
+            chosen = "acceleration 'overrelaxation'" if overrelaxed else "value 'linear'"
+            raise ValueError(f"{chosen} needs balanced transport (rho of inf on both sides), got rho {self.rho}")
+        if self.gradient == "implicit" and self.value != "linear":
+            raise ValueError(
+                "gradient 'implicit' is that of value 'linear'; of the regularized value 'envelope' is exact already"
+            )
+        if self.gradient == "unrolled" and (overrelaxed or self.backend not in ("auto", "reference")):
+            raise ValueError(
+                f"gradient 'unrolled' tapes plain iterations: it needs backend 'auto' or 'reference' and acceleration "
+                f"'auto' or 'none', got {self.backend!r} and {self.acceleration!r}"
+            )
+        if overrelaxed and self.backend not in ("auto", "cpu"):
+            raise ValueError(f"acceleration 'overrelaxation' needs backend 'auto' or 'cpu', got {self.backend!r}")
 
 
+@uncompiled
 def solve(problem: Problem, options: EntropicOptions, epsilon_N: Tensor | None = None) -> OTResult:
     """Solve all samples of ``problem`` and attach the gradient. ``epsilon_N`` overrules the options' epsilon."""
     taped = options.gradient == "unrolled" and torch.is_grad_enabled()
     with no_autocast(problem.cost.device), torch.set_grad_enabled(taped):
         task = _task(problem, options, epsilon_N)
-        potentials = _iterate(task, options)
-        solution = _evaluate(task, potentials, options)
-        if options.polish and options.rho == (math.inf, math.inf) and not taped:
-            potentials, solution = _polish(task, potentials, solution, options)
+        backend = _backend(task, options)
+        potentials = _iterate(task, options, backend)
+        solution = _evaluate(task, potentials, backend)
+        if options.polish and options.balanced and not taped:
+            potentials, solution = _polish(task, potentials, solution, backend)
         value = solution.transport_cost if options.value == "linear" else solution.value
         if options.value == "linear":
             derivatives = linear_derivatives(task, solution.ratio_NST)
@@ -89,7 +114,12 @@ def solve(problem: Problem, options: EntropicOptions, epsilon_N: Tensor | None =
     if not taped:
         sources = (problem.cost, problem.x_mass, problem.y_mass)
         value = with_gradient(value, *zip(sources, derivatives, strict=True))
-    return _report(problem, task, potentials, solution, value, options)
+
+    def build_plan() -> Tensor:
+        with torch.no_grad():
+            return problem.restore_padded(_evaluate(task, potentials, backend).plan(task), 0, 1)
+
+    return _report(problem, potentials, solution, value, options.tolerance, build_plan)
 
 
 class _Solution(NamedTuple):
@@ -128,34 +158,31 @@ def cost_scale(cost_NST: Tensor, lengths: tuple[tuple[int, int], ...], kind: str
     return torch.where(scale == 0, 1.0, scale)
 
 
-def _iterate(task: EntropicProblem, options: EntropicOptions) -> Potentials:
+def _backend(task: EntropicProblem, options: EntropicOptions) -> str:
+    if torch.is_grad_enabled():
+        return "reference"
+    return resolve("cpu" if options.acceleration == "overrelaxation" else options.backend, task.cost_NST)
+
+
+def _iterate(task: EntropicProblem, options: EntropicOptions, backend: str) -> Potentials:
     if not task.lengths_N2:
         return Potentials(task.a_NS, task.b_NT, torch.zeros_like(task.epsilon_N, dtype=torch.long))
-    f, g, num_iterations = kernel(_backend(task, options)).solve(task, options.max_iterations, options.tolerance)
-    x_mask, y_mask = _masks(task)
-    return Potentials(f.masked_fill(~x_mask, 0.0), g.masked_fill(~y_mask, 0.0), num_iterations)
+    automatic = options.acceleration == "auto" and options.balanced and options.tolerance > 0
+    overrelaxed = backend == "cpu" and (automatic or options.acceleration == "overrelaxation")
+    how = {"overrelaxed": True} if overrelaxed else {}
+    f, g, num_iterations = kernel(backend).solve(task, options.max_iterations, options.tolerance, **how)
+    return Potentials(f.masked_fill(~task.x_mask, 0.0), g.masked_fill(~task.y_mask, 0.0), num_iterations)
 
 
-def _backend(task: EntropicProblem, options: EntropicOptions) -> str:
-    return "reference" if torch.is_grad_enabled() else resolve(options.backend, task.cost_NST)
-
-
-def _masks(task: EntropicProblem) -> tuple[Tensor, Tensor]:
-    lengths = torch.tensor(task.lengths_N2, dtype=torch.long, device=task.cost_NST.device).reshape(-1, 2)
-    return length_mask(lengths[:, 0], task.a_NS.shape[1]), length_mask(lengths[:, 1], task.b_NT.shape[1])
-
-
-def _evaluate(task: EntropicProblem, potentials: Potentials, options: EntropicOptions) -> _Solution:
+def _evaluate(task: EntropicProblem, potentials: Potentials, backend: str) -> _Solution:
     """The dual value at the potentials; its derivatives by cost and masses at fixed potentials are exact."""
-    if task.lengths_N2 and _backend(task, options) == "triton":
+    if task.lengths_N2 and backend == "triton":
         launch = kernel("triton")
         return _Solution(*launch.evaluate(launch.load_problem(task), potentials, ratio=True))
     f, g, _ = potentials
     a, b, eps = task.a_NS, task.b_NT, task.epsilon_N[:, None]
-    x_mask, y_mask = _masks(task)
-    unused = ~(x_mask[:, :, None] & y_mask[:, None, :] & ((a > 0)[:, :, None] | (b > 0)[:, None, :]))
     exponent = (f[:, :, None] + g[:, None, :] - task.cost_NST) / eps[:, :, None]
-    ratio = exponent.masked_fill(unused, -torch.inf).exp()
+    ratio = exponent.masked_fill(task.unused, -torch.inf).exp()
     x_factor = RowSum(ratio.mT)(b)  # first marginal over a
     y_factor = weighted_row_sum(ratio, a)  # second marginal over b
     mass = ragged_sum(x_factor, a)
@@ -175,22 +202,28 @@ def _evaluate(task: EntropicProblem, potentials: Potentials, options: EntropicOp
 
 
 def _polish(
-    task: EntropicProblem, potentials: Potentials, solution: _Solution, options: EntropicOptions
+    task: EntropicProblem, potentials: Potentials, solution: _Solution, backend: str
 ) -> tuple[Potentials, _Solution]:
     """Take a Newton step for the samples whose marginal error it lowers; rounding cannot be lowered."""
     rounding = ROUNDING * torch.finfo(solution.marginal_error.dtype).eps
     rough = (solution.marginal_error > rounding).nonzero()[:, 0].tolist()
     if not rough:
         return potentials, solution
-    f, g = newton_step(task, potentials.f_NS, potentials.g_NT, solution.ratio_NST, rough)
+    f, g = newton_step(task, *potentials[:2], solution.ratio_NST, rough)
     step = Potentials(f, g, potentials.num_iterations_N)
-    after = _evaluate(task, step, options)
-    better = after.marginal_error < solution.marginal_error
+    after = _evaluate(task, step, backend)
+    return _choose(after.marginal_error < solution.marginal_error, (step, after), (potentials, solution))
 
-    def choose(new: Tensor, old: Tensor) -> Tensor:
-        return torch.where(better.reshape(-1, *[1] * (new.dim() - 1)), new, old)
 
-    return Potentials(*map(choose, step, potentials)), _Solution(*map(choose, after, solution))
+def _choose(
+    samples_N: Tensor, new: tuple[Potentials, _Solution], old: tuple[Potentials, _Solution]
+) -> tuple[Potentials, _Solution]:
+    """The new ones of the marked samples, the old ones of all others."""
+
+    def where(fresh: Tensor, stale: Tensor) -> Tensor:
+        return torch.where(samples_N.reshape(-1, *[1] * (fresh.dim() - 1)), fresh, stale)
+
+    return Potentials(*map(where, new[0], old[0])), _Solution(*map(where, new[1], old[1]))
 
 
 def _gain(potential: Tensor, rho: float) -> Tensor:
@@ -208,24 +241,19 @@ def _marginal_error(factor: Tensor, potential: Tensor, mass: Tensor, rho: float)
 
 def _report(
     problem: Problem,
-    task: EntropicProblem,
     potentials: Potentials,
     solution: _Solution,
     value: Tensor,
-    options: EntropicOptions,
+    tolerance: float,
+    build_plan: Callable[[], Tensor],
 ) -> OTResult:
     f, g, num_iterations = potentials
-
-    def build_plan() -> Tensor:
-        with torch.no_grad():
-            return problem.restore_padded(_evaluate(task, potentials, options).plan(task), 0, 1)
-
     return OTResult(
         value=problem.restore(value),
         transport_cost=problem.restore(solution.transport_cost.detach()),
         potentials=(problem.restore_padded(f.detach(), 0), problem.restore_padded(g.detach(), 1)),
         num_iterations=problem.restore(num_iterations),
         marginal_error=problem.restore(solution.marginal_error),
-        converged=problem.restore((solution.marginal_error <= options.tolerance) & value.isfinite(), fill=True),
+        converged=problem.restore((solution.marginal_error <= tolerance) & value.isfinite(), fill=True),
         build_plan=build_plan,
     )

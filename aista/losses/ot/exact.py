@@ -12,6 +12,7 @@ from aista.losses.costs import Cost
 from aista.losses.ot.problem import Problem, from_cost, from_states
 from aista.losses.ot.result import OTResult
 from aista.losses.ot.simplex import check_max_iterations, solve_each, transport
+from aista.losses.ot.uncompiled import uncompiled
 from aista.registry import register
 from aista.schema import option
 
@@ -107,6 +108,7 @@ class Exact:
         return _solve(from_states(x, y, x_lengths, y_lengths, **geometry), self.max_iterations)
 
 
+@uncompiled
 def _solve(problem: Problem, max_iterations: int) -> OTResult:
     check_max_iterations(max_iterations)
     return solve_each(problem, partial(transport, max_iterations=max_iterations))

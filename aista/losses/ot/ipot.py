@@ -16,6 +16,7 @@ from aista.losses.ot.gradient import with_gradient
 from aista.losses.ot.pairwise import no_autocast
 from aista.losses.ot.problem import Problem, from_cost, from_states
 from aista.losses.ot.result import OTResult
+from aista.losses.ot.uncompiled import uncompiled
 from aista.registry import register
 from aista.schema import option
 from aista.types import length_mask
@@ -160,6 +161,7 @@ class _Solution(NamedTuple):
     gap_N: Tensor
 
 
+@uncompiled
 def _solve(problem: Problem, options: IpotConfig) -> OTResult:
     with torch.no_grad(), no_autocast(problem.cost.device):
         solution, num_iterations = _iterate(problem, options)

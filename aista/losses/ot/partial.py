@@ -11,6 +11,7 @@ from aista.losses.costs import Cost
 from aista.losses.ot.problem import Problem, from_cost, from_states
 from aista.losses.ot.result import OTResult
 from aista.losses.ot.simplex import Solved, check_max_iterations, solve_each, transport
+from aista.losses.ot.uncompiled import uncompiled
 from aista.registry import register
 from aista.schema import option
 
@@ -117,6 +118,7 @@ class Partial:
         return _solve(problem, self.config.fraction, self.config.max_iterations)
 
 
+@uncompiled
 def _solve(problem: Problem, fraction: float, max_iterations: int) -> OTResult:
     check_max_iterations(max_iterations)
     if not 0 < fraction <= 1:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from aista.losses.costs import Cost, resolve_cost
 from aista.losses.ot.pairwise import padded_costs, working_dtype
+from aista.losses.ot.uncompiled import uncompiled
 from aista.types import length_mask
 
 __all__ = ["Problem", "from_cost", "from_states"]
@@ -42,17 +43,23 @@ class Problem:
 
     def restore(self, values: Tensor, *, fill: float = 0) -> Tensor:
         """``[N, ...]`` -> ``[leading, ...]``, differentiable; empty samples get ``fill``."""
+        if len(self.samples) == self.leading.numel():
+            return values.reshape((*self.leading, *values.shape[1:]))
         rows = torch.tensor([row for row, _, _ in self.samples], dtype=torch.long, device=values.device)
         full = values.new_full((self.leading.numel(), *values.shape[1:]), fill)
         return full.index_copy(0, rows, values).reshape((*self.leading, *values.shape[1:]))
 
     def restore_padded(self, values: Tensor, *sides: int) -> Tensor:
         """``[N, S' and/or T']`` -> ``[leading, S and/or T]``; ``sides`` tells which dimension is which (0: S, 1: T)."""
-        full = values.new_zeros(values.shape[0], *(self.size[side] for side in sides))
-        full[tuple(slice(length) for length in values.shape)] = values
-        return self.restore(full)
+        size = tuple(self.size[side] for side in sides)
+        if values.shape[1:] != size:
+            padded = values.new_zeros(values.shape[0], *size)
+            padded[tuple(slice(length) for length in values.shape)] = values
+            values = padded
+        return self.restore(values)
 
 
+@uncompiled
 def from_states(
     x: Tensor,
     y: Tensor,
@@ -90,6 +97,7 @@ def from_states(
     return Problem(costs, *masses, samples, leading, size)
 
 
+@uncompiled
 def from_cost(
     cost: Tensor, x_lengths: Tensor, y_lengths: Tensor, *, x_mass: Tensor | str | None, y_mass: Tensor | str | None
 ) -> Problem:

@@ -13,6 +13,7 @@ from aista.losses.kernels.sinkhorn.ragged import ragged_sum
 from aista.losses.ot.gradient import with_gradient
 from aista.losses.ot.problem import Problem, from_cost, from_states
 from aista.losses.ot.result import OTResult
+from aista.losses.ot.uncompiled import uncompiled
 from aista.registry import register
 from aista.schema import option
 from aista.types import length_mask
@@ -125,6 +126,7 @@ class _Held(NamedTuple):
     g_NT: Tensor
 
 
+@uncompiled
 def _solve(problem: Problem, side: str) -> OTResult:
     if side not in SIDES:
         raise ValueError(f"side must be one of {', '.join(SIDES)}, got {side!r}")

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from aista.losses.costs import Cost
-from aista.losses.ot.entropic import BACKENDS, EPSILON_SCALES, EntropicOptions, cost_scale, solve
+from aista.losses.ot.entropic import ACCELERATIONS, BACKENDS, EPSILON_SCALES, EntropicOptions, cost_scale, solve
 from aista.losses.ot.problem import Problem, from_cost, from_states
 from aista.losses.ot.result import OTResult
+from aista.losses.ot.uncompiled import uncompiled
 from aista.registry import register
 from aista.schema import option
 
@@ -34,6 +35,7 @@ def sinkhorn_divergence(
     epsilon_scale: str = "mean",
     max_iterations: int = 100,
     tolerance: float = 1e-3,
+    acceleration: str = "auto",
     polish: bool = True,
     backend: str = "auto",
 ) -> OTResult:
@@ -60,6 +62,7 @@ def sinkhorn_divergence(
         epsilon_scale: As in ``sinkhorn``, of the x-y costs.
         max_iterations: As in ``sinkhorn``, for each term.
         tolerance: As in ``sinkhorn``, for each term.
+        acceleration: As in ``sinkhorn``.
         polish: As in ``sinkhorn``.
         backend: As in ``sinkhorn``.
 
@@ -79,6 +82,7 @@ def sinkhorn_divergence(
         epsilon_scale=epsilon_scale,
         max_iterations=max_iterations,
         tolerance=tolerance,
+        acceleration=acceleration,
         polish=polish,
         backend=backend,
     )
@@ -99,6 +103,7 @@ def sinkhorn_divergence_cost(
     epsilon_scale: str = "mean",
     max_iterations: int = 100,
     tolerance: float = 1e-3,
+    acceleration: str = "auto",
     polish: bool = True,
     backend: str = "auto",
 ) -> OTResult:
@@ -108,6 +113,7 @@ def sinkhorn_divergence_cost(
         epsilon_scale=epsilon_scale,
         max_iterations=max_iterations,
         tolerance=tolerance,
+        acceleration=acceleration,
         polish=polish,
         backend=backend,
     )
@@ -131,6 +137,9 @@ class SinkhornDivergenceConfig:
     )
     max_iterations: int = option(100, "Most iterations of each of the three terms.", minimum=1)
     tolerance: float = option(1e-3, "L1 error of the marginals at which a term is done.", minimum=0)
+    acceleration: str = option(
+        "auto", "Over-relaxation: where it pays (auto), not at all, or from the start.", choices=ACCELERATIONS
+    )
     polish: bool = option(True, "A Newton step after the iterations, which about squares the gradient's error.")
     backend: str = option(
         "auto", "Who iterates: plain log domain, exp domain on any device (cpu), GPU kernels.", choices=BACKENDS
@@ -176,6 +185,7 @@ def _where_both_are_present(x_lengths: Tensor, y_lengths: Tensor) -> tuple[Tenso
     return x_lengths * present, y_lengths * present
 
 
+@uncompiled
 def _solve(both: Problem, among_x: Problem, among_y: Problem, options: EntropicOptions) -> OTResult:
     lengths = tuple((s, t) for _, s, t in both.samples)
     epsilon_N = options.epsilon * cost_scale(both.cost.detach(), lengths, options.epsilon_scale)

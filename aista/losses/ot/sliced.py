@@ -14,6 +14,7 @@ from aista.losses.ot.gradient import with_gradient
 from aista.losses.ot.pairwise import aligned, no_autocast
 from aista.losses.ot.problem import Problem, from_states
 from aista.losses.ot.result import OTResult
+from aista.losses.ot.uncompiled import uncompiled
 from aista.registry import register
 from aista.schema import option
 
@@ -100,6 +101,7 @@ class Sliced:
         return _solve(x, y, x_lengths, y_lengths, self.config.num_projections, self.config.seed, **geometry)
 
 
+@uncompiled
 def _solve(
     x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor, num_projections: int, seed: int, **geometry: Any
 ) -> OTResult:

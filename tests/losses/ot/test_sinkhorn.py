@@ -224,6 +224,15 @@ def test_known_gradient_agrees_with_the_unrolled_one(value):
     torch.testing.assert_close(grads[0], grads[1], atol=1e-8, rtol=1e-6)
 
 
+def test_the_implicit_gradient_is_that_of_the_linear_value_by_name():
+    case, gradients = clouds([5, 3], [4, 6], dtype=torch.float64), []
+    for gradient in ("envelope", "implicit"):
+        leaves = case.leaves()
+        sinkhorn(*leaves, value="linear", gradient=gradient).value.sum().backward()
+        gradients.append(leaves.x.grad)
+    assert torch.equal(*gradients)
+
+
 def test_no_tape_grows_with_the_iterations(monkeypatch):
     def nodes(gradient: str, iterations: int) -> int:
         leaf = _cost().requires_grad_()
@@ -416,11 +425,28 @@ def test_a_constant_cost_has_no_gradient_but_is_no_error():
         ({"max_iterations": 2.5}, "max_iterations must be a whole number"),
         ({"tolerance": -1e-3}, "tolerance must be finite and at least 0, got -0.001"),
         ({"value": "dual"}, "value must be one of regularized, linear, got 'dual'"),
-        ({"gradient": "implicit"}, "gradient must be one of envelope, unrolled, got 'implicit'"),
+        ({"gradient": "exact"}, "gradient must be one of envelope, implicit, unrolled, got 'exact'"),
+        (
+            {"gradient": "implicit"},
+            "gradient 'implicit' is that of value 'linear'; of the regularized value 'envelope'",
+        ),
+        ({"acceleration": "newton"}, "acceleration must be one of auto, none, overrelaxation, got 'newton'"),
+        (
+            {"acceleration": "overrelaxation", "rho": (1.0, 1.0)},
+            "acceleration 'overrelaxation' needs balanced transport",
+        ),
+        (
+            {"acceleration": "overrelaxation", "backend": "reference"},
+            "acceleration 'overrelaxation' needs backend 'auto' or 'cpu', got 'reference'",
+        ),
+        (
+            {"acceleration": "overrelaxation", "gradient": "unrolled"},
+            "gradient 'unrolled' tapes plain iterations: it needs backend 'auto' or 'reference' and acceleration",
+        ),
         ({"backend": "log"}, "backend must be one of auto, reference, cpu, triton, got 'log'"),
         (
             {"gradient": "unrolled", "backend": "cpu"},
-            "gradient 'unrolled' needs backend 'auto' or 'reference', got 'cpu'",
+            "it needs backend 'auto' or 'reference' and acceleration 'auto' or 'none', got 'cpu' and 'auto'",
         ),
         ({"value": "linear", "rho": (1.0, 1.0)}, "value 'linear' needs balanced transport"),
     ],

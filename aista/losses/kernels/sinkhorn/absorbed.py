@@ -12,31 +12,42 @@ import torch
 from torch import Tensor
 
 from aista.losses.kernels.sinkhorn import reference
+from aista.losses.kernels.sinkhorn.overrelaxation import OverRelaxation
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem, Potentials
 from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum
-from aista.types import length_mask
 
 __all__ = ["solve"]
 
 ABSORB_AT = 60.0  # |log| of a scaling beyond which it moves into the kernel; fp32 overflows at 88
 
 
-def solve(problem: EntropicProblem, max_iterations: int, tolerance: float) -> Potentials:
+def solve(problem: EntropicProblem, max_iterations: int, tolerance: float, *, overrelaxed: bool = False) -> Potentials:
     """As :func:`aista.losses.kernels.sinkhorn.reference.solve`, faster.
 
     A sample's result is the same, bit for bit, in any batch and with any padding. A sample whose
     scalings leave the range of its dtype is solved by the reference instead.
+
+    Args:
+        problem: N samples.
+        max_iterations: Most full iterations.
+        tolerance: L1 error of the first marginal below which a sample stops; 0 runs all iterations.
+        overrelaxed: Whether updates overshoot where that pays; of balanced problems only.
     """
     f_NS, g_NT = torch.zeros_like(problem.a_NS), torch.zeros_like(problem.b_NT)
     num_iterations_N = torch.zeros_like(problem.epsilon_N, dtype=torch.long)
     state = _State(problem)
+    relaxation = OverRelaxation(len(state.samples), tolerance, reference.CHECK_EVERY) if overrelaxed else None
     iteration = 0
     while state.samples.numel():
         steps = min(reference.CHECK_EVERY, max_iterations - iteration)
-        state.iterate(steps)
+        state.iterate(steps, relaxation)
         iteration += steps
         error = state.marginal_error()
-        broken = ~error.isfinite()
+        failed = torch.zeros_like(error, dtype=torch.bool)
+        if relaxation and any(failures := relaxation.adapt(error.tolist())):
+            failed = torch.tensor(failures, device=error.device)
+            state.go_back(failed)
+        broken = ~(error.isfinite() | failed)
         enough = error <= (reference.SAFETY * tolerance if tolerance > 0 else -1.0)
         stopped = torch.ones_like(broken) if iteration == max_iterations else broken | enough
         if bool(stopped.any()):
@@ -49,7 +60,10 @@ def solve(problem: EntropicProblem, max_iterations: int, tolerance: float) -> Po
                 s, t = problem.lengths_N2[n]
                 f, g, num_iterations_N[n] = reference.solve(problem.sample(n), max_iterations, tolerance)
                 f_NS[n, :s], g_NT[n, :t] = f[0], g[0]
-            state.keep((~stopped).nonzero()[:, 0])
+            going = (~stopped).nonzero()[:, 0]
+            state.keep(going)
+            if relaxation:
+                relaxation.keep(going.tolist())
         state.absorb_large_scalings()
     return Potentials(f_NS, g_NT, num_iterations_N)
 
@@ -81,6 +95,15 @@ class _Side:
         exponent = (self.damping_n1 - 1) * self.absorbed_nR / self.epsilon_n1
         return torch.exp(exponent - self.damping_n1 * sums_nR.log())
 
+    def overshoot(self, sums_nR: Tensor, omega_n1: Tensor) -> Tensor:
+        """As ``weights``, balanced, after a step ``omega`` times as far; ``scaling`` holds the result."""
+        logs_nR = self.scaling_nR.log()
+        further_nR = torch.exp(logs_nR - omega_n1 * (logs_nR + sums_nR.log()))
+        # A sample whose omega is 1 gets the very bits that it has in a batch of such samples.
+        relaxed_n1 = omega_n1 > 1
+        self.scaling_nR = torch.where(relaxed_n1, further_nR, sums_nR.reciprocal())
+        return torch.where(relaxed_n1, self.mass_nR * further_nR, self.mass_nR / sums_nR)
+
     def absorb(self, samples_n: Tensor) -> None:
         """Move the scalings of the marked samples into their potentials."""
         self.absorbed_nR = torch.where(samples_n[:, None], self.potential(), self.absorbed_nR)
@@ -107,27 +130,36 @@ class _State:
 
     def __init__(self, problem: EntropicProblem) -> None:
         p = self.problem = problem
-        lengths = torch.tensor(p.lengths_N2, device=p.cost_NST.device)
-        self.samples = torch.arange(lengths.shape[0], device=lengths.device)
+        self.samples = torch.arange(len(p.lengths_N2), device=p.cost_NST.device)
         f, g = _hard_transforms(p.cost_NST, p.a_NS > 0, p.b_NT > 0)
-        self.x = self._side(p.a_NS, lengths[:, 0], f, p.rho_x)
-        self.y = self._side(p.b_NT, lengths[:, 1], g, p.rho_y)
-        # Where neither end has mass an entry has no influence, and may overflow.
-        held = (p.a_NS > 0)[:, :, None] | (p.b_NT > 0)[:, None, :]
-        self.unused_NST = ~(held & self.x.mask_nR[:, :, None] & self.y.mask_nR[:, None, :])
+        self.x = self._side(p.a_NS, p.x_mask, f, p.rho_x)
+        self.y = self._side(p.b_NT, p.y_mask, g, p.rho_y)
         self.kernel_NST = self._kernel(self.samples, f, g)
         self.kernel_NTS = self.kernel_NST.mT.contiguous()
         self.sum_over_x, self.sum_over_y = RowSum(self.kernel_NST), RowSum(self.kernel_NTS)
         self.y_sums = self.sum_over_y(p.b_NT)
 
-    def iterate(self, steps: int) -> None:
+    def iterate(self, steps: int, relaxation: OverRelaxation | None) -> None:
         """Update the scalings of x, then of y, that many times; ``y_sums`` belongs to the latest of y."""
         x, y = self.x, self.y
+        if relaxation and relaxation.active:
+            self.before = x.scaling_nR, y.scaling_nR
+            omega_n1 = relaxation.column(like=x.scaling_nR)
+            for _ in range(steps - 1):
+                x_sums = self.sum_over_x(x.overshoot(self.y_sums, omega_n1))
+                self.y_sums = self.sum_over_y(y.overshoot(x_sums, omega_n1))
+            steps = 1  # and a plain one, after which the second marginal is right
         for _ in range(steps):
             before = self.y_sums
             x_sums = self.sum_over_x(x.weights(before))
             self.y_sums = self.sum_over_y(y.weights(x_sums))
         x.scaling_nR, y.scaling_nR = x.optimal(before), y.optimal(x_sums)
+
+    def go_back(self, samples_n: Tensor) -> None:
+        """Undo the latest over-relaxed iterations of the marked samples."""
+        for side, scaling_nR in zip((self.x, self.y), self.before, strict=True):
+            side.scaling_nR = torch.where(samples_n[:, None], scaling_nR, side.scaling_nR)
+        self._sum_again(samples_n)
 
     def marginal_error(self) -> Tensor:
         """``[n]`` L1 error of x's marginal (y's is exact); not finite where anything left the range."""
@@ -155,17 +187,21 @@ class _State:
         changed = self.samples[large_n]
         kernel = self._kernel(changed, self.x.absorbed_nR[large_n], self.y.absorbed_nR[large_n])
         self.kernel_NST[changed], self.kernel_NTS[changed] = kernel, kernel.mT
-        self.y_sums = self.sum_over_y(self.y.mass_nR * self.y.scaling_nR)
+        self._sum_again(large_n)
 
-    def _side(self, mass: Tensor, lengths: Tensor, potential: Tensor, rho: float) -> _Side:
+    def _sum_again(self, samples_n: Tensor) -> None:
+        """Make ``y_sums`` of the marked samples that of their scalings; of the others not a bit changes."""
+        sums_nS = self.sum_over_y(self.y.mass_nR * self.y.scaling_nR)
+        self.y_sums = torch.where(samples_n[:, None], sums_nS, self.y_sums)
+
+    def _side(self, mass: Tensor, mask: Tensor, potential: Tensor, rho: float) -> _Side:
         p = self.problem
-        mask, one = length_mask(lengths, mass.shape[1]), torch.ones_like(mass)
-        return _Side(mass, mask, potential, one, p.epsilon_N[:, None], p.damping(rho)[:, None], rho)
+        return _Side(mass, mask, potential, torch.ones_like(mass), p.epsilon_N[:, None], p.damping(rho)[:, None], rho)
 
     def _kernel(self, samples_n: Tensor, f_nS: Tensor, g_nT: Tensor) -> Tensor:
         p = self.problem
         exponent = (f_nS[:, :, None] + g_nT[:, None, :] - p.cost_NST[samples_n]) / p.epsilon_N[samples_n, None, None]
-        return exponent.masked_fill_(self.unused_NST[samples_n], 0.0).exp_()
+        return exponent.masked_fill_(self.problem.unused[samples_n], 0.0).exp_()
 
 
 def _hard_transforms(cost_NST: Tensor, x_held: Tensor, y_held: Tensor) -> tuple[Tensor, Tensor]:

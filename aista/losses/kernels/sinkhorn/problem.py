@@ -6,10 +6,13 @@ N samples, S and T padded lengths; padding carries no mass and costs 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from aista.types import length_mask
 
 __all__ = ["EntropicProblem", "Potentials"]
 
@@ -36,10 +39,30 @@ class EntropicProblem:
     rho_x: float
     rho_y: float
 
+    @cached_property
+    def x_mask(self) -> Tensor:
+        """``[N, S]`` where the first side has content."""
+        return self._mask(0, self.a_NS.shape[1])
+
+    @cached_property
+    def y_mask(self) -> Tensor:
+        """``[N, T]`` where the second side has content."""
+        return self._mask(1, self.b_NT.shape[1])
+
+    @cached_property
+    def unused(self) -> Tensor:
+        """``[N, S, T]`` entries without influence, whose exponentials may overflow: padding, no mass at either end."""
+        held = (self.a_NS > 0)[:, :, None] | (self.b_NT > 0)[:, None, :]
+        return ~(held & self.x_mask[:, :, None] & self.y_mask[:, None, :])
+
     def damping(self, rho: float) -> Tensor:
         """``[N]`` ``rho / (rho + eps)``: the exponent that a finite strength puts on an update; 1 where balanced."""
         rho_N = torch.full_like(self.epsilon_N, rho)
         return 1 / (1 + self.epsilon_N / rho_N)
+
+    def _mask(self, side: int, size: int) -> Tensor:
+        lengths = torch.tensor([pair[side] for pair in self.lengths_N2], dtype=torch.long, device=self.cost_NST.device)
+        return length_mask(lengths, size)
 
     def sample(self, n: int) -> EntropicProblem:
         """The ``n``-th sample alone, without padding."""
