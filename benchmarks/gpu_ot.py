@@ -4,8 +4,8 @@
     python -m benchmarks.gpu_ot --dry-run      # the gate alone, tiny, in Triton's interpreter: what CI runs
 
 Forward and backward from bf16 states to both gradients, cosine cost, epsilon 0.1 x mean, 50 iterations, lengths
-between a third and all; four layers folded into the batch. Nothing is timed that did not pass the gate. POT's batched
-solver joins where POT is installed. Compare rows of one run only.
+between a third and all; four layers folded into the batch. Nothing is timed that did not pass the gate. POT and
+GeomLoss join where they are installed. Compare rows of one run only.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import math
 import os
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from itertools import product as product_of
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +29,11 @@ if DRY_RUN:
 
 import triton  # noqa: E402
 
+from aista.benchmark import workload  # noqa: E402
+from aista.benchmark.check import relative_error  # noqa: E402
+from aista.benchmark.rows.base import Outcome  # noqa: E402
+from aista.benchmark.rows.table import ROWS as PEERS  # noqa: E402
+from aista.benchmark.workload import EPSILON, ITERATIONS  # noqa: E402
 from aista.environment import source_commit  # noqa: E402
 from aista.losses.kernels.sinkhorn import launch, reference  # noqa: E402
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem  # noqa: E402
@@ -37,9 +41,8 @@ from aista.losses.ot.sinkhorn import sinkhorn  # noqa: E402
 
 DEVICE = "cpu" if DRY_RUN else "cuda"
 LAYERS = 1 if DRY_RUN else 4
-WORKLOADS = {"typical": (16, 200, 40, 1024), "large": (16, 375, 128, 2048)}  # utterances, speech, tokens, width
+WORKLOADS = {name: workload.WORKLOADS[name] for name in ("typical", "large")}
 TINY = {"on chip": (2, 12, 6, 16), "streaming": (1, 260, 70, 8)}
-ITERATIONS, EPSILON = 50, 0.1
 BOUNDS = {"value": 1e-4, "plan": 1e-3, "gradient": 1e-2}  # relative, against float64; the last from bf16 states
 BANDWIDTH = 3.35e12  # bytes a second from an H100's memory
 ROUNDS, WARM_UP, INPUTS = 60, 10, 4
@@ -55,20 +58,17 @@ class Case(NamedTuple):
     a: Tensor
     b: Tensor
 
+    def for_peers(self, dtype: torch.dtype) -> workload.Case:
+        """As `aista bench` takes them."""
+        return workload.Case(self.x.to(dtype), self.y.to(dtype), *self.lengths.long().unbind(1))
+
 
 def make_case(B: int, S: int, T: int, D: int, seed: int) -> Case:
-    """Speech states that follow their tokens in time, with noise."""
-    g = torch.Generator().manual_seed(seed)
-    N = B * LAYERS
-    lengths = torch.stack([torch.randint(max(size // 3, 1), size + 1, (N,), generator=g) for size in (S, T)], 1)
-    lengths[0] = torch.tensor([S, T])
-    tokens = torch.randn(N, T, D, generator=g)
-    nearest = (torch.arange(S) * lengths[:, 1:] // lengths[:, :1]).clamp(max=T - 1)
-    spoken = tokens.gather(1, nearest[:, :, None].expand(-1, -1, D))
-    x = 0.6 * spoken + 0.8 * torch.randn(N, S, D, generator=g) + 0.6
-    masses = [(torch.arange(size) < lengths[:, i : i + 1]) / lengths[:, i : i + 1] for i, size in enumerate((S, T))]
-    states = [z.to(DEVICE, torch.bfloat16) for z in (x, tokens + 0.8)]
-    return Case(*states, lengths.to(DEVICE, torch.int32), *(z.float().to(DEVICE) for z in masses))
+    """The states of `aista bench`, in bf16."""
+    made = workload.make_case(workload.Workload(B * LAYERS, S, T, D), seed)
+    lengths = torch.stack([made.x_lengths_B, made.y_lengths_B], 1)
+    states = [z.to(DEVICE, torch.bfloat16) for z in (made.x_BSD, made.y_BTD)]
+    return Case(*states, lengths.to(DEVICE, torch.int32), *(z.to(DEVICE) for z in made.masses()))
 
 
 def inverse_norm(z: Tensor) -> Tensor:
@@ -126,47 +126,14 @@ def public(case: Case) -> tuple[Tensor, ...]:
         options = {"epsilon": EPSILON, "tolerance": 0.0, "max_iterations": ITERATIONS, "backend": "triton"}
         return sinkhorn(x, y, *lengths, polish=False, **options).value
 
-    return with_autograd(value, case.x, case.y)
-
-
-def unrolled(case: Case) -> tuple[Tensor, ...]:
-    """Log domain in torch, autograd through all iterations; in the states' own dtype if that is float64."""
-
-    def value(x: Tensor, y: Tensor) -> Tensor:
-        cost, epsilon = with_epsilon(1 - torch.bmm(x * inverse_norm(x), (y * inverse_norm(y)).mT), case)
-        a, b = case.a.to(cost), case.b.to(cost)
-        log_a, log_b = (torch.where(z > 0, z, 1.0).log().where(z > 0, -1e30) for z in (a, b))
-        scaled, g = cost / epsilon[:, None, None], torch.zeros_like(b)
-        for _ in range(ITERATIONS):
-            f = -torch.logsumexp((log_b + g)[:, None] - scaled, 2)
-            g = -torch.logsumexp((log_a + f)[:, :, None] - scaled, 1)
-        mass = torch.exp(f[:, :, None] + g[:, None] - scaled + log_a[:, :, None] + log_b[:, None]).sum((1, 2))
-        return epsilon * ((a * f).sum(1) + (b * g).sum(1) - mass + 1)
-
-    return with_autograd(value, *(z if z.dtype == torch.float64 else z.float() for z in case[:2]))
-
-
-def pot_batch(case: Case) -> tuple[Tensor, ...]:
-    """POT's batched solver on its torch backend; epsilon divides the costs, since POT takes one for all samples."""
-    from ot.batch import solve_batch
-
-    def value(x: Tensor, y: Tensor) -> Tensor:
-        cost, epsilon = with_epsilon(1 - torch.bmm(x * inverse_norm(x), (y * inverse_norm(y)).mT), case)
-        arguments = {"reg": 1.0, "max_iter": ITERATIONS, "tol": 0.0, "method": "log_sinkhorn"}
-        return epsilon * solve_batch(cost / epsilon[:, None, None], a=case.a, b=case.b, **arguments).value
-
-    return with_autograd(value, case.x.float(), case.y.float())
-
-
-def with_autograd(value: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    leaves = [z.detach().requires_grad_() for z in (x, y)]
+    leaves = [z.detach().requires_grad_() for z in (case.x, case.y)]
     value_N = value(*leaves)
     return value_N.detach(), *torch.autograd.grad(value_N.sum(), leaves)
 
 
-def relative_error(mine: Tensor, exact: Tensor) -> float:
-    mine, exact = mine.double(), exact.double()
-    return float(torch.linalg.vector_norm(mine - exact) / torch.linalg.vector_norm(exact))
+def peer(name: str) -> Callable[[Case], Outcome | None]:
+    """A row of `aista bench`, in fp32."""
+    return lambda case: PEERS[name].prepare(case.for_peers(torch.float32))()
 
 
 def require(what: str, error: float, bound: float) -> None:
@@ -199,20 +166,22 @@ def gate_solver(name: str, case: Case, iterations: int) -> None:
 
 
 def gate_step(name: str, case: Case) -> list[str]:
-    """Each row's value and gradients against float64 from the same bf16 states; the rows that may be timed."""
-    exact = unrolled(case._replace(x=case.x.double(), y=case.y.double()))
-    rows = [row for row in ROWS if row != "POT ot.batch" or find_spec("ot")]
+    """Each row's value and gradients against float64 from the same bf16 states; the rows to time."""
+    exact = PEERS["unrolled"].prepare(case.for_peers(torch.float64))()
+    rows = [row for row in ROWS if row not in PEERS or PEERS[row].is_installed]
     for row in rows:
         result = ROWS[row](case)
         for what, mine, right in zip(("value", "gradient by x", "gradient by y"), result, exact, strict=True):
-            # POT's value has another constant: entropy instead of KL.
-            if row != "POT ot.batch" or what != "value":
-                bound = BOUNDS["value" if what == "value" else "gradient"]
-                require(f"{what} ({name}, {row})", relative_error(mine, right), bound)
+            error, bound = relative_error(mine, right), BOUNDS["value" if what == "value" else "gradient"]
+            if row in PEERS:
+                print(f" peer  {what} ({name}, {row}): error {error:.1e}")
+            else:
+                require(f"{what} ({name}, {row})", error, bound)
     return rows
 
 
-ROWS = {"ours": ours, "ours, public function": public, "unrolled torch": unrolled, "POT ot.batch": pot_batch}
+ROWS = {"ours": ours, "ours, public function": public}
+ROWS |= {name: peer(name) for name in ("unrolled", "pot_batch", "pot_batch_exp", "geomloss")}
 
 
 def timed(steps: list[Callable[[], object]]) -> list[float]:
@@ -248,8 +217,8 @@ def least_bytes(case: Case) -> int:
     return 3 * states + 6 * 4 * case.x.shape[1] * case.y.shape[1] * len(case.x)
 
 
-def measure(writer: csv.DictWriter[str], workload: str, rows: list[str]) -> None:
-    cases = [make_case(*WORKLOADS[workload], seed) for seed in range(INPUTS)]
+def measure(writer: csv.DictWriter[str], name: str, rows: list[str]) -> None:
+    cases = [make_case(*WORKLOADS[name], seed) for seed in range(INPUTS)]
     steps = {f"{row}, eager": [lambda c=c, row=row: ROWS[row](c) for c in cases] for row in rows}
     for row, step in (("floor", floor), ("ours", ours)):
         steps[f"{row}, CUDA graph"] = [captured(step, case) for case in cases]
@@ -262,8 +231,8 @@ def measure(writer: csv.DictWriter[str], workload: str, rows: list[str]) -> None
             moved = ITERATIONS * 4 * int(cases[0].lengths.prod(1).sum())
         rate = moved / p50 * 1e6
         numbers = (p20, p50, p80, rate / 1e9, rate / BANDWIDTH)
-        writer.writerow(dict(zip(FIELDS, (workload, row, *(f"{z:.4g}" for z in numbers)), strict=False)) | VERSIONS)
-        print(f"{workload:>8}  {row:<32} {p20:9.0f} {p50:9.0f} {p80:9.0f} us  {rate / 1e9:7.0f} GB/s")
+        writer.writerow(dict(zip(FIELDS, (name, row, *(f"{z:.4g}" for z in numbers)), strict=False)) | VERSIONS)
+        print(f"{name:>8}  {row:<32} {p20:9.0f} {p50:9.0f} {p80:9.0f} us  {rate / 1e9:7.0f} GB/s")
 
 
 VERSIONS = {
@@ -290,9 +259,9 @@ def main() -> None:
     with arguments.output.open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()
-        for workload, sizes in WORKLOADS.items():
-            gate_solver(workload, make_case(*sizes, seed=0), ITERATIONS)
-            measure(writer, workload, gate_step(workload, make_case(*sizes, seed=0)))
+        for name, sizes in WORKLOADS.items():
+            gate_solver(name, make_case(*sizes, seed=0), ITERATIONS)
+            measure(writer, name, gate_step(name, make_case(*sizes, seed=0)))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from aista.errors import RunError
 from aista.losses.ot.result import OTResult
 from aista.losses.ot.sinkhorn import sinkhorn
 
-__all__ = ["Errors", "measure_errors", "solve_exactly"]
+__all__ = ["Errors", "measure_errors", "relative_error", "solve_exactly"]
 
 MOST_ITERATIONS = 5000
 TOLERANCE = 1e-9  # of the marginals; the gradient's error is of that order, and the Newton step squares it
@@ -64,10 +64,11 @@ def measure_errors(outcome: Outcome | None, exact: Outcome) -> Errors:
     if outcome is None:
         return Errors()
     pairs = zip(outcome, exact, strict=True)
-    return Errors(*(math.nan if mine is None else _relative_error(mine, right) for mine, right in pairs))
+    return Errors(*(math.nan if mine is None else relative_error(mine, right) for mine, right in pairs))
 
 
-def _relative_error(mine: Tensor, exact: Tensor | None) -> float:
+def relative_error(mine: Tensor, exact: Tensor | None) -> float:
+    """The L2 norm of the difference over that of what is exact; infinite where it is not finite."""
     assert exact is not None
     error = float(torch.linalg.vector_norm(mine.double() - exact) / torch.linalg.vector_norm(exact))
     return error if math.isfinite(error) else math.inf

@@ -156,10 +156,10 @@ class _State:
         x.scaling_nR, y.scaling_nR = x.optimal(before), y.optimal(x_sums)
 
     def go_back(self, samples_n: Tensor) -> None:
-        """Undo the latest over-relaxed iterations of the marked samples."""
+        """Undo the latest over-relaxed iterations of the marked samples, and give them their full range again."""
         for side, scaling_nR in zip((self.x, self.y), self.before, strict=True):
             side.scaling_nR = torch.where(samples_n[:, None], scaling_nR, side.scaling_nR)
-        self._sum_again(samples_n)
+        self._absorb(samples_n)
 
     def marginal_error(self) -> Tensor:
         """``[n]`` L1 error of x's marginal (y's is exact); not finite where anything left the range."""
@@ -167,7 +167,9 @@ class _State:
         target: Tensor | float = 1.0
         if self.x.rho < torch.inf:
             target = torch.exp(-self.x.potential() / self.x.rho) if self.x.rho > 0 else marginal
-        return ragged_sum((marginal - target).abs(), self.x.mass_nR)
+        # A scaling can overflow where its product with the mass does not.
+        lost_n = (self.x.scaling_nR.amax(1) == torch.inf) | (self.y.scaling_nR.amax(1) == torch.inf)
+        return ragged_sum((marginal - target).abs(), self.x.mass_nR).masked_fill(lost_n, torch.inf)
 
     def keep(self, index: Tensor) -> None:
         """Go on with these samples alone."""
@@ -181,16 +183,15 @@ class _State:
         """Move scalings near the edge of the range into the kernel, for the samples that have some."""
         if not self.samples.numel() or not (self.x.any_large() or self.y.any_large()):
             return
-        large_n = self.x.large() | self.y.large()
-        self.x.absorb(large_n)
-        self.y.absorb(large_n)
-        changed = self.samples[large_n]
-        kernel = self._kernel(changed, self.x.absorbed_nR[large_n], self.y.absorbed_nR[large_n])
-        self.kernel_NST[changed], self.kernel_NTS[changed] = kernel, kernel.mT
-        self._sum_again(large_n)
+        self._absorb(self.x.large() | self.y.large())
 
-    def _sum_again(self, samples_n: Tensor) -> None:
-        """Make ``y_sums`` of the marked samples that of their scalings; of the others not a bit changes."""
+    def _absorb(self, samples_n: Tensor) -> None:
+        """Move the scalings of the marked samples into the kernel; of the others not a bit changes."""
+        self.x.absorb(samples_n)
+        self.y.absorb(samples_n)
+        changed = self.samples[samples_n]
+        kernel = self._kernel(changed, self.x.absorbed_nR[samples_n], self.y.absorbed_nR[samples_n])
+        self.kernel_NST[changed], self.kernel_NTS[changed] = kernel, kernel.mT
         sums_nS = self.sum_over_y(self.y.mass_nR * self.y.scaling_nR)
         self.y_sums = torch.where(samples_n[:, None], sums_nS, self.y_sums)
 
