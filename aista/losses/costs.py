@@ -90,17 +90,21 @@ class Cosine(ExplicitCost):
         return norm.reciprocal().masked_fill_(norm == 0, 0.0)
 
     def forward(self, x: Tensor, y: Tensor, x_statistics: Tensor, y_statistics: Tensor) -> tuple[Tensor, Saved]:
-        """The distances; keeps the normalised states and their inverse norms."""
-        x, y = x * x_statistics, y * y_statistics
-        return (x @ y.mT).neg_().add_(1), (x, y, x_statistics, y_statistics)
+        """The distances, from one matrix product; no normalised copy of the states is made."""
+        cosine = (x @ y.mT).mul_(x_statistics).mul_(y_statistics.mT)
+        return 1 - cosine, (x, y, x_statistics, y_statistics, cosine)
 
     def backward(self, saved: Saved, grad: Tensor, x_grad: Tensor | None, y_grad: Tensor | None) -> None:
-        """Two matrix products, and the projection off each state's own direction."""
-        x, y, inverse_x, inverse_y = saved
+        """``d cos / dx = (y / |y| - cos x / |x|) / |x|``: the part along ``x`` takes sums of ``S x T`` alone."""
+        x, y, inverse_x, inverse_y, cosine = saved
+        along = grad * cosine
+        across = (grad * inverse_x).mul_(inverse_y.mT)
         if x_grad is not None:
-            _through_normalisation(grad @ y, x, inverse_x, x_grad)
+            radial = along.sum(-1, keepdim=True).mul_(inverse_x).mul_(inverse_x)
+            _write(x_grad, x * radial, across, y)
         if y_grad is not None:
-            _through_normalisation(grad.mT @ x, y, inverse_y, y_grad)
+            radial = along.mT.sum(-1, keepdim=True).mul_(inverse_y).mul_(inverse_y)
+            _write(y_grad, y * radial, across.mT, x)
 
 
 @register("cost", "sqeuclidean")
@@ -169,6 +173,6 @@ def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
     return (squares - 2 * (x @ y.mT)).clamp_min(0.0)
 
 
-def _through_normalisation(minus_grad: Tensor, unit: Tensor, inverse_norm: Tensor, out: Tensor) -> None:
-    radial = (minus_grad * unit).sum(-1, keepdim=True)
-    torch.mul(minus_grad.neg_().addcmul_(unit, radial), inverse_norm, out=out)
+def _write(out: Tensor, start: Tensor, left: Tensor, right: Tensor) -> None:
+    """``out = start - left @ right``; uses up ``start``."""
+    out.copy_(start.addmm_(left, right, alpha=-1) if start.dim() == 2 else start - left @ right)

@@ -81,7 +81,8 @@ class _PaddedCosts(torch.autograd.Function):
         size = [max((sample[side] for sample in samples), default=0) for side in (1, 2)]
         costs = torch.zeros(len(samples), *size, dtype=dtype, device=x.device)
         needed = ctx.needs_input_grad[:2]
-        ctx.inputs, ctx.samples = ((x.shape, x.dtype), (y.shape, y.dtype)), samples
+        ctx.save_for_backward(x, y)  # so that backward refuses states that were changed in place
+        ctx.samples = samples
         x, y = x.to(dtype), y.to(dtype)
         pairs = ctx.pairs = (
             _ExplicitPairs(cost, x, y, needed) if isinstance(cost, ExplicitCost) else _TapedPairs(cost, needed)
@@ -102,8 +103,8 @@ class _PaddedCosts(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         grads = [
-            torch.zeros(shape, dtype=dtype, device=grad.device) if needed else None
-            for (shape, dtype), needed in zip(ctx.inputs, ctx.needs_input_grad[:2], strict=True)
+            _zeros_outside({row: lengths[side] for row, *lengths in ctx.samples}, like=z) if needed else None
+            for side, (z, needed) in enumerate(zip(ctx.saved_tensors, ctx.needs_input_grad[:2], strict=True))
         ]
         rows = [out.unbind() if out is not None else None for out in grads]
         grad_N = grad.unbind()
@@ -112,6 +113,14 @@ class _PaddedCosts(torch.autograd.Function):
                 outs = [z[row][:length] if z is not None else None for z, length in zip(rows, (s, t), strict=True)]
                 ctx.pairs.backward(n, aligned(grad_N[n][:s, :t]), *outs)
         return (*grads, None, None, None, None)
+
+
+def _zeros_outside(lengths: dict[int, int], *, like: Tensor) -> Tensor:
+    """``[M, R, D]``, undefined in the first positions of the rows that have a length, and 0 everywhere else."""
+    padded = torch.empty_like(like, memory_format=torch.contiguous_format)
+    for row, states in enumerate(padded.unbind()):
+        states[lengths.get(row, 0) :].zero_()
+    return padded
 
 
 class _ExplicitPairs:
@@ -124,7 +133,7 @@ class _ExplicitPairs:
 
     def forward(self, x_n: Tensor, y_n: Tensor, row: int) -> Tensor:
         statistics = self.x_statistics[row][: len(x_n)], self.y_statistics[row][: len(y_n)]
-        cost_n, saved = self.cost.forward(x_n, y_n, *statistics)
+        cost_n, saved = self.cost.forward(aligned(x_n), aligned(y_n), *statistics)
         self.saved.append(saved if any(self.needed) else ())
         return cost_n
 
@@ -148,9 +157,13 @@ class _TapedPairs:
 
     def backward(self, n: int, grad_n: Tensor, x_grad: Tensor | None, y_grad: Tensor | None) -> None:
         sides, cost_n = self.graphs[n]
+        wanted = [(z, out) for z, out in zip(sides, (x_grad, y_grad), strict=True) if out is not None]
+        found: tuple[Tensor | None, ...] = (None,) * len(wanted)
         if cost_n.requires_grad:
-            wanted = [(z, out) for z, out in zip(sides, (x_grad, y_grad), strict=True) if out is not None]
-            found = torch.autograd.grad(cost_n, [z for z, _ in wanted], grad_n, retain_graph=True, allow_unused=True)
-            for (_, out), part in zip(wanted, found, strict=True):
-                if part is not None:
-                    out.copy_(part)
+            leaves = [z for z, _ in wanted]
+            found = torch.autograd.grad(cost_n, leaves, grad_n, retain_graph=True, allow_unused=True)
+        for (_, out), part in zip(wanted, found, strict=True):
+            if part is None:
+                out.zero_()
+            else:
+                out.copy_(part)

@@ -44,10 +44,11 @@ def transport(cost: Array, a: Array, b: Array, max_iterations: int) -> Solved:
     import numpy as np
     import ot
 
-    plan, log = ot.lp.emd(a, b, cost, numItermax=max_iterations, log=True)
+    lowest = cost.min()  # a shift changes no plan, and POT finds some problems with negative costs infeasible
+    plan, log = ot.lp.emd(a, b, cost - lowest, numItermax=max_iterations, log=True)
     error = max(np.abs(plan.sum(1) - a).sum(), np.abs(plan.sum(0) - b).sum())
     converged = log["warning"] is None and bool(error < 1e-6)
-    return Solved(plan, log["u"], log["v"], float((plan * cost).sum()), float(error), converged)
+    return Solved(plan, log["u"] + lowest, log["v"], float((plan * cost).sum()), float(error), converged)
 
 
 def solve_each(problem: Problem, solve_sample: Callable[[Array, Array, Array], Solved]) -> OTResult:

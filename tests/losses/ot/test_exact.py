@@ -134,3 +134,12 @@ def test_options_out_of_range():
 def test_the_registered_solver_is_the_function():
     case = clouds([5, 3], [4, 2])
     assert torch.equal(Exact(ExactConfig())(*case, x_mass="norm").value, exact(*case, x_mass="norm").value)
+
+
+def test_negative_costs_are_feasible():
+    one = torch.tensor([1])
+    for cost in torch.linspace(-5, 5, 41, dtype=torch.float64):
+        result = exact_cost(cost[None, None, None], one, one)
+        assert result.converged.all()
+        torch.testing.assert_close(result.value, cost[None])
+        torch.testing.assert_close(result.potentials[0] + result.potentials[1], cost[None, None])

@@ -59,3 +59,12 @@ def test_a_cost_that_does_not_depend_on_a_side_gives_it_zero_gradient():
     padded_costs(x, y, [(0, 3, 4)], lambda x, y: x.sum(-1)[:, None].expand(-1, len(y))).sum().backward()
     torch.testing.assert_close(x.grad, torch.full_like(x, 4.0))
     assert y.grad.eq(0).all()
+
+
+@pytest.mark.parametrize("cost", [Cosine(), _plain_cosine], ids=["explicit", "taped"])
+def test_states_changed_in_place_before_backward_are_refused(cost):
+    x, y = torch.randn(1, 3, 5, requires_grad=True), torch.randn(1, 4, 5)
+    costs = padded_costs(x, y, [(0, 3, 4)], cost)
+    y.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        costs.sum().backward()
