@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
+from aista.modules.adapters._content import content_terms
 from aista.modules.adapters._output import OUTPUT_NORM, NormedAdapter
-from aista.modules.adapters._pooling import content_terms
 from aista.modules.adapters.base import AdapterOutput
 from aista.modules.strided_conv import StridedConv, zero_padding
 from aista.registry import register

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from aista.modules.adapters._content import content_terms
 from aista.modules.adapters._output import OUTPUT_NORM, NormedAdapter
-from aista.modules.adapters._pooling import content_terms
 from aista.modules.adapters.base import AdapterOutput
 from aista.modules.ctc import ctc_nll
 from aista.modules.strided_conv import zero_padding
