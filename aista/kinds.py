@@ -9,8 +9,10 @@ define_kind(
 )
 define_kind(
     "adapter",
-    "Length and modality adapter: frame states -> LLM positions. factory(config, *, input_dim, output_dim)",
+    "Length and modality adapter: frame states -> LLM positions. "
+    "factory(config, *, input_dim, output_dim[, vocab_size])",
     "aista.modules.adapters",
+    optional=("vocab_size",),
 )
 define_kind("llm", "Decoder-only language model. factory(config, *, vocab_size)", "aista.modules.llms")
 define_kind("cost", "Pairwise cost between two sequences of states. factory(config)", "aista.losses.costs")

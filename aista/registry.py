@@ -6,8 +6,7 @@ A component is a class or function registered with a frozen dataclass of its opt
     class ConvAdapter(Adapter):
         def __init__(self, config, *, input_dim, output_dim): ...
 
-It is built as ``factory(config, **dependencies)``; the kind's summary names the dependencies. Components are
-imported when their kind is first looked at: importing this module costs nothing.
+It is built as ``factory(config, **dependencies)``, named in the kind's summary, and imported when its kind is needed.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ from typing import Any, Protocol, TypeVar
 from aista.errors import AistaError, ConfigError, Fault, PluginError, RegistryError
 
 __all__ = ["Entry", "Kind", "build", "define_kind", "entries", "get", "kinds", "load_plugins", "nearest", "register"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 ENTRY_POINT_GROUP = "aista.components"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A family of interchangeable components; ``package``'s modules register the built-in ones."""
+    """Interchangeable components, registered by ``package``; ``optional`` dependencies go to factories naming them."""
 
     name: str
     summary: str
     package: str = ""
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {hit[0]!r}?)" if hit else ""
 
 
-def define_kind(name: str, summary: str, package: str = "") -> None:
+def define_kind(name: str, summary: str, package: str = "", optional: tuple[str, ...] = ()) -> None:
     """Add a kind. Raises RegistryError if it exists with another definition."""
-    kind = Kind(name, summary, package)
+    kind = Kind(name, summary, package, optional)
     if _kinds.setdefault(name, kind) != kind:
         raise RegistryError(f"kind {name!r} is already defined as {_kinds[name].summary!r}")
 
@@ -122,8 +121,8 @@ def get(kind: str, name: str) -> Entry:
 def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
     """Build the component that ``spec`` (a structured ``Component`` node of a config) names.
 
-    ``at`` is its place in the config, for messages; ``dependencies`` are what the kind passes beside the options.
-    A ``spec.config`` of None means the defaults. Raises ConfigError: unknown name, bad or missing options.
+    ``at`` is its place in the config; ``dependencies`` are what the kind passes beside the options. A ``spec.config``
+    of None means the defaults. Raises ConfigError: unknown name, bad or missing options.
     """
     place = at or kind
     try:
@@ -138,8 +137,10 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
         if gaps:
             raise ConfigError([Fault(f"{place}.config.{name}", "is required") for name in gaps])
         options = entry.config()
+    named = inspect.signature(entry.factory).parameters
+    passed = {key: x for key, x in dependencies.items() if key in named or key not in _kinds[kind].optional}
     try:
-        return entry.factory(*(() if entry.config is None else (options,)), **dependencies)
+        return entry.factory(*(() if entry.config is None else (options,)), **passed)
     except ValueError as error:
         raise ConfigError([Fault(f"{place}.config", str(error))]) from error
 

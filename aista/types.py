@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Hypothesis", "LayerStates", "LsmOutput", "SpeechBatch", "length_mask"]
+__all__ = ["Hypothesis", "LayerStates", "LsmOutput", "RowTerm", "SpeechBatch", "length_mask"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,22 @@ class LayerStates(NamedTuple):
     text_lengths: Tensor
 
 
+class RowTerm(NamedTuple):
+    """A number per row from inside the model: a loss of its own, or something to watch.
+
+    Attributes:
+        name: What it is logged as.
+        weight: Of the loss beside the cross-entropy per token; 0 for what is only logged.
+        value: ``[B]`` fp32, a mean over the row's tokens or positions; 0 in rows that it does not apply to.
+        applies: ``[B]`` bool; the mean that is logged is over these rows.
+    """
+
+    name: str
+    weight: float
+    value: Tensor
+    applies: Tensor
+
+
 class LsmOutput(NamedTuple):
     """What one forward of the large speech-text model returns (a pytree, so that FSDP2 can hook it).
 
@@ -82,6 +98,7 @@ class LsmOutput(NamedTuple):
         text: One ``[B, T, D]`` tensor per captured layer.
         text_lengths: ``[B]``.
         mt_nll: ``[B]`` NLL of the targets given the *transcript*; zeros unless asked for.
+        terms: The adapter's own losses.
     """
 
     nll: Tensor
@@ -91,6 +108,7 @@ class LsmOutput(NamedTuple):
     text: tuple[Tensor, ...]
     text_lengths: Tensor
     mt_nll: Tensor
+    terms: tuple[RowTerm, ...] = ()
 
     def layer(self, index: int) -> LayerStates:
         """The states of the ``index``-th captured layer."""

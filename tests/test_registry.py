@@ -42,6 +42,16 @@ def test_a_component_without_options_is_called_without_them():
     assert registry.build("fruit", Component("fig"), size=2) == {"size": 2}
 
 
+def test_optional_dependencies_go_to_those_who_name_them():
+    registry.define_kind("drink", "Something to drink. factory(*, size[, ice])", optional=("ice",))
+    registry.register("drink", "tea")(lambda *, size: {"size": size})
+    registry.register("drink", "cola")(lambda *, size, ice: {"size": size, "ice": ice})
+    assert registry.build("drink", Component("tea"), size=2, ice=True) == {"size": 2}
+    assert registry.build("drink", Component("cola"), size=2, ice=True) == {"size": 2, "ice": True}
+    with pytest.raises(TypeError, match="straw"):
+        registry.build("drink", Component("tea"), size=2, straw=True)
+
+
 def test_unknown_name_lists_what_is_known_and_the_nearest():
     register_apple()
     with pytest.raises(

@@ -36,9 +36,18 @@ class NamedMeans(Metric[dict[str, float]]):
         return self
 
     @torch.inference_mode()
+    def _prepare_for_merge_state(self) -> None:
+        """Have the same names on all processes: torcheval pairs other processes' values with ours by their order."""
+        names: list[list[str]] = [[] for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather_object(names, list(self.sums))
+        for name in sorted({name for own in names for name in own} - self.sums.keys()):
+            self.sums[name] = torch.zeros((), dtype=torch.float64, device=self.device)
+            self.weights[name] = torch.zeros((), dtype=torch.float64, device=self.device)
+
+    @torch.inference_mode()
     def compute(self) -> dict[str, float]:
         """Means of what was added since the last reset."""
-        return {name: float(total / self.weights[name]) for name, total in self.sums.items()}
+        return {name: float(total / self.weights[name]) for name, total in self.sums.items() if self.weights[name] > 0}
 
     @torch.inference_mode()
     def merge_state(self, metrics: Iterable[NamedMeans]) -> NamedMeans:

@@ -1,4 +1,4 @@
-"""CTC over a speech encoder: loss and greedy decoding."""
+"""CTC: its loss on padded batches, and a speech encoder under it with greedy decoding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.freezing import FrozenInEval
 from aista.modules.strided_conv import zero_padding
 
-__all__ = ["CtcModel", "CtcOutput", "min_frames"]
+__all__ = ["CtcModel", "CtcOutput", "ctc_nll", "min_frames"]
 
 
 class CtcOutput(NamedTuple):
@@ -60,20 +60,7 @@ class CtcModel(FrozenInEval):
             DataError: a transcript id is outside 0..V-1.
         """
         logits_BSV, lengths = self._logits(audio, audio_lengths)
-        source = zero_padding(source, source_lengths)
-        self._check_ids(source)
-        is_feasible = min_frames(source, source_lengths) <= lengths
-        num_targets = source_lengths * is_feasible
-        nll = ctc_loss(
-            logits_BSV.float().log_softmax(-1).transpose(0, 1),
-            source,
-            lengths,
-            num_targets,
-            blank=self.vocab_size,
-            reduction="none",
-        )
-        # An empty transcript has a likelihood too (blanks only), but there is nothing to learn from it.
-        nll = nll.masked_fill(num_targets == 0, 0.0)
+        nll, num_targets, is_feasible = ctc_nll(logits_BSV, lengths, source, source_lengths)
         return CtcOutput(nll, num_targets, (~is_feasible).sum(), logits_BSV, lengths)
 
     @torch.no_grad()
@@ -97,15 +84,43 @@ class CtcModel(FrozenInEval):
         merged = [token for index, token in enumerate(path) if index == 0 or token != path[index - 1]]
         return [token for token in merged if token != self.vocab_size]
 
-    def _check_ids(self, source: Tensor) -> None:
-        if source.numel() == 0:
-            return
-        low, high = int(source.min()), int(source.max())
-        if low < 0 or high >= self.vocab_size:
-            raise DataError(
-                f"transcript ids must be in 0..{self.vocab_size - 1}, got {low if low < 0 else high}; "
-                "was the model built for another tokenizer?"
-            )
+
+def ctc_nll(logits: Tensor, lengths: Tensor, source: Tensor, source_lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """CTC negative log-likelihood of transcripts; the blank is the last id.
+
+    Args:
+        logits: ``[B, S, V + 1]``.
+        lengths: ``[B]`` frames.
+        source: ``[B, T]`` transcript ids in 0..V-1.
+        source_lengths: ``[B]``; 0 where a row has no transcript.
+
+    Returns:
+        ``[B]`` nats in fp32, 0 where nothing counts; ``[B]`` tokens that count: none in rows whose transcript
+        needs more frames than there are; ``[B]`` whether it does not.
+
+    Raises:
+        DataError: a transcript id is outside 0..V-1.
+    """
+    blank = logits.size(-1) - 1
+    source = zero_padding(source, source_lengths)
+    _check_ids(source, blank)
+    is_feasible = min_frames(source, source_lengths) <= lengths
+    num_targets = source_lengths * is_feasible
+    log_probs_SBV = logits.float().log_softmax(-1).transpose(0, 1)
+    nll = ctc_loss(log_probs_SBV, source, lengths, num_targets, blank=blank, reduction="none")
+    # An empty transcript has a likelihood too (blanks only), but there is nothing to learn from it.
+    return nll.masked_fill(num_targets == 0, 0.0), num_targets, is_feasible
+
+
+def _check_ids(source: Tensor, vocab_size: int) -> None:
+    if source.numel() == 0:
+        return
+    low, high = int(source.min()), int(source.max())
+    if low < 0 or high >= vocab_size:
+        raise DataError(
+            f"transcript ids must be in 0..{vocab_size - 1}, got {low if low < 0 else high}; "
+            "was the model built for another tokenizer?"
+        )
 
 
 def min_frames(source: Tensor, source_lengths: Tensor) -> Tensor:

@@ -89,7 +89,9 @@ class LargeSpeechTextModel(FrozenInEval):
         source = source.masked_fill(~length_mask(source_lengths, source.size(1)), self.pad_id)
         target = target.masked_fill(~length_mask(target_lengths, target.size(1)), self.pad_id)
         goal = _Target(target, target_lengths, append_eos(target, target_lengths, self.eos_id))
-        speech_BPD, speech_lengths = self.encode_speech(audio, audio_lengths)
+        states_BSE, lengths = self._encode(audio, audio_lengths)
+        adapted = self.adapter.adapt(states_BSE, lengths, source, source_lengths)
+        speech_BPD, speech_lengths = _cast(adapted.positions, self.llm), adapted.lengths
         # The speech branch goes first: autocast reuses its casts of the weights, and those made by a pass
         # without gradients would cut the weights off.
         nll, speech = self._branch(speech_BPD, speech_lengths, goal, capture)
@@ -102,7 +104,7 @@ class LargeSpeechTextModel(FrozenInEval):
             if not text_gradient:
                 text = tuple(states.detach() for states in text)
             mt_nll = text_nll if mt else mt_nll
-        return LsmOutput(nll, target_lengths + 1, speech, speech_lengths, text, source_lengths, mt_nll)
+        return LsmOutput(nll, target_lengths + 1, speech, speech_lengths, text, source_lengths, mt_nll, adapted.terms)
 
     @torch.no_grad()
     def match_scales(self, vocab_size: int) -> None:
@@ -112,12 +114,14 @@ class LargeSpeechTextModel(FrozenInEval):
 
     def encode_speech(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Audio -> ``[B, P, D]`` embeddings for the language model, and their ``[B]`` lengths."""
-        states_BSE, lengths = self.encoder(_cast(audio, self.encoder), lengths)
-        speech_BPD, lengths = self.adapter(_cast(states_BSE, self.adapter), lengths)
+        speech_BPD, lengths = self.adapter(*self._encode(audio, lengths))
         return _cast(speech_BPD, self.llm), lengths
 
     def speech_positions(self, audio_lengths: Tensor) -> Tensor:
-        """Positions ``[B]`` that audio of ``[B]`` lengths takes in the language model."""
+        """Positions ``[B]`` that audio of ``[B]`` lengths takes in the language model.
+
+        An upper bound on them where the adapter's ``exact_lengths`` is False.
+        """
         return self.adapter.output_lengths(self.encoder.output_lengths(audio_lengths))
 
     def generate(self, audio: Tensor, audio_lengths: Tensor, config: GenerationConfig) -> list[list[Hypothesis]]:
@@ -132,6 +136,11 @@ class LargeSpeechTextModel(FrozenInEval):
         with evaluating(self):
             rows = self.prompt.pack(self.llm, *self.encode_speech(audio, audio_lengths))
             return self.llm.generate(rows.embeddings, rows.lengths, config, eos_id=self.eos_id, pad_id=self.pad_id)
+
+    def _encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Audio -> ``[B, S, E]`` encoder states as the adapter takes them, and their ``[B]`` lengths."""
+        states_BSE, lengths = self.encoder(_cast(audio, self.encoder), lengths)
+        return _cast(states_BSE, self.adapter), lengths
 
     def _branch(
         self, middle: Tensor, lengths: Tensor, goal: _Target | None, capture: tuple[int, ...]

@@ -77,7 +77,8 @@ class SpeechTranslationTask(Task):
         config, tokenizer = self.config, self.tokenizer
         encoder = registry.build("encoder", config.encoder, feature_dim=self.feature_dim)
         llm = registry.build("llm", config.llm, vocab_size=tokenizer.vocab_size)
-        adapter = registry.build("adapter", config.adapter, input_dim=encoder.output_dim, output_dim=llm.model_dim)
+        widths = {"input_dim": encoder.output_dim, "output_dim": llm.model_dim}
+        adapter = registry.build("adapter", config.adapter, **widths, vocab_size=tokenizer.vocab_size)
         return LargeSpeechTextModel(
             encoder,
             adapter,
@@ -105,6 +106,7 @@ class SpeechTranslationTask(Task):
         if self.config.mt_weight > 0:
             total = total + self.config.mt_weight * out.mt_nll.sum()
             metrics["mt_nll"] = (out.mt_nll.detach().sum() / num_targets, num_targets)
+        total = total + _adapter_terms(out, metrics)
         if layers:
             total = total + self._alignment(out, metrics)
         return TaskLoss(total, num_targets, metrics)
@@ -178,6 +180,17 @@ class SpeechTranslationTask(Task):
     def __repr__(self) -> str:
         losses: list[Any] = [spec.name for spec in self.config.alignment]
         return f"SpeechTranslationTask(alignment={losses}, selected={self.selected})"
+
+
+def _adapter_terms(out: LsmOutput, metrics: dict[str, tuple[Tensor, float]]) -> Tensor:
+    """The adapter's own losses, weighted by target tokens as the alignment is."""
+    total = out.nll.new_zeros(())
+    for term in out.terms:
+        total = total + term.weight * (term.value @ out.num_targets.to(term.value.dtype))
+        num_rows = float(term.applies.sum())
+        if num_rows:
+            metrics[f"adapter_{term.name}"] = (term.value.detach().sum() / num_rows, num_rows)
+    return total
 
 
 def _fold_layers(out: LsmOutput) -> LayerStates:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.tiny import tiny_config, write_config
+from tests.tiny import make_corpus, tiny_config, write_config
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +36,28 @@ def train(config, run, launcher, *overrides):
     metrics = [json.loads(line) for line in (run / "metrics" / "train.jsonl").read_text().splitlines()]
     valid = json.loads((run / "metrics" / "valid.jsonl").read_text().splitlines()[-1])
     return metrics, valid
+
+
+ADAPTERS = {
+    "ddp": {"name": "moe", "config": {"stride": 2, "num_experts": 4}},
+    "fsdp": {"name": "ctc_compress"},
+}
+
+
+@pytest.mark.parametrize("parallelism", ADAPTERS)
+def test_an_adapters_losses_are_the_same_on_two_processes(tmp_path, config, parallelism):
+    """Most rows lack transcripts, experts may get no position: every parameter takes part all the same."""
+    manifest = make_corpus(tmp_path / "corpus", untranscribed=18) / "train.tsv"
+    overrides = [f"adapter={json.dumps(ADAPTERS[parallelism])}", f"data.train={manifest}"]
+    expected, expected_valid = train(config, tmp_path / "single", [sys.executable], *overrides)
+    overrides.append(f"trainer.data_parallelism={parallelism}")
+    metrics, valid = train(config, tmp_path / "two", TORCHRUN, *overrides)
+    assert any(name.startswith("adapter_") for name in expected[0])
+    for record, one in zip([*metrics, valid], [*expected, expected_valid], strict=True):
+        compared = [name for name in one if name.startswith(("nll", "adapter_", "align_layer_"))]
+        assert set(compared) <= record.keys()
+        for name in compared:
+            assert record[name] == pytest.approx(one[name], rel=1e-3, abs=1e-6), (record["step"], name)
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,19 @@ def test_training_learns(tmp_path, corpus):
     assert steps[-1]["align_layer_1"] < steps[0]["align_layer_1"]
 
 
+@pytest.mark.parametrize("name", ["cif", "ctc_compress", "moe"])
+def test_an_adapters_own_losses_are_trained_and_recorded(tmp_path, corpus, name):
+    run = tmp_path / "run"
+    overrides = ["trainer.max_steps=40", "trainer.learning_rate=1e-2", "trainer.mixed_precision=bfloat16"]
+    train(experiment(tmp_path, corpus, *overrides, adapter={"name": name}), run)
+    steps = records(run)
+    assert steps[-1]["nll"] < 0.8 * steps[0]["nll"]
+    (own,) = {"adapter_quantity", "adapter_ctc", "adapter_load_balance"} & steps[0].keys()
+    assert own in records(run, "valid")[-1]
+    assert steps[-1][own] < steps[0][own] or name == "moe"
+    assert records(run, "valid")[-1]["bleu"] >= 0
+
+
 def test_a_complete_run_is_not_trained_again(tmp_path, corpus):
     run = tmp_path / "run"
     train(experiment(tmp_path, corpus), run)

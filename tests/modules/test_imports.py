@@ -21,3 +21,5 @@ def test_encoders_and_adapters_are_listed_without_fairseq2_and_transformers():
     assert result.returncode == 0, result.stderr
     names = result.stdout.split()
     assert {"conformer", "wav2vec2", "whisper", "linear", "mlp", "conv", "frame_stack"} <= set(names)
+    assert {"transformer", "qformer", "window_qformer", "ctc_compress", "cif", "moe"} <= set(names)
+    assert names.count("conformer") == 2

@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from aista import registry
 from aista.errors import DataError
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.modules.prompt import PromptIds
+from aista.schema import Component
 from aista.types import length_mask
 
 from .dummies import FrameEncoder, PairAdapter, build_llm, naive_nll
@@ -135,6 +137,31 @@ def test_a_row_does_not_depend_on_its_batch(model):
 
 def flat(output):
     return [*output[:2], *output.speech, output.speech_lengths, *output.text, output.text_lengths, output.mt_nll]
+
+
+@pytest.mark.parametrize("name", ["ctc_compress", "cif", "moe"])
+def test_an_adapters_losses_and_lengths_come_through(name):
+    model = build()
+    torch.manual_seed(0)
+    model.adapter = registry.build("adapter", Component(name), input_dim=6, output_dim=16, vocab_size=13).eval()
+    batch = make_batch()
+    output = model(**batch, capture=(1,))
+    states, lengths = model.encoder(batch["audio"], batch["audio_lengths"])
+    expected = model.adapter.adapt(states, lengths, batch["source"], batch["source_lengths"])
+    assert output.speech_lengths.tolist() == expected.lengths.tolist()
+    assert (output.speech_lengths <= model.speech_positions(batch["audio_lengths"])).all()
+    for got, term in zip(output.terms, expected.terms, strict=True):
+        assert got[:2] == term[:2]
+        torch.testing.assert_close(got[2:], term[2:])
+    for row in range(3):
+        alone = model(**{key: value[row : row + 1] for key, value in batch.items()})
+        torch.testing.assert_close(alone.nll[0], output.nll[row], rtol=1e-4, atol=1e-4)
+        for got, term in zip(alone.terms, output.terms, strict=True):
+            torch.testing.assert_close(got.value[0], term.value[row], rtol=1e-4, atol=1e-5)
+
+
+def test_adapters_without_losses_of_their_own_add_none():
+    assert build()(**make_batch()).terms == ()
 
 
 @pytest.mark.parametrize(("text_gradient", "mt"), list(itertools.product([False, True], repeat=2)))

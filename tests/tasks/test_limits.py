@@ -54,6 +54,22 @@ def test_a_row_fits_exactly_into_the_positions_it_is_said_to_take(tmp_path, task
             parts.task.loss(parts.model, batch)
 
 
+@pytest.mark.parametrize("adapter", ["ctc_compress", "cif"])
+@pytest.mark.parametrize("training", [False, True])
+def test_a_row_fits_into_the_positions_that_bound_it(tmp_path, adapter, training):
+    """Where the adapter's output depends on content, a row that is accepted always fits, and may take fewer."""
+    parts = Parts(tmp_path, adapter={"name": adapter})
+    parts.model.train(training)
+    generation = GenerationConfig(beam_size=1, max_new_tokens=30)
+    for row, positions in enumerate(parts.measures("LLM positions", max_new_tokens=30)):
+        batch = parts.dataset.batch([row], 0)
+        parts.model.llm.max_positions = positions
+        parts.task.loss(parts.model, batch)
+        parts.task.decode(parts.model, batch, generation)
+        frames = parts.model.encoder.output_lengths(batch.audio_lengths)
+        assert positions == int(frames) + 30 + parts.model.prompt.num_positions
+
+
 @pytest.mark.parametrize("task", ["speech_translation", "text_translation"])
 def test_decoding_needs_room_for_the_new_tokens(tmp_path, task):
     parts = Parts(tmp_path, task)

@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
-__all__ = ["Adapter"]
+from aista.types import RowTerm
+
+__all__ = ["Adapter", "AdapterOutput"]
+
+
+class AdapterOutput(NamedTuple):
+    """What ``Adapter.adapt`` returns.
+
+    Attributes:
+        positions: ``[B, P, D]`` speech embeddings.
+        lengths: ``[B]``.
+        terms: The adapter's own losses, and what it wants to be watched.
+    """
+
+    positions: Tensor
+    lengths: Tensor
+    terms: tuple[RowTerm, ...] = ()
 
 
 class Adapter(nn.Module, ABC):
-    """Encoder frames -> fewer positions of the LLM's width.
+    """Encoder frames -> positions of the LLM's width, mostly fewer.
 
-    A component of kind ``adapter`` is called as ``factory(config, *, input_dim, output_dim)``.
+    A component of kind ``adapter`` is called as ``factory(config, *, input_dim, output_dim)``; one that
+    names ``vocab_size`` too, the number of the tokenizer's ids, gets that as well. One with losses of its
+    own overrides ``adapt`` and lets ``forward`` return ``self.adapt(states, lengths)[:2]``.
     """
+
+    exact_lengths: ClassVar[bool] = True
+    """Whether ``output_lengths`` says what ``forward`` returns; False where that depends on the states
+    and it is an upper bound, whatever the states are."""
 
     @abstractmethod
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Adapt a padded batch.
+        """Adapt a padded batch, as in inference.
 
         Args:
             states: ``[B, S, E]`` encoder states.
@@ -28,9 +51,30 @@ class Adapter(nn.Module, ABC):
             the padding never changes a row's output.
         """
 
+    def adapt(
+        self, states: Tensor, lengths: Tensor, source: Tensor | None = None, source_lengths: Tensor | None = None
+    ) -> AdapterOutput:
+        """Adapt a padded batch where a loss is computed, knowing the transcripts.
+
+        Only in training mode may they change the positions.
+
+        Args:
+            states: ``[B, S, E]`` encoder states.
+            lengths: ``[B]``, each at least 1.
+            source: ``[B, T]`` transcript ids; None for none.
+            source_lengths: ``[B]``; 0 where a row has no transcript.
+
+        Returns:
+            What ``forward`` returns, and losses per row: a row's do not depend on the other rows.
+        """
+        return AdapterOutput(*self(states, lengths))
+
     @abstractmethod
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """The lengths that ``forward`` returns, ``[B]`` -> ``[B]``, without adapting anything."""
+        """The lengths that ``forward`` returns, ``[B]`` -> ``[B]``, without adapting anything.
+
+        An upper bound on them, and on those of ``adapt``, where ``exact_lengths`` is False.
+        """
 
     def match_output_scale(self, rms: float) -> None:
         """Give an untrained adapter outputs of this root mean square per coordinate.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from aista.modules.adapters._output import OUTPUT_NORM, NormedAdapter
-from aista.modules.strided_conv import ceil_divide, zero_padding
+from aista.modules.adapters._stacking import stack_frames
+from aista.modules.strided_conv import ceil_divide
 from aista.registry import register
 from aista.schema import option
 
@@ -44,9 +44,7 @@ class FrameStackAdapter(NormedAdapter):
 
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """``[B, S, E]`` -> ``[B, P, D]`` with lengths ``ceil(n / stride)``."""
-        h_BSE = zero_padding(states, lengths).to(self.projection.weight.dtype)
-        h_BSE = pad(h_BSE, (0, 0, 0, -h_BSE.size(1) % self.stride))
-        h_BPK = h_BSE.reshape(h_BSE.size(0), h_BSE.size(1) // self.stride, self.stride * h_BSE.size(2))
+        h_BPK = stack_frames(states.to(self.projection.weight.dtype), lengths, self.stride)
         if self.inner is not None:
             h_BPK = nn.functional.gelu(self.inner(h_BPK))
         return self.normalize(self.projection(self.dropout(h_BPK))), self.output_lengths(lengths)

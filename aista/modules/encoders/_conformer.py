@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from fairseq2.models.conformer import ConformerBlock, ConformerConvolution
 from fairseq2.models.transformer import (
     SDPA,
     IdentityBias,
+    MultiheadAttention,
     RelativePositionalEncoding,
     RelativePositionSDPA,
     StandardFeedForwardNetwork,
@@ -23,7 +27,7 @@ from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.encoders.conformer import ConformerConfig
 from aista.modules.strided_conv import StridedConv, ceil_divide, stride_factors
 
-__all__ = ["ConformerEncoder"]
+__all__ = ["ConformerEncoder", "conformer_block"]
 
 
 class ConformerEncoder(SpeechEncoder):
@@ -94,31 +98,48 @@ class _Subsampling(nn.Module):
 def _create_blocks(config: ConformerConfig, max_states: int) -> list[ConformerBlock]:
     # One table of relative positions serves all blocks.
     relative = RelativePositionalEncoding(config.model_dim, max_states) if config.positions == "relative" else None
-    return [_create_block(config, max_states, relative) for _ in range(config.num_layers)]
+    return [
+        conformer_block(
+            partial(_create_attention, config, max_states, relative),
+            model_dim=config.model_dim,
+            ffn_dim=config.ffn_dim,
+            kernel_size=config.kernel_size,
+            dropout=config.dropout,
+        )
+        for _ in range(config.num_layers)
+    ]
 
 
-def _create_block(
-    config: ConformerConfig, max_states: int, relative: RelativePositionalEncoding | None
+def conformer_block(
+    create_attention: Callable[[], MultiheadAttention],
+    *,
+    model_dim: int,
+    ffn_dim: int,
+    kernel_size: int,
+    dropout: float,
 ) -> ConformerBlock:
-    dim = config.model_dim
+    """A conformer block around an attention, with layer norm in its convolution module.
+
+    The attention is created between the feed-forward networks, so that a seed gives the block its weights.
+    """
 
     def norm() -> StandardLayerNorm:
-        return StandardLayerNorm(dim, bias=True)
+        return StandardLayerNorm(model_dim, bias=True)
 
     def ffn() -> StandardFeedForwardNetwork:
-        return StandardFeedForwardNetwork(dim, config.ffn_dim, bias=True, inner_activation=nn.SiLU(), **placement())
+        return StandardFeedForwardNetwork(model_dim, ffn_dim, bias=True, inner_activation=nn.SiLU(), **placement())
 
     return ConformerBlock(
         norm(),
         ffn(),
         norm(),
-        _create_attention(config, max_states, relative),
+        create_attention(),
         norm(),
-        ConformerConvolution(dim, config.kernel_size, norm_type="layer_norm"),
+        ConformerConvolution(model_dim, kernel_size, norm_type="layer_norm"),
         norm(),
         ffn(),
         norm(),
-        dropout_p=config.dropout,
+        dropout_p=dropout,
     )
 
 

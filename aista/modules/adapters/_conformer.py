@@ -1,0 +1,63 @@
+"""The conformer adapter itself; imports fairseq2."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fairseq2.models.transformer import AttentionBiasCache, MultiheadAttention, StandardTransformerEncoder
+from fairseq2.nn import BatchLayout, IncrementalStateBag
+from torch import Tensor
+
+from aista.modules.adapters._context import ContextAdapter
+from aista.modules.adapters.conformer import ConformerAdapterConfig
+from aista.modules.attention import Attention
+from aista.modules.encoders._conformer import conformer_block
+
+__all__ = ["ConformerAdapter"]
+
+
+class ConformerAdapter(ContextAdapter):
+    """See ``aista.modules.adapters.conformer``."""
+
+    def __init__(self, config: ConformerAdapterConfig, *, input_dim: int, output_dim: int) -> None:
+        super().__init__(config, input_dim=input_dim, output_dim=output_dim)
+        attention = partial(_RotaryAttention, self.model_dim, config.num_heads, config.dropout)
+        self.stack = StandardTransformerEncoder(
+            [
+                conformer_block(
+                    attention,
+                    model_dim=self.model_dim,
+                    ffn_dim=config.ffn_dim or 4 * self.model_dim,
+                    kernel_size=config.kernel_size,
+                    dropout=config.dropout,
+                )
+                for _ in range(config.num_layers)
+            ]
+        )
+
+    def mix(self, x_BPE: Tensor, lengths: Tensor) -> Tensor:
+        """Run the conformer blocks; each ends with a norm."""
+        return self.stack(x_BPE, BatchLayout.of(x_BPE, lengths.tolist()))
+
+
+class _RotaryAttention(MultiheadAttention):
+    """Self-attention at any length: fairseq2's tables of positions end somewhere, the encoder's output may not."""
+
+    def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = Attention(dim, num_heads, rotary=True, dropout=dropout)
+
+    def forward(
+        self,
+        seqs: Tensor,
+        seqs_layout: BatchLayout,
+        keys: Tensor,
+        keys_layout: BatchLayout,
+        values: Tensor,
+        bias_cache: AttentionBiasCache,
+        *,
+        state_bag: IncrementalStateBag | None = None,
+    ) -> Tensor:
+        """Attend to the content of ``keys``, which are the values too."""
+        attended: Tensor = self.attention(seqs, keys, keys_layout.position_indices >= 0)
+        return attended

@@ -1,0 +1,53 @@
+"""Q-Former adapter: a fixed number of learned queries reads the whole utterance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aista.modules.adapters._output import NormedAdapter
+from aista.modules.adapters._queries import QFormer, QFormerOptions
+from aista.modules.strided_conv import zero_padding
+from aista.registry import register
+from aista.schema import option
+from aista.types import length_mask
+
+__all__ = ["QFormerAdapter", "QFormerConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QFormerConfig(QFormerOptions):
+    """Options of the adapter ``qformer``."""
+
+    num_queries: int = option(64, "Positions of every utterance in the LLM, however long it is.", minimum=1)
+
+
+@register("adapter", "qformer", config=QFormerConfig)
+class QFormerAdapter(NormedAdapter):
+    """Learned queries that attend to the frames (Li et al. 2023, arXiv 2301.12597): ``num_queries`` positions.
+
+    Queries attend to each other and, in every block, to the frames; the order of the frames enters through the
+    encoder's states alone. BLIP-2's cross-attention in every other block and its text pretraining are left out.
+    Choose it where utterances are of similar, short duration and the LLM's positions are scarce: its length
+    does not follow the speech, so long utterances are squeezed and short ones spread out.
+
+    Raises:
+        ValueError: the width is no multiple of ``num_heads``.
+    """
+
+    def __init__(self, config: QFormerConfig, *, input_dim: int, output_dim: int) -> None:
+        super().__init__(output_dim, config.output_norm)
+        self.num_queries = config.num_queries
+        self.qformer = QFormer(config, num_queries=config.num_queries, input_dim=input_dim, output_dim=output_dim)
+
+    def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, S, E]`` -> ``[B, num_queries, D]``, all of that length."""
+        h_BSE = zero_padding(states, lengths).to(self.qformer.queries.dtype)
+        x_BPD = self.qformer(h_BSE, length_mask(lengths, h_BSE.size(1)))
+        return self.normalize(x_BPD), self.output_lengths(lengths)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """``num_queries``."""
+        return torch.full_like(lengths, self.num_queries)
