@@ -192,7 +192,10 @@ class _W2VBertEncoder(HFSpeechEncoder):
     def _enter(self, x_BSE: Tensor, lengths: Tensor) -> tuple[Tensor, dict[str, Any]]:
         encoder = self.model.encoder
         h_BSE = encoder.dropout(zero_padding(x_BSE, lengths))
-        positions = encoder.embed_positions(h_BSE) if encoder.embed_positions is not None else None
+        embedding = encoder.embed_positions
+        if hasattr(embedding, "cached_sequence_length"):  # rotary: its cache ignores device and dtype
+            embedding.cached_sequence_length = None
+        positions = None if embedding is None else embedding(h_BSE)
         mask_B11S = attention_mask(lengths, h_BSE)
         return h_BSE, {
             "attention_mask": mask_B11S,

@@ -9,7 +9,7 @@ from .test_whisper import folder, reference  # noqa: F401 - fixtures
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"layers": "weighted"}, {"layers": 1}, {"mask_time_prob": 0.2, "layerdrop": 0.2}]
+    "options", [{}, {"layers": "weighted"}, {"layers": 0}, {"mask_time_prob": 0.2, "layerdrop": 0.2}]
 )
 @pytest.mark.parametrize("kind", ["wav2vec2-base", "wavlm-large", "w2v-bert"])
 def test_options_of_hf_speech_keep_the_contracts(kind, options, tmp_path):

@@ -3,6 +3,7 @@ import warnings
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from aista import registry
@@ -97,7 +98,7 @@ def test_transformers_own_batches_do_depend_on_padding(kind, saved):
     assert (batched[: len(alone)] - alone).abs().max() > 1e-2
 
 
-@pytest.mark.parametrize("kind", ["wav2vec2-base", "wavlm-large", "w2v-bert"])
+@pytest.mark.parametrize("kind", ["wav2vec2-base", "wavlm-large", "w2v-bert", "w2v-bert-rotary"])
 def test_follows_the_dtype_of_its_weights(kind, saved):
     check_follows_weight_dtype(build(saved(kind)[1], kind), *inputs(kind))
 
@@ -222,6 +223,20 @@ def test_a_ctc_checkpoint_gives_its_encoder(tmp_path):
     encoder = build(make_folder(tmp_path, "wav2vec2-large", model=ctc), "wav2vec2-large").eval()
     audio, lengths = inputs("wav2vec2-large", [200])
     assert_close(encoder(audio, lengths)[0], model(audio).last_hidden_state)
+
+
+def test_published_names_of_the_position_convolution_are_known(tmp_path, saved):
+    """Checkpoints on the hub hold weight_g and weight_v, as PyTorch named them before parametrizations."""
+    reference, folder = saved("hubert-base")
+    state = load_file(folder / "model.safetensors")
+    old = {name.replace("parametrizations.weight.original0", "weight_g"): tensor for name, tensor in state.items()}
+    old = {name.replace("parametrizations.weight.original1", "weight_v"): tensor for name, tensor in old.items()}
+    assert set(old) != set(state)
+    copy = make_folder(tmp_path, "hubert-base")
+    save_file(old, copy / "model.safetensors", metadata={"format": "pt"})
+    audio, lengths = inputs("hubert-base", [200])
+    states, _ = build(copy, "hubert-base").eval()(audio, lengths)
+    assert torch.equal(states, reference(audio).last_hidden_state)
 
 
 @pytest.mark.parametrize(
