@@ -12,10 +12,11 @@ from aista.data.features.base import Feature
 from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
+from aista.errors import ConfigError, Fault
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.llms.base import LanguageModel
 
-__all__ = ["input_lengths", "input_limit", "num_tokens", "position_limit"]
+__all__ = ["check_input", "input_lengths", "input_limit", "num_tokens", "position_limit"]
 
 Measure = Callable[[Sequence[Row], Sequence[float]], Tensor]
 
@@ -31,8 +32,29 @@ def num_tokens(texts: Sequence[str], tokenizer: TextTokenizer) -> Tensor:
     return torch.tensor([len(tokenizer.encode(text)) for text in texts], dtype=torch.int64)
 
 
+def check_input(encoder: SpeechEncoder, feature: Feature) -> None:
+    """Refuse a feature that a pretrained encoder was not trained on.
+
+    Raises:
+        ConfigError: the content of the feature or its sample rate is another.
+    """
+    expected = encoder.expected_input
+    if expected is None:
+        return
+    if feature.sample_rate == expected.sample_rate and feature.content in ("", expected.content):
+        return
+    received = f"{feature.content or 'an unnamed content'} at {feature.sample_rate} Hz"
+    problem = f"the encoder was trained on {expected.content} at {expected.sample_rate} Hz, got {received}"
+    raise ConfigError([Fault("data.feature", problem, f"set data.feature: {expected.remedy}")])
+
+
 def input_limit(encoder: SpeechEncoder, feature: Feature) -> Limit:
-    """The lengths that a speech encoder takes."""
+    """The lengths that a speech encoder takes.
+
+    Raises:
+        ConfigError: the encoder was trained on another input.
+    """
+    check_input(encoder, feature)
     minimum, maximum = encoder.length_range
     return Limit(
         "frames of encoder input" if feature.dim else "samples of encoder input",

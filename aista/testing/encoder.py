@@ -5,14 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from aista.errors import DataError
 from aista.modules.encoders.base import SpeechEncoder
 from aista.testing._tensors import assert_close, assert_trainable, content_sum, fill_padding, ramp
 from aista.testing.contracts import contract, dependencies
 
-__all__ = ["check_batch_of_one", "check_deterministic", "check_gradients", "check_padding", "check_shapes"]
+__all__ = [
+    "check_batch_of_one",
+    "check_deterministic",
+    "check_gradients",
+    "check_length_range",
+    "check_padding",
+    "check_shapes",
+]
 
 GARBAGE = 50.0
-dependencies("encoder", {"feature_dim": 0}, {"feature_dim": 80}, {"feature_dim": 128})
+dependencies("encoder", {"feature_dim": 0}, {"feature_dim": 80}, {"feature_dim": 128}, {"feature_dim": 160})
 
 
 @contract("encoder")
@@ -58,6 +66,25 @@ def check_batch_of_one(encoder: SpeechEncoder, *, feature_dim: int) -> None:
             f"row {row} has {out_length} states in a batch, {int(alone_length)} alone"
         )
         assert_close(alone[0, :out_length], states[row, :out_length], f"row {row} depends on the other rows")
+
+
+@contract("encoder")
+def check_length_range(encoder: SpeechEncoder, *, feature_dim: int) -> None:
+    """The shortest input it takes gives a state, as many as announced; shorter input raises DataError."""
+    shortest = encoder.length_range[0]
+    channels = (feature_dim,) if feature_dim else ()
+    for length in range(shortest, min(shortest + 5, encoder.length_range[1])):
+        lengths = torch.tensor([length])
+        states, out_lengths = _encode(encoder, 0.1 * ramp(1, length, *channels), lengths)
+        announced = int(encoder.output_lengths(lengths))
+        fits = 1 <= announced == int(out_lengths) <= states.shape[1]
+        assert fits, f"{length} of input must give {max(1, announced)} states, got {int(out_lengths)}"
+    lengths = torch.tensor([shortest, shortest - 1])
+    try:
+        _encode(encoder, 0.1 * ramp(2, shortest, *channels), lengths)
+    except DataError:
+        return
+    raise AssertionError(f"length_range begins at {shortest}, but a row of {shortest - 1} raises no DataError")
 
 
 @contract("encoder")

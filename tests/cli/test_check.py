@@ -32,7 +32,7 @@ def test_what_needs_files_is_skipped_aloud_and_counted(aista):
     assert code == 0
     assert "SKIPPED encoder/whisper shapes: needs config.path (" in out
     assert "give it with --set path=..." in out
-    assert out.splitlines()[-1].endswith("5 skipped")
+    assert out.splitlines()[-1].endswith("6 skipped")
 
 
 def test_options_from_the_command_line(aista, plugin):

@@ -11,7 +11,6 @@ from aista.data.augmentations.spec_augment import SpecAugment, SpecAugmentConfig
 from aista.data.dataset import SpeechTextDataset, collate
 from aista.data.features.log_mel import LogMel, LogMelConfig
 from aista.data.features.waveform import Waveform, WaveformConfig
-from aista.data.features.whisper_log_mel import WhisperLogMel, WhisperLogMelConfig
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import DataError
@@ -133,13 +132,23 @@ def test_a_subset_keeps_the_options(tmp_path: Path, corpus: tuple[Row, ...], tok
     assert torch.equal(subset.example(0, 2).audio, dataset.example(5, 2).audio)
 
 
+class AtMostThirtySeconds(Waveform):
+    max_seconds = 30.0
+
+    def __call__(self, wave: torch.Tensor) -> torch.Tensor:
+        seconds = len(wave) / self.sample_rate
+        if seconds > self.max_seconds:
+            raise ValueError(f"takes at most 30 seconds, got {seconds:.2f}")
+        return super().__call__(wave)
+
+
 def test_errors_name_the_row(tmp_path: Path, write_audio: WriteAudio, tokenizer: TextTokenizer) -> None:
     write_audio("long.wav", 30.5)
     rows = [Row("text", "", 0, "x"), Row("long", "long.wav", 488_000, "x"), Row("gone", "gone.wav", 1, "x")]
-    dataset = SpeechTextDataset(rows, tmp_path, WhisperLogMel(WhisperLogMelConfig()), tokenizer)
+    dataset = SpeechTextDataset(rows, tmp_path, AtMostThirtySeconds(WaveformConfig()), tokenizer)
     with pytest.raises(DataError, match="row 'text': must name an audio file here, got a text-only row"):
         dataset.example(0, 0)
-    with pytest.raises(DataError, match=r"row 'long': long\.wav: Whisper takes at most 30 seconds, got 30\.50"):
+    with pytest.raises(DataError, match=r"row 'long': long\.wav: takes at most 30 seconds, got 30\.50"):
         dataset.example(1, 0)
     with pytest.raises(DataError, match=r"gone\.wav: no such file"):
         dataset.example(2, 0)

@@ -6,13 +6,14 @@ import torch
 from aista.data.dataset import SpeechTextDataset
 from aista.data.inspection import inspect
 from aista.data.manifest import read_manifest
-from aista.errors import DataError
+from aista.errors import ConfigError, DataError
 from aista.modules.llms.base import GenerationConfig
 from aista.registry import build
 from aista.schema import Component
 from aista.tasks.experiment import load_experiment
 from aista.tasks.limits import input_lengths
 from aista.tasks.preflight import build_task
+from tests.modules.encoders.folders import make_folder
 from tests.tiny import make_corpus, tiny_config, write_config
 
 
@@ -111,9 +112,36 @@ def test_the_encoder_takes_the_lengths_it_announces(tmp_path, task):
             parts.task.loss(parts.model, batch)
 
 
-@pytest.mark.parametrize("name", ["log_mel", "whisper_log_mel", "waveform"])
+@pytest.mark.parametrize("name", ["log_mel", "seamless_fbank", "whisper_log_mel", "waveform"])
 def test_input_lengths_are_those_of_the_features(name):
     feature = build("feature", Component(name))
     for samples in (16_000, 3_199, 4_321):
         computed = len(feature(torch.randn(samples)))
         assert input_lengths([samples / feature.sample_rate], feature).tolist() == [computed]
+
+
+@pytest.mark.parametrize(
+    ("feature", "received"),
+    [
+        ({"name": "waveform", "config": {"normalize": False}}, "plain waveform at 16000 Hz"),
+        ({"name": "waveform", "config": {"sample_rate": 8000}}, "normalized waveform at 8000 Hz"),
+    ],
+)
+def test_input_that_a_pretrained_encoder_was_not_trained_on_is_refused(tmp_path, feature, received):
+    folder = make_folder(tmp_path / "model", "wav2vec2-base")
+    parts = Parts(tmp_path, encoder={"name": "hf_speech", "config": {"path": str(folder)}}, data={"feature": feature})
+    message = (
+        rf"data\.feature: the encoder was trained on normalized waveform at 16000 Hz, got {received}; "
+        r"set data\.feature: \{name: waveform, config: \{normalize: true, sample_rate: 16000\}\}"
+    )
+    with pytest.raises(ConfigError, match=message):
+        parts.measures("samples of encoder input")
+
+
+def test_a_feature_that_does_not_say_what_it_is_is_taken(tmp_path):
+    folder = make_folder(tmp_path / "model", "wav2vec2-base")
+    parts = Parts(
+        tmp_path, encoder={"name": "hf_speech", "config": {"path": str(folder)}}, data={"feature": {"name": "waveform"}}
+    )
+    parts.feature.content = ""
+    assert parts.measures("samples of encoder input")

@@ -62,6 +62,15 @@ class LengthsFromBatch(DummyEncoder):
         return super().forward(audio, torch.full_like(lengths, int(lengths.max())))[0], (lengths + lengths.max()) // 2
 
 
+class TakesAnything(DummyEncoder):
+    length_range = (3, 1000)
+
+
+class LosesTheShortest(DummyEncoder):
+    def output_lengths(self, lengths):
+        return (lengths - 1).clamp(min=0) if int(lengths.max()) < 5 else lengths
+
+
 class AlwaysDropsOut(DummyEncoder):
     def forward(self, audio, lengths):
         return super().forward(nn.functional.dropout(audio, 0.5), lengths)
@@ -95,6 +104,8 @@ CASES = [
     (contract.check_padding, LengthsFromContent, "lengths depend on what lies in the padding"),
     (contract.check_batch_of_one, SeesBatch, "row 0 depends on the other rows"),
     (contract.check_batch_of_one, LengthsFromBatch, "row 1 has 52 states in a batch, 41 alone"),
+    (contract.check_length_range, TakesAnything, "length_range begins at 3, but a row of 2 raises no DataError"),
+    (contract.check_length_range, LosesTheShortest, "1 of input must give 1 states, got 0"),
     (contract.check_deterministic, AlwaysDropsOut, "two calls in eval mode differ"),
     (contract.check_deterministic, ChangesInput, "changes its input in place"),
     (contract.check_gradients, UnusedParameter, "trainable parameters get no gradient .*: extra"),

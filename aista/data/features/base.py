@@ -26,6 +26,10 @@ class Feature(ABC):
     max_seconds: float = math.inf
     """Longest waveform it takes."""
 
+    content: str = ""
+    """What the numbers are, e.g. ``"whisper_log_mel"``. Pretrained encoders refuse other content than they were
+    trained on (``aista.modules.encoders.base.ExpectedInput``); empty leaves the choice to the user."""
+
     @abstractmethod
     def __call__(self, wave: Tensor) -> Tensor:
         """``[W]`` float32 samples, W at least 1 -> ``[F, M]`` frames, or ``[W]`` where ``dim`` is 0.

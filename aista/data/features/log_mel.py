@@ -41,8 +41,10 @@ class LogMel(Feature):
     ``1 + W // hop`` frames.
 
     Choose it for encoders trained from scratch (conformer). Pretrained Whisper encoders need
-    ``whisper_log_mel``, wav2vec2 needs ``waveform``.
+    ``whisper_log_mel``, w2v-BERT 2.0 ``seamless_fbank``, wav2vec 2.0 and its kin ``waveform``.
     """
+
+    content = "log_mel"
 
     def __init__(self, config: LogMelConfig) -> None:
         self.dim = config.num_mels

@@ -27,8 +27,9 @@ class WaveformConfig:
 class Waveform(Feature):
     """The samples themselves; ``(x - mean) / sqrt(var + 1e-7)`` over the utterance where normalised.
 
-    Choose it for wav2vec2, HuBERT, WavLM and their kin: the large ones were trained on normalised
-    input, the first wav2vec2 base on plain samples (``normalize: false``).
+    Choose it for wav2vec 2.0, HuBERT, WavLM, data2vec and their kin; ``do_normalize`` in a model's
+    preprocessor_config.json says whether it was trained on normalised samples (the large models) or
+    plain ones (``normalize: false``), and ``hf_speech`` checks it.
     """
 
     dim = 0
@@ -36,6 +37,7 @@ class Waveform(Feature):
     def __init__(self, config: WaveformConfig) -> None:
         self.sample_rate = config.sample_rate
         self._normalize = config.normalize
+        self.content = "normalized waveform" if config.normalize else "plain waveform"
 
     def __call__(self, wave: Tensor) -> Tensor:
         """``[W]`` -> ``[W]``."""

@@ -15,7 +15,7 @@ from aista.schema import option
 __all__ = ["WhisperLogMel", "WhisperLogMelConfig"]
 
 _WINDOW, _HOP = 400, 160
-_MAX_SAMPLES = 480_000
+_CHUNK = 480_000  # samples in Whisper's 30 seconds
 _DYNAMIC_RANGE = 8.0  # decades below the loudest value
 
 
@@ -24,6 +24,9 @@ class WhisperLogMelConfig:
     """Options of ``whisper_log_mel``."""
 
     num_mels: int = option(80, "Mel channels: 80, or 128 for large-v3 and its descendants.", choices=(80, 128))
+    pad_to_30s: bool = option(
+        False, "Append silence up to 30 seconds, as Whisper itself does: 3000 frames, and 1500 states, for any clip."
+    )
 
 
 @register("feature", "whisper_log_mel", config=WhisperLogMelConfig)
@@ -33,38 +36,44 @@ class WhisperLogMel(Feature):
     ``y = log10(max(mel, 1e-10)); y = (max(y, max(y) - 8) + 4) / 4`` at 16 kHz, 25 ms windows every
     10 ms, Slaney mels. The maximum is over the *padded* 30 seconds in Whisper: frames just past the
     end still see the last samples, so they are computed too; silence further out never exceeds
-    them. W samples give ``ceil(W / 160)`` frames, equal to the first ones of Whisper's 3000.
+    them. W samples give ``ceil(W / 160)`` frames, equal to the first ones of Whisper's 3000. A
+    longer recording is cut into pieces of 30 seconds, the last one shorter; each is treated as
+    Whisper would treat it alone, and their frames follow one another.
 
-    Choose it for every Whisper encoder, and for nothing else. Source: radford2023whisper.
+    Choose it for every Whisper encoder, and for nothing else. ``pad_to_30s`` gives the encoder exactly
+    what it was trained on, at up to ten times the cost (docs/encoders.md). Source: Radford et al. 2023,
+    arXiv 2212.04356.
     """
 
     sample_rate = 16_000
-    max_seconds = _MAX_SAMPLES / 16_000
+    content = "whisper_log_mel"
 
     def __init__(self, config: WhisperLogMelConfig) -> None:
         self.dim = config.num_mels
+        self._pads = config.pad_to_30s
         self._window = torch.hann_window(_WINDOW)
         self._filters_KM = _slaney_filters(config.num_mels)
 
     def __call__(self, wave: Tensor) -> Tensor:
         """``[W]`` -> ``[F, M]``."""
+        return torch.cat([self._chunk(chunk) for chunk in torch.split(wave, _CHUNK)])
+
+    def num_frames(self, num_samples: int) -> int:
+        """``ceil(W / 160)``; with ``pad_to_30s`` 3000 for each 30 seconds begun."""
+        if self._pads:
+            return math.ceil(num_samples / _CHUNK) * (_CHUNK // _HOP)
+        return math.ceil(num_samples / _HOP)
+
+    def _chunk(self, wave: Tensor) -> Tensor:
         num_samples = len(wave)
-        if num_samples > _MAX_SAMPLES:
-            raise ValueError(
-                f"Whisper takes at most 30 seconds, got {num_samples / self.sample_rate:.2f}; "
-                "set data.max_seconds: 30, or cut the recording"
-            )
-        padded = min(_MAX_SAMPLES, _HOP * math.ceil((num_samples + _WINDOW) / _HOP))
+        audible = _HOP * math.ceil((num_samples + _WINDOW) / _HOP)
+        padded = _CHUNK if self._pads else min(_CHUNK, audible)
         wave = torch.nn.functional.pad(wave, (0, padded - num_samples))
         spectrum_KF = torch.stft(wave, _WINDOW, _HOP, window=self._window, return_complex=True)[:, :-1]
         mel_FM = (spectrum_KF.abs() ** 2).T @ self._filters_KM
         log_FM: Tensor = mel_FM.clamp(min=1e-10).log10()
         log_FM = (log_FM.maximum(log_FM.max() - _DYNAMIC_RANGE) + 4.0) / 4.0
         return log_FM[: self.num_frames(num_samples)].contiguous()
-
-    def num_frames(self, num_samples: int) -> int:
-        """``ceil(W / 160)``."""
-        return math.ceil(num_samples / _HOP)
 
 
 def _slaney_filters(num_mels: int) -> Tensor:

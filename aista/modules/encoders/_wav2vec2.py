@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Iterator
+from typing import Any
+
 from fairseq2.models.transformer import (
+    AttentionBiasCache,
     FeedForwardNetwork,
     IdentityBias,
     MultiheadAttention,
@@ -15,11 +18,15 @@ from fairseq2.models.transformer import (
 )
 from fairseq2.models.wav2vec2 import Wav2Vec2EncoderConfig, Wav2Vec2EncoderFactory
 from fairseq2.nn import BatchLayout, init_bert_projection
+from fairseq2.nn.utils.grad import scale_grad
 from fairseq2.runtime.lazy import Lazy
 from torch import Tensor, nn
 
 from aista.modules._gangs import placement
-from aista.modules.encoders._lengths import check_lengths
+from aista.modules.encoders._conv_frontend import convolve_waveform
+from aista.modules.encoders._fairseq_checkpoint import load_checkpoint
+from aista.modules.encoders._layer_mix import LayerMix
+from aista.modules.encoders._lengths import check_lengths, conv_lengths, receptive_field
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.encoders.wav2vec2 import Wav2Vec2Config
 from aista.modules.strided_conv import zero_padding
@@ -33,16 +40,23 @@ class Wav2Vec2Encoder(SpeechEncoder):
     def __init__(self, config: Wav2Vec2Config) -> None:
         super().__init__()
         self.output_dim = config.model_dim
-        self.kernels_and_strides = tuple(zip(config.conv_kernels, config.conv_strides, strict=True))
-        self.length_range = (_receptive_field(self.kernels_and_strides), config.max_samples)
+        self.convolutions = tuple(zip(config.conv_kernels, config.conv_strides, strict=True))
+        self.length_range = (receptive_field(self.convolutions), config.max_samples)
+        self.mix = LayerMix(config.layers, config.num_layers)
         factory = _Factory(_fairseq2_config(config))
         self.frontend = factory.create_encoder_frontend()
-        self.stack = factory.create_encoder()
+        self.stack: Any = factory.create_encoder()
+        if config.checkpoint is not None:
+            load_checkpoint(self, config.checkpoint)
+        self.stack.layers = self.stack.layers[: self.mix.depth]
+        if not self.mix.is_complete:
+            self.stack.register_module("layer_norm", None)
 
     @property
     def layers(self) -> nn.ModuleList:
         """The transformer layers."""
-        return self.stack.layers
+        blocks: nn.ModuleList = self.stack.layers
+        return blocks
 
     def forward(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Encode waveforms ``[B, W]``; see ``SpeechEncoder.forward``.
@@ -50,21 +64,34 @@ class Wav2Vec2Encoder(SpeechEncoder):
         Raises:
             DataError: a row is shorter than the receptive field or longer than ``max_samples``.
         """
-        values = check_lengths(
+        check_lengths(
             lengths,
             self.length_range,
             unit="samples",
             remedy="drop the row or, if it is too long, raise max_samples",
         )
         wave_BW = zero_padding(audio, lengths).to(next(self.frontend.parameters()).dtype)
-        h_BSE, layout = self.frontend(wave_BW, BatchLayout.of(wave_BW, values))
-        return self.stack(h_BSE, layout), self.output_lengths(lengths)
+        extractor: Any = self.frontend.feature_extractor
+        frames_BSC = convolve_waveform(extractor.layers, wave_BW, lengths)
+        if extractor.training and extractor.grad_scale != 1.0:
+            frames_BSC = scale_grad(frames_BSC, extractor.grad_scale)
+        lengths = self.output_lengths(lengths)
+        layout = BatchLayout.of(frames_BSC, lengths.tolist())
+        h_BSE, _ = self.frontend.process_features(self.frontend.post_extract_layer_norm(frames_BSC), layout)
+        return self.mix(self._states(h_BSE, layout)), lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Lengths after the convolutions over the waveform."""
-        for kernel, stride in self.kernels_and_strides:
-            lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
-        return lengths
+        return conv_lengths(lengths, self.convolutions)
+
+    def _states(self, h_BSE: Tensor, layout: BatchLayout) -> Iterator[Tensor]:
+        """States of layers 0..depth, one by one."""
+        yield h_BSE
+        cache = AttentionBiasCache()
+        for number, layer in enumerate(self.layers, 1):
+            h_BSE = layer(h_BSE, layout, cache)
+            norm = self.stack.layer_norm if number == len(self.layers) else None
+            yield h_BSE if norm is None else norm(h_BSE)
 
 
 class _Factory(Wav2Vec2EncoderFactory):
@@ -94,14 +121,6 @@ class _Factory(Wav2Vec2EncoderFactory):
         )
 
 
-def _receptive_field(kernels_and_strides: tuple[tuple[int, int], ...]) -> int:
-    """Samples that one state sees: the shortest waveform that gives a state."""
-    size = 1
-    for kernel, stride in reversed(kernels_and_strides):
-        size = (size - 1) * stride + kernel
-    return size
-
-
 def _fairseq2_config(config: Wav2Vec2Config) -> Wav2Vec2EncoderConfig:
     return Wav2Vec2EncoderConfig(
         model_dim=config.model_dim,
@@ -110,9 +129,10 @@ def _fairseq2_config(config: Wav2Vec2Config) -> Wav2Vec2EncoderConfig:
             (config.conv_dim, kernel, stride)
             for kernel, stride in zip(config.conv_kernels, config.conv_strides, strict=True)
         ],
-        feature_extractor_layer_norm_convs=True,
+        feature_extractor_bias=config.conv_bias,
+        feature_extractor_layer_norm_convs=config.conv_norm == "layer",
         feature_grad_scale=config.conv_grad_scale,
-        layer_norm_features=False,
+        layer_norm_features=config.norm_order == "post",
         pos_conv_kernel_size=config.position_kernel,
         num_pos_conv_groups=config.position_groups,
         num_encoder_layers=config.num_layers,
@@ -121,5 +141,5 @@ def _fairseq2_config(config: Wav2Vec2Config) -> Wav2Vec2EncoderConfig:
         dropout_p=config.dropout,
         attn_dropout_p=config.dropout,
         layer_drop_p=0.0,
-        norm_order=TransformerNormOrder.PRE,
+        norm_order=TransformerNormOrder.PRE if config.norm_order == "pre" else TransformerNormOrder.POST,
     )

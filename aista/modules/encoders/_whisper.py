@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu
 from transformers import WhisperModel
 
-from aista.modules.encoders._lengths import check_lengths
-from aista.modules.encoders.base import SpeechEncoder
+from aista.modules.encoders._layer_mix import LayerMix
+from aista.modules.encoders._lengths import attention_mask, check_lengths
+from aista.modules.encoders._pretrained import load_pretrained
+from aista.modules.encoders._windows import join_windows, split_windows
+from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
+from aista.modules.encoders.whisper import WhisperConfig
 from aista.modules.strided_conv import ceil_divide, zero_padding
-from aista.types import length_mask
 
 __all__ = ["WhisperEncoder"]
 
@@ -23,18 +24,20 @@ class WhisperEncoder(SpeechEncoder):
 
     positions: Tensor
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, config: WhisperConfig, expected: ExpectedInput) -> None:
         super().__init__()
-        encoder = _load(path)
+        encoder = load_pretrained(WhisperModel, config.path, part="encoder.", attn_implementation="sdpa").encoder
+        self.expected_input = expected
         self.output_dim = encoder.config.d_model
+        self.mix = LayerMix(config.layers, len(encoder.layers))
         self.dropout: float = encoder.dropout
         self.conv1: nn.Conv1d = encoder.conv1
         self.conv2: nn.Conv1d = encoder.conv2
-        self.blocks: nn.ModuleList = encoder.layers
-        self.layer_norm: nn.LayerNorm = encoder.layer_norm
+        self.blocks: nn.ModuleList = encoder.layers[: self.mix.depth]
+        self.layer_norm: nn.LayerNorm | None = encoder.layer_norm if self.mix.is_complete else None
         # Fixed sinusoids: as a buffer nobody trains them by mistake.
         self.register_buffer("positions", encoder.embed_positions.weight.detach().clone())
-        self.length_range = (1, 2 * self.positions.size(0))
+        self.window = 2 * self.positions.size(0)
         self.train()
 
     @property
@@ -46,57 +49,33 @@ class WhisperEncoder(SpeechEncoder):
         """Encode log-mel features ``[B, F, M]``; see ``SpeechEncoder.forward``.
 
         Raises:
-            DataError: a row is empty, or longer than the model's position table.
+            DataError: a row is empty.
         """
-        check_lengths(
-            lengths,
-            self.length_range,
-            unit="feature frames",
-            remedy="drop the row or cut the recording into shorter clips",
-        )
-        h_BSE, state_lengths = self._convolve(audio, lengths)
-        h_BSE = h_BSE + self.positions[: h_BSE.size(1)].to(h_BSE.dtype)
-        h_BSE = dropout(h_BSE, self.dropout, self.training)
-        mask_B11S = _attention_mask(state_lengths, h_BSE)
-        for block in self.blocks:
-            h_BSE = block(h_BSE, mask_B11S, layer_head_mask=None)[0]
-        normed_BSE: Tensor = self.layer_norm(h_BSE)
-        return normed_BSE, state_lengths
+        check_lengths(lengths, self.length_range, unit="feature frames", remedy="drop the row")
+        # Nothing lies beyond the longest row.
+        windows = split_windows(zero_padding(audio[:, : int(lengths.max())], lengths), lengths, self.window)
+        h_NSE, state_lengths = self._convolve(windows.frames, windows.lengths)
+        h_NSE = h_NSE + self.positions[: h_NSE.size(1)].to(h_NSE.dtype)
+        # conv2 tells whether the encoder is frozen: this module is not, where the weights of a sum are trained.
+        h_NSE = dropout(h_NSE, self.dropout, self.conv2.training)
+        states_NSE = self.mix(self._states(h_NSE, state_lengths))
+        return join_windows(states_NSE, state_lengths, windows), self.output_lengths(lengths)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """``ceil(F / 2)``."""
+        """``ceil(F / 2)``, in windows too: all but the last have an even number of frames."""
         return ceil_divide(lengths, 2)
 
-    def _convolve(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        # Frames beyond the longest row would run past the position table for nothing.
-        x_BFM = audio[:, : int(lengths.max())]
-        x_BFM = zero_padding(x_BFM, lengths).to(self.conv1.weight.dtype)
-        h_BFE = gelu(self.conv1(x_BFM.transpose(1, 2))).transpose(1, 2)
-        h_BES = gelu(self.conv2(zero_padding(h_BFE, lengths).transpose(1, 2)))
-        return h_BES.transpose(1, 2), self.output_lengths(lengths)
+    def _convolve(self, x_NFM: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x_NFM = x_NFM.to(self.conv1.weight.dtype)
+        h_NFE = gelu(self.conv1(x_NFM.transpose(1, 2))).transpose(1, 2)
+        h_NES = gelu(self.conv2(zero_padding(h_NFE, lengths).transpose(1, 2)))
+        return h_NES.transpose(1, 2), self.output_lengths(lengths)
 
-
-def _attention_mask(lengths: Tensor, h_BSE: Tensor) -> Tensor | None:
-    """Additive mask ``[B, 1, 1, S]`` of the keys; None where nothing is padded."""
-    mask_BS = length_mask(lengths, h_BSE.size(1))
-    if bool(mask_BS.all()):
-        return None
-    zeros = torch.zeros(mask_BS.shape, dtype=h_BSE.dtype, device=h_BSE.device)
-    return zeros.masked_fill(~mask_BS, torch.finfo(h_BSE.dtype).min)[:, None, None, :]
-
-
-def _load(path: Path) -> Any:
-    try:
-        model, info = WhisperModel.from_pretrained(
-            str(path),
-            local_files_only=True,
-            dtype=torch.float32,
-            attn_implementation="sdpa",
-            output_loading_info=True,
-        )
-    except OSError as error:
-        raise ValueError(f"path: the Whisper model in {path} cannot be loaded: {error}") from error
-    missing = [key for key in info["missing_keys"] if key.startswith("encoder.")]
-    if missing:
-        raise ValueError(f"path: the weights in {path} lack {len(missing)} tensors of the encoder, e.g. {missing[0]}")
-    return model.encoder
+    def _states(self, h_NSE: Tensor, lengths: Tensor) -> Iterator[Tensor]:
+        """States of layers 0..depth, one by one."""
+        yield h_NSE
+        mask_N11S = attention_mask(lengths, h_NSE)
+        for number, block in enumerate(self.blocks, 1):
+            h_NSE = block(h_NSE, mask_N11S, layer_head_mask=None)[0]
+            is_last = number == len(self.blocks) and self.layer_norm is not None
+            yield self.layer_norm(h_NSE) if is_last and self.layer_norm is not None else h_NSE

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
-__all__ = ["SpeechEncoder"]
+__all__ = ["ExpectedInput", "SpeechEncoder"]
+
+
+class ExpectedInput(NamedTuple):
+    """What pretrained weights were trained on; a run with another feature is refused before it trains.
+
+    Attributes:
+        content: What the numbers are, as ``aista.data.features.base.Feature.content`` says it.
+        sample_rate: Rate in Hz of the waveforms behind them.
+        remedy: The value of ``data.feature`` that gives it, as a user writes it.
+    """
+
+    content: str
+    sample_rate: int
+    remedy: str
 
 
 class SpeechEncoder(nn.Module, ABC):
@@ -23,6 +38,9 @@ class SpeechEncoder(nn.Module, ABC):
 
     length_range: tuple[int, int] = (1, sys.maxsize)
     """Shortest and longest input that ``forward`` takes, in frames or samples."""
+
+    expected_input: ExpectedInput | None = None
+    """What the weights were trained on; None where they are trained from scratch."""
 
     @property
     @abstractmethod

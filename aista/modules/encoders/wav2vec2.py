@@ -1,9 +1,12 @@
-"""Wav2vec 2.0 encoder over raw waveforms, trained from scratch."""
+"""Wav2vec 2.0 encoder over raw waveforms, from scratch or from a fairseq or fairseq2 checkpoint."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
+from aista.modules.encoders._layer_mix import LAYERS_HELP, LayerChoice
 from aista.modules.encoders.base import SpeechEncoder
 from aista.native import preload_libsndfile
 from aista.registry import register
@@ -23,9 +26,20 @@ class Wav2Vec2Config:
     conv_dim: int = option(512, "Channels of the convolutions over the waveform.", minimum=1)
     conv_kernels: tuple[int, ...] = option((10, 3, 3, 3, 3, 2, 2), "Kernels of those convolutions.", minimum=1)
     conv_strides: tuple[int, ...] = option((5, 2, 2, 2, 2, 2, 2), "Strides of those convolutions.", minimum=1)
+    conv_norm: Literal["layer", "group"] = option(
+        "layer", "Layer norm in all of them (lv60k, XLS-R), or group norm in the first one (base)."
+    )
+    conv_bias: bool = option(False, "Additive biases in them (lv60k, XLS-R).")
     conv_grad_scale: float = option(1.0, "Factor on the gradient of those convolutions.", above=0, maximum=1)
     position_kernel: int = option(128, "Kernel of the convolution that encodes positions.", minimum=1)
     position_groups: int = option(16, "Groups of that convolution; must divide model_dim.", minimum=1)
+    norm_order: Literal["pre", "post"] = option(
+        "pre", "Layer norm before attention and feed-forward (lv60k, XLS-R), or behind (base)."
+    )
+    layers: LayerChoice = option("last", LAYERS_HELP)
+    checkpoint: Path | None = option(
+        None, "File of fairseq or fairseq2 (.pt) or with its names (.safetensors) to start from; only tensors are read."
+    )
     dropout: float = option(0.1, "Dropout probability of states and attention weights.", minimum=0, maximum=0.9)
     max_samples: int = option(960_000, "Longest waveform in samples (60 s at 16 kHz).", minimum=1)
 
@@ -42,14 +56,18 @@ class Wav2Vec2Config:
 
 @register("encoder", "wav2vec2", config=Wav2Vec2Config)
 def wav2vec2(config: Wav2Vec2Config, *, feature_dim: int) -> SpeechEncoder:
-    """Convolutions over the waveform and pre-norm transformer layers (Baevski et al. 2020), from fairseq2.
+    """Convolutions over the waveform and transformer layers (Baevski et al. 2020, arXiv 2006.11477), from fairseq2.
 
-    With the default convolutions W samples become about W / 320 states (50 a second at 16 kHz). The
-    convolutions carry layer norms, as in the large models: the base model's group norm mixes padding
-    into every row. Choose it to learn from waveforms; it needs far more data than ``conformer``.
+    With the default convolutions W samples become about W / 320 states (50 a second at 16 kHz). A group norm
+    takes its statistics from each row's own samples, so that padding never matters. The options must describe
+    the checkpoint: the base model is ``conv_norm: group, norm_order: post``; the large one of LV-60k, XLSR and
+    XLS-R 300M ``model_dim: 1024, num_layers: 24, num_heads: 16, ffn_dim: 4096, conv_bias: true``. Base models were
+    trained on plain waveforms, the others on normalised ones. Choose it to pretrain or to learn from waveforms
+    from scratch (which needs far more data than ``conformer``) or for checkpoints of fairseq and fairseq2;
+    ``hf_speech`` for those of Hugging Face.
 
     Raises:
-        ValueError: the configured input is features, not raw waveforms.
+        ValueError: the configured input is features, not raw waveforms, or the checkpoint does not fit.
     """
     if feature_dim != 0:
         raise ValueError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from aista.modules.encoders.base import SpeechEncoder
+from aista.modules.encoders._folder import read_model_config
+from aista.modules.encoders._layer_mix import LAYERS_HELP, LayerChoice
+from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.registry import register
-from aista.schema import required
+from aista.schema import option, required
 
 __all__ = ["WhisperConfig", "whisper"]
 
@@ -17,23 +18,27 @@ __all__ = ["WhisperConfig", "whisper"]
 class WhisperConfig:
     """Options of the encoder ``whisper``."""
 
-    path: Path = required("Folder of a Hugging Face Whisper model (config.json and weights).")
+    path: Path = required("Folder of a Hugging Face Whisper model (config.json and *.safetensors).")
+    layers: LayerChoice = option("last", LAYERS_HELP)
 
 
 @register("encoder", "whisper", config=WhisperConfig)
 def whisper(config: WhisperConfig, *, feature_dim: int) -> SpeechEncoder:
-    """The encoder of Whisper (Radford et al. 2023), F log-mel frames -> ``ceil(F / 2)`` states.
+    r"""The encoder of Whisper (Radford et al. 2023, arXiv 2212.04356), F log-mel frames -> ``ceil(F / 2)`` states.
 
-    Clips are encoded at their own length: the position table is cut and padding is masked, so a 5 s
-    clip costs a sixth of the 30 s that Whisper's own forward insists on. A full 30 s clip gives
-    exactly Whisper's states; shorter ones differ from it in that no silence follows them. Features
-    must be Whisper's own (``whisper_log_mel``). LayerDrop is not applied. Choose it for real speech
-    in the languages it was trained on; freeze it with ``freeze_params: [encoder]``.
+    Clips are encoded at their own length: the position table is cut and padding is masked, so a 5 s clip
+    costs a sixth of the 30 s that Whisper's own forward insists on. Its states differ from those of the padded
+    clip, in which silence follows that attention sees (docs/encoders.md has figures); where they must be the
+    same, set ``pad_to_30s`` of the feature. Longer clips are cut into windows of 30 s that do not overlap, each
+    is encoded alone, and the states follow one another. Features must be Whisper's own (``whisper_log_mel``).
+
+    Choose it for real speech in the languages it was trained on; freeze it with ``freeze_params: [encoder]``
+    (with ``layers: weighted``: ``['encoder\.(?!mix).*']``).
 
     Raises:
-        ValueError: the folder holds no Whisper model, or the features have other channels.
+        ValueError: the folder holds no Whisper model in safetensors, or the features have other channels.
     """
-    settings = _read_config(config.path)
+    settings = read_model_config(config.path, ("whisper",))
     channels = settings.get("num_mel_bins", 80)
     if feature_dim != channels:
         received = f"{feature_dim} channels" if feature_dim else "raw waveforms (feature_dim 0)"
@@ -43,17 +48,5 @@ def whisper(config: WhisperConfig, *, feature_dim: int) -> SpeechEncoder:
         )
     from aista.modules.encoders._whisper import WhisperEncoder
 
-    return WhisperEncoder(config.path)
-
-
-def _read_config(path: Path) -> dict[str, object]:
-    file = path / "config.json"
-    if not file.is_file():
-        raise ValueError(f"path: {path} is not the folder of a Hugging Face model (no {file.name} in it)")
-    try:
-        settings: dict[str, object] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"path: {file} is not valid JSON: {error}") from error
-    if settings.get("model_type") != "whisper":
-        raise ValueError(f"path: {path} holds a model of type {settings.get('model_type')!r}, not 'whisper'")
-    return settings
+    remedy = f"{{name: whisper_log_mel, config: {{num_mels: {channels}}}}}"
+    return WhisperEncoder(config, ExpectedInput("whisper_log_mel", 16_000, remedy))

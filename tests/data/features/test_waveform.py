@@ -22,6 +22,11 @@ def test_plain_samples_stay_as_they_are() -> None:
     assert (feature.dim, feature.sample_rate, feature.num_frames(100)) == (0, 8_000, 100)
 
 
+def test_it_says_whether_it_normalises() -> None:
+    assert Waveform(WaveformConfig()).content == "normalized waveform"
+    assert Waveform(WaveformConfig(normalize=False)).content == "plain waveform"
+
+
 def test_one_sample_stays_finite() -> None:
     assert bool(torch.isfinite(Waveform(WaveformConfig())(torch.ones(1))).all())
 

@@ -30,8 +30,22 @@ def test_the_maximum_counts_frames_that_lie_in_the_padding() -> None:
     torch.testing.assert_close(features, torch.from_numpy(expected[: len(features)]), atol=5e-6, rtol=0)
 
 
-def test_more_than_thirty_seconds_are_refused_not_cut() -> None:
+@pytest.mark.parametrize("num_samples", [12_345, 480_000, 480_001, 1_000_000])
+def test_longer_recordings_are_pieces_of_thirty_seconds(num_samples: int) -> None:
     feature = WhisperLogMel(WhisperLogMelConfig())
-    assert feature.max_seconds == 30
-    with pytest.raises(ValueError, match=r"at most 30 seconds, got 30\.10; set data\.max_seconds: 30"):
-        feature(torch.zeros(481_600))
+    wave = 0.1 * torch.randn(num_samples, generator=torch.Generator().manual_seed(0))
+    features = feature(wave)
+    assert len(features) == feature.num_frames(num_samples) == -(-num_samples // 160)
+    for start in range(0, num_samples, 480_000):
+        frames = slice(start // 160, start // 160 + 3000)
+        assert torch.equal(features[frames], feature(wave[start : start + 480_000]))
+
+
+@pytest.mark.parametrize("num_samples", [1, 12_345, 480_000])
+def test_padding_to_thirty_seconds_gives_all_frames_of_whisper(num_samples: int) -> None:
+    wave = 0.1 * torch.randn(num_samples, generator=torch.Generator().manual_seed(0))
+    expected = torch.from_numpy(WhisperFeatureExtractor()(wave.numpy(), sampling_rate=16_000).input_features[0]).T
+    feature = WhisperLogMel(WhisperLogMelConfig(pad_to_30s=True))
+    torch.testing.assert_close(feature(wave), expected, atol=5e-6, rtol=0)
+    assert feature.num_frames(num_samples) == 3000
+    assert feature.num_frames(480_001) == len(feature(torch.zeros(480_001))) == 6000

@@ -6,19 +6,24 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoi
 from torch.testing import assert_close
 
 from aista.modules.encoders.conformer import conformer
+from aista.modules.encoders.hf_speech import HFSpeechConfig, hf_speech
 from aista.modules.encoders.wav2vec2 import wav2vec2
 from aista.modules.encoders.whisper import WhisperConfig, whisper
 from tests.modules.checks import padded
 
 from . import test_conformer, test_wav2vec2
+from .folders import make_folder
 from .test_whisper import folder, reference  # noqa: F401 - fixtures
 
 
-@pytest.mark.parametrize("name", ["conformer", "wav2vec2", "whisper"])
+@pytest.mark.parametrize("name", ["conformer", "hf_speech", "wav2vec2", "whisper"])
 def test_activation_checkpointing_keeps_the_gradients(name, request):
     torch.manual_seed(0)
     if name == "conformer":
         encoder, x = conformer(test_conformer.TINY, feature_dim=6), padded([20, 9], 6)
+    elif name == "hf_speech":
+        path = make_folder(request.getfixturevalue("tmp_path"), "wavlm-base")
+        encoder, x = hf_speech(HFSpeechConfig(path=path), feature_dim=0), padded([200, 90])
     elif name == "wav2vec2":
         encoder, x = wav2vec2(test_wav2vec2.TINY, feature_dim=0), padded([200, 90])
     else:

@@ -52,9 +52,12 @@ def test_default_convolutions_give_50_states_a_second():
         encoder(*padded([399]))
 
 
-def test_padding_and_batch_never_matter():
-    check_padding(build(), *padded([203, 60, 101]))
-    check_rows_are_independent(build(), *padded([203, 60, 101]))
+@pytest.mark.parametrize(
+    "options", [{}, {"conv_norm": "group", "norm_order": "post"}, {"layers": "weighted", "conv_bias": True}]
+)
+def test_padding_and_batch_never_matter(options):
+    check_padding(build(**options), *padded([203, 60, 101]))
+    check_rows_are_independent(build(**options), *padded([203, 60, 101]))
 
 
 def test_follows_the_dtype_of_its_weights():

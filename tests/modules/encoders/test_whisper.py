@@ -94,6 +94,19 @@ def test_short_clip_equals_the_30_second_path_with_masked_keys(encoder, referenc
     assert_close(encoder(x, lengths)[0], hf.layer_norm(h)[:, : length // 2], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("length", [10, 22, 50])
+def test_silence_up_to_30_seconds_changes_the_states_and_is_exact_where_it_is_given(encoder, reference, length):
+    """At their own length, short clips approximate Whisper's padded ones: see docs/encoders.md."""
+    x, lengths = padded([length], 6)
+    full = torch.cat([x, torch.full((1, 2 * MAX_STATES - length, 6), -1.5)], 1)
+    with torch.no_grad():
+        expected = reference.encoder(full.transpose(1, 2)).last_hidden_state
+        assert torch.equal(encoder(full, torch.tensor([2 * MAX_STATES]))[0], expected)
+        own = encoder(x, lengths)[0]
+    expected = expected[:, : own.size(1)]
+    assert 0.02 < (own - expected).norm() / expected.norm() < 0.6
+
+
 def test_padding_and_batch_never_matter(encoder):
     check_padding(encoder, *padded([41, 1, 20], 6))
     check_rows_are_independent(encoder, *padded([41, 1, 20], 6))
@@ -117,9 +130,54 @@ def test_follows_the_dtype_of_its_weights(encoder):
     check_follows_weight_dtype(encoder, *padded([41, 20], 6))
 
 
-def test_clip_beyond_the_table_is_refused(encoder):
-    with pytest.raises(DataError, match=r"row 1 .*61 feature frames.*at most 60.*shorter clips"):
-        encoder(*padded([5, 61], 6))
+@pytest.mark.parametrize("length", [61, 119, 120, 150])
+def test_longer_clips_are_encoded_in_windows_that_do_not_overlap(encoder, reference, length):
+    x, lengths = padded([length, 60, 7], 6)
+    states, state_lengths = encoder(x, lengths)
+    assert state_lengths.tolist() == [-(-length // 2), 30, 4] == encoder.output_lengths(lengths).tolist()
+    start = 0
+    for begin in range(0, length, 2 * MAX_STATES):
+        piece = x[:1, begin : min(begin + 2 * MAX_STATES, length)]
+        alone, count = encoder(piece, torch.tensor([piece.size(1)]))
+        assert_close(states[0, start : start + int(count)], alone[0], rtol=1e-4, atol=1e-5)
+        start += int(count)
+    assert start == int(state_lengths[0])
+    first = reference.encoder(x[:1, : 2 * MAX_STATES].transpose(1, 2)).last_hidden_state[0]
+    assert_close(states[0, :MAX_STATES], first, rtol=1e-4, atol=1e-5)
+
+
+def test_padding_and_batch_never_matter_in_windows(encoder):
+    check_padding(encoder, *padded([130, 1, 61, 60], 6))
+    check_rows_are_independent(encoder, *padded([130, 1, 61, 60], 6))
+
+
+def test_an_empty_row_is_refused(encoder):
+    with pytest.raises(DataError, match=r"row 1 .*0 feature frames.*at least 1"):
+        encoder(*padded([5, 0], 6))
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2, "weighted"])
+def test_layers_are_numbered_as_in_transformers(folder, reference, layer):
+    encoder = whisper(WhisperConfig(path=folder, layers=layer), feature_dim=6).eval()
+    x, lengths = padded([2 * MAX_STATES], 6)
+    hidden = reference.encoder(x.transpose(1, 2), output_hidden_states=True).hidden_states
+    expected = torch.stack(hidden).mean(dim=0) if layer == "weighted" else hidden[layer]
+    assert_close(encoder(x, lengths)[0], expected, rtol=1e-4, atol=1e-5)
+    check_padding(encoder, *padded([41, 70, 20], 6))
+    with pytest.raises(ValueError, match=r"layers must be last, weighted or a number in 0..2, got 3"):
+        whisper(WhisperConfig(path=folder, layers=3), feature_dim=6)
+
+
+def test_the_body_can_be_frozen_without_the_weights_of_the_sum(folder):
+    holder = torch.nn.Module()
+    holder.encoder = whisper(WhisperConfig(path=folder, layers="weighted"), feature_dim=6)
+    freeze(holder, [r"encoder\.(?!mix).*"])
+    assert [name for name, p in holder.named_parameters() if p.requires_grad] == ["encoder.mix.weights"]
+
+
+def test_only_whispers_own_features_are_expected(encoder):
+    remedy = "{name: whisper_log_mel, config: {num_mels: 6}}"
+    assert tuple(encoder.expected_input) == ("whisper_log_mel", 16_000, remedy)
 
 
 def test_positions_are_not_trained_and_survive_a_checkpoint(encoder, folder):
@@ -157,7 +215,7 @@ def test_wrong_folders_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"nowhere is not the folder of a Hugging Face model \(no config.json"):
         whisper(WhisperConfig(path=tmp_path / "nowhere"), feature_dim=6)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
-    with pytest.raises(ValueError, match="holds a model of type 'bert', not 'whisper'"):
+    with pytest.raises(ValueError, match=r"holds a model of type 'bert', not 'whisper'"):
         whisper(WhisperConfig(path=tmp_path), feature_dim=6)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config.json is not valid JSON"):
@@ -166,7 +224,7 @@ def test_wrong_folders_are_named(tmp_path):
 
 def test_folder_without_weights(tmp_path):
     tiny_config().save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="cannot be loaded"):
+    with pytest.raises(ValueError, match=r"holds no weights; weights are read from \*.safetensors alone"):
         whisper(WhisperConfig(path=tmp_path), feature_dim=6)
 
 

@@ -1,0 +1,204 @@
+"""The ``hf_speech`` encoder itself, one class per kind of model; imports transformers.
+
+The modules are transformers' own; the forward is not, for three reasons: theirs lets padding into group norms and
+stacked position convolutions, runs all layers where one is wanted, and draws masks from NumPy's random numbers.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+
+from aista.modules.encoders._conv_frontend import convolve_waveform, encode_positions
+from aista.modules.encoders._layer_mix import LayerMix
+from aista.modules.encoders._lengths import attention_mask, check_lengths, conv_lengths, receptive_field
+from aista.modules.encoders._pretrained import load_pretrained
+from aista.modules.encoders._span_mask import span_mask
+from aista.modules.encoders._wavlm import merge_padding_into_bias
+from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
+from aista.modules.encoders.hf_speech import HFSpeechConfig
+from aista.modules.strided_conv import zero_padding
+from aista.types import length_mask
+
+__all__ = ["HFSpeechEncoder", "load_encoder"]
+
+
+def load_encoder(config: HFSpeechConfig, expected: ExpectedInput) -> HFSpeechEncoder:
+    """The encoder in a checked folder, without the blocks that ``config.layers`` does not need."""
+    # The vector that replaces masked frames is a parameter: unused, data parallelism would miss its gradient.
+    model = load_pretrained(AutoModel, config.path, mask_time_prob=config.mask_time_prob, mask_feature_prob=0.0)
+    if config.mask_time_prob == 0.0 and hasattr(model, "masked_spec_embed"):  # UniSpeech-SAT always has it
+        del model.masked_spec_embed
+    classes: dict[str, type[HFSpeechEncoder]] = {"wav2vec2-bert": _W2VBertEncoder, "wavlm": _WavLMEncoder}
+    return classes.get(model.config.model_type, _WaveformEncoder)(model, config, expected)
+
+
+class HFSpeechEncoder(SpeechEncoder):
+    """See ``aista.modules.encoders.hf_speech``."""
+
+    unit = "samples"
+
+    def __init__(self, model: Any, config: HFSpeechConfig, expected: ExpectedInput) -> None:
+        super().__init__()
+        self.expected_input = expected
+        self.output_dim = model.config.hidden_size
+        self.config = config
+        self.mix = LayerMix(config.layers, len(model.encoder.layers))
+        model.encoder.layers = model.encoder.layers[: self.mix.depth]
+        self.model: Any = model
+        self.train()
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The transformer or conformer blocks."""
+        blocks: nn.ModuleList = self.model.encoder.layers
+        return blocks
+
+    def forward(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode waveforms ``[B, W]`` or features ``[B, F, M]``; see ``SpeechEncoder.forward``.
+
+        Raises:
+            DataError: a row is too short for one state.
+        """
+        check_lengths(lengths, self.length_range, unit=self.unit, remedy="drop the row, or raise data.min_seconds")
+        # Nothing lies beyond the longest row.
+        audio = zero_padding(audio[:, : int(lengths.max())], lengths).to(self._dtype)
+        x_BSE, lengths = self._project(audio, lengths)
+        return self.mix(self._states(self._mask_spans(x_BSE, lengths), lengths)), lengths
+
+    @abstractmethod
+    def _project(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Input -> projected frames ``[B, S, E]`` and their lengths."""
+
+    @abstractmethod
+    def _enter(self, x_BSE: Tensor, lengths: Tensor) -> tuple[Tensor, dict[str, Any]]:
+        """Projected frames -> the states that enter the first block, and what else the blocks take."""
+
+    def _leave(self, h_BSE: Tensor) -> Tensor:
+        """What follows the last block."""
+        return h_BSE
+
+    def _carry_over(self, output: Any, arguments: dict[str, Any]) -> None:
+        """What a block hands to the next one beside the states."""
+
+    def _states(self, x_BSE: Tensor, lengths: Tensor) -> Iterator[Tensor]:
+        """States of layers 0..depth, one by one."""
+        h_BSE, arguments = self._enter(x_BSE, lengths)
+        yield h_BSE
+        for number, block in enumerate(self.layers, 1):
+            output = block(h_BSE, **arguments)
+            self._carry_over(output, arguments)
+            h_BSE = self._drop_layer(h_BSE, output[0])
+            yield self._leave(h_BSE) if self.mix.is_complete and number == self.mix.depth else h_BSE
+
+    def _drop_layer(self, before: Tensor, after: Tensor) -> Tensor:
+        # A skipped block still ran and gets zero gradients: data parallelism needs all ranks to take the same steps.
+        if not self.model.training or self.config.layerdrop == 0.0 or float(torch.rand(())) >= self.config.layerdrop:
+            return after
+        return torch.where(torch.zeros((), dtype=torch.bool, device=after.device), after, before)
+
+    def _mask_spans(self, x_BSE: Tensor, lengths: Tensor) -> Tensor:
+        config, (rows, size, width) = self.config, x_BSE.shape
+        if config.mask_time_prob > 0:
+            share = config.mask_time_prob if self.model.training else 0.0
+            mask_BS = span_mask(lengths.tolist(), size, share=share, span=config.mask_time_length)
+            vector_E = self.model.masked_spec_embed.to(x_BSE.dtype)
+            x_BSE = torch.where(mask_BS.to(x_BSE.device)[..., None], vector_E, x_BSE)
+        if config.mask_feature_prob > 0 and self.model.training:
+            mask_BE = span_mask([width] * rows, width, share=config.mask_feature_prob, span=config.mask_feature_length)
+            x_BSE = x_BSE.masked_fill(mask_BE.to(x_BSE.device)[:, None, :], 0)
+        return x_BSE
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        dtype: torch.dtype = self.model.feature_projection.projection.weight.dtype
+        return dtype
+
+
+class _WaveformEncoder(HFSpeechEncoder):
+    """wav2vec 2.0, HuBERT, data2vec, UniSpeech: convolutions over the waveform, positions by convolution."""
+
+    def __init__(self, model: Any, config: HFSpeechConfig, expected: ExpectedInput) -> None:
+        super().__init__(model, config, expected)
+        self.convolutions = tuple(zip(model.config.conv_kernel, model.config.conv_stride, strict=True))
+        self.length_range = (receptive_field(self.convolutions), self.length_range[1])
+        self.is_pre_norm = bool(getattr(model.config, "do_stable_layer_norm", False))
+        if self.is_pre_norm and not self.mix.is_complete:
+            del model.encoder.layer_norm
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Lengths after the convolutions over the waveform."""
+        return conv_lengths(lengths, self.convolutions)
+
+    def train(self, mode: bool = True) -> _WaveformEncoder:
+        """Set the mode; a batch norm keeps its running statistics, else rows would depend on one another."""
+        super().train(mode)
+        for module in self.model.encoder.pos_conv_embed.modules():
+            if isinstance(module, nn.BatchNorm1d):
+                module.eval()
+        return self
+
+    def _project(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        frames_BSC = convolve_waveform(self.model.feature_extractor.conv_layers, audio, lengths)
+        projected = self.model.feature_projection(frames_BSC)
+        x_BSE: Tensor = projected[0] if isinstance(projected, tuple) else projected
+        return x_BSE, self.output_lengths(lengths)
+
+    def _enter(self, x_BSE: Tensor, lengths: Tensor) -> tuple[Tensor, dict[str, Any]]:
+        encoder = self.model.encoder
+        x_BSE = zero_padding(x_BSE, lengths)
+        h_BSE = x_BSE + encode_positions(encoder.pos_conv_embed, x_BSE, lengths)
+        if not self.is_pre_norm:
+            h_BSE = encoder.layer_norm(h_BSE)
+        return encoder.dropout(h_BSE), {"attention_mask": attention_mask(lengths, h_BSE)}
+
+    def _leave(self, h_BSE: Tensor) -> Tensor:
+        if not self.is_pre_norm:
+            return h_BSE
+        normed_BSE: Tensor = self.model.encoder.layer_norm(h_BSE)
+        return normed_BSE
+
+
+class _WavLMEncoder(_WaveformEncoder):
+    """WavLM: the first block computes the relative position bias that all blocks gate."""
+
+    def __init__(self, model: Any, config: HFSpeechConfig, expected: ExpectedInput) -> None:
+        super().__init__(model, config, expected)
+        for block in self.layers:
+            merge_padding_into_bias(block.attention)
+
+    def _carry_over(self, output: Any, arguments: dict[str, Any]) -> None:
+        arguments["position_bias"] = output[1]
+
+
+class _W2VBertEncoder(HFSpeechEncoder):
+    """w2v-BERT 2.0: conformer blocks over stacked filterbanks."""
+
+    unit = "feature frames"
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """As many as feature frames."""
+        return lengths
+
+    def _project(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x_BSE: Tensor = self.model.feature_projection(audio)[0]
+        return x_BSE, lengths
+
+    def _enter(self, x_BSE: Tensor, lengths: Tensor) -> tuple[Tensor, dict[str, Any]]:
+        encoder = self.model.encoder
+        h_BSE = encoder.dropout(zero_padding(x_BSE, lengths))
+        embedding = encoder.embed_positions
+        if hasattr(embedding, "cached_sequence_length"):  # rotary: its cache ignores device and dtype
+            embedding.cached_sequence_length = None
+        positions = None if embedding is None else embedding(h_BSE)
+        mask_B11S = attention_mask(lengths, h_BSE)
+        return h_BSE, {
+            "attention_mask": mask_B11S,
+            "relative_position_embeddings": positions,
+            "conv_attention_mask": None if mask_B11S is None else length_mask(lengths, h_BSE.size(1)),
+        }

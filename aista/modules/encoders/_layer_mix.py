@@ -1,0 +1,47 @@
+"""Which layers' states an encoder gives: the last, one of them, or a learned weighted sum."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["LAYERS_HELP", "LayerChoice", "LayerMix"]
+
+LayerChoice = Literal["last", "weighted"] | int
+
+LAYERS_HELP = (
+    "States to give: last; weighted (a learned softmax-weighted sum of all layers); or a number: 0 is what enters "
+    "the first block, k the output of block k. Blocks above it are left out."
+)
+
+
+class LayerMix(nn.Module):
+    """``sum_k softmax(w)_k h_k`` over layers 0..num_layers, or the states of one layer.
+
+    Layers are numbered as ``hidden_states`` of transformers: 0 enters the first block, k is the output of
+    block k; behind the last block of a pre-norm model follows its final norm. The weights start equal
+    (SUPERB, Yang et al. 2021, arXiv 2105.01051).
+
+    Attributes:
+        depth: Blocks that must run.
+        weights: ``[num_layers + 1]`` logits; None where one layer is taken.
+    """
+
+    def __init__(self, layers: LayerChoice, num_layers: int) -> None:
+        super().__init__()
+        if isinstance(layers, int) and not 0 <= layers <= num_layers:
+            raise ValueError(f"layers must be last, weighted or a number in 0..{num_layers}, got {layers}")
+        self.depth = layers if isinstance(layers, int) else num_layers
+        self.is_complete = self.depth == num_layers
+        self.weights = nn.Parameter(torch.zeros(num_layers + 1)) if layers == "weighted" else None
+
+    def forward(self, states: Iterable[Tensor]) -> Tensor:
+        """Mix ``[B, S, E]`` states of layers 0..depth, given in this order and consumed one by one."""
+        if self.weights is None:
+            return deque(states, maxlen=1)[0]
+        shares = self.weights.softmax(dim=0)
+        return sum((share * h for share, h in zip(shares, states, strict=True)), start=torch.zeros(()))
