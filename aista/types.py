@@ -82,6 +82,8 @@ class LsmOutput(NamedTuple):
         text: One ``[B, T, D]`` tensor per captured layer.
         text_lengths: ``[B]``.
         mt_nll: ``[B]`` NLL of the targets given the *transcript*; zeros unless asked for.
+        vocabulary: ``[V, D]`` embeddings of the tokens; None unless asked for.
+        divergences: ``[B]`` for each comparison of predictions that was asked for, summed over target tokens.
     """
 
     nll: Tensor
@@ -91,6 +93,8 @@ class LsmOutput(NamedTuple):
     text: tuple[Tensor, ...]
     text_lengths: Tensor
     mt_nll: Tensor
+    vocabulary: Tensor | None = None
+    divergences: tuple[Tensor, ...] = ()
 
     def layer(self, index: int) -> LayerStates:
         """The states of the ``index``-th captured layer."""
