@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from aista.losses.base import AlignmentContext, AlignmentResult
 from aista.losses.ot.pairwise import no_autocast
 from aista.registry import register
 from aista.schema import option
-from aista.types import LayerStates
+from aista.types import LayerStates, length_mask
 
 __all__ = ["CTCAlignment", "CTCAlignmentConfig", "class_log_probs"]
 
@@ -96,20 +95,20 @@ class CTCAlignment:
         """``[N]`` negative log-likelihood; 0 where the transcript does not fit into the speech."""
         if not len(speech):
             return speech.new_zeros(0)
+        if bool(((tokens == blank) & length_mask(lengths[1], tokens.shape[1])).any()):
+            raise DataError(
+                f"a transcript contains the token {blank}, which is CTC's blank; name a token that none contains in "
+                "the option blank_id of the alignment loss ctc"
+            )
         size = int(lengths[1].max())
-        rows = []
+        logp, targets = [], []
         for x_PD, ids_T, p, t in zip(speech, tokens, *(z.tolist() for z in lengths), strict=True):
-            if bool((ids_T[:t] == blank).any()):
-                raise DataError(
-                    f"a transcript contains the token {blank}, which is CTC's blank; name another token in "
-                    "alignment config blank_id"
-                )
             arguments = (x_PD[:p], embeddings, ids_T[:t], blank, self.config.temperature)
             logp_PC = checkpoint(class_log_probs, *arguments, use_reentrant=False, preserve_rng_state=False)
-            rows.append(functional.pad(logp_PC, (0, size - t, 0, speech.shape[1] - p)))
-        targets = torch.stack([functional.pad(_classes(ids[:t]), (0, size - t)) for ids, t in _cut(tokens, lengths[1])])
+            logp.append(functional.pad(logp_PC, (0, size - t, 0, speech.shape[1] - p)))
+            targets.append(functional.pad(_classes(ids_T[:t]), (0, size - t)))
         return functional.ctc_loss(
-            torch.stack(rows, dim=1), targets, *lengths, blank=0, reduction="none", zero_infinity=True
+            torch.stack(logp, dim=1), torch.stack(targets), *lengths, blank=0, reduction="none", zero_infinity=True
         )
 
 
@@ -138,7 +137,3 @@ def class_log_probs(states: Tensor, embeddings: Tensor, tokens: Tensor, blank: i
 def _classes(tokens: Tensor) -> Tensor:
     """``[T]`` column of each token in the log-probabilities: 2 + where it first occurs."""
     return 2 + (tokens[:, None] == tokens[None, :]).to(torch.uint8).argmax(1)
-
-
-def _cut(tokens: Tensor, lengths: Tensor) -> list[tuple[Tensor, int]]:
-    return list(zip(tokens.unbind(), cast("list[int]", lengths.tolist()), strict=True))

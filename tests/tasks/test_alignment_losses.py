@@ -72,6 +72,20 @@ def test_rows_without_transcript_take_part_in_cross_entropy_only(setup, name):
     assert not [key for key in aligned.metrics if key.startswith("align")]
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_mixed_precision_gives_nearly_the_same_loss(setup, name):
+    task, model, batch = setup({"name": name, "weight": 1.0}, text_gradient=True)
+    rows = batch(range(12))
+    exact = task.loss(model, rows)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = task.loss(model, rows)
+    low.total.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    for key, (mean, _) in exact.metrics.items():
+        if key.startswith(("align_layer_", "align_predictions")):
+            torch.testing.assert_close(low.metrics[key][0], mean, rtol=0.1, atol=0.02)
+
+
 def test_predictions_are_compared_once_whatever_the_layers(setup):
     task, model, batch = setup({"name": "kl", "weight": 2.0})
     rows = batch(range(12))
