@@ -13,6 +13,7 @@ from aista.losses.base import AlignmentResult
 from aista.losses.costs import Cost
 from aista.losses.ot.pairwise import no_autocast
 from aista.losses.ot.problem import from_states
+from aista.losses.ot.uncompiled import uncompiled
 from aista.registry import build, register
 from aista.schema import Component, component, option
 from aista.types import LayerStates
@@ -20,6 +21,7 @@ from aista.types import LayerStates
 __all__ = ["SoftDTW", "SoftDTWConfig", "soft_dtw"]
 
 
+@uncompiled
 def soft_dtw(costs: Tensor, x_lengths: Tensor, y_lengths: Tensor, gamma: float) -> Tensor:
     """Soft minimum, over all monotone paths, of the costs along a path.
 
