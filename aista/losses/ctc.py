@@ -48,9 +48,9 @@ class CTCAlignment:
     ``P V`` in memory at a time, computed again in backward.
 
     Sources: Graves et al. 2006 (CTC); reading states of inner layers with an LLM's own matrix is the "logit lens"
-    (nostalgebraist 2020), there the output matrix, here the input's, which every layer from 0 on is nearer to, and by
-    cosine: aista's choice. Choose it to make speech positions speak the LLM's vocabulary, in order; ``soft_dtw`` and
-    ``ot`` compare with states in context instead.
+    (nostalgebraist 2020), there the output matrix behind the final norm. The input matrix and the cosine are aista's
+    choice: every LLM here has them, at any layer. Choose it to make speech positions speak the LLM's vocabulary, in
+    order; ``soft_dtw`` and ``ot`` compare with states in context instead.
     """
 
     needs = ("transcripts", "vocabulary")

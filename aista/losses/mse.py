@@ -27,8 +27,8 @@ class MSEAlignment:
     """Squared error ``|u - v|^2 / D`` of the two sides, per channel, whatever the batch size.
 
     ``u`` and ``v`` as in ``cosine``. Cost: one pass over the states. Source: Liu et al. 2020 ("Bridging the
-    Modality Gap for Speech-to-Text Translation", arXiv 2010.14920) compare states of speech shrunk to the
-    text's length so; the even resampling in place of their learned shrinking is aista's choice.
+    Modality Gap for Speech-to-Text Translation", arXiv 2010.14920), who shrink the speech to the text's length by a
+    learned mechanism; the even resampling in its place is aista's choice.
 
     Choose it over ``cosine`` where the speech states should take the text states' norms as well, as the
     embeddings that enter an LLM's first block. Its scale is that of the layer: tune the weight per layer.
