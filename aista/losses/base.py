@@ -94,11 +94,13 @@ def compares_predictions(loss: object) -> bool:
     """Whether the loss compares predictions of the target; else it compares states of layers.
 
     Raises:
-        ValueError: its attribute ``compares`` is neither.
+        ValueError: its attribute ``compares`` is neither, or it compares predictions and has needs.
     """
     compares = getattr(loss, "compares", "states")
     if compares not in ("states", "predictions"):
         raise ValueError(f"{type(loss).__name__}.compares must be 'states' or 'predictions', got {compares!r}")
+    if compares == "predictions" and needs(loss):
+        raise ValueError(f"{type(loss).__name__} compares predictions, so it can have no needs, got {needs(loss)}")
     return bool(compares == "predictions")
 
 

@@ -137,6 +137,7 @@ class SpeechTranslationTask(Task):
     def _alignment(self, out: LsmOutput, batch: SpeechBatch, metrics: dict[str, tuple[Tensor, float]]) -> Tensor:
         """The weighted losses, summed over rows; puts their means over the aligned rows into ``metrics``."""
         num_aligned = float((out.text_lengths > 0).sum())
+        states = _fold_layers(out) if out.speech else None
         divergences = iter(out.divergences)
         total = out.nll.new_zeros(())
         for number, (spec, loss) in enumerate(zip(self.config.alignment, self.losses, strict=True)):
@@ -147,20 +148,27 @@ class SpeechTranslationTask(Task):
                 rows_B = divergence_B.detach() / out.num_targets
                 found = {f"{name}_predictions": rows_B.sum() / max(num_aligned, 1)}
             else:
-                value, found = self._align_states(loss, out, batch, name, num_aligned)
+                assert states is not None
+                value, found = self._align_states(loss, states, out, batch, name, num_aligned)
                 total = total + spec.weight * value
             if num_aligned:
                 metrics |= {key: (mean, num_aligned) for key, mean in found.items()}
         return total
 
     def _align_states(
-        self, loss: AlignmentLoss, out: LsmOutput, batch: SpeechBatch, name: str, num_aligned: float
+        self,
+        loss: AlignmentLoss,
+        states: LayerStates,
+        out: LsmOutput,
+        batch: SpeechBatch,
+        name: str,
+        num_aligned: float,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One loss on the states of all layers at once, and what to log of it."""
         assert self.selected is not None
         layers = self.selected.layers
         context = AlignmentContext(len(layers), batch.source, out.vocabulary, self.tokenizer.pad_id)
-        result = apply(loss, _fold_layers(out), context, detach_text=not self.config.text_gradient)
+        result = apply(loss, states, context, detach_text=not self.config.text_gradient)
         rows_LB = result.per_utterance_B.view(len(layers), -1)
         means_L = rows_LB.detach().sum(dim=1) / max(num_aligned, 1)
         found = {f"{name}_layer_{layer}": mean for layer, mean in zip(layers, means_L, strict=True)}

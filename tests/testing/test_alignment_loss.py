@@ -173,8 +173,18 @@ def test_a_correct_loss_passes(check, loss):
     check(loss())
 
 
-@pytest.mark.parametrize("attribute", [{"needs": ("context",)}, {"compares": "logits"}])
-def test_attributes_that_mean_nothing_are_named(attribute):
-    broken = type("Broken", (Correct,), attribute)()
-    with pytest.raises(ValueError, match=r"Broken\.(needs|compares) m"):
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"needs": ("context",)}, r"Broken\.needs may name transcripts, vocabulary, got 'context'"),
+        ({"compares": "logits"}, r"Broken\.compares must be 'states' or 'predictions', got 'logits'"),
+        (
+            {"compares": "predictions", "needs": ("transcripts",)},
+            "Broken compares predictions, so it can have no needs",
+        ),
+    ],
+)
+def test_attributes_that_mean_nothing_are_named(attributes, message):
+    broken = type("Broken", (Correct,), attributes)()
+    with pytest.raises(ValueError, match=message):
         contract.check_shapes(broken)
