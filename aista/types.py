@@ -99,6 +99,8 @@ class LsmOutput(NamedTuple):
         text_lengths: ``[B]``.
         mt_nll: ``[B]`` NLL of the targets given the *transcript*; zeros unless asked for.
         terms: The adapter's own losses.
+        vocabulary: ``[V, D]`` embeddings of the tokens; None unless asked for.
+        divergences: ``[B]`` for each comparison of predictions that was asked for, summed over target tokens.
     """
 
     nll: Tensor
@@ -109,6 +111,8 @@ class LsmOutput(NamedTuple):
     text_lengths: Tensor
     mt_nll: Tensor
     terms: tuple[RowTerm, ...] = ()
+    vocabulary: Tensor | None = None
+    divergences: tuple[Tensor, ...] = ()
 
     def layer(self, index: int) -> LayerStates:
         """The states of the ``index``-th captured layer."""

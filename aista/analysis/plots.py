@@ -94,7 +94,7 @@ def training_curves(runs: Mapping[str, TrainingRun]) -> Figure:
             every[-1].set(title=f"Validation {label_of(score)}")
         for axes in every:
             axes.set_xlabel("training step")
-            axes.set_ylim(0, 1.08 * max([axes.dataLim.y1, 1e-9]))
+            axes.set_ylim(1.08 * min(axes.dataLim.y0, 0), 1.08 * max(axes.dataLim.y1, 1e-9))
             if axes.get_legend_handles_labels()[0]:
                 axes.legend()
             else:
@@ -220,4 +220,4 @@ def _draw_alignment(axes: Axes, runs: Mapping[str, TrainingRun], keys: Sequence[
             axes.plot(steps, values, color=COLORS[pick], lw=0.8, alpha=0.3)
             axes.plot(steps, _smooth(values), color=COLORS[pick], ls=DASHES[pick], lw=2, label=text)
             number += 1
-    axes.set(title="Alignment loss per layer", ylabel="transport cost")
+    axes.set(title="Alignment loss per layer", ylabel="loss")

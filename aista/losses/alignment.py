@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from aista.losses._rows import result as row_result
 from aista.losses.base import AlignmentResult
 from aista.losses.costs import Cost
 from aista.losses.ot.result import OTResult, OTSolver
@@ -67,7 +68,7 @@ class OTAlignment:
             "converged": result.converged,
             "num_iterations": result.num_iterations,
         }
-        return AlignmentResult(result.value.float(), {name: _mean(z, present) for name, z in reports.items()})
+        return row_result(result.value, present, **reports)
 
     def plan(self, states: LayerStates) -> Tensor:
         """The transport plans ``[B, P, T]`` of the rows, detached, 0 in the padding: for pictures."""
@@ -87,8 +88,3 @@ class OTAlignment:
             position_weight=self.config.position_weight,
             position_power=self.config.position_power,
         )
-
-
-def _mean(values_B: Tensor, present_B: Tensor) -> Tensor:
-    """Mean over the rows that take part; 0 if none does."""
-    return torch.where(present_B, values_B, 0).sum(dtype=torch.float32) / present_B.sum().clamp_min(1)

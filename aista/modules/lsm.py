@@ -12,7 +12,7 @@ from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.freezing import FrozenInEval
 from aista.modules.llms._common import evaluating
 from aista.modules.llms.base import GenerationConfig, LanguageModel
-from aista.modules.packing import Prompt, append_eos, token_nll
+from aista.modules.packing import Divergence, Prompt, append_eos, token_divergence, token_nll
 from aista.modules.prompt import PromptIds
 from aista.types import Hypothesis, LsmOutput, length_mask
 
@@ -63,11 +63,13 @@ class LargeSpeechTextModel(FrozenInEval):
         capture: tuple[int, ...] = (),
         text_gradient: bool = False,
         mt: bool = False,
+        vocabulary: int = 0,
+        divergences: tuple[Divergence, ...] = (),
     ) -> LsmOutput:
         """Run both branches in one call, as data-parallel wrappers need it.
 
-        The text branch runs only for ``capture`` or ``mt``. For ``capture`` alone it ends at the deepest
-        captured layer. It runs for a batch without any transcript too, so that all ranks of a sharded
+        The text branch runs only for ``capture``, ``mt`` or ``divergences``. For ``capture`` alone it ends at the
+        deepest captured layer. It runs for a batch without any transcript too, so that all ranks of a sharded
         model take the same steps.
 
         Args:
@@ -81,6 +83,9 @@ class LargeSpeechTextModel(FrozenInEval):
             text_gradient: Whether gradients flow through the captured text states.
             mt: Whether to return the NLL of the targets given the transcripts as well (with gradients;
                 0 for rows without a transcript).
+            vocabulary: Return the embeddings of so many tokens.
+            divergences: Compare the branches' predictions of each target token by these; rows without a transcript
+                are left out.
 
         Raises:
             DataError: a row needs more positions than the language model has.
@@ -94,17 +99,33 @@ class LargeSpeechTextModel(FrozenInEval):
         speech_BPD, speech_lengths = _cast(adapted.positions, self.llm), adapted.lengths
         # The speech branch goes first: autocast reuses its casts of the weights, and those made by a pass
         # without gradients would cut the weights off.
-        nll, speech = self._branch(speech_BPD, speech_lengths, goal, capture)
-        text: tuple[Tensor, ...] = ()
-        mt_nll = torch.zeros_like(nll)
-        if capture or mt:
-            with torch.set_grad_enabled(torch.is_grad_enabled() and (text_gradient or mt)):
+        spoken = self._branch(speech_BPD, speech_lengths, goal, capture)
+        written, tokens_VD = _Branch(torch.zeros_like(spoken.nll)), None
+        with torch.set_grad_enabled(torch.is_grad_enabled() and (text_gradient or mt)):
+            if capture or mt or divergences:
+                goal_or_none = goal if mt or divergences else None
                 text_BTD = self.llm.embed(source)
-                text_nll, text = self._branch(text_BTD, source_lengths, goal if mt else None, capture)
-            if not text_gradient:
-                text = tuple(states.detach() for states in text)
-            mt_nll = text_nll if mt else mt_nll
-        return LsmOutput(nll, target_lengths + 1, speech, speech_lengths, text, source_lengths, mt_nll, adapted.terms)
+                written = self._branch(text_BTD, source_lengths, goal_or_none, capture, with_nll=mt)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and text_gradient):
+            if vocabulary:
+                tokens_VD = self.llm.embed(torch.arange(vocabulary, device=source.device)[None])[0]
+        valid_BU = goal.valid & ((speech_lengths > 0) & (source_lengths > 0))[:, None]
+        compared = tuple(
+            token_divergence(self.llm, divergence, spoken.final(), written.final(), valid_BU)
+            for divergence in divergences
+        )
+        return LsmOutput(
+            nll=spoken.nll,
+            num_targets=target_lengths + 1,
+            speech=spoken.captured,
+            speech_lengths=speech_lengths,
+            text=written.captured if text_gradient else tuple(states.detach() for states in written.captured),
+            text_lengths=source_lengths,
+            mt_nll=written.nll,
+            terms=adapted.terms,
+            vocabulary=tokens_VD,
+            divergences=compared,
+        )
 
     @torch.no_grad()
     def match_scales(self, vocab_size: int) -> None:
@@ -143,19 +164,41 @@ class LargeSpeechTextModel(FrozenInEval):
         return _cast(states_BSE, self.adapter), lengths
 
     def _branch(
-        self, middle: Tensor, lengths: Tensor, goal: _Target | None, capture: tuple[int, ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One pass of the language model: NLL ``[B]`` of the goal (zeros without one) and captured states."""
+        self,
+        middle: Tensor,
+        lengths: Tensor,
+        goal: _Target | None,
+        capture: tuple[int, ...],
+        *,
+        with_nll: bool = True,
+    ) -> _Branch:
+        """One pass of the language model; without a goal it ends at the deepest captured layer."""
         if goal is None:
             rows = self.prompt.pack(self.llm, middle, lengths, with_suffix=False)
         else:
             rows = self.prompt.pack(self.llm, middle, lengths, goal.ids, goal.lengths)
         states, captured = self.llm(rows.embeddings, rows.lengths, capture=capture, stop_at_capture=goal is None)
         captured = tuple(rows.middle(layer, lengths, middle.size(1)) for layer in captured)
-        if goal is None:
-            return middle.new_zeros(len(lengths), dtype=torch.float32), captured
-        valid_BU = length_mask(goal.lengths + 1, goal.labels.size(1)) & (lengths > 0)[:, None]
-        return token_nll(self.llm, states, rows.target_start, goal.labels, valid_BU), captured
+        nll = middle.new_zeros(len(lengths), dtype=torch.float32)
+        if goal is not None and with_nll:
+            valid_BU = goal.valid & (lengths > 0)[:, None]
+            nll = token_nll(self.llm, states, rows.target_start, goal.labels, valid_BU)
+        return _Branch(nll, captured, states, rows.target_start)
+
+
+class _Branch(NamedTuple):
+    """NLL ``[B]`` of the goal (zeros without one), captured states, final states, and where the goal begins."""
+
+    nll: Tensor
+    captured: tuple[Tensor, ...] = ()
+    states: Tensor | None = None
+    target_start: Tensor | None = None
+
+    def final(self) -> tuple[Tensor, Tensor]:
+        """States and start, of a branch that ran to its end."""
+        assert self.states is not None
+        assert self.target_start is not None
+        return self.states, self.target_start
 
 
 class _Target(NamedTuple):
@@ -164,6 +207,11 @@ class _Target(NamedTuple):
     ids: Tensor
     lengths: Tensor
     labels: Tensor
+
+    @property
+    def valid(self) -> Tensor:
+        """``[B, U + 1]`` which labels are content."""
+        return length_mask(self.lengths + 1, self.labels.size(1))
 
 
 def _cast(x: Tensor, module: nn.Module) -> Tensor:

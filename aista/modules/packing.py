@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from aista.modules.llms._common import check_positions
 from aista.modules.llms.base import LanguageModel
 from aista.modules.prompt import PromptIds
 from aista.types import length_mask
 
-__all__ = ["PackedRows", "Prompt", "append_eos", "token_nll"]
+__all__ = ["Divergence", "PackedRows", "Prompt", "append_eos", "token_divergence", "token_nll"]
+
+Divergence = Callable[[Tensor, Tensor], Tensor]
+"""Logits ``[K, V]`` of the speech branch and of the text branch -> ``[K]``."""
+
+SLICE = 128
+"""Target tokens whose logits are compared at a time."""
 
 
 class PackedRows(NamedTuple):
@@ -123,3 +131,37 @@ def token_nll(llm: LanguageModel, states: Tensor, start: Tensor, labels: Tensor,
     nll_K = functional.cross_entropy(logits_KV.float(), labels[rows_K, columns_K], reduction="none")
     # Placed and then summed, not added up by index: the order of additions is fixed on every device.
     return nll_K.new_zeros(labels.shape).index_put((rows_K, columns_K), nll_K).sum(dim=1)
+
+
+def token_divergence(
+    llm: LanguageModel,
+    divergence: Divergence,
+    speech: tuple[Tensor, Tensor],
+    text: tuple[Tensor, Tensor],
+    valid: Tensor,
+) -> Tensor:
+    """Summed divergence between two branches' predictions of the same target tokens.
+
+    Tokens go through in slices whose logits are computed again in backward: no ``[B, U, V]`` is ever kept.
+
+    Args:
+        llm: Projects states to logits.
+        divergence: Compares a slice.
+        speech: ``[B, N, D]`` final states of the speech branch, and the ``[B]`` positions of each row's first target.
+        text: The same of the text branch.
+        valid: ``[B, U]`` which tokens count; one at position 0 has nothing to be predicted from.
+
+    Returns:
+        ``[B]`` in fp32; 0 for rows without valid tokens.
+    """
+
+    def compare(x_KD: Tensor, y_KD: Tensor) -> Tensor:
+        return divergence(llm.project(x_KD), llm.project(y_KD)).float()
+
+    rows_K, columns_K = valid.nonzero(as_tuple=True)
+    sides = (torch.split(states[rows_K, start[rows_K] + columns_K - 1], SLICE) for states, start in (speech, text))
+    parts = [
+        checkpoint(compare, *pair, use_reentrant=False, preserve_rng_state=False) for pair in zip(*sides, strict=True)
+    ]
+    values = torch.zeros(valid.shape, device=valid.device)
+    return values.index_put((rows_K, columns_K), torch.cat(parts)).sum(dim=1)

@@ -14,8 +14,10 @@ from aista.data.features.base import Feature
 from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
+from aista.losses.base import AlignmentContext, AlignmentLoss, apply, compares_predictions, needs
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.lsm import LargeSpeechTextModel
+from aista.modules.packing import Divergence
 from aista.modules.prompt import PromptIds
 from aista.registry import register
 from aista.schema import Component, component, components, option
@@ -70,6 +72,8 @@ class SpeechTranslationTask(Task):
             registry.build("alignment_loss", spec, at=f"alignment[{index}]")
             for index, spec in enumerate(config.alignment)
         ]
+        self.needs = {name for loss in self.losses for name in needs(loss)}
+        self.divergences = tuple(_divergence(loss, config) for loss in self.losses if compares_predictions(loss))
         self.selected: SelectedLayers | None = None
 
     def build_model(self) -> LargeSpeechTextModel:
@@ -98,8 +102,10 @@ class SpeechTranslationTask(Task):
 
     def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
         """Cross-entropy on the translation, plus alignment at the selected layers once they are known."""
-        layers = self.selected.layers if self.selected is not None and self.losses else ()
-        out = self.forward(model, batch, capture=layers)
+        is_aligning = self.selected is not None and bool(self.losses)
+        on_states = len(self.losses) > len(self.divergences)
+        layers = self.selected.layers if self.selected is not None and on_states else ()
+        out = self.forward(model, batch, capture=layers, aligning=is_aligning)
         num_targets = batch.num_targets
         metrics: dict[str, tuple[Tensor, float]] = {"nll": (out.nll.detach().sum() / num_targets, num_targets)}
         total = out.nll.sum()
@@ -107,12 +113,14 @@ class SpeechTranslationTask(Task):
             total = total + self.config.mt_weight * out.mt_nll.sum()
             metrics["mt_nll"] = (out.mt_nll.detach().sum() / num_targets, num_targets)
         total = total + _adapter_terms(out, metrics)
-        if layers:
-            total = total + self._alignment(out, metrics)
+        if is_aligning:
+            total = total + self._alignment(out, batch, metrics)
         return TaskLoss(total, num_targets, metrics)
 
-    def forward(self, model: nn.Module, batch: SpeechBatch, *, capture: tuple[int, ...]) -> LsmOutput:
-        """One forward of the (wrapped) model on a batch."""
+    def forward(
+        self, model: nn.Module, batch: SpeechBatch, *, capture: tuple[int, ...], aligning: bool = False
+    ) -> LsmOutput:
+        """One forward of the (wrapped) model on a batch; if ``aligning``, with all that the alignment losses need."""
         output: LsmOutput = model(
             batch.audio,
             batch.audio_lengths,
@@ -123,26 +131,52 @@ class SpeechTranslationTask(Task):
             capture=capture,
             text_gradient=self.config.text_gradient,
             mt=self.config.mt_weight > 0,
+            vocabulary=self.tokenizer.vocab_size if aligning and "vocabulary" in self.needs else 0,
+            divergences=self.divergences if aligning else (),
         )
         return output
 
-    def _alignment(self, out: LsmOutput, metrics: dict[str, tuple[Tensor, float]]) -> Tensor:
-        assert self.selected is not None
-        layers = self.selected.layers
-        weights_L = out.nll.new_tensor(self.selected.weights)
-        states = _fold_layers(out)
+    def _alignment(self, out: LsmOutput, batch: SpeechBatch, metrics: dict[str, tuple[Tensor, float]]) -> Tensor:
+        """The weighted losses, summed over rows; puts their means over the aligned rows into ``metrics``."""
         num_aligned = float((out.text_lengths > 0).sum())
+        states = _fold_layers(out) if out.speech else None
+        divergences = iter(out.divergences)
         total = out.nll.new_zeros(())
         for number, (spec, loss) in enumerate(zip(self.config.alignment, self.losses, strict=True)):
-            result = loss(states, detach_text=not self.config.text_gradient)
-            rows_LB = result.per_utterance_B.view(len(layers), -1)
-            total = total + spec.weight * (weights_L @ rows_LB @ out.num_targets.to(rows_LB.dtype))
+            name = "align" if len(self.losses) == 1 else f"align{number}"
+            if compares_predictions(loss):
+                divergence_B = next(divergences)
+                total = total + spec.weight * divergence_B.sum()
+                rows_B = divergence_B.detach() / out.num_targets
+                found = {f"{name}_predictions": rows_B.sum() / max(num_aligned, 1)}
+            else:
+                assert states is not None
+                value, found = self._align_states(loss, states, out, batch, name, num_aligned)
+                total = total + spec.weight * value
             if num_aligned:
-                name = "align" if len(self.losses) == 1 else f"align{number}"
-                means_L = rows_LB.detach().sum(dim=1) / num_aligned
-                metrics |= {f"{name}_layer_{k}": (mean, num_aligned) for k, mean in zip(layers, means_L, strict=True)}
-                metrics |= {f"{name}_{key}": (value, num_aligned) for key, value in result.diagnostics.items()}
+                metrics |= {key: (mean, num_aligned) for key, mean in found.items()}
         return total
+
+    def _align_states(
+        self,
+        loss: AlignmentLoss,
+        states: LayerStates,
+        out: LsmOutput,
+        batch: SpeechBatch,
+        name: str,
+        num_aligned: float,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """One loss on the states of all layers at once, and what to log of it."""
+        assert self.selected is not None
+        layers = self.selected.layers
+        context = AlignmentContext(len(layers), batch.source, out.vocabulary, self.tokenizer.pad_id)
+        result = apply(loss, states, context, detach_text=not self.config.text_gradient)
+        rows_LB = result.per_utterance_B.view(len(layers), -1)
+        means_L = rows_LB.detach().sum(dim=1) / max(num_aligned, 1)
+        found = {f"{name}_layer_{layer}": mean for layer, mean in zip(layers, means_L, strict=True)}
+        found |= {f"{name}_{key}": value for key, value in result.diagnostics.items()}
+        weights_L = rows_LB.new_tensor(self.selected.weights)
+        return weights_L @ rows_LB @ out.num_targets.to(rows_LB.dtype), found
 
     def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
         """Translate by beam search; the text branch is not used."""
@@ -163,7 +197,7 @@ class SpeechTranslationTask(Task):
             )
             in_speech_branch = speech + target.clamp(min=max_new_tokens) + model.prompt.num_positions
             in_text_branch = source + len(model.prompt.head)  # ends behind the transcript, unless trained on it
-            if self.config.mt_weight > 0:
+            if self.config.mt_weight > 0 or self.divergences:
                 in_text_branch = source + target + model.prompt.num_positions
             return torch.maximum(in_speech_branch, in_text_branch)
 
@@ -199,3 +233,14 @@ def _fold_layers(out: LsmOutput) -> LayerStates:
         lengths.repeat(len(out.speech)) for lengths in (out.speech_lengths, out.text_lengths)
     )
     return LayerStates(torch.cat(out.speech), speech_lengths, torch.cat(out.text), text_lengths)
+
+
+def _divergence(loss: AlignmentLoss, config: SpeechTranslationConfig) -> Divergence:
+    """The loss as a comparison of ``[K, V]`` logits: each target token is a row of length 1."""
+
+    def compare(speech_KV: Tensor, text_KV: Tensor) -> Tensor:
+        ones = torch.ones(len(speech_KV), dtype=torch.long, device=speech_KV.device)
+        states = LayerStates(speech_KV[:, None], ones, text_KV[:, None], ones)
+        return apply(loss, states, AlignmentContext(), detach_text=not config.text_gradient).per_utterance_B
+
+    return compare

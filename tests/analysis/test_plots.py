@@ -70,6 +70,14 @@ def test_training_curves_show_what_was_recorded() -> None:
     assert "no metrics recorded" in texts(to_svg(training_curves({"CE": TrainingRun([])})))
 
 
+@pytest.mark.parametrize("values", [(-0.2, -0.4), (0.3, -0.1), (0.5, 0.2)])
+def test_an_alignment_loss_below_zero_is_within_the_axes(values: tuple[float, float]) -> None:
+    rows = [{"step": step, "nll": 1.0, "align_layer_0": value} for step, value in enumerate(values)]
+    low, high = training_curves({"soft DTW": TrainingRun(rows)}).axes[1].get_ylim()
+    assert low <= min(*values, 0)
+    assert high >= max(*values, 0)
+
+
 def test_long_curves_are_smoothed_but_keep_the_raw_line() -> None:
     rows = [{"step": step, "nll": 2.0 + (-1) ** step} for step in range(200)]
     raw, smooth = training_curves({"CE": TrainingRun(rows)}).axes[0].lines

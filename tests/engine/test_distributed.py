@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from tests.tiny import make_corpus, tiny_config, write_config
 
@@ -81,3 +82,32 @@ def test_two_processes_equal_one(config, single, parallelism):
         [sys.executable, "-m", "aista.cli.main", "evaluate", str(run)], capture_output=True, text=True
     )
     assert scores.returncode == 0, scores.stderr
+
+
+RIVALS = [
+    {"name": "infonce", "weight": 0.5},  # negatives of all processes
+    {"name": "infonce", "weight": 0.5, "config": {"level": "token"}},
+    {"name": "ctc", "weight": 0.5},  # the vocabulary's embeddings leave the sharded model
+    {"name": "kl", "weight": 0.5},  # sharded weights project again in backward
+]
+
+
+@pytest.fixture(scope="module")
+def rivals(config):
+    """The same run with the losses that ask for more than states; the text side moves, so that it is gathered too."""
+    options = yaml.safe_load(config.read_text()) | {"alignment": RIVALS, "text_gradient": True}
+    file = write_config(config.parent / "rivals.yaml", options)
+    return file, train(file, config.parent / "rivals_single", [sys.executable])
+
+
+@pytest.mark.parametrize("parallelism", ["ddp", "fsdp"])
+def test_two_processes_equal_one_with_every_need(rivals, parallelism):
+    file, (expected, expected_valid) = rivals
+    run = file.parent / f"rivals_{parallelism}"
+    metrics, valid = train(file, run, TORCHRUN, f"trainer.data_parallelism={parallelism}")
+    names = [name for name in expected[-1] if name.startswith("align")]
+    assert {"align0_accuracy", "align1_candidates", "align2_infeasible", "align3_predictions"} <= set(names)
+    for record, single in zip(metrics, expected, strict=True):
+        for name in ("nll", "grad_norm", *(name for name in single if name.startswith("align"))):
+            assert record[name] == pytest.approx(single[name], rel=1e-3, abs=1e-6), (record["step"], name)
+    assert valid["nll"] == pytest.approx(expected_valid["nll"], rel=1e-3)

@@ -6,6 +6,7 @@ from torch import nn
 
 from aista import registry
 from aista.errors import DataError
+from aista.modules import packing
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.modules.prompt import PromptIds
@@ -239,6 +240,88 @@ def test_the_text_branch_takes_no_gradient_away_under_autocast():
         nll.sum().backward()
         grads.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
     torch.testing.assert_close(grads[0], grads[1], rtol=0, atol=0)
+
+
+def absolute(speech_KV, text_KV):
+    """A comparison of predictions that is easy to check: the distance of the logits, its teacher fixed."""
+    return (speech_KV - text_KV.detach()).abs().sum(-1)
+
+
+def test_divergences_compare_the_predictions_of_each_target_token(model):
+    batch = make_batch()
+    output = model(**batch, divergences=(absolute, lambda x, y: 0 * x.sum(-1) + 1))
+    for row in range(3):
+        head, speech, text, suffix, goal = naive_rows(model, batch, row)
+        if not len(text):
+            assert output.divergences[0][row] == 0
+            continue
+        target = model.llm.embed(torch.tensor([goal[:-1]], dtype=torch.long))[0]
+        logits = []
+        for middle in (speech, text):
+            row_ND = torch.cat([head, middle, suffix, target])
+            states, _ = model.llm(row_ND[None], torch.tensor([len(row_ND)]))
+            start = len(head) + len(middle) + len(suffix)
+            logits.append(model.llm.project(states[0, start - 1 :]))
+        expected = (logits[0] - logits[1]).abs().sum()
+        torch.testing.assert_close(output.divergences[0][row], expected, rtol=1e-4, atol=1e-4)
+        assert output.divergences[1][row] == len(goal)
+
+
+def test_slices_change_neither_divergences_nor_gradients(monkeypatch):
+    model, found = build(), []
+    for size in (1000, 2):
+        monkeypatch.setattr(packing, "SLICE", size)
+        model.zero_grad()
+        (value,) = model(**make_batch(), divergences=(absolute,)).divergences
+        value.sum().backward()
+        found.append([value.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)])
+    for whole, sliced in zip(*found, strict=True):
+        torch.testing.assert_close(sliced, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_logits_of_both_branches_are_not_kept(monkeypatch):
+    """What autograd saves of a divergence has no vocabulary in its shape, except the weights."""
+    monkeypatch.setattr(packing, "SLICE", 4)
+    model = build()
+    weights = {p.data_ptr() for p in model.parameters()}
+    sizes = []
+
+    def save(tensor):
+        if tensor.data_ptr() not in weights and tensor.dim() == 2 and tensor.size(-1) == vocabulary:
+            sizes.append(tuple(tensor.shape))
+        return tensor
+
+    vocabulary = model.llm.project(torch.zeros(1, model.llm.model_dim)).size(-1)
+    states = torch.randn(3, 30, model.llm.model_dim, requires_grad=True)
+    start, valid = torch.full((3,), 5), torch.ones(3, 20, dtype=torch.bool)
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
+        packing.token_divergence(model.llm, absolute, (states, start), (states.detach(), start), valid)
+    assert sizes == []
+
+
+@pytest.mark.parametrize("text_gradient", [False, True])
+def test_the_vocabulary_is_that_of_the_embeddings(text_gradient):
+    model = build()
+    table = model(**make_batch(), vocabulary=7, text_gradient=text_gradient).vocabulary
+    torch.testing.assert_close(table, model.llm.embed(torch.arange(7)[None])[0])
+    assert table.requires_grad == text_gradient
+    assert model(**make_batch()).vocabulary is None
+
+
+def test_a_teacher_alone_runs_without_gradient():
+    model = build()
+    output = model(**make_batch(), divergences=(lambda x, y: (x - y).square().sum(-1),))
+    assert (output.mt_nll == 0).all()
+    assert not output.mt_nll.requires_grad
+    assert output.divergences[0].requires_grad
+
+
+def test_divergences_of_a_batch_without_transcripts():
+    model = build()
+    output = model(**make_batch(source_lengths=(0, 0, 0)), divergences=(absolute,))
+    (output.nll.sum() + output.divergences[0].sum()).backward()
+    assert output.divergences[0].tolist() == [0, 0, 0]
+    assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
 def test_a_frozen_language_model_passes_gradients_on():

@@ -10,6 +10,7 @@ from aista.errors import ConfigError, DataError
 from aista.modules.llms.base import GenerationConfig
 from aista.registry import build
 from aista.schema import Component
+from aista.selection.base import SelectedLayers
 from aista.tasks.experiment import load_experiment
 from aista.tasks.limits import input_lengths
 from aista.tasks.preflight import build_task
@@ -84,9 +85,11 @@ def test_decoding_needs_room_for_the_new_tokens(tmp_path, task):
             parts.task.decode(parts.model, batch, generation)
 
 
-def test_the_text_branch_counts_where_it_is_the_longer_one(tmp_path):
+@pytest.mark.parametrize("changes", [{"mt_weight": 1.0}, {"alignment": [{"name": "kl"}]}])
+def test_the_text_branch_counts_where_it_is_the_longer_one(tmp_path, changes):
     adapter = {"name": "frame_stack", "config": {"stride": 16}}
-    parts = Parts(tmp_path, mt_weight=1.0, adapter=adapter)
+    parts = Parts(tmp_path, adapter=adapter, **changes)
+    parts.task.selected = SelectedLayers((0,), (1.0,), "")
     speech_lengths = parts.model.speech_positions(input_lengths(parts.inspection.durations, parts.feature))
     for row, positions in enumerate(parts.measures("LLM positions")):
         batch = parts.dataset.batch([row], 0)

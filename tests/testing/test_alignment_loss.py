@@ -60,6 +60,75 @@ class DividesByRows(Correct):
         return result._replace(per_utterance_B=result[0] / (states.text_lengths.sum() > 0))
 
 
+class Contrast(Correct):
+    """Distance to the own text less the mean distance to the layer's texts: a statistic of the batch."""
+
+    needs = ("transcripts",)
+    batch_statistic = True
+
+    def __call__(self, states, *, detach_text=True, context):
+        text = states.text.detach() if detach_text else states.text
+        sides = (pooled(states.speech, states.speech_lengths), pooled(text, states.text_lengths))
+        taken = (states.speech_lengths > 0) & (states.text_lengths > 0)
+        x, y = (z.view(self.layers(context), -1, z.shape[-1]) for z in sides)
+        distance = (x[:, :, None] - y[:, None]).square().sum(-1)
+        weights = taken.view(len(x), 1, -1).float()
+        rivals = (distance * weights).sum(2) / weights.sum(2).clamp_min(1)
+        values = (2 * distance.diagonal(dim1=1, dim2=2) - rivals + 100).flatten()
+        return AlignmentResult(torch.where(taken, values, 0), {})
+
+    def layers(self, context):
+        assert context.transcripts is not None
+        return context.num_layers
+
+
+class MixesLayers(Contrast):
+    def layers(self, context):
+        return 1
+
+
+class HidesItsBatch(Contrast):
+    batch_statistic = False
+
+
+class ClaimsABatch(Correct):
+    batch_statistic = True
+
+
+class DependsOnOrder(Contrast):
+    def __call__(self, states, *, detach_text=True, context):
+        result = super().__call__(states, detach_text=detach_text, context=context)
+        return result._replace(per_utterance_B=result[0] + torch.arange(len(states.speech)) * (result[0] != 0))
+
+
+class Predictions(Correct):
+    """Position by position, so it needs equal lengths."""
+
+    compares = "predictions"
+
+    def __call__(self, states, *, detach_text=True):
+        taken = (states.speech_lengths > 0) & (states.text_lengths > 0)
+        assert (states.speech_lengths == states.text_lengths)[taken].all(), "rows of unequal lengths"
+        return super().__call__(states, detach_text=detach_text)
+
+
+class ReadsTheVocabulary(Correct):
+    """Its text side is the vocabulary."""
+
+    needs = ("vocabulary",)
+
+    def __call__(self, states, *, detach_text=True, context):
+        vocabulary = context.vocabulary.detach() if detach_text else context.vocabulary
+        distance = (pooled(states.speech, states.speech_lengths) - vocabulary.mean(0)).square().sum(-1)
+        taken = (states.speech_lengths > 0) & (states.text_lengths > 0)
+        return AlignmentResult(torch.where(taken, distance, 0), {})
+
+
+class IgnoresDetachOfTheVocabulary(ReadsTheVocabulary):
+    def __call__(self, states, *, detach_text=True, context):
+        return super().__call__(states, detach_text=False, context=context)
+
+
 CASES = [
     (contract.check_shapes, with_values(lambda v, s: v.mean()), r"expects one value per row, \[4\], got \[\]"),
     (contract.check_shapes, with_values(lambda v, s: v.to(s.speech.dtype)), "torch.bfloat16 states must give float32"),
@@ -82,7 +151,13 @@ CASES = [
     (contract.check_detached_text, IgnoresDetach, "with detach_text=True the text side gets a gradient"),
     (contract.check_detached_text, AlwaysDetaches, "with detach_text=False the text side gets no gradient"),
     (contract.check_detached_text, with_values(lambda v, s: v.detach()), "the speech states get no gradient"),
+    (contract.check_detached_text, IgnoresDetachOfTheVocabulary, "with detach_text=True the text side gets a gradient"),
     (contract.check_learns, with_values(lambda v, s: 2 * v.detach() - v), "gradient steps do not lower the loss"),
+    (contract.check_batch, HidesItsBatch, "a row's value depends on the other rows; if it is meant to, say"),
+    (contract.check_batch, with_values(lambda v, s: v / len(v)), "a row's value depends on the other rows"),
+    (contract.check_batch, ClaimsABatch, "says batch_statistic = True, but its rows have the same values alone"),
+    (contract.check_batch, DependsOnOrder, "values depend on the order of the rows"),
+    (contract.check_layers, MixesLayers, "rows of different layers meet"),
 ]
 
 
@@ -93,5 +168,23 @@ def test_a_broken_loss_fails(check, broken, message):
 
 
 @pytest.mark.parametrize("check", {check for check, _, _ in CASES})
-def test_a_correct_loss_passes(check):
-    check(Correct())
+@pytest.mark.parametrize("loss", [Correct, Contrast, Predictions, ReadsTheVocabulary])
+def test_a_correct_loss_passes(check, loss):
+    check(loss())
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"needs": ("context",)}, r"Broken\.needs may name transcripts, vocabulary, got 'context'"),
+        ({"compares": "logits"}, r"Broken\.compares must be 'states' or 'predictions', got 'logits'"),
+        (
+            {"compares": "predictions", "needs": ("transcripts",)},
+            "Broken compares predictions, so it can have no needs",
+        ),
+    ],
+)
+def test_attributes_that_mean_nothing_are_named(attributes, message):
+    broken = type("Broken", (Correct,), attributes)()
+    with pytest.raises(ValueError, match=message):
+        contract.check_shapes(broken)

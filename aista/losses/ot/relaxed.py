@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -35,6 +35,7 @@ def relaxed(
     position_weight: float = 0.0,
     position_power: float = 1.0,
     side: str = "both",
+    window: float | None = None,
 ) -> OTResult:
     """Cost of moving every state to its nearest: transport with one of the two marginals dropped.
 
@@ -57,6 +58,8 @@ def relaxed(
         position_power: As in ``sinkhorn``.
         side: Whose marginal is held: ``"x"`` (each x finds its nearest y), ``"y"``, or ``"both"``: sample by sample
             the one that costs more.
+        window: How far from the diagonal the nearest state is looked for, at least 1, in positions of the shorter
+            sequence: ``|(i + 1/2) / S - (j + 1/2) / T| min(S, T) <= window``. None looks everywhere.
 
     Returns:
         Value (with its gradient) and report per sample. ``plan()`` and the potentials are those of the held side;
@@ -66,7 +69,7 @@ def relaxed(
         ValueError: an argument is out of range or shapes disagree; the message names it.
         ConfigError: no cost has that name.
 
-    Source: Kusner et al. 2015, "From Word Embeddings To Document Distances" (RWMD); one-sided, without its
+    Source: Kusner et al. 2015, "From Word Embeddings To Document Distances" (RWMD); one-sided, with a
     window: Zhou et al. 2023 (arXiv 2305.14635).
     """
     problem = from_states(
@@ -80,7 +83,7 @@ def relaxed(
         position_weight=position_weight,
         position_power=position_power,
     )
-    return _solve(problem, side)
+    return _solve(problem, side, window)
 
 
 def relaxed_cost(
@@ -91,9 +94,10 @@ def relaxed_cost(
     x_mass: Tensor | str | None = None,
     y_mass: Tensor | str | None = None,
     side: str = "both",
+    window: float | None = None,
 ) -> OTResult:
     """As :func:`relaxed`, from costs ``[..., S, T]`` that are already there."""
-    return _solve(from_cost(cost, x_lengths, y_lengths, x_mass=x_mass, y_mass=y_mass), side)
+    return _solve(from_cost(cost, x_lengths, y_lengths, x_mass=x_mass, y_mass=y_mass), side, window)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +105,9 @@ class RelaxedConfig:
     """Options of relaxed transport."""
 
     side: str = option("both", "Whose states all move: x (speech), y (text), or whichever costs more.", choices=SIDES)
+    window: float | None = option(
+        None, "Farthest match from the diagonal, in positions of the shorter side; none: anywhere.", minimum=1
+    )
 
 
 @register("ot_solver", "relaxed", config=RelaxedConfig)
@@ -111,10 +118,11 @@ class Relaxed:
 
     def __init__(self, config: RelaxedConfig) -> None:
         self.side = config.side
+        self.window = config.window
 
     def __call__(self, x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor, **geometry: Any) -> OTResult:
         """Solve each sample. ``geometry``: cost, masses and positional term, as in :func:`relaxed`."""
-        return _solve(from_states(x, y, x_lengths, y_lengths, **geometry), self.side)
+        return _solve(from_states(x, y, x_lengths, y_lengths, **geometry), self.side, self.window)
 
 
 class _Held(NamedTuple):
@@ -127,11 +135,13 @@ class _Held(NamedTuple):
 
 
 @uncompiled
-def _solve(problem: Problem, side: str) -> OTResult:
+def _solve(problem: Problem, side: str, window: float | None) -> OTResult:
     if side not in SIDES:
         raise ValueError(f"side must be one of {', '.join(SIDES)}, got {side!r}")
+    if window is not None and not window >= 1:
+        raise ValueError(f"window must be at least 1 position of the shorter side, got {window}")
     with torch.no_grad():
-        solution = _hold(problem, side)
+        solution = _hold(problem if window is None else _within(problem, window), side)
         finite = solution.cost_N.isfinite()
     plan, f, g = solution[1:]
     value = with_gradient(solution.cost_N, (problem.cost, plan), (problem.x_mass, f), (problem.y_mass, g))
@@ -144,6 +154,17 @@ def _solve(problem: Problem, side: str) -> OTResult:
         converged=problem.restore(finite, fill=True),
         build_plan=lambda: problem.restore_padded(plan, 0, 1),
     )
+
+
+def _within(problem: Problem, window: float) -> Problem:
+    """The problem with infinite costs beyond ``window`` positions off the diagonal."""
+    s, t = torch.tensor(problem.samples, device=problem.cost.device).reshape(-1, 3)[:, 1:, None, None].unbind(1)
+    i = torch.arange(problem.cost.shape[1], device=s.device)[:, None]
+    j = torch.arange(problem.cost.shape[2], device=s.device)
+    # 2 S T times the distance: whole numbers, so that no rounding decides who is just within the window.
+    distance = ((2 * i + 1) * t - (2 * j + 1) * s).abs() * torch.minimum(s, t)
+    is_far = distance > 2 * s * t * window
+    return replace(problem, cost=problem.cost.masked_fill(is_far, torch.inf))
 
 
 def _hold(problem: Problem, side: str) -> _Held:

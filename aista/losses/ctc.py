@@ -1,0 +1,139 @@
+"""CTC of the transcript against speech states that are read with the language model's own embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from aista.errors import DataError
+from aista.losses._rows import result, sides
+from aista.losses.base import AlignmentContext, AlignmentResult
+from aista.losses.ot.pairwise import no_autocast
+from aista.registry import register
+from aista.schema import option
+from aista.types import LayerStates, length_mask
+
+__all__ = ["CTCAlignment", "CTCAlignmentConfig", "class_log_probs"]
+
+NEVER = -1e30
+"""A logit of probability 0 whose gradient stays finite."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CTCAlignmentConfig:
+    """Options of the CTC loss."""
+
+    temperature: float = option(0.1, "Divides the cosines of state and embedding; smaller is more certain.", above=0)
+    blank_id: int | None = option(
+        None, "Token whose embedding is the blank; by default the tokenizer's padding token.", minimum=0
+    )
+
+
+@register("alignment_loss", "ctc", config=CTCAlignmentConfig)
+class CTCAlignment:
+    """Connectionist temporal classification per transcript token, without parameters of its own.
+
+    ``p(v | h) = softmax_v(cos(h, e_v) / tau)`` with ``e_v`` the language model's input embeddings, i.e. its text states
+    of layer 0; ``-log sum_paths prod_t p(path_t | h_t) / T``, over all paths that merge to the transcript; the blank is
+    a token that no transcript contains. In nats per token, whatever the batch size. With ``detach_text`` the embeddings
+    are fixed. The text states themselves are not used.
+
+    Needs the transcript's ids, the ``[V, D]`` embeddings (a copy of that size) and at least as many speech positions as
+    the transcript has tokens, plus one between equal neighbours: rows with fewer have loss 0 and are counted in
+    the diagnostic ``infeasible``; an adapter of a smaller stride helps. Cost: ``P V D`` per row and layer; one row's
+    ``P V`` in memory at a time, computed again in backward.
+
+    Sources: Graves et al. 2006 (CTC); reading states of inner layers with an LLM's own matrix is the "logit lens"
+    (nostalgebraist 2020), there the output matrix behind the final norm. The input matrix and the cosine are aista's
+    choice: every LLM here has them, at any layer. Choose it to make speech positions speak the LLM's vocabulary, in
+    order; ``soft_dtw`` and ``ot`` compare with states in context instead.
+    """
+
+    needs = ("transcripts", "vocabulary")
+
+    def __init__(self, config: CTCAlignmentConfig) -> None:
+        self.config = config
+
+    def __call__(
+        self, states: LayerStates, *, detach_text: bool = True, context: AlignmentContext | None = None
+    ) -> AlignmentResult:
+        """Return each row's loss; see ``AlignmentLoss``.
+
+        Raises:
+            ValueError: the context lacks transcripts or vocabulary, or the blank is not in the vocabulary.
+            DataError: a transcript contains the blank.
+        """
+        if context is None or context.transcripts is None or context.vocabulary is None:
+            raise ValueError("ctc needs the transcripts' ids and the vocabulary's embeddings in its context")
+        with no_autocast(states.speech.device):
+            both = sides(states, detach_text=detach_text)
+            vocabulary = context.vocabulary.detach() if detach_text else context.vocabulary
+            embeddings_VD = functional.normalize(vocabulary.to(both.speech.dtype), dim=-1)
+            rows = both.present.nonzero().squeeze(1)
+            tokens = context.transcripts.repeat(context.num_layers, 1)[rows]
+            lengths = both.speech_lengths[rows], both.text_lengths[rows]
+            blank = self._blank(context, len(embeddings_VD))
+            nll = self._nll(both.speech[rows], tokens, lengths, embeddings_VD, blank)
+        zeros = both.speech.new_zeros(len(both.present))
+        values = zeros.index_copy(0, rows, nll / lengths[1].clamp_min(1))
+        infeasible = zeros.index_copy(0, rows, (nll.detach() == 0).to(zeros.dtype))
+        return result(values, both.present, infeasible=infeasible)
+
+    def _blank(self, context: AlignmentContext, size: int) -> int:
+        blank = context.pad_id if self.config.blank_id is None else self.config.blank_id
+        if not 0 <= blank < size:
+            raise ValueError(f"blank_id must be a token, 0 to {size - 1}, got {blank}")
+        return blank
+
+    def _nll(
+        self, speech: Tensor, tokens: Tensor, lengths: tuple[Tensor, Tensor], embeddings: Tensor, blank: int
+    ) -> Tensor:
+        """``[N]`` negative log-likelihood; 0 where the transcript does not fit into the speech."""
+        if not len(speech):
+            return speech.new_zeros(0)
+        if bool(((tokens == blank) & length_mask(lengths[1], tokens.shape[1])).any()):
+            raise DataError(
+                f"a transcript contains the token {blank}, which is CTC's blank; name a token that none contains in "
+                "the option blank_id of the alignment loss ctc"
+            )
+        size = int(lengths[1].max())
+        logp, targets = [], []
+        for x_PD, ids_T, p, t in zip(speech, tokens, *(z.tolist() for z in lengths), strict=True):
+            arguments = (x_PD[:p], embeddings, ids_T[:t], blank, self.config.temperature)
+            logp_PC = checkpoint(class_log_probs, *arguments, use_reentrant=False, preserve_rng_state=False)
+            logp.append(functional.pad(logp_PC, (0, size - t, 0, speech.shape[1] - p)))
+            targets.append(functional.pad(_classes(ids_T[:t]), (0, size - t)))
+        return functional.ctc_loss(
+            torch.stack(logp, dim=1), torch.stack(targets), *lengths, blank=0, reduction="none", zero_infinity=True
+        )
+
+
+def class_log_probs(states: Tensor, embeddings: Tensor, tokens: Tensor, blank: int, temperature: float) -> Tensor:
+    """What CTC needs of a row's distributions over the vocabulary.
+
+    Args:
+        states: ``[P, D]`` speech states.
+        embeddings: ``[V, D]`` unit vectors.
+        tokens: ``[T]`` ids of the transcript.
+        blank: The blank's id.
+        temperature: Divides the cosines.
+
+    Returns:
+        ``[P, 2 + T]`` log-probabilities: of the blank, of all other tokens together, and of each token of the
+        transcript where it first occurs (of probability 0 where it occurs again). They add up to 1.
+    """
+    logits_PV = functional.normalize(states, dim=-1) @ embeddings.mT / temperature
+    named = torch.cat([tokens.new_tensor([blank]), tokens])
+    rest_P = logits_PV.index_fill(1, named, NEVER).logsumexp(1)
+    is_again = _classes(tokens) != torch.arange(2, 2 + len(tokens), device=tokens.device)
+    logits_PT = logits_PV[:, tokens].masked_fill(is_again, NEVER)
+    return torch.cat([logits_PV[:, [blank]], rest_P[:, None], logits_PT], dim=1).log_softmax(1)
+
+
+def _classes(tokens: Tensor) -> Tensor:
+    """``[T]`` column of each token in the log-probabilities: 2 + where it first occurs."""
+    return 2 + (tokens[:, None] == tokens[None, :]).to(torch.uint8).argmax(1)

@@ -1,0 +1,159 @@
+"""Contrastive loss: a row's speech must be nearer to its own transcript than to the others of the batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from aista.losses._contrast import contrast, rows_per_layer, same_key, transcript_keys
+from aista.losses._gather import gather_rows, process_rank, world_size
+from aista.losses._rows import POOLINGS, Sides, pool, result, row_mean, sides
+from aista.losses.base import AlignmentContext, AlignmentResult
+from aista.losses.ot.pairwise import no_autocast
+from aista.registry import register
+from aista.schema import option
+from aista.types import LayerStates, length_mask
+
+__all__ = ["InfoNCE", "InfoNCEConfig", "max_sim"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InfoNCEConfig:
+    """Options of the contrastive loss."""
+
+    level: str = option(
+        "mean", "Similarity of two rows: cosine of mean or max states, or token by token.", choices=(*POOLINGS, "token")
+    )
+    temperature: float = option(0.1, "Divides the similarities; smaller looks at the hardest negatives.", above=0)
+    gather: bool = option(True, "Take negatives from all data-parallel processes; else from this process alone.")
+
+
+@register("alignment_loss", "infonce", config=InfoNCEConfig)
+class InfoNCE:
+    """Contrastive loss in both directions over the rows of a layer.
+
+    ``l_i = -1/2 log softmax_j(s(x_i, y_j) / tau)_i - 1/2 log softmax_j(s(x_j, y_i) / tau)_i``. ``s`` is the cosine of
+    pooled states; at level ``token`` the mean over the text's tokens of the best cosine with any speech state (MaxSim).
+    Candidates are the rows of the same layer that have both sides, except those with the same transcript. A row that
+    knows nothing has ``ln C`` for C candidates, so the scale grows with the logarithm of the batch (the diagnostic
+    ``candidates`` says C).
+
+    With several processes the candidates are gathered with their gradients: W processes with B rows each have the
+    values and gradients of one with W B rows. Smaller micro-batches mean fewer negatives and another loss.
+
+    Needs a batch of several rows. Cost per layer: ``B C D``; at level ``token`` ``B C P T D``, one row's ``C P T``
+    in memory at a time. Sources: van den Oord et al. 2018 (arXiv 1807.03748); ConST, Ye et al. 2022 (arXiv 2205.02444),
+    mean-pooled; MaxSim: Khattab & Zaharia 2020 (ColBERT, arXiv 2004.12832). Choose it where whole utterances must
+    be told apart (retrieval) and batches are large; ``ot`` where states must be matched within an utterance.
+    """
+
+    needs = ("transcripts",)
+    batch_statistic = True
+
+    def __init__(self, config: InfoNCEConfig) -> None:
+        self.config = config
+
+    def __call__(
+        self, states: LayerStates, *, detach_text: bool = True, context: AlignmentContext | None = None
+    ) -> AlignmentResult:
+        """Return each row's loss; see ``AlignmentLoss``.
+
+        Without a context all rows are one layer, and no two transcripts are the same.
+        """
+        with no_autocast(states.speech.device):
+            context = context or AlignmentContext()
+            values, best, candidates = self._solve(sides(states, detach_text=detach_text), context)
+        present = (states.speech_lengths > 0) & (states.text_lengths > 0)
+        return result(values, present, accuracy=best, candidates=candidates)
+
+    def _solve(self, both: Sides, context: AlignmentContext) -> tuple[Tensor, Tensor, Tensor]:
+        """``[L * B]`` loss, share of the directions whose own candidate is best, and number of candidates."""
+        num_rows = rows_per_layer(len(both.present), context)
+        x, x_lengths = self._features(both.speech, both.speech_lengths)
+        y, y_lengths = self._features(both.text, both.text_lengths)
+        local = _Rows(
+            x.view(context.num_layers, num_rows, *x.shape[1:]),
+            y.view(context.num_layers, num_rows, *y.shape[1:]),
+            x_lengths[:num_rows],
+            y_lengths[:num_rows],
+            transcript_keys(context.transcripts, both.text_lengths[:num_rows]),
+        )
+        every = _everyone(local) if self.config.gather else local
+        is_alone = len(every.x_lengths) == num_rows
+        own = torch.arange(num_rows, device=x.device)
+        if not is_alone:
+            own = own + process_rank() * (len(every.x_lengths) // world_size())
+        present = (every.x_lengths > 0) & (every.y_lengths > 0)
+        is_candidate = present & ~same_key(local.keys, every.keys)
+        forward = _similarities(local.x, every.y, local.x_lengths, every.y_lengths)
+        backward = forward if is_alone else _similarities(every.x, local.y, every.x_lengths, local.y_lengths)
+        x_loss, x_best = contrast(forward / self.config.temperature, is_candidate, own)
+        y_loss, y_best = contrast(backward.mT / self.config.temperature, is_candidate, own)
+        num_candidates = 1 + is_candidate.sum(1)
+        return (
+            0.5 * (x_loss + y_loss).flatten(),
+            0.5 * (x_best.to(x.dtype) + y_best.to(x.dtype)).flatten(),
+            num_candidates.to(x.dtype).repeat(context.num_layers),
+        )
+
+    def _features(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit vectors ``[L * B, N, D]`` and how many of each row's N are content; N is 1 if pooled."""
+        if self.config.level != "token":
+            states, lengths = pool(states, lengths, self.config.level)[:, None], (lengths > 0).long()
+        return functional.normalize(states, dim=-1), lengths
+
+
+class _Rows(NamedTuple):
+    """Features of the rows of one or of all processes, and keys that tell their transcripts apart."""
+
+    x: Tensor  # [L, B, P, D]
+    y: Tensor  # [L, B, T, D]
+    x_lengths: Tensor  # [B]
+    y_lengths: Tensor  # [B]
+    keys: Tensor  # [B, T]
+
+
+def _everyone(local: _Rows) -> _Rows:
+    """The rows of all processes, one process behind the other, padded with absent rows."""
+    x, y, x_lengths, y_lengths, keys = gather_rows(*local)
+    return _Rows(
+        x.transpose(0, 1).flatten(1, 2),
+        y.transpose(0, 1).flatten(1, 2),
+        x_lengths.flatten(),
+        y_lengths.flatten(),
+        keys.flatten(0, 1),
+    )
+
+
+def _similarities(x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tensor:
+    """``[L, A, P, D] x [L, C, T, D] -> [L, A, C]``, layer by layer."""
+    if x.shape[2] == y.shape[2] == 1:
+        return x[:, :, 0] @ y[:, :, 0].mT
+    layers = zip(x.unbind(), y.unbind(), strict=True)
+    return torch.stack([max_sim(x_APD, y_CTD, x_lengths, y_lengths) for x_APD, y_CTD in layers])
+
+
+def max_sim(x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tensor:
+    """Mean over each text's tokens of the best cosine with any state of the speech.
+
+    Args:
+        x: ``[A, P, D]`` unit vectors.
+        y: ``[C, T, D]`` unit vectors.
+        x_lengths: ``[A]``. A row of length 0 is as unlike as can be.
+        y_lengths: ``[C]``. A row of length 0 gives 0.
+
+    Returns:
+        ``[A, C]``.
+    """
+    if not x.shape[1]:
+        return x.new_zeros(len(x), len(y))
+    inside_AP = length_mask(x_lengths, x.shape[1])
+    rows = []
+    for x_PD, inside_P in zip(x.unbind(), inside_AP.unbind(), strict=True):
+        cosines_CTP = (y @ x_PD.mT).masked_fill(~inside_P, -1.0)
+        rows.append(row_mean(cosines_CTP.max(-1).values, y_lengths))
+    return torch.stack(rows)

@@ -1,0 +1,76 @@
+"""The text branch teaches the speech branch which target token comes next; registered as ``kl``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional
+
+from aista.losses._rows import result, row_mean, sides
+from aista.losses.base import AlignmentResult
+from aista.losses.ot.pairwise import no_autocast
+from aista.registry import register
+from aista.schema import option
+from aista.types import LayerStates
+
+__all__ = ["KLAlignment", "KLAlignmentConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KLAlignmentConfig:
+    """Options of the divergence."""
+
+    temperature: float = option(
+        1.0, "Divides the logits of both branches; above 1 it shows the teacher's doubts.", above=0
+    )
+
+
+@register("alignment_loss", "kl", config=KLAlignmentConfig)
+class KLAlignment:
+    """Kullback-Leibler divergence of the speech branch's next-token distributions from the text branch's.
+
+    ``tau^2 mean_u KL(softmax(y_u / tau) | softmax(x_u / tau))`` with ``x_u``, ``y_u`` the logits of the u-th target
+    token (EOS included) given the speech and given the transcript; in nats per target token, whatever the batch size.
+    It compares predictions, not states: which layers are selected does not matter, and it is computed once per batch.
+
+    Needs the text branch to run to its end over the target too (as ``mt_weight`` does; without gradient unless the
+    text side moves). Cost: that pass and two projections of the target tokens more, in slices, computed again in
+    backward, so that the logits of both branches are never kept. The teacher is as good as the LLM translates the
+    transcript: train it on that first, or set ``mt_weight``.
+
+    Sources: Hinton et al. 2015 (arXiv 1503.02531); between the branches of speech translation: Tang et al. 2021
+    ("Improving Speech Translation by Understanding and Learning from the Auxiliary Text Translation Task",
+    arXiv 2107.05782), Fang et al. 2022 (STEMM, arXiv 2203.10426), Fang & Feng 2023 (CRESS, arXiv 2305.08706). Choose
+    it where the text branch translates much better than the speech branch, beside a loss on states or alone.
+    """
+
+    compares = "predictions"
+
+    def __init__(self, config: KLAlignmentConfig) -> None:
+        self.temperature = config.temperature
+
+    def __call__(self, states: LayerStates, *, detach_text: bool = True) -> AlignmentResult:
+        """Return each row's divergence per position.
+
+        Args:
+            states: ``[B, U, V]`` logits of both branches, as ``AlignmentLoss`` says of predictions.
+            detach_text: Whether the teacher is fixed.
+
+        Raises:
+            ValueError: a row has another number of positions on one side than on the other.
+        """
+        with no_autocast(states.speech.device):
+            both = sides(states, detach_text=detach_text)
+            lengths = both.text_lengths.masked_fill(~both.present, 0)
+            if bool((both.speech_lengths != lengths)[both.present].any()):
+                raise ValueError(
+                    f"kl compares predictions position by position, so both sides need equal lengths, got "
+                    f"{both.speech_lengths.tolist()} and {both.text_lengths.tolist()}"
+                )
+            size = min(both.speech.shape[1], both.text.shape[1])
+            return result(row_mean(self._divergence(both.speech[:, :size], both.text[:, :size]), lengths), both.present)
+
+    def _divergence(self, x_BUV: Tensor, y_BUV: Tensor) -> Tensor:
+        log_x, log_y = ((z / self.temperature).log_softmax(-1) for z in (x_BUV, y_BUV))
+        return self.temperature**2 * functional.kl_div(log_x, log_y, reduction="none", log_target=True).sum(-1)

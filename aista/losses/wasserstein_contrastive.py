@@ -1,0 +1,119 @@
+"""Contrastive loss whose similarity is minus an optimal-transport distance of two sequences of states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from aista.losses._contrast import contrast, rows_per_layer, same_key, transcript_keys
+from aista.losses._rows import result
+from aista.losses.base import AlignmentContext, AlignmentResult
+from aista.losses.costs import Cost
+from aista.losses.ot.pairwise import no_autocast
+from aista.losses.ot.result import OTSolver
+from aista.registry import build, register
+from aista.schema import Component, component, option
+from aista.types import LayerStates
+
+__all__ = ["WassersteinContrastive", "WassersteinContrastiveConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WassersteinContrastiveConfig:
+    """Options of the contrastive transport loss."""
+
+    cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
+    solver: Component = component("ot_solver", "sinkhorn", "How each pair's transport problem is solved.")
+    temperature: float = option(0.1, "Divides the distances; smaller looks at the hardest negatives.", above=0)
+    max_candidates: int = option(
+        8, "Most candidates of a row, its own among them: the rows behind it in the batch, cyclically.", minimum=2
+    )
+
+
+@register("alignment_loss", "wasserstein_contrastive", config=WassersteinContrastiveConfig)
+class WassersteinContrastive:
+    """Contrastive loss in both directions with ``s(x_i, y_j) = -OT(x_i, y_j)``.
+
+    ``l_i = -1/2 log softmax_j(-OT(x_i, y_j) / tau)_i - 1/2 log softmax_j(-OT(x_j, y_i) / tau)_i``. The candidates of
+    row i are itself and at most ``max_candidates - 1`` rows of the same layer behind it (before it in the second
+    direction), cyclically, rows without a side left out and rows with the same transcript masked. Both directions
+    use the same pairs, so C candidates cost ``L B C`` transport problems, solved in one call: C times the cost and
+    the memory of ``ot``, states included. Candidates come from this process alone. Like in ``infonce`` a row that
+    knows nothing has ``ln C``.
+
+    Sources: Züfle & Niehues 2025 (arXiv 2412.15712) contrast so at layers of an LLM; Le et al. 2023
+    (arXiv 2301.11716) use the distance itself, which is ``ot``. Choose it over ``ot`` where distances collapse because
+    all sequences are drawn together, over ``infonce`` where a pooled vector says too little of a sequence.
+    """
+
+    needs = ("transcripts",)
+    batch_statistic = True
+
+    def __init__(self, config: WassersteinContrastiveConfig) -> None:
+        self.cost = cast(Cost, build("cost", config.cost, at="cost"))
+        self.solver = cast(OTSolver, build("ot_solver", config.solver, at="solver"))
+        self.config = config
+
+    def __call__(
+        self, states: LayerStates, *, detach_text: bool = True, context: AlignmentContext | None = None
+    ) -> AlignmentResult:
+        """Return each row's loss; see ``AlignmentLoss``.
+
+        Without a context all rows are one layer, and no two transcripts are the same.
+        """
+        context = context or AlignmentContext()
+        num_rows = rows_per_layer(len(states.speech), context)
+        present = (states.speech_lengths > 0) & (states.text_lengths > 0)
+        keys = transcript_keys(context.transcripts, states.text_lengths[:num_rows])
+        anchors = present[:num_rows].nonzero().squeeze(1)
+        pairs = _pairs(len(anchors), self.config.max_candidates, device=anchors.device)
+        with no_autocast(states.speech.device):
+            distances_LNC = self._distances(states, anchors[pairs], context.num_layers, detach_text)
+            found = _both_directions(distances_LNC / self.config.temperature, same_key(keys, keys)[anchors][:, anchors])
+        rows = (torch.arange(context.num_layers, device=anchors.device)[:, None] * num_rows + anchors).flatten()
+        zeros = found[0].new_zeros(len(present))
+        values, best, candidates = (zeros.index_copy(0, rows, z.to(zeros.dtype).flatten()) for z in found)
+        return result(values, present, accuracy=best, candidates=candidates)
+
+    def _distances(self, states: LayerStates, pairs_2NC: Tensor, num_layers: int, detach_text: bool) -> Tensor:
+        """Transport of every pair at every layer, ``[L, N, C]``, in one call of the solver."""
+        num_rows = len(states.speech) // num_layers
+        offsets = torch.arange(num_layers, device=pairs_2NC.device)[:, None] * num_rows
+        x_rows, y_rows = ((offsets + rows.flatten()).flatten() for rows in pairs_2NC.unbind())
+        text = states.text.detach() if detach_text else states.text
+        transport = self.solver(
+            states.speech[x_rows],
+            text[y_rows],
+            states.speech_lengths[x_rows],
+            states.text_lengths[y_rows],
+            cost=self.cost,
+        )
+        return transport.value.reshape(num_layers, *pairs_2NC.shape[1:])
+
+
+def _pairs(num: int, most: int, *, device: torch.device) -> Tensor:
+    """``[2, N, C]``: anchor n meets the rows n, n + 1, ..., n + C - 1 (cyclically)."""
+    anchors = torch.arange(num, device=device)[:, None]
+    others = (anchors + torch.arange(min(most, max(num, 1)), device=device)) % max(num, 1)
+    return torch.stack([anchors.expand_as(others), others])
+
+
+def _both_directions(distances_LNC: Tensor, is_same_NN: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``[L, N]`` loss, accuracy and number of candidates; the own pair is the first of the C."""
+    num, most = distances_LNC.shape[1:]
+    anchors = torch.arange(num, device=distances_LNC.device)[:, None]
+    shift = torch.arange(most, device=distances_LNC.device)
+    own = torch.zeros_like(anchors[:, 0])
+    behind, before = (anchors + shift) % max(num, 1), (anchors - shift) % max(num, 1)
+    # The text of row n was compared with the speech of row n - k as that row's k-th pair.
+    losses, bests, counts = [], [], []
+    for distances, others in ((distances_LNC, behind), (distances_LNC[:, before, shift], before)):
+        is_candidate = ~is_same_NN[anchors, others]
+        loss, best = contrast(-distances, is_candidate, own)
+        losses.append(loss)
+        bests.append(best.to(loss.dtype))
+        counts.append((1 + is_candidate.sum(1)).to(loss.dtype).expand_as(loss))
+    return (losses[0] + losses[1]) / 2, (bests[0] + bests[1]) / 2, (counts[0] + counts[1]) / 2

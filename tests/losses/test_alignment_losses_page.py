@@ -1,0 +1,68 @@
+"""What docs/alignment_losses.md lists and shows is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aista import registry
+from aista.losses.base import NEEDS, AlignmentContext
+from aista.schema import resolve
+from aista.tasks.speech_translation import WeightedAlignment
+from aista.testing.contracts import run
+
+PAGE = (Path(__file__).parents[2] / "docs" / "alignment_losses.md").read_text(encoding="utf-8")
+LOSSES = [entry.name for entry in registry.entries("alignment_loss") if entry.origin.startswith("aista.")]
+
+
+def test_the_table_lists_every_loss_of_aista():
+    table = PAGE.split("## Common to all")[0]
+    rows = re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)
+    assert sorted(rows) == sorted(LOSSES)
+    for name in set(rows) - {"ot"}:
+        assert f"**{name}**" in PAGE, name
+
+
+def test_the_table_tells_what_they_need():
+    for line in PAGE.splitlines():
+        found = re.match(r"\| `(\w+)` \|([^|]*)\|([^|]*)\|", line)
+        if found and found[1] in LOSSES:
+            loss = registry.build("alignment_loss", resolve("alignment_loss", found[1]))
+            assert ("transcripts" in found[3]) == ("transcripts" in getattr(loss, "needs", ())), found[1]
+
+
+def test_what_can_be_needed_is_in_the_context():
+    assert set(NEEDS) < set(AlignmentContext._fields)
+
+
+def test_the_config_builds_the_losses():
+    for node in yaml.safe_load(PAGE.split("```yaml\n")[1].split("```")[0])["alignment"]:
+        registry.build("alignment_loss", resolve("alignment_loss", node, type=WeightedAlignment))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_it_keeps_the_contracts(name):
+    assert not [outcome for outcome in run("alignment_loss", name) if outcome.status == "FAIL"]
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("cosine", {"level": "token"}),
+        ("cosine", {"level": "max"}),
+        ("mse", {"level": "token"}),
+        ("infonce", {"level": "token"}),
+        ("infonce", {"level": "max", "gather": False}),
+        ("soft_dtw", {"divergence": True, "cost": "sqeuclidean"}),
+        ("cmot", {"side": "both", "window": None, "mass": "uniform"}),
+        ("wasserstein_contrastive", {"solver": "relaxed"}),
+        ("wasserstein_contrastive", {"solver": "sinkhorn_divergence"}),
+        ("kl", {"temperature": 3.0}),
+        ("ctc", {"temperature": 1.0}),
+    ],
+)
+def test_other_options_keep_the_contracts(name, config):
+    assert not [outcome for outcome in run("alignment_loss", name, config) if outcome.status == "FAIL"]

@@ -1,0 +1,148 @@
+"""Every alignment loss of aista trains a tiny model through the task."""
+
+import pytest
+import torch
+
+from aista.data.dataset import SpeechTextDataset
+from aista.data.manifest import read_manifest
+from aista.errors import ConfigError
+from aista.losses.base import AlignmentResult
+from aista.registry import build, entries, register
+from aista.selection.base import SelectedLayers
+from aista.tasks.experiment import load_experiment
+from aista.tasks.preflight import build_task
+from tests.tiny import make_corpus, tiny_config, write_config
+
+LOSSES = [entry.name for entry in entries("alignment_loss") if entry.origin.startswith("aista.")]
+BOTH = SelectedLayers((0, 1), (0.25, 0.75), "")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return make_corpus(tmp_path_factory.mktemp("tones") / "corpus", num_train=12, untranscribed=2)
+
+
+@pytest.fixture
+def setup(corpus, tmp_path):
+    """From alignment nodes (and options of the task) to a task, its model, and a function from rows to a batch."""
+
+    def make(*alignment, **changes):
+        options = tiny_config(corpus, alignment=list(alignment), **changes)
+        options["encoder"]["config"]["dropout"] = options["llm"].setdefault("config", {})["dropout"] = 0.0
+        experiment = load_experiment(write_config(tmp_path / "config.yaml", options))
+        task = build_task(experiment)
+        task.selected = BOTH
+        feature = build("feature", experiment.sections.data.feature)
+        dataset = SpeechTextDataset(read_manifest(corpus / "train.tsv").rows, corpus, feature, task.tokenizer)
+        torch.manual_seed(0)
+        return task, task.build_model(), lambda rows: dataset.batch(rows, 0)
+
+    return make
+
+
+@pytest.mark.parametrize("text_gradient", [False, True])
+@pytest.mark.parametrize("name", LOSSES)
+def test_it_trains_and_falls(setup, name, text_gradient):
+    task, model, batch = setup({"name": name, "weight": 1.0}, text_gradient=text_gradient)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    rows, values = batch(range(12)), []
+    for _ in range(12):
+        loss = task.loss(model, rows)
+        parts = [
+            mean for key, (mean, _) in loss.metrics.items() if key.startswith(("align_layer_", "align_predictions"))
+        ]
+        values.append(float(sum(parts)))
+        (loss.total / loss.num_targets).backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+        optimizer.step()
+        optimizer.zero_grad()
+    assert values[-1] < values[0]
+    assert len(parts) == (1 if name == "kl" else 2)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_rows_without_transcript_take_part_in_cross_entropy_only(setup, name):
+    task, model, batch = setup({"name": name, "weight": 1.0})
+    rows = batch(range(2))
+    assert not rows.source_lengths.any()
+    aligned = task.loss(model, rows)
+    task.selected = None
+    torch.testing.assert_close(aligned.total, task.loss(model, rows).total)
+    aligned.total.backward()
+    assert not [key for key in aligned.metrics if key.startswith("align")]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_mixed_precision_gives_nearly_the_same_loss(setup, name):
+    task, model, batch = setup({"name": name, "weight": 1.0}, text_gradient=True)
+    rows = batch(range(12))
+    exact = task.loss(model, rows)
+    with torch.autocast("cpu", torch.bfloat16):
+        low = task.loss(model, rows)
+    low.total.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    for key, (mean, _) in exact.metrics.items():
+        if key.startswith(("align_layer_", "align_predictions")):
+            torch.testing.assert_close(low.metrics[key][0], mean, rtol=0.1, atol=0.02)
+
+
+def test_predictions_are_compared_once_whatever_the_layers(setup):
+    task, model, batch = setup({"name": "kl", "weight": 2.0})
+    rows = batch(range(12))
+    values = []
+    for layers in (BOTH, SelectedLayers((2,), (1.0,), "")):
+        task.selected = layers
+        values.append(task.loss(model, rows))
+    torch.testing.assert_close(values[0].total, values[1].total)
+    assert set(values[0].metrics) == {"nll", "align_predictions"}
+    task.selected = None
+    ce = task.loss(model, rows).total
+    mean, weight = values[0].metrics["align_predictions"]
+    assert weight == 10
+    assert (values[0].total - ce) > 0
+    assert mean > 0
+    out = task.forward(model, rows, capture=(), aligning=True)
+    assert out.speech == ()
+    torch.testing.assert_close(values[0].total - ce, 2 * out.divergences[0].sum())
+
+
+def test_predictions_and_states_together(setup):
+    nodes = [{"name": "kl", "weight": 1.0}, {"name": "cosine", "weight": 1.0}, {"name": "ctc", "weight": 1.0}]
+    task, model, batch = setup(*nodes)
+    rows = batch(range(12))
+    total = task.loss(model, rows)
+    parts = []
+    for node in nodes:
+        single, _, _ = setup(node)
+        parts.append(single.loss(model, rows).total - total.metrics["nll"][0] * total.num_targets)
+    ce = total.metrics["nll"][0] * total.num_targets
+    torch.testing.assert_close(total.total, ce + sum(parts), rtol=1e-4, atol=1e-3)
+    names = {"align0_predictions", "align1_layer_0", "align1_layer_1", "align2_layer_0", "align2_infeasible"}
+    assert names <= set(total.metrics)
+
+
+def test_a_third_partys_loss_for_the_plain_interface_works(setup, clean_registry):
+    """No ``needs``, no context, no attributes: as losses were written before there was any of it."""
+
+    @register("alignment_loss", "norms")
+    class Norms:
+        """Difference of the mean norms."""
+
+        def __call__(self, states, *, detach_text=True):
+            means = [z.float().norm(dim=-1).mean(1) for z in (states.speech, states.text)]
+            taken = states.text_lengths > 0
+            return AlignmentResult((means[0] - means[1]).square() * taken, {})
+
+    task, model, batch = setup({"name": "norms", "weight": 1.0})
+    assert task.loss(model, batch(range(12))).metrics["align_layer_0"][0] > 0
+
+
+def test_a_loss_that_asks_for_what_there_is_not_is_named(setup, clean_registry):
+    @register("alignment_loss", "greedy")
+    class Greedy:
+        """Wants too much."""
+
+        needs = ("transcript",)
+
+    with pytest.raises(ConfigError, match=r"Greedy\.needs may name transcripts, vocabulary, got 'transcript'"):
+        setup({"name": "greedy"})
