@@ -22,6 +22,7 @@ from aista.schema import Component, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
 from aista.tasks.base import Task, TaskLoss
 from aista.tasks.limits import input_lengths, input_limit, num_tokens, position_limit
+from aista.tasks.parts import TunedPart
 from aista.tasks.prompting import encode_prompt
 from aista.types import LayerStates, LsmOutput, SpeechBatch
 
@@ -39,9 +40,9 @@ class WeightedAlignment(Component):
 class SpeechTranslationConfig:
     """Options of the task ``speech_translation``."""
 
-    encoder: Component = component("encoder", "conformer", "Speech encoder.")
-    adapter: Component = component("adapter", "conv", "Length and modality adapter.")
-    llm: Component = component("llm", "transformer_lm", "Decoder-only language model.")
+    encoder: TunedPart = component("encoder", "conformer", "Speech encoder.", type=TunedPart)
+    adapter: TunedPart = component("adapter", "conv", "Length and modality adapter.", type=TunedPart)
+    llm: TunedPart = component("llm", "transformer_lm", "Decoder-only language model.", type=TunedPart)
     prompt: str = option("{speech}", "Prompt template; {speech} stands for the speech (or its transcript).")
     alignment: tuple[WeightedAlignment, ...] = components(
         "alignment_loss", "Alignment losses; an empty list trains on cross-entropy alone.", type=WeightedAlignment
@@ -74,10 +75,10 @@ class SpeechTranslationTask(Task):
 
     def build_model(self) -> LargeSpeechTextModel:
         """Assemble encoder, adapter and LLM."""
-        config, tokenizer = self.config, self.tokenizer
-        encoder = registry.build("encoder", config.encoder, feature_dim=self.feature_dim)
-        llm = registry.build("llm", config.llm, vocab_size=tokenizer.vocab_size)
-        adapter = registry.build("adapter", config.adapter, input_dim=encoder.output_dim, output_dim=llm.model_dim)
+        tokenizer = self.tokenizer
+        encoder = self.build_part("encoder", feature_dim=self.feature_dim)
+        llm = self.build_part("llm", vocab_size=tokenizer.vocab_size)
+        adapter = self.build_part("adapter", input_dim=encoder.output_dim, output_dim=llm.model_dim)
         return LargeSpeechTextModel(
             encoder,
             adapter,

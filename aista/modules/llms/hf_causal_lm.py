@@ -26,6 +26,12 @@ class HFCausalLMConfig:
         choices=("auto", "sdpa", "eager", "flash_attention_2"),
     )
 
+    def outline(self, *, vocab_size: int) -> LanguageModel:
+        """The model without weights; see ``aista.modules.llms.base.LanguageModel``."""
+        from aista.modules.llms._huggingface import HuggingFaceLM, outline_causal_lm
+
+        return HuggingFaceLM(outline_causal_lm(self, vocab_size), vocab_size)
+
 
 @register("llm", "hf_causal_lm", config=HFCausalLMConfig)
 def build_hf_causal_lm(config: HFCausalLMConfig, *, vocab_size: int) -> LanguageModel:
