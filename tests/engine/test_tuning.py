@@ -2,11 +2,10 @@
 
 import copy
 import json
+import multiprocessing
 import os
 import shutil
 import socket
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -216,24 +215,26 @@ def test_a_group_that_trains_nothing_is_a_fault(patterns, message):
         check_parameter_groups(TrainerConfig(parameter_groups=groups), model)
 
 
-def in_two_processes(*arguments):
-    """As torchrun does, less its own process."""
+def in_two_processes(config, run, *overrides):
+    """Train as torchrun does; a fork server imports the libraries once for all processes."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "aista.cli.main", *arguments],
-            env=os.environ | common | {"RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in "01"
-    ]
+        port = probe.getsockname()[1]
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "aista.engine.recipe", "peft"])
+    processes = [context.Process(target=train_as, args=(rank, port, config, run, overrides)) for rank in (0, 1)]
     for process in processes:
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors[-3000:]
+        process.start()
+    for process in processes:
+        process.join(timeout=300)
+        assert process.exitcode == 0
+
+
+def train_as(rank, port, config, run, overrides):
+    ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
+    os.environ |= {name: str(value) for name, value in ranks.items()}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    train(load_experiment(config, overrides), run)
 
 
 @pytest.mark.slow
@@ -243,7 +244,7 @@ def test_lora_survives_two_processes(tmp_path, config, llama):
     expected = weights(tmp_path / "single")
     for parallelism in ("ddp", "fsdp"):
         run = tmp_path / parallelism
-        in_two_processes("train", str(run), "--config", str(config), f"trainer.data_parallelism={parallelism}")
+        in_two_processes(config, run, f"trainer.data_parallelism={parallelism}")
         check_moved(run, llama)
         found = weights(run)
         assert found.keys() == expected.keys()
