@@ -16,14 +16,13 @@ from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.lsm import LargeSpeechTextModel
-from aista.modules.prompt import PromptIds
 from aista.registry import register
 from aista.schema import Component, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
 from aista.tasks.base import Task, TaskLoss
 from aista.tasks.limits import input_lengths, input_limit, num_tokens, position_limit
 from aista.tasks.parts import TunedPart
-from aista.tasks.prompting import encode_prompt
+from aista.tasks.prompting import ChatPrompt, encode_prompt
 from aista.types import LayerStates, LsmOutput, SpeechBatch
 
 __all__ = ["SpeechTranslationConfig", "SpeechTranslationTask", "WeightedAlignment"]
@@ -43,7 +42,10 @@ class SpeechTranslationConfig:
     encoder: TunedPart = component("encoder", "conformer", "Speech encoder.", type=TunedPart)
     adapter: TunedPart = component("adapter", "conv", "Length and modality adapter.", type=TunedPart)
     llm: TunedPart = component("llm", "transformer_lm", "Decoder-only language model.", type=TunedPart)
-    prompt: str = option("{speech}", "Prompt template; {speech} stands for the speech (or its transcript).")
+    prompt: str | ChatPrompt = option(
+        "{speech}",
+        "Text with {speech} for the speech (or its transcript), or {user: ..., system: ...} for a chat model.",
+    )
     alignment: tuple[WeightedAlignment, ...] = components(
         "alignment_loss", "Alignment losses; an empty list trains on cross-entropy alone.", type=WeightedAlignment
     )
@@ -66,7 +68,7 @@ class SpeechTranslationTask(Task):
 
     def __init__(self, config: SpeechTranslationConfig, *, tokenizer: TextTokenizer, feature_dim: int) -> None:
         super().__init__(config, tokenizer=tokenizer, feature_dim=feature_dim)
-        self.prompt: PromptIds = encode_prompt(config.prompt, tokenizer)
+        self.prompt = encode_prompt(config.prompt, tokenizer)
         self.losses = [
             registry.build("alignment_loss", spec, at=f"alignment[{index}]")
             for index, spec in enumerate(config.alignment)
@@ -83,9 +85,9 @@ class SpeechTranslationTask(Task):
             encoder,
             adapter,
             llm,
-            prompt=self.prompt,
-            bos_id=tokenizer.bos_id,
-            eos_id=tokenizer.eos_id,
+            prompt=self.prompt.ids,
+            bos_id=self.prompt.bos_id,
+            eos_id=self.prompt.eos_id,
             pad_id=tokenizer.pad_id,
         )
 

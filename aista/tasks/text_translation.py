@@ -18,7 +18,7 @@ from aista.schema import Component, component, option
 from aista.tasks.base import Task, TaskLoss
 from aista.tasks.limits import num_tokens, position_limit
 from aista.tasks.parts import TunedPart
-from aista.tasks.prompting import encode_prompt
+from aista.tasks.prompting import ChatPrompt, encode_prompt
 from aista.types import SpeechBatch
 
 __all__ = ["TextTranslationConfig", "TextTranslationTask"]
@@ -29,7 +29,9 @@ class TextTranslationConfig:
     """Options of the task ``text_translation``."""
 
     llm: TunedPart = component("llm", "transformer_lm", "Decoder-only language model.", type=TunedPart)
-    prompt: str = option("{speech}", "The speech task's prompt; the transcript takes the speech's place.")
+    prompt: str | ChatPrompt = option(
+        "{speech}", "The speech task's prompt, a text or a chat; the transcript takes the speech's place."
+    )
     source_weight: float = option(0.5, "Weight of the language-model loss on the source text.", minimum=0)
     freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.")
 
@@ -49,8 +51,9 @@ class TextTranslationTask(Task):
         """The LLM behind the prompt."""
         tokenizer = self.tokenizer
         llm = self.build_part("llm", vocab_size=tokenizer.vocab_size)
+        prompt = self.prompt
         return TextTranslationModel(
-            llm, prompt=self.prompt, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, pad_id=tokenizer.pad_id
+            llm, prompt=prompt.ids, bos_id=prompt.bos_id, eos_id=prompt.eos_id, pad_id=tokenizer.pad_id
         )
 
     def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
