@@ -164,6 +164,24 @@ def test_what_is_wrong_with_the_llm_shows_before_the_folder_is_made(tmp_path, co
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_that_is_no_language_model_here_shows_before_too(tmp_path, config, llama):
+    """Too few embeddings for the tokenizer, pickled weights, an encoder: none is found only after hours."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(llama)
+    model.save_pretrained(tmp_path / "pickled", safe_serialization=False)
+    model.resize_token_embeddings(8)
+    model.save_pretrained(tmp_path / "small")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    transformers.BertForMaskedLM(transformers.BertConfig(**sizes)).save_pretrained(tmp_path / "bert")
+    for folder, message in (
+        ("small", r"its vocabulary has 8 tokens, fewer than the tokenizer's \d+; use the tokenizer of this model"),
+        ("pickled", r"holds no \*\.safetensors but pytorch_model\.bin; only safetensors are read"),
+        ("bert", r"holds BertForMaskedLM, not a causal language model"),
+    ):
+        with pytest.raises(ConfigError, match=rf"llm\.config: path '.*{folder}': {message}"):
+            train(load_experiment(config, [f"llm.config.path={tmp_path / folder}"]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

@@ -1,5 +1,6 @@
 import pytest
 import torch
+import transformers
 from torch import nn
 
 from aista import registry
@@ -10,6 +11,16 @@ from aista.schema import resolve
 from aista.testing.dummies import DummyAdapter, DummyLanguageModel
 
 CONFORMER = {"model_dim": 16, "num_layers": 2, "num_heads": 2, "ffn_dim": 32, "kernel_size": 3, "dropout": 0.0}
+WAV2VEC2 = {
+    "model_dim": 16,
+    "num_layers": 2,
+    "num_heads": 2,
+    "ffn_dim": 16,
+    "conv_dim": 8,
+    "position_kernel": 8,
+    "position_groups": 2,
+    "dropout": 0.0,
+}
 NATIVE = {"model_dim": 16, "num_layers": 2, "num_heads": 2, "dropout": 0.0}
 
 
@@ -55,15 +66,32 @@ def test_targets_answer_to_their_last_names():
     assert adapted(part) == ["blocks.0.gate", "blocks.1.gate", "blocks.1.mix", "head"]
 
 
-@pytest.mark.parametrize(("part", "count"), [("transformer_lm", 7), ("conformer", 9)])
-def test_linear_layers_of_fairseq2_learn(part, count):
-    """The native LLM and the encoders are built of fairseq2's own linear layers."""
-    if part == "conformer":
-        module = build("encoder", part, CONFORMER, feature_dim=20)
-        inputs = (torch.randn(2, 40, 20), torch.tensor([40, 30]))
-    else:
-        module = build("llm", part, NATIVE, vocab_size=20)
-        inputs = (torch.randn(2, 5, 16), torch.tensor([5, 3]))
+def native_llm(_):
+    return build("llm", "transformer_lm", NATIVE, vocab_size=20), torch.randn(2, 5, 16), torch.tensor([5, 3])
+
+
+def conformer(_):
+    return build("encoder", "conformer", CONFORMER, feature_dim=20), torch.randn(2, 40, 20), torch.tensor([40, 30])
+
+
+def wav2vec2(_):
+    encoder = build("encoder", "wav2vec2", WAV2VEC2, feature_dim=0)
+    return encoder, torch.randn(2, 4000), torch.tensor([4000, 3000])
+
+
+def whisper(folder):
+    widths = {"num_mel_bins": 20, "d_model": 16, "max_source_positions": 20, "vocab_size": 20, "pad_token_id": 0}
+    sizes = {"encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 24, "decoder_layers": 1}
+    config = transformers.WhisperConfig(**widths, **sizes, decoder_attention_heads=2, decoder_ffn_dim=24)
+    transformers.WhisperModel(config).save_pretrained(folder)
+    encoder = build("encoder", "whisper", {"path": str(folder)}, feature_dim=20)
+    return encoder, torch.randn(2, 40, 20), torch.tensor([40, 30])
+
+
+@pytest.mark.parametrize(("make", "count"), [(native_llm, 7), (conformer, 9), (wav2vec2, 6), (whisper, 6)])
+def test_every_part_of_linear_layers_learns(make, count, tmp_path):
+    """The native LLM and two encoders are built of fairseq2's own linear layers, the third of PyTorch's."""
+    module, *inputs = make(tmp_path)
     module.eval()
     before = module(*inputs)[0]
     tuning = prepare(module, r=2)
