@@ -48,10 +48,13 @@ def load_causal_lm(config: HFCausalLMConfig, vocab_size: int) -> nn.Module:
 def outline_causal_lm(config: HFCausalLMConfig, vocab_size: int) -> nn.Module:
     """The model of a local folder on the meta device, without reading its weights; raises as ``load_causal_lm``."""
     hf_config = _read_config(config.path, vocab_size)
-    with torch.device("meta"):
-        model: nn.Module = AutoModelForCausalLM.from_config(
-            hf_config, dtype=torch.float32, trust_remote_code=False, **_attention(config)
-        )
+    try:
+        with torch.device("meta"):
+            model: nn.Module = AutoModelForCausalLM.from_config(
+                hf_config, dtype=torch.float32, trust_remote_code=False, **_attention(config)
+            )
+    except (ImportError, RuntimeError) as error:
+        raise ValueError(f"path {str(config.path)!r}: the model cannot be built ({error})") from error
     return model
 
 

@@ -190,3 +190,12 @@ def test_blocks_inside_blocks_are_not_taken_for_the_stack(tmp_path):
     llm = build(tmp_path)
     assert [type(block).__name__ for block in llm.layers] == ["MixtralDecoderLayer"] * 3
     assert isinstance(llm.layers, nn.ModuleList)
+
+
+def test_an_outline_is_the_model_without_its_weights(folders):
+    outline = HFCausalLMConfig(path=folders("gemma3")).outline(vocab_size=11)
+    assert {parameter.device.type for parameter in outline.parameters()} == {"meta"}
+    shapes = [{name: p.shape for name, p in llm.named_parameters()} for llm in (outline, build(folders("gemma3")))]
+    assert shapes[0] == shapes[1]
+    with pytest.raises(ValueError, match=r"the model cannot be built \(.*[Ff]lash"):
+        HFCausalLMConfig(path=folders("llama"), attention="flash_attention_2").outline(vocab_size=11)
