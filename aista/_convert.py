@@ -88,6 +88,9 @@ def _union(hint: Any, data: Any, at: str, faults: list[Fault], nested: Nested) -
     if data is None and type(None) in arguments:
         return None
     options = [argument for argument in arguments if argument is not type(None)]
+    records = [option for option in options if dataclasses.is_dataclass(option)]
+    if isinstance(data, Mapping) and len(records) == 1:
+        return convert(records[0], data, at, faults, nested)  # its own faults say more than that nothing fits
     attempt: list[Fault] = []
     for argument in sorted(options, key=lambda option: type(data) is not option):  # an exact type match goes first
         attempt = []

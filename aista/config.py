@@ -196,7 +196,7 @@ def _write(path: Sequence[Key]) -> str:
 
 
 def _merge_node(base: Any, overlay: Any) -> Any:
-    if isinstance(base, str) and isinstance(overlay, Mapping) and "config" in overlay:
+    if isinstance(base, str) and isinstance(overlay, Mapping) and overlay.keys() & {"config", "tuning"}:
         base = {"name": base}
     if isinstance(base, Mapping) and isinstance(overlay, str) and base.get("name") == overlay:
         return base

@@ -15,6 +15,7 @@ define_kind(
     optional=("vocab_size",),
 )
 define_kind("llm", "Decoder-only language model. factory(config, *, vocab_size)", "aista.modules.llms")
+define_kind("tuning", "How a part of the model is trained. factory(config)", "aista.modules.tuning")
 define_kind("cost", "Pairwise cost between two sequences of states. factory(config)", "aista.losses.costs")
 define_kind("ot_solver", "Optimal-transport solver. factory(config)", "aista.losses.ot")
 define_kind("alignment_loss", "Loss between speech and text states of one layer. factory(config)", "aista.losses")

@@ -252,6 +252,8 @@ def test_an_override_may_not_undo_an_earlier_one():
         ({"x": {"name": "p", "config": {"k": 1}}}, {"x": "p"}, {"x": {"name": "p", "config": {"k": 1}}}),
         ({"x": "p"}, {"x": {"config": {"k": 1}}}, {"x": {"name": "p", "config": {"k": 1}}}),
         ({"x": "p"}, {"x": {"name": "q", "config": {"k": 1}}}, {"x": {"name": "q", "config": {"k": 1}}}),
+        ({"x": "p"}, {"x": {"tuning": "lora"}}, {"x": {"name": "p", "tuning": "lora"}}),
+        ({"prompt": "a {speech}"}, {"prompt": {"user": "{speech}"}}, {"prompt": {"user": "{speech}"}}),
     ],
 )
 def test_merge(base, overlay, expected):

@@ -15,7 +15,7 @@ from aista import registry
 from aista._convert import type_name
 from aista.errors import RegistryError
 from aista.registry import Entry
-from aista.schema import to_plain
+from aista.schema import Component, to_plain
 
 __all__ = ["add_plugin_argument", "find", "first_line", "option_lines", "snippet", "source_file"]
 
@@ -65,7 +65,7 @@ def option_lines(cls: type[Any], indent: str = "") -> Iterator[str]:
     """Every option of a dataclass: ``name: type = default (bounds)`` and its meaning below."""
     hints = typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
-        if not field.init:
+        if not field.init or (issubclass(cls, Component) and field.name in ("name", "config")):
             continue
         nested = _nested(hints[field.name])
         kind = field.metadata.get("kind")
@@ -78,6 +78,10 @@ def option_lines(cls: type[Any], indent: str = "") -> Iterator[str]:
         if kind:
             known = ", ".join(entry.name for entry in registry.entries(kind))
             yield f"{indent}    One of: {known or 'none registered'}"
+            beside = list(option_lines(field.metadata["type"], indent + "        "))
+            if beside:
+                yield f"{indent}    Beside the name:"
+                yield from beside
         elif nested is not None:
             yield from option_lines(nested, indent + "    ")
 

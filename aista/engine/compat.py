@@ -1,4 +1,4 @@
-"""fairseq2's sharp edges, each covered once: secrets in logs, early stopping, sharded weights, noise."""
+"""fairseq2's sharp edges, each covered once: secrets in logs, early stopping, sharded weights, types, noise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+import fairseq2.models.family
 import fairseq2.recipe
+import torch
 from fairseq2.checkpoint import CheckpointError
 from fairseq2.device import CPU, Device
 from fairseq2.early_stopper import EarlyStopper
@@ -49,6 +51,17 @@ _run_module = sys.modules["fairseq2.recipe.run"]
 vars(_run_module)["configure_logging"] = _configure_logging
 # Its deprecation warnings speak to authors of fairseq2 recipes, not to users of aista.
 vars(_run_module)["enable_deprecation_warnings"] = lambda: None
+
+
+def _own_dtypes(dtype: torch.dtype) -> AbstractContextManager[None]:
+    """Replaces a mode that gives every tensor made without a type the type of the recipe.
+
+    transformers loads weights by such tensors: checkpoints in bfloat16 would become float32.
+    """
+    return nullcontext()
+
+
+vars(sys.modules["fairseq2.models.family"])["set_dtype"] = _own_dtypes
 
 
 def run_recipe(recipe: fairseq2.recipe.Recipe, config: object, run_dir: Path) -> None:

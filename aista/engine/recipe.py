@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +19,14 @@ from torch import Tensor, nn
 
 from aista.engine.compat import PatienceStopper, set_early_stopper
 from aista.engine.layers import LayerChooser
+from aista.engine.optimizer import check_parameter_groups, register_optimizer
 from aista.engine.reader import LoaderReader
 from aista.engine.recorder import RunRecorder
+from aista.engine.run_folder import is_main_process
 from aista.engine.settings import FAMILY, SCORE, RecipeConfig
 from aista.engine.units import TaskEvalUnit, TaskTrainUnit
-from aista.errors import ConfigError, Fault, RunError
-from aista.modules.freezing import freeze
+from aista.errors import RunError
+from aista.files import write_json
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.records import read_records
 from aista.scoring.base import Metric
@@ -79,7 +80,8 @@ class TaskRecipe(Recipe):
         return True
 
     def register(self, container: DependencyContainer) -> None:
-        """Make the task's model, its score and our recorder known to fairseq2."""
+        """Make the task's model, its optimiser and score and our recorder known to fairseq2."""
+        register_optimizer(container)
         register_model_family(
             container,
             FAMILY,
@@ -99,17 +101,19 @@ class TaskRecipe(Recipe):
         """Load the starting weights of pretrained parts, then freeze what is not trained."""
         if newly_initialized:
             for part, weights in self.initial.items():
-                load_part(model, part, weights)
+                load_part(model, part, self._named_as_in(model, part, weights))
             if isinstance(model, LargeSpeechTextModel) and "adapter" not in self.initial:
                 model.match_scales(self.task.tokenizer.vocab_size)
-        try:
-            report = freeze(model, self.task.config.freeze_params)
-            if report.num_frozen:
-                log.info("%s", report)
-        except ValueError as error:
-            raise ConfigError([Fault("freeze_params", str(error).removeprefix("freeze_params: "))]) from error
-        check_parameter_groups(self.trainer, [name for name, _ in model.named_parameters()])
+        table = self.task.select_trainable(model)
+        check_parameter_groups(self.trainer, model)
+        log.info("parameters to train:\n%s", table)
+        if is_main_process():
+            write_json(self.run_dir / "parameters.json", table.to_json())
         return model
+
+    def _named_as_in(self, model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        tuning = self.task.tunings.get(part)
+        return weights if tuning is None else tuning.starting_weights(getattr(model, part), weights)
 
     def create_task(self, context: RecipeContext) -> Fairseq2Task:
         """Readers and units into a trainer."""
@@ -148,20 +152,9 @@ def load_part(model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> Non
         details = [f"missing {missing[:3]}"] * bool(missing) + [f"unknown {unknown[:3]}"] * bool(unknown) + shapes[:3]
         raise RunError(
             f"initialize.{part}: the run folder's {part} has another architecture ({'; '.join(details)}); "
-            f"give both runs the same {part} config"
+            f"give both runs the same {part} config, its tuning included"
         )
     target.load_state_dict(weights)
-
-
-def check_parameter_groups(trainer: TrainerConfig, names: Sequence[str]) -> None:
-    """Raise ConfigError for a parameter group that matches nothing: fairseq2 would only warn."""
-    faults = [
-        Fault(f"trainer.parameter_groups[{index}].params", f"{group.params!r} matches no parameter", f"e.g. {names[0]}")
-        for index, group in enumerate(trainer.parameter_groups)
-        if not any(re.match(group.params, name) for name in names)
-    ]
-    if faults:
-        raise ConfigError(faults)
 
 
 def _stacks(model: nn.Module) -> list[nn.ModuleList]:

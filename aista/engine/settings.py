@@ -27,9 +27,10 @@ from fairseq2.recipe.config import (
 
 from aista.tasks.training import TrainerConfig
 
-__all__ = ["FAMILY", "SCORE", "RecipeConfig", "recipe_config"]
+__all__ = ["FAMILY", "OPTIMIZER", "SCORE", "RecipeConfig", "recipe_config"]
 
 FAMILY = "aista"
+OPTIMIZER = "aista_adamw"
 SCORE = "score"
 
 
@@ -65,7 +66,7 @@ def recipe_config(config: TrainerConfig, *, seed: int, validate: bool) -> Recipe
             ),
             max_grad_norm=config.max_grad_norm or None,
         ),
-        optimizer=OptimizerSection(config=_optimizer(config)),
+        optimizer=OptimizerSection(name=OPTIMIZER, config=_optimizer(config)),
         lr_scheduler=_schedule(config),
         regime=_regime(config, validate),
         common=CommonSection(
@@ -77,11 +78,7 @@ def recipe_config(config: TrainerConfig, *, seed: int, validate: bool) -> Recipe
 
 
 def _optimizer(config: TrainerConfig) -> AdamWConfig:
-    # Under DDP names begin with "module."; the patterns of a config do not say so.
-    groups = [
-        AdamWGroupConfig(params=rf"(module\.)?({group.params})", lr=group.learning_rate)
-        for group in config.parameter_groups
-    ]
+    groups = [AdamWGroupConfig(params=group.params, lr=group.learning_rate) for group in config.parameter_groups]
     return AdamWConfig(lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay, groups=groups)
 
 

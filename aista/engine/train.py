@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
 from aista.engine.inputs import Split, load_split, probe_batches, training_loader, whole_pass
 from aista.engine.layers import LayerChooser
+from aista.engine.optimizer import check_parameter_groups
 from aista.engine.run_folder import claim, is_main_process
 from aista.errors import AistaError, RunError
 from aista.files import write_json
@@ -59,14 +60,15 @@ def train(experiment: Experiment, run_dir: Path, *, dry_run: bool = False, stage
     if dry_run:
         model = task.build_model()
         _narrow(splits, task, model, experiment)
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        log.info("dry run: %s would train %s parameters; nothing was written", experiment.source, f"{parameters:,}")
+        table = task.select_trainable(model)
+        check_parameter_groups(experiment.sections.trainer, model)
+        log.info("dry run of %s; nothing was written. Parameters that it would train:\n%s", experiment.source, table)
         return
     claim(run_dir, experiment)
     if is_complete(run_dir):
         log.info("%s: already trained; nothing to do", run_dir)
         return
-    initial = _initial_weights(experiment, run_dir)
+    initial = _initial_weights(experiment, task, run_dir)
     _run(experiment, task, run_dir, splits, initial)
 
 
@@ -88,9 +90,12 @@ def _find_stage(experiment: Experiment, name: str) -> Stage:
     return stages[name]
 
 
-def _initial_weights(experiment: Experiment, run_dir: Path) -> dict[str, dict[str, Tensor]]:
+def _initial_weights(experiment: Experiment, task: Task, run_dir: Path) -> dict[str, dict[str, Tensor]]:
     """Train the pretraining stages that nothing replaces, and collect the parts to start from."""
     folders = {part: getattr(experiment.sections.initialize, part) for part in PARTS}
+    stages = [stage for stage in experiment.sections.pretraining if folders[stage.part] is None]
+    if not all(is_complete(stage_folder(run_dir, stage.name)) for stage in stages):
+        _check_model(experiment, task)
     for stage in experiment.sections.pretraining:
         if folders[stage.part] is None:
             folder = stage_folder(run_dir, stage.name)
@@ -102,6 +107,13 @@ def _initial_weights(experiment: Experiment, run_dir: Path) -> dict[str, dict[st
     if checkpoint_steps(run_dir):
         return {}  # a resumed run takes its weights from its own checkpoint
     return {part: load_part_weights(folder, part) for part, folder in folders.items() if folder is not None}
+
+
+def _check_model(experiment: Experiment, task: Task) -> None:
+    """Build the main model and forget it: what is wrong with it shows before hours of pretraining."""
+    model = task.build_model()
+    task.select_trainable(model)
+    check_parameter_groups(experiment.sections.trainer, model)
 
 
 def _check_one_process(run_dir: Path, stage: Stage) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from aista.registry import nearest
 
-__all__ = ["FreezeReport", "FrozenInEval", "freeze", "keep_frozen_in_eval"]
+__all__ = ["FreezeReport", "FrozenInEval", "compile_pattern", "freeze", "keep_frozen_in_eval"]
 
 M = TypeVar("M", bound="FrozenInEval")
 
@@ -54,7 +54,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> FreezeReport:
     parameters = list(model.named_parameters(remove_duplicate=False))
     hits: dict[str, set[nn.Parameter]] = {}
     for pattern in patterns:
-        regex = _compile(pattern)
+        regex = compile_pattern(pattern)
         hits[pattern] = {parameter for name, parameter in parameters if regex.fullmatch(name)}
         if not hits[pattern]:
             raise ValueError(_unmatched(model, pattern, [name for name, _ in parameters]))
@@ -92,7 +92,12 @@ class FrozenInEval(nn.Module):
         return self
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """A pattern of ``freeze_params`` as a regular expression for whole dotted names.
+
+    Raises:
+        ValueError: it is none.
+    """
     try:
         return re.compile(rf"(?:{pattern})(?:\..*)?")
     except re.error as error:

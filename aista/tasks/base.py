@@ -13,8 +13,11 @@ from aista.data.features.base import Feature
 from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
+from aista.errors import ConfigError, Fault
 from aista.modules.llms.base import GenerationConfig
+from aista.modules.trainable import ParameterTable, select_trainable
 from aista.schema import Component
+from aista.tasks.parts import build_part, build_tunings
 from aista.types import SpeechBatch
 
 __all__ = ["Task", "TaskLoss"]
@@ -39,7 +42,12 @@ class Task(ABC):
     """A pure PyTorch task; a component of kind ``task``.
 
     Its factory is ``factory(config, *, tokenizer, feature_dim)``. The options dataclass has a field
-    ``freeze_params`` (patterns of parameters that are not trained).
+    ``freeze_params`` (patterns of parameters that are not trained). Parts of the model whose training can
+    be chosen are options of type ``TunedPart``, are built with ``build_part`` and are attributes of the
+    model under the option's name.
+
+    Attributes:
+        tunings: How the parts with a tuning are trained, by the option's name.
     """
 
     uses_audio: ClassVar[bool] = True
@@ -50,10 +58,26 @@ class Task(ABC):
         self.config = config
         self.tokenizer = tokenizer
         self.feature_dim = feature_dim
+        self.tunings = build_tunings(config)
 
     @abstractmethod
     def build_model(self) -> nn.Module:
         """Build the model from the config's components, with fresh or pretrained weights."""
+
+    def build_part(self, name: str, **dependencies: Any) -> Any:
+        """Build the part of the option ``name`` (encoder, adapter, llm), prepared for its tuning."""
+        return build_part(name, getattr(self.config, name), self.tunings.get(name), **dependencies)
+
+    def select_trainable(self, model: nn.Module) -> ParameterTable:
+        """Set which parameters of the bare model are trained, and count them; call it before training.
+
+        Raises:
+            ConfigError: ``freeze_params`` or a tuning cannot be followed.
+        """
+        try:
+            return select_trainable(model, self.tunings, self.config.freeze_params)
+        except ValueError as error:
+            raise ConfigError([Fault("freeze_params", str(error).removeprefix("freeze_params: "))]) from error
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:

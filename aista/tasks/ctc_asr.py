@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from aista import registry
 from aista.data.features.base import Feature
 from aista.data.inspection import Limit
 from aista.data.manifest import Row
@@ -16,6 +15,7 @@ from aista.registry import register
 from aista.schema import Component, component, option
 from aista.tasks.base import Task, TaskLoss
 from aista.tasks.limits import input_limit
+from aista.tasks.parts import TunedPart
 from aista.types import SpeechBatch
 
 __all__ = ["CtcAsrConfig", "CtcAsrTask"]
@@ -25,7 +25,7 @@ __all__ = ["CtcAsrConfig", "CtcAsrTask"]
 class CtcAsrConfig:
     """Options of the task ``ctc_asr``."""
 
-    encoder: Component = component("encoder", "conformer", "Speech encoder.")
+    encoder: TunedPart = component("encoder", "conformer", "Speech encoder.", type=TunedPart)
     freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.")
 
 
@@ -38,7 +38,7 @@ class CtcAsrTask(Task):
 
     def build_model(self) -> CtcModel:
         """The encoder under a linear CTC head over the tokenizer's pieces."""
-        encoder = registry.build("encoder", self.config.encoder, feature_dim=self.feature_dim)
+        encoder = self.build_part("encoder", feature_dim=self.feature_dim)
         return CtcModel(encoder, self.tokenizer.vocab_size)
 
     def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:

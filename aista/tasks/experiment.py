@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from aista import registry
 from aista.config import apply_overrides, load_yaml, merge
@@ -82,8 +82,9 @@ class Experiment:
     def stage(self, stage: Stage) -> Experiment:
         """The experiment of one pretraining stage: this one with another task and its own changes.
 
-        What names parameters of the main model (``freeze_params``, ``trainer.parameter_groups``) is not
-        inherited: the stage's model has other parts.
+        What says how the main model is trained (``tuning`` of its parts, ``freeze_params``,
+        ``trainer.parameter_groups``) is not inherited: a stage trains all of its model unless its own
+        ``config`` says otherwise.
 
         Raises:
             ConfigError: with paths into ``pretraining[...]``.
@@ -93,6 +94,9 @@ class Experiment:
         base = {key: value for key, value in self.raw.items() if key in (own | shared) - {"freeze_params"}}
         if isinstance(base.get("trainer"), Mapping):
             base["trainer"] = {key: value for key, value in base["trainer"].items() if key != "parameter_groups"}
+        for part in base.keys() & set(get_args(Part)):
+            if isinstance(base[part], Mapping):
+                base[part] = {key: value for key, value in base[part].items() if key != "tuning"}
         raw = merge(base, dict(stage.config or {})) | {"task": stage.task}
         return structure_experiment(raw, source=f"{self.source} (pretraining stage {stage.name!r})")
 

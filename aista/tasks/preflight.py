@@ -12,6 +12,7 @@ from aista.schema import Component
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
+from aista.tasks.parts import prepare_part
 
 __all__ = ["build_metrics", "build_task", "preflight"]
 
@@ -76,7 +77,8 @@ def _check(experiment: Experiment, prefix: str) -> list[Fault]:
     if faults:
         return faults
     try:
-        build_task(experiment)
+        task = build_task(experiment)
+        _outlines(task)
         metrics = build_metrics(experiment)
     except ConfigError as error:
         return [Fault(f"{prefix}{fault.path}", fault.problem, fault.remedy) for fault in error.faults]
@@ -87,6 +89,20 @@ def _check(experiment: Experiment, prefix: str) -> list[Fault]:
     if score not in names:
         faults.append(Fault(f"{prefix}evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
     return faults + _durations(experiment, prefix) + _layers(experiment, prefix)
+
+
+def _outlines(task: Task) -> None:
+    """Build what can be built without its weights, and prepare it for its tuning."""
+    spec = getattr(task.config, "llm", None)
+    outline = getattr(getattr(spec, "config", None), "outline", None)
+    if outline is None:
+        return
+    try:
+        part = outline(vocab_size=task.tokenizer.vocab_size)
+    except ValueError as error:
+        raise ConfigError([Fault("llm.config", str(error))]) from error
+    if "llm" in task.tunings:
+        prepare_part("llm", part, task.tunings["llm"])
 
 
 def _files(data: DataConfig, prefix: str) -> list[Fault]:

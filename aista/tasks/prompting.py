@@ -1,18 +1,86 @@
-"""From a prompt template and a tokenizer to the ids around the speech."""
+"""From a prompt in a config and a tokenizer to the ids around the speech."""
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
 from aista.data.tokenizers.base import TextTokenizer
-from aista.modules.prompt import PromptIds, parse_template
+from aista.modules.prompt import PLACEHOLDER, PromptIds, parse_template
+from aista.schema import option, required
 
-__all__ = ["encode_prompt"]
+__all__ = ["ChatPrompt", "EncodedPrompt", "encode_prompt"]
 
 
-def encode_prompt(template: str, tokenizer: TextTokenizer) -> PromptIds:
-    """Encode the text before and after the ``{speech}`` placeholder.
+@dataclass(frozen=True, kw_only=True)
+class ChatPrompt:
+    """A prompt in the chat format of an instruction-tuned language model.
+
+    The tokenizer's own template puts the special tokens around the turns, and its end of turn ends a
+    translation. Choose it for models called Instruct, Chat or it; a text prompt for base models.
+    """
+
+    user: str = required("The user's turn; {speech} stands for the speech (or its transcript).")
+    system: str = option("", "The system's turn; empty leaves it to the template.")
+    date: str = option("", "The day that templates print as today, as YYYY-MM-DD; needed by those that print one.")
+    variables: Mapping[str, Any] = option(
+        {}, "What else the template knows, e.g. {enable_thinking: false} for Qwen3, which would think first."
+    )
+
+    def __post_init__(self) -> None:
+        parse_template(self.user)
+        if PLACEHOLDER in self.system:
+            raise ValueError(f"system must not hold {PLACEHOLDER}; the speech belongs to the user's turn")
+        if self.date:
+            try:
+                datetime.date.fromisoformat(self.date)
+            except ValueError as error:
+                raise ValueError(f"date must be a day as YYYY-MM-DD, got {self.date!r}") from error
+
+
+class EncodedPrompt(NamedTuple):
+    """A prompt as token ids, and the tokens that begin and end a row.
+
+    Attributes:
+        ids: What stands around the speech.
+        bos_id: Token in front of all, or None.
+        eos_id: Token that ends a translation.
+    """
+
+    ids: PromptIds
+    bos_id: int | None
+    eos_id: int
+
+
+def encode_prompt(prompt: str | ChatPrompt, tokenizer: TextTokenizer) -> EncodedPrompt:
+    """Encode the text before and after the ``{speech}`` placeholder, each on its own.
+
+    A text prompt gets the tokenizer's BOS in front, if there is one; a chat has it where its template
+    writes it.
 
     Raises:
-        ValueError: the placeholder is missing or stands twice.
+        ValueError: the placeholder is missing or stands twice, or the text brings a BOS of its own.
+        DataError: the tokenizer has no chat template, or it refuses the turns.
     """
-    before, after = parse_template(template)
-    return PromptIds(tuple(tokenizer.encode(before)), tuple(tokenizer.encode(after)))
+    if isinstance(prompt, ChatPrompt):
+        return _encode_chat(prompt, tokenizer)
+    before, after = (tuple(tokenizer.encode(text)) for text in parse_template(prompt))
+    if tokenizer.bos_id is not None and tokenizer.bos_id in before[:1]:
+        raise ValueError(f"the prompt {prompt!r} begins with BOS, which is put in front of every row; leave it out")
+    return EncodedPrompt(PromptIds(before, after), tokenizer.bos_id, tokenizer.eos_id)
+
+
+def _encode_chat(prompt: ChatPrompt, tokenizer: TextTokenizer) -> EncodedPrompt:
+    turns = [("system", prompt.system)] if prompt.system else []
+    chat = tokenizer.chat([*turns, ("user", prompt.user)], date=prompt.date, variables=prompt.variables)
+    before, after = (tuple(tokenizer.encode(text)) for text in parse_template(chat.text))
+    has_bos = tokenizer.bos_id is not None and tokenizer.bos_id in before[:1]
+    if chat.eos_id == tokenizer.pad_id:
+        raise ValueError(
+            f"turns of the chat template end with {tokenizer.piece(chat.eos_id)!r}, which is the padding token too; "
+            "give the tokenizer another pad_token"
+        )
+    ids = PromptIds(before[1:] if has_bos else before, after)
+    return EncodedPrompt(ids, tokenizer.bos_id if has_bos else None, chat.eos_id)

@@ -18,13 +18,13 @@ from aista.losses.base import AlignmentContext, AlignmentLoss, apply, compares_p
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.modules.packing import Divergence
-from aista.modules.prompt import PromptIds
 from aista.registry import register
 from aista.schema import Component, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
 from aista.tasks.base import Task, TaskLoss
 from aista.tasks.limits import input_lengths, input_limit, num_tokens, position_limit
-from aista.tasks.prompting import encode_prompt
+from aista.tasks.parts import TunedPart
+from aista.tasks.prompting import ChatPrompt, encode_prompt
 from aista.types import LayerStates, LsmOutput, SpeechBatch
 
 __all__ = ["SpeechTranslationConfig", "SpeechTranslationTask", "WeightedAlignment"]
@@ -41,10 +41,13 @@ class WeightedAlignment(Component):
 class SpeechTranslationConfig:
     """Options of the task ``speech_translation``."""
 
-    encoder: Component = component("encoder", "conformer", "Speech encoder.")
-    adapter: Component = component("adapter", "conv", "Length and modality adapter.")
-    llm: Component = component("llm", "transformer_lm", "Decoder-only language model.")
-    prompt: str = option("{speech}", "Prompt template; {speech} stands for the speech (or its transcript).")
+    encoder: TunedPart = component("encoder", "conformer", "Speech encoder.", type=TunedPart)
+    adapter: TunedPart = component("adapter", "conv", "Length and modality adapter.", type=TunedPart)
+    llm: TunedPart = component("llm", "transformer_lm", "Decoder-only language model.", type=TunedPart)
+    prompt: str | ChatPrompt = option(
+        "{speech}",
+        "Text with {speech} for the speech (or its transcript), or {user: ..., system: ...} for a chat model.",
+    )
     alignment: tuple[WeightedAlignment, ...] = components(
         "alignment_loss", "Alignment losses; an empty list trains on cross-entropy alone.", type=WeightedAlignment
     )
@@ -67,7 +70,7 @@ class SpeechTranslationTask(Task):
 
     def __init__(self, config: SpeechTranslationConfig, *, tokenizer: TextTokenizer, feature_dim: int) -> None:
         super().__init__(config, tokenizer=tokenizer, feature_dim=feature_dim)
-        self.prompt: PromptIds = encode_prompt(config.prompt, tokenizer)
+        self.prompt = encode_prompt(config.prompt, tokenizer)
         self.losses = [
             registry.build("alignment_loss", spec, at=f"alignment[{index}]")
             for index, spec in enumerate(config.alignment)
@@ -78,18 +81,18 @@ class SpeechTranslationTask(Task):
 
     def build_model(self) -> LargeSpeechTextModel:
         """Assemble encoder, adapter and LLM."""
-        config, tokenizer = self.config, self.tokenizer
-        encoder = registry.build("encoder", config.encoder, feature_dim=self.feature_dim)
-        llm = registry.build("llm", config.llm, vocab_size=tokenizer.vocab_size)
+        tokenizer = self.tokenizer
+        encoder = self.build_part("encoder", feature_dim=self.feature_dim)
+        llm = self.build_part("llm", vocab_size=tokenizer.vocab_size)
         widths = {"input_dim": encoder.output_dim, "output_dim": llm.model_dim}
-        adapter = registry.build("adapter", config.adapter, **widths, vocab_size=tokenizer.vocab_size)
+        adapter = self.build_part("adapter", **widths, vocab_size=tokenizer.vocab_size)
         return LargeSpeechTextModel(
             encoder,
             adapter,
             llm,
-            prompt=self.prompt,
-            bos_id=tokenizer.bos_id,
-            eos_id=tokenizer.eos_id,
+            prompt=self.prompt.ids,
+            bos_id=self.prompt.bos_id,
+            eos_id=self.prompt.eos_id,
             pad_id=tokenizer.pad_id,
         )
 

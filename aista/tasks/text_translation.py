@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from aista import registry
 from aista.data.features.base import Feature
 from aista.data.inspection import Limit
 from aista.data.manifest import Row
@@ -18,7 +17,8 @@ from aista.registry import register
 from aista.schema import Component, component, option
 from aista.tasks.base import Task, TaskLoss
 from aista.tasks.limits import num_tokens, position_limit
-from aista.tasks.prompting import encode_prompt
+from aista.tasks.parts import TunedPart
+from aista.tasks.prompting import ChatPrompt, encode_prompt
 from aista.types import SpeechBatch
 
 __all__ = ["TextTranslationConfig", "TextTranslationTask"]
@@ -28,8 +28,10 @@ __all__ = ["TextTranslationConfig", "TextTranslationTask"]
 class TextTranslationConfig:
     """Options of the task ``text_translation``."""
 
-    llm: Component = component("llm", "transformer_lm", "Decoder-only language model.")
-    prompt: str = option("{speech}", "The speech task's prompt; the transcript takes the speech's place.")
+    llm: TunedPart = component("llm", "transformer_lm", "Decoder-only language model.", type=TunedPart)
+    prompt: str | ChatPrompt = option(
+        "{speech}", "The speech task's prompt, a text or a chat; the transcript takes the speech's place."
+    )
     source_weight: float = option(0.5, "Weight of the language-model loss on the source text.", minimum=0)
     freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.")
 
@@ -48,9 +50,10 @@ class TextTranslationTask(Task):
     def build_model(self) -> TextTranslationModel:
         """The LLM behind the prompt."""
         tokenizer = self.tokenizer
-        llm = registry.build("llm", self.config.llm, vocab_size=tokenizer.vocab_size)
+        llm = self.build_part("llm", vocab_size=tokenizer.vocab_size)
+        prompt = self.prompt
         return TextTranslationModel(
-            llm, prompt=self.prompt, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id, pad_id=tokenizer.pad_id
+            llm, prompt=prompt.ids, bos_id=prompt.bos_id, eos_id=prompt.eos_id, pad_id=tokenizer.pad_id
         )
 
     def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:

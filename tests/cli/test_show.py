@@ -71,6 +71,12 @@ def test_a_component_without_options(aista):
     assert out.endswith("In a config:\n  name: cosine\n")
 
 
+def test_options_beside_a_components_name_are_shown(aista):
+    out = aista("show", "task", "speech_translation")[1]
+    assert "      Beside the name:\n          tuning: tuning component, none by default\n" in out
+    assert "      Beside the name:\n          weight: float = 1.0 (>= 0)\n" in out
+
+
 def test_a_tasks_options_stand_at_the_top_level(aista):
     out = aista("show", "task", "speech_translation")[1]
     assert "\n  task: speech_translation\n  encoder: conformer\n" in out

@@ -57,6 +57,20 @@ def test_a_stage_inherits_what_it_understands_but_not_names_of_parameters(tmp_pa
     assert stage.task_config.freeze_params == ()
 
 
+def test_a_stage_inherits_no_tuning_but_may_have_its_own(tmp_path, corpus):
+    stages = [
+        {"name": "lm", "task": "text_translation", "part": "llm"},
+        {"name": "lm2", "task": "text_translation", "part": "llm", "config": {"llm": {"tuning": "full"}}},
+    ]
+    experiment = load(tmp_path, corpus, "llm.tuning={name: lora, config: {r: 2}}", pretraining=stages)
+    assert experiment.task_config.llm.tuning.config.r == 2
+    plain, own = (experiment.stage(stage).task_config.llm for stage in experiment.sections.pretraining)
+    assert plain.tuning is None
+    assert own.tuning.name == "full"
+    assert plain.config == own.config == experiment.task_config.llm.config
+    assert experiment.to_plain()["llm"]["tuning"]["config"]["r"] == 2
+
+
 def test_faults_inside_a_stage_carry_its_name(tmp_path, corpus):
     stages = [{"name": "lm", "task": "text_translation", "part": "llm", "config": {"trainer": {"max_steps": 0}}}]
     with pytest.raises(ConfigError, match=r"pretraining\.lm\.trainer\.max_steps: must be at least 1"):

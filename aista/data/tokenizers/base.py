@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-__all__ = ["TextTokenizer"]
+from aista.errors import DataError
+
+__all__ = ["Chat", "TextTokenizer"]
+
+
+class Chat(NamedTuple):
+    """A conversation as text, up to where the assistant's answer begins.
+
+    Attributes:
+        text: With all special tokens that the model expects, BOS too where it wants one.
+        eos_id: Token that ends the answer.
+    """
+
+    text: str
+    eos_id: int
 
 
 class TextTokenizer(ABC):
@@ -38,3 +53,19 @@ class TextTokenizer(ABC):
     @abstractmethod
     def piece(self, id: int) -> str:
         """The token as a person reads it in a plot; a leading "▁" marks the start of a word."""
+
+    def chat(self, turns: Sequence[tuple[str, str]], *, date: str = "", variables: Mapping[str, Any]) -> Chat:
+        """Write a conversation in the format that the model was tuned on.
+
+        Args:
+            turns: (role, text) pairs; roles are ``system``, ``user`` and ``assistant``.
+            date: ``YYYY-MM-DD``, for templates that print the day.
+            variables: What the model's template knows beside the turns.
+
+        Raises:
+            DataError: there is no such format, or it does not take these turns.
+        """
+        raise DataError(
+            f"{type(self).__name__} has no chat template; write the prompt as a text, or use the tokenizer "
+            "hugging_face with the folder of an instruction-tuned model"
+        )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aista.data.tokenizers.base import TextTokenizer
+from aista.data.tokenizers.base import Chat, TextTokenizer
 from aista.errors import DataError
 from aista.registry import register
 from aista.schema import option, required
 
 __all__ = ["HuggingFaceConfig", "HuggingFaceTokenizer"]
+
+_ANSWER = "aista-answer"
+"""Stands for an answer, to see what follows one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,7 @@ class HuggingFaceTokenizer(TextTokenizer):
     """
 
     def __init__(self, config: HuggingFaceConfig) -> None:
+        self._path = config.path
         self._tokenizer = _load(config.path)
         self.vocab_size = len(self._tokenizer)
         self.bos_id = self._tokenizer.bos_token_id
@@ -58,6 +63,43 @@ class HuggingFaceTokenizer(TextTokenizer):
         if raw.startswith("▁") or not text or "\N{REPLACEMENT CHARACTER}" in text:
             return raw  # SentencePiece's own mark, or bytes that are no character of their own
         return "▁" + text[1:] if text.startswith(" ") else text
+
+    def chat(self, turns: Sequence[tuple[str, str]], *, date: str = "", variables: Mapping[str, Any]) -> Chat:
+        """Render the folder's chat template, which transformers runs in a sandbox; see ``TextTokenizer.chat``.
+
+        The answer ends with the token that the template writes behind an assistant's turn, or with the
+        tokenizer's EOS where the template writes none.
+        """
+        if self._tokenizer.chat_template is None:
+            raise DataError(
+                f"{self._path}: its tokenizer has no chat template; write the prompt as a text, or use the folder of "
+                "an instruction-tuned model"
+            )
+        text = self._render(turns, date, variables)
+        answered = self._render([*turns, ("assistant", _ANSWER)], date, variables)
+        behind = answered.partition(_ANSWER)[2].lstrip()
+        first = next(iter(self.encode(behind)), self.eos_id)
+        return Chat(text, first if first in self._tokenizer.added_tokens_decoder else self.eos_id)
+
+    def _render(self, turns: Sequence[tuple[str, str]], date: str, variables: Mapping[str, Any]) -> str:
+        def today(pattern: str) -> str:
+            if not date:
+                raise ValueError("it prints the day, and a prompt must not change from day to day; set prompt.date")
+            return datetime.date.fromisoformat(date).strftime(pattern)
+
+        messages = [{"role": role, "content": text} for role, text in turns]
+        asks = turns[-1][0] != "assistant"
+        try:
+            rendered = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=asks, **{"strftime_now": today, **variables}
+            )
+        except Exception as error:  # a template may fail in any way
+            roles = ", ".join(role for role, _ in turns)
+            raise DataError(
+                f"{self._path}: its chat template does not take this prompt ({error}); the turns were {roles}; where "
+                "it refuses a role, write that text into another turn"
+            ) from error
+        return str(rendered)
 
     def _find_pad(self, config: HuggingFaceConfig) -> int:
         pad_id: int | None = self._tokenizer.pad_token_id

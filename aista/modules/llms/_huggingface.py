@@ -5,84 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
+from transformers import DynamicCache, PreTrainedModel
 
 from aista.modules.llms._beam_search import beam_search
 from aista.modules.llms._common import check_capture, check_positions, evaluating, left_pad, zero_padding
 from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.types import Hypothesis
 
-if TYPE_CHECKING:
-    from aista.modules.llms.hf_causal_lm import HFCausalLMConfig
-
-__all__ = ["HuggingFaceLM", "load_causal_lm"]
+__all__ = ["HuggingFaceLM"]
 
 _UNLIMITED = 1 << 30
-
-
-def load_causal_lm(config: HFCausalLMConfig, vocab_size: int) -> nn.Module:
-    """Load the model of a local folder; raises ValueError with the remedy where that is not possible."""
-    folder = config.path
-    if not (folder / "config.json").is_file():
-        found = "no config.json in it" if folder.is_dir() else "no such folder"
-        raise ValueError(
-            f"path {str(folder)!r}: {found}; give the local folder of a Hugging Face causal language model"
-        )
-    try:
-        hf_config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"path {str(folder)!r}: config.json names no model that transformers knows ({error})"
-        ) from error
-    _check_architecture(hf_config, folder)
-    rows = hf_config.get_text_config().vocab_size
-    if rows < vocab_size:
-        raise ValueError(
-            f"path {str(folder)!r}: its vocabulary has {rows} tokens, fewer than the tokenizer's {vocab_size}; "
-            f"use the tokenizer of this model"
-        )
-    options: dict[str, Any] = {} if config.attention == "auto" else {"attn_implementation": config.attention}
-    try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            folder,
-            config=hf_config,
-            dtype=config.dtype,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-            **options,
-        )
-    except (OSError, ImportError, RuntimeError) as error:
-        raise ValueError(
-            f"path {str(folder)!r}: the weights cannot be loaded ({error}); only safetensors are read"
-        ) from error
-    absent = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
-    if absent:
-        raise ValueError(
-            f"path {str(folder)!r}: the checkpoint lacks {len(absent)} of the model's weights, e.g. {absent[0]!r}; "
-            f"it is incomplete or belongs to another architecture"
-        )
-    loaded: nn.Module = model
-    return loaded
-
-
-def _check_architecture(hf_config: Any, folder: Any) -> None:
-    known = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(hf_config), None)
-    names = {cls.__name__ for cls in (known if isinstance(known, tuple) else (known,)) if cls is not None}
-    saved = hf_config.architectures or []
-    if not names.intersection(saved):
-        wanted = f"; as a causal language model it would be {' or '.join(sorted(names))}" if names else ""
-        raise ValueError(
-            f"path {str(folder)!r}: holds {', '.join(saved) or hf_config.model_type}, "
-            f"not a causal language model{wanted}; choose a decoder-only checkpoint"
-        )
 
 
 class HuggingFaceLM(LanguageModel):

@@ -26,6 +26,13 @@ class HFCausalLMConfig:
         choices=("auto", "sdpa", "eager", "flash_attention_2"),
     )
 
+    def outline(self, *, vocab_size: int) -> LanguageModel:
+        """The model without weights; see ``aista.modules.llms.base.LanguageModel``."""
+        from aista.modules.llms._folder import outline_causal_lm
+        from aista.modules.llms._huggingface import HuggingFaceLM
+
+        return HuggingFaceLM(outline_causal_lm(self, vocab_size), vocab_size)
+
 
 @register("llm", "hf_causal_lm", config=HFCausalLMConfig)
 def build_hf_causal_lm(config: HFCausalLMConfig, *, vocab_size: int) -> LanguageModel:
@@ -38,6 +45,7 @@ def build_hf_causal_lm(config: HFCausalLMConfig, *, vocab_size: int) -> Language
         ValueError: the folder is missing or holds no causal language model in safetensors, the
             architecture is not supported, or its vocabulary is smaller than ``vocab_size``.
     """
-    from aista.modules.llms._huggingface import HuggingFaceLM, load_causal_lm
+    from aista.modules.llms._folder import load_causal_lm
+    from aista.modules.llms._huggingface import HuggingFaceLM
 
     return HuggingFaceLM(load_causal_lm(config, vocab_size), vocab_size)

@@ -10,33 +10,7 @@ from aista.modules.llms.hf_causal_lm import HFCausalLMConfig, build_hf_causal_lm
 from aista.schema import Component
 
 from . import checks
-
-SIZES = {
-    "vocab_size": 11,
-    "hidden_size": 16,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 32,
-    "initializer_range": 0.3,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 3,
-}
-GATED = SIZES | {"num_key_value_heads": 2, "intermediate_size": 24}
-CONFIGS = {
-    "llama": lambda: transformers.LlamaConfig(**GATED),
-    "qwen2": lambda: transformers.Qwen2Config(**GATED),
-    "qwen3": lambda: transformers.Qwen3Config(**GATED, head_dim=4),
-    "gpt2": lambda: transformers.GPT2Config(
-        vocab_size=11, n_embd=16, n_layer=3, n_head=4, n_positions=32, initializer_range=0.3, eos_token_id=2
-    ),
-    "gemma": lambda: transformers.GemmaConfig(**GATED, head_dim=4),
-    "gemma2": lambda: transformers.Gemma2Config(**GATED, head_dim=4, sliding_window=4),
-    "gemma3": lambda: transformers.Gemma3TextConfig(**GATED, head_dim=4, sliding_window=4),
-    "cohere": lambda: transformers.CohereConfig(**GATED),
-    "granite": lambda: transformers.GraniteConfig(**GATED, logits_scaling=3.0, embedding_multiplier=2.0),
-    "opt": lambda: transformers.OPTConfig(**SIZES, ffn_dim=24, word_embed_proj_dim=16),
-}
+from .families import CONFIGS, GATED
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +164,7 @@ def test_pickled_weights_are_not_read(folders, tmp_path):
     transformers.AutoModelForCausalLM.from_pretrained(folders("llama")).save_pretrained(
         tmp_path, safe_serialization=False
     )
-    with pytest.raises(ValueError, match="only safetensors are read"):
+    with pytest.raises(ValueError, match=r"holds no \*\.safetensors but pytorch_model\.bin; only safetensors are read"):
         build(tmp_path)
 
 
@@ -216,3 +190,12 @@ def test_blocks_inside_blocks_are_not_taken_for_the_stack(tmp_path):
     llm = build(tmp_path)
     assert [type(block).__name__ for block in llm.layers] == ["MixtralDecoderLayer"] * 3
     assert isinstance(llm.layers, nn.ModuleList)
+
+
+def test_an_outline_is_the_model_without_its_weights(folders):
+    outline = HFCausalLMConfig(path=folders("gemma3")).outline(vocab_size=11)
+    assert {parameter.device.type for parameter in outline.parameters()} == {"meta"}
+    shapes = [{name: p.shape for name, p in llm.named_parameters()} for llm in (outline, build(folders("gemma3")))]
+    assert shapes[0] == shapes[1]
+    with pytest.raises(ValueError, match=r"the model cannot be built \(.*[Ff]lash"):
+        HFCausalLMConfig(path=folders("llama"), attention="flash_attention_2").outline(vocab_size=11)

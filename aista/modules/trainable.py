@@ -1,0 +1,117 @@
+"""Which parameters of a whole model are trained, and the table that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from aista.modules.freezing import compile_pattern, freeze, keep_frozen_in_eval
+from aista.modules.tuning.base import Tuning
+
+__all__ = ["ParameterTable", "PartParameters", "select_trainable"]
+
+
+@dataclass(frozen=True)
+class PartParameters:
+    """Numbers (not tensors) of one part of the model; those shared with an earlier part count there."""
+
+    part: str
+    total: int
+    trainable: int
+
+    @property
+    def share(self) -> float:
+        """Trainable numbers in all of the part's; 0 for a part without any."""
+        return self.trainable / self.total if self.total else 0.0
+
+
+@dataclass(frozen=True)
+class ParameterTable:
+    """How many parameters each part of a model has and how many are trained."""
+
+    parts: tuple[PartParameters, ...]
+
+    @property
+    def total(self) -> PartParameters:
+        """The whole model."""
+        return PartParameters(
+            "model", sum(part.total for part in self.parts), sum(part.trainable for part in self.parts)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As written to RUN/parameters.json."""
+        return {
+            row.part: {"total": row.total, "trainable": row.trainable, "share": round(row.share, 6)}
+            for row in (*self.parts, self.total)
+        }
+
+    def __str__(self) -> str:
+        rows = [("part", "parameters", "trainable", "share")]
+        rows += [
+            (row.part, f"{row.total:,}", f"{row.trainable:,}", f"{row.share:.2%}") for row in (*self.parts, self.total)
+        ]
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        lines = (zip(row, widths, strict=True) for row in rows)
+        # The names stand at the left, the numbers at the right of their column.
+        return "\n".join(
+            "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(line))
+            for line in lines
+        )
+
+
+def select_trainable(model: nn.Module, tunings: Mapping[str, Tuning], freeze_params: Sequence[str]) -> ParameterTable:
+    """Mark what is trained: tunings decide over their parts, ``freeze_params`` over the others.
+
+    Frozen modules are put in eval mode; see ``aista.modules.freezing``.
+
+    Args:
+        model: The bare model, its parts prepared.
+        tunings: Attribute of the model -> how that part is trained.
+        freeze_params: Patterns of parameters that are not trained, in the parts without a tuning.
+
+    Raises:
+        ValueError: a pattern names parameters of a part that has a tuning, or matches nothing; a tuning
+            finds nothing in its part; nothing is left to train.
+    """
+    model.requires_grad_(True)
+    for name, tuning in tunings.items():
+        part = model.get_submodule(name)
+        chosen = tuning.trainable(part)
+        part.requires_grad_(False)
+        for parameter in chosen:
+            parameter.requires_grad_(True)
+    _check_owners(model, tunings, freeze_params)
+    freeze(model, freeze_params)
+    keep_frozen_in_eval(model)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError("nothing of the model is left to train; give a part another tuning or freeze less")
+    return _count(model)
+
+
+def _check_owners(model: nn.Module, tunings: Mapping[str, Tuning], patterns: Sequence[str]) -> None:
+    names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
+    for pattern in patterns:
+        regex = compile_pattern(pattern)
+        for part in tunings:
+            hit = next((name for name in names if name.startswith(f"{part}.") and regex.fullmatch(name)), None)
+            if hit is not None:
+                raise ValueError(
+                    f"freeze_params: {pattern!r} names parameters of the {part} (e.g. {hit}), whose training "
+                    f"{part}.tuning decides; take the pattern out, or remove {part}.tuning"
+                )
+
+
+def _count(model: nn.Module) -> ParameterTable:
+    seen: set[nn.Parameter] = set()
+    parts: dict[str, tuple[int, int]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if parameter in seen:
+            continue
+        seen.add(parameter)
+        total, trainable = parts.get(name.split(".")[0], (0, 0))
+        size = parameter.numel()
+        parts[name.split(".")[0]] = (total + size, trainable + size * parameter.requires_grad)
+    return ParameterTable(tuple(PartParameters(part, *counts) for part, counts in parts.items()))

@@ -1,0 +1,1 @@
+"""How a part of the model is trained: one file per registered component."""

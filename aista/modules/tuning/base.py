@@ -1,0 +1,44 @@
+"""What every way of training a part offers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+__all__ = ["Tuning"]
+
+
+class Tuning(ABC):
+    """Which parameters of one part of the model (encoder, adapter or LLM) are trained.
+
+    A component of kind ``tuning`` is called as ``factory(config)``. It never changes what an untrained
+    part computes.
+    """
+
+    def prepare(self, part: nn.Module) -> None:  # noqa: B027 - most tunings add nothing
+        """Add the parameters that are trained beside the part's own; called once, on the newly built part.
+
+        Does nothing unless the tuning overrides it.
+
+        Raises:
+            ValueError: the part has nothing that the options name.
+        """
+
+    @abstractmethod
+    def trainable(self, part: nn.Module) -> Sequence[nn.Parameter]:
+        """The parameters of a prepared part that are trained; all others of the part stay as they are.
+
+        Raises:
+            ValueError: the part has nothing that the options name.
+        """
+
+    def starting_weights(self, part: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Weights that another run trained, under the names that they have in the prepared part.
+
+        Args:
+            part: The prepared part.
+            weights: State of the same part, either prepared in the same way or as it was built.
+        """
+        return weights

@@ -1,0 +1,22 @@
+"""Training nothing of a part."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from aista.modules.tuning.base import Tuning
+from aista.registry import register
+
+__all__ = ["FrozenTuning"]
+
+
+@register("tuning", "frozen")
+class FrozenTuning(Tuning):
+    """The part is a fixed function: no gradients, no dropout.
+
+    Choose it for a pretrained encoder or LLM whose neighbours learn to fit it.
+    """
+
+    def trainable(self, part: nn.Module) -> tuple[nn.Parameter, ...]:
+        """None."""
+        return ()

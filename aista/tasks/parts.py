@@ -1,0 +1,62 @@
+"""The parts of a model in a task's options: a component, and beside it how the part is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from aista import registry
+from aista.errors import ConfigError, Fault
+from aista.modules.tuning.base import Tuning
+from aista.schema import Component, component
+
+__all__ = ["TunedPart", "build_part", "build_tunings", "prepare_part"]
+
+
+@dataclass(frozen=True)
+class TunedPart(Component):
+    """An encoder, adapter or LLM and how it is trained."""
+
+    tuning: Component | None = component(
+        "tuning", None, "How the part is trained; left out, all of it is but what freeze_params names."
+    )
+
+
+def build_tunings(config: Any) -> dict[str, Tuning]:
+    """The tunings in a task's options, by part.
+
+    Raises:
+        ConfigError: unknown or with impossible options.
+    """
+    return {
+        name: registry.build("tuning", spec.tuning, at=f"{name}.tuning")
+        for name, spec in vars(config).items()
+        if isinstance(spec, TunedPart) and spec.tuning is not None
+    }
+
+
+def build_part(name: str, spec: Component, tuning: Tuning | None, **dependencies: Any) -> Any:
+    """Build the component of kind ``name`` and prepare it for its tuning.
+
+    Raises:
+        ConfigError: the component or its tuning is impossible.
+    """
+    part = registry.build(name, spec, at=name, **dependencies)
+    if tuning is not None:
+        prepare_part(name, part, tuning)
+    return part
+
+
+def prepare_part(name: str, part: nn.Module, tuning: Tuning) -> None:
+    """Prepare a part, naming the tuning in errors.
+
+    Raises:
+        ConfigError: the part has nothing that the tuning's options name.
+    """
+    try:
+        tuning.prepare(part)
+        tuning.trainable(part)
+    except ValueError as error:
+        raise ConfigError([Fault(f"{name}.tuning.config", str(error))]) from error
