@@ -18,6 +18,7 @@ from aista.losses.alignment import OTAlignment
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.schema import Component, structure
 from aista.selection.curve import ProbeCurve
+from aista.selection.probe import RetrievalProbe
 from aista.tasks.speech_translation import SpeechTranslationTask
 
 __all__ = ["probe"]
@@ -57,7 +58,7 @@ def probe(
     data = data.within(task.limits(model, data.dataset.feature))
     layers = tuple(range(model.llm.num_layers + 1))
     batch_size = run.experiment.sections.evaluation.batch_size
-    curve = probe_model(task, model, probe_batches(data, size, batch_size, run.device), layers)
+    curve = probe_model(task, model, probe_batches(data, size, batch_size, run.device), RetrievalProbe(layers))
     name = name or f"{data.label}_{run.checkpoint.name}"
     record = {"checkpoint": run.checkpoint.name, "step": run.checkpoint.step, "split": split, "curve": curve.to_json()}
     write_json(run_dir / "probe" / f"{name}.json", record)
