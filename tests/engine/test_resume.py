@@ -27,6 +27,11 @@ def losses(run):
     return dict(sorted(kept.items()))
 
 
+def scores(run):
+    lines = (run / "metrics" / "valid.jsonl").read_text().splitlines()
+    return {record["step"]: record["score"] for record in map(json.loads, lines)}
+
+
 def wait_for(path, process):
     for _ in range(1200):
         if path.exists():
@@ -48,6 +53,13 @@ def test_kill_in_mid_training_changes_nothing(tmp_path, corpus, selection):
         trainer={"max_steps": 120, "learning_rate": 3e-3, "log_every": 10, "checkpoint_every": 20, "warmup_steps": 5},
         layer_selection=selection,
     )
+    if selection is SCHEDULED:
+        changes["trainer"]["validate_every"] = 20
+        plateau = {
+            "name": "until_plateau",
+            "config": {"patience": 2, "min_delta": 9.0, "decay_steps": 30, "final": 0.1},
+        }
+        changes["alignment"] = [{"name": "ot", "weight": 0.5, "schedule": plateau}]
     changes["data"]["augmentation"] = {"name": "spec_augment"}
     config = write_config(tmp_path / "config.yaml", changes)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -69,4 +81,7 @@ def test_kill_in_mid_training_changes_nothing(tmp_path, corpus, selection):
     assert selections[0] == selections[1]
     if selection is SCHEDULED:
         assert [choice["step"] for choice in selections[0]["choices"]] == list(range(25, 120, 10))
+        # The best score of three validations is the first: the plateau is seen at step 60, behind the kill.
+        assert [whole[step]["align_weight"] for step in (50, 60, 70)] == pytest.approx([0.5, 0.5, 0.4175])
+        assert scores(tmp_path / "killed") == scores(tmp_path / "whole")
         assert len({tuple(choice["layers"]) for choice in selections[0]["choices"]}) > 1, "the layers never changed"
