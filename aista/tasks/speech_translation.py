@@ -23,6 +23,7 @@ from aista.modules.prompt import PromptIds
 from aista.registry import register
 from aista.schema import Component, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
+from aista.selection.collapse import collapse_metrics
 from aista.tasks.base import Task, TaskLoss
 from aista.tasks.limits import input_lengths, input_limit, num_tokens, position_limit
 from aista.tasks.prompting import encode_prompt
@@ -167,6 +168,9 @@ class SpeechTranslationTask(Task):
         states = _fold_layers(out) if out.speech else None
         divergences = iter(out.divergences)
         total = out.nll.new_zeros(())
+        if num_aligned:
+            seen = collapse_metrics(out, layers)
+            metrics |= {name: (value, num_aligned) for name, value in seen.items()}
         for number, (spec, loss) in enumerate(zip(self.config.alignment, self.losses, strict=True)):
             name, weight = self._metric_name(number), spec.weight * self.factors[number]
             if compares_predictions(loss):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from aista.errors import ConfigError, RunError
 from aista.registry import build, get
 from aista.schema import component, structure
-from aista.selection.base import LayerSelection
+from aista.selection.base import LayerSelection, SelectedLayers
 from aista.selection.bootstrap import Estimate
 from aista.selection.curve import LayerDiagnostics, LayerProbe, ProbeCurve
 from aista.selection.metrics import RetrievalScores, ScoreSet, chance
@@ -187,6 +188,44 @@ class TestScheduled:
             make("scheduled", strategy={"name": "retrieval", "config": {"top_k": 9}})
 
 
+class TestLearned:
+    def test_weights_follow_the_scores_by_the_formula(self) -> None:
+        selection = make("learned", 2, learning_rate=2.0, share=0.1)
+        curve = make_curve({0: 0.2, 1: 0.6, 2: 0.5})
+        current = selection.select(curve)
+        weights = [1 / 3] * 3
+        for _ in range(2):
+            grown = [w * math.exp(2 * s) for w, s in zip(weights, (0.2, 0.6, 0.5), strict=True)]
+            weights = [0.9 * w / sum(grown) + 0.1 / 3 for w in grown]
+            assert current.weights == pytest.approx(weights)
+            current = selection.reselect(curve, current)
+
+    def test_a_layer_that_comes_late_wins_in_the_end(self) -> None:
+        selection = make("learned", 1, candidates=[0, 1], share=0.05)
+        current = selection.select(make_curve({0: 0.9, 1: 0.1}))
+        for _ in range(30):
+            current = selection.reselect(make_curve({0: 0.9, 1: 0.1}), current)
+        assert current.weights[1] == pytest.approx(0.025, abs=1e-3)
+        for _ in range(4):
+            current = selection.reselect(make_curve({0: 0.1, 1: 0.9}), current)
+        assert current.weights[1] > 0.9
+
+    def test_large_rates_do_not_overflow(self) -> None:
+        picked = make("learned", 1, learning_rate=1e5).select(make_curve({0: 0.9, 1: 0.1}))
+        assert picked.weights == pytest.approx((0.975, 0.025))
+
+    def test_what_cannot_go_on(self) -> None:
+        selection = make("learned", candidates=[0, 1])
+        with pytest.raises(RunError, match=r"weights of layers \[0, 1\], got those of \[2\]"):
+            selection.reselect(CURVE, SelectedLayers((2,), (1.0,), ""))
+        with pytest.raises(RunError, match=r"lacks layers \[1\]"):
+            selection.select(make_curve({0: 0.5}))
+        with pytest.raises(ConfigError, match="share: must be greater than 0"):
+            make("learned", share=0.0)
+        with pytest.raises(ConfigError, match="candidates: name at least one layer"):
+            make("learned", candidates=[])
+
+
 def test_all_takes_every_layer() -> None:
     picked = make("all", num_layers=3).select(None)
     assert picked.layers == (0, 1, 2, 3)
@@ -276,5 +315,5 @@ def test_import_needs_neither_fairseq2_nor_transformers() -> None:
         "print([e.name for e in entries('layer_selection') + entries('metric')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    selections = "'all', 'cka', 'fixed', 'ot_distance', 'random', 'retrieval', 'scheduled', 'strided'"
+    selections = "'all', 'cka', 'fixed', 'learned', 'ot_distance', 'random', 'retrieval', 'scheduled', 'strided'"
     assert done.stdout.strip() == f"[{selections}, 'bleu', 'cer', 'chrf', 'wer']"
