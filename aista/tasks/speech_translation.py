@@ -168,8 +168,9 @@ class SpeechTranslationTask(Task):
         states = _fold_layers(out) if out.speech else None
         divergences = iter(out.divergences)
         total = out.nll.new_zeros(())
-        if num_aligned:
-            seen = collapse_metrics(out, layers)
+        if num_aligned and states is not None:
+            assert self.selected is not None
+            seen = collapse_metrics(out, self.selected.layers)
             metrics |= {name: (value, num_aligned) for name, value in seen.items()}
         for number, (spec, loss) in enumerate(zip(self.config.alignment, self.losses, strict=True)):
             name, weight = self._metric_name(number), spec.weight * self.factors[number]
@@ -206,6 +207,10 @@ class SpeechTranslationTask(Task):
         found |= {f"{name}_{key}": value for key, value in result.diagnostics.items()}
         weights_L = rows_LB.new_tensor(self.selected.weights)
         return weights_L @ rows_LB @ out.num_targets.to(rows_LB.dtype), found
+
+    def _metric_name(self, number: int) -> str:
+        """What the metrics of an alignment loss begin with."""
+        return "align" if len(self.losses) == 1 else f"align{number}"
 
     def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
         """Translate by beam search; the text branch is not used."""
