@@ -19,6 +19,7 @@ define_kind("tuning", "How a part of the model is trained. factory(config)", "ai
 define_kind("cost", "Pairwise cost between two sequences of states. factory(config)", "aista.losses.costs")
 define_kind("ot_solver", "Optimal-transport solver. factory(config)", "aista.losses.ot")
 define_kind("alignment_loss", "Loss between speech and text states of one layer. factory(config)", "aista.losses")
+define_kind("weight_schedule", "A loss's weight over the steps. factory(config)", "aista.losses.schedules")
 define_kind("layer_selection", "Chooses the layers to align. factory(config, *, num_layers)", "aista.selection")
 define_kind("feature", "Waveform -> encoder input. factory(config)", "aista.data.features")
 define_kind(

@@ -8,6 +8,7 @@ Layout: ``config.yaml``, ``environment.json``, ``timing.json``, ``selection.json
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,16 @@ PLAN_SUFFIX = "_plan"
 
 @dataclass(frozen=True)
 class Selection:
-    """The layers that a run aligned, from ``selection.json``; ``curve`` is None where nothing was probed."""
+    """The layers that a run aligned from a step on, from ``selection.json``.
+
+    Attributes:
+        step: Steps trained before the choice.
+        strategy: Name of the layer selection.
+        layers: Ascending.
+        weights: One per layer.
+        reason: One line.
+        curve: None where nothing was probed.
+    """
 
     step: int
     strategy: str
@@ -118,21 +128,18 @@ class RunFolder:
         return read_records(self._find(f"metrics/{split}.jsonl", self._train))
 
     def selection(self) -> Selection | None:
-        """The aligned layers; None where the run aligned none."""
+        """The layers aligned in the end; None where the run aligned none."""
+        selections = self.selections()
+        return selections[-1] if selections else None
+
+    def selections(self) -> list[Selection]:
+        """Every choice of layers, oldest first: several where the run chose again while training."""
         if not (self.path / "selection.json").exists():
-            return None
+            return []
         data = self._json("selection.json", self._train)
         source = str(self.path / "selection.json")
-        curve = ProbeCurve.from_json(data["curve"], source=source) if data.get("curve") is not None else None
         with _Complaint(source):
-            return Selection(
-                step=int(data["step"]),
-                strategy=str(data["strategy"]),
-                layers=tuple(int(layer) for layer in data["layers"]),
-                weights=tuple(float(weight) for weight in data["weights"]),
-                reason=str(data["reason"]),
-                curve=curve,
-            )
+            return [_selection({**data, **choice}, source) for choice in data.get("choices", [data])]
 
     def probe_names(self) -> list[str]:
         """Names of the probes in the folder, sorted."""
@@ -207,6 +214,17 @@ class RunFolder:
         except ValueError as error:
             raise RunError(f"{path}: not JSON ({error}); `{command}` makes it anew") from error
         return _mapping(data, path)
+
+
+def _selection(data: Mapping[str, Any], source: str) -> Selection:
+    return Selection(
+        curve=ProbeCurve.from_json(data["curve"], source=source) if data.get("curve") is not None else None,
+        step=int(data["step"]),
+        strategy=str(data["strategy"]),
+        layers=tuple(int(layer) for layer in data["layers"]),
+        weights=tuple(float(weight) for weight in data["weights"]),
+        reason=str(data["reason"]),
+    )
 
 
 def _mapping(data: Any, path: Path) -> dict[str, Any]:

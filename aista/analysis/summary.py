@@ -147,12 +147,12 @@ def report_of_runs(
 
 
 def curves_of_runs(runs: Mapping[str, RunFolder]) -> dict[str, ProbeCurve]:
-    """Every probe of every run, and first what layer selection saw; labels name run and probe."""
+    """Every probe of every run, and first what the first layer selection saw; labels name run and probe."""
     curves: dict[str, ProbeCurve] = {}
     for label, run in runs.items():
-        selection = run.selection()
-        if selection is not None and selection.curve is not None:
-            curves[f"{label}: before alignment (step {selection.step})"] = selection.curve
+        first = next(iter(run.selections()), None)
+        if first is not None and first.curve is not None:
+            curves[f"{label}: before alignment (step {first.step})"] = first.curve
         names = run.probe_names()
         for name in names:
             curves[label if len(names) == 1 else f"{label}: {name}"] = run.probe(name).curve

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from aista.cli._options import add_model_arguments
+from aista.errors import AistaError
 
 __all__ = ["add_arguments", "run"]
 
@@ -16,6 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="dev", help="dev, test, or the path of a manifest (default: dev)")
     parser.add_argument("--size", type=int, default=500, help="most utterances, each a query and a candidate")
     parser.add_argument("--name", default="", help="name of the files in RUN/probe (default: SPLIT_step_N)")
+    parser.add_argument(
+        "--all-checkpoints", action="store_true", help="every checkpoint of the run instead of one: how the curves move"
+    )
+    parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples of the intervals; 0: none")
     parser.add_argument("--utterance", default="", help="id of the utterance whose transport plan is drawn")
     add_model_arguments(parser)
 
@@ -25,13 +30,25 @@ def run(args: argparse.Namespace) -> int:
     from aista.cli._logging import configure_logging
 
     configure_logging()
+    for option, value, least in (("--size", args.size, 2), ("--resamples", args.resamples, 0)):
+        if value < least:
+            raise AistaError(f"{option}: must be at least {least}, got {value}")
+    if args.all_checkpoints and (args.utterance or args.checkpoint != "best"):
+        raise AistaError("--all-checkpoints: takes no --checkpoint and no --utterance; it probes all and draws no plan")
+    return _over_time(args) if args.all_checkpoints else _one(args)
+
+
+def _one(args: argparse.Namespace) -> int:
+    """One checkpoint: curves, measures, and a transport plan."""
     from rich.console import Console
 
     from aista.analysis.figure import save_png
+    from aista.analysis.measures import agreement_table, geometry_table, measure_curves, measures_csv
     from aista.analysis.plots import layer_curves, transport_plan
     from aista.analysis.run_folder import RunFolder
     from aista.analysis.tables import retrieval_table, to_rich
     from aista.engine.probe import probe
+    from aista.files import write_text
 
     name, curve = probe(
         args.run,
@@ -41,17 +58,45 @@ def run(args: argparse.Namespace) -> int:
         name=args.name,
         utterance=args.utterance,
         device=args.device,
+        resamples=args.resamples,
     )
     folder = RunFolder(args.run)
     selection = folder.selection()
     console = Console()
     console.print(to_rich(retrieval_table({name: curve})))
     console.print(to_rich(retrieval_table({name: curve}, "recall@1")))
+    console.print(to_rich(agreement_table(curve)))
+    console.print(to_rich(geometry_table(curve)))
+    write_text(args.run / "probe" / f"{name}.csv", measures_csv({folder.probe(name).step: curve}))
+    print(args.run / "probe" / f"{name}.csv")
     figures = {
         f"{name}.png": layer_curves({name: curve}, selected=selection.layers if selection else ()),
+        f"{name}_measures.png": measure_curves(curve),
         f"{name}_plan.png": transport_plan(folder.plan(name)),
     }
     for file, figure in figures.items():
         save_png(figure, args.run / "probe" / file)
         print(args.run / "probe" / file)
+    return 0
+
+
+def _over_time(args: argparse.Namespace) -> int:
+    """Every checkpoint: a table per measure, one CSV, one figure."""
+    from rich.console import Console
+
+    from aista.analysis.figure import save_png
+    from aista.analysis.measures import OVER_TIME, checkpoint_curves, checkpoint_table, measures_csv
+    from aista.analysis.tables import to_rich
+    from aista.engine.probe import probe_checkpoints
+    from aista.files import write_text
+
+    curves = probe_checkpoints(args.run, args.split, size=args.size, device=args.device, resamples=args.resamples)
+    console = Console()
+    for measure in OVER_TIME:
+        console.print(to_rich(checkpoint_table(curves, measure)))
+    name = args.name or f"{Path(args.split).stem}_checkpoints"
+    write_text(args.run / "probe" / f"{name}.csv", measures_csv(curves))
+    save_png(checkpoint_curves(curves), args.run / "probe" / f"{name}.png")
+    print(args.run / "probe" / f"{name}.csv")
+    print(args.run / "probe" / f"{name}.png")
     return 0

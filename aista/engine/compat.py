@@ -23,14 +23,21 @@ from fairseq2.model_checkpoint import ModelCheckpointLoadOptions
 from fairseq2.model_checkpoint.native import _NativeModelCheckpointLoader
 from fairseq2.recipe.internal.log import _StandardLogHelper
 from fairseq2.task import TaskStopException
-from fairseq2.trainer import Trainer
+from fairseq2.trainer import Trainer, _TrainerState
 from fairseq2.utils.rich import get_error_console
 from torch import Tensor
 
 from aista.console import terminal_handler
 from aista.errors import RunError
 
-__all__ = ["PatienceStopper", "load_sharded_model", "quiet_console", "run_recipe", "set_early_stopper"]
+__all__ = [
+    "PatienceStopper",
+    "load_sharded_model",
+    "quiet_console",
+    "run_recipe",
+    "set_early_stopper",
+    "validate_once_restored",
+]
 
 
 def _log_no_environment(self: _StandardLogHelper) -> None:
@@ -109,6 +116,26 @@ class PatienceStopper(EarlyStopper):
 def set_early_stopper(trainer: Trainer, stopper: EarlyStopper) -> None:
     """Give the trainer an early stopper: its factory hard-codes one that never stops."""
     trainer._early_stopper = stopper
+
+
+def validate_once_restored(trainer: Trainer) -> None:
+    """Let a resumed trainer begin with the validation of its checkpoint's step.
+
+    fairseq2 saves a step's checkpoint before it validates, and a resumed trainer goes on behind both: a run that is
+    killed in between would never validate that step, and what depends on the scores would differ.
+    """
+    restore = trainer._maybe_restore_state
+
+    def restore_and_validate() -> _TrainerState:
+        state = restore()
+        if state is not _TrainerState.DATA_LOAD:
+            return state
+        trainer._state = _TrainerState.POST_STEP  # else the score would not be saved with the checkpoint
+        score = trainer._validate()
+        stop = score is not None and trainer._maybe_request_early_stop(score)
+        return _TrainerState.EARLY_STOP if stop else state
+
+    trainer._maybe_restore_state = restore_and_validate  # type: ignore[method-assign]
 
 
 def load_sharded_model(folder: Path) -> dict[str, Tensor]:

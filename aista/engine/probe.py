@@ -1,4 +1,4 @@
-"""Probes a checkpoint: cross-modal retrieval per layer, and one utterance's transport plan for the eye."""
+"""Probes checkpoints: what each layer's states say, and one utterance's transport plan for the eye."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from aista import registry
+from aista.engine.checkpoints import Checkpoint, checkpoint_steps, load_weights
 from aista.engine.inputs import Split, load_split, probe_batches
 from aista.engine.layers import probe_model, read_selection
 from aista.engine.trained import TrainedRun, open_run
@@ -18,9 +19,12 @@ from aista.losses.alignment import OTAlignment
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.schema import Component, structure
 from aista.selection.curve import ProbeCurve
+from aista.selection.probe import RetrievalProbe
+from aista.selection.transport import PairTransport, TransportConfig
 from aista.tasks.speech_translation import SpeechTranslationTask
+from aista.types import SpeechBatch
 
-__all__ = ["probe"]
+__all__ = ["probe", "probe_checkpoints"]
 
 log = logging.getLogger("aista.probe")
 
@@ -34,8 +38,11 @@ def probe(
     name: str = "",
     utterance: str = "",
     device: str = "",
+    resamples: int = 1000,
 ) -> tuple[str, ProbeCurve]:
     """Probe a run and write RUN/probe/NAME.json and NAME_plan.json.
+
+    Transport is measured with the default solver and cost, whatever the run was trained with, so that runs compare.
 
     Args:
         run_dir: Run folder of a speech-translation run.
@@ -45,24 +52,71 @@ def probe(
         name: Name of the files; empty means ``SPLIT_step_N``.
         utterance: Id of the utterance whose transport plan is drawn; empty means one of middle length.
         device: Where to run; empty means the GPU if there is one.
+        resamples: Bootstrap resamples for the intervals; 0: no intervals.
 
     Returns:
         The name of the files, and the curve.
     """
     run = open_run(run_dir, which, device=device)
-    task, model = run.task, run.model
-    if not isinstance(task, SpeechTranslationTask) or not isinstance(model, LargeSpeechTextModel):
-        raise AistaError(f"{run_dir}: its task {run.experiment.sections.task} has no speech and text states to probe")
-    data = load_split(run.experiment, task, split)
-    data = data.within(task.limits(model, data.dataset.feature))
-    layers = tuple(range(model.llm.num_layers + 1))
-    batch_size = run.experiment.sections.evaluation.batch_size
-    curve = probe_model(task, model, probe_batches(data, size, batch_size, run.device), layers)
+    task, model = _translating(run)
+    data, batches = _probe_set(run, split, size)
+    curve = probe_model(task, model, batches, _probe(model, resamples))
     name = name or f"{data.label}_{run.checkpoint.name}"
-    record = {"checkpoint": run.checkpoint.name, "step": run.checkpoint.step, "split": split, "curve": curve.to_json()}
-    write_json(run_dir / "probe" / f"{name}.json", record)
+    _write(run_dir, name, run.checkpoint, split, curve)
     write_json(run_dir / "probe" / f"{name}_plan.json", _plan(run, task, data, utterance))
     return name, curve
+
+
+def probe_checkpoints(
+    run_dir: Path, split: str = "dev", *, size: int = 500, device: str = "", resamples: int = 1000
+) -> dict[int, ProbeCurve]:
+    """Probe every checkpoint of a run on the same utterances; writes RUN/probe/SPLIT_step_N.json for each.
+
+    Args:
+        run_dir: Run folder; it keeps as many checkpoints as ``trainer.keep_last`` says.
+        split: As in ``probe``.
+        size: As in ``probe``.
+        device: As in ``probe``.
+        resamples: As in ``probe``.
+
+    Returns:
+        Step -> curve, ascending.
+    """
+    run = open_run(run_dir, "last", device=device)
+    task, model = _translating(run)
+    data, batches = _probe_set(run, split, size)
+    curves = {}
+    for checkpoint in checkpoint_steps(run_dir):
+        model.load_state_dict(load_weights(checkpoint))
+        curve = probe_model(task, model, batches, _probe(model, resamples))
+        _write(run_dir, f"{data.label}_{checkpoint.name}", checkpoint, split, curve)
+        curves[checkpoint.step] = curve
+        log.info("probed %s", checkpoint.name)
+    return curves
+
+
+def _translating(run: TrainedRun) -> tuple[SpeechTranslationTask, LargeSpeechTextModel]:
+    task, model = run.task, run.model
+    if not isinstance(task, SpeechTranslationTask) or not isinstance(model, LargeSpeechTextModel):
+        raise AistaError(f"{run.path}: its task {run.experiment.sections.task} has no speech and text states to probe")
+    return task, model
+
+
+def _probe_set(run: TrainedRun, split: str, size: int) -> tuple[Split, list[SpeechBatch]]:
+    data = load_split(run.experiment, run.task, split)
+    data = data.within(run.task.limits(run.model, data.dataset.feature))
+    batch_size = run.experiment.sections.evaluation.batch_size
+    return data, list(probe_batches(data, size, batch_size, run.device))
+
+
+def _probe(model: LargeSpeechTextModel, resamples: int) -> RetrievalProbe:
+    layers = tuple(range(model.llm.num_layers + 1))
+    return RetrievalProbe(layers, transport=PairTransport(TransportConfig()), resamples=resamples)
+
+
+def _write(run_dir: Path, name: str, checkpoint: Checkpoint, split: str, curve: ProbeCurve) -> None:
+    record = {"checkpoint": checkpoint.name, "step": checkpoint.step, "split": split, "curve": curve.to_json()}
+    write_json(run_dir / "probe" / f"{name}.json", record)
 
 
 @torch.no_grad()

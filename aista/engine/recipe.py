@@ -17,7 +17,7 @@ from fairseq2.runtime.dependency import DependencyContainer
 from fairseq2.task import Task as Fairseq2Task
 from torch import Tensor, nn
 
-from aista.engine.compat import PatienceStopper, set_early_stopper
+from aista.engine.compat import PatienceStopper, set_early_stopper, validate_once_restored
 from aista.engine.layers import LayerChooser
 from aista.engine.optimizer import check_parameter_groups, register_optimizer
 from aista.engine.reader import LoaderReader
@@ -25,10 +25,10 @@ from aista.engine.recorder import RunRecorder
 from aista.engine.run_folder import is_main_process
 from aista.engine.settings import FAMILY, SCORE, RecipeConfig
 from aista.engine.units import TaskEvalUnit, TaskTrainUnit
+from aista.engine.validation import ValidationScores, past_scores
 from aista.errors import RunError
 from aista.files import write_json
 from aista.modules.lsm import LargeSpeechTextModel
-from aista.records import read_records
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
 from aista.tasks.training import EvaluationConfig, TrainerConfig
@@ -120,17 +120,21 @@ class TaskRecipe(Recipe):
         gangs = context.gangs
         model, bare = context.get_data_parallel_model(), context.get_model()
         reader, dev_reader = self.readers(bare, gangs.dp.rank, gangs.dp.size)
-        unit = TaskTrainUnit(self.task, model, self.chooser(bare, gangs.root.rank, str(gangs.device)))
+        last = context.get_checkpoint_manager().maybe_get_last_step_number() or 0
+        past = past_scores(self.run_dir / "metrics" / "valid.jsonl", last)
+        scores = ValidationScores(self.task, gangs.root, past)
+        chooser = self.chooser(bare, gangs.root.rank, str(gangs.device))
+        unit = TaskTrainUnit(self.task, model, chooser, scores, self.trainer.max_steps)
         validation: list[TaskEvalUnit] = []
         if dev_reader is not None:
-            validation.append(TaskEvalUnit(self.task, model, bare, self.metrics, self.evaluation, gangs.dp))
+            validation.append(TaskEvalUnit(self.task, model, bare, self.metrics, self.evaluation, gangs.dp, scores))
         trainer = context.create_trainer(unit, reader, validation, [dev_reader] if dev_reader is not None else [])
         if self.trainer.early_stopping_patience:
-            last = context.get_checkpoint_manager().maybe_get_last_step_number() or 0
-            file = self.run_dir / "metrics" / "valid.jsonl"
-            records = read_records(file) if file.is_file() else []
-            history = [record[SCORE] for record in records if record["step"] <= last]
+            history = [score for _, score in past]
             set_early_stopper(trainer, PatienceStopper(self.trainer.early_stopping_patience, history))
+        every = self.trainer.validate_every
+        if validation and last and every and last % every == 0 and last not in dict(past):
+            validate_once_restored(trainer)
         return trainer
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from fairseq2.metrics.recorders import MetricRecorder
 from torch import Tensor
 
+from aista.engine.collapse import CollapseWatch
+
 __all__ = ["RunRecorder"]
 
 log = logging.getLogger("aista.train")
@@ -31,6 +33,7 @@ class RunRecorder(MetricRecorder):
         self._max_steps = max_steps
         for file in folder.glob("*.jsonl"):
             _drop_cut_line(file)
+        self._collapse = CollapseWatch(folder / "train.jsonl")
 
     def record_metric_values(self, category: str, values: Mapping[str, object], step_nr: int | None = None) -> None:
         """Append one record."""
@@ -42,6 +45,8 @@ class RunRecorder(MetricRecorder):
         with (self._folder / f"{category}.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record) + "\n")
         log.info("%s %s/%d  %s", category, step_nr, self._max_steps, _line(record))
+        if category == "train":
+            self._collapse.look(record)
 
     def close(self) -> None:
         """Nothing stays open."""

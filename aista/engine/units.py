@@ -15,6 +15,7 @@ from aista.engine.layers import LayerChooser
 from aista.engine.meters import NamedMeans
 from aista.engine.reader import DeviceBatch
 from aista.engine.settings import SCORE
+from aista.engine.validation import ValidationScores
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
 from aista.tasks.training import EvaluationConfig
@@ -25,12 +26,16 @@ _MEANS = "task"
 
 
 class TaskTrainUnit(TrainUnit[DeviceBatch]):
-    """Turns a batch into (loss sum, number of targets); chooses the layers before their step."""
+    """Turns a batch into (loss sum, number of targets); tells the task of steps and validations, and chooses layers."""
 
-    def __init__(self, task: Task, model: nn.Module, chooser: LayerChooser | None) -> None:
+    def __init__(
+        self, task: Task, model: nn.Module, chooser: LayerChooser | None, scores: ValidationScores, num_steps: int
+    ) -> None:
         self._task = task
         self._model = model
         self._chooser = chooser
+        self._scores = scores
+        self._num_steps = num_steps
 
     def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
         """One meter holds whatever names the task reports."""
@@ -38,6 +43,8 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
 
     def set_step_nr(self, step_nr: int) -> None:
         """Called before each step."""
+        self._scores.deliver()
+        self._task.start_step(step_nr, self._num_steps)
         if self._chooser is not None:
             self._chooser.before_step(step_nr, self._model)
 
@@ -66,6 +73,7 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
         metrics: Sequence[Metric],
         config: EvaluationConfig,
         gang: Gang,
+        scores: ValidationScores,
     ) -> None:
         self._task = task
         self._model = model
@@ -73,6 +81,8 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
         self._metrics = metrics
         self._config = config
         self._gang = gang
+        self._scores = scores
+        self._step = 0
         self._pairs: list[tuple[str, str, str]] = []
         self._values: dict[str, float] = {}
 
@@ -80,6 +90,10 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
         """Losses are means over batches; scores of the whole set are added in the end."""
         metric_bag.add(_MEANS, NamedMeans())
         self._pairs = []
+
+    def set_train_step_nr(self, train_step_nr: int) -> None:
+        """Called before each validation."""
+        self._step = train_step_nr
 
     def process_batch(self, batch: DeviceBatch, metric_bag: MetricBag) -> None:
         """NLL with the data-parallel model, hypotheses with the bare one."""
@@ -93,6 +107,7 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
 
     def finalize(self, metric_bag: MetricBag) -> None:
         """Gather the hypotheses of all processes and score them."""
+        self._scores.ended(self._step)
         pairs = self._pairs
         if self._gang.size > 1:
             gathered: list[list[tuple[str, str, str]]] = [[] for _ in range(self._gang.size)]
@@ -111,6 +126,9 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
         values.update(means | self._values)
         if self._config.score == "nll":
             values[SCORE] = -means["nll"]
+        score = values.get(SCORE)
+        if isinstance(score, float):
+            self._scores.scored(score)
 
 
 def _pop_means(values: MutableMapping[str, object]) -> dict[str, float]:

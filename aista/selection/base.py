@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aista.selection.curve import ProbeCurve
+from aista.selection.probe import RetrievalProbe
+from aista.selection.transport import PairTransport
 
-__all__ = ["LayerSelection", "SelectedLayers", "check_layers", "uniform_weights"]
+__all__ = ["LayerSelection", "SelectedLayers", "check_layers", "normalized", "uniform_weights"]
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,25 @@ class LayerSelection(ABC):
     Attributes:
         needs_probe: Whether ``select`` must be given a curve.
         warmup_steps: CE-only training steps before the probe; 0 where no probe is needed.
+        every: Training steps between choices after the first one; 0: the first one stays.
         probe_size: Most utterances that the probe uses; 0 where no probe is needed.
         pooling: How the probe turns a row's states into one vector.
+        similarity: What the probe's retrieval ranks by: cosine, csls or ot.
+        neighbours: Of CSLS.
+        transport: Solves the probe's transport problems; None where none is measured.
+        mismatches: Other utterances that each one's transport cost is compared with.
         probe_layers: Layers whose states the probe must capture.
     """
 
     needs_probe: bool = False
     warmup_steps: int = 0
+    every: int = 0
     probe_size: int = 0
     pooling: str = "mean"
+    similarity: str = "cosine"
+    neighbours: int = 10
+    transport: PairTransport | None = None
+    mismatches: int = 4
     probe_layers: tuple[int, ...] = ()
 
     @abstractmethod
@@ -58,6 +70,28 @@ class LayerSelection(ABC):
         Raises:
             RunError: the curve is missing or lacks a layer that the strategy considers.
         """
+
+    def reselect(self, curve: ProbeCurve | None, current: SelectedLayers) -> SelectedLayers:
+        """Choose again while training, ``every`` steps after the last choice.
+
+        A function of its arguments alone: a resumed run repeats its choices from ``current`` as it was stored.
+
+        Args:
+            curve: The new probe's result, as for ``select``.
+            current: The choice so far.
+        """
+        return self.select(curve)
+
+    def probe(self) -> RetrievalProbe:
+        """A fresh probe that measures what ``select`` reads."""
+        return RetrievalProbe(
+            self.probe_layers,
+            pooling=self.pooling,
+            similarity=self.similarity,
+            neighbours=self.neighbours,
+            transport=self.transport,
+            mismatches=self.mismatches,
+        )
 
 
 def check_layers(option: str, layers: Sequence[int], num_layers: int) -> tuple[int, ...]:
@@ -76,3 +110,9 @@ def check_layers(option: str, layers: Sequence[int], num_layers: int) -> tuple[i
 def uniform_weights(count: int) -> tuple[float, ...]:
     """``count`` equal weights that sum to 1."""
     return (1.0 / count,) * count
+
+
+def normalized(weights: Sequence[float]) -> tuple[float, ...]:
+    """The weights over their sum, which is above 0."""
+    total = sum(weights)
+    return tuple(weight / total for weight in weights)

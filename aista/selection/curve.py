@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from aista.errors import RunError
+from aista.selection.bootstrap import Estimate
 from aista.selection.metrics import RetrievalScores, ScoreSet
 
 __all__ = ["LayerDiagnostics", "LayerProbe", "ProbeCurve"]
@@ -40,11 +41,12 @@ class LayerDiagnostics:
 
 @dataclass(frozen=True)
 class LayerProbe:
-    """One layer's retrieval scores and diagnostics."""
+    """One layer's retrieval scores, diagnostics, and measures by the names of ``aista.selection.measures``."""
 
     layer: int
     scores: RetrievalScores
     diagnostics: LayerDiagnostics
+    measures: Mapping[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class ProbeCurve:
         num_skipped: Rows left out because they have no transcript (or no speech position).
         num_transcripts: Distinct transcripts among the utterances.
         pooling: How states were pooled.
+        similarity: What ``scores`` rank by: cosine, csls or ot.
+        resamples: Bootstrap resamples behind the intervals of the measures; 0: there are none.
     """
 
     layers: tuple[LayerProbe, ...]
@@ -64,6 +68,8 @@ class ProbeCurve:
     num_skipped: int
     num_transcripts: int
     pooling: str
+    similarity: str = "cosine"
+    resamples: int = 0
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -78,6 +84,10 @@ class ProbeCurve:
     def values(self, score: str = "mrr", direction: str = "both") -> dict[int, float]:
         """Layer number -> score. Raises ValueError for unknown names."""
         return {probe.layer: probe.scores.value(score, direction) for probe in self.layers}
+
+    def estimates(self, measure: str) -> dict[int, Estimate]:
+        """Layer number -> a measure with its interval, for the layers that have it."""
+        return {probe.layer: probe.measures[measure] for probe in self.layers if measure in probe.measures}
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for ``json.dump``."""
@@ -95,7 +105,10 @@ class ProbeCurve:
         try:
             probes = tuple(_layer(item) for item in data["layers"])
             counts = {name: int(data[name]) for name in ("num_utterances", "num_skipped", "num_transcripts")}
-            curve = cls(layers=probes, pooling=str(data["pooling"]), **counts)
+            similarity, resamples = str(data.get("similarity", "cosine")), int(data.get("resamples", 0))
+            curve = cls(
+                layers=probes, pooling=str(data["pooling"]), similarity=similarity, resamples=resamples, **counts
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{source}: not a probe curve ({type(error).__name__}: {error}); probe again") from error
         if not curve.layers:
@@ -105,4 +118,6 @@ class ProbeCurve:
 
 def _layer(data: Mapping[str, Any]) -> LayerProbe:
     scores = {name: ScoreSet(**data["scores"][name]) for name in ("speech_to_text", "text_to_speech", "chance")}
-    return LayerProbe(int(data["layer"]), RetrievalScores(**scores), LayerDiagnostics(**data["diagnostics"]))
+    measures = {name: Estimate(**item) for name, item in data.get("measures", {}).items()}
+    diagnostics = LayerDiagnostics(**data["diagnostics"])
+    return LayerProbe(int(data["layer"]), RetrievalScores(**scores), diagnostics, measures)

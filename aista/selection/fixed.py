@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aista.registry import register
 from aista.schema import option
-from aista.selection.base import LayerSelection, SelectedLayers, check_layers, uniform_weights
+from aista.selection.base import LayerSelection, SelectedLayers, check_layers, normalized, uniform_weights
 from aista.selection.curve import ProbeCurve
 
 __all__ = ["FixedSelection", "FixedSelectionConfig"]
@@ -19,11 +19,20 @@ class FixedSelectionConfig:
     layers: tuple[int, ...] = option(
         (0, 1), "Layers to align, in 0..number of blocks; 0 is what enters the first block.", minimum=0
     )
+    weights: tuple[float, ...] | None = option(
+        None, "Weight of each layer, in their order; scaled to sum to 1. null: equal.", above=0
+    )
+
+    def __post_init__(self) -> None:
+        if self.weights is not None and len(self.weights) != len(self.layers):
+            raise ValueError(
+                f"weights: expects one per layer, {len(self.layers)}, got {len(self.weights)}; give as many or null"
+            )
 
 
 @register("layer_selection", "fixed", config=FixedSelectionConfig)
 class FixedSelection(LayerSelection):
-    """Align the layers that the config names, with equal weights.
+    """Align the layers that the config names, with equal weights or those that it names.
 
     Choose it to repeat a known choice, for ablations, and where a probe is not worth its warm-up.
     """
@@ -32,7 +41,11 @@ class FixedSelection(LayerSelection):
         if not config.layers:
             raise ValueError("layers: name at least one layer; a run without alignment leaves `alignment` empty")
         self.layers = check_layers("layers", config.layers, num_layers)
+        self.weights = uniform_weights(len(self.layers))
+        if config.weights is not None:
+            by_layer = dict(zip(config.layers, config.weights, strict=True))
+            self.weights = normalized([by_layer[layer] for layer in self.layers])
 
     def select(self, curve: ProbeCurve | None) -> SelectedLayers:
         """The configured layers; the curve is not read."""
-        return SelectedLayers(self.layers, uniform_weights(len(self.layers)), "layers named in the config")
+        return SelectedLayers(self.layers, self.weights, "layers named in the config")

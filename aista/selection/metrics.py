@@ -2,8 +2,8 @@
 
 Rules, the same for every caller:
 
-- Similarity is the cosine of the pooled states, computed in fp64.
-- Ties (cosines that differ by at most 1e-9) are broken at random *in expectation*: the score is the
+- Similarity is the cosine of the pooled states, computed in fp64, unless the caller brings another.
+- Ties (similarities that differ by at most ``TIE``) are broken at random *in expectation*: the score is the
   mean over all orders of the tied candidates. States that collapsed to one point therefore score
   exactly what chance scores, in MRR and in every recall@k.
 - Candidates of a query are all utterances of the set. Another utterance with the *same transcript*
@@ -18,11 +18,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aista.selection.similarity import cosine_matrix
 from aista.types import length_mask
 
-__all__ = ["DIRECTIONS", "POOLINGS", "SCORES", "RetrievalScores", "ScoreSet", "chance", "pool", "retrieval"]
+__all__ = [
+    "DIRECTIONS",
+    "POOLINGS",
+    "SCORES",
+    "TIE",
+    "Ranking",
+    "RetrievalScores",
+    "ScoreSet",
+    "chance",
+    "check_pairs",
+    "pool",
+    "rank",
+    "retrieval",
+]
 
-POOLINGS = ("mean", "max", "last")
+POOLINGS = ("mean", "max", "last", "norm")
 SCORES = ("mrr", "recall@1", "recall@5", "recall@10")
 DIRECTIONS = ("both", "speech_to_text", "text_to_speech")
 TIE = 1e-9  # cosines this close come from angles below 5e-5, which is rounding of half-precision states
@@ -70,14 +84,28 @@ class RetrievalScores:
         return getattr(self, direction).value(score)  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """Scores, and what each utterance contributes to them.
+
+    Attributes:
+        scores: Means over the utterances.
+        values_N4: fp64 scores of each utterance in the order of ``SCORES``, the mean of its two queries.
+    """
+
+    scores: RetrievalScores
+    values_N4: Tensor
+
+
 def pool(states_BLD: Tensor, lengths: Tensor, how: str = "mean") -> Tensor:
     """One fp32 vector per row from its true positions; padding never counts.
 
     Args:
         states_BLD: ``[B, L, D]`` states, padded on the right.
         lengths: ``[B]``, each at least 1.
-        how: ``mean``, ``max`` (per channel) or ``last`` (the last true position, which in a causal
-            LM has seen the whole row).
+        how: ``mean``, ``max`` (per channel), ``last`` (the last true position, which in a causal
+            LM has seen the whole row) or ``norm`` (the mean weighted by the states' norms, the mass that
+            ``speech_mass: norm`` gives them in transport; a row of zeros is pooled evenly).
 
     Returns:
         ``[B, D]``.
@@ -92,7 +120,12 @@ def pool(states_BLD: Tensor, lengths: Tensor, how: str = "mean") -> Tensor:
     mask_BL1 = length_mask(lengths, states_BLD.shape[1])[..., None]
     if how == "max":
         return states_BLD.masked_fill(~mask_BL1, float("-inf")).amax(dim=1)
-    return states_BLD.masked_fill(~mask_BL1, 0.0).sum(dim=1) / lengths[:, None]
+    states_BLD = states_BLD.masked_fill(~mask_BL1, 0.0)
+    if how == "norm":
+        mass_BL1 = states_BLD.norm(dim=2, keepdim=True)
+        mass_BL1 = torch.where(mass_BL1.sum(dim=1, keepdim=True) > 0, mass_BL1, mask_BL1.float())
+        return (states_BLD * mass_BL1).sum(dim=1) / mass_BL1.sum(dim=1)
+    return states_BLD.sum(dim=1) / lengths[:, None]
 
 
 def chance(num_candidates: int) -> ScoreSet:
@@ -116,6 +149,12 @@ def retrieval(speech_ND: Tensor, text_ND: Tensor, groups: Sequence[Hashable] | N
         ValueError: fewer than two rows, unlike shapes, or states that are not finite (a NaN would
             otherwise lose every comparison and rank its partner first).
     """
+    check_pairs(speech_ND, text_ND, groups)
+    return rank(cosine_matrix(speech_ND, text_ND), groups).scores
+
+
+def check_pairs(speech_ND: Tensor, text_ND: Tensor, groups: Sequence[Hashable] | None = None) -> None:
+    """Raise ValueError unless the rows are at least two pairs of finite states with a label each."""
     if speech_ND.shape != text_ND.shape or speech_ND.ndim != 2:
         raise ValueError(f"expects two [N, D] tensors, got {tuple(speech_ND.shape)} and {tuple(text_ND.shape)}")
     if len(speech_ND) < 2:
@@ -126,19 +165,27 @@ def retrieval(speech_ND: Tensor, text_ND: Tensor, groups: Sequence[Hashable] | N
         broken = int((~states_ND.isfinite()).any(dim=1).sum())
         if broken:
             raise ValueError(f"{name} states of {broken} of {len(states_ND)} utterances are not finite (NaN or inf)")
-    cosine_NN = _unit(speech_ND) @ _unit(text_ND).T
-    rival_NN = _rivals(groups, len(speech_ND), cosine_NN.device)
+
+
+def rank(similarity_NN: Tensor, groups: Sequence[Hashable] | None = None, *, tie: float = TIE) -> Ranking:
+    """Retrieval scores of any similarity, finite and of at least two utterances.
+
+    Args:
+        similarity_NN: ``[N, N]`` of speech i with text j; partners on the diagonal.
+        groups: N labels; rows with equal labels hold the same transcript. None: all differ.
+        tie: Similarities that differ by at most this are tied.
+    """
+    rival_NN = _rivals(groups, len(similarity_NN), similarity_NN.device)
     counts = (rival_NN.sum(dim=1) + 1).tolist()
     by_count = {count: chance(count) for count in set(counts)}
-    return RetrievalScores(
-        speech_to_text=_score(cosine_NN, rival_NN),
-        text_to_speech=_score(cosine_NN.T, rival_NN),
+    asking = _score(similarity_NN, rival_NN, tie)
+    asked = _score(similarity_NN.T, rival_NN, tie)
+    scores = RetrievalScores(
+        speech_to_text=ScoreSet(*asking.mean(dim=0).tolist()),
+        text_to_speech=ScoreSet(*asked.mean(dim=0).tolist()),
         chance=_mean([by_count[count] for count in counts]),
     )
-
-
-def _unit(states_ND: Tensor) -> Tensor:
-    return torch.nn.functional.normalize(states_ND.double(), dim=1)
+    return Ranking(scores, (asking + asked) / 2)
 
 
 def _rivals(groups: Sequence[Hashable] | None, size: int, device: torch.device) -> Tensor:
@@ -149,16 +196,17 @@ def _rivals(groups: Sequence[Hashable] | None, size: int, device: torch.device) 
     return label_N[:, None] != label_N[None, :]
 
 
-def _score(cosine_NN: Tensor, rival_NN: Tensor) -> ScoreSet:
-    margin_NN = cosine_NN - cosine_NN.diagonal()[:, None]
-    ahead_N = ((margin_NN > TIE) & rival_NN).sum(dim=1).double()
-    tied_N = ((margin_NN.abs() <= TIE) & rival_NN).sum(dim=1).double()
+def _score(similarity_NN: Tensor, rival_NN: Tensor, tie: float) -> Tensor:
+    """``[N, 4]`` fp64: expected reciprocal rank and recall@1, 5, 10 of each row's query."""
+    margin_NN = similarity_NN - similarity_NN.diagonal()[:, None]
+    ahead_N = ((margin_NN > tie) & rival_NN).sum(dim=1).double()
+    tied_N = ((margin_NN.abs() <= tie) & rival_NN).sum(dim=1).double()
     # The partner's rank is uniform over ahead + 1 .. ahead + tied + 1.
-    ranks = torch.arange(1, len(cosine_NN) + 1, dtype=torch.float64, device=cosine_NN.device)
+    ranks = torch.arange(1, len(similarity_NN) + 1, dtype=torch.float64, device=similarity_NN.device)
     harmonic = torch.nn.functional.pad(1 / ranks, (1, 0)).cumsum(0)
     reciprocal_N = (harmonic[(ahead_N + tied_N + 1).long()] - harmonic[ahead_N.long()]) / (tied_N + 1)
-    recall = [float(((k - ahead_N) / (tied_N + 1)).clamp(0, 1).mean()) for k in (1, 5, 10)]
-    return ScoreSet(float(reciprocal_N.mean()), *recall)
+    recall = [((k - ahead_N) / (tied_N + 1)).clamp(0, 1) for k in (1, 5, 10)]
+    return torch.stack([reciprocal_N, *recall], dim=1)
 
 
 def _mean(sets: Sequence[ScoreSet]) -> ScoreSet:

@@ -1,4 +1,4 @@
-"""Accumulates pooled states over batches and computes the probe curve."""
+"""Accumulates states over batches and computes the probe curve."""
 
 from __future__ import annotations
 
@@ -8,35 +8,73 @@ import torch
 from torch import Tensor
 
 from aista.errors import RunError
+from aista.selection.bootstrap import resample
 from aista.selection.curve import LayerDiagnostics, LayerProbe, ProbeCurve
-from aista.selection.metrics import POOLINGS, pool, retrieval
+from aista.selection.measures import pooled_measures, transport_measures
+from aista.selection.metrics import POOLINGS, TIE, Ranking, RetrievalScores, check_pairs, pool, rank
+from aista.selection.similarity import SIMILARITIES, cosine_matrix, csls_matrix
+from aista.selection.transport import PairTransport, all_pairs
 from aista.types import LayerStates, LsmOutput
 
 __all__ = ["RetrievalProbe", "diagnose"]
 
+OT_TIE = 1e-6  # solvers work in fp32
+
 
 class RetrievalProbe:
-    """Cross-modal retrieval over a probe set, for several layers at once.
+    """Cross-modal retrieval and its measures over a probe set, for several layers at once.
 
-    Pooled states are kept on the CPU in fp32: 8 * N * D bytes per layer for N utterances of width D.
+    Pooled states are kept on the CPU in fp32: 8 * N * D bytes per layer for N utterances of width D. With
+    ``transport`` all states are kept in their own dtype, P + T times as many for P positions and T tokens.
 
         probe = RetrievalProbe(layers)
         for batch in batches:
             probe.add(lsm(batch, capture=layers), batch.source_text)
         curve = probe.compute()
+
+    Args:
+        layers: Layers whose states are added, in that order.
+        pooling: How a row's states become one vector.
+        similarity: What retrieval ranks by: ``cosine`` or ``csls`` of the pooled states, or ``ot``, the negative
+            transport cost between all states of two utterances (N^2 transport problems per layer).
+        neighbours: Of CSLS.
+        transport: Solves transport problems; None: no transport is measured.
+        mismatches: Other utterances that each utterance's transport cost is compared with.
+        resamples: Bootstrap resamples for the intervals of the measures; 0: no intervals.
     """
 
-    def __init__(self, layers: Sequence[int], *, pooling: str = "mean") -> None:
+    def __init__(
+        self,
+        layers: Sequence[int],
+        *,
+        pooling: str = "mean",
+        similarity: str = "cosine",
+        neighbours: int = 10,
+        transport: PairTransport | None = None,
+        mismatches: int = 4,
+        resamples: int = 0,
+    ) -> None:
         if not layers:
             raise ValueError("a probe needs at least one layer")
-        if pooling not in POOLINGS:
-            raise ValueError(f"unknown pooling {pooling!r}; known: {', '.join(POOLINGS)}")
+        for what, value, known in (("pooling", pooling, POOLINGS), ("similarity", similarity, SIMILARITIES)):
+            if value not in known:
+                raise ValueError(f"unknown {what} {value!r}; known: {', '.join(known)}")
+        if similarity == "ot" and transport is None:
+            raise ValueError("similarity 'ot' needs a transport to solve its problems with")
         self.layers = tuple(layers)
         self.pooling = pooling
+        self.similarity = similarity
+        self.neighbours = neighbours
+        self.transport = transport
+        self.mismatches = mismatches
+        self.resamples = resamples
         self.num_skipped = 0
         self._speech: list[list[Tensor]] = [[] for _ in layers]
         self._text: list[list[Tensor]] = [[] for _ in layers]
+        self._speech_states: list[list[Tensor]] = [[] for _ in layers]
+        self._text_states: list[list[Tensor]] = [[] for _ in layers]
         self._groups: list[Hashable] = []
+        self._device: torch.device | str = "cpu"
 
     @property
     def num_utterances(self) -> int:
@@ -71,6 +109,10 @@ class RetrievalProbe:
         for index, layer in enumerate(states):
             self._speech[index].append(pool(layer.speech[rows], layer.speech_lengths[rows], self.pooling).cpu())
             self._text[index].append(pool(layer.text[rows], layer.text_lengths[rows], self.pooling).cpu())
+            if self.transport is not None:
+                self._device = layer.speech.device
+                self._speech_states[index] += _content(layer.speech[rows], layer.speech_lengths[rows])
+                self._text_states[index] += _content(layer.text[rows], layer.text_lengths[rows])
         start = len(self._groups)
         self._groups += [texts[row] if texts else (start + n,) for n, row in enumerate(rows.tolist())]
 
@@ -85,21 +127,57 @@ class RetrievalProbe:
                 f"the probe needs at least 2 utterances with a transcript, got {self.num_utterances} "
                 f"({self.num_skipped} skipped without one); give the probe set transcripts (src_text)"
             )
+        counts_RN = resample(self.num_utterances, self.resamples) if self.resamples else None
         return ProbeCurve(
-            layers=tuple(self._layer(index) for index in range(len(self.layers))),
+            layers=tuple(self._layer(index, counts_RN) for index in range(len(self.layers))),
             num_utterances=self.num_utterances,
             num_skipped=self.num_skipped,
             num_transcripts=len(set(self._groups)),
             pooling=self.pooling,
+            similarity=self.similarity,
+            resamples=self.resamples,
         )
 
-    def _layer(self, index: int) -> LayerProbe:
+    def _layer(self, index: int, counts_RN: Tensor | None) -> LayerProbe:
         speech_ND, text_ND = torch.cat(self._speech[index]), torch.cat(self._text[index])
         try:
-            scores = retrieval(speech_ND, text_ND, self._groups)
+            check_pairs(speech_ND, text_ND, self._groups)
+            cosine_NN = cosine_matrix(speech_ND, text_ND)
+            ranking = rank(cosine_NN, self._groups)
+            scores = self._scores(index, cosine_NN, ranking)
+            measures = pooled_measures(
+                *(speech_ND, text_ND, self._groups, cosine_NN, ranking),
+                neighbours=self.neighbours,
+                counts_RN=counts_RN,
+            )
+            if self.transport is not None:
+                measures |= transport_measures(
+                    *(self._speech_states[index], self._text_states[index], self._groups, self.transport),
+                    mismatches=self.mismatches,
+                    counts_RN=counts_RN,
+                    device=self._device,
+                )
         except ValueError as error:
             raise RunError(f"probe of layer {self.layers[index]}: {error}") from error
-        return LayerProbe(self.layers[index], scores, diagnose(speech_ND, text_ND))
+        return LayerProbe(self.layers[index], scores, diagnose(speech_ND, text_ND), measures)
+
+    def _scores(self, index: int, cosine_NN: Tensor, ranking: Ranking) -> RetrievalScores:
+        """Retrieval by this probe's similarity."""
+        if self.similarity == "cosine":
+            return ranking.scores
+        if self.similarity == "csls":
+            return rank(csls_matrix(cosine_NN, self.neighbours), self._groups, tie=TIE).scores
+        assert self.transport is not None
+        speech, text, size = self._speech_states[index], self._text_states[index], self.num_utterances
+        costs, _ = self.transport(speech, text, all_pairs(size), self._device)
+        if not bool(costs.isfinite().all()):
+            raise ValueError(f"{int((~costs.isfinite()).sum())} of {len(costs)} transport costs are not finite")
+        return rank(-costs.view(size, size), self._groups, tie=OT_TIE).scores
+
+
+def _content(states_BLD: Tensor, lengths: Tensor) -> list[Tensor]:
+    """Each row's true positions, on the CPU."""
+    return [states[:length].to("cpu", copy=True) for states, length in zip(states_BLD, lengths.tolist(), strict=True)]
 
 
 def diagnose(speech_ND: Tensor, text_ND: Tensor) -> LayerDiagnostics:

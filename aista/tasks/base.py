@@ -91,6 +91,22 @@ class Task(ABC):
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
         """What the hypotheses are scored against."""
 
+    @property
+    def watches_validation(self) -> bool:
+        """Whether ``end_validation`` changes the loss, so that the run must validate."""
+        return False
+
+    def start_step(self, step: int, num_steps: int) -> None:  # noqa: B027 -- most tasks do not change
+        """Called before each optimiser step, ``step`` from 1 to ``num_steps``, for what changes with it."""
+
+    def end_validation(self, step: int, score: float) -> None:  # noqa: B027 -- nor watch
+        """Called before the step that follows a validation, and again for past ones when a run is resumed.
+
+        Args:
+            step: Steps trained before the validation.
+            score: ``evaluation.score``, oriented so that higher is better; NaN where it was not finite.
+        """
+
     def limits(self, model: nn.Module, feature: Feature | None, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
         """Bounds of the bare model on the rows it takes, checked before it is trained or decoded with.
 

@@ -88,7 +88,7 @@ def _check(experiment: Experiment, prefix: str) -> list[Fault]:
     score = experiment.sections.evaluation.score
     if score not in names:
         faults.append(Fault(f"{prefix}evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
-    return faults + _durations(experiment, prefix) + _layers(experiment, prefix)
+    return faults + _durations(experiment, prefix) + _layers(experiment, prefix) + _schedules(experiment, prefix)
 
 
 def _outlines(task: Task) -> None:
@@ -150,6 +150,21 @@ def _layers(experiment: Experiment, prefix: str) -> list[Fault]:
             )
         ]
     return []
+
+
+def _schedules(experiment: Experiment, prefix: str) -> list[Fault]:
+    """Schedules that begin behind the run's end, or wait for validations that never come."""
+    sections, faults = experiment.sections, []
+    for index, spec in enumerate(getattr(experiment.task_config, "alignment", ())):
+        at = f"{prefix}alignment[{index}].schedule"
+        schedule = registry.build("weight_schedule", spec.schedule, at=at)
+        if schedule.start_step >= sections.trainer.max_steps:
+            problem = f"must be less than trainer.max_steps ({sections.trainer.max_steps}), got {schedule.start_step}"
+            faults.append(Fault(f"{at}.config.start_step", problem))
+        if schedule.watches_validation and (sections.data.dev is None or not sections.trainer.validate_every):
+            problem = f"{spec.schedule.name!r} watches validation, and this run has none"
+            faults.append(Fault(at, problem, "set data.dev and trainer.validate_every"))
+    return faults
 
 
 def _llm_depth(llm: Component) -> int | None:

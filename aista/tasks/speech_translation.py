@@ -1,4 +1,4 @@
-"""Speech translation with inner alignment: L = CE + sum_k lambda_k sum_l w_l OT_k,l (+ mt_weight MT)."""
+"""Speech translation with inner alignment: L = CE + sum_k lambda_k(step) sum_l w_l OT_k,l (+ mt_weight MT)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
 from aista.losses.base import AlignmentContext, AlignmentLoss, apply, compares_predictions, needs
+from aista.losses.schedules.base import WeightSchedule
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.modules.packing import Divergence
 from aista.registry import register
 from aista.schema import Component, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
+from aista.selection.collapse import collapse_metrics
 from aista.tasks.base import Task, TaskLoss
 from aista.tasks.limits import input_lengths, input_limit, num_tokens, position_limit
 from aista.tasks.parts import TunedPart
@@ -35,6 +37,7 @@ class WeightedAlignment(Component):
     """An alignment loss and its weight lambda in the total loss."""
 
     weight: float = option(1.0, "lambda: weight of this alignment loss beside the cross-entropy per token.", minimum=0)
+    schedule: Component = component("weight_schedule", "constant", "How lambda changes over the training steps.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,26 @@ class SpeechTranslationTask(Task):
         ]
         self.needs = {name for loss in self.losses for name in needs(loss)}
         self.divergences = tuple(_divergence(loss, config) for loss in self.losses if compares_predictions(loss))
+        self.schedules: list[WeightSchedule] = [
+            registry.build("weight_schedule", spec.schedule, at=f"alignment[{index}].schedule")
+            for index, spec in enumerate(config.alignment)
+        ]
+        self.factors = [1.0] * len(self.losses)  # of the weights; those of the schedules where steps are announced
         self.selected: SelectedLayers | None = None
+
+    @property
+    def watches_validation(self) -> bool:
+        """Whether a weight depends on validation."""
+        return any(schedule.watches_validation for schedule in self.schedules)
+
+    def start_step(self, step: int, num_steps: int) -> None:
+        """Set the alignment weights of the step."""
+        self.factors = [schedule.factor(step, num_steps) for schedule in self.schedules]
+
+    def end_validation(self, step: int, score: float) -> None:
+        """Tell the schedules."""
+        for schedule in self.schedules:
+            schedule.observe(step, score)
 
     def build_model(self) -> LargeSpeechTextModel:
         """Assemble encoder, adapter and LLM."""
@@ -105,9 +127,9 @@ class SpeechTranslationTask(Task):
 
     def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
         """Cross-entropy on the translation, plus alignment at the selected layers once they are known."""
-        is_aligning = self.selected is not None and bool(self.losses)
+        is_aligning = self.selected is not None and any(self.factors)
         on_states = len(self.losses) > len(self.divergences)
-        layers = self.selected.layers if self.selected is not None and on_states else ()
+        layers = self.selected.layers if self.selected is not None and is_aligning and on_states else ()
         out = self.forward(model, batch, capture=layers, aligning=is_aligning)
         num_targets = batch.num_targets
         metrics: dict[str, tuple[Tensor, float]] = {"nll": (out.nll.detach().sum() / num_targets, num_targets)}
@@ -116,6 +138,10 @@ class SpeechTranslationTask(Task):
             total = total + self.config.mt_weight * out.mt_nll.sum()
             metrics["mt_nll"] = (out.mt_nll.detach().sum() / num_targets, num_targets)
         total = total + _adapter_terms(out, metrics)
+        if self.selected is not None:
+            for number, (spec, factor) in enumerate(zip(self.config.alignment, self.factors, strict=True)):
+                weight = torch.tensor(spec.weight * factor, dtype=torch.float64)
+                metrics[f"{self._metric_name(number)}_weight"] = (weight, 1.0)
         if is_aligning:
             total = total + self._alignment(out, batch, metrics)
         return TaskLoss(total, num_targets, metrics)
@@ -145,17 +171,21 @@ class SpeechTranslationTask(Task):
         states = _fold_layers(out) if out.speech else None
         divergences = iter(out.divergences)
         total = out.nll.new_zeros(())
+        if num_aligned and states is not None:
+            assert self.selected is not None
+            seen = collapse_metrics(out, self.selected.layers)
+            metrics |= {name: (value, num_aligned) for name, value in seen.items()}
         for number, (spec, loss) in enumerate(zip(self.config.alignment, self.losses, strict=True)):
-            name = "align" if len(self.losses) == 1 else f"align{number}"
+            name, weight = self._metric_name(number), spec.weight * self.factors[number]
             if compares_predictions(loss):
                 divergence_B = next(divergences)
-                total = total + spec.weight * divergence_B.sum()
+                total = total + weight * divergence_B.sum()
                 rows_B = divergence_B.detach() / out.num_targets
                 found = {f"{name}_predictions": rows_B.sum() / max(num_aligned, 1)}
             else:
                 assert states is not None
                 value, found = self._align_states(loss, states, out, batch, name, num_aligned)
-                total = total + spec.weight * value
+                total = total + weight * value
             if num_aligned:
                 metrics |= {key: (mean, num_aligned) for key, mean in found.items()}
         return total
@@ -180,6 +210,10 @@ class SpeechTranslationTask(Task):
         found |= {f"{name}_{key}": value for key, value in result.diagnostics.items()}
         weights_L = rows_LB.new_tensor(self.selected.weights)
         return weights_L @ rows_LB @ out.num_targets.to(rows_LB.dtype), found
+
+    def _metric_name(self, number: int) -> str:
+        """What the metrics of an alignment loss begin with."""
+        return "align" if len(self.losses) == 1 else f"align{number}"
 
     def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
         """Translate by beam search; the text branch is not used."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aista.errors import RunError
-from aista.selection.base import LayerSelection
+from aista.selection.base import LayerSelection, SelectedLayers
+from aista.selection.bootstrap import Estimate
 from aista.selection.curve import LayerDiagnostics, LayerProbe, ProbeCurve
+from aista.selection.measures import MEASURES
 from aista.selection.metrics import RetrievalScores, ScoreSet
 from aista.testing.contracts import contract, dependencies
 
@@ -18,8 +20,15 @@ dependencies("layer_selection", {"num_layers": NUM_LAYERS})
 
 @contract("layer_selection")
 def check_choice(selection: LayerSelection, *, num_layers: int = NUM_LAYERS) -> None:
-    """Ascending layers within 0..num_layers, a weight for each that sum to 1, and a reason."""
+    """Ascending layers within 0..num_layers, a weight for each that sum to 1, and a reason; so again each time."""
     chosen = selection.select(probe_curve(num_layers))
+    _check(chosen, num_layers)
+    assert selection.every >= 0, f"every must not be negative, got {selection.every}"
+    if selection.every:
+        _check(selection.reselect(probe_curve(num_layers, peak=num_layers), chosen), num_layers)
+
+
+def _check(chosen: SelectedLayers, num_layers: int) -> None:
     assert chosen.layers, "selects no layer"
     ascending = list(chosen.layers) == sorted(set(chosen.layers))
     assert ascending, f"layers must ascend without repetition, got {chosen.layers}"
@@ -44,6 +53,8 @@ def check_probe(selection: LayerSelection, *, num_layers: int = NUM_LAYERS) -> N
     inside = all(0 <= layer <= num_layers for layer in selection.probe_layers)
     assert inside, f"probe_layers must lie in 0..{num_layers}, got {selection.probe_layers}"
     curve = probe_curve(num_layers)
+    measured = selection.probe().layers
+    assert measured == selection.probe_layers, f"probe() must measure probe_layers, measures {measured}"
     enough = replace(curve, layers=tuple(probe for probe in curve.layers if probe.layer in selection.probe_layers))
     assert selection.select(enough) == selection.select(curve), "the choice depends on layers outside probe_layers"
     other = next(
@@ -66,18 +77,22 @@ def check_deterministic(selection: LayerSelection, *, num_layers: int = NUM_LAYE
     curve = probe_curve(num_layers)
     first = selection.select(curve)
     assert selection.select(curve) == first, "two calls with one curve differ"
+    other = probe_curve(num_layers, peak=num_layers)
+    again = selection.reselect(other, first)
+    assert selection.reselect(other, first) == again, "two choices again, from one curve and one choice, differ"
     turned = selection.select(replace(curve, layers=curve.layers[::-1]))
     assert (turned.layers, turned.weights) == (first.layers, first.weights), "the choice depends on the curve's order"
 
 
-def probe_curve(num_layers: int = NUM_LAYERS) -> ProbeCurve:
-    """A curve that peaks at layer 1 and falls from there."""
+def probe_curve(num_layers: int = NUM_LAYERS, *, peak: int = 1) -> ProbeCurve:
+    """A curve that peaks at layer ``peak`` in every score and falls from there."""
     chance = ScoreSet(0.05, 0.01, 0.05, 0.1)
     diagnostics = LayerDiagnostics(1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.8, 0.2)
     layers = []
     for layer in range(num_layers + 1):
-        height = 0.9 / (1 + abs(layer - 1))
+        height = 0.9 / (1 + abs(layer - peak))
         scores = ScoreSet(height, 0.9 * height, 0.95 * height, height)
         lower = ScoreSet(0.9 * height, 0.8 * height, 0.85 * height, 0.9 * height)
-        layers.append(LayerProbe(layer, RetrievalScores(scores, lower, chance), diagnostics))
+        measures = {name: Estimate(height) for name in MEASURES}
+        layers.append(LayerProbe(layer, RetrievalScores(scores, lower, chance), diagnostics, measures))
     return ProbeCurve(tuple(layers), num_utterances=100, num_skipped=0, num_transcripts=100, pooling="mean")

@@ -46,6 +46,24 @@ def test_a_selection_without_probe(run_path: Path) -> None:
         assert selection.curve is None
 
 
+def test_every_choice_of_a_run_that_chose_again(run_path: Path) -> None:
+    first = {"step": 10, "layers": [0], "weights": [1.0], "reason": "a", "curve": None}
+    last = {"step": 20, "layers": [2], "weights": [1.0], "reason": "b", "curve": None}
+    record = {"strategy": "scheduled", **last, "choices": [first, last]}
+    (run_path / "selection.json").write_text(json.dumps(record))
+    run = RunFolder(run_path)
+    assert [(choice.step, choice.layers, choice.strategy) for choice in run.selections()] == [
+        (10, (0,), "scheduled"),
+        (20, (2,), "scheduled"),
+    ]
+    assert run.selection() == run.selections()[-1]
+    del record["choices"][0]["reason"]  # type: ignore[attr-defined]
+    record.pop("reason")
+    (run_path / "selection.json").write_text(json.dumps(record))
+    with pytest.raises(RunError, match=r"selection\.json: .*KeyError: 'reason'"):
+        run.selections()
+
+
 def test_a_resumed_run_repeats_steps_and_the_last_counts(run_path: Path) -> None:
     lines = [{"step": 1, "nll": 5.0}, {"step": 2, "nll": 9.0}, {"step": 2, "nll": 4.0}, {"step": 3, "nll": 3.0}]
     text = "".join(json.dumps(line) + "\n" for line in lines) + '{"step": 4, "nl'

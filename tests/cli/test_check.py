@@ -63,7 +63,8 @@ def test_names_that_mean_nothing_or_too_much(aista):
     code, _, err = aista("check", "cosine")
     assert (code, err) == (
         2,
-        "aista: 'cosine' is the name of several components; choose one of alignment_loss/cosine, cost/cosine\n",
+        "aista: 'cosine' is the name of several components; choose one of alignment_loss/cosine, cost/cosine, "
+        "weight_schedule/cosine\n",
     )
     code, _, err = aista("check", "kost/cosine")
     assert code == 2

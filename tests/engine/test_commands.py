@@ -68,11 +68,42 @@ def test_translate_names_a_missing_file(runs, capsys):
 def test_probe_draws_the_curve_and_a_plan(runs, capsys):
     assert main(["probe", str(runs / "aista"), "--name", "now"]) == 0
     folder = runs / "aista" / "probe"
-    assert {"now.json", "now_plan.json", "now.png", "now_plan.png"} == {path.name for path in folder.iterdir()}
+    pictures = {"now.png", "now_measures.png", "now_plan.png"}
+    assert {"now.json", "now.csv", "now_plan.json"} | pictures == {path.name for path in folder.iterdir()}
     curve = json.loads((folder / "now.json").read_text())["curve"]
     assert [layer["layer"] for layer in curve["layers"]] == [0, 1, 2]
+    for name, found in curve["layers"][1]["measures"].items():
+        if found["low"] is not None:
+            assert found["low"] <= found["high"], name
+    lines = (folder / "now.csv").read_text().splitlines()
+    assert lines[0] == "step,layer,measure,value,low,high"
+    assert len(lines) == 1 + sum(len(layer["measures"]) for layer in curve["layers"])
+    assert "95 % intervals of 1000 resamples" in " ".join(capsys.readouterr().out.split())
     plan = json.loads((folder / "now_plan.json").read_text())
     assert sum(map(sum, plan["plan"])) == pytest.approx(1, abs=1e-2)
+
+
+def test_probe_of_every_checkpoint_shows_how_the_curves_move(tmp_path, corpus, capsys):
+    options = tiny_config(
+        corpus,
+        trainer={"max_steps": 12, "learning_rate": 5e-3, "log_every": 2, "checkpoint_every": 4, "keep_last": 3},
+    )
+    run = tmp_path / "run"
+    assert main(["train", str(run), "--config", str(write_config(tmp_path / "config.yaml", options))]) == 0
+    assert main(["probe", str(run), "--all-checkpoints", "--resamples", "50"]) == 0
+    assert {"dev_checkpoints.csv", "dev_checkpoints.png"} <= {path.name for path in (run / "probe").iterdir()}
+    steps = {line.split(",")[0] for line in (run / "probe" / "dev_checkpoints.csv").read_text().splitlines()[1:]}
+    assert steps == {"4", "8", "12"}
+    assert main(["probe", str(run), "--checkpoint", "8", "--name", "alone", "--resamples", "50"]) == 0
+    together, alone = (json.loads((run / "probe" / f"{name}.json").read_text()) for name in ("dev_step_8", "alone"))
+    assert together == alone
+    assert main(["probe", str(run), "--all-checkpoints", "--checkpoint", "8"]) == 2
+    assert "--all-checkpoints: takes no --checkpoint" in capsys.readouterr().err
+
+
+def test_probe_options_have_bounds(runs, capsys):
+    assert main(["probe", str(runs / "aista"), "--size", "1"]) == 2
+    assert "--size: must be at least 2, got 1" in capsys.readouterr().err
 
 
 def test_an_unknown_checkpoint_lists_those_there_are(runs, capsys):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from tests.tiny import tiny_config, write_config
 
+LOSSES = re.compile(r"nll|grad_norm|align")
 pytestmark = pytest.mark.slow
 
 
@@ -21,7 +23,13 @@ def command(run, config):
 def losses(run):
     lines = (run / "metrics" / "train.jsonl").read_text().splitlines()
     records = {record["step"]: record for record in map(json.loads, lines)}  # the later line counts
-    return {step: (record["nll"], record.get("align_layer_1")) for step, record in sorted(records.items())}
+    kept = {step: {key: record[key] for key in record if LOSSES.match(key)} for step, record in records.items()}
+    return dict(sorted(kept.items()))
+
+
+def scores(run):
+    lines = (run / "metrics" / "valid.jsonl").read_text().splitlines()
+    return {record["step"]: record["score"] for record in map(json.loads, lines)}
 
 
 def wait_for(path, process):
@@ -33,12 +41,25 @@ def wait_for(path, process):
     raise AssertionError(f"{path} was never written")
 
 
-def test_kill_in_mid_training_changes_nothing(tmp_path, corpus):
+RETRIEVAL = {"name": "retrieval", "config": {"warmup_steps": 25, "probe_size": 8, "top_k": 2}}
+ONE = {"name": "cka", "config": {"warmup_steps": 25, "probe_size": 8, "top_k": 1}}
+SCHEDULED = {"name": "scheduled", "config": {"strategy": ONE, "every": 10, "hysteresis": 0.0}}
+
+
+@pytest.mark.parametrize("selection", [RETRIEVAL, SCHEDULED], ids=["retrieval", "scheduled"])
+def test_kill_in_mid_training_changes_nothing(tmp_path, corpus, selection):
     changes = tiny_config(
         corpus,
         trainer={"max_steps": 120, "learning_rate": 3e-3, "log_every": 10, "checkpoint_every": 20, "warmup_steps": 5},
-        layer_selection={"name": "retrieval", "config": {"warmup_steps": 25, "probe_size": 8, "top_k": 2}},
+        layer_selection=selection,
     )
+    if selection is SCHEDULED:
+        changes["trainer"]["validate_every"] = 20
+        plateau = {
+            "name": "until_plateau",
+            "config": {"patience": 2, "min_delta": 9.0, "decay_steps": 30, "final": 0.1},
+        }
+        changes["alignment"] = [{"name": "ot", "weight": 0.5, "schedule": plateau}]
     changes["data"]["augmentation"] = {"name": "spec_augment"}
     config = write_config(tmp_path / "config.yaml", changes)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -58,3 +79,9 @@ def test_kill_in_mid_training_changes_nothing(tmp_path, corpus):
     assert losses(tmp_path / "killed") == whole
     selections = [json.loads((tmp_path / run / "selection.json").read_text()) for run in ("whole", "killed")]
     assert selections[0] == selections[1]
+    if selection is SCHEDULED:
+        assert [choice["step"] for choice in selections[0]["choices"]] == list(range(25, 120, 10))
+        # The best score of three validations is the first: the plateau is seen at step 60, behind the kill.
+        assert [whole[step]["align_weight"] for step in (50, 60, 70)] == pytest.approx([0.5, 0.5, 0.4175])
+        assert scores(tmp_path / "killed") == scores(tmp_path / "whole")
+        assert len({tuple(choice["layers"]) for choice in selections[0]["choices"]}) > 1, "the layers never changed"

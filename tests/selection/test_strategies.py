@@ -1,9 +1,11 @@
-"""The layer selections: fixed, all, retrieval."""
+"""The layer selections."""
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +13,11 @@ import pytest
 from aista.errors import ConfigError, RunError
 from aista.registry import build, get
 from aista.schema import component, structure
-from aista.selection.base import LayerSelection
+from aista.selection.base import LayerSelection, SelectedLayers
+from aista.selection.bootstrap import Estimate
 from aista.selection.curve import LayerDiagnostics, LayerProbe, ProbeCurve
 from aista.selection.metrics import RetrievalScores, ScoreSet, chance
+from aista.selection.ranked import elbow
 
 
 def make_curve(mrr: dict[int, float], **other: dict[int, float]) -> ProbeCurve:
@@ -64,6 +68,162 @@ class TestFixed:
             make("fixed", layers=[1, 1])
         with pytest.raises(ConfigError, match="at least one layer"):
             make("fixed", layers=[])
+
+    def test_weights_follow_their_layers_and_sum_to_one(self) -> None:
+        picked = make("fixed", layers=[3, 0], weights=[1.0, 3.0]).select(None)
+        assert (picked.layers, picked.weights) == ((0, 3), (0.75, 0.25))
+        with pytest.raises(ConfigError, match="weights: expects one per layer, 2, got 1"):
+            make("fixed", weights=[1.0])
+        with pytest.raises(ConfigError, match=r"weights\[1\]: must be greater than 0"):
+            make("fixed", weights=[1.0, 0.0])
+
+
+class TestStrided:
+    def test_every_nth_layer_from_the_offset(self) -> None:
+        assert make("strided", 8, stride=3).select(None).layers == (0, 3, 6)
+        assert make("strided", 8, stride=3, offset=2).select(None).layers == (2, 5, 8)
+        assert make("strided", 2, stride=9, offset=1).select(None).layers == (1,)
+
+    def test_an_impossible_offset(self) -> None:
+        with pytest.raises(ConfigError, match=r"offset: .* no layer 3; .* 0\.\.2"):
+            make("strided", 2, offset=3)
+
+
+class TestRandom:
+    def test_the_seed_decides(self) -> None:
+        draws = [make("random", 20, count=3, seed=seed).select(None) for seed in (1, 1, 2)]
+        assert draws[0] == draws[1]
+        assert draws[0].layers != draws[2].layers
+        assert "seed 1" in draws[0].reason
+
+    def test_every_candidate_is_drawn_by_some_seed(self) -> None:
+        drawn = {layer for seed in range(60) for layer in make("random", seed=seed, candidates=[1, 2, 4]).layers}
+        assert drawn == {1, 2, 4}
+        with pytest.raises(ConfigError, match="count: must be at most 2, the candidates, got 3"):
+            make("random", count=3, candidates=[1, 2])
+
+
+class TestMeasured:
+    """``cka`` and ``ot_distance`` read their measure, and nothing else."""
+
+    @pytest.mark.parametrize(("name", "measure"), [("cka", "cka"), ("ot_distance", "ot_separation")])
+    def test_the_measure_decides(self, name: str, measure: str) -> None:
+        values = {0: 0.1, 1: -0.2, 2: 0.7, 3: 0.3, 4: 0.0}
+        layers = tuple(
+            replace(probe, measures={measure: Estimate(values[probe.layer])})
+            for probe in make_curve(dict.fromkeys(values, 0.5)).layers
+        )
+        curve = replace(CURVE, layers=layers)
+        picked = make(name, top_k=2, weighting="score").select(curve)
+        assert picked.layers == (2, 3)
+        assert picked.weights == pytest.approx((0.7, 0.3))
+        assert picked.reason.startswith(f"{measure}: layer 2 0.700, layer 3 0.300")
+        with pytest.raises(RunError, match=rf"lacks {measure} of layers \[0, 1, 2, 3, 4\]"):
+            make(name).select(CURVE)
+
+    def test_ot_distance_brings_its_transport(self) -> None:
+        probe = make("ot_distance", mismatches=7).probe()
+        assert probe.transport is not None
+        assert probe.mismatches == 7
+        assert make("retrieval").probe().transport is None
+        assert make("retrieval", similarity="ot").probe().similarity == "ot"
+
+    def test_cka_needs_four_utterances(self) -> None:
+        with pytest.raises(ConfigError, match="probe_size: the debiased CKA needs at least 4, got 3"):
+            make("cka", probe_size=3)
+
+
+class TestElbow:
+    def test_scores_before_the_farthest_point_below_the_line(self) -> None:
+        assert elbow([0.9, 0.88, 0.3, 0.28, 0.25]) == 2
+        assert elbow([0.9, 0.1, 0.1, 0.1]) == 1
+
+    @pytest.mark.parametrize("ranked", [[0.5, 0.5, 0.5], [0.9, 0.6, 0.3, 0.0], [0.9, 0.1], [0.4], [0.9, 0.9, 0.9, 0.1]])
+    def test_no_elbow(self, ranked: list[float]) -> None:
+        assert elbow(ranked) == len(ranked)
+
+    def test_top_k_stays_the_most(self) -> None:
+        curve = make_curve({0: 0.9, 1: 0.88, 2: 0.3, 3: 0.28, 4: 0.25})
+        free = make("retrieval", elbow=True, top_k=None).select(curve)
+        assert free.layers == (0, 1)
+        assert "2 of 5 layers are above the elbow" in free.reason
+        assert make("retrieval", elbow=True, top_k=1).select(curve).layers == (0,)
+        assert make("retrieval", top_k=None).select(curve).layers == (0, 1, 2, 3, 4)
+
+
+class TestScheduled:
+    def scheduled(self, hysteresis: float = 0.05) -> LayerSelection:
+        inner = {"name": "retrieval", "config": {"top_k": 2, "warmup_steps": 7, "probe_size": 33, "pooling": "max"}}
+        return make("scheduled", strategy=inner, every=20, hysteresis=hysteresis)
+
+    def test_it_probes_as_its_strategy_does(self) -> None:
+        selection = self.scheduled()
+        assert (selection.warmup_steps, selection.every, selection.probe_size) == (7, 20, 33)
+        assert selection.probe().pooling == "max"
+        assert selection.select(CURVE).layers == (1, 3)
+
+    def test_layers_stay_until_others_are_clearly_better(self) -> None:
+        selection = self.scheduled()
+        current = selection.select(CURVE)
+        near = make_curve({0: 0.64, 1: 0.60, 2: 0.1, 3: 0.6, 4: 0.1})
+        kept = selection.reselect(near, current)
+        assert (kept.layers, kept.weights) == (current.layers, current.weights)
+        assert kept.reason.startswith("kept: mrr (both) 0.600 on average; layers [0, 1] reach 0.620, not 0.05 more")
+        far = make_curve({0: 0.9, 1: 0.6, 2: 0.1, 3: 0.6, 4: 0.1})
+        moved = selection.reselect(far, current)
+        assert moved.layers == (0, 1)
+        assert moved.reason.endswith("mean 0.750, layers so far 0.600")
+        assert self.scheduled(0.0).reselect(near, current).layers == (0, 1)
+
+    def test_a_rise_of_all_scores_is_no_reason(self) -> None:
+        selection = self.scheduled()
+        current = selection.select(CURVE)
+        risen = make_curve({layer: min(1.0, 1.5 * score) for layer, score in CURVE.values().items()})
+        assert selection.reselect(risen, current).layers == current.layers
+
+    def test_a_strategy_that_ranks_nothing_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match=r"strategy: must rank layers by a probe.* got 'fixed'"):
+            make("scheduled", strategy={"name": "fixed"})
+        with pytest.raises(ConfigError, match=r"strategy\.config: top_k: must be at most 5"):
+            make("scheduled", strategy={"name": "retrieval", "config": {"top_k": 9}})
+
+
+class TestLearned:
+    def test_weights_follow_the_scores_by_the_formula(self) -> None:
+        selection = make("learned", 2, learning_rate=2.0, share=0.1)
+        curve = make_curve({0: 0.2, 1: 0.6, 2: 0.5})
+        current = selection.select(curve)
+        weights = [1 / 3] * 3
+        for _ in range(2):
+            grown = [w * math.exp(2 * s) for w, s in zip(weights, (0.2, 0.6, 0.5), strict=True)]
+            weights = [0.9 * w / sum(grown) + 0.1 / 3 for w in grown]
+            assert current.weights == pytest.approx(weights)
+            current = selection.reselect(curve, current)
+
+    def test_a_layer_that_comes_late_wins_in_the_end(self) -> None:
+        selection = make("learned", 1, candidates=[0, 1], share=0.05)
+        current = selection.select(make_curve({0: 0.9, 1: 0.1}))
+        for _ in range(30):
+            current = selection.reselect(make_curve({0: 0.9, 1: 0.1}), current)
+        assert current.weights[1] == pytest.approx(0.025, abs=1e-3)
+        for _ in range(4):
+            current = selection.reselect(make_curve({0: 0.1, 1: 0.9}), current)
+        assert current.weights[1] > 0.9
+
+    def test_large_rates_do_not_overflow(self) -> None:
+        picked = make("learned", 1, learning_rate=1e5).select(make_curve({0: 0.9, 1: 0.1}))
+        assert picked.weights == pytest.approx((0.975, 0.025))
+
+    def test_what_cannot_go_on(self) -> None:
+        selection = make("learned", candidates=[0, 1])
+        with pytest.raises(RunError, match=r"weights of layers \[0, 1\], got those of \[2\]"):
+            selection.reselect(CURVE, SelectedLayers((2,), (1.0,), ""))
+        with pytest.raises(RunError, match=r"lacks layers \[1\]"):
+            selection.select(make_curve({0: 0.5}))
+        with pytest.raises(ConfigError, match="share: must be greater than 0"):
+            make("learned", share=0.0)
+        with pytest.raises(ConfigError, match="candidates: name at least one layer"):
+            make("learned", candidates=[])
 
 
 def test_all_takes_every_layer() -> None:
@@ -155,4 +315,5 @@ def test_import_needs_neither_fairseq2_nor_transformers() -> None:
         "print([e.name for e in entries('layer_selection') + entries('metric')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['all', 'fixed', 'retrieval', 'bleu', 'cer', 'chrf', 'wer']"
+    selections = "'all', 'cka', 'fixed', 'learned', 'ot_distance', 'random', 'retrieval', 'scheduled', 'strided'"
+    assert done.stdout.strip() == f"[{selections}, 'bleu', 'cer', 'chrf', 'wer']"

@@ -111,6 +111,19 @@ def test_preflight_finds_a_warmup_that_never_ends(tmp_path, corpus):
         preflight(load(tmp_path, corpus, layer_selection=selection))
 
 
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ({"name": "constant", "config": {"start_step": 8}}, r"start_step: must be less than trainer.max_steps \(8\)"),
+        ("until_plateau", r"alignment\[0\]\.schedule: 'until_plateau' watches validation, .*trainer\.validate_every"),
+    ],
+)
+def test_schedules_that_cannot_work_are_faults(tmp_path, corpus, schedule, message):
+    alignment = [{"name": "ot", "schedule": schedule}]
+    with pytest.raises(ConfigError, match=message):
+        preflight(load(tmp_path, corpus, alignment=alignment))
+
+
 def test_intervals_that_do_not_fit_are_a_fault(tmp_path, corpus):
     with pytest.raises(ConfigError, match=r"trainer: validate_every \(5\) must be a multiple of log_every \(2\)"):
         load(tmp_path, corpus, "trainer.validate_every=5")

@@ -4,6 +4,7 @@ import torch
 from aista.data.dataset import SpeechTextDataset
 from aista.data.manifest import read_manifest
 from aista.registry import build
+from aista.schema import resolve
 from aista.selection.base import SelectedLayers
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import build_task
@@ -95,3 +96,20 @@ def build_generation(**options):
     from aista.modules.llms.base import GenerationConfig
 
     return GenerationConfig(max_new_tokens=10, **options)
+
+
+def test_schedules_scale_their_losses_and_zero_costs_nothing(setup):
+    task, model, batch = setup
+    task.selected = BOTH
+    rows = batch(range(3, 9))
+    whole = task.loss(model, rows)
+    task.schedules = [build("weight_schedule", resolve("weight_schedule", "linear"))]
+    task.start_step(5, 20)
+    part = task.loss(model, rows)
+    task.start_step(20, 20)
+    none = task.loss(model, rows)
+    assert [float(loss.metrics["align_weight"][0]) for loss in (whole, part, none)] == [0.5, 0.375, 0]
+    torch.testing.assert_close(part.total - none.total, 0.75 * (whole.total - none.total))
+    assert "align_layer_0" in part.metrics
+    assert "align_layer_0" not in none.metrics
+    torch.testing.assert_close(none.metrics["nll"][0] * none.num_targets, none.total.detach())

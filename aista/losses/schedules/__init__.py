@@ -1,0 +1,1 @@
+"""Schedules of a loss's weight over the training steps."""

@@ -1,0 +1,59 @@
+"""The whole weight until validation stops improving."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from aista.losses.schedules.base import StartConfig, WeightSchedule
+from aista.registry import register
+from aista.schema import option
+
+__all__ = ["UntilPlateauSchedule", "UntilPlateauScheduleConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UntilPlateauScheduleConfig(StartConfig):
+    """Options of ``until_plateau``."""
+
+    patience: int = option(3, "Validations in a row without improvement that make a plateau.", minimum=1)
+    min_delta: float = option(0.0, "How much better than the best a score must be to count.", minimum=0)
+    decay_steps: int = option(0, "Steps of straight decay after the plateau was seen; 0: at once.", minimum=0)
+    final: float = option(0.0, "Factor of the weight from there on.", minimum=0, maximum=1)
+
+
+@register("weight_schedule", "until_plateau", config=UntilPlateauScheduleConfig)
+class UntilPlateauSchedule(WeightSchedule):
+    """The whole weight until ``evaluation.score`` has not improved for ``patience`` validations, then ``final``.
+
+    Only validations at full weight count. What it knows is the list of scores: a resumed run hands them over again.
+
+    Choose it where alignment helps early and nobody knows until when; it needs ``trainer.validate_every``.
+    """
+
+    watches_validation = True
+
+    def __init__(self, config: UntilPlateauScheduleConfig) -> None:
+        super().__init__(config)
+        self.config = config
+        self._best = -math.inf
+        self._without_gain = 0
+        self._plateau: int | None = None
+
+    def observe(self, step: int, score: float) -> None:
+        """Count validations without improvement; a score that is not finite is none."""
+        if self._plateau is not None or step <= self.config.full_step:
+            return
+        if score > self._best + self.config.min_delta:
+            self._best, self._without_gain = score, 0
+            return
+        self._without_gain += 1
+        if self._without_gain >= self.config.patience:
+            self._plateau = step
+
+    def factor(self, step: int, num_steps: int) -> float:
+        """1 up to the plateau, then down to ``final``."""
+        if self._plateau is None or step <= self._plateau:
+            return self.ramp(step)
+        share = min(1.0, (step - self._plateau) / max(1, self.config.decay_steps))
+        return self.ramp(step) * (1 - (1 - self.config.final) * share)

@@ -1,0 +1,51 @@
+"""Layers whose speech and text states have the most alike geometry: linear CKA after a warm-up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aista.registry import register
+from aista.schema import option
+from aista.selection.curve import ProbeCurve
+from aista.selection.measures import CKA_LEAST
+from aista.selection.metrics import POOLINGS
+from aista.selection.ranked import RankedConfig, RankedSelection
+
+__all__ = ["CkaSelection", "CkaSelectionConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CkaSelectionConfig(RankedConfig):
+    """Options of ``cka``."""
+
+    pooling: str = option("mean", "How a row's states become one vector.", choices=POOLINGS)
+
+    def __post_init__(self) -> None:
+        if self.probe_size < CKA_LEAST:
+            raise ValueError(f"probe_size: the debiased CKA needs at least {CKA_LEAST}, got {self.probe_size}")
+
+
+@register("layer_selection", "cka", config=CkaSelectionConfig)
+class CkaSelection(RankedSelection):
+    """Align the layers with the highest debiased linear CKA of speech and text (Kornblith et al. 2019, 1905.00414).
+
+    CKA ignores rotations and scaling: it asks whether utterances that are alike in text are alike in
+    speech, not whether the two lie in the same place. The debiased estimator is about 0 for unrelated
+    states, however wide they are; a layer may score below 0.
+
+    Choose it where retrieval is at chance in all layers, because speech and text still lie in different
+    coordinates, and where alignment shall start at layers that need a rotation rather than new content.
+    """
+
+    def __init__(self, config: CkaSelectionConfig, *, num_layers: int) -> None:
+        super().__init__(config, num_layers=num_layers)
+        self.pooling = config.pooling
+
+    @property
+    def score_name(self) -> str:
+        """As the probe names it."""
+        return "cka"
+
+    def read(self, curve: ProbeCurve) -> dict[int, float]:
+        """The curve's CKA."""
+        return {layer: estimate.value for layer, estimate in curve.estimates("cka").items()}

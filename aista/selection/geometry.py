@@ -1,0 +1,136 @@
+"""The geometry of pooled states: linear CKA, mean cosine, effective rank.
+
+Functions of pairs of utterances take ``counts_RN``, how often each utterance counts in each of R resamples.
+A pair is always two *different* utterances: an utterance that was drawn twice is no pair with itself, which
+would raise every such mean by the resampling alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["effective_rank", "linear_cka", "mean_cosine"]
+
+ROUNDING = 1e-6  # of the states' norm: what fp32 states leave of a direction in which they do not differ
+
+NOTHING = 1e-12  # an HSIC that is rounding; the kernels' diagonals are 1 on average
+
+
+def linear_cka(x_ND: Tensor, y_ND: Tensor, counts_RN: Tensor | None = None, *, debiased: bool = True) -> Tensor:
+    """Linear centred kernel alignment of two sets of states whose rows are pairs.
+
+    ``CKA = HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))`` with ``K = X X^T``, ``L = Y Y^T`` (Kornblith et al. 2019,
+    arXiv 1905.00414). It does not change under rotations and common scaling of either side. The plain estimator
+    nears 1 for *unrelated* states that are wider than there are utterances; the debiased one takes the unbiased
+    HSIC (Song et al. 2012, JMLR 13; Nguyen et al. 2021, arXiv 2010.15327), is about 0 for them, and may fall below 0.
+
+    Choose it where the modalities may say the same in rotated coordinates; retrieval asks for the same coordinates.
+
+    Args:
+        x_ND: ``[N, D]``; N is at least 4 (debiased) or 2.
+        y_ND: ``[N, E]``.
+        counts_RN: ``[R, N]`` resamples; None: each utterance once. Debiased only.
+        debiased: Which estimator.
+
+    Returns:
+        ``[R]`` fp64, or ``[1]`` without counts; 0 where a side does not vary, NaN for resamples of fewer than four
+        different utterances.
+    """
+    least = 4 if debiased else 2
+    if len(x_ND) != len(y_ND) or len(x_ND) < least:
+        raise ValueError(f"expects at least {least} pairs, got {len(x_ND)} and {len(y_ND)} states")
+    kernels = [_gram(states) for states in (x_ND, y_ND)]
+    if not debiased:
+        if counts_RN is not None:
+            raise ValueError(
+                "the plain estimator cannot be resampled: a repeated utterance would be a pair with itself"
+            )
+        k, m = (_centred(kernel) for kernel in kernels)
+        return _ratio((k * m).sum()[None], (k * k).sum()[None], (m * m).sum()[None])
+    counts = x_ND.new_ones(1, len(x_ND), dtype=torch.float64) if counts_RN is None else counts_RN
+    for kernel in kernels:
+        kernel.fill_diagonal_(0)
+    k, m = kernels
+    return _ratio(_hsic(k, m, counts), _hsic(k, k, counts), _hsic(m, m, counts))
+
+
+def mean_cosine(x_ND: Tensor, counts_RN: Tensor | None = None) -> Tensor:
+    """Mean cosine of two different utterances' states; near 1: the states fill a narrow cone (Ethayarajh 2019).
+
+    Returns:
+        ``[R]`` fp64, or ``[1]`` without counts (arXiv 1909.00512); NaN for resamples of one utterance alone.
+    """
+    unit_ND = torch.nn.functional.normalize(x_ND.double(), dim=1)
+    cosine_NN = (unit_ND @ unit_ND.T).fill_diagonal_(0)
+    counts = x_ND.new_ones(1, len(x_ND), dtype=torch.float64) if counts_RN is None else counts_RN
+    pairs_R = counts.sum(dim=1).square() - counts.square().sum(dim=1)
+    return ((counts @ cosine_NN) * counts).sum(dim=1) / pairs_R
+
+
+def effective_rank(x_ND: Tensor) -> Tensor:
+    """``exp(H(p))``, ``p`` the singular values of the centred states over their sum (Roy and Vetterli 2007).
+
+    How many directions the states spread over: at most min(N - 1, D), 1 for a line, 0 where they do not vary
+    (up to the rounding of fp32). Leading dimensions are batched. It has no bootstrap interval: a resample repeats
+    utterances and has a lower rank for that alone.
+    """
+    x_ND = x_ND.double()
+    size = x_ND.square().sum(dim=(-2, -1)).sqrt()
+    centred = x_ND - x_ND.mean(dim=-2, keepdim=True)
+    gram = centred @ centred.mT if centred.shape[-2] <= centred.shape[-1] else centred.mT @ centred
+    values = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
+    values = torch.where(values > ROUNDING * size[..., None], values, 0)
+    total = values.sum(dim=-1, keepdim=True)
+    share = values / torch.where(total > 0, total, 1)
+    entropy = -torch.xlogy(share, share).sum(dim=-1)
+    return torch.where(total[..., 0] > 0, entropy.exp(), 0)
+
+
+def _gram(x_ND: Tensor) -> Tensor:
+    # HSIC does not depend on mean and scale; without them the products keep their digits.
+    x_ND = x_ND.double()
+    centred = x_ND - x_ND.mean(dim=0)
+    size, scale = x_ND.norm(), centred.norm()
+    centred = torch.where(scale > ROUNDING * size, centred / torch.where(scale > 0, scale, 1), 0)
+    return len(x_ND) * centred @ centred.T
+
+
+def _centred(kernel_NN: Tensor) -> Tensor:
+    rows = kernel_NN - kernel_NN.mean(dim=0)
+    return rows - rows.mean(dim=1, keepdim=True)
+
+
+def _ratio(cross: Tensor, own_x: Tensor, own_y: Tensor) -> Tensor:
+    flat = (own_x <= NOTHING) | (own_y <= NOTHING)  # not where they are NaN
+    return torch.where(flat, 0, cross / torch.where(flat, 1, own_x * own_y).sqrt())
+
+
+def _hsic(k_NN: Tensor, m_NN: Tensor, w_RN: Tensor) -> Tensor:
+    """Unbiased HSIC of each resample: a U-statistic over four different utterances i, j, q, r, weighted by counts.
+
+    ``E[K_ij M_ij + K_ij M_qr - 2 K_ij M_iq]``; both kernels have a zero diagonal. All three terms take the same
+    weights ``w_i w_j w_q w_r``: otherwise a shift of the states would change the value.
+    """
+    w1, w2, w3 = w_RN, w_RN.square(), w_RN.pow(3)
+    p1, p2 = w1.sum(dim=1), w2.sum(dim=1)
+    k1, k2, m1, m2 = w1 @ k_NN, w2 @ k_NN, w1 @ m_NN, w2 @ m_NN
+    b1, b2, b3 = (power @ (k_NN * m_NN) for power in (w1, w2, w3))
+
+    def total(*factors: Tensor) -> Tensor:
+        return torch.stack(factors).prod(dim=0).sum(dim=1)
+
+    s11, s21, s31, s22 = total(w1, b1), total(w2, b1), total(w3, b1), total(w2, b2)
+    # What the two utterances that a term does not name can weigh, summed over them.
+    two = (p1**2 - p2) * s11 - 4 * p1 * s21 + 4 * s31 + 2 * s22
+    one_index = p1 * (total(w1, k1, m1) - total(w1, b2)) - (total(w2, k1, m1) - s22)
+    three = one_index - (total(w1, k2, m1) - total(w1, b3)) - (total(w1, k1, m2) - total(w1, b3))
+    four = total(k1, w1) * total(m1, w1) - 4 * total(w2, k1, m1) + 2 * s22
+    weight = _quadruples(w_RN)
+    return torch.where(weight > 0, (two + four - 2 * three) / weight, torch.nan)
+
+
+def _quadruples(w_RN: Tensor) -> Tensor:
+    """Weight of all ordered quadruples of different utterances (Newton's identities)."""
+    p1, p2, p3, p4 = (w_RN.pow(power).sum(dim=1) for power in (1, 2, 3, 4))
+    return p1**4 - 6 * p1**2 * p2 + 8 * p1 * p3 + 3 * p2**2 - 6 * p4

@@ -1,0 +1,94 @@
+"""Layer weights that follow the probe's scores while training: multiplicative updates, no gradient."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from aista.errors import RunError
+from aista.registry import register
+from aista.schema import option
+from aista.selection.base import LayerSelection, SelectedLayers, check_layers, normalized, uniform_weights
+from aista.selection.curve import ProbeCurve
+from aista.selection.metrics import DIRECTIONS, POOLINGS, SCORES
+from aista.selection.ranked import need_curve
+
+__all__ = ["LearnedSelection", "LearnedSelectionConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedSelectionConfig:
+    """Options of ``learned``."""
+
+    score: str = option("mrr", "Retrieval score that layers gain by.", choices=SCORES)
+    direction: str = option("both", "Who queries whom; both is the mean of the two.", choices=DIRECTIONS)
+    pooling: str = option("mean", "How a row's states become one vector.", choices=POOLINGS)
+    candidates: tuple[int, ...] | None = option(
+        None, "Layers that share the weight, all of them aligned; null means all.", minimum=0
+    )
+    every: int = option(200, "Steps between updates after the warm-up.", minimum=1)
+    learning_rate: float = option(5.0, "How fast weights follow scores: a factor exp(rate * score) each.", above=0)
+    share: float = option(0.05, "Part of the weight spread evenly at each update.", above=0, maximum=1)
+    warmup_steps: int = option(100, "Training steps on cross-entropy alone before the first probe.", minimum=0)
+    probe_size: int = option(256, "Most utterances in the probe; each is a query and a candidate.", minimum=2)
+
+
+@register("layer_selection", "learned", config=LearnedSelectionConfig)
+class LearnedSelection(LayerSelection):
+    """Align all candidates, with weights that grow where retrieval succeeds (Hedge with fixed share).
+
+    ``w_l <- (1 - share) w_l exp(rate s_l) / Z + share / K`` over K layers with scores s, from equal weights (Freund
+    and Schapire 1997; Herbster and Warmuth 1998). No gradient: one through the alignment loss would put all weight on
+    the layer that is nearest already or easiest to shrink. Every layer keeps at least ``share / K``, so that one that
+    comes late can still win. The weights are in selection.json, so a resumed run repeats them exactly.
+
+    Choose it over ``scheduled`` where several layers do well by turns, so that a hard choice would jump; name the
+    ``candidates``, since all of them are aligned in every step.
+    """
+
+    needs_probe = True
+
+    def __init__(self, config: LearnedSelectionConfig, *, num_layers: int) -> None:
+        named = range(num_layers + 1) if config.candidates is None else config.candidates
+        self.probe_layers = check_layers("candidates", named, num_layers)
+        if not self.probe_layers:
+            raise ValueError("candidates: name at least one layer, or null for all")
+        self.config = config
+        self.every = config.every
+        self.warmup_steps = config.warmup_steps
+        self.probe_size = config.probe_size
+        self.pooling = config.pooling
+
+    def select(self, curve: ProbeCurve | None) -> SelectedLayers:
+        """The first update, from equal weights."""
+        return self._update(curve, uniform_weights(len(self.probe_layers)))
+
+    def reselect(self, curve: ProbeCurve | None, current: SelectedLayers) -> SelectedLayers:
+        """The next update, from the current weights."""
+        if current.layers != self.probe_layers:
+            raise RunError(
+                f"layer selection 'learned' goes on from weights of layers {list(self.probe_layers)}, got those of "
+                f"{list(current.layers)}; was selection.json written by another config?"
+            )
+        return self._update(curve, current.weights)
+
+    def _update(self, curve: ProbeCurve | None, weights: tuple[float, ...]) -> SelectedLayers:
+        name = f"{self.config.score} ({self.config.direction})"
+        scores = need_curve(curve, name).values(self.config.score, self.config.direction)
+        missing = [layer for layer in self.probe_layers if layer not in scores]
+        if missing:
+            raise RunError(f"the probe curve lacks layers {missing}; probe layers {list(self.probe_layers)}")
+        best = max(scores[layer] for layer in self.probe_layers)  # taken off, so that no exponential overflows
+        grown = normalized(
+            [
+                weight * math.exp(self.config.learning_rate * (scores[layer] - best))
+                for layer, weight in zip(self.probe_layers, weights, strict=True)
+            ]
+        )
+        share = self.config.share
+        new = normalized([(1 - share) * weight + share / len(grown) for weight in grown])
+        shown = ", ".join(
+            f"layer {layer} {scores[layer]:.3f} -> {weight:.3f}"
+            for layer, weight in zip(self.probe_layers, new, strict=True)
+        )
+        return SelectedLayers(self.probe_layers, new, f"{name} and new weight: {shown}")

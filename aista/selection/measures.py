@@ -1,0 +1,128 @@
+"""What a probe measures at one layer beside retrieval by cosine, with bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import torch
+from torch import Tensor
+
+from aista.selection.bootstrap import Estimate, estimate, weighted_means
+from aista.selection.geometry import effective_rank, linear_cka, mean_cosine
+from aista.selection.metrics import SCORES, Ranking, rank
+from aista.selection.similarity import csls_matrix
+from aista.selection.transport import PairTransport, mismatched_pairs
+
+__all__ = ["MEASURES", "pooled_measures", "transport_measures"]
+
+MEASURES = {
+    "mrr": "mean reciprocal rank by cosine, both directions",
+    "recall@1": "recall@1 by cosine, both directions",
+    "recall@5": "recall@5 by cosine, both directions",
+    "recall@10": "recall@10 by cosine, both directions",
+    "csls_mrr": "mean reciprocal rank by CSLS, both directions",
+    "csls_recall@1": "recall@1 by CSLS, both directions",
+    "cka": "linear CKA of speech and text, debiased",
+    "speech_cosine": "mean cosine of two utterances' speech",
+    "text_cosine": "mean cosine of two utterances' text",
+    "speech_rank": "effective rank of speech",
+    "text_rank": "effective rank of text",
+    "speech_norm": "mean norm of speech",
+    "text_norm": "mean norm of text",
+    "ot_cost": "transport cost of true pairs",
+    "ot_other": "transport cost of mismatched pairs",
+    "ot_separation": "1 - ot_cost / ot_other",
+    "ot_converged": "share of transport problems solved to the tolerance",
+}
+CKA_LEAST = 4
+
+
+def pooled_measures(
+    speech_ND: Tensor,
+    text_ND: Tensor,
+    groups: Sequence[Hashable],
+    cosine_NN: Tensor,
+    ranking: Ranking,
+    *,
+    neighbours: int = 10,
+    counts_RN: Tensor | None = None,
+) -> dict[str, Estimate]:
+    """The measures of pooled states.
+
+    Args:
+        speech_ND: ``[N, D]`` pooled speech states.
+        text_ND: ``[N, D]`` pooled text states; row i is the partner of speech row i.
+        groups: N labels; rows with equal labels hold the same transcript.
+        cosine_NN: Their cosines.
+        ranking: Retrieval by that cosine.
+        neighbours: Of CSLS.
+        counts_RN: ``[R, N]`` resamples; None: no intervals.
+
+    Returns:
+        Name -> estimate. Queries are resampled, candidates stay all utterances. Effective ranks have no interval;
+        ``cka`` needs four utterances and is left out below.
+    """
+    csls = rank(csls_matrix(cosine_NN, neighbours), groups)
+    columns = dict(zip(SCORES, ranking.values_N4.unbind(dim=1), strict=True))
+    columns |= {"csls_mrr": csls.values_N4[:, 0], "csls_recall@1": csls.values_N4[:, 1]}
+    columns |= {"speech_norm": speech_ND.double().norm(dim=1), "text_norm": text_ND.double().norm(dim=1)}
+    found = {name: _mean(values_N, counts_RN) for name, values_N in columns.items()}
+    if len(speech_ND) >= CKA_LEAST:
+        samples = None if counts_RN is None else linear_cka(speech_ND, text_ND, counts_RN)
+        found["cka"] = estimate(float(linear_cka(speech_ND, text_ND)), samples)
+    for name, states_ND in (("speech", speech_ND), ("text", text_ND)):
+        samples = None if counts_RN is None else mean_cosine(states_ND, counts_RN)
+        found[f"{name}_cosine"] = estimate(float(mean_cosine(states_ND)), samples)
+        found[f"{name}_rank"] = Estimate(float(effective_rank(states_ND)))
+    return {name: found[name] for name in MEASURES if name in found}
+
+
+def transport_measures(
+    speech: Sequence[Tensor],
+    text: Sequence[Tensor],
+    groups: Sequence[Hashable],
+    transport: PairTransport,
+    *,
+    mismatches: int = 4,
+    counts_RN: Tensor | None = None,
+    device: torch.device | str = "cpu",
+) -> dict[str, Estimate]:
+    """Transport costs of true pairs, and of each utterance with ``mismatches`` others.
+
+    Raises:
+        ValueError: all utterances have the same transcript, so that none is mismatched.
+    """
+    size = len(speech)
+    others = mismatched_pairs(groups, mismatches)
+    if not len(others):
+        raise ValueError(f"all {size} utterances have the same transcript; transport needs others to compare with")
+    true = torch.arange(size)[:, None].expand(-1, 2)
+    costs, converged = transport(speech, text, torch.cat([true, others]), device)
+    if not bool(costs.isfinite().all()):
+        raise ValueError(f"{int((~costs.isfinite()).sum())} of {len(costs)} transport costs are not finite")
+    own_N, other_K = costs[:size], costs[size:]
+    # An utterance is drawn with all its mismatched pairs: sums and numbers per speech utterance.
+    sums_N = torch.zeros(size, dtype=torch.float64).index_add_(0, others[:, 0], other_K)
+    numbers_N = torch.bincount(others[:, 0], minlength=size).double()
+    own_R = weighted_means(own_N, counts_RN) if counts_RN is not None else None
+    other_R = (counts_RN @ sums_N) / (counts_RN @ numbers_N) if counts_RN is not None else None
+    own, other = own_N.mean(), other_K.mean()
+    return {
+        "ot_cost": estimate(float(own), own_R),
+        "ot_other": estimate(float(other), other_R),
+        "ot_separation": estimate(
+            float(_separation(own, other)),
+            _separation(own_R, other_R) if own_R is not None and other_R is not None else None,
+        ),
+        "ot_converged": Estimate(float(converged.double().mean())),
+    }
+
+
+def _mean(values_N: Tensor, counts_RN: Tensor | None) -> Estimate:
+    return estimate(float(values_N.mean()), None if counts_RN is None else weighted_means(values_N, counts_RN))
+
+
+def _separation(own: Tensor, other: Tensor) -> Tensor:
+    """``1 - own / other``; 0 where mismatched pairs cost nothing, as after a collapse."""
+    costs = other > 1e-6
+    return torch.where(costs, 1 - own / torch.where(costs, other, 1), 0)

@@ -1,0 +1,47 @@
+"""Layers where an utterance's speech is nearest its own transcript in transport, measured against others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aista.registry import register
+from aista.schema import option, section
+from aista.selection.curve import ProbeCurve
+from aista.selection.ranked import RankedConfig, RankedSelection
+from aista.selection.transport import PairTransport, TransportConfig
+
+__all__ = ["OTDistanceSelection", "OTDistanceSelectionConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OTDistanceSelectionConfig(RankedConfig):
+    """Options of ``ot_distance``."""
+
+    mismatches: int = option(4, "Other utterances that each one's transport cost is compared with.", minimum=1)
+    transport: TransportConfig = section(TransportConfig, "How the transport cost of a pair is computed.")
+
+
+@register("layer_selection", "ot_distance", config=OTDistanceSelectionConfig)
+class OTDistanceSelection(RankedSelection):
+    """Align the layers with the largest ``1 - mean OT(true pairs) / mean OT(mismatched pairs)``.
+
+    A ratio, because a small distance alone says nothing: states that are all alike have the smallest.
+    Collapsed states score 0.
+
+    Choose it where the words matter and not their sum: it sees all states, by the very distance that the
+    loss will shrink, at (1 + mismatches) transport problems per utterance and layer.
+    """
+
+    def __init__(self, config: OTDistanceSelectionConfig, *, num_layers: int) -> None:
+        super().__init__(config, num_layers=num_layers)
+        self.mismatches = config.mismatches
+        self.transport = PairTransport(config.transport)
+
+    @property
+    def score_name(self) -> str:
+        """As the probe names it."""
+        return "ot_separation"
+
+    def read(self, curve: ProbeCurve) -> dict[int, float]:
+        """The curve's separation of true from mismatched pairs."""
+        return {layer: estimate.value for layer, estimate in curve.estimates("ot_separation").items()}

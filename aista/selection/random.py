@@ -1,0 +1,43 @@
+"""Layers drawn by lot."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from aista.registry import register
+from aista.schema import option
+from aista.selection.base import LayerSelection, SelectedLayers, check_layers, uniform_weights
+from aista.selection.curve import ProbeCurve
+
+__all__ = ["RandomSelection", "RandomSelectionConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSelectionConfig:
+    """Options of ``random``."""
+
+    count: int = option(2, "Layers to draw.", minimum=1)
+    candidates: tuple[int, ...] | None = option(None, "Layers to draw from; null means all.", minimum=0)
+    seed: int = option(1, "Seed of the draw; the run's own seed does not change it.", minimum=0)
+
+
+@register("layer_selection", "random", config=RandomSelectionConfig)
+class RandomSelection(LayerSelection):
+    """Align ``count`` layers drawn without replacement, with equal weights.
+
+    Choose it as the control of a strategy that claims to choose: over several seeds, how much of its gain
+    comes from aligning any layers at all.
+    """
+
+    def __init__(self, config: RandomSelectionConfig, *, num_layers: int) -> None:
+        named = range(num_layers + 1) if config.candidates is None else config.candidates
+        candidates = check_layers("candidates", named, num_layers)
+        if config.count > len(candidates):
+            raise ValueError(f"count: must be at most {len(candidates)}, the candidates, got {config.count}")
+        self.layers = tuple(sorted(random.Random(config.seed).sample(candidates, config.count)))
+        self.seed = config.seed
+
+    def select(self, curve: ProbeCurve | None) -> SelectedLayers:
+        """The drawn layers; the curve is not read."""
+        return SelectedLayers(self.layers, uniform_weights(len(self.layers)), f"drawn with seed {self.seed}")

@@ -1,0 +1,138 @@
+"""What strategies share that rank layers by a score of the probe: options, the choice, its reason."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from aista.errors import RunError
+from aista.schema import option
+from aista.selection.base import LayerSelection, SelectedLayers, check_layers, normalized, uniform_weights
+from aista.selection.curve import ProbeCurve
+
+__all__ = ["RankedConfig", "RankedSelection", "elbow", "need_curve"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedConfig:
+    """Options of every strategy that ranks layers."""
+
+    top_k: int | None = option(2, "Most layers to take beside those in always, best first; null: no limit.", minimum=1)
+    threshold: float | None = option(None, "Lowest score that top_k may take; null is off.", minimum=0, maximum=1)
+    elbow: bool = option(False, "Take the layers above the elbow of the ranked scores only.")
+    always: tuple[int, ...] = option((), "Layers taken whatever they score.", minimum=0)
+    candidates: tuple[int, ...] | None = option(None, "Layers that are considered; null means all.", minimum=0)
+    weighting: str = option(
+        "uniform", "Weights of the layers: equal, or in proportion to their scores.", choices=("uniform", "score")
+    )
+    warmup_steps: int = option(100, "Training steps on cross-entropy alone before the probe.", minimum=0)
+    probe_size: int = option(256, "Most utterances in the probe; each is a query and a candidate.", minimum=2)
+
+
+class RankedSelection(LayerSelection):
+    """Takes the layers that score best; subclasses say what the score is.
+
+    Equal scores prefer the shallower layer. ``top_k``, ``threshold`` and ``elbow`` each only leave layers out. Where
+    they leave none and ``always`` is empty, the best layer is taken all the same, because stopping would waste the
+    warm-up; the reason then says so.
+    """
+
+    needs_probe = True
+
+    def __init__(self, config: RankedConfig, *, num_layers: int) -> None:
+        everything = tuple(range(num_layers + 1))
+        self.ranked = config
+        self.always = check_layers("always", config.always, num_layers)
+        named = everything if config.candidates is None else check_layers("candidates", config.candidates, num_layers)
+        self.candidates = tuple(layer for layer in named if layer not in self.always)
+        if not self.candidates:
+            raise ValueError("candidates: no layer is left to choose from beside those in always; use `fixed`")
+        if config.top_k is not None and config.top_k > len(self.candidates):
+            raise ValueError(f"top_k: must be at most {len(self.candidates)}, the candidates, got {config.top_k}")
+        self.warmup_steps = config.warmup_steps
+        self.probe_size = config.probe_size
+        self.probe_layers = tuple(sorted({*named, *self.always}))
+
+    @property
+    @abstractmethod
+    def score_name(self) -> str:
+        """The score, as the reason names it."""
+
+    @abstractmethod
+    def read(self, curve: ProbeCurve) -> dict[int, float]:
+        """Layer number -> score; layers that lack it are left out."""
+
+    def scores(self, curve: ProbeCurve | None) -> dict[int, float]:
+        """Layer number -> score of every layer that the strategy considers.
+
+        Raises:
+            RunError: the curve is missing or lacks one of them.
+        """
+        curve = need_curve(curve, self.score_name)
+        scores = self.read(curve)
+        missing = [layer for layer in self.probe_layers if layer not in scores]
+        if missing:
+            what = "" if set(missing).isdisjoint(curve.numbers) else f"{self.score_name} of "
+            raise RunError(f"the probe curve lacks {what}layers {missing}; probe layers {list(self.probe_layers)}")
+        return scores
+
+    def select(self, curve: ProbeCurve | None) -> SelectedLayers:
+        """Rank the candidates by the curve's score and take the best."""
+        scores = self.scores(curve)
+        ranked = sorted(self.candidates, key=lambda layer: (-scores[layer], layer))
+        best = ranked[: self.ranked.top_k]
+        if self.ranked.elbow:
+            best = best[: elbow([scores[layer] for layer in ranked])]
+        taken = [layer for layer in best if self.ranked.threshold is None or scores[layer] >= self.ranked.threshold]
+        missed = not taken and not self.always
+        layers = tuple(sorted([*self.always, *(best[:1] if missed else taken)]))
+        weights, note = self._weights([scores[layer] for layer in layers])
+        return SelectedLayers(layers, weights, self._reason(layers, scores, missed) + note)
+
+    def _weights(self, scores: list[float]) -> tuple[tuple[float, ...], str]:
+        if self.ranked.weighting == "uniform":
+            return uniform_weights(len(scores)), ""
+        positive = [max(score, 0.0) for score in scores]
+        if sum(positive) <= 0:
+            return uniform_weights(len(scores)), "; equal weights because all scores are 0"
+        return normalized(positive), "; weights in proportion to the scores"
+
+    def _reason(self, layers: tuple[int, ...], scores: dict[int, float], missed: bool) -> str:
+        shown = ", ".join(f"layer {layer} {scores[layer]:.3f}" for layer in layers)
+        reason = f"{self.score_name}: {shown}"
+        if self.always:
+            reason += f"; always: {', '.join(map(str, self.always))}"
+        if self.ranked.elbow:
+            reason += f"; {self._above_elbow(scores)} of {len(self.candidates)} layers are above the elbow"
+        if missed:
+            reason += f"; NO layer reached the threshold {self.ranked.threshold:g}, so the best one was taken"
+        elif self.ranked.threshold is not None:
+            taken = len(layers) - len(self.always)
+            most = self.ranked.top_k or len(self.candidates)
+            reason += f"; {taken} of at most {most} reached the threshold {self.ranked.threshold:g}"
+        return reason
+
+    def _above_elbow(self, scores: dict[int, float]) -> int:
+        return elbow(sorted((scores[layer] for layer in self.candidates), reverse=True))
+
+
+def elbow(ranked: list[float]) -> int:
+    """How many of the descending scores stand above their elbow.
+
+    The elbow is the score farthest below the straight line from the first to the last (Satopää et al. 2011); those
+    before it are above. Scores that fall along a straight line, or never steeply at first, have no elbow: all count.
+    """
+    last = len(ranked) - 1
+    if last < 2 or ranked[0] <= ranked[-1]:
+        return len(ranked)
+    drop = (ranked[0] - ranked[-1]) / last
+    below = [ranked[0] - drop * index - score for index, score in enumerate(ranked)]
+    deepest = max(range(len(ranked)), key=lambda index: below[index])
+    return deepest if below[deepest] > 1e-9 * (ranked[0] - ranked[-1]) else len(ranked)
+
+
+def need_curve(curve: ProbeCurve | None, what: str) -> ProbeCurve:
+    """The curve. Raises RunError without one."""
+    if curve is None:
+        raise RunError(f"layer selection by {what} needs a probe curve; probe the warmed-up model first")
+    return curve

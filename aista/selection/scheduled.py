@@ -1,0 +1,77 @@
+"""Chooses again while training, by another strategy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from aista.registry import build, register
+from aista.schema import Component, component, option
+from aista.selection.base import LayerSelection, SelectedLayers
+from aista.selection.curve import ProbeCurve
+from aista.selection.ranked import RankedSelection
+
+__all__ = ["ScheduledSelection", "ScheduledSelectionConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduledSelectionConfig:
+    """Options of ``scheduled``."""
+
+    strategy: Component = component("layer_selection", "retrieval", "The strategy that chooses; it must rank layers.")
+    every: int = option(500, "Steps between choices after the strategy's warm-up.", minimum=1)
+    hysteresis: float = option(
+        0.02, "How much higher the mean score of new layers must be for them to replace the current ones.", minimum=0
+    )
+
+
+@register("layer_selection", "scheduled", config=ScheduledSelectionConfig)
+class ScheduledSelection(LayerSelection):
+    """Probe and choose again every ``every`` steps; keep the layers unless others are clearly better.
+
+    Both means are of the new probe, so a rise of all scores changes nothing. Alignment raises the scores of the
+    aligned layers themselves: they stay unless another layer overtakes them, which is what hysteresis is for.
+
+    Choose it for long trainings that start far from where they end, as with an untrained adapter; each choice costs
+    a probe (a forward pass of ``probe_size`` utterances).
+    """
+
+    needs_probe = True
+
+    def __init__(self, config: ScheduledSelectionConfig, *, num_layers: int) -> None:
+        strategy = build("layer_selection", config.strategy, at="strategy", num_layers=num_layers)
+        if not isinstance(strategy, RankedSelection):
+            raise ValueError(
+                f"strategy: must rank layers by a probe, as retrieval, cka and ot_distance do, got "
+                f"{config.strategy.name!r}, whose choice would never change"
+            )
+        self.strategy = strategy
+        self.every = config.every
+        self.hysteresis = config.hysteresis
+        self.warmup_steps = strategy.warmup_steps
+        self.probe_size = strategy.probe_size
+        self.pooling = strategy.pooling
+        self.similarity = strategy.similarity
+        self.neighbours = strategy.neighbours
+        self.transport = strategy.transport
+        self.mismatches = strategy.mismatches
+        self.probe_layers = strategy.probe_layers
+
+    def select(self, curve: ProbeCurve | None) -> SelectedLayers:
+        """The strategy's choice."""
+        return self.strategy.select(curve)
+
+    def reselect(self, curve: ProbeCurve | None, current: SelectedLayers) -> SelectedLayers:
+        """The strategy's choice if it beats the current layers by the hysteresis, else those."""
+        scores = self.strategy.scores(curve)
+        chosen = self.strategy.select(curve)
+        if chosen.layers == current.layers:
+            return chosen
+        new, old = (_mean(scores, layers) for layers in (chosen.layers, current.layers))
+        if new > old + self.hysteresis:
+            return replace(chosen, reason=f"{chosen.reason}; mean {new:.3f}, layers so far {old:.3f}")
+        kept = f"kept: {self.strategy.score_name} {old:.3f} on average; layers {list(chosen.layers)} reach {new:.3f}"
+        return replace(current, reason=f"{kept}, not {self.hysteresis:g} more")
+
+
+def _mean(scores: dict[int, float], layers: tuple[int, ...]) -> float:
+    return sum(scores[layer] for layer in layers) / len(layers)

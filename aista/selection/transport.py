@@ -1,0 +1,92 @@
+"""Optimal transport between the states of any two utterances, by a registered solver."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from aista.registry import build
+from aista.schema import Component, component, option
+
+__all__ = ["PairTransport", "TransportConfig", "all_pairs", "mismatched_pairs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransportConfig:
+    """How the transport cost of a pair of utterances is computed."""
+
+    solver: Component = component("ot_solver", "sinkhorn", "How each transport problem is solved.")
+    cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
+    batch_size: int = option(256, "Pairs solved together; does not change results.", minimum=1)
+
+
+class PairTransport:
+    """Transport costs of chosen pairs, one speech and one text utterance each.
+
+    The value is the solver's own objective, the one it would minimise as a loss.
+    """
+
+    def __init__(self, config: TransportConfig) -> None:
+        self.config = config
+        self._solver: Any = build("ot_solver", config.solver, at="transport.solver")
+        self._cost: Any = build("cost", config.cost, at="transport.cost")
+
+    @torch.no_grad()
+    def __call__(
+        self, speech: Sequence[Tensor], text: Sequence[Tensor], pairs_K2: Tensor, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor]:
+        """Costs of the pairs.
+
+        Args:
+            speech: One ``[P, D]`` tensor per utterance, P at least 1.
+            text: One ``[T, D]`` tensor per utterance, T at least 1.
+            pairs_K2: ``[K, 2]`` numbers of a speech and a text utterance.
+            device: Where to solve.
+
+        Returns:
+            ``[K]`` fp64 costs and ``[K]`` whether the solver met its tolerance, on the CPU.
+        """
+        lengths_K2 = torch.stack(
+            [
+                torch.tensor([len(states) for states in side])[pairs_K2[:, column]]
+                for column, side in enumerate((speech, text))
+            ],
+            dim=1,
+        )
+        # Pairs of like lengths go together, so that little is padded.
+        order = (lengths_K2[:, 0] * (int(lengths_K2[:, 1].max()) + 1) + lengths_K2[:, 1]).argsort(stable=True)
+        costs = torch.empty(len(pairs_K2), dtype=torch.float64)
+        converged = torch.empty(len(pairs_K2), dtype=torch.bool)
+        for chunk in torch.split(order, self.config.batch_size):
+            sides = [
+                pad_sequence([side[number].to(device) for number in pairs_K2[chunk, column].tolist()], batch_first=True)
+                for column, side in enumerate((speech, text))
+            ]
+            lengths = lengths_K2[chunk].to(device)
+            result = self._solver(*sides, lengths[:, 0], lengths[:, 1], cost=self._cost)
+            costs[chunk] = result.value.double().cpu()
+            converged[chunk] = result.converged.cpu()
+        return costs, converged
+
+
+def all_pairs(size: int) -> Tensor:
+    """``[size * size, 2]`` every speech with every text utterance, row by row."""
+    return torch.cartesian_prod(torch.arange(size), torch.arange(size))
+
+
+def mismatched_pairs(groups: Sequence[Hashable], count: int, *, seed: int = 12345) -> Tensor:
+    """``[K, 2]`` pairs of utterances with different transcripts: at most ``count`` for each speech utterance.
+
+    Utterance i meets i + s (modulo N) for ``count`` shifts s drawn without replacement, so each text is used as often
+    as each speech.
+    """
+    size = len(groups)
+    shifts = torch.randperm(size - 1, generator=torch.Generator().manual_seed(seed))[:count] + 1
+    pairs = [(i, (i + shift) % size) for shift in shifts.tolist() for i in range(size)]
+    kept = [(i, j) for i, j in pairs if groups[i] != groups[j]]
+    return torch.tensor(kept, dtype=torch.long).reshape(-1, 2)
