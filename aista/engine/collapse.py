@@ -13,10 +13,9 @@ __all__ = ["LEAST", "CollapseWatch"]
 
 log = logging.getLogger("aista.collapse")
 
-LEAST = {
-    "variance": 0.05,
-    "rank": 0.2,
-}  # of the first record's; found healthy runs well above, collapsed ones far below
+LEAST = {"variance": 0.05, "rank": 0.2}
+"""Shares of the first record below which states count as collapsed; judged from small runs, where healthy ones stay
+well above and collapsed ones fall far below."""
 _METRIC = re.compile(r"(speech|text)_(variance|rank)_layer_(\d+)")
 
 
