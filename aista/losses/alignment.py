@@ -15,14 +15,13 @@ from torch import Tensor
 from aista.losses._rows import result as row_result
 from aista.losses.base import AlignmentResult
 from aista.losses.costs import Cost
+from aista.losses.masses import Mass
 from aista.losses.ot.result import OTResult, OTSolver
 from aista.registry import build, register
 from aista.schema import Component, component, option
 from aista.types import LayerStates
 
 __all__ = ["OTAlignment", "OTAlignmentConfig"]
-
-MASSES = ("uniform", "norm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +30,8 @@ class OTAlignmentConfig:
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
     solver: Component = component("ot_solver", "sinkhorn", "How the transport problem is solved.")
-    speech_mass: str = option("uniform", "Mass of a speech state: uniform, or its norm's share.", choices=MASSES)
-    text_mass: str = option("uniform", "Mass of a text state, likewise.", choices=MASSES)
+    speech_mass: Component = component("mass", "uniform", "Mass of a speech state.")
+    text_mass: Component = component("mass", "uniform", "Mass of a text state.")
     position_weight: float = option(0.0, "Weight of |i/S - j/T|^power, which favours the diagonal.", minimum=0)
     position_power: float = option(1.0, "The power in that term.", above=0)
 
@@ -48,6 +47,8 @@ class OTAlignment:
     def __init__(self, config: OTAlignmentConfig) -> None:
         self.cost = cast(Cost, build("cost", config.cost, at="cost"))
         self.solver = cast(OTSolver, build("ot_solver", config.solver, at="solver"))
+        self.speech_mass = cast(Mass, build("mass", config.speech_mass, at="speech_mass"))
+        self.text_mass = cast(Mass, build("mass", config.text_mass, at="text_mass"))
         self.config = config
 
     def __call__(self, states: LayerStates, *, detach_text: bool = True) -> AlignmentResult:
@@ -83,8 +84,8 @@ class OTAlignment:
             states.speech_lengths,
             states.text_lengths,
             cost=self.cost,
-            x_mass=self.config.speech_mass,
-            y_mass=self.config.text_mass,
+            x_mass=self.speech_mass,
+            y_mass=self.text_mass,
             position_weight=self.config.position_weight,
             position_power=self.config.position_power,
         )

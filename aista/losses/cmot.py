@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aista.losses.alignment import MASSES, OTAlignment, OTAlignmentConfig
+from aista.losses.alignment import OTAlignment, OTAlignmentConfig
 from aista.losses.ot.relaxed import SIDES, RelaxedConfig
 from aista.registry import register
 from aista.schema import Component, component, option
@@ -21,7 +21,7 @@ class CMOTAlignmentConfig:
     window: float | None = option(
         4.0, "Farthest match from the diagonal, in positions of the shorter side; null: anywhere.", minimum=1
     )
-    mass: str = option("norm", "Mass of a state: its norm's share, or uniform.", choices=MASSES)
+    mass: Component = component("mass", "norm", "Mass of a state.")
 
 
 @register("alignment_loss", "cmot", config=CMOTAlignmentConfig)

@@ -114,4 +114,4 @@ def test_config_faults_are_all_reported():
     faults = str(error.value)
     assert "alignment[0].config.cost.name: unknown cost 'cosin' (did you mean 'cosine'?)" in faults
     assert "alignment[0].config.solver.config.epsilon: must be greater than 0, got -1" in faults
-    assert "alignment[0].config.speech_mass: expects one of 'uniform', 'norm', got 'length'" in faults
+    assert "alignment[0].config.speech_mass.name: unknown mass 'length'; known: norm, uniform" in faults

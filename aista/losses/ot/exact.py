@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from aista.losses.costs import Cost
+from aista.losses.masses import AnyMass
 from aista.losses.ot.problem import Problem, from_cost, from_states
 from aista.losses.ot.result import OTResult
 from aista.losses.ot.simplex import check_max_iterations, solve_each, transport
@@ -25,8 +26,8 @@ def exact(
     x_lengths: Tensor,
     y_lengths: Tensor,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     cost: str | Cost = "cosine",
     position_weight: float = 0.0,
     position_power: float = 1.0,
@@ -81,8 +82,8 @@ def exact_cost(
     x_lengths: Tensor,
     y_lengths: Tensor,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     max_iterations: int = 1_000_000,
 ) -> OTResult:
     """As :func:`exact`, from costs ``[..., S, T]`` that are already there."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from aista.losses.costs import Cost
 from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_row_sum
+from aista.losses.masses import AnyMass
 from aista.losses.ot.entropic import EPSILON_SCALES, cost_scale
 from aista.losses.ot.gradient import with_gradient
 from aista.losses.ot.pairwise import no_autocast
@@ -32,8 +33,8 @@ def ipot(
     x_lengths: Tensor,
     y_lengths: Tensor,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     cost: str | Cost = "cosine",
     position_weight: float = 0.0,
     position_power: float = 1.0,
@@ -100,8 +101,8 @@ def ipot_cost(
     x_lengths: Tensor,
     y_lengths: Tensor,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     epsilon: float = 1.0,
     epsilon_scale: str = "mean",
     max_iterations: int = 500,

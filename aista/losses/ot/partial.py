@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from aista.losses.costs import Cost
+from aista.losses.masses import AnyMass
 from aista.losses.ot.problem import Problem, from_cost, from_states
 from aista.losses.ot.result import OTResult
 from aista.losses.ot.simplex import Solved, check_max_iterations, solve_each, transport
@@ -27,8 +28,8 @@ def partial(
     x_lengths: Tensor,
     y_lengths: Tensor,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     cost: str | Cost = "cosine",
     position_weight: float = 0.0,
     position_power: float = 1.0,
@@ -87,8 +88,8 @@ def partial_cost(
     x_lengths: Tensor,
     y_lengths: Tensor,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     fraction: float = 0.8,
     max_iterations: int = 1_000_000,
 ) -> OTResult:

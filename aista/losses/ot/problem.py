@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from aista.losses.costs import Cost, resolve_cost
+from aista.losses.masses import AnyMass, Mass, Uniform, resolve_mass
 from aista.losses.ot.pairwise import padded_costs, working_dtype
 from aista.losses.ot.uncompiled import uncompiled
 from aista.types import length_mask
@@ -67,8 +68,8 @@ def from_states(
     y_lengths: Tensor,
     *,
     cost: str | Cost = "cosine",
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     position_weight: float = 0.0,
     position_power: float = 1.0,
 ) -> Problem:
@@ -91,17 +92,15 @@ def from_states(
     folded_x, folded_y = x.reshape(leading.numel(), *x.shape[-2:]), y.reshape(leading.numel(), *y.shape[-2:])
     costs = padded_costs(folded_x, folded_y, samples, resolve_cost(cost), position_weight, position_power)
     masses = (
-        _mass("x_mass", _norms(x) if x_mass == "norm" else x_mass, samples, 0, leading, size, costs),
-        _mass("y_mass", _norms(y) if y_mass == "norm" else y_mass, samples, 1, leading, size, costs),
+        _masses("x_mass", x_mass, folded_x, samples, 0, x.shape[:-1], costs),
+        _masses("y_mass", y_mass, folded_y, samples, 1, y.shape[:-1], costs),
     )
     return Problem(costs, *masses, samples, leading, size)
 
 
 @uncompiled
-def from_cost(
-    cost: Tensor, x_lengths: Tensor, y_lengths: Tensor, *, x_mass: Tensor | str | None, y_mass: Tensor | str | None
-) -> Problem:
-    """Build the problem from given costs ``[..., S, T]``; a mass cannot be ``"norm"`` here.
+def from_cost(cost: Tensor, x_lengths: Tensor, y_lengths: Tensor, *, x_mass: AnyMass, y_mass: AnyMass) -> Problem:
+    """Build the problem from given costs ``[..., S, T]``; a mass cannot come from states here.
 
     Raises:
         ValueError: shapes, dtypes, lengths or masses are not usable.
@@ -116,8 +115,8 @@ def from_cost(
     costs = cost.reshape(leading.numel(), *size)[rows, :longest_s, :longest_t].to(working_dtype(cost))
     costs = torch.where(content, costs, 0.0)
     masses = (
-        _mass("x_mass", x_mass, samples, 0, leading, size, costs),
-        _mass("y_mass", y_mass, samples, 1, leading, size, costs),
+        _masses("x_mass", x_mass, None, samples, 0, cost.shape[:-1], costs),
+        _masses("y_mass", y_mass, None, samples, 1, torch.Size((*leading, size[1])), costs),
     )
     return Problem(costs, *masses, samples, leading, size)
 
@@ -137,34 +136,35 @@ def _samples(x_lengths: Tensor, y_lengths: Tensor, leading: torch.Size, size: tu
     return tuple((row, s, t) for row, (s, t) in enumerate(zip(*lengths, strict=True)) if s and t)
 
 
-def _norms(states: Tensor) -> Tensor:
-    norms: Tensor = torch.linalg.vector_norm(states.detach().to(working_dtype(states)), dim=-1)
-    return norms
-
-
-def _mass(
-    name: str,
-    mass: Tensor | str | None,
-    samples: Samples,
-    side: int,
-    leading: torch.Size,
-    size: tuple[int, int],
-    costs: Tensor,
+def _masses(
+    name: str, mass: AnyMass, states: Tensor | None, samples: Samples, side: int, full_size: torch.Size, costs: Tensor
 ) -> Tensor:
-    """``[N, S' or T']`` masses that sum to 1 over each sample's own length."""
+    """``[N, S' or T']`` masses that sum to 1 over each sample's own length; ``states`` is ``[M, S or T, D]``."""
     longest = costs.shape[1 + side]
-    if isinstance(mass, str) or mass is None:
-        if mass not in (None, "uniform"):
-            norm = " (masses from norms need states, not costs)" if mass == "norm" else ""
-            raise ValueError(f"{name} must be a tensor, 'uniform' or 'norm', got {mass!r}{norm}")
+    if mass is None or mass == "uniform" or isinstance(mass, Uniform):
         lengths = torch.tensor([sample[1 + side] for sample in samples], dtype=torch.long, device=costs.device)
         return length_mask(lengths, longest).to(costs.dtype) / lengths[:, None]
-    if mass.shape != (*leading, size[side]):
-        raise ValueError(f"{name} must have shape {[*leading, size[side]]}, got {list(mass.shape)}")
-    folded = mass.reshape(leading.numel(), size[side]).to(costs.dtype)
-    rows = [_normalised(name, folded[row, : (s, t)[side]]) for row, s, t in samples]
-    padded = [torch.nn.functional.pad(row, (0, longest - row.shape[0])) for row in rows]
+    if isinstance(mass, Tensor):
+        if mass.shape != full_size:
+            raise ValueError(f"{name} must have shape {list(full_size)}, got {list(mass.shape)}")
+        folded = mass.reshape(-1, full_size[-1]).to(costs.dtype)
+        rows = [folded[row, : (s, t)[side]] for row, s, t in samples]
+    elif states is None:
+        raise ValueError(f"{name} must be a tensor or 'uniform': {mass!r} takes states, and there are only costs")
+    else:
+        rows = [_of_states(name, resolve_mass(mass), states[row, : (s, t)[side]]) for row, s, t in samples]
+    shares = [_normalised(name, row) for row in rows]
+    padded = [torch.nn.functional.pad(share, (0, longest - share.shape[0])) for share in shares]
     return torch.stack(padded) if padded else costs.new_zeros(0, longest)
+
+
+def _of_states(name: str, mass: Mass, states: Tensor) -> Tensor:
+    values = mass(states.to(working_dtype(states)))
+    if values.shape != states.shape[:1]:
+        raise ValueError(
+            f"{name}: a mass must map [{len(states)}, D] to [{len(states)}], but {mass!r} gave {list(values.shape)}"
+        )
+    return values
 
 
 def _normalised(name: str, mass: Tensor) -> Tensor:

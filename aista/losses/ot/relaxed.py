@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aista.losses.costs import Cost
 from aista.losses.kernels.sinkhorn.ragged import ragged_sum
+from aista.losses.masses import AnyMass
 from aista.losses.ot.gradient import with_gradient
 from aista.losses.ot.problem import Problem, from_cost, from_states
 from aista.losses.ot.result import OTResult
@@ -29,8 +30,8 @@ def relaxed(
     x_lengths: Tensor,
     y_lengths: Tensor,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     cost: str | Cost = "cosine",
     position_weight: float = 0.0,
     position_power: float = 1.0,
@@ -91,8 +92,8 @@ def relaxed_cost(
     x_lengths: Tensor,
     y_lengths: Tensor,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     side: str = "both",
     window: float | None = None,
 ) -> OTResult:

@@ -9,6 +9,7 @@ from typing import Protocol
 from torch import Tensor
 
 from aista.losses.costs import Cost
+from aista.losses.masses import AnyMass
 
 __all__ = ["OTResult", "OTSolver"]
 
@@ -54,8 +55,8 @@ class OTSolver(Protocol):
         y_lengths: Tensor,
         *,
         cost: str | Cost = "cosine",
-        x_mass: Tensor | str | None = None,
-        y_mass: Tensor | str | None = None,
+        x_mass: AnyMass = None,
+        y_mass: AnyMass = None,
         position_weight: float = 0.0,
         position_power: float = 1.0,
     ) -> OTResult:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from aista.losses.costs import Cost
+from aista.losses.masses import AnyMass
 from aista.losses.ot.entropic import ACCELERATIONS, BACKENDS, EPSILON_SCALES, VALUES, EntropicOptions, solve
 from aista.losses.ot.problem import from_cost, from_states
 from aista.losses.ot.result import OTResult
@@ -24,8 +25,8 @@ def sinkhorn(
     x_lengths: Tensor,
     y_lengths: Tensor,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     cost: str | Cost = "cosine",
     position_weight: float = 0.0,
     position_power: float = 1.0,
@@ -54,8 +55,9 @@ def sinkhorn(
         y: ``[..., T, D]`` states.
         x_lengths: ``[...]`` how many of the S positions are content. Padding is never read.
         y_lengths: ``[...]``. A sample with an empty side has value 0 and zero gradient.
-        x_mass: ``[..., S]`` masses, differentiable; or ``"norm"``, in proportion to the states' norms (detached);
-            or ``"uniform"`` (None). Scaled to sum to 1 over each sample's length.
+        x_mass: ``[..., S]`` masses, differentiable; or a registered mass (``"uniform"``, which None is too; ``"norm"``:
+            in proportion to the states' norms, detached), or a callable ``[S, D] -> [S]``. Scaled to sum to 1 over
+            each sample's length.
         y_mass: ``[..., T]``, likewise.
         cost: Name of a registered cost, or a callable ``[S, D] x [T, D] -> [S, T]``.
         position_weight: Weight of ``|i/S - j/T|^position_power``, added to the cost.
@@ -88,7 +90,7 @@ def sinkhorn(
         ValueError: an argument is out of range or shapes disagree; the message names it. Or backend ``"triton"``
             cannot take the costs.
         RuntimeError: backend ``"triton"`` was named and is not installed.
-        ConfigError: no cost has that name.
+        ConfigError: no cost or mass has that name.
 
     Source: Cuturi 2013 (arXiv 1306.0895); Chizat et al. 2018 (arXiv 1607.05816) for finite ``rho``;
     Schmitzer 2019 (arXiv 1610.06519) for absorbed scalings; Lehmann et al. 2020 (arXiv 2012.12562) for over-relaxation.
@@ -131,8 +133,8 @@ def sinkhorn_cost(
     x_lengths: Tensor,
     y_lengths: Tensor,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     epsilon: float = 0.1,
     epsilon_scale: str = "mean",
     rho: tuple[float, float] = (math.inf, math.inf),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aista.losses.costs import Cost
+from aista.losses.masses import AnyMass
 from aista.losses.ot.entropic import ACCELERATIONS, BACKENDS, EPSILON_SCALES, EntropicOptions, cost_scale, solve
 from aista.losses.ot.problem import Problem, from_cost, from_states
 from aista.losses.ot.result import OTResult
@@ -26,8 +27,8 @@ def sinkhorn_divergence(
     x_lengths: Tensor,
     y_lengths: Tensor,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     cost: str | Cost = "cosine",
     position_weight: float = 0.0,
     position_power: float = 1.0,
@@ -97,8 +98,8 @@ def sinkhorn_divergence_cost(
     x_lengths: Tensor,
     y_lengths: Tensor,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     epsilon: float = 0.1,
     epsilon_scale: str = "mean",
     max_iterations: int = 100,
@@ -169,8 +170,8 @@ def _from_states(
     y_lengths: Tensor,
     options: EntropicOptions,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     **geometry: Any,
 ) -> OTResult:
     both = from_states(x, y, x_lengths, y_lengths, x_mass=x_mass, y_mass=y_mass, **geometry)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from aista.losses.costs import Cosine, Cost, Euclidean, SqEuclidean, resolve_cost
+from aista.losses.masses import AnyMass
 from aista.losses.ot.gradient import with_gradient
 from aista.losses.ot.pairwise import aligned, no_autocast
 from aista.losses.ot.problem import Problem, from_states
@@ -27,8 +28,8 @@ def sliced(
     x_lengths: Tensor,
     y_lengths: Tensor,
     *,
-    x_mass: Tensor | str | None = None,
-    y_mass: Tensor | str | None = None,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
     cost: str | Cost = "cosine",
     position_weight: float = 0.0,
     position_power: float = 1.0,

@@ -1,0 +1,63 @@
+"""Masses of states in optimal transport: how much of a side each state is."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor
+
+from aista.registry import build, register
+from aista.schema import Component
+
+__all__ = ["AnyMass", "Mass", "Norm", "Uniform", "resolve_mass"]
+
+
+class Mass(Protocol):
+    """A component of kind ``mass``, called as ``factory(config)``: ``[R, D] -> [R]``, at least 0 and not all 0.
+
+    The solvers call it with one sample's content at a time, never with padding, in fp32 or fp64, and scale what it
+    returns to sum to 1. Gradients flow through it unless it detaches.
+    """
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """Return the mass of each state."""
+        ...
+
+
+AnyMass = Tensor | str | Mass | None
+"""What solvers take: given masses, a registered mass, a callable, or None for uniform ones."""
+
+
+@register("mass", "uniform")
+class Uniform:
+    """Every state has the same mass. Choose it unless there is a reason for another."""
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """Ones."""
+        return states.new_ones(states.shape[:-1])
+
+
+@register("mass", "norm")
+class Norm:
+    """Mass in proportion to the state's norm, as a constant without gradient.
+
+    Choose it where large states carry the content, as frames of speech do beside pauses; with a gradient a model could
+    lower the loss by shrinking the states that are hard to match. Source: CMOT, Zhou et al. 2023 (arXiv 2305.14635).
+    """
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """The norms."""
+        norms: Tensor = torch.linalg.vector_norm(states.detach(), dim=-1)
+        return norms
+
+
+def resolve_mass(mass: str | Mass) -> Mass:
+    """The registered mass of that name with its default options, or the callable itself.
+
+    Raises:
+        ConfigError: no mass has that name.
+    """
+    if isinstance(mass, str):
+        return cast(Mass, build("mass", Component(mass), at="mass"))
+    return mass
