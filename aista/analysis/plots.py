@@ -1,37 +1,24 @@
-"""Figures: layer curves, training curves, transport plans, bootstrap differences."""
+"""Figures: layer curves, transport plans, bootstrap differences."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from aista.analysis.figure import COLORS, DASHES, GREY, MARKERS, empty, panels, printable, style
+from aista.analysis.figure import COLORS, DASHES, GREY, MARKERS, panels, printable, style
 from aista.analysis.run_folder import Plan
 from aista.analysis.tables import label_of
 from aista.scoring.significance import Comparison
 from aista.selection.curve import ProbeCurve
 
-__all__ = ["TrainingRun", "bootstrap_differences", "layer_curves", "training_curves", "transport_plan"]
+__all__ = ["bootstrap_differences", "layer_curves", "transport_plan"]
 
-Floats = npt.NDArray[np.float64]
 SCORE_TITLES = {"mrr": "Mean reciprocal rank (MRR)"}
-VALID_SCORES = ("bleu", "chrf", "wer", "cer")
-
-
-@dataclass(frozen=True)
-class TrainingRun:
-    """Metrics of one run as ``RunFolder.metrics`` reads them; ``valid`` may be empty."""
-
-    train: Sequence[Mapping[str, float]]
-    valid: Sequence[Mapping[str, float]] = ()
 
 
 def layer_curves(
@@ -70,35 +57,6 @@ def layer_curves(
         handles, labels = every[0].get_legend_handles_labels()
         labels = [text if not text.startswith("chance") else "random order" for text in labels]
         figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
-    return figure
-
-
-def training_curves(runs: Mapping[str, TrainingRun]) -> Figure:
-    """Translation loss, alignment loss per layer and validation score over the training steps.
-
-    The panels of what no run recorded are left out.
-    """
-    layers = sorted({key for run in runs.values() for row in run.train for key in row if _layer_of(key) is not None})
-    score = next((name for name in VALID_SCORES if any(name in row for run in runs.values() for row in run.valid)), "")
-    with style():
-        figure, every = panels(1 + bool(layers) + bool(score), width=4.6)
-        for number, (label, run) in enumerate(runs.items()):
-            _draw_loss(every[0], printable(label), number, run)
-            if score:
-                steps, values = _series(run.valid, score)
-                every[-1].plot(steps, values, label=printable(label), **_line(number))
-        every[0].set(title="Translation loss", ylabel="nats per token")
-        if layers:
-            _draw_alignment(every[1], runs, sorted(layers, key=lambda key: _layer_of(key) or 0))
-        if score:
-            every[-1].set(title=f"Validation {label_of(score)}")
-        for axes in every:
-            axes.set_xlabel("training step")
-            axes.set_ylim(1.08 * min(axes.dataLim.y0, 0), 1.08 * max(axes.dataLim.y1, 1e-9))
-            if axes.get_legend_handles_labels()[0]:
-                axes.legend()
-            else:
-                empty(axes, "no metrics recorded")
     return figure
 
 
@@ -174,50 +132,3 @@ def _add_seconds(axes: Axes, second: float) -> None:
         return seconds / second - 0.5
 
     axes.secondary_xaxis("top", functions=(forward, inverse)).set_xlabel("seconds of audio")
-
-
-def _layer_of(key: str) -> int | None:
-    match = re.fullmatch(r"align_layer_(\d+)", key)
-    return int(match[1]) if match else None
-
-
-def _series(rows: Sequence[Mapping[str, float]], key: str) -> tuple[Floats, Floats]:
-    points = [(row["step"], row[key]) for row in rows if key in row]
-    pairs = np.array(points, dtype=np.float64).reshape(-1, 2)
-    return pairs[:, 0], pairs[:, 1]
-
-
-def _smooth(values: Floats) -> Floats:
-    """A centred running mean over a twentieth of the series; short series stay as they are."""
-    window = len(values) // 20
-    if window < 2:
-        return values
-    half = window // 2
-    return np.array([values[max(0, i - half) : i + half + 1].mean() for i in range(len(values))])
-
-
-def _draw_loss(axes: Axes, label: str, number: int, run: TrainingRun) -> None:
-    color = COLORS[number % len(COLORS)]
-    steps, values = _series(run.train, "nll")
-    if len(steps):
-        axes.plot(steps, values, color=color, lw=0.8, alpha=0.3)
-        axes.plot(steps, _smooth(values), color=color, ls=DASHES[number % len(DASHES)], lw=2, label=label)
-    steps, values = _series(run.valid, "nll")
-    if len(steps):
-        marker = MARKERS[number % len(MARKERS)]
-        axes.plot(steps, values, marker, color=color, ms=6, mec="white", label=f"{label}, validation")
-
-
-def _draw_alignment(axes: Axes, runs: Mapping[str, TrainingRun], keys: Sequence[str]) -> None:
-    number = 0
-    for label, run in runs.items():
-        for key in keys:
-            steps, values = _series(run.train, key)
-            if not len(steps):
-                continue
-            pick = number % len(COLORS)
-            text = f"layer {_layer_of(key)}" + (f", {printable(label)}" if len(runs) > 1 else "")
-            axes.plot(steps, values, color=COLORS[pick], lw=0.8, alpha=0.3)
-            axes.plot(steps, _smooth(values), color=COLORS[pick], ls=DASHES[pick], lw=2, label=text)
-            number += 1
-    axes.set(title="Alignment loss per layer", ylabel="loss")

@@ -1,25 +1,19 @@
-"""The report: one self-contained HTML page that a newcomer can read without this code."""
+"""What the report shows, as data; ``aista.analysis.render`` makes the page."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
-from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from aista.analysis.figure import to_svg
-from aista.analysis.plots import TrainingRun, bootstrap_differences, layer_curves, training_curves, transport_plan
-from aista.analysis.run_folder import Plan
-from aista.analysis.style_sheet import STYLE
-from aista.analysis.tables import SystemRow, Table, collapse_table, headline_table, retrieval_table, to_html
+from aista.analysis.clips import Clip, Matrix
+from aista.analysis.correlation import Correlation
+from aista.analysis.tables import SystemRow, Table
+from aista.analysis.utterances import Browser
 from aista.scoring.significance import Comparison
 from aista.selection.curve import ProbeCurve
 
-__all__ = ["Corpus", "Report", "Sample", "render_report", "write_report"]
+__all__ = ["Corpus", "PlanView", "Report", "RunCurve", "TrainingRun"]
 
 
 @dataclass(frozen=True)
@@ -32,13 +26,42 @@ class Corpus:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One utterance with what each system made of it (label -> hypothesis)."""
+class TrainingRun:
+    """Metrics of one run as ``RunFolder.metrics`` reads them; each may be empty."""
 
+    train: Sequence[Mapping[str, float]]
+    valid: Sequence[Mapping[str, float]] = ()
+
+
+@dataclass(frozen=True)
+class RunCurve:
+    """A probe curve of a run; ``before``: the layer selection saw it, before anything was aligned."""
+
+    label: str
+    run: str
+    curve: ProbeCurve
+    before: bool = False
+
+
+@dataclass(frozen=True)
+class PlanView:
+    """One utterance's transport plans in one run.
+
+    Attributes:
+        run: The run's label.
+        id: The utterance.
+        tokens: T transcript tokens.
+        seconds_per_position: Audio seconds that one position covers; None if unknown.
+        shown: The layer to show first.
+        layers: Layer -> share of each position's mass, T rows of P.
+    """
+
+    run: str
     id: str
-    source: str
-    reference: str
-    hypotheses: Mapping[str, str]
+    tokens: tuple[str, ...]
+    seconds_per_position: float | None
+    shown: int
+    layers: Mapping[int, Matrix]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,205 +70,46 @@ class Report:
 
     Attributes:
         title: Headline of the page.
-        corpus: What the data are.
+        runs: Labels, the baseline first.
+        corpus: What the data are, where that is known.
         command: The command that makes this report again.
+        missing: What could not be shown, and why.
         systems: Rows of the headline table, the baseline first.
         comparison: Its bootstrap, for the picture of differences.
-        curves: Label -> probe curve, e.g. ``CE only``, ``AI-STA``, ``before alignment``.
-        selected: The aligned layers, marked in the curves.
-        selection_reason: Why these layers.
-        training: Label -> training metrics.
-        plans: Transport plans to draw.
-        samples: Translations to show.
-        sample_rule: How the samples were chosen.
+        saved: Scores as the evaluation wrote them, of runs outside the comparison.
         signatures: Score name -> signature.
+        curves: Probe curves.
+        selected: The aligned layers, marked in the curves.
+        selections: Run label -> why it aligned which layers.
+        correlations: MRR against the first score over runs, per layer.
+        training: Label -> training metrics.
+        plans: Transport plans.
+        browser: The test utterances.
+        clips: Their sound, as far as the budget goes.
+        audio_note: The budget, in words.
         configs: Label -> resolved config as YAML.
-        environment: Versions, commit, device; nested mappings are flattened.
+        data: Label -> facts about the manifests.
+        environments: Label -> versions, commit, device.
     """
 
     title: str
-    corpus: Corpus
+    runs: Sequence[str] = ()
+    corpus: Corpus | None = None
     command: str = ""
+    missing: Sequence[str] = ()
     systems: Sequence[SystemRow] = ()
     comparison: Comparison | None = None
-    curves: Mapping[str, ProbeCurve] = field(default_factory=dict)
-    selected: Sequence[int] = ()
-    selection_reason: str = ""
-    training: Mapping[str, TrainingRun] = field(default_factory=dict)
-    plans: Sequence[Plan] = ()
-    samples: Sequence[Sample] = ()
-    sample_rule: str = ""
+    saved: Table | None = None
     signatures: Mapping[str, str] = field(default_factory=dict)
+    curves: Sequence[RunCurve] = ()
+    selected: Sequence[int] = ()
+    selections: Mapping[str, str] = field(default_factory=dict)
+    correlations: Sequence[Correlation] = ()
+    training: Mapping[str, TrainingRun] = field(default_factory=dict)
+    plans: Sequence[PlanView] = ()
+    browser: Browser | None = None
+    clips: Sequence[Clip] = ()
+    audio_note: str = ""
     configs: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, Any] = field(default_factory=dict)
-
-
-def write_report(path: str | Path, report: Report) -> Path:
-    """Write the page, atomically. It loads nothing from elsewhere.
-
-    Returns:
-        The path written.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(render_report(report), encoding="utf-8")
-    os.replace(part, path)
-    return path
-
-
-def render_report(report: Report) -> str:
-    """The page as HTML text; every text from outside is escaped."""
-    sections = (_headline, _retrieval, _training, _plans, _samples, _corpus, _reproduce)
-    body = "\n".join(text for text in (section(report) for section in sections) if text)
-    badge = (
-        '<p class="badge">Synthetic corpus: sentences and speech were generated by programs. '
-        "Scores show that the method works, not how well it translates real speech.</p>"
-        if report.corpus.synthetic
-        else ""
-    )
-    return (
-        "<!DOCTYPE html>\n"
-        f'<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(report.title)}</title>\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="color-scheme" content="light dark">\n<style>\n{STYLE}</style>\n</head>\n'
-        f"<body>\n<main>\n<h1>{escape(report.title)}</h1>\n{badge}\n{body}\n</main>\n</body>\n</html>\n"
-    )
-
-
-def _section(title: str, *parts: str) -> str:
-    content = "\n".join(part for part in parts if part)
-    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>"
-
-
-def _paragraph(text: str) -> str:
-    return f"<p>{escape(text)}</p>" if text else ""
-
-
-def _figure(figure: Figure, caption: str) -> str:
-    return f"<figure>\n<div>{to_svg(figure)}</div>\n<figcaption>{escape(caption)}</figcaption>\n</figure>"
-
-
-def _scrolled(table: Table) -> str:
-    return f'<div class="scroll">{to_html(table)}</div>'
-
-
-def _details(summary: str, content: str) -> str:
-    return f"<details><summary>{escape(summary)}</summary>\n{content}\n</details>"
-
-
-def _headline(report: Report) -> str:
-    if not report.systems:
-        return ""
-    picture = ""
-    if report.comparison is not None:
-        count, size = report.comparison.samples, report.comparison.num_utterances
-        picture = _figure(
-            bootstrap_differences(report.comparison),
-            f"The test set of {size} utterances was drawn anew {count} times, with replacement, and both systems "
-            "were scored on each draw. The histogram shows their differences, the diamond the difference on the "
-            "real test set, the bar the range of the middle 95 % of draws. A bar that stays clear of 0 means that "
-            "another test set of this kind would most likely tell the same story. It does not tell what another "
-            "training seed would give.",
-        )
-    note = (
-        "Higher BLEU and chrF are better (0 to 100); Δ is the difference from the first row. p is the paired-bootstrap "
-        "p-value: the smaller, the less likely that the difference is luck of this test set (it is one-sided: ask for "
-        "less than 0.025, or for an interval that leaves out 0). Aligned layers are the layers of the language model "
-        "(0 = its input) in which speech and transcript were pulled together."
-    )
-    return _section("Result", _scrolled(headline_table(report.systems)), _paragraph(note), picture)
-
-
-def _retrieval(report: Report) -> str:
-    if not report.curves:
-        return ""
-    sizes = sorted({curve.num_utterances for curve in report.curves.values()})
-    size = " or ".join(map(str, sizes))
-    caption = (
-        f"Each of {size} utterances is turned into one point per layer, once from its speech and once from its "
-        "transcript. Recall@1 is the share of utterances whose own partner is the nearest point of the other kind; "
-        "MRR is the mean of 1 / (rank of the partner), so 1 means that the partner always comes first. Both are "
-        "averaged over asking by speech and by text. The higher the curve, the more alike the model sees what is "
-        "said and what is written. The dotted line is what candidates in random order score."
-    )
-    if report.selected:
-        caption += " Shaded layers were aligned in training."
-    skipped = sorted({curve.num_skipped for curve in report.curves.values()} - {0})
-    omitted = f"Left out for want of a transcript: {' or '.join(map(str, skipped))} utterances." if skipped else ""
-    collapse = (
-        "Alignment could cheat by making all states alike. Spread is the variance of the states over their mean "
-        "squared norm: 0 means that all utterances fell onto one point. The cosine of pairs should exceed the "
-        "cosine of others."
-    )
-    return _section(
-        "Where speech and text meet",
-        _figure(layer_curves(report.curves, selected=report.selected), caption),
-        _paragraph(f"Chosen layers: {report.selection_reason}." if report.selection_reason else ""),
-        _scrolled(retrieval_table(report.curves)),
-        _paragraph(omitted),
-        _details("Have the states collapsed?", _paragraph(collapse) + "\n" + _scrolled(collapse_table(report.curves))),
-    )
-
-
-def _training(report: Report) -> str:
-    if not report.training:
-        return ""
-    caption = (
-        "Left: how surprised the model is by the reference translation, per token; thin lines are single steps, bold "
-        "lines running means, markers the validation set. Where alignment is trained, its loss per layer says how far "
-        "the speech states are from the transcript's states. The last panel, if any, scores validation translations."
-    )
-    return _section("Training", _figure(training_curves(report.training), caption))
-
-
-def _plans(report: Report) -> str:
-    if not report.plans:
-        return ""
-    caption = (
-        "Optimal transport moves each speech position (left to right in time) onto the tokens of the transcript (top "
-        "to bottom). Dark cells take most of a position; dots mark the token that takes the largest share. A staircase "
-        "from top left to bottom right means that the model lines up sounds with words, though nobody told it "
-        "which belong together."
-    )
-    pictures = [_figure(transport_plan(plan), f"{plan.name}: {caption}") for plan in report.plans]
-    return _section("What is aligned with what", *pictures)
-
-
-def _samples(report: Report) -> str:
-    if not report.samples:
-        return ""
-    parts = []
-    for sample in report.samples:
-        rows = [("transcript", sample.source), ("reference", sample.reference), *sample.hypotheses.items()]
-        cells = "\n".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows)
-        parts.append(f'<table class="facts"><caption>{escape(sample.id)}</caption>\n{cells}\n</table>')
-    return _section("Sample translations", _paragraph(report.sample_rule), *parts)
-
-
-def _pairs(facts: Mapping[str, Any]) -> str:
-    rows = "\n".join(
-        f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>" for name, value in facts.items()
-    )
-    return f'<div class="scroll"><table class="facts">{rows}</table></div>' if facts else ""
-
-
-def _corpus(report: Report) -> str:
-    return _section("Corpus", _paragraph(report.corpus.description), _pairs(report.corpus.facts))
-
-
-def _reproduce(report: Report) -> str:
-    configs = [_details(f"Config: {label}", f"<pre>{escape(text)}</pre>") for label, text in report.configs.items()]
-    environment = _details("Environment", _pairs(_flat(report.environment))) if report.environment else ""
-    command = f"<p>Made with</p>\n<pre>{escape(report.command)}</pre>" if report.command else ""
-    signatures = _paragraph("Compare a score with another only if their signatures agree.") if report.signatures else ""
-    parts = [command, signatures, _pairs(report.signatures), *configs, environment]
-    return _section("How to make it again", *parts) if any(parts) else ""
-
-
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in data.items():
-        name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return flat
+    data: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Reads a run folder: what training, probing and evaluation left there.
 
-Layout: ``config.yaml``, ``environment.json``, ``timing.json``, ``selection.json``,
+Layout: ``config.yaml``, ``environment.json``, ``data.json``, ``timing.json``, ``selection.json``,
 ``metrics/{train,valid}.jsonl``, ``probe/NAME.json``, ``probe/NAME_plan.json``,
 ``evaluation/SPLIT/{hypotheses.tsv,scores.json}``.
 """
@@ -123,6 +123,25 @@ class RunFolder:
         """Seconds spent, e.g. ``train_seconds``."""
         return self._json("timing.json", self._train)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether training came to its end, which is when it writes its timing."""
+        return (self.path / "timing.json").is_file()
+
+    def data_facts(self) -> dict[str, str]:
+        """What ``data.json`` says about each split's manifests: path, rows, hours, checksum."""
+        facts: dict[str, str] = {}
+        source = self.path / "data.json"
+        with _Complaint(str(source)):
+            for split, manifests in self._json("data.json", self._train).items():
+                for number, (manifest, found) in enumerate(manifests.items()):
+                    name = f"{split}[{number}]" if number else split
+                    facts[f"{name} manifest"] = str(manifest)
+                    facts |= {f"{name}, {what} rows": str(count) for what, count in found["counts"].items()}
+                    facts[f"{name} hours"] = f"{float(found['seconds']) / 3600:.2f}"
+                    facts[f"{name} SHA-256"] = str(found.get("sha256", "not recorded"))
+        return facts
+
     def metrics(self, split: str) -> list[dict[str, float]]:
         """Metrics per step, ascending; ``split`` is ``train`` or ``valid``."""
         return read_records(self._find(f"metrics/{split}.jsonl", self._train))
@@ -153,6 +172,11 @@ class RunFolder:
         with _Complaint(source):
             curve = ProbeCurve.from_json(data["curve"], source=source)
             return Probe(name, str(data["checkpoint"]), int(data["step"]), str(data["split"]), curve)
+
+    def latest_probe(self) -> Probe | None:
+        """The probe of the latest step, of several the last by name; None where there is none."""
+        probes = [self.probe(name) for name in self.probe_names()]
+        return max(probes, key=lambda probe: (probe.step, probe.name)) if probes else None
 
     def plan_names(self) -> list[str]:
         """Names of the probes that left a transport plan, sorted."""
@@ -196,6 +220,11 @@ class RunFolder:
                 for item in data["scores"]
             )
             return Evaluation(split, scores, float(data["seconds"]), int(data["num_utterances"]), tuple(rows))
+
+    def evaluated_split(self, split: str) -> str:
+        """What ``aista evaluate --split`` was given, a split's name or a manifest's path."""
+        data = self._json(f"evaluation/{split}/scores.json", f"aista evaluate {self.path} --split {split}")
+        return str(data.get("split", split))
 
     @property
     def _train(self) -> str:

@@ -5,12 +5,12 @@ __all__ = ["STYLE"]
 STYLE = """\
 :root {
   --text: #1f2328; --back: #ffffff; --soft: #59636e; --line: #d8dee4; --card: #f6f8fa;
-  --warn: #7a4a00; --warn-back: #fff4d6;
+  --warn: #7a4a00; --warn-back: #fff4d6; --mark: #fff0b8; --added: #b3261e; --gone: #6b7580;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --text: #e6e9ed; --back: #14171b; --soft: #a3adb8; --line: #3a414a; --card: #1e2329;
-    --warn: #ffd887; --warn-back: #3a2c08;
+    --warn: #ffd887; --warn-back: #3a2c08; --mark: #4d3f0a; --added: #ff9c8f; --gone: #8d98a5;
   }
 }
 body {
@@ -41,6 +41,51 @@ figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 figcaption { color: var(--soft); font-size: .92rem; margin-top: .6rem; }
 details { margin: .6rem 0; }
 summary { cursor: pointer; }
+h3 { font-size: 1.05rem; margin: 1.8rem 0 .6rem; }
+.caption, .readout, .status { color: var(--soft); font-size: .92rem; }
+.readout { min-height: 1.5em; font-variant-numeric: tabular-nums; margin: .3rem 0; }
+.missing { background: var(--card); border-radius: 6px; padding: .8rem 1rem .8rem 2.2rem; overflow-wrap: anywhere; }
+td.differs, mark { background: var(--mark); color: inherit; }
+.scroll > table.facts { table-layout: auto; }
+table.facts thead th { text-align: left; width: auto; }
+.controls { display: flex; flex-wrap: wrap; gap: .3rem 1rem; }
+.control { display: inline-flex; align-items: center; gap: .4rem; margin: .2rem .8rem .5rem 0; font-size: .92rem; }
+select, button, input {
+  font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line); border-radius: 6px;
+  padding: .2rem .5rem;
+}
+select { max-width: 16rem; }
+input[type="search"] { width: 18rem; max-width: 100%; }
+.chart svg { display: block; width: 100%; height: auto; font-size: 12.5px; }
+.chart svg text { fill: var(--soft); }
+.grid { stroke: var(--line); }
+.axis, .rule, .cursor { stroke: var(--soft); }
+.rule { stroke-dasharray: 2 4; }
+.cursor { stroke-opacity: .5; }
+.line { fill: none; stroke-width: 2; stroke-linejoin: round; }
+.band { fill-opacity: .13; }
+.mark { stroke: var(--back); }
+.shaded { fill: #f0e442; fill-opacity: .22; }
+.legend { display: flex; flex-wrap: wrap; gap: .3rem; }
+.legend button { font-size: .85rem; display: inline-flex; align-items: center; gap: .4rem; background: none; }
+.legend svg { width: 26px; height: 10px; }
+.legend [aria-pressed="false"] { opacity: .4; text-decoration: line-through; }
+.utterance { border: 1px solid var(--line); border-radius: 6px; padding: .6rem .9rem; margin: 0 0 .8rem; }
+.utterance .head { display: flex; flex-wrap: wrap; align-items: center; gap: .3rem 1rem; }
+.utterance b { overflow-wrap: anywhere; }
+.utterance audio { height: 2rem; margin-left: auto; max-width: 100%; }
+.utterance table { width: 100%; margin: .4rem 0 0; }
+.utterance th {
+  width: 9rem; color: var(--soft); font-weight: 500; text-align: left; vertical-align: top; overflow-wrap: anywhere;
+}
+.utterance td { text-align: left; overflow-wrap: anywhere; }
+.utterance td.score { width: 3.2rem; text-align: right; color: var(--soft); vertical-align: top; }
+.utterance tr:last-child > * { border-bottom: 0; }
+.delta { color: var(--soft); font-variant-numeric: tabular-nums; }
+ins { text-decoration: underline 2px; color: var(--added); }
+del { color: var(--gone); }
+#plan { display: block; width: 100%; border: 1px solid var(--line); border-radius: 6px; }
+#plan-caption { margin: .2rem 0 .5rem; font-weight: 600; }
 pre {
   background: var(--card); border: 1px solid var(--line); border-radius: 6px;
   padding: .8rem 1rem; overflow-x: auto; font-size: .85rem;

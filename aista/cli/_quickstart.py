@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from aista import registry
-from aista.analysis.report import Corpus, write_report
+from aista.analysis.render import write_report
+from aista.analysis.report import Corpus
 from aista.analysis.run_folder import RunFolder
-from aista.analysis.summary import Summary, report_of_runs, summarise
+from aista.analysis.summary import Summary, summarise
 from aista.analysis.tables import Table, headline_table, label_of, retrieval_table, to_markdown, to_rich
 from aista.cli._jobs import Job, run_jobs
+from aista.cli._report import ReportOptions, make_report
 from aista.config import dump_yaml
 from aista.console import passing_progress
 from aista.data.datasets.quickstart import QuickstartConfig
@@ -153,13 +155,12 @@ class Quickstart:
                 "seeds trained": ", ".join(map(str, seeds)),
             },
         )
-        report = report_of_runs(
+        report = make_report(
             self._folders(seed),
-            summary,
+            ReportOptions(),
             title="aista quickstart: does inner alignment help?",
             corpus=corpus,
             command="make quickstart",
-            curves=self._curves(seed),
         )
         return write_report(self.out / "report.html", report)
 

@@ -22,6 +22,7 @@ VERBS = {
     "train": "Train an experiment from a config, or resume it.",
     "evaluate": "Translate a test set and score it (BLEU, chrF, with signatures).",
     "compare": "Compare two evaluated runs by paired bootstrap.",
+    "report": "Write one HTML page about any runs: curves, scores, translations to hear and compare, plans.",
     "translate": "Translate audio files with a trained run.",
     "probe": "Measure cross-modal retrieval per LLM layer and draw the curves.",
     "data": "Prepare a dataset, or check a manifest.",

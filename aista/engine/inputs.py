@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,10 @@ class Split:
     @property
     def report(self) -> dict[str, Any]:
         """The inspections per manifest, as written to RUN/data.json."""
-        return {str(inspection.manifest): inspection.to_json() for inspection in self.inspections}
+        return {
+            str(inspection.manifest): {**inspection.to_json(), "sha256": _checksum(inspection.manifest)}
+            for inspection in self.inspections
+        }
 
     @property
     def label(self) -> str:
@@ -122,6 +126,10 @@ def probe_batches(split: Split, size: int, batch_size: int, device: str) -> Iter
     rows.sort(key=split.dataset.lengths().__getitem__)
     for start in range(0, len(rows), batch_size):
         yield split.dataset.batch(rows[start : start + batch_size], epoch=0).to(device)
+
+
+def _checksum(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _usable(inspections: Sequence[Inspection], on_bad_rows: Literal["error", "drop"]) -> tuple[Row, ...]:

@@ -6,18 +6,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from aista import registry
 from aista.engine.checkpoints import Checkpoint, checkpoint_steps, load_weights
 from aista.engine.inputs import Split, load_split, probe_batches
-from aista.engine.layers import probe_model, read_selection
+from aista.engine.layers import probe_model
+from aista.engine.plans import plan_record, shown_layer, with_states
 from aista.engine.trained import TrainedRun, open_run
-from aista.errors import AistaError, DataError
+from aista.errors import DataError
 from aista.files import write_json
-from aista.losses.alignment import OTAlignment
 from aista.modules.lsm import LargeSpeechTextModel
-from aista.schema import Component, structure
 from aista.selection.curve import ProbeCurve
 from aista.selection.probe import RetrievalProbe
 from aista.selection.transport import PairTransport, TransportConfig
@@ -58,7 +54,7 @@ def probe(
         The name of the files, and the curve.
     """
     run = open_run(run_dir, which, device=device)
-    task, model = _translating(run)
+    task, model = with_states(run)
     data, batches = _probe_set(run, split, size)
     curve = probe_model(task, model, batches, _probe(model, resamples))
     name = name or f"{data.label}_{run.checkpoint.name}"
@@ -83,7 +79,7 @@ def probe_checkpoints(
         Step -> curve, ascending.
     """
     run = open_run(run_dir, "last", device=device)
-    task, model = _translating(run)
+    task, model = with_states(run)
     data, batches = _probe_set(run, split, size)
     curves = {}
     for checkpoint in checkpoint_steps(run_dir):
@@ -93,13 +89,6 @@ def probe_checkpoints(
         curves[checkpoint.step] = curve
         log.info("probed %s", checkpoint.name)
     return curves
-
-
-def _translating(run: TrainedRun) -> tuple[SpeechTranslationTask, LargeSpeechTextModel]:
-    task, model = run.task, run.model
-    if not isinstance(task, SpeechTranslationTask) or not isinstance(model, LargeSpeechTextModel):
-        raise AistaError(f"{run.path}: its task {run.experiment.sections.task} has no speech and text states to probe")
-    return task, model
 
 
 def _probe_set(run: TrainedRun, split: str, size: int) -> tuple[Split, list[SpeechBatch]]:
@@ -119,7 +108,6 @@ def _write(run_dir: Path, name: str, checkpoint: Checkpoint, split: str, curve: 
     write_json(run_dir / "probe" / f"{name}.json", record)
 
 
-@torch.no_grad()
 def _plan(run: TrainedRun, task: SpeechTranslationTask, data: Split, utterance: str) -> dict[str, Any]:
     rows = [index for index, row in enumerate(data.dataset.rows) if row.src_text]
     if utterance:
@@ -127,34 +115,6 @@ def _plan(run: TrainedRun, task: SpeechTranslationTask, data: Split, utterance: 
         if not rows:
             raise DataError(f"no utterance {utterance!r} with a transcript in the split {data.name}")
     rows.sort(key=lambda index: data.dataset.rows[index].n_frames)
-    index = rows[len(rows) // 2]
-    batch = data.dataset.batch([index], epoch=0).to(run.device)
-    layer = _shown_layer(run)
-    out = task.forward(run.model, batch, capture=(layer,))
-    plan = _loss(task).plan(out.layer(0))[0, : int(out.speech_lengths[0]), : int(out.text_lengths[0])]
-    row = data.dataset.rows[index]
-    return {
-        "id": row.id,
-        "layer": layer,
-        "tokens": [task.tokenizer.piece(id) for id in batch.source[0].tolist()],
-        "plan": plan.float().tolist(),
-        "seconds_per_position": row.seconds / int(out.speech_lengths[0]),
-    }
-
-
-def _shown_layer(run: TrainedRun) -> int:
-    """The deepest aligned layer; layer 1 of a run without alignment."""
-    file = run.path / "selection.json"
-    return max(read_selection(file).layers) if file.is_file() else 1
-
-
-def _loss(task: SpeechTranslationTask) -> OTAlignment:
-    """The run's own OT loss, or the default one for a run that was trained without."""
-    for loss in task.losses:
-        if isinstance(loss, OTAlignment):
-            return loss
-    entry = registry.get("alignment_loss", "ot")
-    assert entry.config is not None
-    loss = registry.build("alignment_loss", Component("ot", structure(entry.config, {})))
-    assert isinstance(loss, OTAlignment)
-    return loss
+    layer = shown_layer(run)
+    record, (plan,) = plan_record(run, task, data, rows[len(rows) // 2], (layer,))
+    return {**record, "layer": layer, "plan": plan}

@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from aista.analysis.figure import printable, save_png, to_svg
-from aista.analysis.plots import TrainingRun, bootstrap_differences, layer_curves, training_curves, transport_plan
+from aista.analysis.plots import bootstrap_differences, layer_curves, transport_plan
 from aista.analysis.run_folder import Plan
 from aista.scoring.significance import Comparison, paired_bootstrap
 from aista.selection.curve import ProbeCurve
@@ -48,41 +48,6 @@ def test_layer_curves_draw_each_score_and_mark_layers(curve: Callable[..., Probe
     assert {"CE only", "AI-STA", "random order", "aligned layers", "Recall@1"} <= set(drawn)
     with pytest.raises(ValueError, match="at least one curve"):
         layer_curves({})
-
-
-def test_training_curves_show_what_was_recorded() -> None:
-    aligned = [{"step": s, "nll": 3.0 / s, "align": 1.0, "align_layer_10": 2.0, "align_layer_2": 1.0} for s in (1, 2)]
-    runs = {
-        "CE": TrainingRun([{"step": 1, "nll": 2.0}], [{"step": 1, "nll": 2.5, "bleu": 10.0}]),
-        "AI-STA": TrainingRun(aligned),
-    }
-    figure = training_curves(runs)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == [
-        "Translation loss",
-        "Alignment loss per layer",
-        "Validation BLEU",
-    ]
-    assert [text for text in texts(to_svg(figure)) if text.startswith("layer")] == [
-        "layer 2, AI-STA",
-        "layer 10, AI-STA",
-    ]
-    assert len(training_curves({"CE": TrainingRun([{"step": 1, "nll": 2.0}])}).axes) == 1
-    assert "no metrics recorded" in texts(to_svg(training_curves({"CE": TrainingRun([])})))
-
-
-@pytest.mark.parametrize("values", [(-0.2, -0.4), (0.3, -0.1), (0.5, 0.2)])
-def test_an_alignment_loss_below_zero_is_within_the_axes(values: tuple[float, float]) -> None:
-    rows = [{"step": step, "nll": 1.0, "align_layer_0": value} for step, value in enumerate(values)]
-    low, high = training_curves({"soft DTW": TrainingRun(rows)}).axes[1].get_ylim()
-    assert low <= min(*values, 0)
-    assert high >= max(*values, 0)
-
-
-def test_long_curves_are_smoothed_but_keep_the_raw_line() -> None:
-    rows = [{"step": step, "nll": 2.0 + (-1) ** step} for step in range(200)]
-    raw, smooth = training_curves({"CE": TrainingRun(rows)}).axes[0].lines
-    assert np.ptp(np.asarray(raw.get_ydata(), dtype=float)) == 2
-    assert np.ptp(np.asarray(smooth.get_ydata(), dtype=float)) < 0.5
 
 
 def test_transport_plan_shows_shares_and_the_argmax_path() -> None:

@@ -1,0 +1,108 @@
+"""Audio for the report: clips as MP3 within a budget, and spectrograms of the few that plans are shown for."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+import torch
+from torch import Tensor
+
+from aista.data.audio import read_audio
+from aista.data.features.log_mel import LogMel, LogMelConfig
+from aista.data.manifest import MANIFEST_SAMPLE_RATE, read_manifest
+from aista.errors import DataError
+
+__all__ = ["Clip", "Matrix", "matrix", "read_clips"]
+
+NUM_MELS = 64
+MOST_FRAMES = 600
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Numbers in 0..largest as bytes, row by row, in base64."""
+
+    rows: int
+    columns: int
+    largest: float
+    data: str
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One utterance's sound: an MP3 as data URI, "" where only the spectrogram is wanted."""
+
+    id: str
+    audio: str
+    spectrogram: Matrix | None
+
+
+def matrix(values: Tensor) -> Matrix:
+    """``[R, C]`` numbers of at least 0 in 256 levels up to the largest."""
+    largest = max(float(values.max()), 1e-12)
+    levels = (values.double() / largest * 255).round().to(torch.uint8)
+    text = base64.b64encode(levels.numpy().tobytes()).decode("ascii")
+    return Matrix(values.size(0), values.size(1), largest, text)
+
+
+def read_clips(
+    manifest: Path, ids: Sequence[str], drawn: Collection[str], *, most: int, most_bytes: int
+) -> tuple[list[Clip], list[str]]:
+    """Encode utterances in the order of ``ids`` until the budget is spent.
+
+    Args:
+        manifest: The evaluated manifest.
+        ids: Utterances, the most telling first.
+        drawn: Those that need a spectrogram, whether their audio fits or not.
+        most: Most clips with audio.
+        most_bytes: Most bytes of audio; a clip that does not fit is left out, a shorter one behind it may fit.
+
+    Returns:
+        The clips, and why some could not be read.
+
+    Raises:
+        DataError: the manifest is missing or malformed.
+    """
+    table = read_manifest(manifest)
+    rows = {row.id: row for row in table.rows}
+    clips, problems, left, count = [], [], most_bytes, 0
+    for name in dict.fromkeys([*drawn, *ids]):
+        if count >= most and name not in drawn:
+            continue
+        try:
+            if name not in rows or not rows[name].audio:
+                raise DataError(f"{manifest} names no audio for it")
+            wave_W = read_audio(rows[name].audio, table.base, MANIFEST_SAMPLE_RATE)
+        except DataError as error:
+            problems.append(f"audio of utterance {name}: {error}")
+            continue
+        encoded = _mp3(wave_W) if count < most else b""
+        if len(encoded) > left:
+            encoded = b""
+        left, count = left - len(encoded), count + bool(encoded)
+        audio = f"data:audio/mpeg;base64,{base64.b64encode(encoded).decode('ascii')}" if encoded else ""
+        spectrogram = _spectrogram(wave_W) if name in drawn else None
+        if audio or spectrogram:
+            clips.append(Clip(name, audio, spectrogram))
+    return clips, problems
+
+
+def _mp3(wave_W: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, wave_W.clamp(-1, 1).numpy(), MANIFEST_SAMPLE_RATE, format="MP3")
+    return buffer.getvalue()
+
+
+def _spectrogram(wave_W: Tensor) -> Matrix:
+    """Log-mel energies, high pitches on top, the quietest twentieth black."""
+    feature = LogMel(LogMelConfig(num_mels=NUM_MELS, normalize="none"))
+    mel_FM = feature(wave_W)
+    if len(mel_FM) > MOST_FRAMES:
+        mel_FM = torch.nn.functional.adaptive_avg_pool1d(mel_FM.T, MOST_FRAMES).T
+    floor = mel_FM.quantile(0.05) if mel_FM.numel() < 10_000_000 else mel_FM.min()
+    return matrix((mel_FM - floor).clamp(min=0).T.flip(0))

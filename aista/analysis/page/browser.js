@@ -1,0 +1,112 @@
+// The browser of test utterances: filter, sort by score difference, word differences, audio.
+
+const PAGE = 20;
+// Scripts written without spaces are compared character by character.
+const UNITS = /[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmr}\p{sc=Mymr}]|[^\s\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmr}\p{sc=Mymr}]+/gu;
+
+function units(text) {
+  return [...text.matchAll(UNITS)].map((match) => ({ text: match[0], spaced: /\s/.test(text[match.index - 1] || "") }));
+}
+
+// The longest common subsequence; what is left over is marked: added in the hypothesis, missing from the reference.
+function differences(reference, hypothesis) {
+  const [a, b] = [units(reference), units(hypothesis)];
+  const width = b.length + 1;
+  const table = new Uint16Array((a.length + 1) * width);
+  for (let i = a.length - 1; i >= 0; i--) {
+    for (let j = b.length - 1; j >= 0; j--) {
+      const skip = Math.max(table[(i + 1) * width + j], table[i * width + j + 1]);
+      table[i * width + j] = a[i].text === b[j].text ? table[(i + 1) * width + j + 1] + 1 : skip;
+    }
+  }
+  const parts = [];
+  let [i, j] = [0, 0];
+  while (i < a.length || j < b.length) {
+    const isSame = i < a.length && j < b.length && a[i].text === b[j].text;
+    if (isSame) { parts.push(["same", b[j++]]); i++; }
+    else if (j >= b.length || (i < a.length && table[(i + 1) * width + j] >= table[i * width + j + 1])) {
+      parts.push(["missing", a[i++]]);
+    } else parts.push(["added", b[j++]]);
+  }
+  return parts;
+}
+
+function marked(reference, hypothesis) {
+  const cell = make("td", {});
+  const tags = { same: "span", added: "ins", missing: "del" };
+  differences(reference, hypothesis).forEach(([kind, unit], index) => {
+    if (index && (unit.spaced || kind === "missing")) cell.append(" ");
+    cell.append(kind === "same" ? unit.text : make(tags[kind], {}, unit.text));
+  });
+  if (!hypothesis) cell.append(make("em", {}, " (empty)"));
+  return cell;
+}
+
+function card(item, runs, clips) {
+  const rows = make("tbody", {});
+  const row = (name, score, cell) => {
+    const note = score === null ? "" : score.toFixed(1);
+    rows.append(make("tr", {}, make("th", {}, name), make("td", { class: "score" }, note), cell));
+  };
+  if (item.transcript) row("transcript", null, make("td", {}, item.transcript));
+  row("reference", null, make("td", {}, item.reference));
+  runs.forEach((name, index) => {
+    if (item.hypotheses[index] !== null) {
+      row(name, item.scores[index], marked(item.reference, item.hypotheses[index]));
+    }
+  });
+  const head = make("div", { class: "head" }, make("b", {}, item.id));
+  const clip = clips[item.id];
+  if (clip) head.append(make("audio", { controls: true, preload: "none", src: clip }));
+  return make("article", { class: "utterance", "data-id": item.id }, head, make("table", {}, rows));
+}
+
+function showBrowser(host, data, runs) {
+  const items = data.utterances;
+  const shown = runs.map((_, index) => index).filter((index) => items.some((item) => item.hypotheses[index] !== null));
+  const state = { text: "", order: "best", first: shown[0], second: shown[shown.length - 1], audio: false, count: PAGE };
+  const isPair = shown.length > 1;
+  const list = make("div", { id: "utterances" });
+  const status = make("p", { class: "status", role: "status" });
+  const value = (item) => {
+    const score = item.scores[state.second];
+    return isPair ? score - item.scores[state.first] : score;
+  };
+  const found = () => {
+    const text = state.text.toLowerCase();
+    const has = (item) => [item.id, item.transcript, item.reference, ...item.hypotheses]
+      .some((part) => part !== null && part.toLowerCase().includes(text));
+    const kept = items.filter((item) => has(item) && (!state.audio || data.clips[item.id]));
+    const sign = state.order === "best" ? -1 : 1;
+    return state.order === "corpus" ? kept : kept.sort((one, other) => sign * (value(one) - value(other)));
+  };
+  const show = () => {
+    const kept = found();
+    const cards = kept.slice(0, state.count).map((item) => {
+      const node = card(item, runs, data.clips);
+      const text = isPair ? `Δ ${value(item) >= 0 ? "+" : ""}${value(item).toFixed(1)}` : `chrF ${value(item).toFixed(1)}`;
+      node.querySelector("b").after(make("span", { class: "delta" }, text));
+      return node;
+    });
+    const more = make("button", { type: "button", id: "more", onclick: () => { state.count += PAGE; show(); } });
+    more.append(`show ${Math.min(PAGE, kept.length - state.count)} more`);
+    status.textContent = `${kept.length} of ${items.length} utterances, ${cards.length} shown`;
+    list.replaceChildren(...cards, ...(kept.length > state.count ? [more] : []));
+  };
+  const pick = (name, convert) => (chosen) => { state[name] = convert(chosen); state.count = PAGE; show(); };
+  const orders = [["best", "best first"], ["worst", "worst first"], ["corpus", "order of the test set"]];
+  const filter = make("input", { type: "search", id: "filter", placeholder: "id, transcript, reference, hypothesis" });
+  filter.addEventListener("input", () => pick("text", String)(filter.value));
+  const audio = make("input", { type: "checkbox", id: "with-audio" });
+  audio.addEventListener("change", () => pick("audio", Boolean)(audio.checked));
+  const named = shown.map((index) => [String(index), runs[index]]);
+  const controls = make("div", { class: "controls" }, make("label", { class: "control" }, "Filter", filter));
+  controls.append(select("order", "Sort", orders, "best", pick("order", String)));
+  if (isPair) {
+    controls.append(select("second", "by chrF of", named, String(state.second), pick("second", Number)));
+    controls.append(select("first", "less that of", named, String(state.first), pick("first", Number)));
+  }
+  controls.append(make("label", { class: "control" }, audio, "with audio only"));
+  host.append(controls, status, list);
+  show();
+}

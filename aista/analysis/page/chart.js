@@ -1,0 +1,193 @@
+// Line charts and scatter plots as SVG, with a legend that hides series and a readout of the nearest values.
+//
+// spec: { series, x, y, rules, shaded, empty }; a series: { label, color, dash, points: [[x, y], ...],
+// band: [[x, low, high], ...], line, marks, names }. A y of null breaks the line.
+
+const COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777"];
+const DASHES = ["", "7 4", "2 3", "9 3 2 3"];
+const SVG = "http://www.w3.org/2000/svg";
+const FRAME = { width: 900, height: 340, left: 62, right: 16, top: 14, bottom: 44 };
+
+function look(index) {
+  return { color: COLORS[index % COLORS.length], dash: DASHES[Math.floor(index / COLORS.length) % DASHES.length] };
+}
+
+function make(tag, attributes, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null) node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+function draw(parent, tag, attributes, text) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (text !== undefined) node.textContent = text;
+  parent.append(node);
+  return node;
+}
+
+function select(id, label, options, chosen, onchange) {
+  const box = make("select", { id, onchange: () => onchange(box.value) });
+  for (const [value, text] of options) box.append(make("option", { value, selected: value === chosen }, text));
+  return make("label", { class: "control" }, label, box);
+}
+
+function short(value) {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  return size >= 1e5 || size < 1e-3 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
+}
+
+function ticks(low, high, count) {
+  const rough = (high - low) / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
+  const found = [];
+  for (let n = Math.ceil(low / step); n * step <= high + 1e-9 * step; n++) found.push(n * step);
+  return found;
+}
+
+function range(values, pad) {
+  let low = Math.min(...values);
+  let high = Math.max(...values);
+  if (low === high) { low -= 0.5; high += 0.5; }
+  return [low - pad * (high - low), high + pad * (high - low)];
+}
+
+function scales(visible, spec) {
+  const points = visible.flatMap((series) => series.points.filter((point) => point[1] !== null));
+  const bounds = visible.flatMap((series) => (series.band || []).flatMap(([x, low, high]) => [[x, low], [x, high]]));
+  const ys = [...points, ...bounds].map((point) => point[1]).concat((spec.rules || []).map((rule) => rule.y));
+  const [left, right] = range(points.map((point) => point[0]), spec.scatter ? 0.06 : 0.01);
+  const [low, high] = range(spec.zero ? [0, ...ys] : ys, 0.04);
+  const width = FRAME.width - FRAME.left - FRAME.right;
+  const height = FRAME.height - FRAME.top - FRAME.bottom;
+  return {
+    x: (value) => FRAME.left + (width * (value - left)) / (right - left),
+    y: (value) => FRAME.top + height * (1 - (value - low) / (high - low)),
+    xTicks: ticks(left, right, 9).filter((value) => !spec.whole || Number.isInteger(value)),
+    yTicks: ticks(low, high, 5),
+  };
+}
+
+function axes(svg, scale, spec) {
+  const bottom = FRAME.height - FRAME.bottom;
+  const right = FRAME.width - FRAME.right;
+  for (const value of scale.yTicks) {
+    draw(svg, "line", { class: "grid", x1: FRAME.left, x2: right, y1: scale.y(value), y2: scale.y(value) });
+    draw(svg, "text", { x: FRAME.left - 8, y: scale.y(value) + 4, "text-anchor": "end" }, short(value));
+  }
+  for (const value of scale.xTicks) {
+    draw(svg, "text", { x: scale.x(value), y: bottom + 18, "text-anchor": "middle" }, short(value));
+  }
+  draw(svg, "line", { class: "axis", x1: FRAME.left, x2: right, y1: bottom, y2: bottom });
+  draw(svg, "text", { x: (FRAME.left + right) / 2, y: FRAME.height - 6, "text-anchor": "middle" }, spec.x);
+  const middle = (FRAME.top + bottom) / 2;
+  const turned = { x: 14, y: middle, "text-anchor": "middle", transform: `rotate(-90 14 ${middle})` };
+  draw(svg, "text", turned, spec.y);
+}
+
+function path(points, scale) {
+  let text = "";
+  let isDown = false;
+  for (const [x, y] of points) {
+    if (y !== null) text += `${isDown ? "L" : "M"}${scale.x(x).toFixed(1)} ${scale.y(y).toFixed(1)}`;
+    isDown = y !== null;
+  }
+  return text;
+}
+
+function lines(svg, series, scale) {
+  if (series.band && series.band.length) {
+    const there = series.band.map(([x, low]) => `${scale.x(x)},${scale.y(low)}`);
+    const back = series.band.map(([x, , high]) => `${scale.x(x)},${scale.y(high)}`).reverse();
+    draw(svg, "polygon", { class: "band", points: [...there, ...back].join(" "), fill: series.color });
+  }
+  if (series.line !== false) {
+    const dash = { "stroke-dasharray": series.dash || "none" };
+    draw(svg, "path", { class: "line", d: path(series.points, scale), stroke: series.color, ...dash });
+  }
+  if (!series.marks) return;
+  series.points.forEach(([x, y], index) => {
+    if (y === null) return;
+    draw(svg, "circle", { cx: scale.x(x), cy: scale.y(y), r: 4.5, fill: series.color, class: "mark" });
+    if (series.names) draw(svg, "text", { x: scale.x(x) + 8, y: scale.y(y) + 4 }, series.names[index]);
+  });
+}
+
+function nearest(points, x) {
+  let best = null;
+  for (const point of points) if (!best || Math.abs(point[0] - x) < Math.abs(best[0] - x)) best = point;
+  return best;
+}
+
+function readout(svg, visible, scale, note) {
+  const cursor = draw(svg, "line", { class: "cursor", y1: FRAME.top, y2: FRAME.height - FRAME.bottom, x1: -9, x2: -9 });
+  const xs = [...new Set(visible.flatMap((series) => series.points.map((point) => point[0])))];
+  svg.addEventListener("mousemove", (event) => {
+    const box = svg.getBoundingClientRect();
+    const at = ((event.clientX - box.left) * FRAME.width) / box.width;
+    const x = xs.reduce((best, value) => (Math.abs(scale.x(value) - at) < Math.abs(scale.x(best) - at) ? value : best));
+    cursor.setAttribute("x1", scale.x(x));
+    cursor.setAttribute("x2", scale.x(x));
+    const values = visible.map((series) => {
+      const point = nearest(series.points, x);
+      return `${series.label}: ${point[1] === null ? "not a number" : short(point[1])}`;
+    });
+    note.textContent = `${short(x)}: ${values.join("; ")}`;
+  });
+}
+
+function chart(host, spec) {
+  const hidden = new Set();
+  const render = () => {
+    const visible = spec.series.filter((series) => !hidden.has(series.label));
+    const drawn = visible.filter((series) => series.points.some((point) => point[1] !== null));
+    const svg = document.createElementNS(SVG, "svg");
+    svg.setAttribute("viewBox", `0 0 ${FRAME.width} ${FRAME.height}`);
+    svg.setAttribute("role", "img");
+    svg.setAttribute("aria-label", `${spec.y} over ${spec.x}`);
+    const note = make("p", { class: "readout" }, spec.scatter ? "" : "Point at the chart to read values.");
+    if (drawn.length) {
+      const scale = scales(drawn, spec);
+      for (const x of spec.shaded || []) {
+        const [from, to] = [scale.x(x - 0.25), scale.x(x + 0.25)];
+        const height = FRAME.height - FRAME.top - FRAME.bottom;
+        draw(svg, "rect", { class: "shaded", x: from, y: FRAME.top, width: to - from, height });
+      }
+      axes(svg, scale, spec);
+      for (const rule of spec.rules || []) {
+        const [y, right] = [scale.y(rule.y), FRAME.width - FRAME.right];
+        draw(svg, "line", { class: "rule", x1: FRAME.left, x2: right, y1: y, y2: y });
+        draw(svg, "text", { x: right - 4, y: y - 5, "text-anchor": "end" }, rule.label);
+      }
+      for (const series of drawn) lines(svg, series, scale);
+      if (!spec.scatter) readout(svg, drawn, scale, note);
+    } else {
+      draw(svg, "text", { x: FRAME.width / 2, y: FRAME.height / 2, "text-anchor": "middle" }, "nothing to draw");
+    }
+    const legend = make("div", { class: "legend" });
+    for (const series of spec.scatter ? [] : spec.series) {
+      const key = document.createElementNS(SVG, "svg");
+      key.setAttribute("viewBox", "0 0 26 10");
+      if (series.line !== false) {
+        const dash = { "stroke-dasharray": series.dash || "none" };
+        draw(key, "path", { class: "line", d: "M0 5H26", stroke: series.color, ...dash });
+      }
+      if (series.marks) draw(key, "circle", { cx: 13, cy: 5, r: 4, fill: series.color });
+      const toggle = () => {
+        if (!hidden.delete(series.label)) hidden.add(series.label);
+        render();
+      };
+      const pressed = String(!hidden.has(series.label));
+      legend.append(make("button", { type: "button", "aria-pressed": pressed, onclick: toggle }, key, series.label));
+    }
+    host.replaceChildren(svg, legend, note);
+  };
+  render();
+}

@@ -1,0 +1,99 @@
+"""The test utterances that the report shows: hypotheses of all runs, scored sentence by sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aista.scoring.base import Metric
+from aista.scoring.hypotheses import HypothesisRow
+
+__all__ = ["Browser", "Utterance", "browse"]
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One utterance with what each run made of it.
+
+    Attributes:
+        id: Its id.
+        transcript: "" where unknown.
+        reference: The reference translation.
+        hypotheses: Run label -> hypothesis.
+        scores: Run label -> sentence score.
+    """
+
+    id: str
+    transcript: str
+    reference: str
+    hypotheses: Mapping[str, str]
+    scores: Mapping[str, float]
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Largest and smallest difference of a later run's score from the first's; of one run, its score twice."""
+        first, *others = self.scores.values()
+        differences = [score - first for score in others] or [first]
+        return max(differences), min(differences)
+
+
+@dataclass(frozen=True)
+class Browser:
+    """The shown utterances, in the order of the test set.
+
+    Attributes:
+        split: The evaluated split.
+        metric: Name of the sentence score.
+        signature: Its signature.
+        utterances: Those shown.
+        num_utterances: Size of the test set.
+    """
+
+    split: str
+    metric: str
+    signature: str
+    utterances: tuple[Utterance, ...]
+    num_utterances: int
+
+    def extremes(self) -> list[str]:
+        """Ids, the most telling first: by turns the best and the worst by score difference."""
+        return _by_turns(self.utterances)
+
+
+def browse(
+    split: str, rows: Sequence[HypothesisRow], hypotheses: Mapping[str, Sequence[str]], metric: Metric, limit: int
+) -> Browser:
+    """Score every utterance and keep at most ``limit``: by turns the best and the worst by score difference.
+
+    Args:
+        split: The evaluated split.
+        rows: The test set.
+        hypotheses: Run label -> hypotheses in the order of ``rows``, the baseline first.
+        metric: Scores a sentence from its own statistics, as chrF does sensibly.
+        limit: Most utterances.
+    """
+    references = [row.reference for row in rows]
+    scores = {
+        label: [metric.from_totals(row) for row in metric.statistics(texts, references)]
+        for label, texts in hypotheses.items()
+    }
+    every = [
+        Utterance(
+            row.id,
+            row.src_text,
+            row.reference,
+            {label: texts[index] for label, texts in hypotheses.items()},
+            {label: values[index] for label, values in scores.items()},
+        )
+        for index, row in enumerate(rows)
+    ]
+    kept = set(_by_turns(every)[:limit])
+    shown = tuple(item for item in every if item.id in kept)
+    return Browser(split, metric.name, metric.signature, shown, len(every))
+
+
+def _by_turns(utterances: Sequence[Utterance]) -> list[str]:
+    best = sorted(utterances, key=lambda item: -item.spread[0])
+    worst = sorted(utterances, key=lambda item: item.spread[1])
+    turns = (item.id for pair in zip(best, worst, strict=True) for item in pair)
+    return list(dict.fromkeys(turns))
