@@ -30,14 +30,14 @@ def differing(facts: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 def side_by_side(facts: Mapping[str, Mapping[str, str]], *, only_differing: bool = False) -> str:
-    """A table with a row per path: one cell where all runs agree, else a marked cell per run."""
+    """A table with a row per path: one cell where all runs agree, else one per run, marked where unlike the first."""
     paths = list(dict.fromkeys(path for values in facts.values() for path in values))
     different = set(differing(facts))
     rows = []
     for path in paths:
         values = [run.get(path) for run in facts.values()]
         if path in different:
-            cells = "".join(f'<td class="differs">{escape("(absent)" if v is None else v)}</td>' for v in values)
+            cells = "".join(_cell(value, is_marked=value != values[0]) for value in values)
         elif only_differing:
             continue
         else:
@@ -46,7 +46,7 @@ def side_by_side(facts: Mapping[str, Mapping[str, str]], *, only_differing: bool
     if not rows:
         return ""
     head = "".join(f"<th>{escape(label)}</th>" for label in facts)
-    table = f'<table class="facts">\n<thead><tr><th></th>{head}</tr></thead>\n<tbody>\n' + "\n".join(rows)
+    table = f'<table class="sides">\n<thead><tr><th></th>{head}</tr></thead>\n<tbody>\n' + "\n".join(rows)
     return f'<div class="scroll">{table}\n</tbody></table></div>'
 
 
@@ -69,6 +69,11 @@ def _lines(node: Any, prefix: str = "") -> list[tuple[str, int]]:
     if not items:
         return [(prefix, node.start_mark.line)] if node is not None else []
     return [found for key, value in items for found in _lines(value, key)]
+
+
+def _cell(value: str | None, *, is_marked: bool) -> str:
+    mark = ' class="differs"' if is_marked else ""
+    return f"<td{mark}>{escape('(absent)' if value is None else value)}</td>"
 
 
 def _text(value: Any) -> str:

@@ -151,7 +151,7 @@ def manifest_of(run: RunFolder, split: str) -> Path:
     """
     data = run.config().get("data")
     named = data.get(split) if isinstance(data, dict) else None
-    if named is None and split in run.evaluations():
+    if named is None and split in run.evaluations() and run.evaluated_split(split) != split:
         named = run.evaluated_split(split)
     path = Path(str(named)) if named else None
     if path is None or not path.is_file():

@@ -137,7 +137,7 @@ class RunFolder:
                 for number, (manifest, found) in enumerate(manifests.items()):
                     name = f"{split}[{number}]" if number else split
                     facts[f"{name} manifest"] = str(manifest)
-                    facts |= {f"{name}, {what} rows": str(count) for what, count in found["counts"].items()}
+                    facts |= {f"{name} rows, {what}": str(count) for what, count in found["counts"].items()}
                     facts[f"{name} hours"] = f"{float(found['seconds']) / 3600:.2f}"
                     facts[f"{name} SHA-256"] = str(found.get("sha256", "not recorded"))
         return facts

@@ -73,10 +73,10 @@ def _results(report: Report) -> str:
     note = ""
     if report.systems:
         note = (
-            "Higher BLEU and chrF are better (0 to 100), lower WER and CER; Δ is the difference from the first row. p "
-            "is the paired-bootstrap p-value: the smaller, the less likely that the difference is luck of this test "
-            "set (it is one-sided: ask for less than 0.025, or for an interval that leaves out 0). Aligned layers are the "
-            "layers of the language model (0 = its input) in which speech and transcript were pulled together."
+            "Higher BLEU and chrF are better (0 to 100), lower WER and CER; Δ is the difference from the first row. "
+            "p is the paired-bootstrap p-value: the smaller, the less likely that the difference is luck of this test "
+            "set (it is one-sided: ask for less than 0.025, or for an interval that leaves out 0). Aligned layers are "
+            "the layers of the language model (0 = its input) in which speech and transcript were pulled together."
         )
     systems = _scrolled(headline_table(report.systems)) if report.systems else ""
     rows = tuple((label_of(name), signature) for name, signature in report.signatures.items())
@@ -119,7 +119,7 @@ def _retrieval(report: Report) -> str:
         "measured them."
     )
     if report.selected:
-        caption += " Shaded layers were aligned in training."
+        caption += " Shaded layers were aligned in at least one run."
     skipped = sorted({curve.num_skipped for curve in curves.values()} - {0})
     omitted = f"Left out for want of a transcript: {' or '.join(map(str, skipped))} utterances." if skipped else ""
     collapse = (
@@ -127,12 +127,12 @@ def _retrieval(report: Report) -> str:
         "squared norm: 0 means that all utterances fell onto one point. The cosine of pairs should exceed the "
         "cosine of others."
     )
-    reasons = "\n".join(_paragraph(f"{label}: {reason}.") for label, reason in report.selections.items())
+    reasons = "\n".join(f"<li>{escape(label)}: {escape(reason)}</li>" for label, reason in report.selections.items())
     return _section(
         "Where speech and text meet",
         _place("retrieval"),
         _caption(caption),
-        reasons,
+        f"<ul>\n{reasons}\n</ul>" if reasons else "",
         _scrolled(retrieval_table(curves)),
         _paragraph(omitted),
         _details("Have the states collapsed?", _paragraph(collapse) + "\n" + _scrolled(collapse_table(curves))),

@@ -29,10 +29,6 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .
 th, td { padding: .4rem .8rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child { text-align: left; }
 thead th { font-size: .88rem; color: var(--soft); vertical-align: bottom; white-space: nowrap; }
-table.facts { width: 100%; table-layout: fixed; }
-table.facts th { width: 10rem; font-weight: 600; color: var(--soft); vertical-align: top; overflow-wrap: anywhere; }
-table.facts td { text-align: left; overflow-wrap: anywhere; }
-table.facts caption { text-align: left; font-size: .88rem; color: var(--soft); padding: .3rem 0; }
 figure { margin: 1rem 0 1.6rem; }
 figure > div {
   background: #ffffff; border: 1px solid var(--line); border-radius: 6px; padding: .6rem; overflow-x: auto;
@@ -41,21 +37,23 @@ figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 figcaption { color: var(--soft); font-size: .92rem; margin-top: .6rem; }
 details { margin: .6rem 0; }
 summary { cursor: pointer; }
+p { overflow-wrap: anywhere; }
 h3 { font-size: 1.05rem; margin: 1.8rem 0 .6rem; }
 .caption, .readout, .status { color: var(--soft); font-size: .92rem; }
 .readout { min-height: 1.5em; font-variant-numeric: tabular-nums; margin: .3rem 0; }
 .missing { background: var(--card); border-radius: 6px; padding: .8rem 1rem .8rem 2.2rem; overflow-wrap: anywhere; }
 td.differs, mark { background: var(--mark); color: inherit; }
-.scroll > table.facts { table-layout: auto; }
-table.facts thead th { text-align: left; width: auto; }
+table.sides { font-size: .88rem; }
+table.sides th, table.sides td { text-align: left; padding: .2rem .8rem; vertical-align: top; }
+table.sides tbody th { font-weight: 500; color: var(--soft); white-space: nowrap; }
 .controls { display: flex; flex-wrap: wrap; gap: .3rem 1rem; }
 .control { display: inline-flex; align-items: center; gap: .4rem; margin: .2rem .8rem .5rem 0; font-size: .92rem; }
 select, button, input {
   font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line); border-radius: 6px;
   padding: .2rem .5rem;
 }
-select { max-width: 16rem; }
-input[type="search"] { width: 18rem; max-width: 100%; }
+select { max-width: 20rem; }
+input[type="search"] { width: 21rem; max-width: 100%; }
 .chart svg { display: block; width: 100%; height: auto; font-size: 12.5px; }
 .chart svg text { fill: var(--soft); }
 .grid { stroke: var(--line); }

@@ -57,12 +57,18 @@ def labelled(paths: Sequence[Path]) -> dict[str, RunFolder]:
         if absolute.count(full) > 1:
             raise DataError(f"{path}: this run folder is given twice; name each once")
         if not (full / "config.yaml").is_file():
-            inside = sorted(str(path / item.parent.relative_to(full)) for item in full.glob("**/config.yaml"))
-            inside = [name for name in inside if "pretraining" not in Path(name).parts]
+            inside = _runs_inside(path)
             found = f"it holds {', '.join(inside[:6])}: name those" if inside else "`aista train` makes one"
             raise DataError(f"{path}: not a run folder (no config.yaml); {found}")
     parent = absolute[0].parent if len(paths) == 1 else Path(os.path.commonpath([path.parent for path in absolute]))
     return {path.relative_to(parent).as_posix(): RunFolder(given) for given, path in zip(paths, absolute, strict=True)}
+
+
+def _runs_inside(path: Path) -> list[str]:
+    """Run folders below a path that are no part of another one, pretraining stages left out."""
+    folders = [file.parent for file in path.glob("**/config.yaml")]
+    outer = [folder for folder in folders if not any(other in folder.parents for other in folders)]
+    return sorted(str(folder) for folder in outer if "pretraining" not in folder.relative_to(path).parts)
 
 
 def make_report(

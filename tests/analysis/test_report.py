@@ -1,17 +1,21 @@
-"""The page from run folders: complete, self-contained, escaped."""
+"""The page from run folders: complete, self-contained, escaped; what is missing is named."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from aista.analysis.report import Corpus, Report, Sample, render_report, write_report
+from aista.analysis.gather import gather, manifest_of, plan_view, with_clips
+from aista.analysis.render import render_report, write_report
+from aista.analysis.report import Corpus, Report, TrainingRun
 from aista.analysis.run_folder import RunFolder
-from aista.analysis.summary import Summary, curves_of_runs, report_of_runs, summarise
+from aista.analysis.summary import Summary, summarise
+from aista.analysis.utterances import Browser, Utterance
 from aista.errors import DataError, RunError
 from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
 from tests.analysis.conftest import write_run
@@ -19,6 +23,7 @@ from tests.scoring.helpers import make
 
 CORPUS = Corpus("Sentences & <speech> from programs", synthetic=True, facts={"<n>": "400"})
 VOID = {"meta", "br", "hr", "img", "link", "input"}
+EVIL = "</script><script>document.title = 'evil'</script><!-- & \u2028"
 
 
 class Page(HTMLParser):
@@ -56,11 +61,24 @@ def parse(html: str) -> Page:
     return page
 
 
+def data_of(html: str) -> dict[str, object]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
+    assert found
+    data = json.loads(found[1])
+    assert isinstance(data, dict)
+    return data
+
+
+def report_of(runs: dict[str, RunFolder], **options: int) -> Report:
+    return gather(runs, [make("bleu"), make("chrf")], make("chrf"), title="A & B", samples=60, **options)
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
     folder = tmp_path_factory.mktemp("runs")
     aligned = write_run(folder / "aligned", error=0.2, noise=1.0, aligned=True)
-    return {"CE only": RunFolder(write_run(folder / "ce")), "AI-STA <b>": RunFolder(aligned)}
+    third = write_run(folder / "third", error=0.25, noise=1.5)
+    return {"CE only": RunFolder(write_run(folder / "ce")), "AI-STA <b>": RunFolder(aligned), "3": RunFolder(third)}
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +87,17 @@ def summary(runs: dict[str, RunFolder]) -> Summary:
 
 
 @pytest.fixture(scope="module")
-def html(runs: dict[str, RunFolder], summary: Summary) -> str:
-    return render_report(report_of_runs(runs, summary, title="A & B", corpus=CORPUS, command="make <quickstart>"))
+def report(runs: dict[str, RunFolder]) -> Report:
+    return dataclasses.replace(report_of(runs), corpus=CORPUS, command="make <quickstart>")
+
+
+@pytest.fixture(scope="module")
+def html(report: Report) -> str:
+    return render_report(report)
 
 
 def test_summary_scores_the_saved_hypotheses(runs: dict[str, RunFolder], summary: Summary) -> None:
-    baseline, aligned = summary.systems
+    baseline, aligned, _ = summary.systems
     references = [row.reference for row in summary.rows]
     for row in summary.systems:
         for name in ("bleu", "chrf"):
@@ -86,65 +109,90 @@ def test_summary_scores_the_saved_hypotheses(runs: dict[str, RunFolder], summary
     assert "bs:60|seed:12345" in summary.signatures["chrf"]
 
 
-def test_page_holds_every_section(html: str, summary: Summary) -> None:
-    titles = re.findall("<h2>(.*?)</h2>", html)
-    assert titles == [
+def test_page_holds_every_section(html: str, report: Report) -> None:
+    assert re.findall("<h2>(.*?)</h2>", html) == [
+        "What is missing",
         "Result",
         "Where speech and text meet",
         "Training",
+        "Test utterances",
         "What is aligned with what",
-        "Sample translations",
-        "Corpus",
-        "How to make it again",
+        "Data",
+        "What was run",
     ]
-    assert html.count("<svg") == 4
+    assert "<h3>Does better retrieval go with better BLEU?</h3>" in html
     assert "Synthetic corpus" in html
     assert "make &lt;quickstart&gt;" in html
     assert "versions.torch" in html
     assert "name: &lt;b&gt;&amp;" in html
     assert "AI-STA &lt;b&gt;" in html
-    assert summary.signatures["bleu"] in html
-    assert "retrieval, step 60: mrr" in html
+    assert report.signatures["bleu"] in html
+    assert "layers [1, 2] by retrieval after 60 steps: mrr" in html
+
+
+def test_page_data_are_those_of_the_folders(html: str, runs: dict[str, RunFolder], summary: Summary) -> None:
+    data = json.loads(json.dumps(data_of(html)))
+    assert data["runs"] == list(runs)
+    nll = [item for item in data["training"]["series"]["nll"] if item["split"] == "valid"]
+    assert [step for step, _ in nll[0]["points"]] == [50, 100, 150, 200]
+    curves = {curve["label"]: curve for curve in data["retrieval"]["curves"]}
+    assert list(curves) == ["CE only", "AI-STA <b>: before alignment (step 60)", "AI-STA <b>", "3"]
+    probe = runs["CE only"].probe("final").curve
+    assert curves["CE only"]["values"]["recall@5"]["text_to_speech"] == list(
+        probe.values("recall@5", "text_to_speech").values()
+    )
+    first = data["utterances"][0]
+    assert first["hypotheses"] == [texts[0] for texts in summary.hypotheses.values()]
+    (plan,) = data["plans"]
+    assert (plan["run"], plan["layers"]["1"]["rows"], plan["layers"]["1"]["columns"]) == (1, 14, 40)
+    assert len(data["correlation"]["layers"]["2"]) == 3
 
 
 def test_page_loads_nothing_and_is_balanced(html: str) -> None:
     page = parse(html)
     assert page.loaded == []
     assert "b" not in page.tags
-    assert not {"script", "link", "iframe"} & set(page.tags)
+    assert not {"link", "iframe"} & set(page.tags)
+    assert page.tags.count("script") == 2
     assert "@import" not in html
     assert not re.search(r"url\((?!#)", html)
+    assert "default-src 'none'" in html
 
 
 def test_everything_from_outside_is_escaped() -> None:
-    evil = "<script>alert('x')</script>"
-    sample = Sample(evil, evil, evil, {evil: evil})
+    item = Utterance(EVIL, EVIL, EVIL, {EVIL: EVIL}, {EVIL: 3.0})
+    record = {"id": EVIL, "tokens": [EVIL], "seconds_per_position": None, "shown": 0}
     report = Report(
-        title=evil,
-        corpus=Corpus(evil, synthetic=False, facts={evil: evil}),
-        command=evil,
-        samples=[sample],
-        sample_rule=evil,
-        selection_reason=evil,
-        signatures={evil: evil},
-        configs={evil: evil},
-        environment={evil: {evil: evil}},
+        title=EVIL,
+        runs=[EVIL],
+        corpus=Corpus(EVIL, synthetic=False, facts={EVIL: EVIL}),
+        command=EVIL,
+        missing=[EVIL],
+        browser=Browser(EVIL, EVIL, EVIL, (item,), 1),
+        plans=[plan_view(EVIL, record, {0: [[1.0]]})],
+        training={EVIL: TrainingRun([{"step": 1, EVIL: 2.0}])},
+        selections={EVIL: EVIL},
+        signatures={EVIL: EVIL},
+        configs={EVIL: json.dumps({"note": EVIL})},
+        data={EVIL: {EVIL: EVIL}},
+        environments={EVIL: {EVIL: {EVIL: EVIL}}},
     )
     html = render_report(report)
-    assert "script" not in parse(html).tags
-    assert html.count("&lt;script&gt;") > 10
+    assert parse(html).tags.count("script") == 2
+    data = json.loads(json.dumps(data_of(html)))
+    assert data["utterances"][0]["transcript"] == EVIL
+    assert data["plans"][0]["tokens"] == [EVIL]
 
 
 def test_labels_are_escaped_in_figures(runs: dict[str, RunFolder]) -> None:
-    curves = {"<script>x</script>": curves_of_runs(runs)["CE only"]}
-    html = render_report(Report(title="t", corpus=CORPUS, curves=curves))
-    assert "script" not in parse(html).tags
+    renamed = {"<script>x</script>": runs["CE only"], "<script>y</script>": runs["3"]}
+    assert parse(render_report(report_of(renamed))).tags.count("script") == 2
 
 
 def test_real_data_carry_no_synthetic_label() -> None:
     html = render_report(Report(title="t", corpus=Corpus("Field recordings", synthetic=False)))
     assert "ynthetic" not in html
-    assert re.findall("<h2>(.*?)</h2>", html) == ["Corpus"]
+    assert re.findall("<h2>(.*?)</h2>", html) == ["Data"]
 
 
 def test_write_report_is_atomic_and_makes_the_folder(tmp_path: Path) -> None:
@@ -154,25 +202,74 @@ def test_write_report_is_atomic_and_makes_the_folder(tmp_path: Path) -> None:
     assert [item.name for item in path.parent.iterdir()] == ["report.html"]
 
 
-def test_samples_are_spread_over_the_test_set(runs: dict[str, RunFolder], summary: Summary) -> None:
-    report = report_of_runs(runs, summary, title="t", corpus=CORPUS, num_samples=4)
-    assert [sample.id for sample in report.samples] == ["u0", "u20", "u40", "u60"]
-    assert report.sample_rule.startswith("One utterance in 20")
-    assert report.samples[1].hypotheses["CE only"] == summary.hypotheses["CE only"][20]
-    few = dataclasses.replace(summary, rows=summary.rows[:3])
-    assert len(report_of_runs(runs, few, title="t", corpus=CORPUS, num_samples=4).samples) == 3
-    assert report_of_runs(runs, summary, title="t", corpus=CORPUS, num_samples=0).samples == []
+def test_numbers_that_json_lacks_are_gaps_and_long_curves_are_thinned() -> None:
+    rows = [{"step": float(step), "nll": float("nan") if step == 900 else 1.0} for step in range(1, 1201)]
+    report = Report(title="t", runs=["a"], training={"a": TrainingRun(rows)})
+    data = json.loads(json.dumps(data_of(render_report(report))))
+    points = data["training"]["series"]["nll"][0]["points"]
+    assert len(points) == 300
+    assert [step for step, value in points if value is None] == [900]
+    assert points[0] == [4.0, 1.0]
 
 
-def test_curve_labels_name_run_and_probe(runs: dict[str, RunFolder], run_path: Path) -> None:
-    runs = {"CE only": runs["CE only"], "AI-STA": RunFolder(run_path)}
-    (run_path / "probe/early.json").write_bytes((run_path / "probe/final.json").read_bytes())
-    assert list(curves_of_runs(runs)) == [
-        "CE only",
-        "AI-STA: before alignment (step 60)",
-        "AI-STA: early",
-        "AI-STA: final",
-    ]
+def test_a_single_run_shows_its_saved_scores(runs: dict[str, RunFolder]) -> None:
+    report = report_of({"3": runs["3"]})
+    assert report.systems == ()
+    assert report.saved is not None
+    assert report.saved.rows == (("3", "BLEU", "40.0", "nrefs:1"),)
+    assert report.browser is not None
+    assert parse(render_report(report)).tags.count("script") == 2
+
+
+def test_what_a_folder_lacks_is_named(tmp_path: Path, runs: dict[str, RunFolder]) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "config.yaml").write_text("seed: 1\n")
+    damaged = write_run(tmp_path / "damaged")
+    (damaged / "probe/final.json").write_text("{")
+    (damaged / "environment.json").write_bytes(b"\xff")
+    (damaged / "metrics/train.jsonl").write_text("no json\n")
+    other = write_run(tmp_path / "other")
+    write_hypotheses(other / "evaluation/test/hypotheses.tsv", [HypothesisRow("z", "", "r", "h")])
+    folders = {"bare": RunFolder(bare), "damaged": RunFolder(damaged), "other": RunFolder(other), "3": runs["3"]}
+    report = report_of(folders)
+    notes = "\n".join(report.missing)
+    for expected in (
+        "bare, hypotheses: ",
+        "`aista evaluate",
+        "bare, training metrics: ",
+        "bare: its training is not complete",
+        "bare, environment: ",
+        "damaged, probes: ",
+        "damaged, environment: ",
+        "damaged, training metrics: ",
+        "other, left out of comparison and browser: 'damaged' and 'other' were evaluated on other utterances",
+    ):
+        assert expected in notes
+    assert [system.name for system in report.systems] == ["damaged", "3"]
+    html = render_report(report)
+    assert "bare: its training is not complete" in html
+    assert parse(html).tags.count("script") == 2
+
+
+def test_nothing_at_all_is_still_a_page(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("seed: 1\n")
+    report = report_of({"bare": RunFolder(tmp_path)})
+    assert report.browser is None
+    assert with_clips(report, {"bare": RunFolder(tmp_path)}, most=3, most_mib=1) is report
+    assert re.findall("<h2>(.*?)</h2>", render_report(report)) == ["What is missing", "What was run"]
+
+
+def test_audio_needs_the_manifest(runs: dict[str, RunFolder], tmp_path: Path) -> None:
+    report = with_clips(report_of(runs), runs, most=3, most_mib=1)
+    assert "audio: " in report.missing[-1]
+    assert "the config names none" in report.missing[-1]
+    run = write_run(tmp_path / "run")
+    (tmp_path / "tiny.tsv").write_text("")
+    (run / "config.yaml").write_text(json.dumps({"data": {"test": str(tmp_path / "tiny.tsv")}}))
+    assert manifest_of(RunFolder(run), "test") == tmp_path / "tiny.tsv"
+    with pytest.raises(DataError, match="of its dev set is not there"):
+        manifest_of(RunFolder(run), "dev")
 
 
 def test_impossible_summaries(runs: dict[str, RunFolder], tmp_path: Path) -> None:

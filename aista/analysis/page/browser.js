@@ -2,10 +2,15 @@
 
 const PAGE = 20;
 // Scripts written without spaces are compared character by character.
-const UNITS = /[\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmr}\p{sc=Mymr}]|[^\s\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmr}\p{sc=Mymr}]+/gu;
+const SCRIPTS = "\\p{sc=Han}\\p{sc=Hira}\\p{sc=Kana}\\p{sc=Thai}\\p{sc=Lao}\\p{sc=Khmr}\\p{sc=Mymr}";
+const UNITS = new RegExp(`[${SCRIPTS}]\\p{M}*|[^\\s${SCRIPTS}]+`, "gu");
+const UNSPACED = new RegExp(`^[${SCRIPTS}]`, "u");
 
 function units(text) {
-  return [...text.matchAll(UNITS)].map((match) => ({ text: match[0], spaced: /\s/.test(text[match.index - 1] || "") }));
+  return [...text.matchAll(UNITS)].map((match) => {
+    const isSpaced = !UNSPACED.test(match[0]) || /\s/.test(text[match.index - 1] || "");
+    return { text: match[0], isSpaced };
+  });
 }
 
 // The longest common subsequence; what is left over is marked: added in the hypothesis, missing from the reference.
@@ -35,7 +40,7 @@ function marked(reference, hypothesis) {
   const cell = make("td", {});
   const tags = { same: "span", added: "ins", missing: "del" };
   differences(reference, hypothesis).forEach(([kind, unit], index) => {
-    if (index && (unit.spaced || kind === "missing")) cell.append(" ");
+    if (index && unit.isSpaced) cell.append(" ");
     cell.append(kind === "same" ? unit.text : make(tags[kind], {}, unit.text));
   });
   if (!hypothesis) cell.append(make("em", {}, " (empty)"));

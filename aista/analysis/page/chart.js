@@ -63,7 +63,7 @@ function scales(visible, spec) {
   const points = visible.flatMap((series) => series.points.filter((point) => point[1] !== null));
   const bounds = visible.flatMap((series) => (series.band || []).flatMap(([x, low, high]) => [[x, low], [x, high]]));
   const ys = [...points, ...bounds].map((point) => point[1]).concat((spec.rules || []).map((rule) => rule.y));
-  const [left, right] = range(points.map((point) => point[0]), spec.scatter ? 0.06 : 0.01);
+  const [left, right] = range(points.map((point) => point[0]), spec.scatter ? 0.08 : spec.whole ? 0.04 : 0.01);
   const [low, high] = range(spec.zero ? [0, ...ys] : ys, 0.04);
   const width = FRAME.width - FRAME.left - FRAME.right;
   const height = FRAME.height - FRAME.top - FRAME.bottom;
@@ -116,7 +116,10 @@ function lines(svg, series, scale) {
   series.points.forEach(([x, y], index) => {
     if (y === null) return;
     draw(svg, "circle", { cx: scale.x(x), cy: scale.y(y), r: 4.5, fill: series.color, class: "mark" });
-    if (series.names) draw(svg, "text", { x: scale.x(x) + 8, y: scale.y(y) + 4 }, series.names[index]);
+    if (!series.names) return;
+    const isRight = scale.x(x) > 0.75 * FRAME.width;
+    const side = { x: scale.x(x) + (isRight ? -8 : 8), "text-anchor": isRight ? "end" : "start" };
+    draw(svg, "text", { ...side, y: scale.y(y) + 4 }, series.names[index]);
   });
 }
 
@@ -156,7 +159,8 @@ function chart(host, spec) {
     if (drawn.length) {
       const scale = scales(drawn, spec);
       for (const x of spec.shaded || []) {
-        const [from, to] = [scale.x(x - 0.25), scale.x(x + 0.25)];
+        const from = Math.max(FRAME.left, scale.x(x) - 16);
+        const to = Math.min(FRAME.width - FRAME.right, scale.x(x) + 16);
         const height = FRAME.height - FRAME.top - FRAME.bottom;
         draw(svg, "rect", { class: "shaded", x: from, y: FRAME.top, width: to - from, height });
       }

@@ -20,14 +20,13 @@ function showRetrieval(host, retrieval) {
   const chosen = { score: "mrr", direction: "both" };
   const show = () => {
     const { score, direction } = chosen;
-    const series = retrieval.curves.map((curve, index) => ({
+    const series = retrieval.curves.map((curve) => ({
       ...look(curve.run),
-      dash: curve.before ? "3 4" : DASHES[curve.variant % DASHES.length],
+      ...(curve.before ? { dash: "2 5" } : curve.variant ? { dash: DASHES[curve.variant % DASHES.length] } : {}),
       label: curve.label,
       points: curve.layers.map((layer, place) => [layer, curve.values[score][direction][place]]),
       band: (curve.bands[`${score} ${direction}`] || []).map(([low, high], place) => [curve.layers[place], low, high]),
       marks: true,
-      index,
     }));
     const rules = [{ y: retrieval.chance[score], label: "random order" }];
     const spec = { series, rules, shaded: retrieval.selected, zero: true, whole: true };
