@@ -13,7 +13,7 @@ from aista.analysis.clips import matrix, read_clips
 from aista.analysis.correlation import LEAST_RUNS, Correlation, correlate
 from aista.analysis.report import PlanView, Report, RunCurve, TrainingRun
 from aista.analysis.run_folder import Evaluation, RunFolder
-from aista.analysis.summary import Summary, summarise
+from aista.analysis.summary import summarise
 from aista.analysis.tables import Table, label_of
 from aista.analysis.utterances import browse
 from aista.errors import AistaError, DataError
@@ -69,47 +69,63 @@ def gather(
         limit: Most utterances to show.
     """
     notes = _Notes()
-    evaluations = notes.each(runs, "hypotheses", lambda run: _evaluation(run, split))
-    compared = _comparable(evaluations, notes)
-    summary = None
-    if len(compared) > 1 and metrics:
-        folders = {label: runs[label] for label in compared}
-        summary = notes.read(
-            "comparison", split, lambda: summarise(folders, metrics, split=split, samples=samples, seed=seed)
-        )
-    browser = None
-    if compared:
-        rows, hypotheses = align({label: evaluations[label].rows for label in compared})
-        browser = browse(split, rows, hypotheses, sentence_metric, limit)
+    report = _scored(runs, metrics, sentence_metric, notes, split=split, samples=samples, seed=seed, limit=limit)
     curves = [curve for found in notes.each(runs, "probes", lambda run: _curves(run, runs)).values() for curve in found]
     if not curves:
         notes.found.append("retrieval: no run holds a probe; `aista probe RUN` makes one")
     selections = notes.each(runs, "selection", lambda run: run.selection())
-    training = {label: _training(label, run, notes) for label, run in runs.items()}
     views = notes.each(runs, "plans", lambda run: _folder_plans(_label(run, runs), run))
-    notes.found += [f"{label}: its training is not complete" for label, run in runs.items() if not run.is_complete]
-    saved = {label: found for label, found in evaluations.items() if summary is None or label not in compared}
-    return Report(
+    return dataclasses.replace(
+        report,
         title=title,
-        runs=list(runs),
-        systems=summary.systems if summary else (),
-        comparison=summary.comparisons[0] if summary else None,
-        saved=_saved_scores(saved) if saved else None,
-        signatures=summary.signatures if summary else {},
         curves=curves,
         selected=sorted({layer for selection in selections.values() for layer in selection.layers}),
         selections={
             label: f"layers {list(choice.layers)} by {choice.strategy} after {choice.step} steps: {choice.reason}"
             for label, choice in selections.items()
         },
-        correlations=_correlations(runs, summary, notes),
-        training=training,
+        correlations=_correlations(runs, report, notes),
+        training={label: _training(label, run, notes) for label, run in runs.items()},
         plans=[view for found in views.values() for view in found],
-        browser=browser,
         configs={label: runs[label].config_text() for label in notes.each(runs, "config", lambda run: run.config())},
         data=notes.each(runs, "data", lambda run: run.data_facts()),
         environments=notes.each(runs, "environment", lambda run: run.environment()),
         missing=notes.found,
+    )
+
+
+def _scored(
+    runs: Mapping[str, RunFolder],
+    metrics: Sequence[Metric],
+    sentence_metric: Metric,
+    notes: _Notes,
+    *,
+    split: str,
+    samples: int,
+    seed: int,
+    limit: int,
+) -> Report:
+    """A report of what the evaluations hold."""
+    evaluations = notes.each(runs, "hypotheses", lambda run: _evaluation(run, split))
+    compared = _comparable(evaluations, notes)
+    summary, browser = None, None
+    if len(compared) > 1 and metrics:
+        folders = {label: runs[label] for label in compared}
+        summary = notes.read(
+            "comparison", split, lambda: summarise(folders, metrics, split=split, samples=samples, seed=seed)
+        )
+    if compared:
+        rows, hypotheses = align({label: evaluations[label].rows for label in compared})
+        browser = browse(split, rows, hypotheses, sentence_metric, limit)
+    saved = {label: found for label, found in evaluations.items() if summary is None or label not in compared}
+    return Report(
+        title="",
+        runs=list(runs),
+        systems=summary.systems if summary else (),
+        comparison=summary.comparisons[0] if summary else None,
+        saved=_saved_scores(saved) if saved else None,
+        signatures=summary.signatures if summary else {},
+        browser=browser,
     )
 
 
@@ -218,17 +234,19 @@ def _curves(run: RunFolder, runs: Mapping[str, RunFolder]) -> list[RunCurve]:
 
 
 def _training(label: str, run: RunFolder, notes: _Notes) -> TrainingRun:
+    if not run.is_complete:
+        notes.found.append(f"{label}: its training is not complete")
     train = notes.read(label, "training metrics", lambda: run.metrics("train"))
     valid = notes.read(label, "validation metrics", lambda: run.metrics("valid"))
     return TrainingRun(train or [], valid or [])
 
 
-def _correlations(runs: Mapping[str, RunFolder], summary: Summary | None, notes: _Notes) -> list[Correlation]:
-    if summary is None or len(runs) < LEAST_RUNS:
+def _correlations(runs: Mapping[str, RunFolder], report: Report, notes: _Notes) -> list[Correlation]:
+    if report.comparison is None or len(runs) < LEAST_RUNS:
         return []
     latest = notes.each(runs, "latest probe", lambda run: run.latest_probe())
-    metric = summary.comparisons[0].metric
-    scores = {system.name: system.scores[metric] for system in summary.systems}
+    metric = report.comparison.metric
+    scores = {system.name: system.scores[metric] for system in report.systems}
     found = correlate({label: probe.curve for label, probe in latest.items()}, scores)
     if not found:
         notes.found.append(

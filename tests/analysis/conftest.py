@@ -20,12 +20,12 @@ WORDS = ["le", "petit", "chat", "noir", "mange", "une", "pomme", "rouge", "dans"
 TOKENS = ["▁the", "▁sm", "all", "▁black", "▁cat", "▁eats", "▁a", "▁red", "▁app", "le", "▁in", "▁the", "▁house", "."]
 
 
-def make_curve(noise: float, num_layers: int = 4, size: int = 60, seed: int = 0) -> ProbeCurve:
+def make_curve(noise: float, num_layers: int = 4, size: int = 60, seed: int = 0, resamples: int = 0) -> ProbeCurve:
     """A real probe of random states; layers 1 and 2 carry the utterance, the deeper ones less."""
     generator = torch.Generator().manual_seed(seed)
     meaning = torch.randn(size, 16, generator=generator)
     layers = range(num_layers + 1)
-    probe = RetrievalProbe(layers)
+    probe = RetrievalProbe(layers, resamples=resamples)
     states = []
     for layer in layers:
         level = noise * (1 + abs(layer - 1.5))

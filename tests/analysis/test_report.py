@@ -12,13 +12,13 @@ import pytest
 
 from aista.analysis.gather import gather, manifest_of, plan_view, with_clips
 from aista.analysis.render import render_report, write_report
-from aista.analysis.report import Corpus, Report, TrainingRun
+from aista.analysis.report import Corpus, Report, RunCurve, TrainingRun
 from aista.analysis.run_folder import RunFolder
 from aista.analysis.summary import Summary, summarise
 from aista.analysis.utterances import Browser, Utterance
 from aista.errors import DataError, RunError
 from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
-from tests.analysis.conftest import write_run
+from tests.analysis.conftest import make_curve, write_run
 from tests.scoring.helpers import make
 
 CORPUS = Corpus("Sentences & <speech> from programs", synthetic=True, facts={"<n>": "400"})
@@ -146,6 +146,16 @@ def test_page_data_are_those_of_the_folders(html: str, runs: dict[str, RunFolder
     (plan,) = data["plans"]
     assert (plan["run"], plan["layers"]["1"]["rows"], plan["layers"]["1"]["columns"]) == (1, 14, 40)
     assert len(data["correlation"]["layers"]["2"]) == 3
+
+
+def test_intervals_are_bands_where_the_probe_measured_them() -> None:
+    curves = [RunCurve("a", "a", make_curve(2.0, resamples=60)), RunCurve("b", "b", make_curve(2.0))]
+    data = json.loads(json.dumps(data_of(render_report(Report(title="t", runs=["a", "b"], curves=curves)))))
+    measured, plain = (curve["bands"] for curve in data["retrieval"]["curves"])
+    assert plain == {}
+    values = data["retrieval"]["curves"][0]["values"]["mrr"]["both"]
+    assert len(measured["mrr both"]) == len(values) == 5
+    assert all(low <= value <= high for (low, high), value in zip(measured["mrr both"], values, strict=True))
 
 
 def test_page_loads_nothing_and_is_balanced(html: str) -> None:

@@ -179,6 +179,20 @@ def test_audio_plays(visit: Visit) -> None:
     assert page.locator(".utterance audio").first.evaluate(script) == pytest.approx(1.0, abs=0.15)
 
 
+def test_a_single_run_and_a_bare_one_open_without_a_complaint(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "config.yaml").write_text("seed: 1\n")
+    for path in (write_run(tmp_path / "single"), tmp_path / "bare"):
+        report = gather({path.name: RunFolder(path)}, [make("bleu")], make("chrf"), title=path.name)
+        found = Visit(browser, write_report(tmp_path / f"{path.name}.html", report))
+        assert (found.complaints, found.requests) == ([], [])
+        if path.name == "single":
+            scores = [float(text.removeprefix("chrF ")) for text in found.page.locator(".delta").all_inner_texts()]
+            assert scores == sorted(scores, reverse=True)
+            assert len(scores) == 20
+        found.page.close()
+
+
 def test_options_that_differ_are_marked(visit: Visit) -> None:
     page = visit.page
     assert page.locator("details", has_text="Options that differ").locator("td.differs").all_inner_texts() == ["1", "2"]

@@ -66,6 +66,22 @@ function card(item, runs, clips) {
   return make("article", { class: "utterance", "data-id": item.id }, head, make("table", {}, rows));
 }
 
+function browserControls(state, named, pick) {
+  const orders = [["best", "best first"], ["worst", "worst first"], ["corpus", "order of the test set"]];
+  const filter = make("input", { type: "search", id: "filter", placeholder: "id, transcript, reference, hypothesis" });
+  filter.addEventListener("input", () => pick("text", String)(filter.value));
+  const audio = make("input", { type: "checkbox", id: "with-audio" });
+  audio.addEventListener("change", () => pick("audio", Boolean)(audio.checked));
+  const controls = make("div", { class: "controls" }, make("label", { class: "control" }, "Filter", filter));
+  controls.append(select("order", "Sort", orders, "best", pick("order", String)));
+  if (named.length > 1) {
+    controls.append(select("second", "by chrF of", named, String(state.second), pick("second", Number)));
+    controls.append(select("first", "less that of", named, String(state.first), pick("first", Number)));
+  }
+  controls.append(make("label", { class: "control" }, audio, "with audio only"));
+  return controls;
+}
+
 function showBrowser(host, data, runs) {
   const items = data.utterances;
   const shown = runs.map((_, index) => index).filter((index) => items.some((item) => item.hypotheses[index] !== null));
@@ -99,19 +115,7 @@ function showBrowser(host, data, runs) {
     list.replaceChildren(...cards, ...(kept.length > state.count ? [more] : []));
   };
   const pick = (name, convert) => (chosen) => { state[name] = convert(chosen); state.count = PAGE; show(); };
-  const orders = [["best", "best first"], ["worst", "worst first"], ["corpus", "order of the test set"]];
-  const filter = make("input", { type: "search", id: "filter", placeholder: "id, transcript, reference, hypothesis" });
-  filter.addEventListener("input", () => pick("text", String)(filter.value));
-  const audio = make("input", { type: "checkbox", id: "with-audio" });
-  audio.addEventListener("change", () => pick("audio", Boolean)(audio.checked));
   const named = shown.map((index) => [String(index), runs[index]]);
-  const controls = make("div", { class: "controls" }, make("label", { class: "control" }, "Filter", filter));
-  controls.append(select("order", "Sort", orders, "best", pick("order", String)));
-  if (isPair) {
-    controls.append(select("second", "by chrF of", named, String(state.second), pick("second", Number)));
-    controls.append(select("first", "less that of", named, String(state.first), pick("first", Number)));
-  }
-  controls.append(make("label", { class: "control" }, audio, "with audio only"));
-  host.append(controls, status, list);
+  host.append(browserControls(state, named, pick), status, list);
   show();
 }
