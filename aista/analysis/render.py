@@ -45,6 +45,7 @@ def render_report(report: Report) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta name="color-scheme" content="light dark">\n<style>\n{STYLE}</style>\n</head>\n'
         f"<body>\n<main>\n{body(report)}\n</main>\n"
+        "<noscript>Charts, test utterances and transport plans need JavaScript.</noscript>\n"
         f'<script type="application/json" id="data">{payload(report)}</script>\n'
         f"<script>{script}</script>\n</body>\n</html>\n"
     )

@@ -205,6 +205,12 @@ def test_real_data_carry_no_synthetic_label() -> None:
     assert re.findall("<h2>(.*?)</h2>", html) == ["Data"]
 
 
+def test_the_configs_notes_on_the_corpus_stand_at_the_head() -> None:
+    configs = {"a": "corpus_note: <tones>\n", "b": "corpus_note: <tones>\n", "c": "corpus_note: ''\n", "d": "seed: 1\n"}
+    html = render_report(Report(title="t", runs=list(configs), configs=configs))
+    assert re.findall('<p class="badge">(.*?)</p>', html) == ["&lt;tones&gt;"]
+
+
 def test_write_report_is_atomic_and_makes_the_folder(tmp_path: Path) -> None:
     report = Report(title="é", corpus=CORPUS)
     path = write_report(tmp_path / "new/report.html", report)
