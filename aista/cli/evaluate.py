@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aista.cli._options import add_model_arguments
+from aista.cli._options import add_base_argument, add_model_arguments, base_weights
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")
+    parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder, or an exported one")
     parser.add_argument("--split", default="test", help="dev, test, or the path of a manifest (default: test)")
     parser.add_argument("--batch-size", type=int, default=0, help="rows decoded together; changes only the speed")
     add_model_arguments(parser)
+    add_base_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -25,7 +26,14 @@ def run(args: argparse.Namespace) -> int:
     configure_logging()
     from aista.engine.evaluate import evaluate
 
-    result = evaluate(args.run, args.split, which=args.checkpoint, batch_size=args.batch_size, device=args.device)
+    result = evaluate(
+        args.run,
+        args.split,
+        which=args.checkpoint,
+        batch_size=args.batch_size,
+        device=args.device,
+        base=base_weights(args),
+    )
     for score in result.scores:
         print(f"{score.name} {score.value:.2f}  {score.signature}")
     print(f"{result.num_utterances} utterances in {result.seconds:.1f} s; hypotheses and scores in {result.folder}")

@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aista.cli._options import add_model_arguments
+from aista.cli._options import add_base_argument, add_model_arguments, base_weights
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")
+    parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder, or an exported one")
     parser.add_argument("audio", type=Path, nargs="+", metavar="AUDIO", help="wav, flac, ogg or mp3 files")
     parser.add_argument("--beam-size", type=int, default=0, help="beams (default: the run's)")
     add_model_arguments(parser)
+    add_base_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,7 +24,12 @@ def run(args: argparse.Namespace) -> int:
     from aista.engine.translate import translate
 
     for file, text in translate(
-        args.run, args.audio, which=args.checkpoint, beam_size=args.beam_size, device=args.device
+        args.run,
+        args.audio,
+        which=args.checkpoint,
+        beam_size=args.beam_size,
+        device=args.device,
+        base=base_weights(args),
     ):
         print(f"{file}\t{text}", flush=True)
     return 0

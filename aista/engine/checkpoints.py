@@ -23,7 +23,7 @@ class Checkpoint:
     @property
     def name(self) -> str:
         """``step_N``."""
-        return self.path.name
+        return f"step_{self.step}"
 
 
 def checkpoint_steps(run_dir: Path) -> list[Checkpoint]:

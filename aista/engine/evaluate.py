@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,18 +35,25 @@ class EvaluationResult:
 
 
 def evaluate(
-    run_dir: Path, split: str = "test", *, which: str = "best", batch_size: int = 0, device: str = ""
+    run_dir: Path,
+    split: str = "test",
+    *,
+    which: str = "best",
+    batch_size: int = 0,
+    device: str = "",
+    base: Mapping[str, Path] | None = None,
 ) -> EvaluationResult:
     """Translate a split and write RUN/evaluation/SPLIT/{hypotheses.tsv,scores.json}.
 
     Args:
-        run_dir: Run folder.
+        run_dir: Run folder, or a folder that ``aista export`` wrote.
         split: ``dev``, ``test``, or the path of a manifest (its stem names the folder).
         which: Checkpoint: ``best``, ``last`` or a step number.
         batch_size: Rows decoded together; 0 means the config's. Changes nothing but the speed.
         device: Where to decode; empty means the GPU if there is one.
+        base: Base weights by part, for an export of the trainable weights alone.
     """
-    run = open_run(run_dir, which, device=device)
+    run = open_run(run_dir, which, device=device, base=base)
     data = load_split(run.experiment, run.task, split)
     new_tokens = run.experiment.sections.evaluation.generation.max_new_tokens
     data = data.within(run.task.limits(run.model, data.dataset.feature, max_new_tokens=new_tokens))

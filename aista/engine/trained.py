@@ -1,7 +1,8 @@
-"""A trained run, opened for evaluation, translation or probing: task and model with a checkpoint's weights."""
+"""A trained run or its export, opened: task and model with a checkpoint's weights."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from aista.engine.checkpoints import Checkpoint, find_checkpoint, load_weights
+from aista.engine.export.load import build, exported_checkpoint, is_exported, is_trainable, open_exported
 from aista.engine.run_folder import open_experiment
 from aista.errors import RunError
 from aista.tasks.base import Task
@@ -30,17 +32,25 @@ class TrainedRun:
     device: str
 
 
-def open_run(run_dir: Path, which: str = "best", *, device: str = "") -> TrainedRun:
-    """Rebuild a run's model from its own config and load a checkpoint.
+def open_run(
+    run_dir: Path, which: str = "best", *, device: str = "", base: Mapping[str, Path] | None = None
+) -> TrainedRun:
+    """Rebuild a model from its own config and load a checkpoint.
 
     Args:
-        run_dir: Run folder.
+        run_dir: Run folder, or a folder that ``aista export`` wrote.
         which: ``best``, ``last`` or a step number.
         device: Where to put the model; empty means the GPU if there is one.
+        base: Base weights by part, for an export of the trainable weights alone.
 
     Raises:
         RunError: no such run or checkpoint, or weights that do not fit the config.
     """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if is_exported(run_dir):
+        return _open_exported(run_dir, which, device, base)
+    if base:
+        raise RunError(f"{run_dir}: --base is for folders that `aista export --trainable-only` wrote; leave it out")
     experiment = open_experiment(run_dir)
     checkpoint = find_checkpoint(run_dir, which)
     task = build_task(experiment)
@@ -52,5 +62,11 @@ def open_run(run_dir: Path, which: str = "best", *, device: str = "") -> Trained
             f"{checkpoint.path}: its weights do not fit the model that {run_dir}/config.yaml describes "
             f"({str(error).splitlines()[-1].strip()}); was the config edited after training?"
         ) from error
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return TrainedRun(run_dir, experiment, task, model.to(device).eval(), checkpoint, device)
+
+
+def _open_exported(folder: Path, which: str, device: str, base: Mapping[str, Path] | None) -> TrainedRun:
+    experiment, checkpoint = open_exported(folder, base), exported_checkpoint(folder, which)
+    task = build_task(experiment, with_weights=is_trainable(folder))
+    model = build(folder, task)
+    return TrainedRun(folder, experiment, task, model.to(device).eval(), checkpoint, device)

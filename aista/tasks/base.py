@@ -48,6 +48,8 @@ class Task(ABC):
 
     Attributes:
         tunings: How the parts with a tuning are trained, by the option's name.
+        with_weights: Whether ``build_model`` reads pretrained weights; False where a model is built only to
+            have its weights loaded from elsewhere.
     """
 
     uses_audio: ClassVar[bool] = True
@@ -59,6 +61,7 @@ class Task(ABC):
         self.tokenizer = tokenizer
         self.feature_dim = feature_dim
         self.tunings = build_tunings(config)
+        self.with_weights = True
 
     @abstractmethod
     def build_model(self) -> nn.Module:
@@ -66,7 +69,8 @@ class Task(ABC):
 
     def build_part(self, name: str, **dependencies: Any) -> Any:
         """Build the part of the option ``name`` (encoder, adapter, llm), prepared for its tuning."""
-        return build_part(name, getattr(self.config, name), self.tunings.get(name), **dependencies)
+        spec, tuning = getattr(self.config, name), self.tunings.get(name)
+        return build_part(name, spec, tuning, with_weights=self.with_weights, **dependencies)
 
     def select_trainable(self, model: nn.Module) -> ParameterTable:
         """Set which parameters of the bare model are trained, and count them; call it before training.

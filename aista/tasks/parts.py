@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,16 +39,33 @@ def build_tunings(config: Any) -> dict[str, Tuning]:
     }
 
 
-def build_part(name: str, spec: Component, tuning: Tuning | None, **dependencies: Any) -> Any:
+def build_part(
+    name: str, spec: Component, tuning: Tuning | None, *, with_weights: bool = True, **dependencies: Any
+) -> Any:
     """Build the component of kind ``name`` and prepare it for its tuning.
+
+    Without ``with_weights``, a component whose options have a method ``skeleton`` is built by that: the same
+    part, but pretrained weights are not read.
 
     Raises:
         ConfigError: the component or its tuning is impossible.
     """
-    part = registry.build(name, spec, at=name, **dependencies)
+    skeleton = None if with_weights else getattr(spec.config, "skeleton", None)
+    if skeleton is None:
+        part = registry.build(name, spec, at=name, **dependencies)
+    else:
+        part = _build_skeleton(name, skeleton, dependencies)
     if tuning is not None:
         prepare_part(name, part, tuning)
     return part
+
+
+def _build_skeleton(name: str, skeleton: Callable[..., Any], dependencies: dict[str, Any]) -> Any:
+    known = inspect.signature(skeleton).parameters
+    try:
+        return skeleton(**{key: value for key, value in dependencies.items() if key in known})
+    except ValueError as error:
+        raise ConfigError([Fault(f"{name}.config", str(error))]) from error
 
 
 def prepare_part(name: str, part: nn.Module, tuning: Tuning) -> None:

@@ -33,8 +33,12 @@ def preflight(experiment: Experiment) -> None:
         raise ConfigError(unique, experiment.source)
 
 
-def build_task(experiment: Experiment) -> Task:
+def build_task(experiment: Experiment, *, with_weights: bool = True) -> Task:
     """The experiment's task with its tokenizer; builds no model yet.
+
+    Args:
+        experiment: What to build.
+        with_weights: Whether the task's model is to read pretrained weights; see ``Task``.
 
     Raises:
         DataError: the tokenizer cannot be loaded.
@@ -45,6 +49,7 @@ def build_task(experiment: Experiment) -> Task:
     feature = registry.build("feature", sections.data.feature, at="data.feature")
     spec = Component(sections.task, experiment.task_config)
     task: Task = registry.build("task", spec, at="task", tokenizer=tokenizer, feature_dim=feature.dim)
+    task.with_weights = with_weights
     return task
 
 

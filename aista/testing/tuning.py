@@ -15,6 +15,7 @@ from aista.testing.dummies import DummyLanguageModel
 __all__ = [
     "check_choice",
     "check_gradients",
+    "check_merge",
     "check_same_function",
     "check_starting_weights",
     "check_state",
@@ -80,6 +81,18 @@ def check_gradients(tuning: Tuning) -> None:
     """Every chosen parameter takes part in what the part computes, with a finite gradient."""
     part = tuned_part(tuning)
     assert_trainable(part, content_sum(_logits(part), torch.tensor(LENGTHS)))
+
+
+@contract("tuning")
+def check_merge(tuning: Tuning) -> None:
+    """A merged part has the names of a plain one, and computes what it computed before."""
+    part = tuned_part(tuning)
+    _disturb(part)
+    before = _logits(part)
+    tuning.merge(part)
+    plain = DummyLanguageModel(num_layers=3)
+    assert part.state_dict().keys() == plain.state_dict().keys(), "merging leaves other weights than the part's own"
+    assert_close(_logits(part), before, "merging changes what the part computes")
 
 
 def _logits(part: DummyLanguageModel) -> Tensor:

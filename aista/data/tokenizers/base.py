@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from aista.errors import DataError
@@ -53,6 +54,17 @@ class TextTokenizer(ABC):
     @abstractmethod
     def piece(self, id: int) -> str:
         """The token as a person reads it in a plot; a leading "▁" marks the start of a word."""
+
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        """Write what the tokenizer was read from into a folder.
+
+        Returns:
+            Options that build it from there, with paths relative to the folder.
+
+        Raises:
+            DataError: there is no way to do so.
+        """
+        raise DataError(f"{type(self).__name__} cannot be exported; give its class a method save(folder)")
 
     def chat(self, turns: Sequence[tuple[str, str]], *, date: str = "", variables: Mapping[str, Any]) -> Chat:
         """Write a conversation in the format that the model was tuned on.

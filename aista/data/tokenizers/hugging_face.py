@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,8 @@ __all__ = ["HuggingFaceConfig", "HuggingFaceTokenizer"]
 
 _ANSWER = "aista-answer"
 """Stands for an answer, to see what follows one."""
+_TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".spm", ".vocab")
+_MODEL_FILES = ("config.json", "generation_config.json", "preprocessor_config.json", "adapter_config.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,7 @@ class HuggingFaceTokenizer(TextTokenizer):
     """
 
     def __init__(self, config: HuggingFaceConfig) -> None:
+        self._config = config
         self._path = config.path
         self._tokenizer = _load(config.path)
         self.vocab_size = len(self._tokenizer)
@@ -81,6 +86,23 @@ class HuggingFaceTokenizer(TextTokenizer):
         first = next(iter(self.encode(behind)), self.eos_id)
         return Chat(text, first if first in self._tokenizer.added_tokens_decoder else self.eos_id)
 
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        """Copy the tokenizer's files; see ``TextTokenizer.save``.
+
+        Where only the model's config.json said which tokenizer it is, tokenizer_config.json says so afterwards.
+        """
+        settings: dict[str, Any] = {}
+        for file in sorted(self._path.iterdir()):
+            if file.is_file() and file.suffix in _TOKENIZER_SUFFIXES and not _is_of_the_model(file.name):
+                shutil.copyfile(file, folder / file.name)
+        file = folder / "tokenizer_config.json"
+        if file.is_file():
+            settings = json.loads(file.read_text(encoding="utf-8"))
+        if "tokenizer_class" not in settings:
+            settings["tokenizer_class"] = type(self._tokenizer).__name__
+            file.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return {"path": ".", "pad_token": self._config.pad_token}
+
     def _render(self, turns: Sequence[tuple[str, str]], date: str, variables: Mapping[str, Any]) -> str:
         def today(pattern: str) -> str:
             if not date:
@@ -116,6 +138,10 @@ class HuggingFaceTokenizer(TextTokenizer):
                 f"no translation holds, for example {', '.join(map(repr, fitting[:5])) or 'an unused one'}"
             )
         return int(pad_id)
+
+
+def _is_of_the_model(name: str) -> bool:
+    return name in _MODEL_FILES or name.endswith(".index.json")
 
 
 def _load(path: Path) -> Any:

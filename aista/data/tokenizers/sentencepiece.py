@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sentencepiece import SentencePieceProcessor
 
@@ -38,6 +40,7 @@ class SentencePieceTokenizer(TextTokenizer):
     """
 
     def __init__(self, config: SentencePieceConfig) -> None:
+        self._config = config
         self._processor = _load(config.path)
         self._symbols = user_defined_symbols(self._processor.serialized_model_proto())
         by_length = sorted(self._symbols, key=len, reverse=True)
@@ -73,6 +76,11 @@ class SentencePieceTokenizer(TextTokenizer):
     def piece(self, id: int) -> str:
         """The token as plots show it."""
         return str(self._processor.id_to_piece(int(id)))
+
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        """Copy the model as tokenizer.model; see ``TextTokenizer.save``."""
+        shutil.copyfile(self._config.path, folder / "tokenizer.model")
+        return {"path": "tokenizer.model", "pad_token": self._config.pad_token}
 
     def _find_pad(self, config: SentencePieceConfig) -> int:
         pad_id = int(self._processor.pad_id())

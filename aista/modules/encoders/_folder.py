@@ -10,8 +10,11 @@ from typing import Any
 __all__ = ["read_json", "read_model_config"]
 
 
-def read_model_config(folder: Path, model_types: Collection[str]) -> dict[str, Any]:
-    """config.json of a folder that holds a model of one of ``model_types``; raises ValueError otherwise."""
+def read_model_config(folder: Path, model_types: Collection[str], *, with_weights: bool = True) -> dict[str, Any]:
+    """config.json of a folder that holds a model of one of ``model_types``; raises ValueError otherwise.
+
+    Without ``with_weights`` the folder needs to hold no weights.
+    """
     if not (folder / "config.json").is_file():
         raise ValueError(f"path: {folder} is not the folder of a Hugging Face model (no config.json in it)")
     settings = read_json(folder / "config.json")
@@ -19,7 +22,7 @@ def read_model_config(folder: Path, model_types: Collection[str]) -> dict[str, A
     if found not in model_types:
         wanted = " or ".join(repr(name) for name in model_types)
         raise ValueError(f"path: {folder} holds a model of type {found!r}, not {wanted}")
-    if not any(folder.glob("*.safetensors")):
+    if with_weights and not any(folder.glob("*.safetensors")):
         pickles = sorted(path.name for pattern in ("*.bin", "*.pt") for path in folder.glob(pattern))
         held = f"only {', '.join(pickles)}, which can run code when loaded" if pickles else "no weights"
         raise ValueError(

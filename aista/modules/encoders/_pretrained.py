@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from transformers import AutoConfig
+from transformers.modeling_utils import no_init_weights
 from transformers.utils import logging
 
-__all__ = ["load_pretrained"]
+__all__ = ["build_unloaded", "load_pretrained"]
 
 
 def load_pretrained(model_class: Any, folder: Path, *, part: str = "", **changes: Any) -> Any:
@@ -47,6 +49,28 @@ def load_pretrained(model_class: Any, folder: Path, *, part: str = "", **changes
             "incomplete or belong to another architecture"
         )
     return model
+
+
+def build_unloaded(model_class: Any, folder: Path, *, attn_implementation: str | None = None, **changes: Any) -> Any:
+    """The float32 model that a folder's config.json describes, with arbitrary weights.
+
+    Args:
+        model_class: As for ``load_pretrained``, or ``AutoModel``.
+        folder: Checked by ``read_model_config``.
+        attn_implementation: None is the model's own choice.
+        changes: Values of config.json to override.
+
+    Raises:
+        ValueError: the model cannot be built.
+    """
+    attention = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
+    try:
+        settings = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False, **changes)
+        build = getattr(model_class, "from_config", None) or model_class._from_config
+        with _without_remarks(), no_init_weights():
+            return build(settings, dtype=torch.float32, **attention).eval()
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise ValueError(f"path: the model in {folder} cannot be built: {error}") from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from transformers import WhisperModel
 
 from aista.modules.encoders._layer_mix import LayerMix
 from aista.modules.encoders._lengths import attention_mask, check_lengths
-from aista.modules.encoders._pretrained import load_pretrained
+from aista.modules.encoders._pretrained import build_unloaded, load_pretrained
 from aista.modules.encoders._windows import join_windows, split_windows
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.whisper import WhisperConfig
@@ -24,9 +24,13 @@ class WhisperEncoder(SpeechEncoder):
 
     positions: Tensor
 
-    def __init__(self, config: WhisperConfig, expected: ExpectedInput) -> None:
+    def __init__(self, config: WhisperConfig, expected: ExpectedInput, *, with_weights: bool = True) -> None:
         super().__init__()
-        encoder = load_pretrained(WhisperModel, config.path, part="encoder.", attn_implementation="sdpa").encoder
+        if with_weights:
+            model = load_pretrained(WhisperModel, config.path, part="encoder.", attn_implementation="sdpa")
+        else:
+            model = build_unloaded(WhisperModel, config.path, attn_implementation="sdpa")
+        encoder = model.encoder
         self.expected_input = expected
         self.output_dim = encoder.config.d_model
         self.mix = LayerMix(config.layers, len(encoder.layers))

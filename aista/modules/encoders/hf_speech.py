@@ -35,6 +35,10 @@ class HFSpeechConfig:
     )
     mask_feature_length: int = option(10, "Channels of such a span.", minimum=1)
 
+    def skeleton(self, *, feature_dim: int) -> SpeechEncoder:
+        """The encoder from the folder's config files alone, for weights that are loaded later."""
+        return _build(self, feature_dim, with_weights=False)
+
 
 @register("encoder", "hf_speech", config=HFSpeechConfig)
 def hf_speech(config: HFSpeechConfig, *, feature_dim: int) -> SpeechEncoder:
@@ -53,7 +57,11 @@ def hf_speech(config: HFSpeechConfig, *, feature_dim: int) -> SpeechEncoder:
         ValueError: the folder lacks a file, holds another model or only pickled weights, or the configured
             feature has other channels.
     """
-    settings = read_model_config(config.path, WAVEFORM_MODELS + FBANK_MODELS)
+    return _build(config, feature_dim, with_weights=True)
+
+
+def _build(config: HFSpeechConfig, feature_dim: int, *, with_weights: bool) -> SpeechEncoder:
+    settings = read_model_config(config.path, WAVEFORM_MODELS + FBANK_MODELS, with_weights=with_weights)
     for key in ("add_adapter", "use_intermediate_ffn_before_adapter"):
         if settings.get(key):
             raise ValueError(
@@ -71,7 +79,7 @@ def hf_speech(config: HFSpeechConfig, *, feature_dim: int) -> SpeechEncoder:
         )
     from aista.modules.encoders._hf_speech import load_encoder
 
-    return load_encoder(config, expected)
+    return load_encoder(config, expected, with_weights=with_weights)
 
 
 def _expected_input(folder: Path, is_fbank: bool) -> ExpectedInput:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -42,6 +42,10 @@ class Wav2Vec2Config:
     )
     dropout: float = option(0.1, "Dropout probability of states and attention weights.", minimum=0, maximum=0.9)
     max_samples: int = option(960_000, "Longest waveform in samples (60 s at 16 kHz).", minimum=1)
+
+    def skeleton(self, *, feature_dim: int) -> SpeechEncoder:
+        """The encoder without its checkpoint, for weights that are loaded later."""
+        return wav2vec2(replace(self, checkpoint=None), feature_dim=feature_dim)
 
     def __post_init__(self) -> None:
         if not self.conv_kernels or len(self.conv_kernels) != len(self.conv_strides):

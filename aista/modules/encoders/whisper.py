@@ -21,6 +21,10 @@ class WhisperConfig:
     path: Path = required("Folder of a Hugging Face Whisper model (config.json and *.safetensors).")
     layers: LayerChoice = option("last", LAYERS_HELP)
 
+    def skeleton(self, *, feature_dim: int) -> SpeechEncoder:
+        """The encoder from the folder's config.json alone, for weights that are loaded later."""
+        return _build(self, feature_dim, with_weights=False)
+
 
 @register("encoder", "whisper", config=WhisperConfig)
 def whisper(config: WhisperConfig, *, feature_dim: int) -> SpeechEncoder:
@@ -38,7 +42,11 @@ def whisper(config: WhisperConfig, *, feature_dim: int) -> SpeechEncoder:
     Raises:
         ValueError: the folder holds no Whisper model in safetensors, or the features have other channels.
     """
-    settings = read_model_config(config.path, ("whisper",))
+    return _build(config, feature_dim, with_weights=True)
+
+
+def _build(config: WhisperConfig, feature_dim: int, *, with_weights: bool) -> SpeechEncoder:
+    settings = read_model_config(config.path, ("whisper",), with_weights=with_weights)
     channels = settings.get("num_mel_bins", 80)
     if feature_dim != channels:
         received = f"{feature_dim} channels" if feature_dim else "raw waveforms (feature_dim 0)"
@@ -49,4 +57,5 @@ def whisper(config: WhisperConfig, *, feature_dim: int) -> SpeechEncoder:
     from aista.modules.encoders._whisper import WhisperEncoder
 
     remedy = f"{{name: whisper_log_mel, config: {{num_mels: {channels}}}}}"
-    return WhisperEncoder(config, ExpectedInput("whisper_log_mel", 16_000, remedy))
+    expected = ExpectedInput("whisper_log_mel", 16_000, remedy)
+    return WhisperEncoder(config, expected, with_weights=with_weights)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.modeling_utils import no_init_weights
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 if TYPE_CHECKING:
     from aista.modules.llms.hf_causal_lm import HFCausalLMConfig
 
-__all__ = ["load_causal_lm", "outline_causal_lm"]
+__all__ = ["load_causal_lm", "outline_causal_lm", "skeleton_causal_lm"]
 
 
 def load_causal_lm(config: HFCausalLMConfig, vocab_size: int) -> nn.Module:
@@ -58,12 +59,27 @@ def outline_causal_lm(config: HFCausalLMConfig, vocab_size: int) -> nn.Module:
     return model
 
 
+def skeleton_causal_lm(config: HFCausalLMConfig, vocab_size: int) -> nn.Module:
+    """The model that a folder's config.json describes, with arbitrary weights; raises as ``load_causal_lm``."""
+    hf_config = _read_config(config.path, vocab_size, with_weights=False)
+    saved = getattr(hf_config, "dtype", None) or torch.float32
+    dtype = saved if config.dtype == "auto" else getattr(torch, config.dtype)
+    try:
+        with no_init_weights():
+            model: nn.Module = AutoModelForCausalLM.from_config(
+                hf_config, dtype=dtype, trust_remote_code=False, **_attention(config)
+            )
+    except (ImportError, RuntimeError) as error:
+        raise ValueError(f"path {str(config.path)!r}: the model cannot be built ({error})") from error
+    return model.eval()
+
+
 def _attention(config: HFCausalLMConfig) -> dict[str, Any]:
     return {} if config.attention == "auto" else {"attn_implementation": config.attention}
 
 
-def _read_config(folder: Path, vocab_size: int) -> Any:
-    """The folder's config.json, after all checks that need no weights."""
+def _read_config(folder: Path, vocab_size: int, *, with_weights: bool = True) -> Any:
+    """The folder's config.json, after all checks that need no weights to be read."""
     if not (folder / "config.json").is_file():
         found = "no config.json in it" if folder.is_dir() else "no such folder"
         raise ValueError(
@@ -82,7 +98,7 @@ def _read_config(folder: Path, vocab_size: int) -> Any:
             f"path {str(folder)!r}: its vocabulary has {rows} tokens, fewer than the tokenizer's {vocab_size}; "
             f"use the tokenizer of this model"
         )
-    if not any(folder.glob("*.safetensors")):
+    if with_weights and not any(folder.glob("*.safetensors")):
         others = sorted(file.name for file in folder.iterdir() if file.suffix in (".bin", ".pt", ".pth", ".h5"))
         raise ValueError(
             f"path {str(folder)!r}: holds no *.safetensors{f' but {others[0]}' if others else ''}; only safetensors "

@@ -29,7 +29,9 @@ class LanguageModel(nn.Module, ABC):
     A component of kind ``llm`` is called as ``factory(config, *, vocab_size)``; it raises ValueError
     if its own vocabulary cannot hold ``vocab_size`` tokens. Where building takes long, its options may have
     a method ``outline(*, vocab_size)``: the same model without weights, on the meta device, raising the
-    same errors; what is wrong with it or its tuning is then found before anything is trained.
+    same errors; what is wrong with it or its tuning is then found before anything is trained. Options that
+    name pretrained weights have a method ``skeleton(*, vocab_size)``: the same model with arbitrary weights, built
+    without theirs, which an exported folder fills.
 
     Layer states are numbered 0..num_layers: 0 is what enters the first block (absolute positions,
     if the model has them, included), k is the output of block k, before the final norm.

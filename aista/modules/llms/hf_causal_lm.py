@@ -33,6 +33,13 @@ class HFCausalLMConfig:
 
         return HuggingFaceLM(outline_causal_lm(self, vocab_size), vocab_size)
 
+    def skeleton(self, *, vocab_size: int) -> LanguageModel:
+        """The model from the folder's config.json alone, for weights that are loaded later."""
+        from aista.modules.llms._folder import skeleton_causal_lm
+        from aista.modules.llms._huggingface import HuggingFaceLM
+
+        return HuggingFaceLM(skeleton_causal_lm(self, vocab_size), vocab_size)
+
 
 @register("llm", "hf_causal_lm", config=HFCausalLMConfig)
 def build_hf_causal_lm(config: HFCausalLMConfig, *, vocab_size: int) -> LanguageModel:

@@ -18,7 +18,7 @@ from aista.registry import nearest
 if TYPE_CHECKING:
     from aista.modules.tuning.lora import LoraConfig
 
-__all__ = ["inject"]
+__all__ = ["inject", "merge"]
 
 _CLOSED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 """They hand their children's weights to fused kernels."""
@@ -45,6 +45,22 @@ def inject(part: nn.Module, config: LoraConfig) -> None:
         if ".lora_A." in name or ".lora_B." in name:
             # Steps of AdamW are lost in bfloat16, which keeps 8 bits of a number.
             parameter.data = parameter.data.to(torch.float32)
+
+
+def merge(part: nn.Module) -> None:
+    """Put the plain layers back, with their updates in the weights."""
+    wrapped = [(name, module) for name, module in part.named_modules() if isinstance(module, PeftLinear)]
+    for name, module in wrapped:
+        _check_own_weight(part, name, module.get_base_layer().weight)
+        module.merge(safe_merge=True)
+        owner, _, last = name.rpartition(".")
+        setattr(part.get_submodule(owner), last, module.get_base_layer())
+
+
+def _check_own_weight(part: nn.Module, name: str, weight: Any) -> None:
+    sharing = [other for other, own in part.named_parameters(remove_duplicate=False) if own is weight]
+    if len(sharing) > 1:
+        raise ValueError(f"{name} shares its weight with others ({', '.join(sharing)}), which would change with it")
 
 
 class _ProjectionWithLora(PeftLinear):  # type: ignore[misc]

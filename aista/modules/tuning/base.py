@@ -34,6 +34,13 @@ class Tuning(ABC):
             ValueError: the part has nothing that the options name.
         """
 
+    def merge(self, part: nn.Module) -> None:  # noqa: B027 - most tunings add nothing
+        """Undo ``prepare`` on a trained part: what it added goes into the part's own weights.
+
+        Raises:
+            ValueError: the merged weights are not finite.
+        """
+
     def starting_weights(self, part: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Weights that another run trained, under the names that they have in the prepared part.
 

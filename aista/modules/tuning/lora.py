@@ -55,6 +55,12 @@ class LoraTuning(Tuning):
 
         inject(part, self.config)
 
+    def merge(self, part: nn.Module) -> None:
+        """``W <- W + (lora_alpha / r) B A``, and the layers are plain again; see ``Tuning.merge``."""
+        from aista.modules.tuning._lora import merge
+
+        merge(part)
+
     def trainable(self, part: nn.Module) -> list[nn.Parameter]:
         """The matrices A and B."""
         return [parameter for name, parameter in part.named_parameters() if _is_update(name)]

@@ -199,3 +199,21 @@ def test_auto_of_blocks_without_linear_layers():
 def test_impossible_options(options, message):
     with pytest.raises(ConfigError, match=message):
         resolve("tuning", {"name": "lora", "config": options})
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")
+def test_a_tied_weight_is_not_merged():
+    """What updates the output projection alone must not change the embedding with it."""
+    config = transformers.LlamaConfig(
+        vocab_size=12,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        tie_word_embeddings=True,
+    )
+    model = transformers.LlamaForCausalLM(config)
+    tuning = LoraTuning(LoraConfig(target_modules=("lm_head",)))
+    tuning.prepare(model)
+    with pytest.raises(ValueError, match=r"lm_head shares its weight with others \(model\.embed_tokens\.weight"):
+        tuning.merge(model)

@@ -1,0 +1,122 @@
+"""The model card of an exported folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import aista
+from aista.engine.checkpoints import Checkpoint
+from aista.modules.trainable import ParameterTable
+from aista.tasks.experiment import Experiment
+
+__all__ = ["model_card"]
+
+_LOADING = """```python
+from aista.engine.translate import load_model
+
+model = load_model({arguments})
+for text in model.translate(["a.wav", "b.wav"]):
+    print(text)
+```
+"""
+
+
+def model_card(
+    run_dir: Path,
+    experiment: Experiment,
+    checkpoint: Checkpoint,
+    table: ParameterTable,
+    bases: Mapping[str, Mapping[str, str]],
+    kind: str,
+) -> str:
+    """README.md: what the model is, how to load it, what it was trained on and how it scored."""
+    data = experiment.sections.data
+    languages = [code for code in (data.source_language, data.target_language) if code]
+    lines = [
+        "---",
+        f"language: [{', '.join(json.dumps(code) for code in languages)}]",
+        "license:  # yours to fill in; mind the licences of the base models and of the data",
+        "library_name: aista",
+        f"tags: [{experiment.sections.task.replace('_', '-')}]",
+        "---",
+        "",
+        f"# {run_dir.resolve().name}",
+        "",
+        f"Task `{experiment.sections.task}`, {checkpoint.name}, written by aista {aista.__version__} ({kind}).",
+        experiment.sections.corpus_note,
+        "",
+        "## Load it",
+        "",
+        _loading(bases if kind == "trainable" else {}),
+        "## Parts",
+        "",
+        "```",
+        str(table),
+        "```",
+        "",
+        *_base_lines(bases),
+        "## Data",
+        "",
+        *_data_lines(experiment),
+        "",
+        "## Scores",
+        "",
+        *(list(_score_lines(run_dir, checkpoint)) or ["Not evaluated before the export."]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _loading(bases: Mapping[str, Mapping[str, str]]) -> str:
+    if not bases:
+        return _LOADING.format(arguments='"THIS_FOLDER"')
+    named = ", ".join(f'"{part}": "{base["name"]}"' for part, base in bases.items())
+    return _LOADING.format(arguments=f'"THIS_FOLDER", base={{{named}}}')
+
+
+def _base_lines(bases: Mapping[str, Mapping[str, str]]) -> list[str]:
+    if not bases:
+        return []
+    rows = [f"| {part} | {base['name']} | `{base['fingerprint']}` |" for part, base in bases.items()]
+    return ["Base models:", "", "| part | name | fingerprint of the weights |", "|---|---|---|", *rows, ""]
+
+
+def _data_lines(experiment: Experiment) -> list[str]:
+    """SHA-256 of each manifest, and the fingerprint of the prepared corpus around it."""
+    data = experiment.sections.data
+    rows = []
+    for split, path in (("train", data.train), ("dev", data.dev), ("test", data.test)):
+        if path is not None:
+            found = f"`sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}`" if path.is_file() else "no longer there"
+            rows.append(f"| {split} | {path.name} | {found} | {_corpus(path.parent)} |")
+    return ["| split | manifest | fingerprint | prepared corpus |", "|---|---|---|---|", *rows]
+
+
+def _corpus(folder: Path) -> str:
+    recorded = _json(folder / "fingerprint.json").get("fingerprint")
+    return f"`{recorded}`" if recorded else "-"
+
+
+def _score_lines(run_dir: Path, checkpoint: Checkpoint) -> Iterator[str]:
+    """Scores of the exported checkpoint alone."""
+    for file in sorted((run_dir / "evaluation").glob("*/scores.json")):
+        record = _json(file)
+        if record.get("checkpoint") != checkpoint.name:
+            continue
+        note = f", {record['note']}" if record.get("note") else ""
+        yield f"{file.parent.name} ({record['num_utterances']} utterances{note}):"
+        yield ""
+        for score in record["scores"]:
+            yield f"- {score['name']} {score['value']:.2f}  `{score['signature']}`"
+        yield ""
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}

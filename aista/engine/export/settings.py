@@ -1,0 +1,139 @@
+"""The config of an exported folder: what a run's model needs to be rebuilt, with every path inside the folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from aista import registry
+from aista.errors import RunError
+from aista.modules.llms.base import GenerationConfig
+from aista.schema import Component
+from aista.tasks.base import Task
+from aista.tasks.experiment import Experiment, structure_experiment
+from aista.tasks.parts import TunedPart
+
+__all__ = ["MODEL_TYPE", "base_paths", "describe", "generation_to_json", "map_paths", "parts"]
+
+MODEL_TYPE = "aista"
+_TRAINING = ("alignment", "layer_selection", "freeze_params", "trainer")
+_LEFT_BEHIND = ("plugins", "pretraining", "initialize")
+_DATA = ("feature", "source_language", "target_language", "max_seconds", "min_seconds", "on_bad_rows")
+_CONFIG_SUFFIXES = (".json", ".txt", ".model", ".jinja")
+
+
+def describe(experiment: Experiment, task: Task, folder: Path, *, whole: bool) -> dict[str, Any]:
+    """The config as config.json holds it; copies the files that it names into ``folder``.
+
+    Args:
+        experiment: The run's.
+        task: Its task.
+        folder: Where the export is written.
+        whole: Whether the base models' config files go along; otherwise their folders' names stand for them.
+
+    Returns:
+        ``experiment`` to load the model with, and ``training``: how it was trained, for the reader.
+
+    Raises:
+        RunError: a component needs a plug-in file, or a file that cannot be embedded.
+    """
+    plain = {key: value for key, value in experiment.to_plain().items() if key not in _LEFT_BEHIND}
+    training = {key: plain.pop(key) for key in _TRAINING if key in plain}
+    plain["data"] = {key: plain["data"][key] for key in _DATA}
+    plain["evaluation"] = {key: value for key, value in plain["evaluation"].items() if key != "generation"}
+    plain["tokenizer"] = {"name": plain["tokenizer"]["name"], "config": dict(task.tokenizer.save(folder))}
+    for part, spec in parts(experiment).items():
+        for option, path in _paths(part, spec).items():
+            plain[part]["config"][option] = _embed(path, folder / part) if whole else path.name
+    _check_components(structure_experiment(plain, source="the exported config"))
+    return {"experiment": plain, "training": training}
+
+
+def parts(experiment: Experiment) -> dict[str, TunedPart]:
+    """The parts of the experiment's model."""
+    return {name: spec for name, spec in vars(experiment.task_config).items() if isinstance(spec, TunedPart)}
+
+
+def base_paths(experiment: Experiment) -> dict[str, tuple[str, Path]]:
+    """Parts that start from pretrained weights: the option that names these, and where they lie."""
+    found = {part: _paths(part, spec) for part, spec in parts(experiment).items()}
+    return {part: next(iter(paths.items())) for part, paths in found.items() if paths}
+
+
+def map_paths(value: Any, change: Callable[[Path], Path]) -> Any:
+    """Options with every path in them changed."""
+    if isinstance(value, Path):
+        return change(value)
+    if isinstance(value, tuple):
+        return tuple(map_paths(item, change) for item in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [field.name for field in dataclasses.fields(value) if field.init]
+        return dataclasses.replace(value, **{name: map_paths(getattr(value, name), change) for name in fields})
+    return value
+
+
+def generation_to_json(generation: GenerationConfig, task: Task) -> dict[str, Any]:
+    """generation_config.json in the words of transformers."""
+    prompt = getattr(task, "prompt", None)
+    return {
+        "num_beams": generation.beam_size,
+        "max_new_tokens": generation.max_new_tokens,
+        "length_penalty": generation.length_penalty,
+        "do_sample": False,
+        "bos_token_id": task.tokenizer.bos_id,
+        "eos_token_id": getattr(prompt, "eos_id", task.tokenizer.eos_id),
+        "pad_token_id": task.tokenizer.pad_id,
+    }
+
+
+def _paths(part: str, spec: Component) -> dict[str, Path]:
+    """Options of a part that name files, which its ``skeleton`` must be able to do without."""
+    options = vars(spec.config) if spec.config is not None else {}
+    found = {name: value for name, value in options.items() if isinstance(value, Path)}
+    if found and not hasattr(spec.config, "skeleton"):
+        raise RunError(
+            f"{part}.config.{next(iter(found))}: {spec.name} cannot be built without its weights, so it cannot be "
+            "exported; give its options a method skeleton (docs/export.md)"
+        )
+    if len(found) > 1:
+        raise RunError(f"{part}.config: {spec.name} reads {', '.join(found)}, but export knows one base for each part")
+    return found
+
+
+def _embed(path: Path, folder: Path) -> str | None:
+    """Copy a base folder's config files, no weights and no code; a file of weights is left out."""
+    if path.is_file():
+        return None
+    folder.mkdir()
+    for file in sorted(path.iterdir()):
+        if file.is_file() and file.suffix in _CONFIG_SUFFIXES and not file.name.endswith(".index.json"):
+            shutil.copyfile(file, folder / file.name)
+    return folder.name
+
+
+def _check_components(experiment: Experiment) -> None:
+    task = registry.get("task", experiment.sections.task)
+    used = [("task", task.name), *_components(experiment.sections), *_components(experiment.task_config)]
+    for kind, name in used:
+        entry = registry.get(kind, name)
+        if entry.origin.startswith("aista_plugin_"):
+            raise RunError(
+                f"{kind} {name!r} comes from a plug-in file, and an exported folder holds no code; install it as a "
+                "package with an entry point (docs/registry.md), and name it so in the run's config.yaml"
+            )
+
+
+def _components(value: Any) -> Iterator[tuple[str, str]]:
+    """Kind and name of every component in options."""
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return
+    for field in dataclasses.fields(value):
+        item = getattr(value, field.name)
+        for one in item if isinstance(item, tuple) else (item,):
+            if isinstance(one, Component) and "kind" in field.metadata:
+                yield field.metadata["kind"], one.name
+            if not isinstance(one, Mapping):
+                yield from _components(one)

@@ -1,0 +1,248 @@
+"""Writes a finished run as a folder that stands alone."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+import aista
+from aista.engine.checkpoints import Checkpoint, find_checkpoint, load_weights
+from aista.engine.export.adapters import has_peft_layout, save_peft
+from aista.engine.export.card import model_card
+from aista.engine.export.load import CONFIG, GENERATION, RECORD, TRAINABLE, open_exported, read_record
+from aista.engine.export.settings import MODEL_TYPE, base_paths, describe, generation_to_json, parts
+from aista.engine.export.weights import fingerprint, save_weights
+from aista.engine.run_folder import open_experiment
+from aista.engine.train import is_complete
+from aista.errors import RunError
+from aista.files import write_json, write_text
+from aista.tasks.base import Task
+from aista.tasks.experiment import Experiment
+from aista.tasks.preflight import build_task
+
+__all__ = ["export"]
+
+Kind = Literal["whole", "merged", "trainable"]
+
+
+@dataclass(frozen=True)
+class _Run:
+    path: Path
+    experiment: Experiment
+    task: Task
+    checkpoint: Checkpoint
+
+    @property
+    def id(self) -> str:
+        """Of the experiment: two runs of the same config are the same."""
+        return hashlib.sha256((self.path / "config.yaml").read_bytes()).hexdigest()
+
+
+def export(
+    run_dir: Path, out: Path, *, which: str = "best", kind: Kind = "whole", shard_bytes: int = 5_000_000_000
+) -> list[str]:
+    """Write a Hugging Face style folder that ``open_run`` opens as it does the run.
+
+    Args:
+        run_dir: Finished run.
+        out: Folder to make; replaced only where it is this run's export, unchanged since.
+        which: Checkpoint: ``best``, ``last`` or a step number.
+        kind: ``whole``; ``merged``: with LoRA in the weights that it updates; ``trainable``: without what the
+            base models' own folders hold.
+        shard_bytes: Largest file of weights.
+
+    Returns:
+        Names of the files written.
+
+    Raises:
+        RunError: the run is not finished, cannot be exported, or ``out`` is something else.
+    """
+    experiment = open_experiment(run_dir)
+    if not is_complete(run_dir):
+        raise RunError(f"{run_dir}: its training is not finished; go on with `aista train {run_dir}`, then export it")
+    checkpoint = find_checkpoint(run_dir, which)
+    run = _Run(run_dir, experiment, build_task(experiment), checkpoint)
+    with _replacing(out, lambda: _check_replaceable(out, run, kind)) as folder:
+        config = describe(experiment, run.task, folder, whole=kind != "trainable")
+        model = run.task.build_model()
+        table = run.task.select_trainable(model)
+        bases = _bases(experiment)
+        _save_model(folder, run, model, kind, config, bases, shard_bytes)
+        head = {"model_type": MODEL_TYPE, "architectures": [type(model).__name__], "aista_version": aista.__version__}
+        write_json(folder / CONFIG, {**head, "kind": kind, "base": bases, **config})
+        generation = experiment.sections.evaluation.generation
+        write_json(folder / GENERATION, generation_to_json(generation, run.task))
+        write_text(folder / "README.md", model_card(run_dir, experiment, checkpoint, table, bases, kind))
+        files = _describe_files(folder)
+        record = {"run": run.id, "kind": kind, "step": checkpoint.step, "score": checkpoint.score, "files": files}
+        write_json(folder / RECORD, record)
+        if kind != "trainable":
+            _check_prompt(folder, run.task)
+    return [*files, RECORD]
+
+
+def _save_model(
+    folder: Path,
+    run: _Run,
+    model: nn.Module,
+    kind: Kind,
+    config: dict[str, Any],
+    bases: dict[str, dict[str, str]],
+    shard_bytes: int,
+) -> None:
+    weights = load_weights(run.checkpoint)
+    if kind == "trainable":
+        _save_trainable(folder, run, model, weights, bases, shard_bytes)
+        return
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise _unfit(run) from error
+    if kind == "merged":
+        for part in _merge(run.task, model):
+            config["experiment"][part]["tuning"] = None
+    save_weights(folder, model.state_dict(), shard_bytes=shard_bytes)
+
+
+def _merge(task: Task, model: nn.Module) -> list[str]:
+    """Merge what tunings added; returns the parts that changed by it."""
+    merged = []
+    for part, tuning in task.tunings.items():
+        module = model.get_submodule(part)
+        before = module.state_dict().keys()
+        try:
+            tuning.merge(module)
+        except ValueError as error:
+            raise RunError(f"{part}.tuning cannot be merged: {error}; export without --merge-lora") from error
+        if module.state_dict().keys() != before:
+            merged.append(part)
+    if not merged:
+        raise RunError("no part of this run has LoRA, so there is nothing to merge; export without --merge-lora")
+    return merged
+
+
+def _save_trainable(
+    folder: Path,
+    run: _Run,
+    model: nn.Module,
+    weights: dict[str, Tensor],
+    bases: dict[str, dict[str, str]],
+    shard_bytes: int,
+) -> None:
+    """What was trained, and whatever else the base models' folders do not give back bit by bit."""
+    if not bases:
+        raise RunError(
+            f"{run.path}: no part of its model starts from a base model's files, so everything is needed; export "
+            "without --trainable-only"
+        )
+    own = model.state_dict()
+    if own.keys() != weights.keys():
+        raise _unfit(run)
+    trained = {name for name, p in model.named_parameters(remove_duplicate=False) if p.requires_grad}
+    kept = {
+        name: tensor
+        for name, tensor in weights.items()
+        if name in trained or name.partition(".")[0] not in bases or not _same(own[name], tensor)
+    }
+    llm = parts(run.experiment).get("llm")
+    lora = {name: tensor for name, tensor in kept.items() if has_peft_layout(name, llm)}
+    if lora:
+        assert llm is not None
+        assert llm.tuning is not None
+        save_peft(folder, lora, llm.tuning.config, bases["llm"]["name"])
+    rest = {name: tensor for name, tensor in kept.items() if name not in lora}
+    if rest:
+        save_weights(folder, rest, TRAINABLE, shard_bytes=shard_bytes)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.dtype == other.dtype and torch.equal(one, other)
+
+
+def _unfit(run: _Run) -> RunError:
+    return RunError(
+        f"{run.checkpoint.path}: its weights do not fit the model that {run.path}/config.yaml describes; was the "
+        "config edited after training?"
+    )
+
+
+def _bases(experiment: Experiment) -> dict[str, dict[str, str]]:
+    """Name and fingerprint of each part's base weights."""
+    return {
+        part: {"option": option, "name": path.resolve().name, "fingerprint": fingerprint(path)}
+        for part, (option, path) in base_paths(experiment).items()
+    }
+
+
+def _check_prompt(folder: Path, task: Task) -> None:
+    """The copied tokenizer must be the run's: compare what it makes of the prompt."""
+    copied = build_task(open_exported(folder), with_weights=False)
+    if (copied.tokenizer.vocab_size, getattr(copied, "prompt", None)) != (
+        task.tokenizer.vocab_size,
+        getattr(task, "prompt", None),
+    ):
+        raise RunError("the copied tokenizer differs from the run's; write it with save_pretrained into its folder")
+
+
+def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _describe_file(path) for path in files}
+
+
+def _describe_file(path: Path) -> dict[str, Any]:
+    """Bytes, and the hash of all but weights."""
+    size: dict[str, Any] = {"bytes": path.stat().st_size}
+    if path.suffix != ".safetensors":
+        size["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return size
+
+
+def _check_replaceable(out: Path, run: _Run, kind: Kind) -> None:
+    """Raise RunError unless ``out`` is free, or an untouched export of the same run."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    record = read_record(out) if out.is_dir() and (out / RECORD).is_file() else {}
+    if (record.get("run"), record.get("kind")) != (run.id, kind):
+        raise RunError(f"{out}: exists and is not this export of {run.path}; choose another folder, or remove it")
+    found = {name: entry for name, entry in _describe_files(out).items() if name != RECORD}
+    changed = sorted(name for name in found if found[name] != record["files"].get(name))
+    if changed:
+        raise RunError(f"{out}: {changed[0]} was added or changed after the export; move it away, or export elsewhere")
+
+
+@contextmanager
+def _replacing(out: Path, check: Callable[[], None]) -> Iterator[Path]:
+    """A temporary folder that becomes ``out`` if the block succeeds."""
+    check()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        folder = temporary / "new"
+        folder.mkdir()
+        yield folder
+        _move(folder, out, temporary / "old")
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move(folder: Path, out: Path, aside: Path) -> None:
+    """Rename ``folder`` to ``out``; what was there goes aside, and comes back if that fails."""
+    is_replacing = out.exists()
+    if is_replacing:
+        os.rename(out, aside)
+    try:
+        os.rename(folder, out)
+    except OSError:
+        if is_replacing:
+            os.rename(aside, out)
+        raise

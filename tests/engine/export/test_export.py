@@ -1,0 +1,336 @@
+"""What is exported loads anywhere and translates as the run does; what is not sound is refused."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+import yaml
+from safetensors.torch import load_file, save_file
+
+from aista.cli.main import main
+from aista.engine.checkpoints import find_checkpoint
+from aista.engine.evaluate import evaluate
+from aista.engine.export.weights import fingerprint
+from aista.engine.export.write import export
+from aista.engine.trained import open_run
+from aista.engine.translate import load_model
+from aista.errors import RunError
+
+PAGE = Path(__file__).parents[3] / "docs" / "export.md"
+
+
+def snippet():
+    """The Python of the documentation."""
+    return re.search(r"```python\n(from aista\.engine\.translate.*?)```", PAGE.read_text(), re.DOTALL)[1]
+
+
+def translations(folder, wavs, **options):
+    return load_model(folder, device="cpu", **options).translate(wavs)
+
+
+def check_same_weights(run, out, **options):
+    expected, found = open_run(run).model.state_dict(), open_run(out, **options).model.state_dict()
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert found[name].dtype == tensor.dtype, name
+        assert torch.equal(found[name], tensor), name
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, lora):
+    out = tmp_path_factory.mktemp("whole") / "out"
+    export(lora, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def trainable(tmp_path_factory, lora):
+    out = tmp_path_factory.mktemp("trainable") / "out"
+    export(lora, out, kind="trainable")
+    return out
+
+
+@pytest.fixture
+def given(bases):
+    return {"encoder": bases / "whisper", "llm": bases / "llama"}
+
+
+def test_native_run(tmp_path, native, tones, wavs, capsys):
+    out = tmp_path / "out"
+    evaluate(native)
+    assert main(["export", str(native), str(out)]) == 0
+    expected = translations(native, wavs)
+    assert len(set(expected)) > 1
+    assert translations(out, wavs) == expected
+    check_same_weights(native, out)
+    capsys.readouterr()
+    assert main(["translate", str(out), *map(str, wavs)]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"{w}\t{t}" for w, t in zip(wavs, expected, strict=True)]
+    # evaluated on a manifest, the scores are those of the run
+    result = evaluate(out, str(tones / "test.tsv"))
+    assert [s.value for s in result.scores] == [s.value for s in evaluate(native).scores]
+    card = (out / "README.md").read_text()
+    front = yaml.safe_load(card.split("---")[1])
+    assert (front["library_name"], front["license"], front["language"]) == ("aista", None, ["fr"])
+    for score in evaluate(native).scores:
+        assert f"- {score.name} {score.value:.2f}  `{score.signature}`" in card
+    for file in (*out.glob("*.json"), out / "README.md"):
+        assert str(tones) not in file.read_text(), file
+
+
+@pytest.mark.slow
+def test_without_run_and_bases_in_a_fresh_process(tmp_path, native, lora, bases, wavs):
+    """The documentation's own snippet, with nothing of the originals in reach."""
+    scripts = []
+    for name, run in (("native", native), ("lora", lora)):
+        copies = tmp_path / name
+        shutil.copytree(run, copies / "run")
+        shutil.copytree(bases, copies / "bases")
+        config = copies / "run" / "config.yaml"
+        config.write_text(config.read_text().replace(str(bases), str(copies / "bases")))
+        export(copies / "run", copies / "out")
+        expected = translations(run, wavs[:2])
+        assert any(expected)
+        shutil.rmtree(copies / "run")
+        shutil.rmtree(copies / "bases")
+        shutil.move(copies / "out", copies / "moved")
+        code = snippet().replace("THIS_FOLDER", str(copies / "moved"))
+        scripts.append((code.replace("a.wav", str(wavs[0])).replace("b.wav", str(wavs[1])), expected))
+    printed = run_fresh("\n".join(code for code, _ in scripts))
+    assert printed == [line for _, expected in scripts for line in expected]
+
+
+def run_fresh(code):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, cwd=Path.cwd()
+    )
+    return done.stdout.splitlines()
+
+
+def test_whole_export_of_lora(whole, lora, wavs):
+    assert translations(whole, wavs) == translations(lora, wavs)
+    check_same_weights(lora, whole)
+    assert not list(whole.glob("*/*.safetensors"))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(whole)
+    assert tokenizer.eos_token == "<|end|>"
+    generation = transformers.GenerationConfig.from_pretrained(whole)
+    assert (generation.num_beams, generation.max_new_tokens, generation.eos_token_id) == (2, 12, 0)
+
+
+def test_shards_and_index(tmp_path, lora, wavs):
+    out = tmp_path / "out"
+    files = export(lora, out, shard_bytes=20_000)
+    shards = [name for name in files if name.endswith(".safetensors")]
+    assert len(shards) > 2
+    index = json.loads((out / "model.safetensors.index.json").read_text())
+    assert set(index["weight_map"].values()) == set(shards)
+    assert index["metadata"]["total_size"] == sum(t.nbytes for s in shards for t in load_file(out / s).values())
+    check_same_weights(lora, out)
+
+
+def test_merged_lora(tmp_path, lora, bases, wavs):
+    out = tmp_path / "out"
+    export(lora, out, kind="merged")
+    assert not [name for name in load_file(out / "model.safetensors") if "lora" in name or "base_layer" in name]
+    model, merged = open_run(lora).model.eval(), open_run(out).model
+    rows, lengths = torch.randn(2, 5, 16), torch.tensor([5, 3])
+    torch.testing.assert_close(merged.llm(rows, lengths)[0], model.llm(rows, lengths)[0], rtol=1e-4, atol=1e-5)
+    assert translations(out, wavs) == translations(lora, wavs)
+    plain = transformers.AutoModelForCausalLM.from_pretrained(bases / "llama").state_dict()
+    changed = [name for name, tensor in plain.items() if not torch.equal(merged.llm.model.state_dict()[name], tensor)]
+    assert len(changed) == 14  # the linear layers of two blocks
+
+
+def test_trainable_weights_with_their_bases(trainable, lora, given, wavs, capsys):
+    assert translations(trainable, wavs, base=given) == translations(lora, wavs)
+    check_same_weights(lora, trainable, base=given)
+    held = load_file(trainable / "aista_trainable.safetensors")
+    assert {name.partition(".")[0] for name in held} == {"adapter"}
+    bases = [f"--base={part}={folder}" for part, folder in given.items()]
+    assert main(["translate", str(trainable), str(wavs[0]), *bases]) == 0
+    assert capsys.readouterr().out == f"{wavs[0]}\t{translations(lora, wavs[:1])[0]}\n"
+
+
+def test_lora_loads_by_peft(trainable, lora, bases):
+    """What peft makes of the bare Llama computes what the run's LLM does."""
+    from peft import PeftModel
+
+    base = transformers.AutoModelForCausalLM.from_pretrained(bases / "llama")
+    theirs = PeftModel.from_pretrained(base, trainable).eval()
+    rows, lengths = torch.randn(2, 5, 16), torch.tensor([5, 5])
+    llm = open_run(lora).model.llm
+    final, _ = llm(rows, lengths)
+    torch.testing.assert_close(theirs(inputs_embeds=rows).logits, llm.project(final), rtol=1e-4, atol=1e-5)
+
+
+def test_another_base_is_refused(tmp_path, trainable, given, bases):
+    other = tmp_path / "llama"
+    shutil.copytree(bases / "llama", other)
+    weights = load_file(other / "model.safetensors")
+    weights["model.norm.weight"][0] += 1
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        RunError, match=r"--base llm=.*other weights than those .* trained on; expected 'llama' with sha"
+    ):
+        load_model(trainable, base={**given, "llm": other})
+    with pytest.raises(RunError, match=r"needs the base weights of the llm, 'llama' .*add --base llm=FOLDER"):
+        load_model(trainable, base={"encoder": given["encoder"]})
+    with pytest.raises(RunError, match="needs base weights of encoder, llm, not of adapter"):
+        load_model(trainable, base={**given, "adapter": other})
+
+
+def test_frozen_weights_that_the_base_lacks_go_along(tmp_path, lora, bases, given, wavs):
+    """Frozen here is not the same as unchanged: another stage may have trained it."""
+    run, base = tmp_path / "run", tmp_path / "whisper"
+    shutil.copytree(lora, run)
+    shutil.copytree(bases / "whisper", base)
+    weights = load_file(base / "model.safetensors")
+    weights["encoder.conv1.bias"] += 1
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace(str(bases / "whisper"), str(base)))
+    export(run, tmp_path / "out", kind="trainable")
+    held = load_file(tmp_path / "out" / "aista_trainable.safetensors")
+    assert [name for name in held if name.startswith("encoder.")] == ["encoder.conv1.bias"]
+    assert translations(tmp_path / "out", wavs, base={**given, "encoder": base}) == translations(lora, wavs)
+
+
+def test_fingerprint_is_of_the_content(tmp_path):
+    tensors = {"a": torch.randn(3, 4), "b": torch.randn(5)}
+    for name in ("one", "two", "three", "four"):
+        (tmp_path / name).mkdir()
+    save_file(tensors, tmp_path / "one" / "model.safetensors")
+    for name, tensor in tensors.items():  # sharded otherwise: the same
+        save_file({name: tensor}, tmp_path / "two" / f"{name}.safetensors")
+    save_file({**tensors, "a": tensors["a"].reshape(4, 3)}, tmp_path / "three" / "model.safetensors")
+    save_file({"a": tensors["a"], "c": tensors["b"]}, tmp_path / "four" / "model.safetensors")
+    one, two, three, four = (fingerprint(tmp_path / name) for name in ("one", "two", "three", "four"))
+    assert one == two
+    assert len({one, three, four}) == 3
+
+
+def test_an_existing_folder_is_replaced_only_by_its_own_run(tmp_path, native, lora):
+    out = tmp_path / "out"
+    export(native, out)
+    before = (out / "model.safetensors").read_bytes()
+    export(native, out)
+    assert (out / "model.safetensors").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    with pytest.raises(RunError, match="exists and is not this export of"):
+        export(lora, out)
+    (out / "README.md").write_text("license: mit")
+    with pytest.raises(RunError, match=r"README\.md was added or changed after the export"):
+        export(native, out)
+    with pytest.raises(RunError, match="exists and is not this export of"):
+        export(native, native)
+
+
+def test_nothing_is_left_of_an_export_that_fails(tmp_path, native):
+    with pytest.raises(RunError, match="no part of this run has LoRA"):
+        export(native, tmp_path / "out", kind="merged")
+    with pytest.raises(RunError, match="no part of its model starts from a base model's files"):
+        export(native, tmp_path / "out", kind="trainable")
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_runs(tmp_path, native, whole, capsys):
+    run = tmp_path / "run"
+    shutil.copytree(native, run)
+    (run / "timing.json").unlink()
+    assert main(["export", str(run), str(tmp_path / "out")]) == 1
+    assert "its training is not finished; go on with `aista train" in capsys.readouterr().err
+    assert main(["export", str(tmp_path), str(tmp_path / "out")]) == 1
+    assert "not a run folder" in capsys.readouterr().err
+    assert main(["export", str(native), str(tmp_path / "out"), "--checkpoint", "7"]) == 1
+    assert f"no checkpoint '7'; it has steps {find_checkpoint(native).step}" in capsys.readouterr().err
+    assert main(["export", str(native), str(tmp_path / "out"), "--shard-gb", "0"]) == 2
+    with pytest.raises(RunError, match="with step 12 alone, got --checkpoint 7"):
+        load_model(whole, "7")
+    with pytest.raises(RunError, match="--base is for folders that"):
+        load_model(native, base={"llm": tmp_path})
+    with pytest.raises(RunError, match="holds all of its weights; leave --base out"):
+        load_model(whole, base={"llm": tmp_path})
+
+
+def truncate(out):
+    file = out / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-8])
+
+
+def scramble(out):
+    file = out / "model.safetensors"
+    file.write_bytes(b"\xff" * file.stat().st_size)
+
+
+def lose_tensor(out):
+    file = out / "model.safetensors"
+    weights = load_file(file)
+    weights.pop("adapter.projection.weight" if "adapter.projection.weight" in weights else min(weights))
+    save_file(weights, file)
+    edit(out, "export.json", lambda data: data["files"][file.name].update(bytes=file.stat().st_size))
+
+
+def edit(out, name, change):
+    data = json.loads((out / name).read_text())
+    change(data)
+    (out / name).write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (truncate, r"model\.safetensors: damaged, expected \d+ bytes, found \d+"),
+        (scramble, r"model\.safetensors: damaged or no safetensors"),
+        (lose_tensor, r"its weights lack 1 tensors of the model, e\.g\. adapter"),
+        (lambda out: (out / "model.safetensors").unlink(), r"model\.safetensors: damaged, .* found missing"),
+        (
+            lambda out: (out / "llm" / "pytorch_model.bin").write_bytes(b""),
+            r"pytorch_model\.bin: a format that can run",
+        ),
+        (lambda out: (out / "export.json").unlink(), r"export\.json: missing or no JSON"),
+        (lambda out: edit(out, "config.json", lambda d: d["experiment"].update(plugins=["x.py"])), "which are code"),
+        (
+            lambda out: edit(out, "config.json", lambda d: d["experiment"]["llm"]["config"].update(path="../llama")),
+            r"names \.\./llama, which is outside of the folder",
+        ),
+        (
+            lambda out: edit(out, "llm/config.json", lambda d: d.update(intermediate_size=32)),
+            r"does not fit the model that config\.json describes",
+        ),
+    ],
+)
+def test_spoilt_folders(tmp_path, whole, spoil, message):
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    load_model(out)
+    spoil(out)
+    with pytest.raises(RunError, match=message):
+        load_model(out)
+
+
+def test_a_plug_in_file_cannot_be_exported(tmp_path, native, clean_registry):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from aista.data.features.log_mel import LogMel, LogMelConfig\n"
+        "from aista.registry import register\n"
+        "@register('feature', 'mine', config=LogMelConfig)\n"
+        "class Mine(LogMel):\n"
+        "    '''Mine.'''\n"
+    )
+    run = tmp_path / "run"
+    shutil.copytree(native, run)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["plugins"], config["data"]["feature"]["name"] = [str(plugin)], "mine"
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(
+        RunError, match="feature 'mine' comes from a plug-in file, and an exported folder holds no code"
+    ):
+        export(run, tmp_path / "out")
