@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from aista import _yaml
 from aista.errors import ConfigError, Fault
 from aista.schema import to_plain
 
-__all__ = ["apply_overrides", "dump_yaml", "load_yaml", "merge"]
+__all__ = ["apply_overrides", "differences", "dump_yaml", "load_yaml", "merge", "replace_nodes"]
 
 Key = str | int
 _STEP = re.compile(r"(?:^|\.)([A-Za-z_][\w-]*)|\[(\d+)\]")
@@ -97,18 +97,44 @@ def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
     return result
 
 
-@dataclass(frozen=True)
-class _Override:
-    text: str
-    path: tuple[Key, ...]
-    value: Any
+def replace_nodes(data: Mapping[str, Any], nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a new node at each path; nothing of the node that was there stays. ``data`` does not change.
+
+    Paths are those of ``apply_overrides``, the values plain data.
+
+    Raises:
+        ConfigError: every impossible path.
+    """
+    result: dict[str, Any] = copy.deepcopy(dict(data))
+    faults: list[Fault] = []
+    for place, value in nodes.items():
+        try:
+            _apply(result, _Override(place, _parse_path(place), value), ())
+        except ValueError as error:
+            faults.append(Fault(place, str(error)))
+    if faults:
+        raise ConfigError(faults)
+    return result
 
 
-def _parse(text: str) -> _Override:
-    place, equals, value = text.partition("=")
-    place = place.strip()
-    if not equals:
-        raise ValueError("has no '='; write key=value, e.g. optimizer.lr=1e-3")
+def differences(old: Any, new: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two configs differ: (path, old node, new node); ``(absent)`` stands for a missing key.
+
+    A component with another name is one difference, and so is a list of another length.
+    """
+    if isinstance(old, Mapping) and isinstance(new, Mapping) and old.get("name") == new.get("name"):
+        for key in dict.fromkeys([*old, *new]):
+            place = f"{at}.{key}" if at else str(key)
+            yield from differences(old.get(key, "(absent)"), new.get(key, "(absent)"), place)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for index, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from differences(before, after, f"{at}[{index}]")
+    elif old != new:
+        yield at, old, new
+
+
+def _parse_path(place: str) -> tuple[Key, ...]:
+    """The keys of a path: ``alignment[0].weight`` -> ``("alignment", 0, "weight")``. Raises ValueError."""
     path: list[Key] = []
     end = 0
     for step in _STEP.finditer(place):
@@ -120,8 +146,23 @@ def _parse(text: str) -> _Override:
         raise ValueError(
             f"{place!r} is not a path; write keys joined by dots, list items as [0], e.g. alignment[0].weight"
         )
+    return tuple(path)
+
+
+@dataclass(frozen=True)
+class _Override:
+    text: str
+    path: tuple[Key, ...]
+    value: Any
+
+
+def _parse(text: str) -> _Override:
+    place, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError("has no '='; write key=value, e.g. optimizer.lr=1e-3")
+    path = _parse_path(place.strip())
     try:
-        return _Override(text, tuple(path), _yaml.parse_value(value))
+        return _Override(text, path, _yaml.parse_value(value))
     except ValueError as error:
         raise ValueError(f"its value is {error}") from None
 

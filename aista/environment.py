@@ -1,11 +1,13 @@
-"""Where results come from: the commit of the source."""
+"""Where results come from and what they took: the commit of the source, the memory of the process."""
 
 from __future__ import annotations
 
+import math
 import subprocess
+import sys
 from pathlib import Path
 
-__all__ = ["source_commit"]
+__all__ = ["peak_mib", "source_commit"]
 
 
 def source_commit() -> str | None:
@@ -20,3 +22,14 @@ def source_commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return result.stdout.strip()
+
+
+def peak_mib() -> float:
+    """Peak resident memory of this process since it began to run its program; NaN where there is no Linux to tell.
+
+    Not ``ru_maxrss``: a child starts with its parent's.
+    """
+    if sys.platform != "linux":
+        return math.nan
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024

@@ -51,7 +51,7 @@ def test_step_time(benchmark):
 def test_peak_memory(benchmark, name):
     """Peak resident memory of a process that takes four steps, in MiB (whole process, imports included)."""
     code = (
-        "import torch; from aista.benchmark.memory import peak_mib\n"
+        "import torch; from aista.environment import peak_mib\n"
         "from benchmarks.workload import VARIANTS, make_step; torch.set_num_threads(1)\n"
         f"step = make_step(*VARIANTS[{name!r}]); before = peak_mib()\n"
         "for _ in range(4): step()\n"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aista.config import apply_overrides, dump_yaml, load_yaml, merge
+from aista.config import apply_overrides, differences, dump_yaml, load_yaml, merge, replace_nodes
 from aista.errors import ConfigError
 
 
@@ -273,3 +273,32 @@ def test_a_merge_shares_nothing_with_its_arguments():
 @given(st.dictionaries(st.text(min_size=1), values, max_size=3))
 def test_merging_a_config_with_itself_or_nothing_changes_nothing(data):
     assert merge(data, data) == merge(data, {}) == merge({}, data) == data
+
+
+def test_replace_nodes_leaves_nothing_of_the_old_node():
+    data = {"a": {"name": "x", "config": {"p": 1}}, "b": [{"w": 1, "v": 2}]}
+    before = copy.deepcopy(data)
+    assert replace_nodes(data, {"a": {"name": "x"}, "b[0].w": 5, "c.d": [1]}) == {
+        "a": {"name": "x"},
+        "b": [{"w": 5, "v": 2}],
+        "c": {"d": [1]},
+    }
+    assert data == before
+
+
+def test_replace_nodes_lists_every_impossible_path():
+    with pytest.raises(ConfigError) as raised:
+        replace_nodes({"a": 1, "b": []}, {"a.x": 1, "b[3]": 2, "..": 3})
+    assert [fault.path for fault in raised.value.faults] == ["a.x", "b[3]", ".."]
+
+
+def test_differences_name_the_smallest_node_and_components_as_a_whole():
+    old = {"a": 1, "b": [{"w": 1}, 2], "c": {"name": "x", "config": {"p": 1}}, "d": [1], "gone": 0}
+    new = {"a": 1, "b": [{"w": 3}, 2], "c": {"name": "y"}, "d": [1, 2], "new": 0}
+    assert list(differences(old, new)) == [
+        ("b[0].w", 1, 3),
+        ("c", {"name": "x", "config": {"p": 1}}, {"name": "y"}),
+        ("d", [1], [1, 2]),
+        ("gone", 0, "(absent)"),
+        ("new", "(absent)", 0),
+    ]

@@ -20,6 +20,7 @@ __all__ = [
     "label_of",
     "retrieval_table",
     "to_html",
+    "to_latex",
     "to_markdown",
     "to_rich",
 ]
@@ -147,3 +148,25 @@ def to_html(table: Table) -> str:
 
     body = "\n".join(row(cells, "td") for cells in table.rows)
     return f"<table>\n<thead>{row(table.columns, 'th')}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+
+
+def to_latex(table: Table) -> str:
+    """A ``tabular`` with booktabs rules, everything escaped; the file that takes it in needs ``booktabs``."""
+
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join("".join(_LATEX.get(char, char) for char in cell) for cell in cells) + r" \\"
+
+    alignment = "l" + "r" * (len(table.columns) - 1)
+    head = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", line(table.columns), r"\midrule"]
+    return "\n".join([*head, *map(line, table.rows), r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+_LATEX = {char: f"\\{char}" for char in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "Δ": r"$\Delta$",
+    "±": r"$\pm$",
+    "<": r"$<$",
+    ">": r"$>$",
+}

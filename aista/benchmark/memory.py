@@ -15,9 +15,10 @@ import torch
 
 from aista.benchmark.rows.table import ROWS
 from aista.benchmark.workload import Case, Workload, make_case
+from aista.environment import peak_mib
 from aista.errors import RunError
 
-__all__ = ["extra_memory", "peak_mib", "save_case"]
+__all__ = ["extra_memory", "save_case"]
 
 WARM_UP = Workload(2, 5, 4, 8)
 
@@ -40,15 +41,6 @@ def extra_memory(case_file: Path, row: str) -> float:
 def save_case(case: Case, file: Path) -> None:
     """Write the case: a process that reads it has no peak from making it."""
     torch.save(tuple(case), file)
-
-
-def peak_mib() -> float:
-    """Peak resident memory of this process since it began to run its program.
-
-    Not ``ru_maxrss``: a child starts with its parent's.
-    """
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def _measure(case_file: str, row: str) -> float:

@@ -24,12 +24,23 @@ _MALLOC = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "40
 
 @dataclass(frozen=True)
 class Job:
-    """``aista train folder --config config``, shown as ``label``; ``num_steps`` is the bar's length."""
+    """A training in a process of its own.
+
+    Attributes:
+        label: Shown beside its progress bar.
+        folder: The run folder.
+        config: The experiment's file; the log lies beside it.
+        num_steps: Length of the bar.
+        command: Arguments of Python; empty means ``aista train folder --config config``.
+        threads: Threads that it computes with.
+    """
 
     label: str
     folder: Path
     config: Path
     num_steps: int
+    command: tuple[str, ...] = ()
+    threads: int = 1
 
     @property
     def log(self) -> Path:
@@ -38,10 +49,12 @@ class Job:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Begin, or go on where the run folder stands."""
-        command = [sys.executable, "-m", "aista", "train", str(self.folder), "--config", str(self.config)]
-        environment = _MALLOC | os.environ | {"OMP_NUM_THREADS": "1"}
+        arguments = self.command or ("-m", "aista", "train", str(self.folder), "--config", str(self.config))
+        environment = _MALLOC | os.environ | {"OMP_NUM_THREADS": str(self.threads)}
         with self.log.open("ab") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
+            return subprocess.Popen(
+                [sys.executable, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
+            )
 
     def step(self) -> int:
         """The last recorded step."""
@@ -50,39 +63,63 @@ class Job:
         return int(records[-1]["step"]) if records else 0
 
 
-def run_jobs(jobs: Sequence[Job], console: Console) -> None:
-    """Run all jobs, as many at a time as there are cores.
+def run_jobs(
+    jobs: Sequence[Job], console: Console, *, num_parallel: int = 0, keep_going: bool = False
+) -> dict[Job, int]:
+    """Run all jobs.
+
+    Args:
+        jobs: What to run.
+        console: Where progress is shown.
+        num_parallel: Jobs at a time; 0 means as many as there are cores.
+        keep_going: Run the others to their end where one fails.
+
+    Returns:
+        The failed jobs with their exit codes; empty unless ``keep_going``.
 
     Raises:
-        RunError: a job failed; the others are stopped and go on at the next call.
+        RunError: a job failed and ``keep_going`` is off; the others are stopped and go on at the next call.
     """
+    failed: dict[Job, int] = {}
     waiting, running = list(jobs), dict[Job, subprocess.Popen[bytes]]()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         bars = {job: progress.add_task(job.label, total=job.num_steps, start=False) for job in jobs}
         try:
             while waiting or running:
-                while waiting and len(running) < (os.cpu_count() or 1):
+                while waiting and len(running) < (num_parallel or os.cpu_count() or 1):
                     job = waiting.pop(0)
                     running[job] = job.start()
                     progress.start_task(bars[job])
                 time.sleep(0.5)
-                _collect(running, progress, bars)
+                failed |= _collect(running, progress, bars)
+                if failed and not keep_going:
+                    raise _failure(*failed.popitem())
         finally:
             for process in running.values():
                 process.terminate()
             for process in running.values():
                 process.wait()
+    return failed
 
 
-def _collect(running: dict[Job, subprocess.Popen[bytes]], progress: Progress, bars: dict[Job, TaskID]) -> None:
+def _collect(
+    running: dict[Job, subprocess.Popen[bytes]], progress: Progress, bars: dict[Job, TaskID]
+) -> dict[Job, int]:
+    """Take out the jobs that have ended; returns those that failed."""
+    failed = {}
     for job, process in list(running.items()):
         progress.update(bars[job], completed=job.step())
         code = process.poll()
         if code is None:
             continue
         del running[job]
-        if code != 0:
-            tail = "\n".join(job.log.read_text(encoding="utf-8").splitlines()[-15:])
-            raise RunError(f"{job.label}: training failed with exit code {code}; the end of {job.log}:\n{tail}")
         progress.stop_task(bars[job])
+        if code != 0:
+            failed[job] = code
+    return failed
+
+
+def _failure(job: Job, code: int) -> RunError:
+    tail = "\n".join(job.log.read_text(encoding="utf-8").splitlines()[-15:])
+    return RunError(f"{job.label}: training failed with exit code {code}; the end of {job.log}:\n{tail}")

@@ -25,6 +25,7 @@ VERBS = {
     "report": "Write one HTML page about any runs: curves, scores, translations to hear and compare, plans.",
     "translate": "Translate audio files with a trained run.",
     "export": "Write a trained run as a Hugging Face style folder that stands alone.",
+    "ablate": "Train the runs that an ablation file describes, score them, and compare them in a table.",
     "probe": "Measure cross-modal retrieval per LLM layer and draw the curves.",
     "data": "Prepare a dataset, or check a manifest.",
     "list": "List the registered components.",

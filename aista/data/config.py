@@ -38,6 +38,10 @@ class DataConfig:
     )
     num_workers: int = option(0, "Processes that decode ahead; 0 decodes in the training process.", minimum=0)
     cache_features: bool = option(False, "Keep decoded features in memory (before augmentation).")
+    shuffle_transcripts: bool = option(
+        False,
+        "A control: give every training row another row's transcript; dev and test stay; stages do not inherit it.",
+    )
 
     def __post_init__(self) -> None:
         if self.min_seconds > self.max_seconds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from aista.data.dataset import SpeechTextDataset
 from aista.data.inspection import Inspection, Limit, inspect
 from aista.data.loader import BatchLoader
 from aista.data.manifest import Row, read_manifest
+from aista.data.shuffling import shuffle_transcripts
 from aista.errors import DataError
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -83,7 +84,8 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
         experiment: Its data section names the manifests.
         task: Decides which rows it can use; others are set aside and counted.
         name: ``train``, ``dev``, ``test``, or the path of a manifest.
-        training: Add the text-only manifests (text tasks) and the augmentation.
+        training: Add the text-only manifests (text tasks) and the augmentation; shuffle the transcripts
+            where the config says so.
 
     Raises:
         DataError: the manifest is malformed or missing, has bad rows and ``on_bad_rows`` is error, or
@@ -92,7 +94,8 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
     config = experiment.sections.data
     path = _path(config, name)
     more = config.text if training and not task.uses_audio else ()
-    inspections = tuple(_inspect(file, config, task) for file in (path, *more))
+    seed = experiment.sections.seed if training and config.shuffle_transcripts else None
+    inspections = tuple(_inspect(file, config, task, seed) for file in (path, *more))
     rows = _usable(inspections, config.on_bad_rows)
     dataset = _dataset(experiment, task, rows, path.parent, training)
     return Split(name, dataset, inspections, config.on_bad_rows)
@@ -143,8 +146,11 @@ def _path(config: DataConfig, name: str) -> Path:
     return Path(path)
 
 
-def _inspect(path: Path, config: DataConfig, task: Task) -> Inspection:
+def _inspect(path: Path, config: DataConfig, task: Task, shuffle_seed: int | None) -> Inspection:
     manifest = read_manifest(path)
+    if shuffle_seed is not None:
+        manifest = replace(manifest, rows=shuffle_transcripts(manifest.rows, shuffle_seed))
+        log.info("%s: transcripts shuffled between rows (data.shuffle_transcripts)", path)
     with passing_progress(TextColumn("checking {task.description}"), BarColumn(), MofNCompleteColumn()) as bar:
         job = bar.add_task(str(path), total=len(manifest.rows))
         inspection = inspect(

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 import aista
-from aista.config import dump_yaml, load_yaml
+from aista.config import differences, dump_yaml, load_yaml
 from aista.environment import source_commit
 from aista.errors import AistaError, RunError
 from aista.files import write_json, write_text
@@ -63,11 +63,12 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
     file = run_dir / CONFIG
     if not file.is_file():
         return False
-    differences = _differences(load_yaml(file), _reloaded(experiment.to_plain()))
-    if differences:
+    found = differences(load_yaml(file), _reloaded(experiment.to_plain()))
+    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in found]
+    if lines:
         raise AistaError(
-            f"{run_dir}: this run folder holds another experiment; it differs in {'; '.join(differences[:5])}"
-            + (f" and {len(differences) - 5} more" if len(differences) > 5 else "")
+            f"{run_dir}: this run folder holds another experiment; it differs in {'; '.join(lines[:5])}"
+            + (f" and {len(lines) - 5} more" if len(lines) > 5 else "")
             + ". Choose another folder, or remove this one"
         )
     return True
@@ -121,14 +122,3 @@ def _reloaded(config: dict[str, Any]) -> dict[str, Any]:
     """The config as it reads after a round trip through YAML (tuples become lists and so on)."""
     data: dict[str, Any] = yaml.safe_load(dump_yaml(config))
     return data
-
-
-def _differences(old: Any, new: Any, at: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = list(dict.fromkeys([*old, *new]))
-        return [
-            line
-            for key in keys
-            for line in _differences(old.get(key, "(absent)"), new.get(key, "(absent)"), f"{at}.{key}" if at else key)
-        ]
-    return [] if old == new else [f"{at}: {old!r} there, {new!r} here"]

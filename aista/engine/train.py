@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
@@ -16,6 +18,7 @@ from aista.engine.inputs import Split, load_split, probe_batches, training_loade
 from aista.engine.layers import LayerChooser
 from aista.engine.optimizer import check_parameter_groups
 from aista.engine.run_folder import claim, is_main_process
+from aista.environment import peak_mib
 from aista.errors import AistaError, RunError
 from aista.files import write_json
 from aista.modules.lsm import LargeSpeechTextModel
@@ -197,6 +200,18 @@ def _chooser(
 
 
 def _timing(run_dir: Path, seconds: float) -> dict[str, float | int]:
-    """Seconds of training over all resumed parts, as the trainer itself recorded them."""
+    """Seconds of training over all resumed parts, as the trainer itself recorded them, and this process' memory."""
     last = read_records(run_dir / "metrics" / "train.jsonl")[-1]
-    return {"train_seconds": round(last.get("total_time", seconds), 2), "steps": int(last["step"])}
+    return {
+        "train_seconds": round(last.get("total_time", seconds), 2),
+        "steps": int(last["step"]),
+        **_peak_memory(),
+    }
+
+
+def _peak_memory() -> dict[str, float]:
+    """Peak of this process in MiB: of the GPU's memory where it trains there, and of its own where Linux tells."""
+    peaks = {"peak_memory_mib": peak_mib()}
+    if torch.cuda.is_available():
+        peaks["peak_gpu_memory_mib"] = torch.cuda.max_memory_allocated() / 2**20
+    return {name: round(value, 1) for name, value in peaks.items() if math.isfinite(value)}

@@ -15,7 +15,7 @@ from aista.errors import ConfigError, Fault, RegistryError
 from aista.schema import Component, component, option, required, section, structure, to_plain
 from aista.tasks.training import EvaluationConfig, TrainerConfig
 
-__all__ = ["Experiment", "Sections", "Stage", "load_experiment"]
+__all__ = ["Experiment", "Sections", "Stage", "load_experiment", "resolve_experiment"]
 
 Part = Literal["encoder", "adapter", "llm"]
 
@@ -84,7 +84,7 @@ class Experiment:
 
         What says how the main model is trained (``tuning`` of its parts, ``freeze_params``,
         ``trainer.parameter_groups``) is not inherited: a stage trains all of its model unless its own
-        ``config`` says otherwise.
+        ``config`` says otherwise. Nor is ``data.shuffle_transcripts``, a control of the main model's alignment.
 
         Raises:
             ConfigError: with paths into ``pretraining[...]``.
@@ -92,8 +92,9 @@ class Experiment:
         own = _task_fields(stage.task, f"pretraining.{stage.name}.task")
         shared = {field.name for field in dataclasses.fields(Sections)} - {"pretraining", "initialize"}
         base = {key: value for key, value in self.raw.items() if key in (own | shared) - {"freeze_params"}}
-        if isinstance(base.get("trainer"), Mapping):
-            base["trainer"] = {key: value for key, value in base["trainer"].items() if key != "parameter_groups"}
+        for name, own_option in (("trainer", "parameter_groups"), ("data", "shuffle_transcripts")):
+            if isinstance(base.get(name), Mapping):
+                base[name] = {key: value for key, value in base[name].items() if key != own_option}
         for part in base.keys() & set(get_args(Part)):
             if isinstance(base[part], Mapping):
                 base[part] = {key: value for key, value in base[part].items() if key != "tuning"}
@@ -108,12 +109,26 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         ConfigError: every fault at once.
         PluginError: a plug-in cannot be loaded.
     """
-    raw = apply_overrides(load_yaml(path), list(overrides))
+    return resolve_experiment(apply_overrides(load_yaml(path), list(overrides)), base=path.parent, source=str(path))
+
+
+def resolve_experiment(raw: Mapping[str, Any], *, base: Path, source: str) -> Experiment:
+    """Load the plug-ins of a config that was read already, and structure it and its stages.
+
+    Args:
+        raw: The config as plain data.
+        base: Folder that relative plug-in paths start from.
+        source: Where it came from, for messages.
+
+    Raises:
+        ConfigError: every fault at once.
+        PluginError: a plug-in cannot be loaded.
+    """
     plugins = raw.get("plugins", ())
     if isinstance(plugins, list) and all(isinstance(item, str) for item in plugins):
-        registry.load_plugins(plugins, base=path.parent)
-        raw["plugins"] = [str((path.parent / item).resolve()) for item in plugins]
-    experiment = structure_experiment(raw, source=str(path))
+        registry.load_plugins(plugins, base=base)
+        raw = {**raw, "plugins": [str((base / item).resolve()) for item in plugins]}
+    experiment = structure_experiment(raw, source=source)
     faults: list[Fault] = []
     for stage in experiment.sections.pretraining:
         try:
@@ -123,7 +138,7 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
                 Fault(f"pretraining.{stage.name}.{fault.path}", fault.problem, fault.remedy) for fault in error.faults
             ]
     if faults:
-        raise ConfigError(faults, str(path))
+        raise ConfigError(faults, source)
     return experiment
 
 

@@ -11,6 +11,7 @@ from aista.analysis.tables import (
     headline_table,
     retrieval_table,
     to_html,
+    to_latex,
     to_markdown,
     to_rich,
 )
@@ -80,3 +81,17 @@ def test_collapse_table(curve: Callable[..., ProbeCurve]) -> None:
     table = collapse_table({"a": curve(1.0, num_layers=2)})
     assert [row[:2] for row in table.rows] == [("a", "0"), ("a", "1"), ("a", "2")]
     assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_latex_escapes() -> None:
+    table = Table("t", ("Run", "Δ BLEU"), (("a_b & 5%", "+1.0 ± 0.2"), ("x\\y", "-")))
+    assert to_latex(table).splitlines() == [
+        r"\begin{tabular}{lr}",
+        r"\toprule",
+        r"Run & $\Delta$ BLEU \\",
+        r"\midrule",
+        r"a\_b \& 5\% & +1.0 $\pm$ 0.2 \\",
+        r"x\textbackslash{}y & - \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]

@@ -1,0 +1,202 @@
+"""The sweep of an ablation: what is done is reused, what stopped goes on, what fails becomes a row."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from aista.analysis.ablation import Outcome, ablation_csv, ablation_table
+from aista.analysis.run_folder import RunFolder
+from aista.analysis.tables import to_latex, to_markdown, to_rich
+from aista.cli._jobs import Job, run_jobs
+from aista.config import dump_yaml, load_yaml
+from aista.engine.run_folder import CONFIG, holds
+from aista.engine.train import is_complete
+from aista.errors import ConfigError, Fault
+from aista.files import write_json, write_text
+from aista.tasks.ablation import Ablation, PlannedRun, fingerprint
+from aista.tasks.experiment import Experiment
+from aista.tasks.preflight import build_metrics, preflight
+
+__all__ = ["Sweep"]
+
+SHOWN_CHANGE = 110
+WIDTH = 140
+"""Columns of the table where there is no terminal to ask."""
+Runner = Callable[[Sequence[Job]], Mapping[Job, int]]
+
+
+class Sweep:
+    """Runs an ablation in a folder; a second call does only what is missing.
+
+    Layout: ``runs/HASH``, ``pretraining/NAME-HASH``, ``jobs/HASH.{yaml,log,failure}``, ``runs.json`` (which
+    run lies where) and the tables.
+
+    Args:
+        ablation: The checked file, loaded for the same ``out``.
+        out: Folder of the ablation.
+        num_jobs: Runs at a time on this machine.
+        cluster: submitit's parameters to run on a cluster instead; None runs here.
+        console: Where progress and table are shown.
+    """
+
+    def __init__(
+        self,
+        ablation: Ablation,
+        out: Path,
+        *,
+        num_jobs: int,
+        cluster: Mapping[str, Any] | None = None,
+        console: Console | None = None,
+    ) -> None:
+        self.ablation = ablation
+        self.out = out
+        self.num_jobs = num_jobs
+        self.cluster = cluster
+        self.console = console or _console()
+
+    def folder(self, run: PlannedRun) -> Path:
+        """The run folder."""
+        return self.out / "runs" / run.id
+
+    def show_plan(self) -> None:
+        """Print every run with its state and its difference from the base config."""
+        seen: dict[str, str] = {}
+        for run in self.ablation.runs:
+            label = _label(run)
+            state = self._state(run)
+            same = f", the same training as {seen[run.id]}" if run.id in seen else ""
+            self._say(f"{label}  [{state}{same}]  {self.folder(run)}")
+            seen.setdefault(run.id, label)
+            for change in run.changes or ("as the base",):
+                shown = change if len(change) <= SHOWN_CHANGE else f"{change[: SHOWN_CHANGE - 3]}..."
+                self._say(f"    {shown}")
+
+    def check(self) -> None:
+        """Preflight of every run: files, tokenizer, layers, metrics.
+
+        Raises:
+            ConfigError: every fault, with the first run that has it.
+        """
+        faults: dict[tuple[str, str], Fault] = {}
+        for run in self.ablation.runs:
+            try:
+                preflight(run.unstaged)
+            except ConfigError as error:
+                for fault in error.faults:
+                    place = f"run {_label(run)}: {fault.path}"
+                    faults.setdefault((fault.path, fault.problem), Fault(place, fault.problem, fault.remedy))
+        if faults:
+            raise ConfigError(list(faults.values()), str(self.ablation.source))
+
+    def run(self) -> bool:
+        """Train and score what is missing, write and print the table; returns whether no run failed."""
+        self.check()
+        runs = {run.id: run for run in reversed(self.ablation.runs)}  # of equal runs, the first gives the label
+        runs = dict(reversed(runs.items()))
+        states = {id: self._state(run) for id, run in runs.items()}  # refuses a folder of another experiment first
+        stages = {stage.folder: stage for id, run in runs.items() if states[id] != "done" for stage in run.stages}
+        self._work(
+            self._job(f"pretraining {stage.name}", folder, stage.experiment, "")
+            for folder, stage in stages.items()
+            if not (holds(folder, stage.experiment) and is_complete(folder))
+        )
+        todo = [run for id, run in runs.items() if states[id] != "done"]
+        ready = [run for run in todo if all(is_complete(stage.folder) for stage in run.stages)]
+        for run in self.ablation.runs:
+            if states[run.id] == "done":
+                self._say(f"{_label(run)} (reused)")
+        self._work(
+            self._job(_label(run), self.folder(run), run.experiment, self.ablation.config.split) for run in ready
+        )
+        return self._write_table()
+
+    def _state(self, run: PlannedRun) -> str:
+        folder = self.folder(run)
+        if not (folder / CONFIG).is_file():
+            return "failed, to do" if self._file(folder, "failure").is_file() else "to do"
+        if fingerprint(load_yaml(folder / CONFIG)) != run.id:
+            holds(folder, run.experiment)  # says how they differ
+        if is_complete(folder) and (self._evaluation(run) / "scores.json").is_file():
+            return "done"
+        return "failed, to resume" if self._file(folder, "failure").is_file() else "to resume"
+
+    def _evaluation(self, run: PlannedRun) -> Path:
+        return self.folder(run) / "evaluation" / Path(self.ablation.config.split).stem
+
+    def _file(self, folder: Path, kind: str) -> Path:
+        return self.out / "jobs" / f"{folder.name}.{kind}"
+
+    def _job(self, label: str, folder: Path, experiment: Experiment, split: str) -> Job:
+        file, failure = self._file(folder, "yaml"), self._file(folder, "failure")
+        write_text(file, dump_yaml(experiment.to_plain()))
+        failure.unlink(missing_ok=True)
+        worker = ("-m", "aista.cli._ablation_worker", str(folder), "--config", str(file), "--failure", str(failure))
+        command = (*worker, "--split", split) if split else worker
+        threads = max(1, (os.cpu_count() or 1) // self.num_jobs)
+        return Job(label, folder, file, experiment.sections.trainer.max_steps, command, threads)
+
+    def _work(self, jobs: Iterable[Job]) -> None:
+        waiting = list(jobs)
+        if not waiting:
+            return
+        if self.cluster is None:
+            failed: Mapping[Job, int] = run_jobs(waiting, self.console, num_parallel=self.num_jobs, keep_going=True)
+        else:
+            from aista.cli._slurm import run_on_cluster
+
+            failed = run_on_cluster(waiting, self.console, folder=self.out / "slurm", options=self.cluster)
+        for job, code in failed.items():
+            file = self._file(job.folder, "failure")
+            if not file.is_file():  # killed before it could say why
+                write_text(file, f"ended with exit code {code}\n")
+
+    def _write_table(self) -> bool:
+        outcomes = [self._outcome(run) for run in self.ablation.runs]
+        metrics = build_metrics(self.ablation.runs[0].unstaged)
+        config = self.ablation.config
+        label = Path(config.split).stem
+        table, rows = ablation_table(outcomes, metrics, self.ablation.baseline, split=label, samples=config.samples)
+        notes = [f"{outcome.name}, seed {outcome.seed}: {outcome.error}" for outcome in outcomes if outcome.error]
+        text = to_markdown(table) + "".join(f"\nFailed: {note}\n" for note in notes)
+        write_text(self.out / "table.md", text)
+        write_text(self.out / "table.tex", to_latex(table))
+        write_text(self.out / "table.csv", ablation_csv(rows))
+        write_json(self.out / "runs.json", [self._record(run) for run in self.ablation.runs])
+        self.console.print(to_rich(table))
+        for note in notes:
+            self._say(f"failed: {note}")
+        self._say(f"tables: {self.out}/table.md, table.tex, table.csv")
+        return not notes
+
+    def _outcome(self, run: PlannedRun) -> Outcome:
+        folder = self.folder(run)
+        if self._state(run) == "done":
+            return Outcome(run.name, run.seed, run.id, RunFolder(folder), "")
+        places = [*(stage.folder for stage in run.stages if not is_complete(stage.folder)), folder]
+        for place in places:
+            file = self._file(place, "failure")
+            if file.is_file():
+                error = f"{file.read_text(encoding='utf-8').strip()} (log: {self._file(place, 'log')})"
+                return Outcome(run.name, run.seed, run.id, None, error)
+        return Outcome(run.name, run.seed, run.id, None, "did not run")
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _record(self, run: PlannedRun) -> dict[str, Any]:
+        folder = str(self.folder(run).relative_to(self.out))
+        return {"name": run.name, "seed": run.seed, "folder": folder, "changes": list(run.changes)}
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
+
+def _label(run: PlannedRun) -> str:
+    return f"{run.name}, seed {run.seed}"

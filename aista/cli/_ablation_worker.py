@@ -1,0 +1,66 @@
+"""One run of an ablation in a process of its own: trains, evaluates, and leaves its error where the sweep reads it.
+
+python -m aista.cli._ablation_worker RUN --config FILE --failure FILE [--split SPLIT]
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aista.cli._logging import configure_logging
+from aista.engine.evaluate import evaluate
+from aista.engine.run_folder import CONFIG
+from aista.engine.train import train
+from aista.errors import AistaError, ConfigError
+from aista.files import write_text
+from aista.tasks.experiment import load_experiment
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str]) -> int:
+    """Train, then score ``--split`` (if it is given); returns the exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--failure", type=Path, required=True)
+    parser.add_argument("--split", default="")
+    args = parser.parse_args(arguments)
+    configure_logging()
+    try:
+        with _alone(args.failure.with_suffix(".lock")):
+            own = args.run / CONFIG
+            train(load_experiment(own if own.is_file() else args.config), args.run)
+            if args.split and not (args.run / "evaluation" / Path(args.split).stem / "scores.json").is_file():
+                evaluate(args.run, args.split)
+    except Exception as error:  # whatever it is, it becomes a row of the table
+        traceback.print_exc()
+        write_text(args.failure, f"{_first_line(error)}\n")
+        return error.exit_code if isinstance(error, AistaError) else 1
+    return 0
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Wait while another process works on this run, e.g. one whose sweep was killed; the system frees the lock."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ConfigError):
+        return str(error.faults[0])
+    lines = str(error).splitlines() or [""]
+    return lines[0] if isinstance(error, AistaError) else f"{type(error).__name__}: {lines[0]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""``aista ablate FILE [--out DIR] [--jobs N] [--dry-run] [--slurm [key=value ...]]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="ablation file (docs/ablation.md)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of runs and tables (default: runs/ablations/FILE)"
+    )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="runs at a time")
+    parser.add_argument("--dry-run", action="store_true", help="print the runs and what is left to do; write nothing")
+    parser.add_argument(
+        "--slurm",
+        nargs="*",
+        metavar="key=value",
+        help="run on a Slurm cluster with these submitit parameters, e.g. timeout_min=600 slurm_partition=gpu",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, train, evaluate, compare; returns 1 if a run failed."""
+    from aista.cli._ablation import Sweep
+    from aista.config import apply_overrides
+    from aista.errors import AistaError
+    from aista.tasks.ablation import load_ablation
+
+    if args.jobs < 1:
+        raise AistaError(f"--jobs: must be at least 1, got {args.jobs}")
+    out = args.out or Path("runs/ablations") / args.file.stem
+    cluster = None if args.slurm is None else apply_overrides({}, args.slurm)
+    sweep = Sweep(load_ablation(args.file, out), out, num_jobs=args.jobs, cluster=cluster)
+    if args.dry_run:
+        sweep.show_plan()
+        sweep.check()
+        return 0
+    return 0 if sweep.run() else 1

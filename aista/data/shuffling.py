@@ -1,0 +1,39 @@
+"""Transcripts dealt out anew: a control that takes away what alignment could learn from them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aista.data.manifest import Row
+
+__all__ = ["shuffle_transcripts"]
+
+
+def shuffle_transcripts(rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
+    """The rows, each with the transcript of another one; speech and translation stay where they are.
+
+    One cycle through all rows that have a transcript (Sattolo, 1986), so that none keeps its own; two rows
+    that say the same may still swap equal texts. Rows without a transcript stay without.
+
+    Choose it to ask whether a gain comes from the *content* of the transcripts: with shuffled ones the loss,
+    its scale and its cost are the same, and whatever gain stays is regularisation.
+
+    Args:
+        rows: Rows of a training manifest.
+        seed: Decides the cycle.
+
+    Returns:
+        As many rows, in the same order.
+    """
+    places = [index for index, row in enumerate(rows) if row.src_text]
+    sources = list(places)
+    generator = random.Random(f"transcripts:{seed}")
+    for last in range(len(sources) - 1, 0, -1):
+        other = generator.randrange(last)
+        sources[last], sources[other] = sources[other], sources[last]
+    shuffled = list(rows)
+    for place, source in zip(places, sources, strict=True):
+        shuffled[place] = replace(rows[place], src_text=rows[source].src_text)
+    return tuple(shuffled)

@@ -1,0 +1,78 @@
+"""A system against a baseline over several training seeds, by paired bootstrap over segments."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from aista.scoring.significance import Interval, SystemScore
+
+__all__ = ["SeedComparison", "combine_seeds"]
+
+
+@dataclass(frozen=True)
+class SeedComparison:
+    """A system against the baseline, over the seeds that both have.
+
+    Attributes:
+        seeds: Those seeds.
+        difference: Mean over the seeds of system minus baseline.
+        spread: Standard deviation of the difference over the seeds: their luck; None for one seed.
+        interval: 95 % interval of the mean difference over resampled test sets.
+        p_value: Two-sided, of the mean difference over resampled test sets.
+    """
+
+    seeds: tuple[int, ...]
+    difference: float
+    spread: float | None
+    interval: Interval
+    p_value: float
+
+
+def combine_seeds(results: Mapping[int, SystemScore]) -> SeedComparison:
+    r"""Combine a system's paired bootstraps, one per seed, all with the same resampled test sets.
+
+    In sample i the difference is the mean over the seeds, :math:`d_i = \frac1S \sum_s d_{i,s}`: the segments are
+    drawn once and score all seeds, as the test set is one. The p-value is the share of samples whose distance
+    from the samples' mean reaches the observed difference,
+    :math:`(1 + \#\{i: |d_i - \bar d| \ge |d|\}) / (1 + n)`.
+
+    It asks whether *these* models differ beyond the luck of the test set. The luck of the seeds is ``spread``.
+
+    Args:
+        results: Seed -> the system's comparison with the baseline of that seed; same samples, same bootstrap seed.
+
+    Returns:
+        The combination.
+
+    Raises:
+        ValueError: no seed, or other numbers of samples.
+    """
+    sizes = {len(result.differences) for result in results.values()}
+    if len(sizes) != 1:
+        raise ValueError(f"seeds must be compared with the same bootstrap samples, got {sorted(sizes) or 'no seed'}")
+    samples = np.mean([result.differences for result in results.values()], axis=0)
+    observed = [result.difference for result in results.values()]
+    difference = statistics.mean(observed)
+    return SeedComparison(
+        seeds=tuple(results),
+        difference=difference,
+        spread=statistics.stdev(observed) if len(observed) > 1 else None,
+        interval=_interval(samples),
+        p_value=_p_value(samples, difference),
+    )
+
+
+def _interval(samples: np.ndarray) -> Interval:
+    ordered = np.sort(samples)
+    low = len(ordered) // 40
+    return Interval(float(ordered[low]), float(ordered[-1 - low]))
+
+
+def _p_value(samples: np.ndarray, difference: float) -> float:
+    # a hair of tolerance: equal systems have differences of 0 up to rounding, and p = 1
+    beyond = np.abs(samples - samples.mean()) >= abs(difference) - 1e-12
+    return (int(beyond.sum()) + 1) / (len(samples) + 1)

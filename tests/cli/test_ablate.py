@@ -1,0 +1,168 @@
+"""A sweep of tiny runs: from the file to the table, stopped and continued, with a failing run."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aista.engine.train import is_complete
+from aista.records import read_records
+from aista.tasks.ablation import load_ablation
+from tests.tiny import make_corpus, tiny_config
+
+pytestmark = pytest.mark.slow
+
+RUNS = {
+    "CE only": {"alignment": []},
+    "AI-STA": {},
+    "the same": {"alignment[0].weight": 0.5},
+    "shuffled": {"data.shuffle_transcripts": True},
+}
+STAGE = {
+    "name": "lm",
+    "task": "text_translation",
+    "part": "llm",
+    "config": {"trainer": {"max_steps": 2, "log_every": 1}},
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    return make_corpus(tmp_path_factory.mktemp("ablation") / "corpus")
+
+
+def write_ablation(folder, corpus, runs=RUNS, seeds=(1,), **changes):
+    config = tiny_config(corpus, trainer={"max_steps": 4, "log_every": 1}, **changes)
+    (folder / "base.yaml").write_text(yaml.safe_dump(config))
+    file = folder / "ablation.yaml"
+    keys = {"base": "base.yaml", "runs": runs, "baseline": "CE only", "seeds": list(seeds), "samples": 40}
+    file.write_text(yaml.safe_dump(keys, sort_keys=False))
+    return file
+
+
+def read_table(out):
+    return csv.DictReader((out / "table.csv").read_text().splitlines())
+
+
+def snapshot(folder):
+    return {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory, corpus):
+    """The sweep, run once with two seeds, and what its command returned."""
+    from aista.cli.main import main
+
+    folder = tmp_path_factory.mktemp("sweep")
+    file = write_ablation(folder, corpus, seeds=(1, 2), pretraining=[STAGE])
+    code = main(["ablate", str(file), "--out", str(folder / "out"), "--jobs", "2"])
+    return file, folder / "out", code
+
+
+def test_it_leaves_tables_of_all_runs(sweep):
+    _, out, code = sweep
+    assert code == 0
+    rows = list(read_table(out))
+    assert [row["run"] for row in rows if row["metric"] == "bleu"] == list(RUNS)
+    by_name = {row["run"]: row for row in rows if row["metric"] == "chrf"}
+    assert by_name["CE only"]["p"] == ""
+    assert by_name["AI-STA"]["p_holm"] >= by_name["AI-STA"]["p"]
+    assert by_name["AI-STA"]["scores"] == by_name["the same"]["scores"]
+    assert all(float(row["seconds_per_step"]) > 0 and row["failed_seeds"] == "0" for row in rows)
+    assert all(float(row["peak_memory_mib"]) > 50 for row in rows)
+    assert "AI-STA" in (out / "table.md").read_text()
+    assert r"\toprule" in (out / "table.tex").read_text()
+
+
+def test_equal_configs_and_shared_stages_are_trained_once(sweep):
+    _, out, _ = sweep
+    assert len(list((out / "runs").iterdir())) == 6  # CE only, AI-STA, shuffled; two seeds
+    assert len(list((out / "pretraining").iterdir())) == 1
+    folders = {(run["name"], run["seed"]): run["folder"] for run in json.loads((out / "runs.json").read_text())}
+    assert folders["AI-STA", 1] == folders["the same", 1] != folders["AI-STA", 2]
+
+
+def test_a_second_call_trains_nothing(sweep, aista):
+    file, out, _ = sweep
+    before = snapshot(out)
+    code, printed, _ = aista("ablate", file, "--out", out)
+    assert code == 0
+    assert printed.count("(reused)") == 8
+    assert snapshot(out) == before
+
+
+def test_the_plan_says_what_is_done_and_how_runs_differ(sweep, aista, tmp_path):
+    file, out, _ = sweep
+    _, printed, _ = aista("ablate", file, "--out", out, "--dry-run")
+    assert printed.count("[done") == 8
+    assert "the same, seed 1  [done, the same training as AI-STA, seed 1]" in printed
+    code, printed, _ = aista("ablate", file, "--out", tmp_path / "new", "--dry-run")
+    assert code == 0
+    assert "CE only, seed 1  [to do]" in printed
+    assert "alignment: [ot] -> []" in printed
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_run_that_fails_is_a_row_with_its_error(tmp_path, corpus, aista):
+    runs = {"CE only": {"alignment": []}, "broken": {"freeze_params": ["no_such_part"]}}
+    file = write_ablation(tmp_path, corpus, runs)
+    code, printed, _ = aista("ablate", file, "--out", tmp_path / "out", "--jobs", "2")
+    assert code == 1
+    rows = {row["run"]: row for row in read_table(tmp_path / "out")}
+    assert rows["broken"]["failed_seeds"] == "1"
+    assert rows["broken"]["mean"] == ""
+    assert float(rows["CE only"]["mean"]) >= 0
+    assert "failed: broken, seed 1: freeze_params: " in printed
+    log = Path(printed.split("(log: ")[1].split(")")[0])
+    assert "no_such_part" in log.read_text()
+    _, printed, _ = aista("ablate", file, "--out", tmp_path / "out", "--dry-run")
+    assert "broken, seed 1  [failed, to resume]" in printed or "broken, seed 1  [failed, to do]" in printed
+
+
+@pytest.mark.parametrize("orphaned", [False, True], ids=["with its run", "alone"])
+def test_a_killed_sweep_goes_on(tmp_path, corpus, aista, orphaned):
+    """Where the run outlives its sweep, the next sweep waits for it in place of training into the same folder."""
+    runs = {"CE only": {"alignment": []}, "AI-STA": {}}
+    file = write_ablation(tmp_path, corpus, runs)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "aista", "ablate", str(file), "--out", str(out), "--jobs", "1"]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    first, second = (out / "runs" / run.id for run in load_ablation(file, out).runs)
+    deadline = time.monotonic() + 120
+    while not second.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    child.kill() if orphaned else os.killpg(child.pid, signal.SIGKILL)  # what this test started
+    child.wait()
+    assert is_complete(first)
+    assert not is_complete(second)
+    before = {path: time for path, time in snapshot(out).items() if path.is_relative_to(first)}
+    code, printed, _ = aista("ablate", file, "--out", out)
+    assert code == 0
+    assert "CE only, seed 1 (reused)" in printed
+    assert is_complete(second)
+    assert [record["step"] for record in read_records(second / "metrics" / "train.jsonl")] == [1, 2, 3, 4]
+    assert all(snapshot(out)[path] == time for path, time in before.items())
+
+
+def test_submitit_runs_the_jobs(tmp_path, corpus, aista):
+    pytest.importorskip("submitit")
+    file = write_ablation(tmp_path, corpus, {"CE only": {"alignment": []}})
+    code, printed, _ = aista("ablate", file, "--out", tmp_path / "out", "--slurm", "cluster=local", "timeout_min=5")
+    assert code == 0
+    assert "CE only, seed 1: done" in printed
+
+
+def test_faults_found_before_training_stop_the_sweep(tmp_path, corpus, aista):
+    far = {"layer_selection": {"name": "fixed", "config": {"layers": [9]}}}
+    file = write_ablation(tmp_path, corpus, {"CE only": {"alignment": []}, "far": far})
+    code, _, complaint = aista("ablate", file, "--out", tmp_path / "out")
+    assert code == 2
+    assert "run far, seed 1: layer_selection" in complaint
+    assert not (tmp_path / "out").exists()
