@@ -49,6 +49,11 @@ class KeepsNothing(FullTuning):
         return {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
 
 
+class MergesWrongly(FullTuning):
+    def merge(self, part):
+        part.embedding.weight.data.zero_()
+
+
 CASES = [
     (contract.check_choice, Foreign, "must give parameters of the part"),
     (contract.check_choice, Twice, "gives a parameter twice"),
@@ -57,6 +62,8 @@ CASES = [
     (contract.check_state, KeepsNothing, "a part with the state of another computes something else"),
     (contract.check_starting_weights, ForgetsTheStart, "with the weights of a plain part"),
     (contract.check_gradients, Unused, r"trainable parameters get no gradient .*: extra"),
+    (contract.check_merge, Unused, "merging leaves other weights than the part's own"),
+    (contract.check_merge, MergesWrongly, "merging changes what the part computes"),
 ]
 
 
