@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aista.losses._regression import LEVEL_HELP, LEVELS, compared
-from aista.losses._rows import result, row_mean
-from aista.losses.base import AlignmentResult
-from aista.losses.ot.pairwise import no_autocast
+from torch import Tensor
+
+from aista.losses._regression import Regression, RegressionConfig
 from aista.registry import register
-from aista.schema import option
-from aista.types import LayerStates
 
 __all__ = ["MSEAlignment", "MSEAlignmentConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MSEAlignmentConfig:
+class MSEAlignmentConfig(RegressionConfig):
     """Options of the squared error."""
-
-    level: str = option("mean", LEVEL_HELP, choices=LEVELS)
 
 
 @register("alignment_loss", "mse", config=MSEAlignmentConfig)
-class MSEAlignment:
+class MSEAlignment(Regression):
     """Squared error ``|u - v|^2 / D`` of the two sides, per channel, whatever the batch size.
 
     ``u`` and ``v`` as in ``cosine``. Cost: one pass over the states. Source: Liu et al. 2020 ("Bridging the
@@ -34,12 +29,6 @@ class MSEAlignment:
     embeddings that enter an LLM's first block. Its scale is that of the layer: tune the weight per layer.
     """
 
-    def __init__(self, config: MSEAlignmentConfig) -> None:
-        self.level = config.level
-
-    def __call__(self, states: LayerStates, *, detach_text: bool = True) -> AlignmentResult:
-        """Return each row's error; see ``AlignmentLoss``."""
-        with no_autocast(states.speech.device):
-            u, v, lengths = compared(states, self.level, detach_text=detach_text)
-            present = (states.speech_lengths > 0) & (states.text_lengths > 0)
-            return result(row_mean((u - v).square().mean(-1), lengths), present)
+    def error(self, u: Tensor, v: Tensor) -> Tensor:
+        """The squared errors per channel."""
+        return (u - v).square().mean(-1)

@@ -8,6 +8,7 @@ from aista.registry import build, register
 from aista.schema import Component, component, option
 from aista.selection.base import LayerSelection, SelectedLayers
 from aista.selection.curve import ProbeCurve
+from aista.selection.probe import RetrievalProbe
 from aista.selection.ranked import RankedSelection
 
 __all__ = ["ScheduledSelection", "ScheduledSelectionConfig"]
@@ -49,12 +50,11 @@ class ScheduledSelection(LayerSelection):
         self.hysteresis = config.hysteresis
         self.warmup_steps = strategy.warmup_steps
         self.probe_size = strategy.probe_size
-        self.pooling = strategy.pooling
-        self.similarity = strategy.similarity
-        self.neighbours = strategy.neighbours
-        self.transport = strategy.transport
-        self.mismatches = strategy.mismatches
         self.probe_layers = strategy.probe_layers
+
+    def probe(self) -> RetrievalProbe:
+        """The strategy's probe."""
+        return self.strategy.probe()
 
     def select(self, curve: ProbeCurve | None) -> SelectedLayers:
         """The strategy's choice."""
