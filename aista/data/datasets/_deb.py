@@ -7,7 +7,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from aista.errors import DataError
 
@@ -37,15 +37,18 @@ def opened(source: Path, folder: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="aista-") as name:
         try:
             _unpack(source, folder, Path(name))
-        except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-            raise DataError(f"--from {source}: not a readable Debian package ({error}); download it again") from None
+        except (tarfile.TarError, OSError, ValueError) as error:
+            raise DataError(
+                f"--from {source}: not a readable Debian package ({error}); download it again, "
+                "or unpack it with dpkg-deb -x and give that folder"
+            ) from None
         if not (Path(name) / folder).is_dir():
             raise DataError(f"--from {source}: this package holds no {folder}/; is it the right one?")
         yield Path(name) / folder
 
 
 def _unpack(source: Path, folder: str, out: Path) -> None:
-    """Unpack what lies below ``folder`` in the data member of an ar archive (deb(5))."""
+    """Unpack the files below ``folder`` from the data member of an ar archive, see deb(5)."""
     with source.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ValueError("it does not begin as an ar archive")
@@ -55,8 +58,16 @@ def _unpack(source: Path, folder: str, out: Path) -> None:
                 break
             file.seek(size + size % 2, io.SEEK_CUR)
         else:
-            raise ValueError("it has no data.tar")
+            raise ValueError("it holds no data.tar")
+        # tarfile takes an archive that is cut off between two files for a whole one.
+        if file.tell() + size > source.stat().st_size:
+            raise ValueError("it is cut short")
         with tarfile.open(fileobj=file, mode="r|*") as archive:
             for member in archive:
-                if member.name.removeprefix("./").startswith(f"{folder}/"):
-                    archive.extract(member, out, filter="data")
+                path = PurePosixPath(member.name)
+                content = (
+                    archive.extractfile(member) if path.is_relative_to(folder) and ".." not in path.parts else None
+                )
+                if content is not None:
+                    (out / path.parent).mkdir(parents=True, exist_ok=True)
+                    (out / path).write_bytes(content.read())

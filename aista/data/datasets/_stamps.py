@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from aista.data.preparation import one_line
 from aista.errors import DataError
 
 __all__ = ["Stamp", "draw_splits", "read_stamps", "text_key"]
@@ -51,17 +52,19 @@ def read_stamps(root: Path) -> list[Stamp]:
 def text_key(text: str) -> str:
     """What two texts share that differ in case, punctuation or spacing alone."""
     text = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join("".join(letter if letter.isalnum() else " " for letter in text).split())
+    # Letters, marks (vowels in Indic scripts) and numbers.
+    return " ".join("".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text).split())
 
 
-def draw_splits(stamps: Iterable[Stamp], sizes: dict[str, int], rest: str, seed: int) -> dict[str, str]:
-    """Give every English description (as ``text_key``) a split; the draw does not depend on who wants which language.
+def draw_splits(stamps: Iterable[Stamp], sizes: Mapping[str, int], rest: str, seed: int) -> dict[str, str]:
+    """Give every English description, as ``text_key``, a split.
 
-    Descriptions that share a translation in any recorded language stay together.
+    Descriptions stay together that have a translation in common, in or across the languages they were
+    recorded in: so no split shares a text with another, and the draw is the same whichever languages are used.
 
     Args:
         stamps: All stamps.
-        sizes: Descriptions per split, in the order in which splits are filled.
+        sizes: Descriptions per split, in the order in which the splits are filled.
         rest: Split of all others.
         seed: Of the draw.
 
@@ -69,10 +72,6 @@ def draw_splits(stamps: Iterable[Stamp], sizes: dict[str, int], rest: str, seed:
         DataError: there are too few descriptions.
     """
     groups = _group(stamps)
-    total = sum(len(group) for group in groups)
-    if sum(sizes.values()) >= total:
-        asked = " and ".join(f"num_{split}={size}" for split, size in sizes.items())
-        raise DataError(f"tuxpaint: {asked} of {total} English descriptions leave none to train on; lower them")
     Random(f"{seed}/tuxpaint").shuffle(groups)
     splits: dict[str, str] = {}
     for split, size in sizes.items():
@@ -81,12 +80,15 @@ def draw_splits(stamps: Iterable[Stamp], sizes: dict[str, int], rest: str, seed:
             if len(group) <= left and group[0] not in splits:
                 splits.update(dict.fromkeys(group, split))
                 left -= len(group)
+        if left or len(splits) == sum(map(len, groups)):
+            total = sum(map(len, groups))
+            raise DataError(f"tuxpaint: num_{split}={size} of {total} English descriptions is too many; lower it")
     return {description: splits.get(description, rest) for group in groups for description in group}
 
 
 def _group(stamps: Iterable[Stamp]) -> list[list[str]]:
     """English keys, together where stamps share a translation, each group and the list of them sorted."""
-    spoken: dict[tuple[str, str], list[str]] = defaultdict(list)
+    spoken: dict[str, list[str]] = defaultdict(list)
     members: dict[str, list[str]] = {}
     for stamp in stamps:
         english = text_key(stamp.english)
@@ -96,7 +98,7 @@ def _group(stamps: Iterable[Stamp]) -> list[list[str]]:
         for language in stamp.recordings:
             translation = text_key(stamp.translations.get(language, ""))
             if translation:
-                spoken[language, translation].append(english)
+                spoken[translation].append(english)
     for first, *others in spoken.values():
         for other in others:
             if members[other] is not members[first]:
@@ -114,10 +116,6 @@ def _read_stamp(root: Path, name: str, recordings: dict[str, Path]) -> Stamp:
     except UnicodeDecodeError:
         return Stamp(name, "", {}, recordings, ".txt is not UTF-8")
     matches = [match for line in lines if (match := _TRANSLATION.fullmatch(line))]
-    translations = {match["language"]: _clean(match["text"]) for match in matches}
-    english = _clean(english)
-    return Stamp(name, english, translations, recordings, "" if english else ".txt holds no English description")
-
-
-def _clean(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    translations = {match["language"]: one_line(match["text"]) for match in matches}
+    english = one_line(english)
+    return Stamp(name, english, translations, recordings, "" if english else ".txt has no English description")

@@ -33,20 +33,21 @@ SILENCE = 0.01
 README = """\
 # Tux Paint stamps -> English
 
-Recordings of the descriptions of Tux Paint's stamps by volunteers, with transcripts and English
-translations (the English is the original, the transcripts are its translations by people). Prepared
-by `aista data tuxpaint`.
+Descriptions of the stamps of Tux Paint, a drawing program for children: spoken by volunteers, with
+transcripts and English translations. The English is the original, the transcripts are its
+translations by people; nobody has checked every recording against its transcript. Prepared by
+`aista data tuxpaint`.
 
-Source: Debian package {package}; https://tuxpaint.org. Its changelog names the contributors.
-Licence: GPL-2, as the package. What you pass on of this folder stays under it.
+Source: Debian package {package}, https://tuxpaint.org; its changelog names the contributors.
+Licence: GPL-2 as the package. What is passed on of this folder stays under it.
 
 | manifest | rows | hours |
 |---|---|---|
 {manifests}
 
-No English description and no transcript of a split occurs in another, compared without case and
-punctuation. `spm.model`: joint BPE of {vocab_size} pieces; `spm_source.model`: the characters of
-the transcripts, for CTC. Both are trained on train only. Seed of the splits: {seed}.
+No English description and no transcript of one split occurs in another, compared without case,
+punctuation and spacing. `spm.model`: joint BPE of {vocab_size} pieces; `spm_source.model`: the
+characters of the transcripts, for CTC. Both are trained on train only. Seed of the splits: {seed}.
 
 | rows left out because | count |
 |---|---|
@@ -65,7 +66,7 @@ class TuxpaintConfig:
     num_dev: int = option(75, "English descriptions of dev; each is spoken in every language.", minimum=1)
     num_test: int = option(150, "English descriptions of test.", minimum=1)
     max_characters_per_second: float = option(
-        25.0, "Rows whose transcript is longer than can be said in their recording are left out.", above=0
+        25.0, "Rows whose transcript cannot be said this fast in their recording are left out.", above=0
     )
     vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100)
 
@@ -130,10 +131,12 @@ class Tuxpaint:
 
     def _check_languages(self, stamps: Iterable[Stamp], source: Path) -> None:
         found = {language for stamp in stamps for language in stamp.recordings}
+        if not found:
+            raise DataError(f"--from {source}: no spoken descriptions (NAME_desc_LANGUAGE.ogg); is it {PACKAGE}?")
         unknown = [language for language in self.config.languages if language not in found]
         if unknown:
             raise DataError(
-                f"tuxpaint: languages must have recordings in {source}, got {', '.join(unknown)}; "
+                f"tuxpaint: languages must have recordings in --from {source}, got {', '.join(unknown)}; "
                 f"there are {', '.join(sorted(found))}"
             )
 
@@ -157,13 +160,14 @@ class Tuxpaint:
             if progress is not None:
                 progress(f"audio {language}", done, len(wanted))
         rows = []
-        for first, *others in utterances.values():
-            if len({text_key(utterance.row.src_text) for utterance in (first, *others)}) > 1:
-                dropped["one recording beside several transcripts"] += [one.row.id for one in (first, *others)]
+        for same in utterances.values():
+            ids = [utterance.row.id for utterance in same]
+            if len({text_key(utterance.row.src_text) for utterance in same}) > 1:
+                dropped["one recording with several transcripts"] += ids
                 continue
-            dropped["the recording of an earlier row again"] += [other.row.id for other in others]
-            _write_audio(out / first.row.audio, first.samples)
-            rows.append(first.row)
+            dropped["the recording of an earlier row again"] += ids[1:]
+            _write_audio(out / same[0].row.audio, same[0].samples)
+            rows.append(same[0].row)
         return rows
 
     def _read(self, stamp: Stamp, language: str) -> tuple[_Utterance | None, str]:
@@ -172,7 +176,7 @@ class Tuxpaint:
         if stamp.fault:
             return None, stamp.fault
         if not text_key(transcript):
-            return None, ".txt holds no transcript"
+            return None, ".txt has no transcript"
         samples, fault = _read_samples(stamp.recordings[language])
         if samples is None:
             return None, fault
@@ -226,6 +230,8 @@ def _read_samples(path: Path) -> tuple[NDArray[np.int16] | None, str]:
         return None, "recording is unreadable"
     except EmptyAudioError:
         return None, "recording is empty"
+    if not np.isfinite(wave).all():
+        return None, "recording has samples that are no numbers"
     seconds, peak = len(wave) / MANIFEST_SAMPLE_RATE, float(np.abs(wave).max())
     if seconds < MIN_SECONDS:
         return None, f"recording is shorter than {MIN_SECONDS:g} s"
