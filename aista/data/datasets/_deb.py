@@ -1,11 +1,11 @@
-"""Opens a Debian package: as a file, unpacked, or by the folder that is wanted from it."""
+"""Opens Debian packages: as .deb files, unpacked, or installed."""
 
 from __future__ import annotations
 
 import io
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -18,37 +18,40 @@ _HEADER = 60
 
 
 @contextmanager
-def opened(source: Path, folder: str) -> Iterator[Path]:
-    """Yield the path of the package's ``folder``; what a .deb file holds is unpacked to a temporary place.
+def opened(source: Path, packages: str, folders: Sequence[str]) -> Iterator[Path]:
+    """Yield a folder where the files of packages lie; .deb files are unpacked to a temporary one.
 
     Args:
-        source: A .deb file, the root that one was unpacked to, or ``folder`` itself wherever it lies.
-        folder: Path inside the package.
+        source: A .deb file, a folder of them, or a folder that the packages were unpacked or installed to.
+        packages: Pattern of the packages' names; other .deb files of a folder are left alone.
+        folders: What is wanted from a .deb file, e.g. ``usr/share/doc``.
 
     Raises:
-        DataError: there is no such file or folder, or the package lacks ``folder`` or cannot be read.
+        DataError: there is no such file or folder, or a .deb file cannot be read.
     """
     if source.is_dir():
-        inside = source / folder
-        yield inside if inside.is_dir() else source
+        files = sorted(source.glob(f"{packages}_*.deb"))
+    elif source.is_file():
+        files = [source]
+    else:
+        raise DataError(f"--from {source}: no such file or folder; give .deb files or what they were unpacked to")
+    if not files:
+        yield source
         return
-    if not source.is_file():
-        raise DataError(f"--from {source}: no such file or folder; give a .deb file or what it was unpacked to")
     with tempfile.TemporaryDirectory(prefix="aista-") as name:
-        try:
-            _unpack(source, folder, Path(name))
-        except (tarfile.TarError, OSError, ValueError) as error:
-            raise DataError(
-                f"--from {source}: not a readable Debian package ({error}); download it again, "
-                "or unpack it with dpkg-deb -x and give that folder"
-            ) from None
-        if not (Path(name) / folder).is_dir():
-            raise DataError(f"--from {source}: this package holds no {folder}/; is it the right one?")
-        yield Path(name) / folder
+        for file in files:
+            try:
+                _unpack(file, folders, Path(name))
+            except (tarfile.TarError, OSError, ValueError) as error:
+                raise DataError(
+                    f"--from {file}: not a readable Debian package ({error}); download it again, "
+                    "or unpack it with dpkg-deb -x and give that folder"
+                ) from None
+        yield Path(name)
 
 
-def _unpack(source: Path, folder: str, out: Path) -> None:
-    """Unpack the files below ``folder`` from the data member of an ar archive, see deb(5)."""
+def _unpack(source: Path, folders: Sequence[str], out: Path) -> None:
+    """Unpack the files below ``folders`` from the data member of an ar archive, see deb(5)."""
     with source.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ValueError("it does not begin as an ar archive")
@@ -65,9 +68,8 @@ def _unpack(source: Path, folder: str, out: Path) -> None:
         with tarfile.open(fileobj=file, mode="r|*") as archive:
             for member in archive:
                 path = PurePosixPath(member.name)
-                content = (
-                    archive.extractfile(member) if path.is_relative_to(folder) and ".." not in path.parts else None
-                )
+                wanted = any(path.is_relative_to(folder) for folder in folders) and ".." not in path.parts
+                content = archive.extractfile(member) if wanted and member.isfile() else None
                 if content is not None:
                     (out / path.parent).mkdir(parents=True, exist_ok=True)
                     (out / path).write_bytes(content.read())
