@@ -84,12 +84,10 @@ class Asterisk:
         if source is None:
             raise DataError(f"asterisk is read from Debian packages: {self._remedy()}")
         with opened(source, PACKAGES, [SOUNDS, TEXTS]) as root:
-            for path in (
-                _texts_path(root, "en"),
-                *(path for one in self.config.languages for path in _paths(root, one)),
-            ):
-                if not path.exists():
-                    raise DataError(f"--from {source}: no {path.relative_to(root)}; {self._remedy()}")
+            needed = [_texts_path(root, "en"), *(path for one in self.config.languages for path in _paths(root, one))]
+            missing = [path.relative_to(root).as_posix() for path in needed if not path.exists()]
+            if missing:
+                raise DataError(f"--from {source}: no {', no '.join(missing)}; {self._remedy()}")
             sentences = _read_prompts(root, [one for one in VOICES if all(path.exists() for path in _paths(root, one))])
             return prepare_spoken("asterisk", sentences, folder, self.config, ABOUT, progress)
 
