@@ -51,5 +51,5 @@ def _list() -> None:
 
     for model in MODELS:
         print(f"{model.name}: {model.summary}")
-        print(f"  {model.megabytes} MB in float32; {model.licence}; from {model.package} {model.version}")
+        print(f"  {model.megabytes} MB in float32; {model.licence}; from {model.source}")
         print(f"  {model.origin}")

