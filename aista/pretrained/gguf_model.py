@@ -36,7 +36,7 @@ def convert_gguf(files: Mapping[str, Path], folder: Path, dtype: torch.dtype) ->
     from transformers.utils import is_gguf_available
 
     if not is_gguf_available():
-        raise DataError("reading GGUF needs the gguf package; install it with `pip install aista[models]`")
+        raise DataError("reading GGUF needs the gguf package; `pip install 'aista[models]'` brings it")
     with _joined(list(files.values())) as path:
         metadata = _read_metadata(path)
         architecture = metadata.get("general.architecture")

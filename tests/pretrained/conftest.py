@@ -3,8 +3,9 @@ import json
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import WhisperConfig, WhisperForConditionalGeneration
+from transformers import WhisperForConditionalGeneration
 
+from tests.modules.encoders.test_whisper import tiny_config
 from tests.pretrained.ct2_file import model_bytes
 
 END = "<|endoftext|>"
@@ -16,23 +17,9 @@ TIMES = ["<|0.00|>", "<|0.02|>"]
 def whisper():
     """A tiny Whisper with weights that float16 holds."""
     torch.manual_seed(0)
-    config = WhisperConfig(
-        vocab_size=257 + len(ADDED) + len(TIMES),
-        num_mel_bins=6,
-        d_model=16,
-        encoder_layers=2,
-        encoder_attention_heads=2,
-        encoder_ffn_dim=24,
-        decoder_layers=1,
-        decoder_attention_heads=4,
-        decoder_ffn_dim=20,
-        max_source_positions=30,
-        max_target_positions=10,
-        decoder_start_token_id=257,
-        bos_token_id=256,
-        eos_token_id=256,
-        pad_token_id=256,
-    )
+    config = tiny_config()
+    config.update({"vocab_size": 257 + len(ADDED) + len(TIMES), "decoder_attention_heads": 4, "decoder_ffn_dim": 20})
+    config.update({"decoder_start_token_id": 257, "bos_token_id": 256, "eos_token_id": 256, "pad_token_id": 256})
     model = WhisperForConditionalGeneration(config).eval()
     for parameter in model.parameters():
         parameter.data = (parameter.data + 0.2 * torch.randn_like(parameter)).half().float()

