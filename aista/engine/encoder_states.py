@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -36,6 +37,7 @@ log = logging.getLogger("aista.data")
 WRITE_BYTES = 1 << 28
 WRITE_SECONDS = 60.0
 PATIENCE_SECONDS = 1800.0
+_POLL_SECONDS = 0.2
 _CHUNK = 256  # before each so many recordings, those that other processes have encoded are left out
 
 
@@ -136,49 +138,46 @@ class CachedEncoder:
         columns = TextColumn("encoding {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with passing_progress(*columns) as bar:
             job = bar.add_task(split.name, total=len(share))
-            for chunk, states in self._encode(split, rows, share):
-                self.cache.write(states)
-                bar.advance(job, chunk)
+            self._encode(split, {key: rows[key] for key in share}, partial(bar.advance, job))
         self._encoder.train(was_training)
         self._wait(order)
 
-    def _encode(
-        self, split: Split, rows: Mapping[str, Row], keys: Sequence[str]
-    ) -> Iterator[tuple[int, dict[str, Tensor]]]:
-        """How many of ``keys`` are dealt with, and their states, in portions worth a file."""
-        held: dict[str, Tensor] = {}
-        size, count, started = 0, 0, time.monotonic()
+    def _encode(self, split: Split, rows: Mapping[str, Row], advance: Callable[[int], None]) -> None:
+        """Encode and write what is missing of ``rows``, in portions worth a file."""
+        keys, held, size, started = list(rows), dict[str, Tensor](), 0, time.monotonic()
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
             missing = self.cache.missing(chunk)
-            count += len(chunk) - len(missing)
-            for key, states_SE in self._run_encoder(split, {rows[key].id: key for key in missing}):
+            advance(len(chunk) - len(missing))
+            for key, states_SE in self._run_encoder(split, {key: rows[key] for key in missing}):
                 held[key] = states_SE
-                count += 1
                 size += states_SE.nbytes
+                advance(1)
                 if size >= WRITE_BYTES or time.monotonic() - started >= WRITE_SECONDS:
-                    yield count, held
-                    held, size, count, started = {}, 0, 0, time.monotonic()
-        yield count, held
+                    self.cache.write(held)
+                    held, size, started = {}, 0, time.monotonic()
+        self.cache.write(held)
 
     @torch.inference_mode()
-    def _run_encoder(self, split: Split, keys: Mapping[str, str]) -> Iterator[tuple[str, Tensor]]:
-        """Key and ``[S, E]`` states, on the CPU, of each row whose id is in ``keys``."""
-        if not keys:
+    def _run_encoder(self, split: Split, rows: Mapping[str, Row]) -> Iterator[tuple[str, Tensor]]:
+        """Key and ``[S, E]`` states, on the CPU, of each row."""
+        if not rows:
             return
-        rows = [row for row in split.dataset.rows if row.id in keys]
-        part = replace(split, dataset=split.dataset.with_rows(rows))
-        dtype = next(self._encoder.parameters()).dtype
+        keys = {row.id: key for key, row in rows.items()}
+        weight = next(self._encoder.parameters(), torch.empty(0))
+        part = replace(split, dataset=split.dataset.with_rows(list(rows.values())))
         with whole_pass(part, batch_size=1, num_workers=self._num_workers) as loader:
             for batch in loader:
                 batch = batch.to(self._device)
-                states_BSE, lengths = self._encoder(batch.audio.to(dtype), batch.audio_lengths)
+                states_BSE, lengths = self._encoder(batch.audio.to(weight.dtype), batch.audio_lengths)
                 yield keys[batch.ids[0]], states_BSE[0, : int(lengths[0])].to("cpu", copy=True)
 
     def _wait(self, keys: Collection[str]) -> None:
         """Until other processes have written their shares."""
         left, since = len(keys) + 1, time.monotonic()
         while missing := self.cache.missing(keys):
+            if left > len(keys):
+                log.info("waiting for other processes to encode %d recordings", len(missing))
             if len(missing) < left:
                 left, since = len(missing), time.monotonic()
             if time.monotonic() - since > PATIENCE_SECONDS:
@@ -186,7 +185,7 @@ class CachedEncoder:
                     f"{self.cache}: {left} recordings are left to other processes of this run, and none has come in "
                     f"for {PATIENCE_SECONDS / 60:.0f} minutes; repeat the command, it goes on from here"
                 )
-            time.sleep(0.2)
+            time.sleep(_POLL_SECONDS)
 
 
 def _encoder_of(model: nn.Module) -> SpeechEncoder:

@@ -20,12 +20,14 @@ from aista.data.manifest import read_manifest
 from aista.data.states import recording_keys
 from aista.engine import encoder_states
 from aista.engine.evaluate import evaluate
+from aista.engine.inputs import load_split
 from aista.engine.probe import probe
 from aista.engine.train import train
 from aista.engine.translate import translate
-from aista.errors import ConfigError, DataError
+from aista.errors import ConfigError, DataError, RunError
 from aista.modules.encoders._conformer import ConformerEncoder
 from aista.tasks.experiment import load_experiment, structure_experiment
+from aista.tasks.preflight import build_task
 from aista.tasks.speech_translation import SpeechTranslationTask
 from tests.modules.encoders.folders import make_folder
 from tests.tiny import tiny_config, write_config
@@ -322,3 +324,13 @@ def test_two_processes_share_the_work_and_equal_one(tmp_path, corpus, experiment
 
 def read_cache(folder):
     return {key: states for file in folder.rglob("*.safetensors") for key, states in load_file(file).items()}
+
+
+def test_a_process_whose_partner_is_gone_says_so(tmp_path, experiment, monkeypatch):
+    monkeypatch.setattr(encoder_states, "PATIENCE_SECONDS", 0.1)
+    config = experiment()
+    task = build_task(config)
+    split = load_split(config, task, "train")
+    encoder = encoder_states.CachedEncoder(config, task.build_model(), "cpu", rank=0, world_size=2)
+    with pytest.raises(RunError, match=r"11 recordings are left to other processes .* repeat the command, it goes on"):
+        encoder.serve(split)
