@@ -6,7 +6,8 @@ import functools
 import hashlib
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ __all__ = [
     "UndecodableAudioError",
     "hash_audio",
     "locate",
+    "one_thread",
     "probe_audio",
     "read_audio",
 ]
@@ -123,6 +125,17 @@ def hash_audio(spec: str, base: Path) -> str:
     except OSError as error:
         raise MissingAudioError(f"{spec}: cannot be read: {error.strerror or error} ({location.path})") from error
     return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One intra-op thread: resampling and matrix products of short clips depend on their number in the last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _decode(spec: str, base: Path) -> tuple[Tensor, int]:

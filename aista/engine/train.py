@@ -18,7 +18,7 @@ from aista.engine.encoder_states import CachedEncoder, require_frozen
 from aista.engine.inputs import Split, load_split, probe_batches, training_loader, whole_pass
 from aista.engine.layers import LayerChooser
 from aista.engine.optimizer import check_parameter_groups
-from aista.engine.run_folder import claim, is_main_process
+from aista.engine.run_folder import claim, is_main_process, released_if_unused
 from aista.environment import peak_mib
 from aista.errors import AistaError, RunError
 from aista.files import write_json
@@ -73,12 +73,13 @@ def train(experiment: Experiment, run_dir: Path, *, dry_run: bool = False, stage
                 log.info("%s", encoder.describe_need(split))
         log.info("dry run of %s; nothing was written. Parameters that it would train:\n%s", experiment.source, table)
         return
-    claim(run_dir, experiment)
+    claimed = claim(run_dir, experiment)
     if is_complete(run_dir):
         log.info("%s: already trained; nothing to do", run_dir)
         return
-    initial = _initial_weights(experiment, task, run_dir)
-    _run(experiment, task, run_dir, splits, initial)
+    with released_if_unused(run_dir, claimed=claimed):
+        initial = _initial_weights(experiment, task, run_dir)
+        _run(experiment, task, run_dir, splits, initial)
 
 
 def is_complete(run_dir: Path) -> bool:
