@@ -47,12 +47,16 @@ class Task(ABC):
     model under the option's name.
 
     Attributes:
+        uses_audio: Whether its batches hold audio.
+        takes_states: Whether ``loss`` and ``decode`` also take batches of encoder states (``SpeechBatch.encoded``),
+            those of the part ``encoder`` of the options and of the model; only then can they be cached.
         tunings: How the parts with a tuning are trained, by the option's name.
         with_weights: Whether ``build_model`` reads pretrained weights; False where a model is built only to
             have its weights loaded from elsewhere.
     """
 
     uses_audio: ClassVar[bool] = True
+    takes_states: ClassVar[bool] = False
     scores_translations: ClassVar[bool] = True
     default_metrics: ClassVar[tuple[Component, ...]]
 
