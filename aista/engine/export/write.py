@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,8 +175,9 @@ def _unfit(run: _Run) -> RunError:
 
 def _bases(experiment: Experiment) -> dict[str, dict[str, str]]:
     """Name and fingerprint of each part's base weights."""
+    once = functools.cache(fingerprint)  # parts may come out of one folder
     return {
-        part: {"option": option, "name": path.resolve().name, "fingerprint": fingerprint(path)}
+        part: {"option": option, "name": path.resolve().name, "fingerprint": once(path)}
         for part, (option, path) in base_paths(experiment).items()
     }
 
