@@ -43,9 +43,9 @@ def read_splits(source: Path, pair: str) -> dict[str, list[Entry]]:
     if len(missing) == len(files) and joint.is_file() and (source / VALIDATED).is_file():
         return _join(joint, source / VALIDATED)
     raise DataError(
-        f"--from {source}: holds no {missing[0].name}; put covost_v2.{pair}.tsv beside clips/ and {VALIDATED} (unpacked "
-        f"from https://dl.fbaipublicfiles.com/covost/covost_v2.{pair}.tsv.tar.gz), or make the three splits with "
-        "CoVoST's get_covost_splits.py"
+        f"--from {source}: holds no {missing[0].name}; put covost_v2.{pair}.tsv, which is in "
+        f"https://dl.fbaipublicfiles.com/covost/covost_v2.{pair}.tsv.tar.gz, beside clips/ and {VALIDATED}, or make "
+        "the three splits with CoVoST's get_covost_splits.py"
     )
 
 

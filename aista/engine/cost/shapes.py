@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["Shapes", "like_gpu"]
+__all__ = ["Shapes", "WithoutNumbers", "like_gpu"]
 
 
 class Shapes:
@@ -57,7 +57,11 @@ def like_gpu(wanted: bool) -> AbstractContextManager[Any]:
 
 
 class WithoutNumbers(TorchFunctionMode):
-    """CTC's loss, which looks into its input, as any loss of that shape: it has no products of matrices."""
+    """Three functions that need numbers, done without.
+
+    Rows chosen by a real mask are chosen by their indices. Sequences are padded one by one, not copied into a tensor
+    that has numbers. CTC's loss has no products of matrices: a sum of the right shape takes its place.
+    """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -65,7 +69,29 @@ class WithoutNumbers(TorchFunctionMode):
         """Call, or take the place."""
         if func is functional.ctc_loss and isinstance(args[0], FakeTensor):
             return args[0].sum(dim=(0, 2))
+        if func is Tensor.__getitem__ and isinstance(args[0], FakeTensor) and _is_real_mask(args[1]):
+            return args[0][args[1].nonzero(as_tuple=True)]
+        if func is _pad_sequence and isinstance(args[0][0], FakeTensor):
+            return _pad(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+
+_pad_sequence = torch._C._nn.pad_sequence
+
+
+def _pad(
+    sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0, padding_side: str = "right"
+) -> Tensor:
+    longest = max(map(len, sequences))
+    rows = []
+    for sequence in sequences:
+        missing = (longest - len(sequence), 0) if padding_side == "left" else (0, longest - len(sequence))
+        rows.append(functional.pad(sequence, (*(0, 0) * (sequence.dim() - 1), *missing), value=padding_value))
+    return torch.stack(rows, dim=0 if batch_first else 1)
+
+
+def _is_real_mask(index: Any) -> bool:
+    return isinstance(index, Tensor) and index.dtype == torch.bool and not isinstance(index, FakeTensor)
 
 
 class _LikeGpu(TorchFunctionMode):
