@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ __all__ = [
     "MissingAudioError",
     "UndecodableAudioError",
     "locate",
+    "one_thread",
     "probe_audio",
     "read_audio",
 ]
@@ -106,6 +108,17 @@ def probe_audio(spec: str, base: Path) -> AudioInfo:
     if not bool(wave_WC.any()):
         raise EmptyAudioError(f"{spec}: every sample is zero; record or cut it again, or remove the row")
     return AudioInfo(wave_WC.size(0), rate, wave_WC.size(1))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One intra-op thread: resampling and matrix products of short clips depend on their number in the last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _decode(spec: str, base: Path) -> tuple[Tensor, int]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from aista.data.audio import read_audio
+from aista.data.audio import one_thread, read_audio
 from aista.data.augmentations.base import Augmentation
 from aista.data.features.base import Feature
 from aista.data.manifest import Row
@@ -120,7 +119,7 @@ class SpeechTextDataset:
         return collate([self.example(index, epoch) for index in indices], self.tokenizer.pad_id)
 
     def _audio(self, index: int, row: Row, feature: Feature, epoch: int) -> Tensor:
-        with _one_thread():
+        with one_thread():
             audio = self._cache.get(index) if self._cache is not None else None
             if audio is None:
                 audio = self._features(row, feature)
@@ -164,14 +163,3 @@ def _pad_ids(sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
 def _generator(seed: int, epoch: int, id: str) -> torch.Generator:
     digest = hashlib.blake2b(f"{seed}:{epoch}:{id}".encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One intra-op thread: resampling and matrix products of short clips depend on their number in the last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ __all__ = [
     "Folder",
     "PreparationReport",
     "Progress",
+    "one_line",
     "train_sentencepiece",
 ]
 
@@ -73,6 +75,11 @@ class PreparationReport:
         lines += [f"  left out: {len(ids)} rows ({reason})" for reason, ids in self.dropped.items()]
         lines += [f"  noted: {len(ids)} rows ({reason})" for reason, ids in self.noted.items()]
         return "\n".join([*lines, f"  files: {', '.join(self.files)}", f"  fingerprint: {self.fingerprint}"])
+
+
+def one_line(text: str) -> str:
+    """The text as manifests hold it: Unicode NFC, single spaces, no line break, nothing around it."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def train_sentencepiece(

@@ -17,7 +17,7 @@ from aista.engine.checkpoints import checkpoint_steps, load_part_weights
 from aista.engine.inputs import Split, load_split, narrow, probe_batches, training_loader, whole_pass
 from aista.engine.layers import LayerChooser
 from aista.engine.optimizer import check_parameter_groups
-from aista.engine.run_folder import claim, is_main_process
+from aista.engine.run_folder import claim, is_main_process, released_if_unused
 from aista.environment import peak_mib
 from aista.errors import AistaError, RunError
 from aista.files import write_json
@@ -59,12 +59,13 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
     splits = {"train": load_split(experiment, task, "train", training=True)}
     if experiment.sections.data.dev is not None:
         splits["dev"] = load_split(experiment, task, "dev")
-    claim(run_dir, experiment)
+    claimed = claim(run_dir, experiment)
     if is_complete(run_dir):
         log.info("%s: already trained; nothing to do", run_dir)
         return
-    initial = _initial_weights(experiment, task, run_dir)
-    _run(experiment, task, run_dir, splits, initial)
+    with released_if_unused(run_dir, claimed=claimed):
+        initial = _initial_weights(experiment, task, run_dir)
+        _run(experiment, task, run_dir, splits, initial)
 
 
 def is_complete(run_dir: Path) -> bool:

@@ -74,6 +74,34 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, corpus):
         train(experiment(tmp_path, corpus), tmp_path / "photos")
 
 
+def test_a_start_that_trained_nothing_makes_room_for_a_mended_config(tmp_path, corpus):
+    run = tmp_path / "run"
+    with pytest.raises(AistaError, match=r"trainer\.parameter_groups"):
+        train(experiment(tmp_path, corpus, "trainer.parameter_groups=[{params: 'nose.*', learning_rate: 0.1}]"), run)
+    assert not (run / "config.yaml").exists()
+    train(experiment(tmp_path, corpus), run)
+    assert [record["step"] for record in records(run)] == [2, 4, 6, 8]
+
+
+def test_a_resumed_start_that_fails_keeps_its_config(tmp_path, corpus, monkeypatch):
+    run = tmp_path / "run"
+    monkeypatch.setattr("aista.engine.compat.run_recipe", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment(tmp_path, corpus), run)
+    monkeypatch.setattr("aista.engine.compat.run_recipe", _fail)
+    with pytest.raises(RunError, match="no memory"):
+        train(experiment(tmp_path, corpus), run)
+    assert (run / "config.yaml").is_file()
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def _fail(*_):
+    raise RunError("no memory")
+
+
 def test_pretraining_stages_run_first_and_their_parts_are_taken_over(tmp_path, corpus):
     stages = [
         {"name": "lm", "task": "text_translation", "part": "llm", "config": {"trainer": {"max_steps": 4}}},
