@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +12,11 @@ from aista.engine.cost.estimate import CostEstimate, estimate_cost
 from aista.engine.cost.rows import Assumption, RowLengths
 from aista.engine.cost.table import cost_lines
 from aista.engine.export.settings import base_paths
-from aista.engine.inputs import load_split, narrow
+from aista.engine.inputs import Split, load_split, narrow
 from aista.engine.optimizer import check_parameter_groups
 from aista.errors import AistaError, RunError
 from aista.modules.trainable import ParameterTable
+from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.preflight import build_task, preflight
 
@@ -74,43 +75,37 @@ def dry_run(
         ConfigError: something in the config is known to be wrong.
         DataError: the manifests have faults, or a tokenizer is missing.
     """
+    data = experiment.sections.data
     preflight(experiment, with_data=assumption is None, with_weights=False)
-    if max(processes) > experiment.sections.data.batch_size:
+    if max(processes) > data.batch_size:
         raise AistaError(
-            f"--processes: a batch has data.batch_size {experiment.sections.data.batch_size} rows, fewer than "
-            f"{max(processes)} processes; raise the first or name fewer processes"
+            f"--processes: a batch has data.batch_size {data.batch_size} rows, fewer than {max(processes)} processes; "
+            "raise the first or name fewer processes"
         )
     task = build_task(experiment, pretrained="meta")
     splits = {}
     if assumption is None:
-        names = ("train", "dev") if experiment.sections.data.dev is not None else ("train",)
+        names = ("train", "dev") if data.dev is not None else ("train",)
         splits = {name: load_split(experiment, task, name, training=name == "train") for name in names}
     model = task.build_model()
     narrow(splits, task, model, experiment)
     table = task.select_trainable(model)
     check_parameter_groups(experiment.sections.trainer, model)
     missing = {part: str(path) for part, (_, path) in base_paths(experiment).items() if not _has_weights(path)}
-    feature = (
-        registry.build("feature", experiment.sections.data.feature, at="data.feature") if task.uses_audio else None
-    )
-    if assumption is None:
-        rows = RowLengths.of_split(splits["train"], task)
-    else:
-        rows = RowLengths.assumed(assumption, experiment.sections.data.max_seconds)
+    feature = registry.build("feature", data.feature, at="data.feature") if task.uses_audio else None
+    rows = _rows(splits, task, experiment, assumption)
+    plan: dict[str, Any] = {"processes": processes, "device": DEVICES[device], "utilization": utilization}
     try:
-        cost = estimate_cost(
-            experiment,
-            task,
-            model,
-            feature,
-            rows,
-            processes=processes,
-            device=DEVICES[device],
-            utilization=utilization,
-        )
+        cost = estimate_cost(experiment, task, model, feature, rows, **plan)
     except RunError as error:
         return DryRun(experiment.source, table, missing, None, f"no cost is estimated: {error}")
     return DryRun(experiment.source, table, missing, cost)
+
+
+def _rows(splits: Mapping[str, Split], task: Task, experiment: Experiment, assumption: Assumption | None) -> RowLengths:
+    if assumption is None:
+        return RowLengths.of_split(splits["train"], task)
+    return RowLengths.assumed(assumption, experiment.sections.data.max_seconds)
 
 
 def _has_weights(path: Any) -> bool:

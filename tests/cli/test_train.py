@@ -33,6 +33,15 @@ def test_json_alone_on_standard_output(aista, config, tmp_path):
     assert json.loads(out)["cost"]["rows"]["count"] == 64
 
 
+def test_a_dry_run_of_a_stage_trains_nothing(aista, config, tmp_path):
+    stage = "pretraining=[{name: lm, task: text_translation, part: llm}]"
+    arguments = ["--dry-run", "--stage", "lm", "--assume", ASSUME, "--processes", "1"]
+    code, out, _ = aista("train", tmp_path / "run", "--config", config, stage, *arguments)
+    assert code == 0
+    assert "speech positions" not in out
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

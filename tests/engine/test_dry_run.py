@@ -105,6 +105,11 @@ def test_stages_are_costed_too(tmp_path, corpus):
     assert lm.added is ctc.added is None
 
 
+def test_losses_on_predictions_align_no_layers(tmp_path, corpus):
+    text = str(dry_run(experiment(tmp_path, corpus, "alignment=[{name: kl}]"), processes=(1,)))
+    assert "alignment of predictions adds" in text
+
+
 def test_what_depends_on_numbers_has_no_estimate_but_is_checked(tmp_path, corpus):
     found = dry_run(experiment(tmp_path, corpus, "adapter={name: cif}"))
     assert found.cost is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -12,7 +12,7 @@ from aista.data.features.base import Feature
 from aista.engine.blocks import apply_activation_checkpointing
 from aista.engine.cost.device import Device
 from aista.engine.cost.memory import MemoryEstimate, Weights, estimate_memory, weigh
-from aista.engine.cost.rows import RowLengths, Summary, plan_batches, summarize
+from aista.engine.cost.rows import Batches, RowLengths, Summary, plan_batches, summarize
 from aista.engine.cost.trace import Trace, Tracer
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.tasks.base import Task
@@ -123,7 +123,7 @@ def estimate_cost(
         experiment: The run.
         task: Its task, built without weights.
         model: Its bare model with what is trained marked; it is used up.
-        feature: What the encoder reads.
+        feature: What the encoder reads; None in text tasks.
         rows: Lengths of the training rows.
         processes: Numbers of processes to plan for.
         device: Kind of GPU.
@@ -132,22 +132,10 @@ def estimate_cost(
     Raises:
         RunError: the step cannot be run on shapes alone.
     """
-    config = experiment.sections.trainer
-    weights, summary = weigh(model), summarize(rows, model, feature)
-    batches = plan_batches(rows, experiment, feature, max(processes))
-    layers = _layers(task, model)
+    config, weights, summary = experiment.sections.trainer, weigh(model), summarize(rows, model, feature)
+    batches, layers = plan_batches(rows, experiment, feature, max(processes)), _layers(task, model)
     tracer = Tracer(task, model, feature, bfloat16=config.mixed_precision == "bfloat16")
-    activations = {}
-    if config.activation_checkpointing:
-        activations[False] = tracer.trace(batches.largest, layers).peak_without_gradients
-        apply_activation_checkpointing(model, 1)
-    step = tracer.trace(batches.mean, layers)
-    plain = None if layers is None else tracer.trace(batches.mean)
-    traces = {number: tracer.trace(batches.largest.share(0, number), layers) for number in {1, *processes}}
-    activations[config.activation_checkpointing] = traces[1].peak_without_gradients
-    if not config.activation_checkpointing:
-        apply_activation_checkpointing(model, 1)
-        activations[True] = tracer.trace(batches.largest, layers).peak_without_gradients
+    found = _trace(tracer, batches, layers, processes, checkpointing=config.activation_checkpointing)
     return CostEstimate(
         origin=rows.origin,
         rows=summary,
@@ -157,16 +145,49 @@ def estimate_cost(
         batch_size=len(batches.mean.inputs),
         largest_size=len(batches.largest.inputs),
         layers=layers,
-        step=step,
-        plain=plain,
-        epoch_operations=batches.over_epoch(step.total.total, traces[1].total.total),
-        memory=tuple(_memory(weights, traces, processes, accumulates=config.grad_accumulation > 1)),
-        activations=activations,
+        step=found.step,
+        plain=found.plain,
+        epoch_operations=batches.over_epoch(found.step.total.total, found.shares[1].total.total),
+        memory=tuple(_memory(weights, found.shares, processes, accumulates=config.grad_accumulation > 1)),
+        activations=found.activations,
         logits=4 * tracer.num_logits() * (sum(batches.largest.target) + len(batches.largest.target)),
         checkpointing=config.activation_checkpointing,
         device=device,
         utilization=utilization,
     )
+
+
+class _Traces(NamedTuple):
+    """What was traced.
+
+    Attributes:
+        step: The batch of mean size.
+        plain: The same on cross-entropy alone.
+        shares: The largest batch, divided by so many processes.
+        activations: Its peak for one process, by whether activation checkpointing is on.
+    """
+
+    step: Trace
+    plain: Trace | None
+    shares: dict[int, Trace]
+    activations: dict[bool, int]
+
+
+def _trace(
+    tracer: Tracer, batches: Batches, layers: tuple[int, ...] | None, processes: Sequence[int], *, checkpointing: bool
+) -> _Traces:
+    activations = {}
+    if checkpointing:
+        activations[False] = tracer.trace(batches.largest, layers).peak_without_gradients
+        apply_activation_checkpointing(tracer.model, 1)
+    step = tracer.trace(batches.mean, layers)
+    plain = None if layers is None else tracer.trace(batches.mean)
+    shares = {number: tracer.trace(batches.largest.share(0, number), layers) for number in {1, *processes}}
+    activations[checkpointing] = shares[1].peak_without_gradients
+    if not checkpointing:
+        apply_activation_checkpointing(tracer.model, 1)
+        activations[True] = tracer.trace(batches.largest, layers).peak_without_gradients
+    return _Traces(step, plain, shares, activations)
 
 
 def _memory(

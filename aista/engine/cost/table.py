@@ -57,8 +57,12 @@ def _step_lines(cost: CostEstimate) -> Iterator[str]:
         rows.append((label, *numbers, f"{counts.total / total.total:.1%}"))
     yield from align_columns(rows)
     if cost.added is not None:
-        layers = ", ".join(map(str, cost.layers or ())) or "none (it compares predictions)"
-        yield f"alignment at layers {layers} adds {cost.added:.1%} to a step on cross-entropy alone"
+        place = (
+            f"at layers {', '.join(map(str, cost.layers or ()))}"
+            if LOSSES in cost.step.operations
+            else "of predictions"
+        )
+        yield f"alignment {place} adds {cost.added:.1%} to a step on cross-entropy alone"
 
 
 def _memory_lines(cost: CostEstimate) -> Iterator[str]:

@@ -171,8 +171,11 @@ def _align(task: Task, layers: tuple[int, ...] | None) -> list[_StandIn]:
         return []
     task.selected = None if layers is None else SelectedLayers(layers, uniform_weights(len(layers)), "")
     task.losses = [
-        loss if compares_predictions(loss) else _StandIn(getattr(loss, "loss", loss)) for loss in task.losses
+        loss if compares_predictions(loss) or isinstance(loss, _StandIn) else _StandIn(loss) for loss in task.losses
     ]
+    for loss in task.losses:
+        if isinstance(loss, _StandIn):
+            loss.seen = None
     return [loss for loss in task.losses if isinstance(loss, _StandIn)]
 
 

@@ -10,9 +10,12 @@ from transformers import WhisperModel
 from aista.engine.cost.meter import FORMULAS, StepMeter
 from aista.engine.cost.shapes import Shapes, WithoutNumbers, like_gpu
 from aista.modules.encoders.hf_speech import HFSpeechConfig, hf_speech
+from aista.modules.encoders.qwen2_audio import Qwen2AudioEncoderConfig, qwen2_audio
 from aista.modules.encoders.wav2vec2 import Wav2Vec2Config
 from aista.modules.encoders.whisper import WhisperConfig, whisper
 from tests.modules.encoders.folders import FBANK_KINDS, KINDS, make_folder
+from tests.modules.qwen2_audio import MELS
+from tests.modules.qwen2_audio import make_model as make_qwen2_audio
 
 LENGTHS = torch.tensor([800, 797])
 
@@ -55,6 +58,12 @@ def test_whisper(tmp_path):
     WhisperModel(HuggingFaceConfig(**sizes, **special, num_mel_bins=6, max_source_positions=50)).save_pretrained(folder)
     config = WhisperConfig(path=folder)
     check(whisper(config, feature_dim=6), config, 6)  # eight windows of 100 frames a row
+
+
+def test_qwen2_audio(tmp_path):
+    make_qwen2_audio().save_pretrained(tmp_path)
+    config = Qwen2AudioEncoderConfig(path=tmp_path)
+    check(qwen2_audio(config, feature_dim=MELS), config, MELS)
 
 
 def test_wav2vec2(tmp_path):
