@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from aista import registry
 from aista.engine.cost.device import DEVICES
 from aista.engine.cost.estimate import CostEstimate, estimate_cost
 from aista.engine.cost.rows import Assumption, RowLengths
 from aista.engine.cost.table import cost_lines
+from aista.engine.encoder_states import CachedEncoder, require_frozen
 from aista.engine.export.settings import base_paths
 from aista.engine.inputs import Split, load_split, narrow
 from aista.engine.optimizer import check_parameter_groups
@@ -30,6 +33,7 @@ class DryRun:
     Attributes:
         source: The config.
         table: What would be trained.
+        states: What the cache of encoder states would take, a line a split; empty where the config names none.
         missing: Parts whose pretrained weights do not lie where the config says, and where that is.
         cost: The estimate; None where there is none.
         no_cost: Why there is none.
@@ -40,10 +44,12 @@ class DryRun:
     missing: dict[str, str]
     cost: CostEstimate | None
     no_cost: str = ""
+    states: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"dry run of {self.source}; nothing was written. Parameters that it would train:", str(self.table)]
         lines += [f"{part}: no weights in {place} yet; a run would stop there" for part, place in self.missing.items()]
+        lines += self.states
         return "\n".join([*lines, "", *(cost_lines(self.cost) if self.cost is not None else [self.no_cost])])
 
     def to_json(self) -> dict[str, Any]:
@@ -92,20 +98,37 @@ def dry_run(
     table = task.select_trainable(model)
     check_parameter_groups(experiment.sections.trainer, model)
     missing = {part: str(path) for part, (_, path) in base_paths(experiment).items() if not _has_weights(path)}
+    states = _states(splits, model, experiment)
     feature = registry.build("feature", data.feature, at="data.feature") if task.uses_audio else None
     rows = _rows(splits, task, experiment, assumption)
     plan: dict[str, Any] = {"processes": processes, "device": DEVICES[device], "utilization": utilization}
     try:
         cost = estimate_cost(experiment, task, model, feature, rows, **plan)
     except RunError as error:
-        return DryRun(experiment.source, table, missing, None, f"no cost is estimated: {error}")
-    return DryRun(experiment.source, table, missing, cost)
+        return DryRun(experiment.source, table, missing, None, f"no cost is estimated: {error}", states)
+    return DryRun(experiment.source, table, missing, cost, states=states)
 
 
 def _rows(splits: Mapping[str, Split], task: Task, experiment: Experiment, assumption: Assumption | None) -> RowLengths:
     if assumption is None:
         return RowLengths.of_split(splits["train"], task)
     return RowLengths.assumed(assumption, experiment.sections.data.max_seconds)
+
+
+def _states(splits: Mapping[str, Split], model: nn.Module, experiment: Experiment) -> tuple[str, ...]:
+    """What the cache of encoder states would take.
+
+    Raises:
+        ConfigError: there is such a cache, and the encoder is trained.
+    """
+    if experiment.sections.data.encoder_cache is None:
+        return ()
+    require_frozen(model)
+    steps = "steps are counted as they read cached encoder states; encoding each recording once comes on top"
+    if any(parameter.is_meta for parameter in model.get_submodule("encoder").parameters()):
+        return (f"{steps}; which are there depends on the encoder's weights, which a dry run does not read",)
+    encoder = CachedEncoder(experiment, model, "cpu")
+    return (steps, *(encoder.describe_need(split) for split in splits.values()))
 
 
 def _has_weights(path: Any) -> bool:

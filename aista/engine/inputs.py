@@ -26,7 +26,16 @@ from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.types import SpeechBatch
 
-__all__ = ["Split", "length_batches", "load_split", "narrow", "probe_batches", "training_loader", "whole_pass"]
+__all__ = [
+    "Split",
+    "length_batches",
+    "load_split",
+    "narrow",
+    "probe_batches",
+    "probe_split",
+    "training_loader",
+    "whole_pass",
+]
 
 log = logging.getLogger("aista.data")
 
@@ -128,10 +137,18 @@ def length_batches(
     )
 
 
-def whole_pass(split: Split, batch_size: int, rank: int = 0, world_size: int = 1) -> BatchLoader:
+def whole_pass(
+    split: Split, batch_size: int, rank: int = 0, world_size: int = 1, *, num_workers: int = 0
+) -> BatchLoader:
     """Every row once, short to long: for validation and evaluation."""
     batches = SequentialBatches(split.dataset.lengths(), batch_size=max(batch_size, world_size), world_size=world_size)
-    return BatchLoader(split.dataset, batches, rank=rank, world_size=world_size, train=False)
+    return BatchLoader(split.dataset, batches, rank=rank, world_size=world_size, num_workers=num_workers, train=False)
+
+
+def probe_split(split: Split, size: int) -> Split:
+    """The first ``size`` rows with a transcript."""
+    rows = [row for row in split.dataset.rows if row.src_text][:size]
+    return replace(split, dataset=split.dataset.with_rows(rows))
 
 
 def narrow(splits: dict[str, Split], task: Task, model: nn.Module, experiment: Experiment) -> None:
@@ -147,11 +164,11 @@ def narrow(splits: dict[str, Split], task: Task, model: nn.Module, experiment: E
 
 
 def probe_batches(split: Split, size: int, batch_size: int, device: str) -> Iterator[SpeechBatch]:
-    """The first ``size`` rows with a transcript, on ``device``; the same ones on every process."""
-    rows = [index for index, row in enumerate(split.dataset.rows) if row.src_text][:size]
-    rows.sort(key=split.dataset.lengths().__getitem__)
+    """The rows of ``probe_split``, short to long, on ``device``; the same ones on every process."""
+    dataset = probe_split(split, size).dataset
+    rows = sorted(range(len(dataset)), key=dataset.lengths().__getitem__)
     for start in range(0, len(rows), batch_size):
-        yield split.dataset.batch(rows[start : start + batch_size], epoch=0).to(device)
+        yield dataset.batch(rows[start : start + batch_size], epoch=0).to(device)
 
 
 def _checksum(file: Path) -> str:

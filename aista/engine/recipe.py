@@ -55,8 +55,9 @@ class TaskRecipe(Recipe):
         evaluation: Search and scores of validation.
         metrics: Scores of validation.
         initial: Part name -> weights that the part starts from.
-        readers: (bare model, process rank, number of processes) -> (training reader, dev reader or None);
-            raises DataError for rows that the model cannot take.
+        prepare_data: (bare model, process rank, number of processes, device), called once the model's frozen parts have
+            their weights; raises DataError for rows that the model cannot take.
+        readers: (process rank, number of processes) -> (training reader, dev reader or None).
         chooser: (bare model, process rank, device) -> layer chooser; None for tasks without alignment.
     """
 
@@ -66,7 +67,8 @@ class TaskRecipe(Recipe):
     evaluation: EvaluationConfig
     metrics: Sequence[Metric]
     initial: Mapping[str, Mapping[str, Tensor]]
-    readers: Callable[[nn.Module, int, int], tuple[LoaderReader, LoaderReader | None]]
+    prepare_data: Callable[[nn.Module, int, int, str], None]
+    readers: Callable[[int, int], tuple[LoaderReader, LoaderReader | None]]
     chooser: Callable[[nn.Module, int, str], LayerChooser | None]
 
     @property
@@ -97,7 +99,7 @@ class TaskRecipe(Recipe):
         container.collection.register(MetricRecorder, lambda _: recorder)  # type: ignore[type-abstract]
 
     def setup_model(self, context: RecipeContext, model: nn.Module, newly_initialized: bool) -> nn.Module:
-        """Load the starting weights of pretrained parts, then freeze what is not trained."""
+        """Load the starting weights of pretrained parts, freeze what is not trained, and prepare the data."""
         if newly_initialized:
             for part, weights in self.initial.items():
                 load_part(model, part, self._named_as_in(model, part, weights))
@@ -108,6 +110,8 @@ class TaskRecipe(Recipe):
         log.info("parameters to train:\n%s", table)
         if is_main_process():
             write_json(self.run_dir / "parameters.json", table.to_json())
+        gangs = context.gangs
+        self.prepare_data(model, gangs.dp.rank, gangs.dp.size, str(gangs.device))
         return model
 
     def _named_as_in(self, model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -118,7 +122,7 @@ class TaskRecipe(Recipe):
         """Readers and units into a trainer."""
         gangs = context.gangs
         model, bare = context.get_data_parallel_model(), context.get_model()
-        reader, dev_reader = self.readers(bare, gangs.dp.rank, gangs.dp.size)
+        reader, dev_reader = self.readers(gangs.dp.rank, gangs.dp.size)
         last = context.get_checkpoint_manager().maybe_get_last_step_number() or 0
         past = past_scores(self.run_dir / "metrics" / "valid.jsonl", last)
         scores = ValidationScores(self.task, gangs.root, past)

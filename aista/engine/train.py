@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
+from aista.engine.encoder_states import CachedEncoder, require_frozen
 from aista.engine.inputs import Split, load_split, narrow, probe_batches, training_loader, whole_pass
 from aista.engine.layers import LayerChooser
 from aista.engine.optimizer import check_parameter_groups
@@ -115,6 +116,8 @@ def _check_model(experiment: Experiment, task: Task) -> None:
     model = task.build_model()
     task.select_trainable(model)
     check_parameter_groups(experiment.sections.trainer, model)
+    if experiment.sections.data.encoder_cache is not None:
+        require_frozen(model)
 
 
 def _check_one_process(run_dir: Path, stage: Stage) -> None:
@@ -140,10 +143,17 @@ def _run(
 
     sections = experiment.sections
 
-    def readers(model: nn.Module, rank: int, world_size: int) -> tuple[LoaderReader, LoaderReader | None]:
+    def prepare_data(model: nn.Module, rank: int, world_size: int, device: str) -> None:
         narrow(splits, task, model, experiment)
         if is_main_process():
             write_json(run_dir / "data.json", {name: split.report for name, split in splits.items()})
+        if sections.data.encoder_cache is not None:
+            require_frozen(model)
+            _settle_encoder(model, run_dir)
+            encoder = CachedEncoder(experiment, model, device, rank=rank, world_size=world_size)
+            splits.update({name: encoder.serve(split) for name, split in splits.items()})
+
+    def readers(rank: int, world_size: int) -> tuple[LoaderReader, LoaderReader | None]:
         loader = training_loader(splits["train"], experiment, rank, world_size)
         reader = LoaderReader(loader, num_accumulate=sections.trainer.grad_accumulation)
         if "dev" not in splits:
@@ -157,6 +167,7 @@ def _run(
         evaluation=sections.evaluation,
         metrics=build_metrics(experiment),
         initial=initial,
+        prepare_data=prepare_data,
         readers=readers,
         chooser=partial(_chooser, experiment, task, run_dir, splits),
     )
@@ -165,6 +176,16 @@ def _run(
     run_recipe(recipe, config, run_dir)
     if is_main_process():
         write_json(run_dir / "timing.json", _timing(run_dir, time.monotonic() - started))
+
+
+def _settle_encoder(model: nn.Module, run_dir: Path) -> None:
+    """Give the encoder the weights that it will be trained with, before the trainer restores or shares them out."""
+    encoder = model.get_submodule("encoder")
+    if checkpoint_steps(run_dir):
+        encoder.load_state_dict(load_part_weights(run_dir, "encoder", "last"))
+    elif torch.distributed.is_initialized():  # the main process' initialisation counts, as in the trainer
+        for tensor in encoder.state_dict().values():
+            torch.distributed.broadcast(tensor, src=0)
 
 
 def _chooser(

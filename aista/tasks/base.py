@@ -47,6 +47,9 @@ class Task(ABC):
     model under the option's name.
 
     Attributes:
+        uses_audio: Whether its batches hold audio.
+        takes_states: Whether ``loss`` and ``decode`` also take batches of encoder states (``SpeechBatch.encoded``),
+            those of the part ``encoder`` of the options and of the model; only then can they be cached.
         tunings: How the parts with a tuning are trained, by the option's name.
         pretrained: What ``build_model`` does about pretrained weights: it loads them; it skips them, where a model
             is built only to have its weights loaded from elsewhere; or it leaves such parts on the meta device,
@@ -54,6 +57,7 @@ class Task(ABC):
     """
 
     uses_audio: ClassVar[bool] = True
+    takes_states: ClassVar[bool] = False
     scores_translations: ClassVar[bool] = True
     default_metrics: ClassVar[tuple[Component, ...]]
 

@@ -14,7 +14,9 @@ from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.parts import Pretrained, prepare_part
 
-__all__ = ["build_metrics", "build_task", "preflight"]
+__all__ = ["FREEZE_ENCODER", "build_metrics", "build_task", "preflight"]
+
+FREEZE_ENCODER = "set encoder.tuning: frozen, or remove data.encoder_cache"
 
 
 def preflight(experiment: Experiment, *, with_data: bool = True, with_weights: bool = True) -> None:
@@ -99,7 +101,8 @@ def _check(experiment: Experiment, prefix: str, with_data: bool, with_weights: b
     score = experiment.sections.evaluation.score
     if score not in names:
         faults.append(Fault(f"{prefix}evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
-    return faults + _durations(experiment, prefix) + _layers(experiment, prefix) + _schedules(experiment, prefix)
+    faults += _durations(experiment, prefix) + _encoder_cache(experiment, prefix)
+    return faults + _layers(experiment, prefix) + _schedules(experiment, prefix)
 
 
 def _outlines(task: Task) -> None:
@@ -136,6 +139,22 @@ def _durations(experiment: Experiment, prefix: str) -> list[Fault]:
         return []
     problem = f"must be at most {longest:g}, what the feature {data.feature.name!r} takes, got {data.max_seconds:g}"
     return [Fault(f"{prefix}data.max_seconds", problem)]
+
+
+def _encoder_cache(experiment: Experiment, prefix: str) -> list[Fault]:
+    """Encoder states that nothing would read, or that training changes; see ``aista.engine.encoder_states``."""
+    sections, config = experiment.sections, experiment.task_config
+    if sections.data.encoder_cache is None:
+        return []
+    at = f"{prefix}data.encoder_cache"
+    if not task_class(experiment).takes_states:
+        return [Fault(at, f"the task {sections.task!r} reads no encoder states", "remove it")]
+    tuning = config.encoder.tuning
+    if tuning is None and not config.freeze_params:
+        return [Fault(at, "needs a frozen encoder, but all of it is trained", FREEZE_ENCODER)]
+    if tuning is not None and tuning.name != "frozen":
+        return [Fault(at, f"needs a frozen encoder, got encoder.tuning {tuning.name!r}", FREEZE_ENCODER)]
+    return []
 
 
 def _layers(experiment: Experiment, prefix: str) -> list[Fault]:

@@ -10,12 +10,12 @@ _HEADS = {"num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embe
 _SPECIAL = {"bos_token_id": 1, "eos_token_id": EOS, "pad_token_id": 0}
 
 
-def make_model(max_source_positions=FRAMES // 2):
+def make_model(max_source_positions=FRAMES // 2, **text):
     """The same weights for the same argument; clips have twice as many frames as there are positions."""
     torch.manual_seed(0)
     config = Qwen2AudioConfig(
         audio_config={**_AUDIO, "max_source_positions": max_source_positions},
-        text_config={**_TEXT, **_HEADS, **_SPECIAL, "vocab_size": VOCABULARY},
+        text_config={**_TEXT, **_HEADS, **_SPECIAL, "vocab_size": VOCABULARY, **text},
         audio_token_index=AUDIO,
     )
     model = Qwen2AudioForConditionalGeneration(config).eval()

@@ -1,5 +1,6 @@
 """Qwen2-Audio taken apart into three components, against transformers' own whole model."""
 
+import copy
 import json
 import shutil
 
@@ -12,6 +13,7 @@ from torch.testing import assert_close
 from aista import registry
 from aista.errors import ConfigError, DataError
 from aista.modules.llms.base import GenerationConfig
+from aista.modules.llms.hf_causal_lm import HFCausalLMConfig, build_hf_causal_lm
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.modules.prompt import PromptIds
 from aista.schema import Component
@@ -47,6 +49,10 @@ def folder(reference, tmp_path_factory):
 
 @pytest.fixture
 def model(folder):
+    return assemble(folder)
+
+
+def assemble(folder):
     encoder = build("encoder", folder, feature_dim=MELS)
     llm = build("llm", folder, vocab_size=VOCABULARY)
     adapter = build("adapter", folder, input_dim=encoder.output_dim, output_dim=llm.model_dim)
@@ -79,6 +85,42 @@ def test_loss_and_layer_states_are_those_of_transformers(model, reference):
     assert_close(out.nll[0], nll, rtol=1e-4, atol=1e-4)
     for state, other in zip(out.speech, expected.hidden_states, strict=False):
         assert_close(state[0], other[0, len(BEFORE) : len(BEFORE) + len(speech)], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [FRAMES - 1, 28, 12, 5])
+def test_a_short_clip_is_near_to_what_transformers_makes_of_it_in_silence(model, reference, length):
+    """Attention sees the silence in neither; transformers' convolutions see where it begins. The bound is Whisper's."""
+    x, lengths = padded([length], MELS)
+    full = torch.cat([x, torch.full((1, FRAMES - length, MELS), -1.5)], dim=1)
+    speech = [AUDIO] * ((length + 1) // 4)
+    inputs = theirs(reference, full, [*BEFORE, *speech, *AFTER])
+    inputs["feature_attention_mask"] = (torch.arange(FRAMES) < length).long()[None]
+    with torch.no_grad():
+        expected = reference(**inputs, output_hidden_states=True).hidden_states[0][0, len(BEFORE) :][: len(speech)]
+        found, found_lengths = model.encode_speech(x, lengths)
+    assert found_lengths.tolist() == [len(speech)]
+    assert 1e-4 < (found[0] - expected).norm() / expected.norm() < 0.64  # the largest in docs/encoders.md
+
+
+@pytest.mark.parametrize("beam_size", [2, 4])
+def test_beam_search_is_that_of_transformers(folder, reference, beam_size, tmp_path):
+    reference = copy.deepcopy(reference)
+    with torch.no_grad():
+        reference.language_model.lm_head.weight[EOS] *= 4  # else searches never end
+    reference.save_pretrained(tmp_path)
+    x, lengths = padded([FRAMES] * 6, MELS, seed=3)
+    ids = [*BEFORE, *[AUDIO] * (FRAMES // 4), *AFTER]
+    options = {"do_sample": False, "max_new_tokens": 20, "num_beams": beam_size, "length_penalty": 0.7}
+    options |= {"early_stopping": True, "suppress_tokens": [0], "pad_token_id": 0, "eos_token_id": EOS}
+    search = GenerationConfig(beam_size=beam_size, max_new_tokens=20, length_penalty=0.7)
+    compared = set()
+    for row, ours in enumerate(assemble(tmp_path).generate(x, lengths, search)):
+        output = reference.generate(**theirs(reference, x[row : row + 1], ids), **options)
+        expected = output[0, len(ids) :].tolist()
+        if EOS in expected:  # the last of our tokens is always EOS, which transformers does not ask for
+            assert [*ours[0].ids, EOS] == expected
+            compared.add(ours[0].ids)
+    assert len(compared) > 2
 
 
 def test_translations_are_those_of_transformers(model, reference):
@@ -128,16 +170,23 @@ def test_contracts(folder, kind):
     assert sum(outcome.status == "PASS" for outcome in outcomes) >= 4
 
 
+def test_contracts_of_the_adapter(tmp_path):
+    make_model(hidden_size=24).save_pretrained(tmp_path)
+    outcomes = run("adapter", "qwen2_audio", {"path": str(tmp_path)})
+    assert len(outcomes) > 4
+    assert [str(outcome) for outcome in outcomes if outcome.status != "PASS"] == []
+
+
 def test_each_part_reads_its_own_shards_alone(folder, tmp_path):
-    copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
-    index = json.loads((copy / "model.safetensors.index.json").read_text())["weight_map"]
+    other = tmp_path / "copy"
+    shutil.copytree(folder, other)
+    index = json.loads((other / "model.safetensors.index.json").read_text())["weight_map"]
     towers = {file for name, file in index.items() if name.startswith("audio_tower")}
     for file in towers - {file for name, file in index.items() if not name.startswith("audio_tower")}:
-        (copy / file).unlink()
-    build("llm", copy, vocab_size=VOCABULARY)
+        (other / file).unlink()
+    build("llm", other, vocab_size=VOCABULARY)
     with pytest.raises(ConfigError, match=r"is missing, but model\.safetensors\.index\.json names it"):
-        build("encoder", copy, feature_dim=MELS)
+        build("encoder", other, feature_dim=MELS)
 
 
 def test_what_is_wrong_with_a_folder_is_said(folder, reference, tmp_path):
@@ -152,10 +201,10 @@ def test_what_is_wrong_with_a_folder_is_said(folder, reference, tmp_path):
 
     kept = {name: tensor for name, tensor in tensors.items() if name != "audio_tower.conv1.bias"}
     save_file(kept, file)
-    assert "audio_tower" in refusal()
-    assert "lacks 1 tensors, e.g. conv1.bias" in refusal()
+    assert "lack 1 tensors, e.g. audio_tower.conv1.bias" in refusal()
     save_file({**tensors, "audio_tower.conv1.bias": torch.zeros(3)}, file)
-    assert "conv1.bias [3], not [16]" in refusal()
+    assert "audio_tower.conv1.bias in" in refusal()
+    assert "has shape [3], but config.json describes [16]" in refusal()
     file.write_bytes(file.read_bytes()[:-10])
     assert "damaged or no safetensors" in refusal()
     file.rename(file.with_name("pytorch_model.bin"))
@@ -173,6 +222,22 @@ def test_parts_that_do_not_fit_are_refused(folder):
         build("adapter", folder, input_dim=8, output_dim=16)
     with pytest.raises(ConfigError, match=rf"has {VOCABULARY} tokens, fewer than the tokenizer's 500"):
         build("llm", folder, vocab_size=500)
+
+
+def test_a_tied_language_model_keeps_its_projection(tmp_path):
+    """``lm_head`` is in no file then, and must not stay arbitrary."""
+    saved = make_model(tie_word_embeddings=True)
+    saved.save_pretrained(tmp_path)
+    assert "language_model.lm_head.weight" not in load_file(tmp_path / "model.safetensors")
+    llm, ids = build("llm", tmp_path, vocab_size=VOCABULARY).eval(), torch.tensor([[5, 6, 7]])
+    final, _ = llm(llm.embed(ids), torch.tensor([3]))
+    with torch.no_grad():
+        assert_close(llm.project(final), saved.language_model(ids).logits, rtol=1e-4, atol=1e-5)
+
+
+def test_hf_causal_lm_names_the_component_that_reads_such_a_folder(folder):
+    with pytest.raises(ValueError, match=r"not a causal language model; the llm 'qwen2_audio' reads the one inside"):
+        build_hf_causal_lm(HFCausalLMConfig(path=folder), vocab_size=VOCABULARY)
 
 
 def test_types_of_the_language_model(folder):

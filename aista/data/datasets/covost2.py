@@ -11,7 +11,7 @@ from pathlib import Path
 
 import soundfile
 
-from aista.data._probe_cache import ProbeCache
+from aista.data._file_memory import ProbeCache
 from aista.data.audio import EmptyAudioError, MissingAudioError, UndecodableAudioError, read_audio
 from aista.data.datasets._covost_tables import SPLITS, Entry, read_splits, read_transcripts
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest

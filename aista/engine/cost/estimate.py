@@ -135,6 +135,7 @@ def estimate_cost(
     config, weights, summary = experiment.sections.trainer, weigh(model), summarize(rows, model, feature)
     batches, layers = plan_batches(rows, experiment, feature, max(processes)), _layers(task, model)
     tracer = Tracer(task, model, feature, bfloat16=config.mixed_precision == "bfloat16")
+    tracer.encoded = experiment.sections.data.encoder_cache is not None
     found = _trace(tracer, batches, layers, processes, checkpointing=config.activation_checkpointing)
     return CostEstimate(
         origin=rows.origin,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -74,6 +74,9 @@ class Tracer:
         feature: What the encoder reads; None in text tasks.
         bfloat16: Whether the step runs under autocast.
         on_gpu: Whether to count the memory that a GPU's kernels keep in place of the CPU's.
+
+    Attributes:
+        encoded: Whether batches hold cached encoder states in place of audio.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Tracer:
         self.model = model
         self._feature = feature
         self._bfloat16 = bfloat16
+        self.encoded = False
         self._on_gpu = on_gpu
         self._shapes = Shapes()
         self._shapes.convert(model)
@@ -98,7 +102,11 @@ class Tracer:
             RunError: what a part of the model computes depends on numbers, not on shapes alone.
         """
         stand_ins = _align(self.task, layers)
-        batch = make_batch(sizes, self._audio(sizes), self.task.tokenizer)
+        if self.encoded:
+            encoder: Any = self.model.get_submodule("encoder")
+            lengths = encoder.output_lengths(torch.tensor(sizes.inputs))
+            sizes = replace(sizes, inputs=tuple(lengths.tolist()))
+        batch = replace(make_batch(sizes, self._audio(sizes), self.task.tokenizer), encoded=self.encoded)
         meter = StepMeter(self.model, [batch.audio])
         self.model.train()
         try:
@@ -125,7 +133,8 @@ class Tracer:
         return int(llm.project(states).size(-1))
 
     def _audio(self, sizes: BatchSizes) -> Tensor:
-        channels = () if self._feature is None or not self._feature.dim else (self._feature.dim,)
+        width = self.model.get_submodule("encoder").output_dim if self.encoded else getattr(self._feature, "dim", 0)
+        channels = (width,) if width else ()
         return self._shapes.empty(len(sizes.inputs), max(sizes.inputs, default=0), *channels)
 
 

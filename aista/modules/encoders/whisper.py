@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aista.modules.encoders._folder import read_model_config
+from aista.modules._folder import read_model_config
 from aista.modules.encoders._layer_mix import LAYERS_HELP, LayerChoice
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.registry import register
