@@ -10,13 +10,12 @@ from pathlib import Path
 from fairseq2.composition import register_model_family
 from fairseq2.metrics import format_as_float
 from fairseq2.metrics.recorders import MetricDescriptor, MetricRecorder
-from fairseq2.models.utils.ac import apply_layerwise_ac
-from fairseq2.models.utils.fsdp import apply_layerwise_fsdp
 from fairseq2.recipe import Recipe, RecipeContext
 from fairseq2.runtime.dependency import DependencyContainer
 from fairseq2.task import Task as Fairseq2Task
 from torch import Tensor, nn
 
+from aista.engine.blocks import apply_activation_checkpointing, apply_fsdp
 from aista.engine.compat import PatienceStopper, set_early_stopper, validate_once_restored
 from aista.engine.layers import LayerChooser
 from aista.engine.optimizer import check_parameter_groups, register_optimizer
@@ -91,8 +90,8 @@ class TaskRecipe(Recipe):
             config_kls=ModelFamilyConfig,
             factory=lambda _: self.task.build_model(),
             supports_meta=False,
-            fsdp_applier=_apply_fsdp,
-            layerwise_ac_applier=_apply_activation_checkpointing,
+            fsdp_applier=apply_fsdp,
+            layerwise_ac_applier=apply_activation_checkpointing,
         )
         descriptor = MetricDescriptor(SCORE, "Score", 10, format_as_float, higher_better=True)
         container.collection.register_instance(MetricDescriptor, descriptor)
@@ -163,20 +162,3 @@ def load_part(model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> Non
             f"give both runs the same {part} config, its tuning included"
         )
     target.load_state_dict(weights)
-
-
-def _stacks(model: nn.Module) -> list[nn.ModuleList]:
-    parts = (getattr(model, name, None) for name in ("encoder", "llm"))
-    return [part.layers for part in parts if part is not None]
-
-
-def _apply_fsdp(model: nn.Module, granularity: str, wrapper: Callable[..., nn.Module]) -> nn.Module:
-    for layers in _stacks(model):
-        apply_layerwise_fsdp(layers, wrapper)
-    return model
-
-
-def _apply_activation_checkpointing(model: nn.Module, every_nth_layer: int) -> nn.Module:
-    for layers in _stacks(model):
-        apply_layerwise_ac(layers, every_nth_layer)
-    return model

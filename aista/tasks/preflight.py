@@ -12,35 +12,40 @@ from aista.schema import Component
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
-from aista.tasks.parts import prepare_part
+from aista.tasks.parts import Pretrained, prepare_part
 
 __all__ = ["FREEZE_ENCODER", "build_metrics", "build_task", "preflight"]
 
 FREEZE_ENCODER = "set encoder.tuning: frozen, or remove data.encoder_cache"
 
 
-def preflight(experiment: Experiment) -> None:
+def preflight(experiment: Experiment, *, with_data: bool = True, with_weights: bool = True) -> None:
     """Check files, tokenizer, layers and metrics of an experiment and of its pretraining stages.
+
+    Args:
+        experiment: What to check.
+        with_data: Whether the manifests must be there.
+        with_weights: Whether pretrained weights must be there.
 
     Raises:
         ConfigError: every fault found, one line each.
     """
-    faults = _check(experiment, "")
+    faults = _check(experiment, "", with_data, with_weights)
     initialize = experiment.sections.initialize
     for stage in experiment.sections.pretraining:
         if getattr(initialize, stage.part) is None:
-            faults += _check(experiment.stage(stage), f"pretraining.{stage.name}.")
+            faults += _check(experiment.stage(stage), f"pretraining.{stage.name}.", with_data, with_weights)
     unique = list(dict.fromkeys(faults))
     if unique:
         raise ConfigError(unique, experiment.source)
 
 
-def build_task(experiment: Experiment, *, with_weights: bool = True) -> Task:
+def build_task(experiment: Experiment, *, pretrained: Pretrained = "load") -> Task:
     """The experiment's task with its tokenizer; builds no model yet.
 
     Args:
         experiment: What to build.
-        with_weights: Whether the task's model is to read pretrained weights; see ``Task``.
+        pretrained: What the task's model does about pretrained weights; see ``Task``.
 
     Raises:
         DataError: the tokenizer cannot be loaded.
@@ -51,7 +56,7 @@ def build_task(experiment: Experiment, *, with_weights: bool = True) -> Task:
     feature = registry.build("feature", sections.data.feature, at="data.feature")
     spec = Component(sections.task, experiment.task_config)
     task: Task = registry.build("task", spec, at="task", tokenizer=tokenizer, feature_dim=feature.dim)
-    task.with_weights = with_weights
+    task.pretrained = pretrained
     return task
 
 
@@ -74,8 +79,8 @@ def task_class(experiment: Experiment) -> type[Task]:
     return factory
 
 
-def _check(experiment: Experiment, prefix: str) -> list[Fault]:
-    faults = _files(experiment.sections.data, prefix)
+def _check(experiment: Experiment, prefix: str, with_data: bool, with_weights: bool) -> list[Fault]:
+    faults = _files(experiment.sections.data, prefix) if with_data else []
     for part in ("encoder", "adapter", "llm"):
         folder = getattr(experiment.sections.initialize, part)
         if folder is not None and not (folder / "checkpoints").is_dir():
@@ -85,7 +90,8 @@ def _check(experiment: Experiment, prefix: str) -> list[Fault]:
         return faults
     try:
         task = build_task(experiment)
-        _outlines(task)
+        if with_weights:
+            _outlines(task)
         metrics = build_metrics(experiment)
     except ConfigError as error:
         return [Fault(f"{prefix}{fault.path}", fault.problem, fault.remedy) for fault in error.faults]

@@ -1,7 +1,6 @@
 """A frozen encoder runs once per recording, and nothing else changes."""
 
 import json
-import logging
 import math
 import os
 import re
@@ -19,6 +18,7 @@ from aista.data.features.log_mel import LogMel
 from aista.data.manifest import read_manifest
 from aista.data.states import recording_keys
 from aista.engine import encoder_states
+from aista.engine.dry_run import dry_run
 from aista.engine.evaluate import evaluate
 from aista.engine.inputs import load_split
 from aista.engine.probe import probe
@@ -136,15 +136,16 @@ def test_the_encoder_sees_each_recording_once(tmp_path, corpus, experiment, call
     assert calls == {"encoded": [1] * (len(seen) + new), "features": len(seen) + new}
 
 
-def test_a_dry_run_says_what_it_would_take_and_writes_nothing(tmp_path, corpus, experiment, calls, caplog):
-    with caplog.at_level(logging.INFO, "aista"):
-        train(experiment("data.encoder_cache.config.dtype=float16"), tmp_path / "run", dry_run=True)
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(tmp_path, corpus, experiment, calls):
+    found = dry_run(experiment("data.encoder_cache.config.dtype=float16"), processes=(1,))
     rows = {key: row for row in read_manifest(corpus / "train.tsv").rows for key in [row.audio]}
     keys = recording_keys(tuple(rows.values()), corpus / "train.tsv")
     frames = {keys[row.audio]: math.ceil((1 + row.n_frames // 160) / 4) for row in rows.values()}
     size = sum(frames.values()) * 16 * 2 / 2**20
     said = f"{len(frames)} recordings: 0 found, {len(frames)} to encode, which takes {size:.1f} MiB; in {tmp_path}"
-    assert f"train: encoder states of {said}" in caplog.text
+    assert f"train: encoder states of {said}" in str(found)
+    assert ("encoder", 1) not in found.cost.step.operations
+    assert ("adapter", 1) in found.cost.step.operations
     assert calls == {"encoded": [], "features": 0}
     assert not (tmp_path / "cache").exists()
     assert not (tmp_path / "run").exists()
@@ -248,14 +249,14 @@ def text_only(experiment):
     return structure_experiment(raw | {"task": "text_translation"})
 
 
-@pytest.mark.parametrize("dry_run", [True, False])
-def test_a_pattern_that_leaves_a_tensor_out_is_refused(tmp_path, experiment, dry_run):
+@pytest.mark.parametrize("command", [lambda config, run: dry_run(config), train], ids=["dry run", "train"])
+def test_a_pattern_that_leaves_a_tensor_out_is_refused(tmp_path, experiment, command):
     config = experiment(encoder=FREE, freeze_params=[r"encoder\..*weight"])
     message = (
         r"data.encoder_cache: needs a frozen encoder, but \d+ of its tensors are trained, e.g. encoder\..*bias; set "
     )
     with pytest.raises(ConfigError, match=message):
-        train(config, tmp_path / "run", dry_run=dry_run)
+        command(config, tmp_path / "run")
     assert not (tmp_path / "cache").exists()
 
 
@@ -271,7 +272,7 @@ def test_a_learned_sum_of_layers_is_refused_with_its_remedy(tmp_path, corpus, ex
     with pytest.raises(
         ConfigError, match=r"1 of its tensors are trained, e.g. encoder.mix.weights \(the weights of a sum"
     ):
-        train(config, tmp_path / "run", dry_run=True)
+        dry_run(config)
 
 
 def test_stages_train_their_encoder_without_the_cache(experiment):

@@ -184,7 +184,7 @@ def _bases(experiment: Experiment) -> dict[str, dict[str, str]]:
 
 def _check_prompt(folder: Path, task: Task) -> None:
     """The copied tokenizer must be the run's: compare what it makes of the prompt."""
-    copied = build_task(open_exported(folder), with_weights=False)
+    copied = build_task(open_exported(folder), pretrained="skip")
     if (copied.tokenizer.vocab_size, getattr(copied, "prompt", None)) != (
         task.tokenizer.vocab_size,
         getattr(task, "prompt", None),
