@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ __all__ = [
     "EmptyAudioError",
     "MissingAudioError",
     "UndecodableAudioError",
+    "hash_audio",
     "locate",
     "one_thread",
     "probe_audio",
@@ -108,6 +110,21 @@ def probe_audio(spec: str, base: Path) -> AudioInfo:
     if not bool(wave_WC.any()):
         raise EmptyAudioError(f"{spec}: every sample is zero; record or cut it again, or remove the row")
     return AudioInfo(wave_WC.size(0), rate, wave_WC.size(1))
+
+
+def hash_audio(spec: str, base: Path) -> str:
+    """SHA-256 of one utterance's bytes as they lie on disk: the whole file, or its part of an archive.
+
+    Raises:
+        MissingAudioError: no such file, or it cannot be read.
+        UndecodableAudioError: the archive ends before the part does.
+    """
+    location = locate(spec, base)
+    try:
+        content = location.path.read_bytes() if location.length is None else _read_slice(location)
+    except OSError as error:
+        raise MissingAudioError(f"{spec}: cannot be read: {error.strerror or error} ({location.path})") from error
+    return hashlib.sha256(content).hexdigest()
 
 
 @contextmanager

@@ -38,6 +38,9 @@ class DataConfig:
     )
     num_workers: int = option(0, "Processes that decode ahead; 0 decodes in the training process.", minimum=0)
     cache_features: bool = option(False, "Keep decoded features in memory (before augmentation).")
+    encoder_cache: Component | None = component(
+        "encoder_cache", None, "Run a frozen encoder once per recording and keep its states; stages do not inherit it."
+    )
     shuffle_transcripts: bool = option(
         False,
         "A control: give every training row another row's transcript; dev and test stay; stages do not inherit it.",
@@ -57,4 +60,13 @@ class DataConfig:
             raise ValueError(
                 f"cache_features keeps them in one process, got num_workers {self.num_workers}; "
                 "set num_workers: 0 or cache_features: false"
+            )
+        if self.encoder_cache is not None and self.cache_features:
+            raise ValueError(
+                "cache_features keeps what encoder_cache never computes twice, got both; set cache_features: false"
+            )
+        if self.encoder_cache is not None and self.augmentation is not None:
+            raise ValueError(
+                f"encoder_cache keeps one sequence of states per recording, got the augmentation "
+                f"{self.augmentation.name!r}, which changes the encoder's input in every epoch; remove one of them"
             )

@@ -102,11 +102,6 @@ def _fail(*_):
     raise RunError("no memory")
 
 
-def test_dry_run_writes_nothing(tmp_path, corpus):
-    train(experiment(tmp_path, corpus), tmp_path / "run", dry_run=True)
-    assert not (tmp_path / "run").exists()
-
-
 def test_pretraining_stages_run_first_and_their_parts_are_taken_over(tmp_path, corpus):
     stages = [
         {"name": "lm", "task": "text_translation", "part": "llm", "config": {"trainer": {"max_steps": 4}}},
@@ -199,8 +194,6 @@ def test_rows_beyond_the_models_positions_are_listed_before_the_first_step(tmp_p
         r"train\.tsv:\d+: train\d+: must take at most 26 LLM positions, got \d+; shorten the speech", message
     )
     assert not (run / "metrics" / "train.jsonl").exists()
-    with pytest.raises(DataError, match="must take at most 26 LLM positions"):
-        train(experiment(tmp_path, corpus, *small), tmp_path / "other", dry_run=True)
 
 
 def test_rows_beyond_the_models_positions_are_dropped_and_counted_if_allowed(tmp_path, corpus):
