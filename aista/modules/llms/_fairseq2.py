@@ -1,73 +1,76 @@
-"""The implementation of ``transformer_lm``: fairseq2's blocks, run and decoded by aista."""
+"""Decoder-only models of fairseq2's blocks, run and decoded by aista."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from fairseq2.gang import Gangs, create_fake_gangs
-from fairseq2.models.transformer import (
-    AttentionBiasCache,
-    CausalAttentionBias,
-    FeedForwardNetwork,
-    GLUFeedForwardNetwork,
-    StandardFeedForwardNetwork,
-    StandardMultiheadAttention,
-    TransformerNormOrder,
-)
-from fairseq2.models.transformer.sdpa.base import SDPA
-from fairseq2.models.transformer_lm import StandardTransformerLMDecoderLayer
+from fairseq2.models.transformer import AttentionBiasCache
 from fairseq2.nn import (
     BatchLayout,
     IncrementalStateBag,
     LayerNorm,
-    Linear,
-    RMSNorm,
-    RotaryEncoder,
+    PositionEncoder,
+    Projection,
     StandardEmbedding,
-    StandardLayerNorm,
 )
 from torch import Tensor, nn
 from torch.nn import functional
 
 from aista.modules.llms._beam_search import beam_search
 from aista.modules.llms._common import check_capture, check_positions, evaluating, left_pad, zero_padding
+from aista.modules.llms._fairseq2_block import CAUSAL, MASK
 from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.types import Hypothesis
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from aista.modules.llms.transformer_lm import TransformerLMConfig
+__all__ = ["Fairseq2LM", "Parts"]
 
-__all__ = ["Fairseq2LM"]
 
-_CAUSAL = CausalAttentionBias()
-_MASK = "aista_mask"
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a model is made of.
+
+    Attributes:
+        embedding: Of the tokens.
+        positions: The rotary encoder that all blocks share.
+        blocks: Pre-norm blocks, with ``CausalAttention`` in them.
+        norm: Behind the last block.
+        projection: To logits; None where that is the embedding.
+        max_positions: Longest sequence.
+        num_tokens: Ids from here on are never produced.
+        dropout: Of the embeddings.
+    """
+
+    embedding: StandardEmbedding
+    positions: PositionEncoder
+    blocks: nn.ModuleList
+    norm: LayerNorm
+    projection: Projection | None
+    max_positions: int
+    num_tokens: int
+    dropout: float = 0.0
 
 
 class Fairseq2LM(LanguageModel):
-    """Pre-norm causal transformer with rotary positions.
+    """Pre-norm causal transformer with rotary positions; embeddings enter unscaled, as in LLaMA and Qwen."""
 
-    Embeddings enter unscaled, with standard deviation ``model_dim ** -0.5``, as in LLaMA and Qwen: under
-    Adam a small model learns several times faster so than with embeddings scaled to unit variance.
-    """
-
-    def __init__(self, config: TransformerLMConfig, vocab_size: int) -> None:
+    def __init__(self, parts: Parts) -> None:
         super().__init__()
-        self.model_dim = config.model_dim
-        self.num_layers = config.num_layers
-        self.max_positions = config.max_positions
-        self.embedding = StandardEmbedding(vocab_size, config.model_dim, init_fn=_init_embedding)
-        self.dropout = nn.Dropout(config.dropout)
-        # One table of rotary frequencies serves all blocks; +1 because decoding counts one step beyond.
-        self.positions = RotaryEncoder(
-            config.model_dim // config.num_heads, config.max_positions + 1, theta=config.rope_theta
-        )
-        self.blocks = nn.ModuleList(_block(config, self.positions) for _ in range(config.num_layers))
-        self.norm = _norm(config)
-        self.projection = None if config.tied_embeddings else Linear(config.model_dim, vocab_size, bias=False)
+        self.model_dim = parts.embedding.embed_dim
+        self.num_layers = len(parts.blocks)
+        self.max_positions = parts.max_positions
+        self.num_tokens = parts.num_tokens
+        self.embedding = parts.embedding
+        self.dropout = nn.Dropout(parts.dropout)
+        self.positions = parts.positions
+        self.blocks = parts.blocks
+        self.norm = parts.norm
+        self.projection = parts.projection
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -108,15 +111,21 @@ class Fairseq2LM(LanguageModel):
         with evaluating(self):
             decoding = _Fairseq2Decoding(self, lengths, embeddings.size(1) + config.max_new_tokens)
             logits = decoding.prefill(embeddings, lengths)
-            return beam_search(logits, decoding, config, eos_id=eos_id, pad_id=pad_id)
+            return beam_search(logits, decoding, config, eos_id=eos_id, pad_id=pad_id, num_tokens=self.num_tokens)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Keep the rotary table in fp32 when the model is moved or cast: bf16 cannot tell positions apart."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        if self.positions.freqs.dtype != torch.float32:
-            self.positions.freqs = self.positions.freqs.float()
-            self.positions.reset_non_persistent_buffers()
+        tables = dict(self.positions.named_buffers())
+        if any(table.dtype != torch.float32 for table in tables.values()):
+            for name, table in tables.items():
+                setattr(self.positions, name, table.float())
+            self.reset_positions()
         return self
+
+    def reset_positions(self) -> None:
+        """Compute the rotary table, which no checkpoint holds."""
+        self.positions.reset_non_persistent_buffers()  # type: ignore[operator]
 
     def _run(
         self, state: Tensor, masks: AttentionBiasCache, deepest: int, memory: IncrementalStateBag | None = None
@@ -148,14 +157,14 @@ class _Fairseq2Decoding:
             self.content = content_BN
             causal_NN = torch.ones(size, size, dtype=torch.bool, device=embeddings.device).tril()
             itself_NN = torch.eye(size, dtype=torch.bool, device=embeddings.device)  # no query without any key
-            masks.set(_CAUSAL, _MASK, ((content_BN[:, None, :] & causal_NN) | itself_NN)[:, None])
+            masks.set(CAUSAL, MASK, ((content_BN[:, None, :] & causal_NN) | itself_NN)[:, None])
         return self._next_logits(embeddings, masks)
 
     def step(self, tokens: Tensor) -> Tensor:
         masks = AttentionBiasCache()
         if self.content is not None:
             self.content = functional.pad(self.content, (0, 1), value=True)
-            masks.set(_CAUSAL, _MASK, self.content[:, None, None])
+            masks.set(CAUSAL, MASK, self.content[:, None, None])
         return self._next_logits(self.model.embed(tokens[:, None]), masks)
 
     def reorder(self, order: Tensor) -> None:
@@ -167,81 +176,3 @@ class _Fairseq2Decoding:
         states = self.model._run(state, masks, self.model.num_layers, self.memory)
         self.memory.increment_step_nr(state.size(1))
         return self.model.project(self.model.norm(states[-1][:, -1]))
-
-
-class _CausalAttention(SDPA):
-    """PyTorch's fused attention: causal without a mask, or with the one that decoding put into the cache.
-
-    fairseq2's own builds a bias of B x N x N in a Python loop over padded rows.
-    """
-
-    def forward(
-        self,
-        q: Tensor,
-        q_layout: BatchLayout,
-        k: Tensor,
-        k_layout: BatchLayout,
-        v: Tensor,
-        bias_cache: AttentionBiasCache,
-        *,
-        needs_weights: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
-        """``[B, N, H, K]`` queries, keys and values -> attention values of the same shape."""
-        if needs_weights:
-            raise NotImplementedError("transformer_lm computes no attention weights")
-        mask = bias_cache.maybe_get(_CAUSAL, _MASK, Tensor)
-        values = functional.scaled_dot_product_attention(
-            q.transpose(1, 2),
-            k.transpose(1, 2),
-            v.transpose(1, 2),
-            attn_mask=mask,
-            is_causal=mask is None and q.size(1) > 1,
-        )
-        return values.transpose(1, 2), None
-
-
-def _block(config: TransformerLMConfig, positions: RotaryEncoder) -> StandardTransformerLMDecoderLayer:
-    # Given explicitly, because fairseq2 would initialise its whole runtime to look them up.
-    device = torch.get_default_device()
-    gangs = create_fake_gangs(device)
-    attention = StandardMultiheadAttention(
-        config.model_dim,
-        config.num_heads,
-        _CausalAttention(),
-        num_key_value_heads=config.num_key_value_heads,
-        pos_encoder=positions,
-        bias=False,
-        gangs=gangs,
-        device=device,
-    )
-    return StandardTransformerLMDecoderLayer(
-        attention,
-        _norm(config),
-        _ffn(config, gangs, device),
-        _norm(config),
-        norm_order=TransformerNormOrder.PRE,
-        dropout_p=config.dropout,
-    )
-
-
-def _ffn(config: TransformerLMConfig, gangs: Gangs, device: torch.device) -> FeedForwardNetwork:
-    if config.ffn == "swiglu":
-        # Two thirds of 4 x model_dim: three matrices then cost what two do (arXiv 2002.05202).
-        inner_dim = config.ffn_dim or -(-8 * config.model_dim // 3)
-        return GLUFeedForwardNetwork(
-            config.model_dim, inner_dim, bias=False, inner_dim_scale=1.0, gangs=gangs, device=device
-        )
-    inner_dim = config.ffn_dim or 4 * config.model_dim
-    return StandardFeedForwardNetwork(
-        config.model_dim, inner_dim, bias=False, inner_activation=nn.GELU(), gangs=gangs, device=device
-    )
-
-
-def _norm(config: TransformerLMConfig) -> LayerNorm:
-    if config.norm == "rms_norm":
-        return RMSNorm(config.model_dim, bias=False)
-    return StandardLayerNorm(config.model_dim, bias=True)
-
-
-def _init_embedding(embedding: StandardEmbedding) -> None:
-    nn.init.normal_(embedding.weight, std=embedding.embed_dim**-0.5)

@@ -14,13 +14,13 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 if TYPE_CHECKING:
     from aista.modules.llms.hf_causal_lm import HFCausalLMConfig
 
-__all__ = ["load_causal_lm", "outline_causal_lm", "skeleton_causal_lm"]
+__all__ = ["load_causal_lm", "outline_causal_lm", "read_causal_config", "skeleton_causal_lm"]
 
 
 def load_causal_lm(config: HFCausalLMConfig, vocab_size: int) -> nn.Module:
     """Load the model of a local folder; raises ValueError with the remedy where that is not possible."""
     folder = config.path
-    hf_config = _read_config(folder, vocab_size)
+    hf_config = read_causal_config(folder, vocab_size)
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
@@ -48,7 +48,7 @@ def load_causal_lm(config: HFCausalLMConfig, vocab_size: int) -> nn.Module:
 
 def outline_causal_lm(config: HFCausalLMConfig, vocab_size: int) -> nn.Module:
     """The model of a local folder on the meta device, without reading its weights; raises as ``load_causal_lm``."""
-    hf_config = _read_config(config.path, vocab_size)
+    hf_config = read_causal_config(config.path, vocab_size)
     try:
         with torch.device("meta"):
             model: nn.Module = AutoModelForCausalLM.from_config(
@@ -61,7 +61,7 @@ def outline_causal_lm(config: HFCausalLMConfig, vocab_size: int) -> nn.Module:
 
 def skeleton_causal_lm(config: HFCausalLMConfig, vocab_size: int) -> nn.Module:
     """The model that a folder's config.json describes, with arbitrary weights; raises as ``load_causal_lm``."""
-    hf_config = _read_config(config.path, vocab_size, with_weights=False)
+    hf_config = read_causal_config(config.path, vocab_size, with_weights=False)
     saved = getattr(hf_config, "dtype", None) or torch.float32
     dtype = saved if config.dtype == "auto" else getattr(torch, config.dtype)
     try:
@@ -80,7 +80,7 @@ def _attention(config: HFCausalLMConfig) -> dict[str, Any]:
     return {} if config.attention == "auto" else {"attn_implementation": config.attention}
 
 
-def _read_config(folder: Path, vocab_size: int, *, with_weights: bool = True) -> Any:
+def read_causal_config(folder: Path, vocab_size: int, *, with_weights: bool = True) -> Any:
     """The folder's config.json, after all checks that need no weights to be read."""
     if not (folder / "config.json").is_file():
         found = "no config.json in it" if folder.is_dir() else "no such folder"

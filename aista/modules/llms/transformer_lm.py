@@ -54,7 +54,8 @@ def build_transformer_lm(config: TransformerLMConfig, *, vocab_size: int) -> Lan
     """Pre-norm decoder with rotary positions, from scratch.
 
     When to choose it: small models that are trained here (pretrain it on the text pairs, see the
-    text-translation task), experiments on CPUs, tests. Pretrained LLMs come in by ``hf_causal_lm``.
+    text-translation task), experiments on CPUs, tests. Pretrained LLMs come in by
+    ``hf_causal_lm``, ``qwen`` and ``llama``.
 
     Raises:
         ValueError: ``vocab_size`` is not positive.
@@ -64,7 +65,7 @@ def build_transformer_lm(config: TransformerLMConfig, *, vocab_size: int) -> Lan
         raise ValueError(f"vocab_size must be at least 1, got {vocab_size}")
     try:
         preload_libsndfile()
-        from aista.modules.llms._fairseq2 import Fairseq2LM
+        from aista.modules.llms._transformer_lm import build
     except (ImportError, OSError) as error:
         raise RunError(f"transformer_lm needs fairseq2, which cannot be imported here ({error}); install it") from error
-    return Fairseq2LM(config, vocab_size)
+    return build(config, vocab_size)

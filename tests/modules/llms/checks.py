@@ -94,6 +94,23 @@ def check_generation(llm, beam_size, max_new_tokens=8):
             assert PAD not in hypothesis.ids
 
 
+def check_greedy_search(llm, other):
+    """The tokens are those that Hugging Face's ``other`` generates; our last one is always EOS."""
+    embeddings, lengths = prompts(llm, [6, 6, 6])
+    ours = llm.generate(embeddings, lengths, GenerationConfig(beam_size=1, max_new_tokens=12), eos_id=EOS, pad_id=PAD)
+    theirs = other.generate(
+        inputs_embeds=embeddings,
+        attention_mask=torch.ones(3, 6),
+        max_new_tokens=11,
+        do_sample=False,
+        suppress_tokens=[PAD],
+        eos_token_id=EOS,
+        pad_token_id=PAD,
+    )
+    for row, ids in zip(ours, theirs.tolist(), strict=True):
+        assert list(row[0].ids) == (ids[: ids.index(EOS)] if EOS in ids else ids)
+
+
 def score_by_forward(llm, prompt, ids, length_penalty):
     with torch.no_grad():
         tokens = torch.tensor([[*ids, EOS]])

@@ -159,6 +159,6 @@ def test_registry_builds_it_and_reports_an_empty_vocabulary():
 
 
 def test_without_fairseq2_the_message_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "aista.modules.llms._fairseq2", None)
+    monkeypatch.setitem(sys.modules, "aista.modules.llms._transformer_lm", None)
     with pytest.raises(RunError, match="needs fairseq2"):
         build()
