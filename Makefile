@@ -21,8 +21,8 @@ $(READY): pyproject.toml constraints.txt
 quickstart: $(READY) ## embedded corpus, CE-only twin and AI-STA, scores, runs/quickstart/report.html
 	$(BIN)/aista quickstart runs/quickstart
 
-test: $(READY) ## the whole test suite
-	$(BIN)/python -m pytest
+test: $(READY) ## the whole test suite, on up to four cores
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lint: $(READY) ## formatter, linter, types, import floors
 	$(BIN)/ruff format --check .
