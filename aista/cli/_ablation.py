@@ -9,7 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
-from aista.analysis.ablation import Outcome, ablation_csv, ablation_table
+from aista.analysis.ablation import AblationRow, Outcome, ablation_rows
+from aista.analysis.ablation_table import ablation_csv, ablation_table
+from aista.analysis.figure import save_png
+from aista.analysis.plots import seed_differences
 from aista.analysis.run_folder import RunFolder
 from aista.analysis.tables import to_latex, to_markdown, to_rich
 from aista.cli._jobs import Job, run_jobs
@@ -105,7 +108,8 @@ class Sweep:
             for folder, stage in stages.items()
             if not (holds(folder, stage.experiment) and is_complete(folder))
         )
-        todo = [run for id, run in runs.items() if states[id] != "done"]
+        # seed by seed: a sweep that is stopped leaves whole seeds to compare
+        todo = sorted((run for id, run in runs.items() if states[id] != "done"), key=self._seed_order)
         ready = [run for run in todo if all(is_complete(stage.folder) for stage in run.stages)]
         for run in self.ablation.runs:
             if states[run.id] == "done":
@@ -114,6 +118,9 @@ class Sweep:
             self._job(_label(run), self.folder(run), run.experiment, self.ablation.config.split) for run in ready
         )
         return self._write_table()
+
+    def _seed_order(self, run: PlannedRun) -> int:
+        return list(dict.fromkeys(each.seed for each in self.ablation.runs)).index(run.seed)
 
     def _state(self, run: PlannedRun) -> str:
         folder = self.folder(run)
@@ -160,18 +167,25 @@ class Sweep:
         metrics = build_metrics(self.ablation.runs[0].unstaged)
         config = self.ablation.config
         label = Path(config.split).stem
-        table, rows = ablation_table(outcomes, metrics, self.ablation.baseline, split=label, samples=config.samples)
+        rows = ablation_rows(outcomes, metrics, self.ablation.baseline, split=label, samples=config.samples)
+        table = ablation_table(rows, self.ablation.baseline)
         notes = [f"{outcome.name}, seed {outcome.seed}: {outcome.error}" for outcome in outcomes if outcome.error]
         text = to_markdown(table) + "".join(f"\nFailed: {note}\n" for note in notes)
         write_text(self.out / "table.md", text)
         write_text(self.out / "table.tex", to_latex(table))
         write_text(self.out / "table.csv", ablation_csv(rows))
+        self._draw(rows, metrics[0].name)
         write_json(self.out / "runs.json", [self._record(run) for run in self.ablation.runs])
         self.console.print(to_rich(table))
         for note in notes:
             self._say(f"failed: {note}")
         self._say(f"tables: {self.out}/table.md, table.tex, table.csv")
         return not notes
+
+    def _draw(self, rows: Sequence[AblationRow], metric: str) -> None:
+        compared = {row.name: row.comparisons[metric] for row in rows if metric in row.comparisons}
+        if compared:
+            save_png(seed_differences(compared, metric, self.ablation.baseline), self.out / "differences.png")
 
     def _outcome(self, run: PlannedRun) -> Outcome:
         folder = self.folder(run)

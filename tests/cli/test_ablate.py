@@ -79,6 +79,7 @@ def test_it_leaves_tables_of_all_runs(sweep):
     assert all(float(row["peak_memory_mib"]) > 50 for row in rows)
     assert "AI-STA" in (out / "table.md").read_text()
     assert r"\toprule" in (out / "table.tex").read_text()
+    assert (out / "differences.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_equal_configs_and_shared_stages_are_trained_once(sweep):
@@ -87,6 +88,18 @@ def test_equal_configs_and_shared_stages_are_trained_once(sweep):
     assert len(list((out / "pretraining").iterdir())) == 1
     folders = {(run["name"], run["seed"]): run["folder"] for run in json.loads((out / "runs.json").read_text())}
     assert folders["AI-STA", 1] == folders["the same", 1] != folders["AI-STA", 2]
+
+
+def test_seeds_come_one_after_the_other(tmp_path, corpus, monkeypatch):
+    """A sweep that is stopped has whole seeds to compare."""
+    from aista.cli import _ablation
+
+    started = []
+    monkeypatch.setattr(_ablation, "run_jobs", lambda jobs, *_, **__: started.extend(job.label for job in jobs) or {})
+    file, out = write_ablation(tmp_path, corpus, seeds=(5, 2)), tmp_path / "out"
+    assert not _ablation.Sweep(load_ablation(file, out), out, num_jobs=1).run()
+    runs = ("CE only", "AI-STA", "shuffled")
+    assert started == [f"{name}, seed {seed}" for seed in (5, 2) for name in runs]
 
 
 def test_a_second_call_trains_nothing(sweep, aista):
