@@ -13,7 +13,7 @@ from aista.scoring.hypotheses import align
 from aista.scoring.seeds import SeedComparison, combine_seeds
 from aista.scoring.significance import SystemScore, paired_bootstrap
 
-__all__ = ["AblationRow", "Outcome", "ablation_rows", "seconds_per_step"]
+__all__ = ["AblationRow", "Outcome", "ablation_rows", "layer_scores", "seconds_per_step"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,17 @@ def ablation_rows(
         _row(name, [outcome for outcome in outcomes if outcome.name == name], scores, compared, segments, seeds)
         for name in dict.fromkeys(outcome.name for outcome in outcomes)
     ]
+
+
+def layer_scores(outcomes: Sequence[Outcome], probe: str) -> dict[str, dict[int, dict[int, float]]]:
+    """MRR of the runs that have the probe: run -> seed -> layer -> value; of equal trainings the first name's alone."""
+    found: dict[str, dict[int, dict[int, float]]] = {}
+    seen: set[str] = set()
+    for outcome in outcomes:
+        if outcome.folder is not None and outcome.id not in seen and probe in outcome.folder.probe_names():
+            seen.add(outcome.id)
+            found.setdefault(outcome.name, {})[outcome.seed] = outcome.folder.probe(probe).curve.values()
+    return found
 
 
 def seconds_per_step(run: RunFolder) -> float | None:

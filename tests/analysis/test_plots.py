@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from aista.analysis.correlation import correlate
 from aista.analysis.figure import printable, save_png, to_svg
 from aista.analysis.plots import bootstrap_differences, layer_curves, seed_differences, transport_plan
 from aista.analysis.run_folder import Plan
+from aista.analysis.scatter import retrieval_and_score
 from aista.scoring.seeds import combine_seeds
 from aista.scoring.significance import Comparison, paired_bootstrap
 from aista.selection.curve import ProbeCurve
@@ -139,3 +141,21 @@ def test_seed_differences_draw_each_seed_the_mean_and_both_intervals() -> None:
     assert {"AI-STA", "a $single$ seed", "difference in BLEU from CE only"} <= set(drawn)
     with pytest.raises(ValueError, match="at least one comparison"):
         seed_differences({}, "bleu", "CE only")
+
+
+def test_retrieval_and_score_draws_a_panel_per_layer_and_a_look_per_row() -> None:
+    curves = {
+        "CE only, seed 1": {0: 0.1, 1: 0.2},
+        "CE only, seed 2": {0: 0.2, 1: 0.1},
+        "AI-STA, seed 1": {0: 0.9, 1: 0.8},
+    }
+    scores = {"CE only, seed 1": 10.0, "CE only, seed 2": 12.0, "AI-STA, seed 1": 20.0}
+    found = correlate(curves, scores)
+    figure = retrieval_and_score(found, "bleu")
+    assert len(figure.axes) == 2
+    lines = {str(line.get_label()): line for line in figure.axes[1].lines}
+    np.testing.assert_allclose(lines["CE only"].get_xydata(), [[0.2, 10.0], [0.1, 12.0]])
+    np.testing.assert_allclose(lines["AI-STA"].get_xydata(), [[0.8, 20.0]])
+    assert figure.axes[0].get_title(loc="left") == f"layer 0 (r = {found[0].pearson:+.2f})"
+    with pytest.raises(ValueError, match="at least one layer"):
+        retrieval_and_score([], "bleu")
