@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["replacing", "write_json", "write_text"]
+__all__ = ["replacing", "replacing_folder", "write_json", "write_text"]
 
 
 @contextmanager
@@ -26,6 +27,33 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``path`` that takes its place if the block succeeds, and is removed if not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        folder = temporary / "new"
+        folder.mkdir()
+        yield folder
+        _move(folder, path, temporary / "old")
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move(folder: Path, path: Path, aside: Path) -> None:
+    """Rename ``folder`` to ``path``; what was there goes aside, and comes back if that fails."""
+    is_replacing = path.exists()
+    if is_replacing:
+        os.rename(path, aside)
+    try:
+        os.rename(folder, path)
+    except OSError:
+        if is_replacing:
+            os.rename(aside, path)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:

@@ -26,6 +26,9 @@ define_kind("feature", "Waveform -> encoder input. factory(config)", "aista.data
 define_kind(
     "augmentation", "Training-time change of features, from a seed. factory(config)", "aista.data.augmentations"
 )
+define_kind(
+    "encoder_cache", "Keeps the states of a frozen encoder. factory(config, *, identity)", "aista.data.encoder_caches"
+)
 define_kind("tokenizer", "Text <-> token ids. factory(config)", "aista.data.tokenizers")
 define_kind("dataset", "Dataset preparation behind `aista data NAME`. factory(config)", "aista.data.datasets")
 define_kind("metric", "Corpus score of hypotheses. factory(config, *, target_language)", "aista.scoring.metrics")

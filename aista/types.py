@@ -21,7 +21,8 @@ class SpeechBatch:
 
     Attributes:
         ids: Utterance ids, B of them.
-        audio: Encoder input: waveform ``[B, W]`` or features ``[B, F, M]``; ``[B, 0]`` in text-only batches.
+        audio: Encoder input: waveform ``[B, W]`` or features ``[B, F, M]``; ``[B, 0]`` in text-only batches. What the
+            encoder puts out, ``[B, S, E]``, where ``encoded``.
         audio_lengths: ``[B]`` samples or frames.
         source: Transcript token ids ``[B, T]`` without BOS and EOS.
         source_lengths: ``[B]``; 0 where the row has no transcript (it takes part in CE only).
@@ -29,6 +30,7 @@ class SpeechBatch:
         target_lengths: ``[B]``.
         source_text: Transcripts as text; "" where missing.
         target_text: Reference translations as text.
+        encoded: Whether ``audio`` holds encoder states, so that the encoder is not run.
     """
 
     ids: tuple[str, ...]
@@ -40,6 +42,7 @@ class SpeechBatch:
     target_lengths: Tensor
     source_text: tuple[str, ...] = field(default=())
     target_text: tuple[str, ...] = field(default=())
+    encoded: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)

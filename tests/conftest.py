@@ -23,11 +23,16 @@ def _seeded():
 
 @pytest.fixture
 def clean_registry():
-    """A registry that forgets afterwards what the test registered."""
+    """A registry that forgets afterwards what the test registered.
+
+    What aista's own modules registered meanwhile stays: they are imported once and would not do so again.
+    """
     registry.kinds()
     stores = (registry._kinds, registry._entries, registry._done)
     before = [store.copy() for store in stores]
     yield registry
+    own = {key: entry for key, entry in registry._entries.items() if entry.origin.startswith("aista.")}
     for store, old in zip(stores, before, strict=True):
         store.clear()
         store.update(old)
+    registry._entries.update(own)

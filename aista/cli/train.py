@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aista.tasks.experiment import Experiment
 
 __all__ = ["add_arguments", "run"]
+
+COST_OPTIONS = ("assume", "processes", "device", "utilization", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +24,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dump-config", action="store_true", help="print the resolved config with all defaults and stop"
     )
     parser.add_argument("--stage", default="", metavar="NAME", help="train one pretraining stage alone")
-    parser.add_argument("--dry-run", action="store_true", help="check everything, build the model, write nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check everything, say what the run would cost, write nothing"
+    )
+    costs = parser.add_argument_group("what a dry run is told (docs/cost.md)")
+    costs.add_argument(
+        "--assume",
+        metavar="NAME=VALUE,...",
+        help="rows to assume in place of the data: rows=290000,seconds=5.4,source=11,target=14[,spread=0.35]",
+    )
+    costs.add_argument("--processes", type=int, nargs="+", metavar="N", help="numbers of GPUs to plan for (1 8)")
+    costs.add_argument("--device", help="kind of GPU: h100, h200 or a100 (h100)")
+    costs.add_argument("--utilization", type=float, metavar="SHARE", help="share of its peak rate (0.4)")
+    costs.add_argument("--json", action="store_true", default=None, help="print the dry run as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +56,37 @@ def run(args: argparse.Namespace) -> int:
         print(dump_yaml(experiment.to_plain()), end="")
         return 0
     configure_logging()
+    if args.dry_run:
+        return _dry_run(experiment, args)
+    for name in COST_OPTIONS:
+        if getattr(args, name) is not None:
+            raise AistaError(f"--{name} is for --dry-run; add that, or leave --{name} out")
     from aista.engine.train import train
 
-    train(experiment, args.run, dry_run=args.dry_run, stage=args.stage)
+    train(experiment, args.run, stage=args.stage)
+    return 0
+
+
+def _dry_run(experiment: Experiment, args: argparse.Namespace) -> int:
+    from aista.engine.cost.device import DEVICES
+    from aista.engine.cost.rows import parse_assumption
+    from aista.engine.dry_run import dry_run
+    from aista.engine.train import find_stage
+    from aista.errors import AistaError
+    from aista.registry import nearest
+
+    given = {name: getattr(args, name) for name in ("processes", "device", "utilization") if getattr(args, name)}
+    if args.device and args.device not in DEVICES:
+        raise AistaError(
+            f"--device: unknown {args.device!r}{nearest(args.device, DEVICES)}; known: {', '.join(DEVICES)}"
+        )
+    if args.utilization is not None and not 0 < args.utilization <= 1:
+        raise AistaError(f"--utilization: must be above 0 and at most 1, got {args.utilization:g}")
+    if args.processes and min(args.processes) < 1:
+        raise AistaError(f"--processes: must be at least 1, got {min(args.processes)}")
+    assumption = parse_assumption(args.assume) if args.assume else None
+    if args.stage:
+        experiment = find_stage(experiment, args.stage)
+    found = dry_run(experiment, assumption=assumption, **given)
+    print(json.dumps(found.to_json(), indent=2) if args.json else found)
     return 0

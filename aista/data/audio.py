@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +23,9 @@ __all__ = [
     "EmptyAudioError",
     "MissingAudioError",
     "UndecodableAudioError",
+    "hash_audio",
     "locate",
+    "one_thread",
     "probe_audio",
     "read_audio",
 ]
@@ -106,6 +110,32 @@ def probe_audio(spec: str, base: Path) -> AudioInfo:
     if not bool(wave_WC.any()):
         raise EmptyAudioError(f"{spec}: every sample is zero; record or cut it again, or remove the row")
     return AudioInfo(wave_WC.size(0), rate, wave_WC.size(1))
+
+
+def hash_audio(spec: str, base: Path) -> str:
+    """SHA-256 of one utterance's bytes as they lie on disk: the whole file, or its part of an archive.
+
+    Raises:
+        MissingAudioError: no such file, or it cannot be read.
+        UndecodableAudioError: the archive ends before the part does.
+    """
+    location = locate(spec, base)
+    try:
+        content = location.path.read_bytes() if location.length is None else _read_slice(location)
+    except OSError as error:
+        raise MissingAudioError(f"{spec}: cannot be read: {error.strerror or error} ({location.path})") from error
+    return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One intra-op thread: resampling and matrix products of short clips depend on their number in the last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _decode(spec: str, base: Path) -> tuple[Tensor, int]:

@@ -43,6 +43,9 @@ class DataConfig:
         "Train on this many rows of `train`: fewer are a part of more, and only their ids decide; 0 takes all.",
         minimum=0,
     )
+    encoder_cache: Component | None = component(
+        "encoder_cache", None, "Run a frozen encoder once per recording and keep its states; stages do not inherit it."
+    )
     shuffle_transcripts: bool = option(
         False,
         "A control: give every training row another row's transcript; dev and test stay; stages do not inherit it.",
@@ -62,4 +65,13 @@ class DataConfig:
             raise ValueError(
                 f"cache_features keeps them in one process, got num_workers {self.num_workers}; "
                 "set num_workers: 0 or cache_features: false"
+            )
+        if self.encoder_cache is not None and self.cache_features:
+            raise ValueError(
+                "cache_features keeps what encoder_cache never computes twice, got both; set cache_features: false"
+            )
+        if self.encoder_cache is not None and self.augmentation is not None:
+            raise ValueError(
+                f"encoder_cache keeps one sequence of states per recording, got the augmentation "
+                f"{self.augmentation.name!r}, which changes the encoder's input in every epoch; remove one of them"
             )

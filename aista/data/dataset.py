@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from aista.data.audio import read_audio
+from aista.data.audio import one_thread, read_audio
 from aista.data.augmentations.base import Augmentation
 from aista.data.features.base import Feature
 from aista.data.manifest import Row
@@ -29,7 +29,7 @@ class Example:
 
     Attributes:
         id: Utterance id.
-        audio: ``[F, M]`` features or ``[W]`` waveform; ``[0]`` without audio.
+        audio: ``[F, M]`` features or ``[W]`` waveform; ``[0]`` without audio; ``[S, E]`` stored encoder states.
         source: Transcript's token ids; empty where there is none.
         target: Translation's token ids.
         source_text: Transcript.
@@ -85,7 +85,7 @@ class SpeechTextDataset:
         self._base = base
         self._augmentation = augmentation
         self._seed = seed
-        self._keep = cache
+        self._states: Callable[[Row], Tensor] | None = None
         self._cache: dict[int, Tensor] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -93,9 +93,16 @@ class SpeechTextDataset:
 
     def with_rows(self, rows: Sequence[Row]) -> SpeechTextDataset:
         """The same dataset over other rows of the same manifest."""
-        return SpeechTextDataset(
-            rows, self._base, self.feature, self.tokenizer, self._augmentation, seed=self._seed, cache=self._keep
-        )
+        other = copy.copy(self)
+        other.rows = rows
+        other._cache = None if self._cache is None else {}  # its keys are places in the rows
+        return other
+
+    def with_states(self, states: Callable[[Row], Tensor]) -> SpeechTextDataset:
+        """The same dataset with ``[S, E]`` encoder states of each row in place of its audio, which is not read."""
+        other = copy.copy(self)
+        other._states = states
+        return other
 
     def lengths(self) -> list[float]:
         """What batches are sorted by: seconds of each row, or tokens of its texts where there is no audio."""
@@ -108,19 +115,23 @@ class SpeechTextDataset:
         """The row ``index`` as it is in ``epoch``.
 
         Raises:
-            DataError: its audio is missing, undecodable, or longer than the feature takes.
+            DataError: its audio is missing, undecodable, or longer than the feature takes, or its states are damaged.
         """
         row = self.rows[index]
-        audio = torch.zeros(0) if self.feature is None else self._audio(index, row, self.feature, epoch)
+        if self._states is not None:
+            audio = self._states(row)
+        else:
+            audio = torch.zeros(0) if self.feature is None else self._audio(index, row, self.feature, epoch)
         source, target = self.tokenizer.encode(row.src_text), self.tokenizer.encode(row.tgt_text)
         return Example(row.id, audio, source, target, row.src_text, row.tgt_text)
 
     def batch(self, indices: Sequence[int], epoch: int) -> SpeechBatch:
         """The rows ``indices`` as a padded batch."""
-        return collate([self.example(index, epoch) for index in indices], self.tokenizer.pad_id)
+        examples = [self.example(index, epoch) for index in indices]
+        return collate(examples, self.tokenizer.pad_id, encoded=self._states is not None)
 
     def _audio(self, index: int, row: Row, feature: Feature, epoch: int) -> Tensor:
-        with _one_thread():
+        with one_thread():
             audio = self._cache.get(index) if self._cache is not None else None
             if audio is None:
                 audio = self._features(row, feature)
@@ -141,7 +152,7 @@ class SpeechTextDataset:
             raise DataError(f"row {row.id!r}: {row.audio}: {error}") from error
 
 
-def collate(examples: Sequence[Example], pad_id: int) -> SpeechBatch:
+def collate(examples: Sequence[Example], pad_id: int, *, encoded: bool = False) -> SpeechBatch:
     """Pad examples on the right: audio with 0, texts with ``pad_id``. Without audio, ``audio`` is ``[B, 0]``."""
     return SpeechBatch(
         ids=tuple(example.id for example in examples),
@@ -153,6 +164,7 @@ def collate(examples: Sequence[Example], pad_id: int) -> SpeechBatch:
         target_lengths=torch.tensor([len(example.target) for example in examples]),
         source_text=tuple(example.source_text for example in examples),
         target_text=tuple(example.target_text for example in examples),
+        encoded=encoded,
     )
 
 
@@ -164,14 +176,3 @@ def _pad_ids(sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
 def _generator(seed: int, epoch: int, id: str) -> torch.Generator:
     digest = hashlib.blake2b(f"{seed}:{epoch}:{id}".encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One intra-op thread: resampling and matrix products of short clips depend on their number in the last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

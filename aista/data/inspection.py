@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from aista.data._probe_cache import ProbeCache
+from aista.data._file_memory import ProbeCache
 from aista.data.audio import AudioInfo, EmptyAudioError, MissingAudioError, UndecodableAudioError, probe_audio
 from aista.data.config import DataConfig
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Manifest, Row

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ __all__ = [
     "Folder",
     "PreparationReport",
     "Progress",
+    "one_line",
     "train_sentencepiece",
 ]
 
@@ -54,6 +56,7 @@ class PreparationReport:
         dropped: Ids of the rows left out, by reason.
         files: Files written, relative to ``out``; audio counts as its folder.
         fingerprint: Hash over options and all files.
+        noted: Ids of rows that were kept and that one should know about, by reason.
         reused: Whether the folder was already complete, so that nothing was written.
     """
 
@@ -63,13 +66,20 @@ class PreparationReport:
     dropped: dict[str, list[str]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     fingerprint: str = ""
+    noted: dict[str, list[str]] = field(default_factory=dict)
     reused: bool = False
 
     def __str__(self) -> str:
         lines = [f"{self.out}: " + ("already prepared, all files verified" if self.reused else "prepared")]
         lines += [f"  {name}: {count} rows, {self.hours[name]:.2f} h" for name, count in self.counts.items()]
         lines += [f"  left out: {len(ids)} rows ({reason})" for reason, ids in self.dropped.items()]
+        lines += [f"  noted: {len(ids)} rows ({reason})" for reason, ids in self.noted.items()]
         return "\n".join([*lines, f"  files: {', '.join(self.files)}", f"  fingerprint: {self.fingerprint}"])
+
+
+def one_line(text: str) -> str:
+    """The text as manifests hold it: Unicode NFC, single spaces, no line break, nothing around it."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def train_sentencepiece(
@@ -150,7 +160,7 @@ class Folder:
         lines = [f"{_sha256(path)}  {name}" for path, name in zip(paths, names, strict=True) if name not in own]
         write_text(self.out / CHECKSUMS, "\n".join(lines) + "\n")
         fingerprint = self._digest()
-        kept = {key: value for key, value in asdict(report).items() if key in ("counts", "hours", "dropped")}
+        kept = {key: value for key, value in asdict(report).items() if key in ("counts", "hours", "dropped", "noted")}
         kept["files"] = sorted({name.split("/")[0] for name in names} | own)
         self._write_fingerprint({"complete": True, "fingerprint": fingerprint, "report": kept})
         return PreparationReport(self.out, **kept, fingerprint=fingerprint)

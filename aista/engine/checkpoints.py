@@ -70,13 +70,13 @@ def load_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     return load_sharded_model(folder)
 
 
-def load_part_weights(run_dir: Path, part: str) -> dict[str, Tensor]:
-    """Weights of one part (encoder, adapter, llm) of a run's best checkpoint.
+def load_part_weights(run_dir: Path, part: str, which: str = "best") -> dict[str, Tensor]:
+    """Weights of one part (encoder, adapter, llm) of a run's checkpoint; ``which`` as in ``find_checkpoint``.
 
     Raises:
         RunError: no checkpoint, or its model has no such part.
     """
-    weights = load_weights(find_checkpoint(run_dir))
+    weights = load_weights(find_checkpoint(run_dir, which))
     prefix = f"{part}."
     found = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
     if not found:

@@ -12,6 +12,7 @@ import torch
 from rich.progress import track
 
 from aista.data.loader import BatchLoader
+from aista.engine.encoder_states import with_encoder_states
 from aista.engine.inputs import load_split, whole_pass
 from aista.engine.trained import TrainedRun, open_run
 from aista.files import write_json
@@ -57,6 +58,7 @@ def evaluate(
     data = load_split(run.experiment, run.task, split)
     new_tokens = run.experiment.sections.evaluation.generation.max_new_tokens
     data = data.within(run.task.limits(run.model, data.dataset.feature, max_new_tokens=new_tokens))
+    data = with_encoder_states(data, run.experiment, run.model, run.device)
     loader = whole_pass(data, batch_size or run.experiment.sections.evaluation.batch_size)
     started = time.perf_counter()
     rows = _decode(run, loader)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from torch import nn
 
 from aista import registry
 from aista.console import passing_progress
@@ -26,7 +27,16 @@ from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.types import SpeechBatch
 
-__all__ = ["Split", "load_split", "probe_batches", "training_loader", "whole_pass"]
+__all__ = [
+    "Split",
+    "length_batches",
+    "load_split",
+    "narrow",
+    "probe_batches",
+    "probe_split",
+    "training_loader",
+    "whole_pass",
+]
 
 log = logging.getLogger("aista.data")
 
@@ -106,32 +116,62 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
 
 def training_loader(split: Split, experiment: Experiment, rank: int, world_size: int) -> BatchLoader:
     """Shuffled length-bucketed batches of a training split, this process' share of them."""
-    data = experiment.sections.data
-    batches = LengthBatches(
-        split.dataset.lengths(),
-        batch_size=data.batch_size,
-        max_batch_total=data.max_batch_seconds if split.dataset.feature is not None else 0,
-        seed=experiment.sections.seed,
-        world_size=world_size,
-        noise=data.length_noise,
+    batches = length_batches(
+        split.dataset.lengths(), experiment, with_audio=split.dataset.feature is not None, world_size=world_size
     )
+    data = experiment.sections.data
     return BatchLoader(
         split.dataset, batches, rank=rank, world_size=world_size, num_workers=data.num_workers, train=True
     )
 
 
-def whole_pass(split: Split, batch_size: int, rank: int = 0, world_size: int = 1) -> BatchLoader:
+def length_batches(
+    lengths: Sequence[float], experiment: Experiment, *, with_audio: bool, world_size: int
+) -> LengthBatches:
+    """The plan of a training split whose rows have these lengths: seconds, or tokens where there is no audio."""
+    data = experiment.sections.data
+    return LengthBatches(
+        lengths,
+        batch_size=data.batch_size,
+        max_batch_total=data.max_batch_seconds if with_audio else 0,
+        seed=experiment.sections.seed,
+        world_size=world_size,
+        noise=data.length_noise,
+    )
+
+
+def whole_pass(
+    split: Split, batch_size: int, rank: int = 0, world_size: int = 1, *, num_workers: int = 0
+) -> BatchLoader:
     """Every row once, short to long: for validation and evaluation."""
     batches = SequentialBatches(split.dataset.lengths(), batch_size=max(batch_size, world_size), world_size=world_size)
-    return BatchLoader(split.dataset, batches, rank=rank, world_size=world_size, train=False)
+    return BatchLoader(split.dataset, batches, rank=rank, world_size=world_size, num_workers=num_workers, train=False)
+
+
+def probe_split(split: Split, size: int) -> Split:
+    """The first ``size`` rows with a transcript."""
+    rows = [row for row in split.dataset.rows if row.src_text][:size]
+    return replace(split, dataset=split.dataset.with_rows(rows))
+
+
+def narrow(splits: dict[str, Split], task: Task, model: nn.Module, experiment: Experiment) -> None:
+    """Leave out of ``splits`` what the built model cannot take; dev is decoded too, train is not.
+
+    Raises:
+        DataError: there are such rows and they are an error.
+    """
+    generated = {"train": 0, "dev": experiment.sections.evaluation.generation.max_new_tokens}
+    for name, split in splits.items():
+        limits = task.limits(model, split.dataset.feature, max_new_tokens=generated[name])
+        splits[name] = split.within(limits)
 
 
 def probe_batches(split: Split, size: int, batch_size: int, device: str) -> Iterator[SpeechBatch]:
-    """The first ``size`` rows with a transcript, on ``device``; the same ones on every process."""
-    rows = [index for index, row in enumerate(split.dataset.rows) if row.src_text][:size]
-    rows.sort(key=split.dataset.lengths().__getitem__)
+    """The rows of ``probe_split``, short to long, on ``device``; the same ones on every process."""
+    dataset = probe_split(split, size).dataset
+    rows = sorted(range(len(dataset)), key=dataset.lengths().__getitem__)
     for start in range(0, len(rows), batch_size):
-        yield split.dataset.batch(rows[start : start + batch_size], epoch=0).to(device)
+        yield dataset.batch(rows[start : start + batch_size], epoch=0).to(device)
 
 
 def _checksum(file: Path) -> str:

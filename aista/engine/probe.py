@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from aista.engine.checkpoints import Checkpoint, checkpoint_steps, load_weights
-from aista.engine.inputs import Split, load_split, probe_batches
+from aista.engine.encoder_states import with_encoder_states
+from aista.engine.inputs import Split, load_split, probe_batches, probe_split
 from aista.engine.layers import probe_model
 from aista.engine.plans import plan_record, shown_layer, with_states
 from aista.engine.trained import TrainedRun, open_run
@@ -95,7 +96,8 @@ def _probe_set(run: TrainedRun, split: str, size: int) -> tuple[Split, list[Spee
     data = load_split(run.experiment, run.task, split)
     data = data.within(run.task.limits(run.model, data.dataset.feature))
     batch_size = run.experiment.sections.evaluation.batch_size
-    return data, list(probe_batches(data, size, batch_size, run.device))
+    probed = with_encoder_states(probe_split(data, size), run.experiment, run.model, run.device)
+    return data, list(probe_batches(probed, size, batch_size, run.device))
 
 
 def _probe(model: LargeSpeechTextModel, resamples: int) -> RetrievalProbe:

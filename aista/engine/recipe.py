@@ -10,13 +10,12 @@ from pathlib import Path
 from fairseq2.composition import register_model_family
 from fairseq2.metrics import format_as_float
 from fairseq2.metrics.recorders import MetricDescriptor, MetricRecorder
-from fairseq2.models.utils.ac import apply_layerwise_ac
-from fairseq2.models.utils.fsdp import apply_layerwise_fsdp
 from fairseq2.recipe import Recipe, RecipeContext
 from fairseq2.runtime.dependency import DependencyContainer
 from fairseq2.task import Task as Fairseq2Task
 from torch import Tensor, nn
 
+from aista.engine.blocks import apply_activation_checkpointing, apply_fsdp
 from aista.engine.compat import PatienceStopper, set_early_stopper, validate_once_restored
 from aista.engine.layers import LayerChooser
 from aista.engine.optimizer import check_parameter_groups, register_optimizer
@@ -56,8 +55,9 @@ class TaskRecipe(Recipe):
         evaluation: Search and scores of validation.
         metrics: Scores of validation.
         initial: Part name -> weights that the part starts from.
-        readers: (bare model, process rank, number of processes) -> (training reader, dev reader or None);
-            raises DataError for rows that the model cannot take.
+        prepare_data: (bare model, process rank, number of processes, device), called once the model's frozen parts have
+            their weights; raises DataError for rows that the model cannot take.
+        readers: (process rank, number of processes) -> (training reader, dev reader or None).
         chooser: (bare model, process rank, device) -> layer chooser; None for tasks without alignment.
     """
 
@@ -67,7 +67,8 @@ class TaskRecipe(Recipe):
     evaluation: EvaluationConfig
     metrics: Sequence[Metric]
     initial: Mapping[str, Mapping[str, Tensor]]
-    readers: Callable[[nn.Module, int, int], tuple[LoaderReader, LoaderReader | None]]
+    prepare_data: Callable[[nn.Module, int, int, str], None]
+    readers: Callable[[int, int], tuple[LoaderReader, LoaderReader | None]]
     chooser: Callable[[nn.Module, int, str], LayerChooser | None]
 
     @property
@@ -89,8 +90,8 @@ class TaskRecipe(Recipe):
             config_kls=ModelFamilyConfig,
             factory=lambda _: self.task.build_model(),
             supports_meta=False,
-            fsdp_applier=_apply_fsdp,
-            layerwise_ac_applier=_apply_activation_checkpointing,
+            fsdp_applier=apply_fsdp,
+            layerwise_ac_applier=apply_activation_checkpointing,
         )
         descriptor = MetricDescriptor(SCORE, "Score", 10, format_as_float, higher_better=True)
         container.collection.register_instance(MetricDescriptor, descriptor)
@@ -98,7 +99,7 @@ class TaskRecipe(Recipe):
         container.collection.register(MetricRecorder, lambda _: recorder)  # type: ignore[type-abstract]
 
     def setup_model(self, context: RecipeContext, model: nn.Module, newly_initialized: bool) -> nn.Module:
-        """Load the starting weights of pretrained parts, then freeze what is not trained."""
+        """Load the starting weights of pretrained parts, freeze what is not trained, and prepare the data."""
         if newly_initialized:
             for part, weights in self.initial.items():
                 load_part(model, part, self._named_as_in(model, part, weights))
@@ -109,6 +110,8 @@ class TaskRecipe(Recipe):
         log.info("parameters to train:\n%s", table)
         if is_main_process():
             write_json(self.run_dir / "parameters.json", table.to_json())
+        gangs = context.gangs
+        self.prepare_data(model, gangs.dp.rank, gangs.dp.size, str(gangs.device))
         return model
 
     def _named_as_in(self, model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -119,7 +122,7 @@ class TaskRecipe(Recipe):
         """Readers and units into a trainer."""
         gangs = context.gangs
         model, bare = context.get_data_parallel_model(), context.get_model()
-        reader, dev_reader = self.readers(bare, gangs.dp.rank, gangs.dp.size)
+        reader, dev_reader = self.readers(gangs.dp.rank, gangs.dp.size)
         last = context.get_checkpoint_manager().maybe_get_last_step_number() or 0
         past = past_scores(self.run_dir / "metrics" / "valid.jsonl", last)
         scores = ValidationScores(self.task, gangs.root, past)
@@ -159,20 +162,3 @@ def load_part(model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> Non
             f"give both runs the same {part} config, its tuning included"
         )
     target.load_state_dict(weights)
-
-
-def _stacks(model: nn.Module) -> list[nn.ModuleList]:
-    parts = (getattr(model, name, None) for name in ("encoder", "llm"))
-    return [part.layers for part in parts if part is not None]
-
-
-def _apply_fsdp(model: nn.Module, granularity: str, wrapper: Callable[..., nn.Module]) -> nn.Module:
-    for layers in _stacks(model):
-        apply_layerwise_fsdp(layers, wrapper)
-    return model
-
-
-def _apply_activation_checkpointing(model: nn.Module, every_nth_layer: int) -> nn.Module:
-    for layers in _stacks(model):
-        apply_layerwise_ac(layers, every_nth_layer)
-    return model

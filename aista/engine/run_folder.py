@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,19 @@ from aista.errors import AistaError, RunError
 from aista.files import write_json, write_text
 from aista.tasks.experiment import Experiment, load_experiment
 
-__all__ = ["CONFIG", "claim", "describe_environment", "holds", "is_main_process", "open_experiment"]
+__all__ = [
+    "CONFIG",
+    "claim",
+    "describe_environment",
+    "holds",
+    "is_main_process",
+    "open_experiment",
+    "released_if_unused",
+]
 
 CONFIG = "config.yaml"
 CLAIM_SECONDS = 600.0
+_BEFORE_STEP_1 = {"environment.json", "data.json", "parameters.json", "engine", "checkpoints"}
 _PACKAGES = ("torch", "torchaudio", "fairseq2", "transformers", "sentencepiece", "pot", "sacrebleu", "numpy")
 
 
@@ -31,11 +42,14 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def claim(run_dir: Path, experiment: Experiment) -> None:
+def claim(run_dir: Path, experiment: Experiment) -> bool:
     """Write the resolved config and the environment, or check that the folder holds this very experiment.
 
     Of several processes the main one writes; the others return once it has, so that none of their files lies in
     the folder before.
+
+    Returns:
+        Whether this call wrote them.
 
     Raises:
         AistaError: the folder belongs to another experiment (names the options that differ), or is a
@@ -45,13 +59,32 @@ def claim(run_dir: Path, experiment: Experiment) -> None:
     file = run_dir / CONFIG
     if not is_main_process():
         _wait_for(file)
-        return
+        return False
     if holds(run_dir, experiment):
-        return
-    if run_dir.is_dir() and any(run_dir.iterdir()):
+        return False
+    if run_dir.is_dir() and not _is_unused(run_dir):
         raise AistaError(f"{run_dir}: not empty and not a run folder (it has no {CONFIG}); choose another folder")
     write_text(file, dump_yaml(experiment.to_plain()))
     write_json(run_dir / "environment.json", describe_environment())
+    return True
+
+
+@contextmanager
+def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
+    """Take the config back if an error ends a start before anything was trained, so that a mended one fits.
+
+    The logs stay. A folder with metrics, checkpoints or pretraining stages keeps its config.
+
+    Args:
+        run_dir: The run folder.
+        claimed: What ``claim`` returned; only the call that wrote the config takes it back.
+    """
+    try:
+        yield
+    except AistaError:
+        if claimed and _is_unused(run_dir):
+            (run_dir / CONFIG).unlink()
+        raise
 
 
 def holds(run_dir: Path, experiment: Experiment) -> bool:
@@ -72,6 +105,12 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
             + ". Choose another folder, or remove this one"
         )
     return True
+
+
+def _is_unused(run_dir: Path) -> bool:
+    """Whether a folder is empty, or holds no more than a start writes before its first step."""
+    names = {path.name for path in run_dir.iterdir()}
+    return names <= {CONFIG, *_BEFORE_STEP_1} and not any((run_dir / "checkpoints").glob("step_*"))
 
 
 def _wait_for(file: Path) -> None:

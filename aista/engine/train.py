@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
-from aista.engine.inputs import Split, load_split, probe_batches, training_loader, whole_pass
+from aista.engine.encoder_states import CachedEncoder, require_frozen
+from aista.engine.inputs import Split, load_split, narrow, probe_batches, training_loader, whole_pass
 from aista.engine.layers import LayerChooser
 from aista.engine.optimizer import check_parameter_groups
-from aista.engine.run_folder import claim, is_main_process
+from aista.engine.run_folder import claim, is_main_process, released_if_unused
 from aista.environment import peak_mib
 from aista.errors import AistaError, RunError
 from aista.files import write_json
@@ -29,20 +30,19 @@ from aista.tasks.experiment import Experiment, Stage
 from aista.tasks.preflight import build_metrics, build_task, preflight
 from aista.tasks.speech_translation import SpeechTranslationTask
 
-__all__ = ["is_complete", "stage_folder", "train"]
+__all__ = ["find_stage", "is_complete", "stage_folder", "train"]
 
 log = logging.getLogger("aista.train")
 
 PARTS = ("encoder", "adapter", "llm")
 
 
-def train(experiment: Experiment, run_dir: Path, *, dry_run: bool = False, stage: str = "") -> None:
+def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
     """Train, or go on where a stopped run stood; returns at once if the run is complete.
 
     Args:
         experiment: What to train.
         run_dir: Folder of the run.
-        dry_run: Check config, files, data and components, then stop before training.
         stage: Train this pretraining stage alone.
 
     Raises:
@@ -52,27 +52,21 @@ def train(experiment: Experiment, run_dir: Path, *, dry_run: bool = False, stage
     """
     preflight(experiment)
     if stage:
-        found = _find_stage(experiment, stage)
+        found = find_stage(experiment, stage)
         claim(run_dir, experiment)
-        train(experiment.stage(found), stage_folder(run_dir, stage))
+        train(found, stage_folder(run_dir, stage))
         return
     task = build_task(experiment)
     splits = {"train": load_split(experiment, task, "train", training=True)}
     if experiment.sections.data.dev is not None:
         splits["dev"] = load_split(experiment, task, "dev")
-    if dry_run:
-        model = task.build_model()
-        _narrow(splits, task, model, experiment)
-        table = task.select_trainable(model)
-        check_parameter_groups(experiment.sections.trainer, model)
-        log.info("dry run of %s; nothing was written. Parameters that it would train:\n%s", experiment.source, table)
-        return
-    claim(run_dir, experiment)
+    claimed = claim(run_dir, experiment)
     if is_complete(run_dir):
         log.info("%s: already trained; nothing to do", run_dir)
         return
-    initial = _initial_weights(experiment, task, run_dir)
-    _run(experiment, task, run_dir, splits, initial)
+    with released_if_unused(run_dir, claimed=claimed):
+        initial = _initial_weights(experiment, task, run_dir)
+        _run(experiment, task, run_dir, splits, initial)
 
 
 def is_complete(run_dir: Path) -> bool:
@@ -85,12 +79,17 @@ def stage_folder(run_dir: Path, stage: str) -> Path:
     return run_dir / "pretraining" / stage
 
 
-def _find_stage(experiment: Experiment, name: str) -> Stage:
+def find_stage(experiment: Experiment, name: str) -> Experiment:
+    """The experiment of one pretraining stage.
+
+    Raises:
+        AistaError: there is no such stage.
+    """
     stages = {stage.name: stage for stage in experiment.sections.pretraining}
     if name not in stages:
         known = ", ".join(stages) or "none"
         raise AistaError(f"--stage: unknown stage {name!r}{nearest(name, stages)}; {experiment.source} has: {known}")
-    return stages[name]
+    return experiment.stage(stages[name])
 
 
 def _initial_weights(experiment: Experiment, task: Task, run_dir: Path) -> dict[str, dict[str, Tensor]]:
@@ -117,6 +116,8 @@ def _check_model(experiment: Experiment, task: Task) -> None:
     model = task.build_model()
     task.select_trainable(model)
     check_parameter_groups(experiment.sections.trainer, model)
+    if experiment.sections.data.encoder_cache is not None:
+        require_frozen(model)
 
 
 def _check_one_process(run_dir: Path, stage: Stage) -> None:
@@ -142,10 +143,17 @@ def _run(
 
     sections = experiment.sections
 
-    def readers(model: nn.Module, rank: int, world_size: int) -> tuple[LoaderReader, LoaderReader | None]:
-        _narrow(splits, task, model, experiment)
+    def prepare_data(model: nn.Module, rank: int, world_size: int, device: str) -> None:
+        narrow(splits, task, model, experiment)
         if is_main_process():
             write_json(run_dir / "data.json", {name: split.report for name, split in splits.items()})
+        if sections.data.encoder_cache is not None:
+            require_frozen(model)
+            _settle_encoder(model, run_dir)
+            encoder = CachedEncoder(experiment, model, device, rank=rank, world_size=world_size)
+            splits.update({name: encoder.serve(split) for name, split in splits.items()})
+
+    def readers(rank: int, world_size: int) -> tuple[LoaderReader, LoaderReader | None]:
         loader = training_loader(splits["train"], experiment, rank, world_size)
         reader = LoaderReader(loader, num_accumulate=sections.trainer.grad_accumulation)
         if "dev" not in splits:
@@ -159,6 +167,7 @@ def _run(
         evaluation=sections.evaluation,
         metrics=build_metrics(experiment),
         initial=initial,
+        prepare_data=prepare_data,
         readers=readers,
         chooser=partial(_chooser, experiment, task, run_dir, splits),
     )
@@ -169,12 +178,14 @@ def _run(
         write_json(run_dir / "timing.json", _timing(run_dir, time.monotonic() - started))
 
 
-def _narrow(splits: dict[str, Split], task: Task, model: nn.Module, experiment: Experiment) -> None:
-    """Leave out of ``splits`` what the built model cannot take; dev is decoded too, train is not."""
-    generated = {"train": 0, "dev": experiment.sections.evaluation.generation.max_new_tokens}
-    for name, split in splits.items():
-        limits = task.limits(model, split.dataset.feature, max_new_tokens=generated[name])
-        splits[name] = split.within(limits)
+def _settle_encoder(model: nn.Module, run_dir: Path) -> None:
+    """Give the encoder the weights that it will be trained with, before the trainer restores or shares them out."""
+    encoder = model.get_submodule("encoder")
+    if checkpoint_steps(run_dir):
+        encoder.load_state_dict(load_part_weights(run_dir, "encoder", "last"))
+    elif torch.distributed.is_initialized():  # the main process' initialisation counts, as in the trainer
+        for tensor in encoder.state_dict().values():
+            torch.distributed.broadcast(tensor, src=0)
 
 
 def _chooser(

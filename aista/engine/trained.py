@@ -67,6 +67,6 @@ def open_run(
 
 def _open_exported(folder: Path, which: str, device: str, base: Mapping[str, Path] | None) -> TrainedRun:
     experiment, checkpoint = open_exported(folder, base), exported_checkpoint(folder, which)
-    task = build_task(experiment, with_weights=is_trainable(folder))
+    task = build_task(experiment, pretrained="load" if is_trainable(folder) else "skip")
     model = build(folder, task)
     return TrainedRun(folder, experiment, task, model.to(device).eval(), checkpoint, device)

@@ -47,36 +47,45 @@ class CtcModel(FrozenInEval):
         self.encoder = encoder
         self.head = nn.Linear(encoder.output_dim, vocab_size + 1)
 
-    def forward(self, audio: Tensor, audio_lengths: Tensor, source: Tensor, source_lengths: Tensor) -> CtcOutput:
+    def forward(
+        self,
+        audio: Tensor,
+        audio_lengths: Tensor,
+        source: Tensor,
+        source_lengths: Tensor,
+        *,
+        encoded: bool = False,
+    ) -> CtcOutput:
         """Encode a batch and score its transcripts.
 
         Args:
-            audio: ``[B, W]`` or ``[B, F, M]``, as the encoder takes it.
+            audio: ``[B, W]`` or ``[B, F, M]``, as the encoder takes it; ``[B, S, E]`` states where ``encoded``.
             audio_lengths: ``[B]``.
             source: ``[B, T]`` transcript ids in 0..V-1.
             source_lengths: ``[B]``; 0 where a row has no transcript: it gives loss 0.
+            encoded: Whether ``audio`` is what the encoder puts out; the encoder is not run then.
 
         Raises:
             DataError: a transcript id is outside 0..V-1.
         """
-        logits_BSV, lengths = self._logits(audio, audio_lengths)
+        logits_BSV, lengths = self._logits(audio, audio_lengths, encoded)
         nll, num_targets, is_feasible = ctc_nll(logits_BSV, lengths, source, source_lengths)
         return CtcOutput(nll, num_targets, (~is_feasible).sum(), logits_BSV, lengths)
 
     @torch.no_grad()
-    def greedy(self, audio: Tensor, audio_lengths: Tensor) -> list[list[int]]:
+    def greedy(self, audio: Tensor, audio_lengths: Tensor, *, encoded: bool = False) -> list[list[int]]:
         """Best token of each frame, repeats merged, blanks dropped; runs in eval mode and restores the mode."""
         was_training = self.training
         self.eval()
         try:
-            logits_BSV, lengths = self._logits(audio, audio_lengths)
+            logits_BSV, lengths = self._logits(audio, audio_lengths, encoded)
         finally:
             self.train(was_training)
         rows = zip(logits_BSV.argmax(-1).tolist(), lengths.tolist(), strict=True)
         return [self._collapse(path[:length]) for path, length in rows]
 
-    def _logits(self, audio: Tensor, audio_lengths: Tensor) -> tuple[Tensor, Tensor]:
-        h_BSE, lengths = self.encoder(audio, audio_lengths)
+    def _logits(self, audio: Tensor, lengths: Tensor, encoded: bool) -> tuple[Tensor, Tensor]:
+        h_BSE, lengths = (audio, lengths) if encoded else self.encoder(audio, lengths)
         h_BSE = zero_padding(h_BSE, lengths).to(self.head.weight.dtype)
         return self.head(h_BSE), lengths
 

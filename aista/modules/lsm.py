@@ -65,6 +65,7 @@ class LargeSpeechTextModel(FrozenInEval):
         mt: bool = False,
         vocabulary: int = 0,
         divergences: tuple[Divergence, ...] = (),
+        encoded: bool = False,
     ) -> LsmOutput:
         """Run both branches in one call, as data-parallel wrappers need it.
 
@@ -73,7 +74,7 @@ class LargeSpeechTextModel(FrozenInEval):
         model take the same steps.
 
         Args:
-            audio: ``[B, W]`` waveform or ``[B, F, M]`` features.
+            audio: ``[B, W]`` waveform or ``[B, F, M]`` features; ``[B, S, E]`` states where ``encoded``.
             audio_lengths: ``[B]``.
             source: ``[B, T]`` transcript ids.
             source_lengths: ``[B]``; 0 where a row has no transcript.
@@ -86,6 +87,7 @@ class LargeSpeechTextModel(FrozenInEval):
             vocabulary: Return the embeddings of so many tokens.
             divergences: Compare the branches' predictions of each target token by these; rows without a transcript
                 are left out.
+            encoded: Whether ``audio`` is what the encoder puts out; the encoder is not run then.
 
         Raises:
             DataError: a row needs more positions than the language model has.
@@ -94,7 +96,7 @@ class LargeSpeechTextModel(FrozenInEval):
         source = source.masked_fill(~length_mask(source_lengths, source.size(1)), self.pad_id)
         target = target.masked_fill(~length_mask(target_lengths, target.size(1)), self.pad_id)
         goal = _Target(target, target_lengths, append_eos(target, target_lengths, self.eos_id))
-        states_BSE, lengths = self._encode(audio, audio_lengths)
+        states_BSE, lengths = self._encode(audio, audio_lengths, encoded)
         adapted = self.adapter.adapt(states_BSE, lengths, source, source_lengths)
         speech_BPD, speech_lengths = _cast(adapted.positions, self.llm), adapted.lengths
         # The speech branch goes first: autocast reuses its casts of the weights, and those made by a pass
@@ -133,9 +135,9 @@ class LargeSpeechTextModel(FrozenInEval):
         ids = torch.arange(vocab_size, device=next(self.llm.parameters()).device)
         self.adapter.match_output_scale(float(self.llm.embed(ids[None]).float().square().mean().sqrt()))
 
-    def encode_speech(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Audio -> ``[B, P, D]`` embeddings for the language model, and their ``[B]`` lengths."""
-        speech_BPD, lengths = self.adapter(*self._encode(audio, lengths))
+    def encode_speech(self, audio: Tensor, lengths: Tensor, *, encoded: bool = False) -> tuple[Tensor, Tensor]:
+        """Audio (or encoder states) -> ``[B, P, D]`` embeddings for the language model, and their ``[B]`` lengths."""
+        speech_BPD, lengths = self.adapter(*self._encode(audio, lengths, encoded))
         return _cast(speech_BPD, self.llm), lengths
 
     def speech_positions(self, audio_lengths: Tensor) -> Tensor:
@@ -145,8 +147,10 @@ class LargeSpeechTextModel(FrozenInEval):
         """
         return self.adapter.output_lengths(self.encoder.output_lengths(audio_lengths))
 
-    def generate(self, audio: Tensor, audio_lengths: Tensor, config: GenerationConfig) -> list[list[Hypothesis]]:
-        """Translate a batch of utterances; a row's result does not depend on the others.
+    def generate(
+        self, audio: Tensor, audio_lengths: Tensor, config: GenerationConfig, *, encoded: bool = False
+    ) -> list[list[Hypothesis]]:
+        """Translate a batch of utterances, or of their encoder states; a row's result does not depend on the others.
 
         Returns:
             For each row at most ``config.beam_size`` hypotheses, best first.
@@ -155,12 +159,14 @@ class LargeSpeechTextModel(FrozenInEval):
             DataError: prompt, speech and ``max_new_tokens`` exceed the language model's positions.
         """
         with evaluating(self):
-            rows = self.prompt.pack(self.llm, *self.encode_speech(audio, audio_lengths))
+            rows = self.prompt.pack(self.llm, *self.encode_speech(audio, audio_lengths, encoded=encoded))
             return self.llm.generate(rows.embeddings, rows.lengths, config, eos_id=self.eos_id, pad_id=self.pad_id)
 
-    def _encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def _encode(self, audio: Tensor, lengths: Tensor, encoded: bool) -> tuple[Tensor, Tensor]:
         """Audio -> ``[B, S, E]`` encoder states as the adapter takes them, and their ``[B]`` lengths."""
-        states_BSE, lengths = self.encoder(_cast(audio, self.encoder), lengths)
+        states_BSE = _cast(audio, self.encoder)
+        if not encoded:
+            states_BSE, lengths = self.encoder(states_BSE, lengths)
         return _cast(states_BSE, self.adapter), lengths
 
     def _branch(

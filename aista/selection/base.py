@@ -82,6 +82,13 @@ class LayerSelection(ABC):
         """
         return self.select(curve)
 
+    def costliest(self) -> tuple[int, ...]:
+        """Of the choices that it may make, the layers whose alignment takes most; cost estimates assume them.
+
+        Without a probe, what it selects; else all probed layers, unless the strategy overrides it.
+        """
+        return self.probe_layers if self.needs_probe else self.select(None).layers
+
     def probe(self) -> RetrievalProbe:
         """A fresh probe that measures what ``select`` reads."""
         return RetrievalProbe(

@@ -53,6 +53,11 @@ class RankedSelection(LayerSelection):
         self.probe_size = config.probe_size
         self.probe_layers = tuple(sorted({*named, *self.always}))
 
+    def costliest(self) -> tuple[int, ...]:
+        """The deepest ``top_k`` candidates, and those that are always taken."""
+        deepest = self.candidates[-(self.ranked.top_k or len(self.candidates)) :]
+        return tuple(sorted({*deepest, *self.always}))
+
     @property
     @abstractmethod
     def score_name(self) -> str:

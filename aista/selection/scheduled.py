@@ -52,6 +52,10 @@ class ScheduledSelection(LayerSelection):
         self.probe_size = strategy.probe_size
         self.probe_layers = strategy.probe_layers
 
+    def costliest(self) -> tuple[int, ...]:
+        """The strategy's."""
+        return self.strategy.costliest()
+
     def probe(self) -> RetrievalProbe:
         """The strategy's probe."""
         return self.strategy.probe()

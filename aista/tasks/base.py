@@ -17,7 +17,7 @@ from aista.errors import ConfigError, Fault
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.trainable import ParameterTable, select_trainable
 from aista.schema import Component
-from aista.tasks.parts import build_part, build_tunings
+from aista.tasks.parts import Pretrained, build_part, build_tunings
 from aista.types import SpeechBatch
 
 __all__ = ["Task", "TaskLoss"]
@@ -47,12 +47,17 @@ class Task(ABC):
     model under the option's name.
 
     Attributes:
+        uses_audio: Whether its batches hold audio.
+        takes_states: Whether ``loss`` and ``decode`` also take batches of encoder states (``SpeechBatch.encoded``),
+            those of the part ``encoder`` of the options and of the model; only then can they be cached.
         tunings: How the parts with a tuning are trained, by the option's name.
-        with_weights: Whether ``build_model`` reads pretrained weights; False where a model is built only to
-            have its weights loaded from elsewhere.
+        pretrained: What ``build_model`` does about pretrained weights: it loads them; it skips them, where a model
+            is built only to have its weights loaded from elsewhere; or it leaves such parts on the meta device,
+            without numbers.
     """
 
     uses_audio: ClassVar[bool] = True
+    takes_states: ClassVar[bool] = False
     scores_translations: ClassVar[bool] = True
     default_metrics: ClassVar[tuple[Component, ...]]
 
@@ -61,7 +66,7 @@ class Task(ABC):
         self.tokenizer = tokenizer
         self.feature_dim = feature_dim
         self.tunings = build_tunings(config)
-        self.with_weights = True
+        self.pretrained: Pretrained = "load"
 
     @abstractmethod
     def build_model(self) -> nn.Module:
@@ -70,7 +75,7 @@ class Task(ABC):
     def build_part(self, name: str, **dependencies: Any) -> Any:
         """Build the part of the option ``name`` (encoder, adapter, llm), prepared for its tuning."""
         spec, tuning = getattr(self.config, name), self.tunings.get(name)
-        return build_part(name, spec, tuning, with_weights=self.with_weights, **dependencies)
+        return build_part(name, spec, tuning, pretrained=self.pretrained, **dependencies)
 
     def select_trainable(self, model: nn.Module) -> ParameterTable:
         """Set which parameters of the bare model are trained, and count them; call it before training.

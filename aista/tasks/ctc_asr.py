@@ -33,6 +33,7 @@ class CtcAsrConfig:
 class CtcAsrTask(Task):
     """Recognise transcripts with CTC (Graves et al. 2006). Choose it where no pretrained encoder fits."""
 
+    takes_states = True
     scores_translations = False
     default_metrics = (Component("wer"), Component("cer"))
 
@@ -43,7 +44,7 @@ class CtcAsrTask(Task):
 
     def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
         """CTC negative log-likelihood; rows with more tokens than frames are left out and counted."""
-        out = model(batch.audio, batch.audio_lengths, batch.source, batch.source_lengths)
+        out = model(batch.audio, batch.audio_lengths, batch.source, batch.source_lengths, encoded=batch.encoded)
         num_targets = max(int(out.num_targets.sum()), 1)
         metrics = {
             "nll": (out.nll.detach().sum() / num_targets, float(num_targets)),
@@ -54,7 +55,8 @@ class CtcAsrTask(Task):
     def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
         """Greedy CTC decoding; ``generation`` does not apply."""
         assert isinstance(model, CtcModel)
-        return [self.tokenizer.decode(ids) for ids in model.greedy(batch.audio, batch.audio_lengths)]
+        rows = model.greedy(batch.audio, batch.audio_lengths, encoded=batch.encoded)
+        return [self.tokenizer.decode(ids) for ids in rows]
 
     def limits(self, model: nn.Module, feature: Feature | None, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
         """The encoder's range."""

@@ -84,7 +84,8 @@ class Experiment:
 
         What says how the main model is trained (``tuning`` of its parts, ``freeze_params``,
         ``trainer.parameter_groups``) is not inherited: a stage trains all of its model unless its own
-        ``config`` says otherwise. Nor is ``data.shuffle_transcripts``, a control of the main model's alignment.
+        ``config`` says otherwise. Nor are ``data.shuffle_transcripts``, a control of the
+        main model's alignment, and ``data.encoder_cache``, which needs a frozen encoder.
 
         Raises:
             ConfigError: with paths into ``pretraining[...]``.
@@ -92,9 +93,10 @@ class Experiment:
         own = _task_fields(stage.task, f"pretraining.{stage.name}.task")
         shared = {field.name for field in dataclasses.fields(Sections)} - {"pretraining", "initialize"}
         base = {key: value for key, value in self.raw.items() if key in (own | shared) - {"freeze_params"}}
-        for name, own_option in (("trainer", "parameter_groups"), ("data", "shuffle_transcripts")):
+        not_inherited = {"trainer": ("parameter_groups",), "data": ("shuffle_transcripts", "encoder_cache")}
+        for name, options in not_inherited.items():
             if isinstance(base.get(name), Mapping):
-                base[name] = {key: value for key, value in base[name].items() if key != own_option}
+                base[name] = {key: value for key, value in base[name].items() if key not in options}
         for part in base.keys() & set(get_args(Part)):
             if isinstance(base[part], Mapping):
                 base[part] = {key: value for key, value in base[part].items() if key != "tuning"}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from aista import registry
@@ -14,7 +16,10 @@ from aista.errors import ConfigError, Fault
 from aista.modules.tuning.base import Tuning
 from aista.schema import Component, component
 
-__all__ = ["TunedPart", "build_part", "build_tunings", "prepare_part"]
+__all__ = ["Pretrained", "TunedPart", "build_part", "build_tunings", "prepare_part"]
+
+Pretrained = Literal["load", "skip", "meta"]
+"""What becomes of pretrained weights when a part is built."""
 
 
 @dataclass(frozen=True)
@@ -40,21 +45,22 @@ def build_tunings(config: Any) -> dict[str, Tuning]:
 
 
 def build_part(
-    name: str, spec: Component, tuning: Tuning | None, *, with_weights: bool = True, **dependencies: Any
+    name: str, spec: Component, tuning: Tuning | None, *, pretrained: Pretrained = "load", **dependencies: Any
 ) -> Any:
     """Build the component of kind ``name`` and prepare it for its tuning.
 
-    Without ``with_weights``, a component whose options have a method ``skeleton`` is built by that: the same
-    part, but pretrained weights are not read.
+    Unless pretrained weights are loaded, a component whose options have a method ``skeleton`` is built by that: the
+    same part with arbitrary weights (``skip``), or on the meta device, with none (``meta``).
 
     Raises:
         ConfigError: the component or its tuning is impossible.
     """
-    skeleton = None if with_weights else getattr(spec.config, "skeleton", None)
+    skeleton = None if pretrained == "load" else getattr(spec.config, "skeleton", None)
     if skeleton is None:
         part = registry.build(name, spec, at=name, **dependencies)
     else:
-        part = _build_skeleton(name, skeleton, dependencies)
+        with torch.device("meta") if pretrained == "meta" else nullcontext():
+            part = _build_skeleton(name, skeleton, dependencies)
     if tuning is not None:
         prepare_part(name, part, tuning)
     return part

@@ -12,33 +12,40 @@ from aista.schema import Component
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
-from aista.tasks.parts import prepare_part
+from aista.tasks.parts import Pretrained, prepare_part
 
-__all__ = ["build_metrics", "build_task", "preflight"]
+__all__ = ["FREEZE_ENCODER", "build_metrics", "build_task", "preflight"]
+
+FREEZE_ENCODER = "set encoder.tuning: frozen, or remove data.encoder_cache"
 
 
-def preflight(experiment: Experiment) -> None:
+def preflight(experiment: Experiment, *, with_data: bool = True, with_weights: bool = True) -> None:
     """Check files, tokenizer, layers and metrics of an experiment and of its pretraining stages.
+
+    Args:
+        experiment: What to check.
+        with_data: Whether the manifests must be there.
+        with_weights: Whether pretrained weights must be there.
 
     Raises:
         ConfigError: every fault found, one line each.
     """
-    faults = _check(experiment, "")
+    faults = _check(experiment, "", with_data, with_weights)
     initialize = experiment.sections.initialize
     for stage in experiment.sections.pretraining:
         if getattr(initialize, stage.part) is None:
-            faults += _check(experiment.stage(stage), f"pretraining.{stage.name}.")
+            faults += _check(experiment.stage(stage), f"pretraining.{stage.name}.", with_data, with_weights)
     unique = list(dict.fromkeys(faults))
     if unique:
         raise ConfigError(unique, experiment.source)
 
 
-def build_task(experiment: Experiment, *, with_weights: bool = True) -> Task:
+def build_task(experiment: Experiment, *, pretrained: Pretrained = "load") -> Task:
     """The experiment's task with its tokenizer; builds no model yet.
 
     Args:
         experiment: What to build.
-        with_weights: Whether the task's model is to read pretrained weights; see ``Task``.
+        pretrained: What the task's model does about pretrained weights; see ``Task``.
 
     Raises:
         DataError: the tokenizer cannot be loaded.
@@ -49,7 +56,7 @@ def build_task(experiment: Experiment, *, with_weights: bool = True) -> Task:
     feature = registry.build("feature", sections.data.feature, at="data.feature")
     spec = Component(sections.task, experiment.task_config)
     task: Task = registry.build("task", spec, at="task", tokenizer=tokenizer, feature_dim=feature.dim)
-    task.with_weights = with_weights
+    task.pretrained = pretrained
     return task
 
 
@@ -72,8 +79,8 @@ def task_class(experiment: Experiment) -> type[Task]:
     return factory
 
 
-def _check(experiment: Experiment, prefix: str) -> list[Fault]:
-    faults = _files(experiment.sections.data, prefix)
+def _check(experiment: Experiment, prefix: str, with_data: bool, with_weights: bool) -> list[Fault]:
+    faults = _files(experiment.sections.data, prefix) if with_data else []
     for part in ("encoder", "adapter", "llm"):
         folder = getattr(experiment.sections.initialize, part)
         if folder is not None and not (folder / "checkpoints").is_dir():
@@ -83,7 +90,8 @@ def _check(experiment: Experiment, prefix: str) -> list[Fault]:
         return faults
     try:
         task = build_task(experiment)
-        _outlines(task)
+        if with_weights:
+            _outlines(task)
         metrics = build_metrics(experiment)
     except ConfigError as error:
         return [Fault(f"{prefix}{fault.path}", fault.problem, fault.remedy) for fault in error.faults]
@@ -93,7 +101,8 @@ def _check(experiment: Experiment, prefix: str) -> list[Fault]:
     score = experiment.sections.evaluation.score
     if score not in names:
         faults.append(Fault(f"{prefix}evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
-    return faults + _durations(experiment, prefix) + _layers(experiment, prefix) + _schedules(experiment, prefix)
+    faults += _durations(experiment, prefix) + _encoder_cache(experiment, prefix)
+    return faults + _layers(experiment, prefix) + _schedules(experiment, prefix)
 
 
 def _outlines(task: Task) -> None:
@@ -130,6 +139,22 @@ def _durations(experiment: Experiment, prefix: str) -> list[Fault]:
         return []
     problem = f"must be at most {longest:g}, what the feature {data.feature.name!r} takes, got {data.max_seconds:g}"
     return [Fault(f"{prefix}data.max_seconds", problem)]
+
+
+def _encoder_cache(experiment: Experiment, prefix: str) -> list[Fault]:
+    """Encoder states that nothing would read, or that training changes; see ``aista.engine.encoder_states``."""
+    sections, config = experiment.sections, experiment.task_config
+    if sections.data.encoder_cache is None:
+        return []
+    at = f"{prefix}data.encoder_cache"
+    if not task_class(experiment).takes_states:
+        return [Fault(at, f"the task {sections.task!r} reads no encoder states", "remove it")]
+    tuning = config.encoder.tuning
+    if tuning is None and not config.freeze_params:
+        return [Fault(at, "needs a frozen encoder, but all of it is trained", FREEZE_ENCODER)]
+    if tuning is not None and tuning.name != "frozen":
+        return [Fault(at, f"needs a frozen encoder, got encoder.tuning {tuning.name!r}", FREEZE_ENCODER)]
+    return []
 
 
 def _layers(experiment: Experiment, prefix: str) -> list[Fault]:

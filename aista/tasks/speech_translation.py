@@ -69,6 +69,7 @@ class SpeechTranslationTask(Task):
     without a transcript take part in the cross-entropy only.
     """
 
+    takes_states = True
     default_metrics = (Component("bleu"), Component("chrf"))
 
     def __init__(self, config: SpeechTranslationConfig, *, tokenizer: TextTokenizer, feature_dim: int) -> None:
@@ -162,6 +163,7 @@ class SpeechTranslationTask(Task):
             mt=self.config.mt_weight > 0,
             vocabulary=self.tokenizer.vocab_size if aligning and "vocabulary" in self.needs else 0,
             divergences=self.divergences if aligning else (),
+            encoded=batch.encoded,
         )
         return output
 
@@ -218,7 +220,7 @@ class SpeechTranslationTask(Task):
     def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
         """Translate by beam search; the text branch is not used."""
         assert isinstance(model, LargeSpeechTextModel)
-        best = model.generate(batch.audio, batch.audio_lengths, generation)
+        best = model.generate(batch.audio, batch.audio_lengths, generation, encoded=batch.encoded)
         return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
 
     def limits(self, model: nn.Module, feature: Feature | None, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:

@@ -13,7 +13,11 @@ __all__ = ["check_batch_of_one", "check_gradients", "check_lengths", "check_loss
 
 GARBAGE = 50.0
 INPUT_DIM, OUTPUT_DIM, VOCAB_SIZE = 16, 24, 12
-dependencies("adapter", {"input_dim": INPUT_DIM, "output_dim": OUTPUT_DIM, "vocab_size": VOCAB_SIZE})
+dependencies(
+    "adapter",
+    {"input_dim": INPUT_DIM, "output_dim": OUTPUT_DIM, "vocab_size": VOCAB_SIZE},
+    {"input_dim": 1280, "output_dim": 4096, "vocab_size": VOCAB_SIZE},  # of Qwen2-Audio, whose projector has its own
+)
 
 
 @contract("adapter")

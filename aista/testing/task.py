@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ __all__ = [
     "check_loss",
     "check_options",
     "check_padding",
+    "check_states",
     "check_sums",
     "speech_batch",
 ]
@@ -102,6 +104,25 @@ def check_decode(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> N
         assert alone == text, f"row {row} decodes to {text!r} in a batch and to {alone!r} alone"
 
 
+@contract("task")
+def check_states(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> None:
+    """With ``takes_states``, a batch of the encoder's states gives what its audio gives, without the encoder."""
+    if not getattr(task, "takes_states", False):
+        return
+    model, batch = _model(task), speech_batch(task, tokenizer)
+    generation = GenerationConfig(beam_size=2, max_new_tokens=5)
+    with torch.no_grad():
+        states, lengths = model.get_submodule("encoder")(batch.audio, batch.audio_lengths)
+        encoded = replace(batch, audio=states, audio_lengths=lengths, encoded=True)
+        expected, texts = float(task.loss(model, batch).total), task.decode(model, batch, generation)
+        hook = model.get_submodule("encoder").register_forward_pre_hook(_forbid)
+        actual, again = float(task.loss(model, encoded).total), task.decode(model, encoded, generation)
+        hook.remove()
+    close = abs(actual - expected) <= 1e-3 * max(1.0, abs(expected))
+    assert close, f"from encoder states the loss is {actual:.5f} in place of {expected:.5f}"
+    assert again == texts, f"encoder states decode to {again!r}, their audio to {texts!r}"
+
+
 def speech_batch(
     task: Any, tokenizer: DummyTokenizer, *, rows: tuple[int, ...] = (0, 1, 2), garbage: int = 0
 ) -> SpeechBatch:
@@ -135,6 +156,10 @@ def _model(task: Any) -> nn.Module:
         model = task.build_model()
     assert isinstance(model, nn.Module), f"build_model must give an nn.Module, got {type(model).__name__}"
     return model.eval()
+
+
+def _forbid(*_: object) -> None:
+    raise AssertionError("the encoder runs on a batch of encoder states")
 
 
 def _tokens(tokenizer: DummyTokenizer, texts: list[str], pad: int) -> tuple[Tensor, Tensor]:

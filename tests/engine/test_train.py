@@ -74,9 +74,32 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, corpus):
         train(experiment(tmp_path, corpus), tmp_path / "photos")
 
 
-def test_dry_run_writes_nothing(tmp_path, corpus):
-    train(experiment(tmp_path, corpus), tmp_path / "run", dry_run=True)
-    assert not (tmp_path / "run").exists()
+def test_a_start_that_trained_nothing_makes_room_for_a_mended_config(tmp_path, corpus):
+    run = tmp_path / "run"
+    with pytest.raises(AistaError, match=r"trainer\.parameter_groups"):
+        train(experiment(tmp_path, corpus, "trainer.parameter_groups=[{params: 'nose.*', learning_rate: 0.1}]"), run)
+    assert not (run / "config.yaml").exists()
+    train(experiment(tmp_path, corpus), run)
+    assert [record["step"] for record in records(run)] == [2, 4, 6, 8]
+
+
+def test_a_resumed_start_that_fails_keeps_its_config(tmp_path, corpus, monkeypatch):
+    run = tmp_path / "run"
+    monkeypatch.setattr("aista.engine.compat.run_recipe", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment(tmp_path, corpus), run)
+    monkeypatch.setattr("aista.engine.compat.run_recipe", _fail)
+    with pytest.raises(RunError, match="no memory"):
+        train(experiment(tmp_path, corpus), run)
+    assert (run / "config.yaml").is_file()
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def _fail(*_):
+    raise RunError("no memory")
 
 
 def test_pretraining_stages_run_first_and_their_parts_are_taken_over(tmp_path, corpus):
@@ -171,8 +194,6 @@ def test_rows_beyond_the_models_positions_are_listed_before_the_first_step(tmp_p
         r"train\.tsv:\d+: train\d+: must take at most 26 LLM positions, got \d+; shorten the speech", message
     )
     assert not (run / "metrics" / "train.jsonl").exists()
-    with pytest.raises(DataError, match="must take at most 26 LLM positions"):
-        train(experiment(tmp_path, corpus, *small), tmp_path / "other", dry_run=True)
 
 
 def test_rows_beyond_the_models_positions_are_dropped_and_counted_if_allowed(tmp_path, corpus):

@@ -120,7 +120,7 @@ def test_a_broken_encoder_fails(check, broken, message):
 
 
 @pytest.mark.parametrize("feature_dim", [0, 80])
-@pytest.mark.parametrize("check", {check for check, _, _ in CASES})
+@pytest.mark.parametrize("check", dict.fromkeys(check for check, _, _ in CASES))
 def test_a_correct_encoder_passes(check, feature_dim):
     check(DummyEncoder(feature_dim), feature_dim=feature_dim)
 

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import pytest
@@ -104,6 +104,46 @@ class SeesBatch(Correct):
         return [f"{text}{len(batch)}" for text in super().decode(model, batch, generation)]
 
 
+class Encoded(Correct):
+    """Its model has an encoder, which states pass by."""
+
+    takes_states = True
+
+    def build_model(self):
+        model = Model()
+        model.encoder = Halve()
+        return model
+
+    def loss(self, model, batch):
+        return super().loss(model, self.encode(model, batch))
+
+    def decode(self, model, batch, generation):
+        return super().decode(model, self.encode(model, batch), generation)
+
+    def encode(self, model, batch):
+        return batch if batch.encoded else replace(batch, audio=model.encoder(batch.audio, batch.audio_lengths)[0])
+
+
+class Halve(nn.Module):
+    def forward(self, audio, lengths):
+        return audio / 2, lengths
+
+
+class EncodesTwice(Encoded):
+    def encode(self, model, batch):
+        return replace(batch, audio=model.encoder(batch.audio, batch.audio_lengths)[0])
+
+
+class TakesStatesForAudio(Encoded):
+    def encode(self, model, batch):
+        return replace(batch, audio=batch.audio / 2)
+
+
+class DecodesAudioAlone(Encoded):
+    def decode(self, model, batch, generation):
+        return [text + "!" * batch.encoded for text in super().decode(model, batch, generation)]
+
+
 CASES = [
     (contract.check_options, WithoutFreezing, "the options must have freeze_params"),
     (contract.check_options, WithoutMetrics, "default_metrics is empty"),
@@ -137,6 +177,9 @@ CASES = [
         with_loss(lambda loss, batch, _: {"total": loss.total + batch.audio.sum()}),
         "with other padding the loss is",
     ),
+    (contract.check_states, EncodesTwice, "the encoder runs on a batch of encoder states"),
+    (contract.check_states, TakesStatesForAudio, "from encoder states the loss is"),
+    (contract.check_states, DecodesAudioAlone, "encoder states decode to"),
     (contract.check_gradients, UnusedParameter, "trainable parameters get no gradient .*: extra"),
     (contract.check_decode, StaysInEval, "decode must restore the model's train or eval mode"),
     (contract.check_decode, OneText, "decode must give 3 texts"),
@@ -151,6 +194,7 @@ def test_a_broken_task_fails(check, broken, message):
         check(broken(), tokenizer=TOKENIZER, feature_dim=80)
 
 
-@pytest.mark.parametrize("check", {check for check, _, _ in CASES})
+@pytest.mark.parametrize("check", dict.fromkeys(check for check, _, _ in CASES))
 def test_a_correct_task_passes(check):
-    check(Correct(), tokenizer=TOKENIZER, feature_dim=80)
+    for correct in (Correct(), Encoded()):
+        check(correct, tokenizer=TOKENIZER, feature_dim=80)

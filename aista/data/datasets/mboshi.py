@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +13,7 @@ import soundfile
 
 from aista.data.datasets._clone import Clone, open_clone
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
-from aista.data.preparation import Folder, PreparationReport, Progress, train_sentencepiece
+from aista.data.preparation import Folder, PreparationReport, Progress, one_line, train_sentencepiece
 from aista.errors import DataError
 from aista.files import replacing, write_text
 from aista.registry import register
@@ -187,7 +186,7 @@ def _text(content: bytes | None) -> tuple[str, str]:
     if content is None:
         return "", "is not in the clone"
     try:
-        text = " ".join(unicodedata.normalize("NFC", content.decode("utf-8-sig")).split())
+        text = one_line(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return "", "is not UTF-8"
     return text, "" if text else "is empty"

@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torchaudio.functional import resample
 
+from aista.data.audio import one_thread
 from aista.errors import DataError
 
 __all__ = ["SAMPLE_RATE", "VOICES", "Delivery", "Speaker", "draw_delivery"]
@@ -148,11 +149,6 @@ class Speaker:
 
 
 def _resample(samples: NDArray[np.int16], rate: int) -> NDArray[np.float64]:
-    """Resample on one thread: so short a signal gains nothing from more, which can also change the last bit."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         wave = resample(torch.from_numpy(samples.astype(np.float32)), rate, SAMPLE_RATE)
-    finally:
-        torch.set_num_threads(threads)
     return np.asarray(wave.numpy(), np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -141,7 +142,7 @@ def _with_bases(
     unknown = sorted(given.keys() - needed.keys())
     if unknown:
         raise RunError(f"--base {unknown[0]}: {folder} needs base weights of {', '.join(needed)}, not of {unknown[0]}")
-    specs = parts(experiment)
+    specs, once = parts(experiment), functools.cache(fingerprint)
     changed = {}
     for part, wanted in needed.items():
         if part not in given:
@@ -149,7 +150,7 @@ def _with_bases(
                 f"{folder}: holds what was trained alone and needs the base weights of the {part}, {wanted['name']!r} "
                 f"({wanted['fingerprint'][:19]}...); add --base {part}=FOLDER"
             )
-        found = fingerprint(given[part])
+        found = once(given[part])
         if found != wanted["fingerprint"]:
             raise RunError(
                 f"--base {part}={given[part]}: other weights than those that {folder} was trained on; expected "

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +21,7 @@ from aista.engine.export.weights import fingerprint, save_weights
 from aista.engine.run_folder import open_experiment
 from aista.engine.train import is_complete
 from aista.errors import RunError
-from aista.files import write_json, write_text
+from aista.files import replacing_folder, write_json, write_text
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.preflight import build_task
@@ -72,7 +68,8 @@ def export(
         raise RunError(f"{run_dir}: its training is not finished; go on with `aista train {run_dir}`, then export it")
     checkpoint = find_checkpoint(run_dir, which)
     run = _Run(run_dir, experiment, build_task(experiment), checkpoint)
-    with _replacing(out, lambda: _check_replaceable(out, run, kind)) as folder:
+    _check_replaceable(out, run, kind)
+    with replacing_folder(out) as folder:
         config = describe(experiment, run.task, folder, whole=kind != "trainable")
         model = run.task.build_model()
         table = run.task.select_trainable(model)
@@ -178,15 +175,16 @@ def _unfit(run: _Run) -> RunError:
 
 def _bases(experiment: Experiment) -> dict[str, dict[str, str]]:
     """Name and fingerprint of each part's base weights."""
+    once = functools.cache(fingerprint)  # parts may come out of one folder
     return {
-        part: {"option": option, "name": path.resolve().name, "fingerprint": fingerprint(path)}
+        part: {"option": option, "name": path.resolve().name, "fingerprint": once(path)}
         for part, (option, path) in base_paths(experiment).items()
     }
 
 
 def _check_prompt(folder: Path, task: Task) -> None:
     """The copied tokenizer must be the run's: compare what it makes of the prompt."""
-    copied = build_task(open_exported(folder), with_weights=False)
+    copied = build_task(open_exported(folder), pretrained="skip")
     if (copied.tokenizer.vocab_size, getattr(copied, "prompt", None)) != (
         task.tokenizer.vocab_size,
         getattr(task, "prompt", None),
@@ -218,31 +216,3 @@ def _check_replaceable(out: Path, run: _Run, kind: Kind) -> None:
     changed = sorted(name for name in found if found[name] != record["files"].get(name))
     if changed:
         raise RunError(f"{out}: {changed[0]} was added or changed after the export; move it away, or export elsewhere")
-
-
-@contextmanager
-def _replacing(out: Path, check: Callable[[], None]) -> Iterator[Path]:
-    """A temporary folder that becomes ``out`` if the block succeeds."""
-    check()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        folder = temporary / "new"
-        folder.mkdir()
-        yield folder
-        _move(folder, out, temporary / "old")
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _move(folder: Path, out: Path, aside: Path) -> None:
-    """Rename ``folder`` to ``out``; what was there goes aside, and comes back if that fails."""
-    is_replacing = out.exists()
-    if is_replacing:
-        os.rename(out, aside)
-    try:
-        os.rename(folder, out)
-    except OSError:
-        if is_replacing:
-            os.rename(aside, out)
-        raise

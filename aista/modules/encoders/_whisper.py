@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu
 from transformers import WhisperModel
 
-from aista.modules.encoders._layer_mix import LayerMix
+from aista.modules.encoders._layer_mix import LayerChoice, LayerMix
 from aista.modules.encoders._lengths import attention_mask, check_lengths
 from aista.modules.encoders._pretrained import build_unloaded, load_pretrained
 from aista.modules.encoders._windows import join_windows, split_windows
@@ -16,24 +17,34 @@ from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.whisper import WhisperConfig
 from aista.modules.strided_conv import ceil_divide, zero_padding
 
-__all__ = ["WhisperEncoder"]
+__all__ = ["WhisperEncoder", "load_whisper"]
+
+
+def load_whisper(config: WhisperConfig, expected: ExpectedInput, *, with_weights: bool) -> WhisperEncoder:
+    """The encoder of a folder's model; the decoder is dropped."""
+    if with_weights:
+        model = load_pretrained(WhisperModel, config.path, part="encoder.", attn_implementation="sdpa")
+    else:
+        model = build_unloaded(WhisperModel, config.path, attn_implementation="sdpa")
+    return WhisperEncoder(model.encoder, config.layers, expected)
 
 
 class WhisperEncoder(SpeechEncoder):
-    """See ``aista.modules.encoders.whisper``. The decoder is dropped after loading."""
+    """See ``aista.modules.encoders.whisper``.
+
+    Args:
+        encoder: transformers' encoder, whose modules this one takes over.
+        layers: States to give.
+        expected: Features that it was trained on.
+    """
 
     positions: Tensor
 
-    def __init__(self, config: WhisperConfig, expected: ExpectedInput, *, with_weights: bool = True) -> None:
+    def __init__(self, encoder: Any, layers: LayerChoice, expected: ExpectedInput) -> None:
         super().__init__()
-        if with_weights:
-            model = load_pretrained(WhisperModel, config.path, part="encoder.", attn_implementation="sdpa")
-        else:
-            model = build_unloaded(WhisperModel, config.path, attn_implementation="sdpa")
-        encoder = model.encoder
         self.expected_input = expected
         self.output_dim = encoder.config.d_model
-        self.mix = LayerMix(config.layers, len(encoder.layers))
+        self.mix = LayerMix(layers, len(encoder.layers))
         self.dropout: float = encoder.dropout
         self.conv1: nn.Conv1d = encoder.conv1
         self.conv2: nn.Conv1d = encoder.conv2
@@ -63,17 +74,25 @@ class WhisperEncoder(SpeechEncoder):
         # conv2 tells whether the encoder is frozen: this module is not, where the weights of a sum are trained.
         h_NSE = dropout(h_NSE, self.dropout, self.conv2.training)
         states_NSE = self.mix(self._states(h_NSE, state_lengths))
-        return join_windows(states_NSE, state_lengths, windows), self.output_lengths(lengths)
+        return join_windows(states_NSE, state_lengths, windows), self.num_unpooled(lengths)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """``ceil(F / 2)``, in windows too: all but the last have an even number of frames."""
+        return self.num_unpooled(lengths)
+
+    def num_unpooled(self, lengths: Tensor) -> Tensor:
+        """States of the blocks: ``ceil(F / 2)``."""
         return ceil_divide(lengths, 2)
+
+    def finish(self, h_NSE: Tensor) -> Tensor:
+        """What follows the last block."""
+        return h_NSE if self.layer_norm is None else self.layer_norm(h_NSE)
 
     def _convolve(self, x_NFM: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         x_NFM = x_NFM.to(self.conv1.weight.dtype)
         h_NFE = gelu(self.conv1(x_NFM.transpose(1, 2))).transpose(1, 2)
         h_NES = gelu(self.conv2(zero_padding(h_NFE, lengths).transpose(1, 2)))
-        return h_NES.transpose(1, 2), self.output_lengths(lengths)
+        return h_NES.transpose(1, 2), self.num_unpooled(lengths)
 
     def _states(self, h_NSE: Tensor, lengths: Tensor) -> Iterator[Tensor]:
         """States of layers 0..depth, one by one."""
@@ -81,5 +100,4 @@ class WhisperEncoder(SpeechEncoder):
         mask_N11S = attention_mask(lengths, h_NSE)
         for number, block in enumerate(self.blocks, 1):
             h_NSE = block(h_NSE, mask_N11S, layer_head_mask=None)[0]
-            is_last = number == len(self.blocks) and self.layer_norm is not None
-            yield self.layer_norm(h_NSE) if is_last and self.layer_norm is not None else h_NSE
+            yield self.finish(h_NSE) if number == len(self.blocks) else h_NSE

@@ -31,7 +31,8 @@ class SpeechEncoder(nn.Module, ABC):
     A component of kind ``encoder`` is called as ``factory(config, *, feature_dim)``; ``feature_dim``
     is the channels M of the configured features, or 0 for raw waveforms. It raises ValueError if it
     cannot take such input. Options that name pretrained weights have a method ``skeleton(*, feature_dim)``:
-    the same encoder with arbitrary weights, built without theirs, which an exported folder fills.
+    the same encoder with arbitrary weights, built without theirs, which an exported folder fills. It works on the meta
+    device too.
     """
 
     output_dim: int

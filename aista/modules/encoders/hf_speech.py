@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aista.modules.encoders._folder import read_json, read_model_config
+from aista.modules._folder import read_json, read_model_config
 from aista.modules.encoders._layer_mix import LAYERS_HELP, LayerChoice
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.registry import register

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aista.modules.encoders._folder import read_model_config
+from aista.modules._folder import read_model_config
 from aista.modules.encoders._layer_mix import LAYERS_HELP, LayerChoice
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.registry import register
 from aista.schema import option, required
 
-__all__ = ["WhisperConfig", "whisper"]
+__all__ = ["WhisperConfig", "expect_log_mel", "whisper"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +47,19 @@ def whisper(config: WhisperConfig, *, feature_dim: int) -> SpeechEncoder:
 
 def _build(config: WhisperConfig, feature_dim: int, *, with_weights: bool) -> SpeechEncoder:
     settings = read_model_config(config.path, ("whisper",), with_weights=with_weights)
-    channels = settings.get("num_mel_bins", 80)
+    expected = expect_log_mel(config.path, settings.get("num_mel_bins", 80), feature_dim)
+    from aista.modules.encoders._whisper import load_whisper
+
+    return load_whisper(config, expected, with_weights=with_weights)
+
+
+def expect_log_mel(path: Path, channels: int, feature_dim: int) -> ExpectedInput:
+    """Whisper's features with that many channels; raises ValueError if the configured ones have others."""
     if feature_dim != channels:
         received = f"{feature_dim} channels" if feature_dim else "raw waveforms (feature_dim 0)"
         raise ValueError(
-            f"the Whisper model in {config.path} reads log-mel features of {channels} channels, but the configured "
-            f"features are {received}; configure whisper_log_mel features with {channels} channels"
+            f"the model in {path} reads log-mel features of {channels} channels, but the configured features are "
+            f"{received}; configure whisper_log_mel features with {channels} channels"
         )
-    from aista.modules.encoders._whisper import WhisperEncoder
-
     remedy = f"{{name: whisper_log_mel, config: {{num_mels: {channels}}}}}"
-    expected = ExpectedInput("whisper_log_mel", 16_000, remedy)
-    return WhisperEncoder(config, expected, with_weights=with_weights)
+    return ExpectedInput("whisper_log_mel", 16_000, remedy)

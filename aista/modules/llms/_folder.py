@@ -66,12 +66,14 @@ def skeleton_causal_lm(config: HFCausalLMConfig, vocab_size: int) -> nn.Module:
     dtype = saved if config.dtype == "auto" else getattr(torch, config.dtype)
     try:
         with no_init_weights():
-            model: nn.Module = AutoModelForCausalLM.from_config(
+            model: Any = AutoModelForCausalLM.from_config(
                 hf_config, dtype=dtype, trust_remote_code=False, **_attention(config)
             )
     except (ImportError, RuntimeError) as error:
         raise ValueError(f"path {str(config.path)!r}: the model cannot be built ({error})") from error
-    return model.eval()
+    model.tie_weights()  # left out with the initialisation
+    built: nn.Module = model.eval()
+    return built
 
 
 def _attention(config: HFCausalLMConfig) -> dict[str, Any]:
@@ -113,7 +115,10 @@ def _check_architecture(hf_config: Any, folder: Any) -> None:
     saved = hf_config.architectures or []
     if not names.intersection(saved):
         wanted = f"; as a causal language model it would be {' or '.join(sorted(names))}" if names else ""
+        remedy = "choose a decoder-only checkpoint"
+        if hf_config.model_type == "qwen2_audio":
+            remedy = "the llm 'qwen2_audio' reads the one inside"
         raise ValueError(
             f"path {str(folder)!r}: holds {', '.join(saved) or hf_config.model_type}, "
-            f"not a causal language model{wanted}; choose a decoder-only checkpoint"
+            f"not a causal language model{wanted}; {remedy}"
         )

@@ -10,12 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
+from aista.modules.llms._attention import NAME, rows_without_padding
 from aista.modules.llms._beam_search import beam_search
+from aista.modules.llms._cache import BeamCache
 from aista.modules.llms._common import check_capture, check_positions, evaluating, left_pad, zero_padding
 from aista.modules.llms.base import GenerationConfig, LanguageModel
-from aista.types import Hypothesis
+from aista.types import Hypothesis, length_mask
 
 __all__ = ["HuggingFaceLM"]
 
@@ -58,6 +60,12 @@ class HuggingFaceLM(LanguageModel):
                 + "; choose a transformer such as LLaMA, Qwen, GPT-2 or Gemma"
             )
         self._takes_positions = "position_ids" in inspect.signature(self._body.forward).parameters
+        self._joins_up_to = 0
+        if hf.config._attn_implementation == "sdpa" and getattr(model, "_supports_attention_backend", False):
+            hf.set_attn_implementation(NAME)
+            is_set = self.text_config._attn_implementation == NAME
+            if is_set and self._takes_positions and not _builds_own_masks(model):
+                self._joins_up_to = _shortest_window(self.text_config)
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -77,15 +85,20 @@ class HuggingFaceLM(LanguageModel):
         """Run the body; see ``LanguageModel.forward``."""
         check_capture(capture, self.num_layers)
         check_positions(lengths, embeddings.size(1), self.max_positions)
-        states: dict[int, Tensor] = {}
+        found: dict[int, Tensor] = {}
         stop = max(capture, default=0) if stop_at_capture else None
-        with self._hooks(states, capture, stop):
+        joined = self._joins_rows(embeddings, lengths)
+        with self._hooks(found, capture, stop):
             try:
-                # Right padding is invisible to a causal model: no mask, and so the fused attention kernel.
-                final = self._run(zero_padding(embeddings, lengths), use_cache=False).last_hidden_state
+                final = self._run_joined(embeddings, lengths) if joined else self._run_padded(embeddings, lengths)
             except _Stop:
                 final = None
-        return final, tuple(states[layer] for layer in capture)
+        states = tuple(found[layer] for layer in capture)
+        if joined:
+            places = length_mask(lengths, embeddings.size(1)).nonzero(as_tuple=True)
+            states = tuple(_spread(state, places, embeddings) for state in states)
+            final = None if final is None else _spread(final, places, embeddings)
+        return final, states
 
     def project(self, states: Tensor) -> Tensor:
         """Final states -> logits, with the scaling and capping that some architectures put behind."""
@@ -104,13 +117,33 @@ class HuggingFaceLM(LanguageModel):
         """Beam search; see ``LanguageModel.generate``."""
         check_positions(lengths, embeddings.size(1), self.max_positions, new_tokens=config.max_new_tokens)
         with evaluating(self):
-            decoding = _HuggingFaceDecoding(self)
+            decoding = _HuggingFaceDecoding(self, len(embeddings), embeddings.size(1) + config.max_new_tokens)
             logits = decoding.prefill(embeddings, lengths)
             return beam_search(logits, decoding, config, eos_id=eos_id, pad_id=pad_id, num_tokens=self.num_tokens)
 
     @property
     def _body(self) -> nn.Module:
         return self.model.get_submodule(self._body_name)
+
+    def _joins_rows(self, embeddings: Tensor, lengths: Tensor) -> bool:
+        """Whether to leave out the padding; so far that was measured on CPUs alone."""
+        fits = self._joins_up_to >= embeddings.size(1)
+        return fits and embeddings.device.type == "cpu" and int(lengths.sum()) < embeddings.size(0) * embeddings.size(1)
+
+    def _run_joined(self, embeddings: Tensor, lengths: Tensor) -> Tensor:
+        """``[1, T, D]`` final states of all rows, one behind the other."""
+        rows, columns = length_mask(lengths, embeddings.size(1)).nonzero(as_tuple=True)
+        with rows_without_padding(lengths.tolist()) as row_lengths:
+            output = self._run(
+                embeddings[rows, columns][None], position_ids=columns[None], row_lengths=row_lengths, use_cache=False
+            )
+        final: Tensor = output.last_hidden_state
+        return final
+
+    def _run_padded(self, embeddings: Tensor, lengths: Tensor) -> Tensor:
+        # Right padding is invisible to a causal model: no mask, and so the fused attention kernel.
+        final: Tensor = self._run(zero_padding(embeddings, lengths), use_cache=False).last_hidden_state
+        return final
 
     def _run(self, embeddings: Tensor, **arguments: Any) -> Any:
         return self._body(
@@ -161,9 +194,9 @@ class _Stop(Exception):  # noqa: N818 - not an error
 class _HuggingFaceDecoding:
     """Keys and values of prompts padded on the left, as Hugging Face's own generation keeps them."""
 
-    def __init__(self, model: HuggingFaceLM) -> None:
+    def __init__(self, model: HuggingFaceLM, prompts: int, positions: int) -> None:
         self.model = model
-        self.cache = DynamicCache(config=model.text_config)
+        self.cache = BeamCache(model.text_config, prompts, positions)
         self.content = torch.empty(0)
 
     def prefill(self, embeddings: Tensor, lengths: Tensor) -> Tensor:
@@ -187,6 +220,22 @@ class _HuggingFaceDecoding:
             embeddings, attention_mask=self.content.long(), past_key_values=self.cache, use_cache=True, **arguments
         )
         return self.model.project(output.last_hidden_state[:, -1])
+
+
+def _spread(states: Tensor, places: tuple[Tensor, ...], like: Tensor) -> Tensor:
+    """``[1, T, D]`` states of joined rows -> ``[B, N, D]``, zero in the padding."""
+    return states.new_zeros(like.shape).index_put(places, states[0])
+
+
+def _builds_own_masks(model: nn.Module) -> bool:
+    """Whether it is of the older kind that masks the future whatever attention it is given."""
+    return any(hasattr(module, "_update_causal_mask") for module in model.modules())
+
+
+def _shortest_window(config: Any) -> int:
+    """Positions up to which every position sees all before it; beyond, a mask is needed."""
+    windows = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
+    return min((window for window in windows if window), default=_UNLIMITED)
 
 
 def _find_body(model: nn.Module) -> str:

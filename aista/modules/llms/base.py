@@ -31,7 +31,7 @@ class LanguageModel(nn.Module, ABC):
     a method ``outline(*, vocab_size)``: the same model without weights, on the meta device, raising the
     same errors; what is wrong with it or its tuning is then found before anything is trained. Options that
     name pretrained weights have a method ``skeleton(*, vocab_size)``: the same model with arbitrary weights, built
-    without theirs, which an exported folder fills.
+    without theirs, which an exported folder fills. It works on the meta device too.
 
     Layer states are numbered 0..num_layers: 0 is what enters the first block (absolute positions,
     if the model has them, included), k is the output of block k, before the final norm.

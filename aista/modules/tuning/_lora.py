@@ -13,6 +13,7 @@ from peft.tuners.lora.layer import Linear as PeftLinear
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from aista.modules.tuning._lora_linear import LinearWithLora
 from aista.registry import nearest
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ def inject(part: nn.Module, config: LoraConfig) -> None:
     peft = PeftConfig(
         r=config.r, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout, target_modules=sorted(targets)
     )
-    custom = dict.fromkeys(_fairseq2_classes(), _ProjectionWithLora)
-    if custom:
-        peft._register_custom_module(custom)
+    custom: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: LinearWithLora}
+    custom.update(dict.fromkeys(_fairseq2_classes(), _ProjectionWithLora))
+    peft._register_custom_module(custom)
     with warnings.catch_warnings():
         # GPT-2's Conv1D keeps its weight transposed; peft sees that by itself and says so.
         warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
@@ -63,7 +64,7 @@ def _check_own_weight(part: nn.Module, name: str, weight: Any) -> None:
         raise ValueError(f"{name} shares its weight with others ({', '.join(sharing)}), which would change with it")
 
 
-class _ProjectionWithLora(PeftLinear):  # type: ignore[misc]
+class _ProjectionWithLora(LinearWithLora):
     """LoRA on a linear layer of fairseq2, which names its widths otherwise."""
 
     def _get_in_out_features(self, module: Any) -> tuple[int, int]:

@@ -71,8 +71,8 @@ def variant(request):
 
 
 def test_every_adapter_is_covered():
-    own = [entry.name for entry in registry.entries("adapter") if entry.origin.startswith("aista.")]
-    assert sorted(own) == NAMES
+    own = {entry.name for entry in registry.entries("adapter") if entry.origin.startswith("aista.")}
+    assert sorted(own - {"qwen2_audio"}) == NAMES  # needs a folder; tests/modules/test_qwen2_audio.py
 
 
 def test_the_contracts_hold(variant):

@@ -5,6 +5,7 @@ from torch import nn
 
 from aista import registry
 from aista.errors import ConfigError, DataError
+from aista.modules.llms._common import left_pad
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.llms.hf_causal_lm import HFCausalLMConfig, build_hf_causal_lm
 from aista.schema import Component
@@ -84,6 +85,40 @@ def test_greedy_search_is_hugging_faces(folders, name):
     )
     for row, ids in zip(ours, theirs.tolist(), strict=True):
         assert list(row[0].ids) == ids[: ids.index(2)] if 2 in ids else ids
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "gemma3"])
+@pytest.mark.parametrize("beam_size", [1, 4])
+@pytest.mark.parametrize("max_new_tokens", [3, 12])
+def test_search_is_hugging_faces_with_the_same_conventions(folders, name, beam_size, max_new_tokens):
+    llm = build(folders(name))
+    embeddings, lengths = checks.prompts(llm, [6, 1, 4, 6, 3])
+    config = GenerationConfig(beam_size=beam_size, max_new_tokens=max_new_tokens)
+    ours = llm.generate(embeddings, lengths, config, eos_id=2, pad_id=3)
+    padded, content = left_pad(embeddings, lengths)
+    theirs = llm.model.generate(
+        inputs_embeds=padded,
+        attention_mask=content.long(),
+        max_new_tokens=max_new_tokens,
+        num_beams=beam_size,
+        do_sample=False,
+        early_stopping=beam_size > 1,
+        length_penalty=1.0,
+        eos_token_id=2,
+        pad_token_id=3,
+        logits_processor=[lambda ids, scores: without_pad_and_ended_at(max_new_tokens, ids, scores)],
+    )
+    expected = [ids[: ids.index(2)] for ids in theirs.tolist()]
+    assert [list(row[0].ids) for row in ours] == expected
+    if max_new_tokens > 3 and name != "gpt2":
+        assert len({len(ids) for ids in expected}) > 1, "rows must end at different steps for this test to bite"
+
+
+def without_pad_and_ended_at(limit, ids, scores):
+    """aista never produces padding, and ends hypotheses at the limit by EOS at its true probability."""
+    allowed = torch.zeros_like(scores, dtype=torch.bool)
+    allowed[:, [2] if ids.size(1) == limit - 1 else [token for token in range(11) if token != 3]] = True
+    return scores.masked_fill(~allowed, -torch.inf)
 
 
 def test_gradient_through_stop_and_no_hook_left(folders):

@@ -1,0 +1,87 @@
+"""Remembers what was found in audio files, so that a second start need not read them again."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from aista.data.audio import AudioInfo, locate, probe_audio
+from aista.files import write_json
+
+__all__ = ["FileMemory", "ProbeCache"]
+
+_VERSION = 1
+
+
+class FileMemory(ABC):
+    """Results of a function of audio files, for one manifest, kept in ``.NAME.TOPIC.json`` beside it.
+
+    An entry counts only while the file's size and modification time are what they were. Failures
+    are not kept, so a mended disk is noticed. ``recall`` may be called from several threads.
+
+    Args:
+        manifest: The manifest that names the files.
+        topic: What is remembered; part of the file's name.
+        compute: (the manifest's ``audio`` field, the manifest's folder) -> values that JSON holds.
+    """
+
+    def __init__(self, manifest: Path, topic: str, compute: Callable[[str, Path], Sequence[Any]]) -> None:
+        self._base = manifest.parent
+        self._file = manifest.parent / f".{manifest.name}.{topic}.json"
+        self._topic = topic
+        self._compute = compute
+        self._known: dict[str, list[Any]] = self._read()
+        self._new: dict[str, list[Any]] = {}
+
+    def recall(self, spec: str) -> Sequence[Any]:
+        """What ``compute`` gives for a file, computing only for those that are new or changed."""
+        try:
+            status = locate(spec, self._base).path.stat()
+        except OSError:
+            return self._compute(spec, self._base)  # reports what is wrong
+        stamp = [status.st_size, status.st_mtime_ns]
+        known = self._known.get(spec)
+        if known is not None and known[:2] == stamp:
+            return known[2:]
+        values = self._compute(spec, self._base)
+        self._new[spec] = [*stamp, *values]
+        return values
+
+    def save(self) -> None:
+        """Write what is known now; in a folder that cannot be written, do nothing."""
+        if not self._new:
+            return
+        try:
+            write_json(self._file, {"version": _VERSION, self._topic: self._known | self._new})
+        except OSError:
+            return  # only speed is lost
+
+    def _read(self) -> dict[str, list[Any]]:
+        """The entries of the file; none where it is missing or not of our making."""
+        try:
+            data: Any = json.loads(self._file.read_text(encoding="utf-8"))
+            entries = data[self._topic] if data["version"] == _VERSION else {}
+            return {str(spec): list(entry) for spec, entry in entries.items() if self._is_sound(entry)}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return {}
+
+    @abstractmethod
+    def _is_sound(self, entry: Any) -> bool:
+        """Whether an entry of the file holds a size, a time and the values of ``compute``."""
+
+
+class ProbeCache(FileMemory):
+    """Outcomes of ``probe_audio``."""
+
+    def __init__(self, manifest: Path) -> None:
+        super().__init__(manifest, "decoded", probe_audio)
+
+    def probe(self, spec: str) -> AudioInfo:
+        """As ``probe_audio(spec, manifest.parent)``, decoding only what is new or changed."""
+        return AudioInfo(*self.recall(spec))
+
+    def _is_sound(self, entry: Any) -> bool:
+        return len(entry) == 5 and all(isinstance(number, int) for number in entry)

@@ -1,0 +1,221 @@
+"""Runs a real training step on shapes alone, and reads from it what the step costs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+
+from aista.data.features.base import Feature
+from aista.data.tokenizers.base import TextTokenizer
+from aista.engine.cost.meter import Operations, StepMeter
+from aista.engine.cost.shapes import Shapes, WithoutNumbers, like_gpu
+from aista.errors import RunError
+from aista.losses.base import AlignmentContext, AlignmentResult, apply, compares_predictions, needs
+from aista.selection.base import SelectedLayers, uniform_weights
+from aista.tasks.base import Task
+from aista.tasks.speech_translation import SpeechTranslationTask
+from aista.types import LayerStates, SpeechBatch
+
+__all__ = ["LOSSES", "BatchSizes", "Trace", "Tracer", "make_batch"]
+
+LOSSES = ("alignment", 1)
+"""Where the operations of the alignment losses themselves are counted."""
+
+
+@dataclass(frozen=True)
+class BatchSizes:
+    """Lengths of each row of a batch: encoder input (frames or samples; 0 in text tasks), transcript, translation."""
+
+    inputs: tuple[int, ...]
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+
+    def share(self, rank: int, world_size: int) -> BatchSizes:
+        """The rows of one process."""
+        return BatchSizes(*(lengths[rank::world_size] for lengths in (self.inputs, self.source, self.target)))
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one forward and backward pass takes.
+
+    Attributes:
+        operations: (part, number of the pass through it) -> operations.
+        peak: Most bytes of activations, temporaries and gradients at once.
+        gradients_at_peak: Bytes of finished gradients among them.
+        peak_without_gradients: Most bytes at once beside finished gradients.
+        by_type: All operations by the type that they are computed in.
+    """
+
+    operations: Mapping[tuple[str, int], Operations] = field(default_factory=dict)
+    peak: int = 0
+    gradients_at_peak: int = 0
+    peak_without_gradients: int = 0
+    by_type: Mapping[torch.dtype, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Operations:
+        """Of all parts."""
+        return Operations(*(sum(column) for column in zip(*self.operations.values(), strict=True)))
+
+
+class Tracer:
+    """Traces steps of one task and model.
+
+    Args:
+        task: Its alignment losses are called on random numbers, all else on shapes.
+        model: The bare model with what is trained marked. Its numbers are taken away.
+        feature: What the encoder reads; None in text tasks.
+        bfloat16: Whether the step runs under autocast.
+        on_gpu: Whether to count the memory that a GPU's kernels keep in place of the CPU's.
+
+    Attributes:
+        encoded: Whether batches hold cached encoder states in place of audio.
+    """
+
+    def __init__(
+        self, task: Task, model: nn.Module, feature: Feature | None, *, bfloat16: bool, on_gpu: bool = True
+    ) -> None:
+        self.task = task
+        self.model = model
+        self._feature = feature
+        self._bfloat16 = bfloat16
+        self.encoded = False
+        self._on_gpu = on_gpu
+        self._shapes = Shapes()
+        self._shapes.convert(model)
+
+    def trace(self, sizes: BatchSizes, layers: tuple[int, ...] | None = None) -> Trace:
+        """Run forward and backward once on rows of these lengths.
+
+        Args:
+            sizes: The rows of one process.
+            layers: Layers to align; None is a step before they are chosen, on cross-entropy alone.
+
+        Raises:
+            RunError: what a part of the model computes depends on numbers, not on shapes alone.
+        """
+        stand_ins = _align(self.task, layers)
+        if self.encoded:
+            encoder: Any = self.model.get_submodule("encoder")
+            lengths = encoder.output_lengths(torch.tensor(sizes.inputs))
+            sizes = replace(sizes, inputs=tuple(lengths.tolist()))
+        batch = replace(make_batch(sizes, self._audio(sizes), self.task.tokenizer), encoded=self.encoded)
+        meter = StepMeter(self.model, [batch.audio])
+        self.model.train()
+        try:
+            with meter.measuring(), WithoutNumbers(), like_gpu(self._on_gpu):
+                with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._bfloat16):
+                    loss = self.task.loss(self.model, batch)
+                # Not Tensor.backward: function modes do not reach into what that calls.
+                torch.autograd.backward(loss.total / loss.num_targets)
+        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+            raise RunError(
+                f"the step cannot be run on shapes alone: what a part of the model computes depends on numbers "
+                f"({error}); its cost has to be measured in training"
+            ) from error
+        finally:
+            self.model.zero_grad(set_to_none=True)
+        return _sum(meter, [_measure(stand_in) for stand_in in stand_ins if stand_in.seen is not None])
+
+    def num_logits(self) -> int:
+        """Logits of one token; 0 without a language model."""
+        llm = getattr(self.model, "llm", None)
+        if llm is None:
+            return 0
+        states = self._shapes.empty(1, llm.model_dim, dtype=next(llm.parameters()).dtype)
+        return int(llm.project(states).size(-1))
+
+    def _audio(self, sizes: BatchSizes) -> Tensor:
+        width = self.model.get_submodule("encoder").output_dim if self.encoded else getattr(self._feature, "dim", 0)
+        channels = (width,) if width else ()
+        return self._shapes.empty(len(sizes.inputs), max(sizes.inputs, default=0), *channels)
+
+
+def make_batch(sizes: BatchSizes, audio: Tensor, tokenizer: TextTokenizer) -> SpeechBatch:
+    """A batch of rows of these lengths, whose texts are one word again and again.
+
+    Args:
+        sizes: The lengths.
+        audio: ``[B, W]`` or ``[B, F, M]`` encoder input.
+        tokenizer: Has a word that is neither padding nor the end of a text.
+    """
+    rows = len(sizes.inputs)
+    word = next(id for id in range(tokenizer.vocab_size) if id not in (tokenizer.pad_id, tokenizer.eos_id))
+    return SpeechBatch(
+        ids=tuple(map(str, range(rows))),
+        audio=audio,
+        audio_lengths=torch.tensor(sizes.inputs),
+        source=torch.full((rows, max(sizes.source, default=0)), word),
+        source_lengths=torch.tensor(sizes.source),
+        target=torch.full((rows, max(sizes.target, default=0)), word),
+        target_lengths=torch.tensor(sizes.target),
+    )
+
+
+class _StandIn:
+    """Takes an alignment loss' place: gradients reach the states, and what the loss would be given is kept."""
+
+    def __init__(self, loss: Any) -> None:
+        self.loss = loss
+        self.needs = needs(loss)
+        self.seen: tuple[LayerStates, AlignmentContext, bool] | None = None
+
+    def __call__(
+        self, states: LayerStates, *, detach_text: bool = True, context: AlignmentContext | None = None
+    ) -> AlignmentResult:
+        self.seen = states, context or AlignmentContext(), detach_text
+        text = states.text.detach() if detach_text else states.text
+        return AlignmentResult(states.speech.float().mean(dim=(1, 2)) + text.float().mean(dim=(1, 2)), {})
+
+
+def _align(task: Task, layers: tuple[int, ...] | None) -> list[_StandIn]:
+    if not isinstance(task, SpeechTranslationTask):
+        return []
+    task.selected = None if layers is None else SelectedLayers(layers, uniform_weights(len(layers)), "")
+    task.losses = [
+        loss if compares_predictions(loss) or isinstance(loss, _StandIn) else _StandIn(loss) for loss in task.losses
+    ]
+    for loss in task.losses:
+        if isinstance(loss, _StandIn):
+            loss.seen = None
+    return [loss for loss in task.losses if isinstance(loss, _StandIn)]
+
+
+def _measure(stand_in: _StandIn) -> StepMeter:
+    """Run a loss forward and backward on random states of the shapes that its stand-in saw."""
+    assert stand_in.seen is not None
+    states, context, detach_text = stand_in.seen
+    generator = torch.Generator().manual_seed(0)
+
+    def numbers(tensor: Tensor | None) -> Any:
+        return None if tensor is None else torch.randn(tensor.shape, generator=generator)
+
+    real = states._replace(speech=numbers(states.speech).requires_grad_(), text=numbers(states.text))
+    if not detach_text:
+        real.text.requires_grad_()
+    context = context._replace(vocabulary=numbers(context.vocabulary))
+    meter = StepMeter(nn.Module(), [real.speech, real.text])
+    with meter.measuring():
+        result = apply(stand_in.loss, real, context, detach_text=detach_text)
+        result.per_utterance_B.sum().backward()  # type: ignore[no-untyped-call]
+    return meter
+
+
+def _sum(step: StepMeter, losses: Sequence[StepMeter]) -> Trace:
+    """A step's own measures and those of the alignment losses, which run when all that forward keeps is held."""
+    operations = {place: Operations(*counts) for place, counts in step.operations.items()}
+    by_type = Counter(step.by_type)
+    for meter in losses:
+        by_type.update(meter.by_type)
+    if losses:
+        counts = [count for meter in losses for count in meter.operations.values()]
+        operations[LOSSES] = Operations(*(sum(column) for column in zip((0, 0, 0), *counts, strict=True)))
+    more = max((meter.peak for meter in losses), default=0)
+    return Trace(operations, step.peak + more, step.gradients_at_peak, step.peak_without_gradients + more, by_type)

@@ -1,0 +1,70 @@
+"""What a recording's encoder states depend on beside the recording, as plain data to know a cache by."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from aista import __version__, registry
+from aista.schema import Component, to_plain
+from aista.tasks.experiment import Experiment
+
+__all__ = ["encoder_identity"]
+
+_PACKAGES = ("torch", "torchaudio", "transformers", "fairseq2")
+
+
+def encoder_identity(experiment: Experiment, encoder: nn.Module) -> dict[str, Any]:
+    """The encoder with its weights and options, the feature, and the versions of what computes both.
+
+    Weights count by their content. A folder that options name counts by its JSON files, which hold what weights do not
+    show (attention heads, activations). A component from elsewhere counts by its source too: it has no version here.
+    """
+    return {
+        "versions": {"aista": __version__, **{name: version(name) for name in _PACKAGES}},
+        "encoder": _describe("encoder", experiment.task_config.encoder),
+        "weights": _hash_weights(encoder),
+        "feature": _describe("feature", experiment.sections.data.feature),
+    }
+
+
+def _describe(kind: str, spec: Component) -> dict[str, Any]:
+    options = vars(spec.config) if spec.config is not None else {}
+    described = {
+        name: _hash_settings(value) if isinstance(value, Path) else to_plain(value) for name, value in options.items()
+    }
+    factory = registry.get(kind, spec.name).factory
+    source = {} if factory.__module__.startswith("aista.") else {"source": _hash_source(factory)}
+    return {"name": spec.name, "config": described, **source}
+
+
+def _hash_settings(path: Path) -> str:
+    """Hash of a folder's JSON files but the weights' index; a file of weights counts by what was loaded from it."""
+    files = [file for file in sorted(path.glob("*.json")) if not file.name.endswith(".index.json")]
+    return _sha256(json.dumps([[file.name, _sha256(file.read_bytes())] for file in files]).encode())
+
+
+def _hash_source(factory: Any) -> str:
+    file = inspect.getsourcefile(inspect.unwrap(factory))
+    assert file is not None
+    return _sha256(Path(file).read_bytes())
+
+
+def _hash_weights(module: nn.Module) -> str:
+    """Hash over names, types, shapes and bytes of parameters and buffers, wherever they are."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

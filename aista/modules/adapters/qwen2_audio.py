@@ -1,0 +1,71 @@
+"""The multi-modal projector of Qwen2-Audio from a local Hugging Face folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from aista.modules.adapters.base import Adapter
+from aista.modules.strided_conv import zero_padding
+from aista.registry import register
+from aista.schema import required
+
+__all__ = ["Qwen2AudioAdapter", "Qwen2AudioAdapterConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Qwen2AudioAdapterConfig:
+    """Options of the adapter ``qwen2_audio``."""
+
+    path: Path = required("Folder of a Hugging Face Qwen2-Audio model (config.json and *.safetensors).")
+
+    def skeleton(self, *, input_dim: int, output_dim: int) -> Adapter:
+        """The projector from the folder's config.json alone, for weights that are loaded later."""
+        return _build(self, input_dim, output_dim, with_weights=False)
+
+
+class Qwen2AudioAdapter(Adapter):
+    """``x = W h + b``, n states -> n positions, with trained weights."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """``[B, S, E]`` -> ``[B, S, D]``; lengths stay."""
+        x_BSD: Tensor = self.linear(zero_padding(states, lengths).to(self.linear.weight.dtype))
+        return x_BSD, lengths
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """As given."""
+        return lengths
+
+
+@register("adapter", "qwen2_audio", config=Qwen2AudioAdapterConfig)
+def qwen2_audio(config: Qwen2AudioAdapterConfig, *, input_dim: int, output_dim: int) -> Adapter:
+    """The projector of Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759): one linear layer, already trained.
+
+    Only its tensors are read from the folder, as float32. Choose it between the encoder and the LLM of the same name
+    and folder; between other parts its weights mean nothing.
+
+    Raises:
+        ValueError: the folder holds no Qwen2-Audio model in safetensors, or encoder and LLM have other widths.
+    """
+    return _build(config, input_dim, output_dim, with_weights=True)
+
+
+def _build(config: Qwen2AudioAdapterConfig, input_dim: int, output_dim: int, *, with_weights: bool) -> Adapter:
+    from aista.modules._qwen2_audio import build_part
+
+    parts = build_part(config.path, "multi_modal_projector", dtype=torch.float32, with_weights=with_weights)
+    linear: nn.Linear = parts["linear"]
+    if (linear.in_features, linear.out_features) != (input_dim, output_dim):
+        raise ValueError(
+            f"path: the projector in {config.path} turns states of width {linear.in_features} into "
+            f"{linear.out_features}, but the encoder gives {input_dim} and the LLM takes {output_dim}; take "
+            "the encoder and the LLM `qwen2_audio` of the same folder, or another adapter"
+        )
+    return Qwen2AudioAdapter(linear)

@@ -1,0 +1,83 @@
+"""Keys and values of a beam search, in buffers with room for what is decoded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+__all__ = ["BeamCache"]
+
+
+class BeamCache(DynamicCache):  # type: ignore[misc]
+    """A Hugging Face cache whose steps copy what is new, and whose reordering of beams what is not shared.
+
+    transformers' own copies the whole cache at each step, and once more to reorder it. All beams of a prompt have
+    the prompt in common: as long as they stay in its rows, only what was decoded moves. Layers with a sliding window
+    are left to transformers.
+    """
+
+    layers: list[Any]
+
+    def __init__(self, config: Any, prompts: int, positions: int) -> None:
+        super().__init__(config=config)
+        self.layers = [_RoomyLayer(positions) if type(layer) is DynamicLayer else layer for layer in self.layers]
+        self.prompt_R = torch.arange(prompts)
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Keep sequences ``beam_idx`` ``[R']``, in this order."""
+        before, self.prompt_R = self.prompt_R, self.prompt_R[beam_idx.cpu()]
+        stays = torch.equal(before, self.prompt_R)
+        for layer in self.layers:
+            if stays and isinstance(layer, _RoomyLayer):
+                layer.reorder_decoded(beam_idx)
+            else:
+                layer.reorder_cache(beam_idx)
+
+
+class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
+    """``keys`` and ``values`` ``[R, G, S, K]`` are what is filled of buffers of ``positions`` S."""
+
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, positions: int) -> None:
+        super().__init__()
+        self.positions = positions
+        self.num_shared = 0
+        self.buffers: list[Tensor] = []
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, cache_kwargs: dict[str, Any] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Append positions; what comes first is the prompt."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states)
+            self.num_shared = key_states.size(2)
+            self._fill(key_states, value_states)
+            return self.keys, self.values
+        start, end = self.keys.size(2), self.keys.size(2) + key_states.size(2)
+        for buffer, new in zip(self.buffers, (key_states, value_states), strict=True):
+            buffer[:, :, start:end] = new
+        self.keys, self.values = (buffer[:, :, :end] for buffer in self.buffers)
+        return self.keys, self.values
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Keep these sequences, their prompts too."""
+        self._fill(*(filled.index_select(0, beam_idx) for filled in (self.keys, self.values)))
+
+    def reorder_decoded(self, beam_idx: Tensor) -> None:
+        """The same where each sequence's prompt is that of the one it replaces."""
+        for filled in (self.keys, self.values):
+            decoded = filled[:, :, self.num_shared :]
+            decoded.copy_(decoded.index_select(0, beam_idx))
+
+    def _fill(self, *contents: Tensor) -> None:
+        batch, groups, size, width = contents[0].shape
+        self.buffers = [content.new_empty(batch, groups, self.positions, width) for content in contents]
+        for buffer, content in zip(self.buffers, contents, strict=True):
+            buffer[:, :, :size] = content
+        self.keys, self.values = (buffer[:, :, :size] for buffer in self.buffers)

