@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from aista.analysis.tables import NONE, Table, label_of
-from aista.selection.curve import ProbeCurve
 
 __all__ = ["LEAST_RUNS", "Correlation", "correlate", "correlation_table"]
 
@@ -37,12 +36,17 @@ class Correlation:
     spearman: float | None
 
 
-def correlate(curves: Mapping[str, ProbeCurve], scores: Mapping[str, float]) -> list[Correlation]:
-    """Correlate MRR with a score over the runs that have both, at every layer that at least three were probed at."""
-    layers = sorted({layer for curve in curves.values() for layer in curve.numbers})
+def correlate(curves: Mapping[str, Mapping[int, float]], scores: Mapping[str, float]) -> list[Correlation]:
+    """Correlate MRR with a score over the runs that have both, at every layer that at least three were probed at.
+
+    Args:
+        curves: Run -> layer -> MRR, as ``ProbeCurve.values()`` gives it.
+        scores: Run -> score.
+    """
+    layers = sorted({layer for curve in curves.values() for layer in curve})
     found = []
     for layer in layers:
-        values = {label: curve.values().get(layer) for label, curve in curves.items() if label in scores}
+        values = {label: curve.get(layer) for label, curve in curves.items() if label in scores}
         points = tuple((label, mrr, scores[label]) for label, mrr in values.items() if mrr is not None)
         if len(points) < LEAST_RUNS:
             continue

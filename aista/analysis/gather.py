@@ -247,7 +247,7 @@ def _correlations(runs: Mapping[str, RunFolder], report: Report, notes: _Notes) 
     latest = notes.each(runs, "latest probe", lambda run: run.latest_probe())
     metric = report.comparison.metric
     scores = {system.name: system.scores[metric] for system in report.systems}
-    found = correlate({label: probe.curve for label, probe in latest.items()}, scores)
+    found = correlate({label: probe.curve.values() for label, probe in latest.items()}, scores)
     if not found:
         notes.found.append(
             f"correlation of MRR with {label_of(metric)}: it needs {LEAST_RUNS} runs that are evaluated on the same "

@@ -1,4 +1,4 @@
-"""Figures: layer curves, transport plans, bootstrap differences."""
+"""Figures: layer curves, transport plans, bootstrap differences, differences over seeds."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from matplotlib.ticker import MaxNLocator
 from aista.analysis.figure import COLORS, DASHES, GREY, MARKERS, panels, printable, style
 from aista.analysis.run_folder import Plan
 from aista.analysis.tables import label_of
+from aista.scoring.seeds import SeedComparison
 from aista.scoring.significance import Comparison
 from aista.selection.curve import ProbeCurve
 
-__all__ = ["bootstrap_differences", "layer_curves", "transport_plan"]
+__all__ = ["bootstrap_differences", "layer_curves", "seed_differences", "transport_plan"]
 
 SCORE_TITLES = {"mrr": "Mean reciprocal rank (MRR)"}
 
@@ -115,6 +116,49 @@ def bootstrap_differences(comparison: Comparison) -> Figure:
         baseline = printable(comparison.baseline.name)
         every[-1].set_xlabel(f"difference in {name} from {baseline} (right of 0 = {better})")
     return figure
+
+
+def seed_differences(comparisons: Mapping[str, SeedComparison], metric: str, baseline: str) -> Figure:
+    """A forest plot: each system's mean difference from the baseline, its seeds as dots, and two intervals.
+
+    The line is the 95 % t interval over the seeds (none for one seed), the band behind it that of resampled test sets.
+
+    Args:
+        comparisons: Label -> comparison, drawn from the top.
+        metric: The metric's name.
+        baseline: Label of the baseline.
+    """
+    if not comparisons:
+        raise ValueError("seed_differences needs at least one comparison")
+    height = 1.5 + 0.55 * len(comparisons)
+    with style():
+        figure, (axes,) = panels(1, width=8.4, height=height)
+        for row, result in enumerate(comparisons.values()):
+            _seed_row(axes, row, result)
+        axes.axvline(0, color="black", lw=1.2)
+        axes.grid(axis="y", visible=False)
+        axes.set_ylim(len(comparisons) - 0.4, -0.6)
+        axes.set_yticks(range(len(comparisons)), [printable(name) for name in comparisons])
+        axes.set_xlabel(f"difference in {label_of(metric)} from {printable(baseline)}")
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    return figure
+
+
+def _seed_row(axes: Axes, row: int, result: SeedComparison) -> None:
+    def label(text: str) -> str:
+        return "" if row else text  # one entry of the legend for all rows
+
+    low, high = result.interval.low, result.interval.high
+    axes.plot(
+        [low, high], [row, row], color=COLORS[4], lw=9, alpha=0.35, solid_capstyle="butt", label=label("segments")
+    )
+    if result.seed_test is not None:
+        over = result.seed_test.interval
+        axes.plot([over.low, over.high], [row, row], color=COLORS[0], lw=2, label=label("seeds, 95 %"))
+    offsets = np.full(len(result.differences), row + 0.26)
+    axes.plot(result.differences, offsets, "o", color=GREY, ms=4, alpha=0.7, mec="none", label=label("a seed"))
+    axes.plot(result.difference, row, "D", color=COLORS[0], mec="white", ms=8, label=label("mean"))
 
 
 def _line(number: int) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
-from aista.analysis.ablation import Outcome, ablation_csv, ablation_table
+from aista.analysis.ablation import Outcome
 from aista.analysis.run_folder import RunFolder
-from aista.analysis.tables import to_latex, to_markdown, to_rich
+from aista.analysis.tables import to_rich
+from aista.cli._ablation_output import probe_name, write_outputs
 from aista.cli._jobs import Job, run_jobs
 from aista.config import dump_yaml, load_yaml
 from aista.engine.run_folder import CONFIG, holds
@@ -101,19 +102,21 @@ class Sweep:
         states = {id: self._state(run) for id, run in runs.items()}  # refuses a folder of another experiment first
         stages = {stage.folder: stage for id, run in runs.items() if states[id] != "done" for stage in run.stages}
         self._work(
-            self._job(f"pretraining {stage.name}", folder, stage.experiment, "")
+            self._job(f"pretraining {stage.name}", folder, stage.experiment)
             for folder, stage in stages.items()
             if not (holds(folder, stage.experiment) and is_complete(folder))
         )
-        todo = [run for id, run in runs.items() if states[id] != "done"]
+        # seed by seed: a sweep that is stopped leaves whole seeds to compare
+        todo = sorted((run for id, run in runs.items() if states[id] != "done"), key=self._seed_order)
         ready = [run for run in todo if all(is_complete(stage.folder) for stage in run.stages)]
         for run in self.ablation.runs:
             if states[run.id] == "done":
                 self._say(f"{_label(run)} (reused)")
-        self._work(
-            self._job(_label(run), self.folder(run), run.experiment, self.ablation.config.split) for run in ready
-        )
+        self._work(self._job(_label(run), self.folder(run), run.experiment, *self._scoring()) for run in ready)
         return self._write_table()
+
+    def _seed_order(self, run: PlannedRun) -> int:
+        return list(dict.fromkeys(each.seed for each in self.ablation.runs)).index(run.seed)
 
     def _state(self, run: PlannedRun) -> str:
         folder = self.folder(run)
@@ -121,24 +124,32 @@ class Sweep:
             return "failed, to do" if self._file(folder, "failure").is_file() else "to do"
         if fingerprint(load_yaml(folder / CONFIG)) != run.id:
             holds(folder, run.experiment)  # says how they differ
-        if is_complete(folder) and (self._evaluation(run) / "scores.json").is_file():
+        if is_complete(folder) and all(file.is_file() for file in self._results(run)):
             return "done"
         return "failed, to resume" if self._file(folder, "failure").is_file() else "to resume"
 
-    def _evaluation(self, run: PlannedRun) -> Path:
-        return self.folder(run) / "evaluation" / Path(self.ablation.config.split).stem
+    def _results(self, run: PlannedRun) -> list[Path]:
+        """The files that a run is done with."""
+        config, folder = self.ablation.config, self.folder(run)
+        scores = folder / "evaluation" / Path(config.split).stem / "scores.json"
+        return [scores, folder / "probe" / f"{probe_name(config)}.json"] if config.probe else [scores]
 
     def _file(self, folder: Path, kind: str) -> Path:
         return self.out / "jobs" / f"{folder.name}.{kind}"
 
-    def _job(self, label: str, folder: Path, experiment: Experiment, split: str) -> Job:
+    def _scoring(self) -> tuple[str, ...]:
+        """Arguments of the worker: what is scored and probed."""
+        config = self.ablation.config
+        probe = ("--probe", str(config.probe), "--probe-name", probe_name(config)) if config.probe else ()
+        return ("--split", config.split, *probe)
+
+    def _job(self, label: str, folder: Path, experiment: Experiment, *scoring: str) -> Job:
         file, failure = self._file(folder, "yaml"), self._file(folder, "failure")
         write_text(file, dump_yaml(experiment.to_plain()))
         failure.unlink(missing_ok=True)
         worker = ("-m", "aista.cli._ablation_worker", str(folder), "--config", str(file), "--failure", str(failure))
-        command = (*worker, "--split", split) if split else worker
-        threads = max(1, (os.cpu_count() or 1) // self.num_jobs)
-        return Job(label, folder, file, experiment.sections.trainer.max_steps, command, threads)
+        command = (*worker, *scoring)
+        return Job(label, folder, file, experiment.sections.trainer.max_steps, command, _threads(self.num_jobs))
 
     def _work(self, jobs: Iterable[Job]) -> None:
         waiting = list(jobs)
@@ -158,20 +169,14 @@ class Sweep:
     def _write_table(self) -> bool:
         outcomes = [self._outcome(run) for run in self.ablation.runs]
         metrics = build_metrics(self.ablation.runs[0].unstaged)
-        config = self.ablation.config
-        label = Path(config.split).stem
-        table, rows = ablation_table(outcomes, metrics, self.ablation.baseline, split=label, samples=config.samples)
-        notes = [f"{outcome.name}, seed {outcome.seed}: {outcome.error}" for outcome in outcomes if outcome.error]
-        text = to_markdown(table) + "".join(f"\nFailed: {note}\n" for note in notes)
-        write_text(self.out / "table.md", text)
-        write_text(self.out / "table.tex", to_latex(table))
-        write_text(self.out / "table.csv", ablation_csv(rows))
+        table, files = write_outputs(self.out, outcomes, metrics, self.ablation.baseline, self.ablation.config)
         write_json(self.out / "runs.json", [self._record(run) for run in self.ablation.runs])
         self.console.print(to_rich(table))
-        for note in notes:
-            self._say(f"failed: {note}")
-        self._say(f"tables: {self.out}/table.md, table.tex, table.csv")
-        return not notes
+        failed = [outcome for outcome in outcomes if outcome.error]
+        for outcome in failed:
+            self._say(f"failed: {outcome.name}, seed {outcome.seed}: {outcome.error}")
+        self._say(f"written: {self.out}/{', '.join(files)}")
+        return not failed
 
     def _outcome(self, run: PlannedRun) -> Outcome:
         folder = self.folder(run)
@@ -196,6 +201,12 @@ class Sweep:
 def _console() -> Console:
     console = Console()
     return console if console.is_terminal else Console(width=WIDTH)
+
+
+def _threads(num_jobs: int) -> int:
+    """Threads of each run: ``OMP_NUM_THREADS`` where the caller set it, else the cores divided among the jobs."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdecimal() and int(asked) else max(1, (os.cpu_count() or 1) // num_jobs)
 
 
 def _label(run: PlannedRun) -> str:

@@ -1,6 +1,6 @@
 """One run of an ablation in a process of its own: trains, evaluates, and leaves its error where the sweep reads it.
 
-python -m aista.cli._ablation_worker RUN --config FILE --failure FILE [--split SPLIT]
+python -m aista.cli._ablation_worker RUN --config FILE --failure FILE [--split SPLIT [--probe SIZE --probe-name NAME]]
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from aista.cli._logging import configure_logging
 from aista.engine.evaluate import evaluate
+from aista.engine.probe import probe
 from aista.engine.run_folder import CONFIG
 from aista.engine.train import train
 from aista.errors import AistaError, ConfigError
@@ -25,12 +26,14 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str]) -> int:
-    """Train, then score ``--split`` (if it is given); returns the exit code."""
+    """Train, then score and probe ``--split`` (if it is given); returns the exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--failure", type=Path, required=True)
     parser.add_argument("--split", default="")
+    parser.add_argument("--probe", type=int, default=0)
+    parser.add_argument("--probe-name", default="")
     args = parser.parse_args(arguments)
     configure_logging()
     try:
@@ -39,6 +42,8 @@ def main(arguments: list[str]) -> int:
             train(load_experiment(own if own.is_file() else args.config), args.run)
             if args.split and not (args.run / "evaluation" / Path(args.split).stem / "scores.json").is_file():
                 evaluate(args.run, args.split)
+            if args.probe and not (args.run / "probe" / f"{args.probe_name}.json").is_file():
+                probe(args.run, args.split, size=args.probe, name=args.probe_name, resamples=0)
     except Exception as error:  # whatever it is, it becomes a row of the table
         traceback.print_exc()
         write_text(args.failure, f"{_first_line(error)}\n")

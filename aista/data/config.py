@@ -38,6 +38,11 @@ class DataConfig:
     )
     num_workers: int = option(0, "Processes that decode ahead; 0 decodes in the training process.", minimum=0)
     cache_features: bool = option(False, "Keep decoded features in memory (before augmentation).")
+    train_rows: int = option(
+        0,
+        "Train on this many rows of `train`: fewer are a part of more, and only their ids decide; 0 takes all.",
+        minimum=0,
+    )
     encoder_cache: Component | None = component(
         "encoder_cache", None, "Run a frozen encoder once per recording and keep its states; stages do not inherit it."
     )

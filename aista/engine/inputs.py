@@ -19,8 +19,9 @@ from aista.data.config import DataConfig
 from aista.data.dataset import SpeechTextDataset
 from aista.data.inspection import Inspection, Limit, inspect
 from aista.data.loader import BatchLoader
-from aista.data.manifest import Row, read_manifest
+from aista.data.manifest import Manifest, Row, read_manifest
 from aista.data.shuffling import shuffle_transcripts
+from aista.data.subset import first_rows
 from aista.errors import DataError
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -94,18 +95,20 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
         experiment: Its data section names the manifests.
         task: Decides which rows it can use; others are set aside and counted.
         name: ``train``, ``dev``, ``test``, or the path of a manifest.
-        training: Add the text-only manifests (text tasks) and the augmentation; shuffle the transcripts
-            where the config says so.
+        training: Add the text-only manifests (text tasks) and the augmentation; take ``data.train_rows`` rows
+            and shuffle the transcripts where the config says so.
 
     Raises:
-        DataError: the manifest is malformed or missing, has bad rows and ``on_bad_rows`` is error, or
-            leaves no usable row.
+        DataError: the manifest is malformed or missing, has fewer rows than ``data.train_rows`` or bad ones
+            and ``on_bad_rows`` is error, or leaves no usable row.
     """
     config = experiment.sections.data
     path = _path(config, name)
     more = config.text if training and not task.uses_audio else ()
-    seed = experiment.sections.seed if training and config.shuffle_transcripts else None
-    inspections = tuple(_inspect(file, config, task, seed) for file in (path, *more))
+    manifests = [read_manifest(file) for file in (path, *more)]
+    if training:
+        manifests = _chosen(manifests, experiment)
+    inspections = tuple(_inspect(manifest, config, task) for manifest in manifests)
     rows = _usable(inspections, config.on_bad_rows)
     dataset = _dataset(experiment, task, rows, path.parent, training)
     return Split(name, dataset, inspections, config.on_bad_rows)
@@ -186,13 +189,27 @@ def _path(config: DataConfig, name: str) -> Path:
     return Path(path)
 
 
-def _inspect(path: Path, config: DataConfig, task: Task, shuffle_seed: int | None) -> Inspection:
-    manifest = read_manifest(path)
-    if shuffle_seed is not None:
-        manifest = replace(manifest, rows=shuffle_transcripts(manifest.rows, shuffle_seed))
-        log.info("%s: transcripts shuffled between rows (data.shuffle_transcripts)", path)
+def _chosen(manifests: Sequence[Manifest], experiment: Experiment) -> list[Manifest]:
+    """What is trained on of the first manifest and of those for texts alone."""
+    config, (speech, *texts) = experiment.sections.data, manifests
+    if config.train_rows:
+        try:
+            speech = replace(speech, rows=first_rows(speech.rows, config.train_rows))
+        except ValueError as error:
+            raise DataError(f"data.train_rows: {error}; 0 takes all of {speech.path}") from error
+        log.info("%s: %d of its rows (data.train_rows)", speech.path, config.train_rows)
+    chosen = [speech, *texts]
+    if not config.shuffle_transcripts:
+        return chosen
+    for manifest in chosen:
+        log.info("%s: transcripts shuffled between rows (data.shuffle_transcripts)", manifest.path)
+    seed = experiment.sections.seed
+    return [replace(manifest, rows=shuffle_transcripts(manifest.rows, seed)) for manifest in chosen]
+
+
+def _inspect(manifest: Manifest, config: DataConfig, task: Task) -> Inspection:
     with passing_progress(TextColumn("checking {task.description}"), BarColumn(), MofNCompleteColumn()) as bar:
-        job = bar.add_task(str(path), total=len(manifest.rows))
+        job = bar.add_task(str(manifest.path), total=len(manifest.rows))
         inspection = inspect(
             manifest,
             config,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aista.scoring.seed_test import SeedTest, seed_test
 from aista.scoring.significance import Interval, SystemScore
 
 __all__ = ["SeedComparison", "combine_seeds"]
@@ -23,6 +24,8 @@ class SeedComparison:
         spread: Standard deviation of the difference over the seeds: their luck; None for one seed.
         interval: 95 % interval of the mean difference over resampled test sets.
         p_value: Two-sided, of the mean difference over resampled test sets.
+        differences: System minus baseline of each seed.
+        seed_test: Whether their mean is more than the luck of the seeds; None for one seed.
     """
 
     seeds: tuple[int, ...]
@@ -30,6 +33,13 @@ class SeedComparison:
     spread: float | None
     interval: Interval
     p_value: float
+    differences: tuple[float, ...]
+    seed_test: SeedTest | None
+
+    @property
+    def seed_p_value(self) -> float | None:
+        """Of the sign-flip test over the seeds; None for one seed."""
+        return None if self.seed_test is None else self.seed_test.p_value
 
 
 def combine_seeds(results: Mapping[int, SystemScore]) -> SeedComparison:
@@ -40,7 +50,8 @@ def combine_seeds(results: Mapping[int, SystemScore]) -> SeedComparison:
     from the samples' mean reaches the observed difference,
     :math:`(1 + \#\{i: |d_i - \bar d| \ge |d|\}) / (1 + n)`.
 
-    It asks whether *these* models differ beyond the luck of the test set. The luck of the seeds is ``spread``.
+    It asks whether *these* models differ beyond the luck of the test set. The luck of the seeds is ``spread`` and
+    ``seed_test``.
 
     Args:
         results: Seed -> the system's comparison with the baseline of that seed; same samples, same bootstrap seed.
@@ -63,6 +74,8 @@ def combine_seeds(results: Mapping[int, SystemScore]) -> SeedComparison:
         spread=statistics.stdev(observed) if len(observed) > 1 else None,
         interval=_interval(samples),
         p_value=_p_value(samples, difference),
+        differences=tuple(observed),
+        seed_test=seed_test(observed),
     )
 
 

@@ -52,6 +52,13 @@ class AblationConfig:
     baseline: str | None = option(None, "Run that the others are compared with; null means the base.")
     split: str = option("test", "Split that is scored: dev, test, or the path of a manifest.")
     samples: int = option(1000, "Bootstrap samples of the comparison.", minimum=40)
+    probe: int = option(
+        0, "Utterances of the split that each run's retrieval is probed on, at least 4; 0: none.", minimum=0
+    )
+
+    def __post_init__(self) -> None:
+        if 0 < self.probe < 4:
+            raise ValueError(f"probe: must be 0 or at least 4 utterances, got {self.probe}")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from aista import registry
-from aista.analysis.ablation import Outcome, ablation_csv, ablation_table, seconds_per_step
+from aista.analysis.ablation import Outcome, ablation_rows, seconds_per_step
+from aista.analysis.ablation_table import ablation_csv, ablation_table, layers_text
 from aista.analysis.run_folder import RunFolder
 from aista.schema import resolve
 from tests.analysis.conftest import write_run
@@ -34,7 +35,7 @@ def outcomes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(outcomes, metrics):
-    return {row.name: row for row in ablation_table(outcomes, metrics, "base", samples=100)[1]}
+    return {row.name: row for row in ablation_rows(outcomes, metrics, "base", samples=100)}
 
 
 def test_scores_and_differences_are_those_of_the_hypotheses(rows, outcomes, metrics):
@@ -64,6 +65,26 @@ def test_holm_counts_the_comparisons_and_not_the_baseline_nor_its_equal(rows):
     assert close.adjusted["bleu"] == pytest.approx(max(2 / 101, close.comparisons["bleu"].p_value))
 
 
+def test_seeds_are_corrected_for_the_rows_that_have_several(rows):
+    good = rows["good"]
+    assert good.comparisons["bleu"].seed_test.p_value == pytest.approx(0.5)
+    assert good.seeds_adjusted["bleu"] == pytest.approx(0.5)  # `close` has one seed: no comparison over seeds
+    assert rows["close"].seeds_adjusted == {}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "text"),
+    [
+        ([], "-"),
+        ([()], "-"),
+        ([(1, 2), (1, 2)], "1, 2"),
+        ([(0,), (1, 2), (1, 2)], "1, 2 (x2); 0 (x1)"),
+    ],
+)
+def test_layers_of_seeds_that_differ_are_counted(chosen, text):
+    assert layers_text(chosen) == text
+
+
 def test_a_failed_seed_is_counted_and_the_others_are_compared(rows):
     assert rows["close"].failed == (2,)
     assert rows["close"].comparisons["bleu"].seeds == (1,)
@@ -71,12 +92,17 @@ def test_a_failed_seed_is_counted_and_the_others_are_compared(rows):
 
 
 def test_the_table_as_text(outcomes, metrics):
-    table, _ = ablation_table(outcomes, metrics, "base", samples=100)
+    table = ablation_table(ablation_rows(outcomes, metrics, "base", samples=100), "base")
+    base, good, close, _ = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
     assert [row[0] for row in table.rows] == ["base", "good", "close", "alias"]
-    assert table.rows[0][3:7] == ("-",) * 4
-    assert table.rows[1][3].startswith("+")
-    assert "±" in table.rows[1][1]
-    assert table.rows[2][-1] == "1 (1 failed)"
+    assert table.rows[0][4:11] == ("-",) * 7
+    assert good["Δ BLEU"].startswith("+")
+    assert "±" in good["BLEU"]
+    assert good["p (seeds)"] == "0.500"  # two seeds cannot say more
+    assert base["Layers"] == good["Layers"]
+    assert close["Seeds"] == "1 (1 failed)"
+    assert close["p (seeds)"] == "-"
+    assert close["p (segments)"] != "-"
 
 
 def test_the_csv_has_a_line_per_run_and_metric(rows):
@@ -87,16 +113,21 @@ def test_the_csv_has_a_line_per_run_and_metric(rows):
         ("good", "bleu"),
     ]
     assert float(lines[2]["mean"]) == pytest.approx(statistics.mean(rows["good"].scores["bleu"].values()))
-    assert lines[0]["difference"] == ""
+    assert lines[0]["difference"] == lines[0]["seed_p"] == ""
+    test = rows["good"].comparisons["bleu"].seed_test
+    assert float(lines[2]["seed_interval_high"]) == pytest.approx(test.interval.high)
+    assert float(lines[2]["seed_t_p"]) == pytest.approx(test.t_p_value)
+    assert all(None not in line and len(line) == len(lines[0]) for line in lines)
 
 
 def test_a_baseline_that_failed_leaves_no_comparison(outcomes, metrics):
     changed = [Outcome(o.name, o.seed, o.id, None if o.name == "base" else o.folder, "x") for o in outcomes[:4]]
-    table, rows = ablation_table(changed, metrics, "base", samples=100)
-    assert table.rows[0][1] == "-"
+    rows = ablation_rows(changed, metrics, "base", samples=100)
+    assert ablation_table(rows, "base").rows[0][2] == "-"
     assert all(not row.comparisons for row in rows)
     everything = [Outcome(o.name, o.seed, o.id, None, "x") for o in outcomes]
-    assert {row[1] for row in ablation_table(everything, metrics, "base")[0].rows} == {"-"}
+    table = ablation_table(ablation_rows(everything, metrics, "base"), "base")
+    assert {row[2] for row in table.rows} == {"-"}
 
 
 def test_seconds_per_step_is_the_median_of_the_records(tmp_path: Path):

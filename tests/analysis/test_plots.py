@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from aista.analysis.correlation import correlate
 from aista.analysis.figure import printable, save_png, to_svg
-from aista.analysis.plots import bootstrap_differences, layer_curves, transport_plan
+from aista.analysis.plots import bootstrap_differences, layer_curves, seed_differences, transport_plan
 from aista.analysis.run_folder import Plan
+from aista.analysis.scatter import retrieval_and_score
+from aista.scoring.seeds import combine_seeds
 from aista.scoring.significance import Comparison, paired_bootstrap
 from aista.selection.curve import ProbeCurve
 from tests.analysis.conftest import hypothesis_rows, make_plan
@@ -119,3 +122,40 @@ def test_matplotlib_s_settings_are_left_alone(curve: Callable[..., ProbeCurve]) 
 
 def test_printable() -> None:
     assert printable("a\tb\x1b é 猫") == "a\\tb\\x1b é 猫"
+
+
+def test_seed_differences_draw_each_seed_the_mean_and_both_intervals() -> None:
+    several = combine_seeds({seed: comparison(error).system("AI-STA") for seed, error in ((1, 0.1), (2, 0.2))})
+    one = combine_seeds({1: comparison(0.4).system("AI-STA")})
+    figure = seed_differences({"AI-STA": several, "a $single$ seed": one}, "bleu", "CE only")
+    (axes,) = figure.axes
+    lines = {str(line.get_label()): line for line in axes.lines}
+    np.testing.assert_allclose(lines["a seed"].get_xdata(), several.differences)
+    np.testing.assert_allclose(lines["mean"].get_xdata(), [several.difference])
+    assert several.seed_test is not None
+    interval = several.seed_test.interval
+    np.testing.assert_allclose(lines["seeds, 95 %"].get_xdata(), [interval.low, interval.high])
+    np.testing.assert_allclose(lines["segments"].get_xdata(), [several.interval.low, several.interval.high])
+    assert len(axes.lines) == 4 + 3 + 1  # one seed has no interval over seeds; the line at 0
+    drawn = texts(to_svg(figure))
+    assert {"AI-STA", "a $single$ seed", "difference in BLEU from CE only"} <= set(drawn)
+    with pytest.raises(ValueError, match="at least one comparison"):
+        seed_differences({}, "bleu", "CE only")
+
+
+def test_retrieval_and_score_draws_a_panel_per_layer_and_a_look_per_row() -> None:
+    curves = {
+        "CE only, seed 1": {0: 0.1, 1: 0.2},
+        "CE only, seed 2": {0: 0.2, 1: 0.1},
+        "AI-STA, seed 1": {0: 0.9, 1: 0.8},
+    }
+    scores = {"CE only, seed 1": 10.0, "CE only, seed 2": 12.0, "AI-STA, seed 1": 20.0}
+    found = correlate(curves, scores)
+    figure = retrieval_and_score(found, "bleu")
+    assert len(figure.axes) == 2
+    lines = {str(line.get_label()): line for line in figure.axes[1].lines}
+    np.testing.assert_allclose(lines["CE only"].get_xydata(), [[0.2, 10.0], [0.1, 12.0]])
+    np.testing.assert_allclose(lines["AI-STA"].get_xydata(), [[0.8, 20.0]])
+    assert figure.axes[0].get_title(loc="left") == f"layer 0 (r = {found[0].pearson:+.2f})"
+    with pytest.raises(ValueError, match="at least one layer"):
+        retrieval_and_score([], "bleu")

@@ -38,11 +38,12 @@ def corpus(tmp_path_factory):
     return make_corpus(tmp_path_factory.mktemp("ablation") / "corpus")
 
 
-def write_ablation(folder, corpus, runs=RUNS, seeds=(1,), **changes):
+def write_ablation(folder, corpus, runs=RUNS, seeds=(1,), probe=0, **changes):
     config = tiny_config(corpus, trainer={"max_steps": 4, "log_every": 1}, **changes)
     (folder / "base.yaml").write_text(yaml.safe_dump(config))
     file = folder / "ablation.yaml"
     keys = {"base": "base.yaml", "runs": runs, "baseline": "CE only", "seeds": list(seeds), "samples": 40}
+    keys["probe"] = probe
     file.write_text(yaml.safe_dump(keys, sort_keys=False))
     return file
 
@@ -79,6 +80,7 @@ def test_it_leaves_tables_of_all_runs(sweep):
     assert all(float(row["peak_memory_mib"]) > 50 for row in rows)
     assert "AI-STA" in (out / "table.md").read_text()
     assert r"\toprule" in (out / "table.tex").read_text()
+    assert (out / "differences.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_equal_configs_and_shared_stages_are_trained_once(sweep):
@@ -87,6 +89,32 @@ def test_equal_configs_and_shared_stages_are_trained_once(sweep):
     assert len(list((out / "pretraining").iterdir())) == 1
     folders = {(run["name"], run["seed"]): run["folder"] for run in json.loads((out / "runs.json").read_text())}
     assert folders["AI-STA", 1] == folders["the same", 1] != folders["AI-STA", 2]
+
+
+def test_seeds_come_one_after_the_other(tmp_path, corpus, monkeypatch):
+    """A sweep that is stopped has whole seeds to compare."""
+    from aista.cli import _ablation
+
+    started = []
+    monkeypatch.setattr(_ablation, "run_jobs", lambda jobs, *_, **__: started.extend(job.label for job in jobs) or {})
+    file, out = write_ablation(tmp_path, corpus, seeds=(5, 2)), tmp_path / "out"
+    assert not _ablation.Sweep(load_ablation(file, out), out, num_jobs=1).run()
+    runs = ("CE only", "AI-STA", "shuffled")
+    assert started == [f"{name}, seed {seed}" for seed in (5, 2) for name in runs]
+
+
+@pytest.mark.parametrize(("asked", "threads"), [("1", 1), ("3", 3), ("", 8), ("0", 8), ("many", 8)])
+def test_threads_are_those_that_the_caller_set_or_all_cores(tmp_path, corpus, monkeypatch, asked, threads):
+    """On a shared machine a run that takes every core waits for the slowest of them in each step."""
+    from aista.cli import _ablation
+
+    given = []
+    monkeypatch.setattr(_ablation, "run_jobs", lambda jobs, *_, **__: given.extend(job.threads for job in jobs) or {})
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    file, out = write_ablation(tmp_path, corpus, {"CE only": {"alignment": []}}), tmp_path / "out"
+    _ablation.Sweep(load_ablation(file, out), out, num_jobs=1).run()
+    assert given == [threads]
 
 
 def test_a_second_call_trains_nothing(sweep, aista):
@@ -108,6 +136,24 @@ def test_the_plan_says_what_is_done_and_how_runs_differ(sweep, aista, tmp_path):
     assert "CE only, seed 1  [to do]" in printed
     assert "alignment: [ot] -> []" in printed
     assert not (tmp_path / "new").exists()
+
+
+def test_runs_are_probed_and_retrieval_is_held_against_the_score(sweep, aista):
+    """Asked for later, it is made up for without a training."""
+    file, out, _ = sweep
+    trained = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/metrics/*")}
+    keys = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump({**keys, "probe": 4}, sort_keys=False))
+    code, printed, _ = aista("ablate", file, "--out", out, "--jobs", "2")
+    file.write_text(yaml.safe_dump(keys, sort_keys=False))
+    assert code == 0
+    assert "correlation.md" in printed
+    assert {path: path.stat().st_mtime_ns for path in out.glob("runs/*/metrics/*")} == trained
+    assert len(list(out.glob("runs/*/probe/test_4.json"))) == 6
+    runs, rows = (out / "correlation.md").read_text().split("Over the means of the rows:")
+    assert "| layer 0 | 6 |" in runs  # "the same" is no run of its own
+    assert "| layer 0 | 3 |" in rows
+    assert (out / "correlation.png").is_file()
 
 
 def test_a_run_that_fails_is_a_row_with_its_error(tmp_path, corpus, aista):

@@ -35,6 +35,8 @@ def test_against_numpy(wer):
     assert combined.seeds == (1, 2, 3)
     assert combined.difference == pytest.approx(observed.mean())
     assert combined.spread == pytest.approx(observed.std(ddof=1))
+    assert combined.differences == pytest.approx(tuple(observed))
+    assert combined.seed_p_value == combined.seed_test.p_value >= 2 / 2**3
     beyond = (np.abs(samples - samples.mean()) >= abs(observed.mean())).sum()
     assert combined.p_value == pytest.approx((beyond + 1) / 201)
     assert combined.interval.low == pytest.approx(np.sort(samples)[5])
@@ -42,7 +44,8 @@ def test_against_numpy(wer):
 
 
 def test_one_seed_has_no_spread(wer):
-    assert combine_seeds(compare(np.random.default_rng(0), wer, (7,), 40, 0.5, 0.5)).spread is None
+    combined = combine_seeds(compare(np.random.default_rng(0), wer, (7,), 40, 0.5, 0.5))
+    assert combined.spread is combined.seed_test is combined.seed_p_value is None
 
 
 def test_equal_systems_have_p_one(wer):

@@ -148,3 +148,8 @@ def test_the_order_of_keys_does_not_matter_and_values_do(tree):
 def test_what_changes_no_result_is_left_out():
     assert fingerprint({"data": {"num_workers": 2}}) == fingerprint({"data": {"num_workers": 0}})
     assert fingerprint({"data": {"batch_size": 2}}) != fingerprint({"data": {"batch_size": 4}})
+
+
+def test_a_probe_of_too_few_utterances_is_a_fault(load):
+    assert load(runs={"a": {}}, baseline="a", probe=4).config.probe == 4
+    assert "probe: must be 0 or at least 4 utterances, got 3" in faults_of(load, runs={"a": {}}, baseline="a", probe=3)

@@ -1,0 +1,25 @@
+"""A share of the training rows, for curves over the amount of data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from aista.data.manifest import Row
+
+__all__ = ["first_rows"]
+
+
+def first_rows(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
+    """The ``count`` rows that come first in an order that their ids decide, as they stood in the manifest.
+
+    Neither the manifest's order nor a seed matters, and fewer rows are always a part of more: runs with 400, 800 and
+    1,600 rows differ in what is added alone.
+
+    Raises:
+        ValueError: ``count`` is not between 1 and the number of rows.
+    """
+    if not 1 <= count <= len(rows):
+        raise ValueError(f"must be between 1 and {len(rows)}, the rows of the manifest, got {count}")
+    order = sorted(range(len(rows)), key=lambda index: hashlib.blake2b(rows[index].id.encode()).digest())
+    return tuple(rows[index] for index in sorted(order[:count]))
