@@ -10,6 +10,8 @@ from aista.errors import AistaError
 
 __all__ = ["add_arguments", "run"]
 
+MOST_COLUMNS = 9
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -63,8 +65,9 @@ def _one(args: argparse.Namespace) -> int:
     folder = RunFolder(args.run)
     selection = folder.selection()
     console = Console()
-    console.print(to_rich(retrieval_table({name: curve})))
-    console.print(to_rich(retrieval_table({name: curve}, "recall@1")))
+    if len(curve.layers) <= MOST_COLUMNS:  # a line per layer follows; a column each fits no terminal beyond
+        console.print(to_rich(retrieval_table({name: curve})))
+        console.print(to_rich(retrieval_table({name: curve}, "recall@1")))
     console.print(to_rich(agreement_table(curve)))
     console.print(to_rich(geometry_table(curve)))
     write_text(args.run / "probe" / f"{name}.csv", measures_csv({folder.probe(name).step: curve}))

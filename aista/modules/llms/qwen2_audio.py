@@ -6,25 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aista.modules.llms.base import LanguageModel
+from aista.modules.llms.hf_causal_lm import HFCausalLMConfig
 from aista.registry import register
-from aista.schema import option, required
+from aista.schema import required
 
 __all__ = ["Qwen2AudioLMConfig", "qwen2_audio"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Qwen2AudioLMConfig:
+class Qwen2AudioLMConfig(HFCausalLMConfig):
     """Options of the llm ``qwen2_audio``."""
 
     path: Path = required("Folder of a Hugging Face Qwen2-Audio model (config.json and *.safetensors).")
-    dtype: str = option(
-        "auto", "Type of the weights; auto is the checkpoint's own.", choices=("auto", "float32", "bfloat16")
-    )
-    attention: str = option(
-        "auto",
-        "Attention implementation; auto is the model's own choice.",
-        choices=("auto", "sdpa", "eager", "flash_attention_2"),
-    )
 
     def outline(self, *, vocab_size: int) -> LanguageModel:
         """The model without weights; see ``aista.modules.llms.base.LanguageModel``."""
