@@ -1,5 +1,6 @@
 """One thread and one seed for every test, so that results repeat on any machine."""
 
+import os
 import random
 
 import numpy as np
@@ -12,6 +13,7 @@ from aista import registry
 settings.register_profile("aista", deadline=None)
 settings.load_profile("aista")
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # without it fairseq2 sets a number of its own in every training
 
 
 @pytest.fixture(autouse=True)
@@ -23,13 +25,15 @@ def _seeded():
 
 @pytest.fixture
 def clean_registry():
-    """A registry that forgets afterwards what the test registered.
+    """A registry without the plug-in files of other tests, that forgets afterwards what the test registered.
 
     What aista's own modules registered meanwhile stays: they are imported once and would not do so again.
     """
     registry.kinds()
     stores = (registry._kinds, registry._entries, registry._done)
     before = [store.copy() for store in stores]
+    for key in [key for key, entry in registry._entries.items() if entry.origin.startswith("aista_plugin_")]:
+        del registry._entries[key]
     yield registry
     own = {key: entry for key, entry in registry._entries.items() if entry.origin.startswith("aista.")}
     for store, old in zip(stores, before, strict=True):

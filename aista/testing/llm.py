@@ -52,6 +52,9 @@ def check_shapes(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
 def check_capture_numbering(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
     """State 0 is what enters the first block, state k the output of block k; the order is the caller's."""
     embeddings, lengths = _batch(llm)
+    lengths = torch.full_like(
+        lengths, embeddings.size(1)
+    )  # ragged rows may go through the blocks without their padding
     everything = list(range(llm.num_layers + 1))
     with _watch(llm.layers) as seen:
         states, captured = _forward(llm, embeddings, lengths, capture=everything)
