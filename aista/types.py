@@ -102,7 +102,7 @@ class LsmOutput(NamedTuple):
         text_lengths: ``[B]``.
         mt_nll: ``[B]`` NLL of the targets given the *transcript*; zeros unless asked for.
         terms: The adapter's own losses.
-        vocabulary: ``[V, D]`` embeddings of the tokens; None unless asked for.
+        vocabulary: ``[C, D]`` embeddings of the tokens asked for.
         divergences: ``[B]`` for each comparison of predictions that was asked for, summed over target tokens.
     """
 

@@ -18,6 +18,9 @@ class DataConfig:
     train: Path | None = option(None, "Manifest to train on.")
     dev: Path | None = option(None, "Manifest for validation and for choosing the best checkpoint.")
     test: Path | None = option(None, "Manifest for the final evaluation.")
+    speech: tuple[Path, ...] = option(
+        (), "Further manifests to train on, for tasks that hear; stages do not inherit them."
+    )
     text: tuple[Path, ...] = option((), "Further manifests whose texts alone are used, for language-model training.")
     feature: Component = component("feature", "log_mel", "Turns waveforms into the encoder's input.")
     augmentation: Component | None = component("augmentation", None, "Changes training features at random.")

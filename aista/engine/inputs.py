@@ -95,8 +95,8 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
         experiment: Its data section names the manifests.
         task: Decides which rows it can use; others are set aside and counted.
         name: ``train``, ``dev``, ``test``, or the path of a manifest.
-        training: Add the text-only manifests (text tasks) and the augmentation; take ``data.train_rows`` rows
-            and shuffle the transcripts where the config says so.
+        training: Add the further manifests (of speech, or of texts alone) and the augmentation; take
+            ``data.train_rows`` rows and shuffle the transcripts where the config says so.
 
     Raises:
         DataError: the manifest is malformed or missing, has fewer rows than ``data.train_rows`` or bad ones
@@ -104,11 +104,12 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
     """
     config = experiment.sections.data
     path = _path(config, name)
-    more = config.text if training and not task.uses_audio else ()
+    more = (config.speech if task.uses_audio else config.text) if training else ()
     manifests = [read_manifest(file) for file in (path, *more)]
     if training:
         manifests = _chosen(manifests, experiment)
     inspections = tuple(_inspect(manifest, config, task) for manifest in manifests)
+    inspections = (inspections[0], *(_from_anywhere(one) for one in inspections[1:]))
     rows = _usable(inspections, config.on_bad_rows)
     dataset = _dataset(experiment, task, rows, path.parent, training)
     return Split(name, dataset, inspections, config.on_bad_rows)
@@ -182,6 +183,13 @@ def _usable(inspections: Sequence[Inspection], on_bad_rows: Literal["error", "dr
     return tuple(row for inspection in inspections for row in inspection.require(on_bad_rows))
 
 
+def _from_anywhere(inspection: Inspection) -> Inspection:
+    """With the audio's absolute paths, for a dataset whose first manifest lies elsewhere."""
+    folder = inspection.manifest.parent.resolve()
+    rows = (replace(row, audio=str(folder / row.audio)) if row.audio else row for row in inspection.kept)
+    return replace(inspection, kept=tuple(rows))
+
+
 def _path(config: DataConfig, name: str) -> Path:
     path = getattr(config, name) if name in SPLITS else Path(name)
     if path is None:
@@ -190,15 +198,15 @@ def _path(config: DataConfig, name: str) -> Path:
 
 
 def _chosen(manifests: Sequence[Manifest], experiment: Experiment) -> list[Manifest]:
-    """What is trained on of the first manifest and of those for texts alone."""
-    config, (speech, *texts) = experiment.sections.data, manifests
+    """What is trained on of the first manifest and of the further ones."""
+    config, (speech, *more) = experiment.sections.data, manifests
     if config.train_rows:
         try:
             speech = replace(speech, rows=first_rows(speech.rows, config.train_rows))
         except ValueError as error:
             raise DataError(f"data.train_rows: {error}; 0 takes all of {speech.path}") from error
         log.info("%s: %d of its rows (data.train_rows)", speech.path, config.train_rows)
-    chosen = [speech, *texts]
+    chosen = [speech, *more]
     if not config.shuffle_transcripts:
         return chosen
     for manifest in chosen:

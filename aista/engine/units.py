@@ -98,7 +98,11 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
     def process_batch(self, batch: DeviceBatch, metric_bag: MetricBag) -> None:
         """NLL with the data-parallel model, hypotheses with the bare one."""
         data = batch.batch
-        metric_bag.get(_MEANS, NamedMeans).update(self._task.loss(self._model, data).metrics)
+        loss = self._task.loss(self._model, data)
+        means = metric_bag.get(_MEANS, NamedMeans)
+        means.update(loss.metrics)
+        if self._config.score == "loss":
+            means.update({"loss": (loss.total / loss.num_targets, loss.num_targets)})
         limit = self._config.validation_rows
         decoded = len(self._pairs) * self._gang.size
         if self._metrics and (not limit or decoded < limit):
@@ -124,8 +128,8 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
         """Add the losses and scores to what is recorded."""
         means = _pop_means(values)
         values.update(means | self._values)
-        if self._config.score == "nll":
-            values[SCORE] = -means["nll"]
+        if self._config.score in means:  # a loss: no metric is called so
+            values[SCORE] = -means[self._config.score]
         score = values.get(SCORE)
         if isinstance(score, float):
             self._scores.scored(score)

@@ -19,8 +19,8 @@ __all__ = [
     "needs",
 ]
 
-NEEDS = ("transcripts", "vocabulary")
-"""What a loss can ask for in its ``needs``: fields of ``AlignmentContext``."""
+NEEDS = ("transcripts", "vocabulary", "batch_vocabulary")
+"""What a loss can ask for in its ``needs``; see ``AlignmentContext``."""
 
 
 class AlignmentResult(NamedTuple):
@@ -42,14 +42,17 @@ class AlignmentContext(NamedTuple):
         num_layers: L. The states hold L blocks of B rows, one layer behind the other: row ``l * B + i`` is
             utterance ``i`` at the ``l``-th layer.
         transcripts: ``[B, T]`` token ids; what lies beyond the rows' ``text_lengths`` must not matter.
-        vocabulary: ``[V, D]`` the language model's embeddings of all tokens, detached unless the text side
-            receives gradients.
+        vocabulary: ``[C, D]`` the language model's embeddings, detached unless the text side receives gradients: of all
+            tokens if a loss needs ``vocabulary``, else (``batch_vocabulary``) of at least the batch's transcripts' and
+            ``pad_id``.
+        vocabulary_ids: ``[C]`` the tokens that they belong to, ascending; None where they are all tokens.
         pad_id: The token that no transcript contains.
     """
 
     num_layers: int = 1
     transcripts: Tensor | None = None
     vocabulary: Tensor | None = None
+    vocabulary_ids: Tensor | None = None
     pad_id: int = 0
 
 

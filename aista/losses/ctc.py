@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -31,6 +32,15 @@ class CTCAlignmentConfig:
     blank_id: int | None = option(
         None, "Token whose embedding is the blank; by default the tokenizer's padding token.", minimum=0
     )
+    classes: Literal["vocabulary", "batch"] = option(
+        "vocabulary", "Tokens among which a position is read: all, or those of the batch's transcripts."
+    )
+
+    def __post_init__(self) -> None:
+        if self.classes == "batch" and self.blank_id is not None:
+            raise ValueError(
+                "blank_id must be null with classes: batch, where the blank is the tokenizer's padding token"
+            )
 
 
 @register("alignment_loss", "ctc", config=CTCAlignmentConfig)
@@ -41,6 +51,10 @@ class CTCAlignment:
     of layer 0; ``-log sum_paths prod_t p(path_t | h_t) / T``, over all paths that merge to the transcript; the blank is
     a token that no transcript contains. In nats per token, whatever the batch size. With ``detach_text`` the embeddings
     are fixed. The text states themselves are not used.
+
+    With ``classes: batch`` the softmax is over the blank and the tokens of the batch's transcripts alone, as in a
+    sampled softmax: the cost no longer grows with V (which is 262,144 for Gemma), the loss of a row depends on the
+    other rows, and the temperature may be milder, since fewer tokens compete.
 
     Needs the transcript's ids, the ``[V, D]`` embeddings (a copy of that size) and at least as many speech positions as
     the transcript has tokens, plus one between equal neighbours: rows with fewer have loss 0 and are counted in
@@ -53,10 +67,10 @@ class CTCAlignment:
     order; ``soft_dtw`` and ``ot`` compare with states in context instead.
     """
 
-    needs = ("transcripts", "vocabulary")
-
     def __init__(self, config: CTCAlignmentConfig) -> None:
         self.config = config
+        self.batch_statistic = config.classes == "batch"
+        self.needs = ("transcripts", "batch_vocabulary" if self.batch_statistic else "vocabulary")
 
     def __call__(
         self, states: LayerStates, *, detach_text: bool = True, context: AlignmentContext | None = None
@@ -72,11 +86,16 @@ class CTCAlignment:
         with no_autocast(states.speech.device):
             both = sides(states, detach_text=detach_text)
             vocabulary = context.vocabulary.detach() if detach_text else context.vocabulary
-            embeddings_VD = functional.normalize(vocabulary.to(both.speech.dtype), dim=-1)
             rows = both.present.nonzero().squeeze(1)
             tokens = context.transcripts.repeat(context.num_layers, 1)[rows]
             lengths = both.speech_lengths[rows], both.text_lengths[rows]
-            blank = self._blank(context, len(embeddings_VD))
+            known = context.vocabulary_ids
+            blank = self._blank(context, len(vocabulary) if known is None else int(known[-1]) + 1)
+            self._check(tokens, lengths[1], blank)
+            if self.batch_statistic:
+                tokens, kept, blank = _of_the_batch(tokens, lengths[1], blank)
+                vocabulary = vocabulary[kept if known is None else torch.searchsorted(known, kept)]
+            embeddings_VD = functional.normalize(vocabulary.to(both.speech.dtype), dim=-1)
             nll = self._nll(both.speech[rows], tokens, lengths, embeddings_VD, blank)
         zeros = both.speech.new_zeros(len(both.present))
         values = zeros.index_copy(0, rows, nll / lengths[1].clamp_min(1))
@@ -89,17 +108,19 @@ class CTCAlignment:
             raise ValueError(f"blank_id must be a token, 0 to {size - 1}, got {blank}")
         return blank
 
+    def _check(self, tokens: Tensor, lengths: Tensor, blank: int) -> None:
+        if bool(((tokens == blank) & length_mask(lengths, tokens.shape[1])).any()):
+            raise DataError(
+                f"a transcript contains the token {blank}, which is CTC's blank; name a token that none contains in "
+                "the option blank_id of the alignment loss ctc"
+            )
+
     def _nll(
         self, speech: Tensor, tokens: Tensor, lengths: tuple[Tensor, Tensor], embeddings: Tensor, blank: int
     ) -> Tensor:
         """``[N]`` negative log-likelihood; 0 where the transcript does not fit into the speech."""
         if not len(speech):
             return speech.new_zeros(0)
-        if bool(((tokens == blank) & length_mask(lengths[1], tokens.shape[1])).any()):
-            raise DataError(
-                f"a transcript contains the token {blank}, which is CTC's blank; name a token that none contains in "
-                "the option blank_id of the alignment loss ctc"
-            )
         size = int(lengths[1].max())
         logp, targets = [], []
         for x_PD, ids_T, p, t in zip(speech, tokens, *(z.tolist() for z in lengths), strict=True):
@@ -132,6 +153,14 @@ def class_log_probs(states: Tensor, embeddings: Tensor, tokens: Tensor, blank: i
     is_again = _classes(tokens) != torch.arange(2, 2 + len(tokens), device=tokens.device)
     logits_PT = logits_PV[:, tokens].masked_fill(is_again, NEVER)
     return torch.cat([logits_PV[:, [blank]], rest_P[:, None], logits_PT], dim=1).log_softmax(1)
+
+
+def _of_the_batch(tokens: Tensor, lengths: Tensor, blank: int) -> tuple[Tensor, Tensor, int]:
+    """Ids ``[N, T]`` among the batch's own tokens, those ``[C]`` tokens, and the blank's id among them."""
+    is_token = length_mask(lengths, tokens.shape[1])
+    kept = torch.unique(torch.cat([tokens[is_token], tokens.new_tensor([blank])]))
+    ids = torch.searchsorted(kept, tokens.masked_fill(~is_token, blank))
+    return ids, kept, int(torch.searchsorted(kept, blank))
 
 
 def _classes(tokens: Tensor) -> Tensor:

@@ -63,8 +63,9 @@ class LargeSpeechTextModel(FrozenInEval):
         capture: tuple[int, ...] = (),
         text_gradient: bool = False,
         mt: bool = False,
-        vocabulary: int = 0,
+        vocabulary: Tensor | None = None,
         divergences: tuple[Divergence, ...] = (),
+        translate: bool = True,
         encoded: bool = False,
     ) -> LsmOutput:
         """Run both branches in one call, as data-parallel wrappers need it.
@@ -84,15 +85,19 @@ class LargeSpeechTextModel(FrozenInEval):
             text_gradient: Whether gradients flow through the captured text states.
             mt: Whether to return the NLL of the targets given the transcripts as well (with gradients;
                 0 for rows without a transcript).
-            vocabulary: Return the embeddings of so many tokens.
+            vocabulary: ``[C]`` tokens whose embeddings to return.
             divergences: Compare the branches' predictions of each target token by these; rows without a transcript
                 are left out.
+            translate: Whether to return the NLL of the targets; if not, it is 0 and the speech branch, too, ends at the
+                deepest captured layer.
             encoded: Whether ``audio`` is what the encoder puts out; the encoder is not run then.
 
         Raises:
             DataError: a row needs more positions than the language model has.
-            ValueError: a captured layer does not exist.
+            ValueError: a captured layer does not exist, or divergences without ``translate``.
         """
+        if divergences and not translate:
+            raise ValueError("divergences compare predictions of the targets: they need translate=True")
         source = source.masked_fill(~length_mask(source_lengths, source.size(1)), self.pad_id)
         target = target.masked_fill(~length_mask(target_lengths, target.size(1)), self.pad_id)
         goal = _Target(target, target_lengths, append_eos(target, target_lengths, self.eos_id))
@@ -101,16 +106,16 @@ class LargeSpeechTextModel(FrozenInEval):
         speech_BPD, speech_lengths = _cast(adapted.positions, self.llm), adapted.lengths
         # The speech branch goes first: autocast reuses its casts of the weights, and those made by a pass
         # without gradients would cut the weights off.
-        spoken = self._branch(speech_BPD, speech_lengths, goal, capture)
-        written, tokens_VD = _Branch(torch.zeros_like(spoken.nll)), None
+        spoken = self._branch(speech_BPD, speech_lengths, goal if translate else None, capture)
+        written, tokens_CD = _Branch(torch.zeros_like(spoken.nll)), None
         with torch.set_grad_enabled(torch.is_grad_enabled() and (text_gradient or mt)):
             if capture or mt or divergences:
                 goal_or_none = goal if mt or divergences else None
                 text_BTD = self.llm.embed(source)
                 written = self._branch(text_BTD, source_lengths, goal_or_none, capture, with_nll=mt)
         with torch.set_grad_enabled(torch.is_grad_enabled() and text_gradient):
-            if vocabulary:
-                tokens_VD = self.llm.embed(torch.arange(vocabulary, device=source.device)[None])[0]
+            if vocabulary is not None:
+                tokens_CD = self.llm.embed(vocabulary[None])[0]
         valid_BU = goal.valid & ((speech_lengths > 0) & (source_lengths > 0))[:, None]
         compared = tuple(
             token_divergence(self.llm, divergence, spoken.final(), written.final(), valid_BU)
@@ -125,7 +130,7 @@ class LargeSpeechTextModel(FrozenInEval):
             text_lengths=source_lengths,
             mt_nll=written.nll,
             terms=adapted.terms,
-            vocabulary=tokens_VD,
+            vocabulary=tokens_CD,
             divergences=compared,
         )
 

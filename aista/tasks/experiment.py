@@ -93,7 +93,7 @@ class Experiment:
         own = _task_fields(stage.task, f"pretraining.{stage.name}.task")
         shared = {field.name for field in dataclasses.fields(Sections)} - {"pretraining", "initialize"}
         base = {key: value for key, value in self.raw.items() if key in (own | shared) - {"freeze_params"}}
-        not_inherited = {"trainer": ("parameter_groups",), "data": ("shuffle_transcripts", "encoder_cache")}
+        not_inherited = {"trainer": ("parameter_groups",), "data": ("shuffle_transcripts", "encoder_cache", "speech")}
         for name, options in not_inherited.items():
             if isinstance(base.get(name), Mapping):
                 base[name] = {key: value for key, value in base[name].items() if key not in options}

@@ -97,7 +97,7 @@ def _check(experiment: Experiment, prefix: str, with_data: bool, with_weights: b
         return [Fault(f"{prefix}{fault.path}", fault.problem, fault.remedy) for fault in error.faults]
     except (DataError, AistaError) as error:
         return [Fault(f"{prefix}tokenizer", str(error))]
-    names = ["nll", *(metric.name for metric in metrics)]
+    names = ["nll", "loss", *(metric.name for metric in metrics)]
     score = experiment.sections.evaluation.score
     if score not in names:
         faults.append(Fault(f"{prefix}evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
@@ -121,7 +121,8 @@ def _outlines(task: Task) -> None:
 
 def _files(data: DataConfig, prefix: str) -> list[Fault]:
     named: list[tuple[str, Path | None]] = [("train", data.train), ("dev", data.dev), ("test", data.test)]
-    named += [(f"text[{index}]", path) for index, path in enumerate(data.text)]
+    for name, paths in (("speech", data.speech), ("text", data.text)):
+        named += [(f"{name}[{index}]", path) for index, path in enumerate(paths)]
     faults = [
         Fault(f"{prefix}data.{name}", f"no such file: {str(path)!r}", "prepare it with `aista data` or mend the path")
         for name, path in named

@@ -27,7 +27,7 @@ from aista.tasks.base import Task, TaskLoss
 from aista.tasks.limits import input_lengths, input_limit, num_tokens, position_limit
 from aista.tasks.parts import TunedPart
 from aista.tasks.prompting import ChatPrompt, encode_prompt
-from aista.types import LayerStates, LsmOutput, SpeechBatch
+from aista.types import LayerStates, LsmOutput, SpeechBatch, length_mask
 
 __all__ = ["SpeechTranslationConfig", "SpeechTranslationTask", "WeightedAlignment"]
 
@@ -56,8 +56,17 @@ class SpeechTranslationConfig:
     )
     layer_selection: Component = component("layer_selection", "fixed", "Which LLM layers are aligned.")
     text_gradient: bool = option(False, "Let the alignment loss move the text states too (costs a backward pass).")
+    translation_weight: float = option(
+        1.0,
+        "Weight of the cross-entropy on the translation; 0 trains on alignment alone, at a fraction of the cost.",
+        minimum=0,
+    )
     mt_weight: float = option(0.0, "Weight of the text-translation loss from the transcript.", minimum=0)
     freeze_params: tuple[str, ...] = option((), "Parameters not trained, e.g. [llm]; see `aista.modules.freezing`.")
+
+    def __post_init__(self) -> None:
+        if not self.translation_weight and not self.mt_weight and not self.alignment:
+            raise ValueError("translation_weight 0 leaves nothing to train on; name an alignment loss or raise it")
 
 
 @register("task", "speech_translation", config=SpeechTranslationConfig)
@@ -131,10 +140,13 @@ class SpeechTranslationTask(Task):
         is_aligning = self.selected is not None and any(self.factors)
         on_states = len(self.losses) > len(self.divergences)
         layers = self.selected.layers if self.selected is not None and is_aligning and on_states else ()
-        out = self.forward(model, batch, capture=layers, aligning=is_aligning)
+        translate = self._translates(model, layers)
+        out = self.forward(model, batch, capture=layers, aligning=is_aligning, translate=translate)
         num_targets = batch.num_targets
-        metrics: dict[str, tuple[Tensor, float]] = {"nll": (out.nll.detach().sum() / num_targets, num_targets)}
-        total = out.nll.sum()
+        metrics: dict[str, tuple[Tensor, float]] = {}
+        if translate:
+            metrics["nll"] = (out.nll.detach().sum() / num_targets, num_targets)
+        total = self.config.translation_weight * out.nll.sum()
         if self.config.mt_weight > 0:
             total = total + self.config.mt_weight * out.mt_nll.sum()
             metrics["mt_nll"] = (out.mt_nll.detach().sum() / num_targets, num_targets)
@@ -147,8 +159,18 @@ class SpeechTranslationTask(Task):
             total = total + self._alignment(out, batch, metrics)
         return TaskLoss(total, num_targets, metrics)
 
+    def _translates(self, model: nn.Module, layers: tuple[int, ...]) -> bool:
+        """Whether to compute the NLL of the translation: not in training where it has no weight and states suffice."""
+        return bool(self.config.translation_weight or self.divergences or not layers or not model.training)
+
     def forward(
-        self, model: nn.Module, batch: SpeechBatch, *, capture: tuple[int, ...], aligning: bool = False
+        self,
+        model: nn.Module,
+        batch: SpeechBatch,
+        *,
+        capture: tuple[int, ...],
+        aligning: bool = False,
+        translate: bool = True,
     ) -> LsmOutput:
         """One forward of the (wrapped) model on a batch; if ``aligning``, with all that the alignment losses need."""
         output: LsmOutput = model(
@@ -161,11 +183,23 @@ class SpeechTranslationTask(Task):
             capture=capture,
             text_gradient=self.config.text_gradient,
             mt=self.config.mt_weight > 0,
-            vocabulary=self.tokenizer.vocab_size if aligning and "vocabulary" in self.needs else 0,
+            vocabulary=self._vocabulary(batch) if aligning else None,
             divergences=self.divergences if aligning else (),
+            translate=translate,
             encoded=batch.encoded,
         )
         return output
+
+    def _vocabulary(self, batch: SpeechBatch) -> Tensor | None:
+        """The tokens whose embeddings the losses need, ascending."""
+        device = batch.source.device
+        if "vocabulary" in self.needs:
+            return torch.arange(self.tokenizer.vocab_size, device=device)
+        if "batch_vocabulary" in self.needs:
+            tokens = batch.source[length_mask(batch.source_lengths, batch.source.size(1))]
+            ids: Tensor = torch.unique(torch.cat([tokens, tokens.new_tensor([self.tokenizer.pad_id])]))
+            return ids
+        return None
 
     def _alignment(self, out: LsmOutput, batch: SpeechBatch, metrics: dict[str, tuple[Tensor, float]]) -> Tensor:
         """The weighted losses, summed over rows; puts their means over the aligned rows into ``metrics``."""
@@ -204,7 +238,8 @@ class SpeechTranslationTask(Task):
         """One loss on the states of all layers at once, and what to log of it."""
         assert self.selected is not None
         layers = self.selected.layers
-        context = AlignmentContext(len(layers), batch.source, out.vocabulary, self.tokenizer.pad_id)
+        ids = self._vocabulary(batch)
+        context = AlignmentContext(len(layers), batch.source, out.vocabulary, ids, self.tokenizer.pad_id)
         result = apply(loss, states, context, detach_text=not self.config.text_gradient)
         rows_LB = result.per_utterance_B.view(len(layers), -1)
         means_L = rows_LB.detach().sum(dim=1) / max(num_aligned, 1)

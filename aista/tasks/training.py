@@ -68,5 +68,7 @@ class EvaluationConfig:
     metrics: tuple[Component, ...] = components("metric", "Scores; empty means the task's usual ones.")
     generation: GenerationConfig = section(GenerationConfig, "Search options.")
     batch_size: int = option(32, "Rows decoded together; does not change results.", minimum=1)
-    score: str = option("nll", "What picks the best checkpoint: nll, or the name of one of the metrics.")
+    score: str = option(
+        "nll", "What picks the best checkpoint: nll, loss (all that is trained on), or one of the metrics."
+    )
     validation_rows: int = option(0, "Dev rows decoded in each validation; 0 means all of them.", minimum=0)

@@ -1,18 +1,21 @@
-"""Shuffled transcripts and fewer rows: in training, and nowhere else."""
+"""Shuffled transcripts, fewer rows, further manifests: in training, and nowhere else."""
+
+import shutil
 
 import pytest
 
 from aista.engine.inputs import load_split
-from aista.errors import DataError
+from aista.errors import ConfigError, DataError
 from aista.tasks.experiment import load_experiment
-from aista.tasks.preflight import build_task
+from aista.tasks.preflight import build_task, preflight
 from tests.tiny import tiny_config, write_config
 
 
 @pytest.fixture
 def load(tmp_path, corpus):
-    def load(split, *, training, shuffle="false", rows=0):
+    def load(split, *, training, shuffle="false", rows=0, more=()):
         overrides = [f"data.shuffle_transcripts={shuffle}", f"data.train_rows={rows}"]
+        overrides += [f"data.speech=[{', '.join(map(str, more))}]"]
         experiment = load_experiment(write_config(tmp_path / "config.yaml", tiny_config(corpus)), overrides)
         return load_split(experiment, build_task(experiment), split, training=training).dataset.rows
 
@@ -51,3 +54,23 @@ def test_more_rows_than_there_are_is_an_error(load):
         DataError, match=r"data\.train_rows: must be between 1 and \d+, .* got 999; 0 takes all of .*train\.tsv"
     ):
         load("train", training=True, rows=999)
+
+
+def test_further_manifests_of_speech_are_trained_on_wherever_they_lie(load, corpus, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(corpus, elsewhere)
+    plain = load("train", training=True)
+    mixed = load("train", training=True, more=[elsewhere / "dev.tsv"])
+    assert mixed[: len(plain)] == plain
+    further = mixed[len(plain) :]
+    dev = load("dev", training=False)
+    assert [row.id for row in further] == [row.id for row in dev]
+    assert [row.audio for row in further] == [str(elsewhere / row.audio) for row in dev]
+    assert load("train", training=False, more=[elsewhere / "dev.tsv"]) == plain
+
+
+def test_a_further_manifest_that_is_not_there_is_named(corpus, tmp_path):
+    path = write_config(tmp_path / "config.yaml", tiny_config(corpus))
+    experiment = load_experiment(path, [f"data.speech=[{corpus / 'dev.tsv'}, nowhere.tsv]"])
+    with pytest.raises(ConfigError, match=r"data\.speech\[1\]: no such file: 'nowhere\.tsv'"):
+        preflight(experiment)

@@ -172,6 +172,17 @@ def test_early_stopping_ends_training(tmp_path, corpus):
     assert records(run)[-1]["step"] < 40
 
 
+def test_the_whole_loss_can_pick_the_best_checkpoint(tmp_path, corpus):
+    run = tmp_path / "run"
+    overrides = ["evaluation.score=loss", "layer_selection={name: fixed, config: {layers: [0]}}"]
+    train(experiment(tmp_path, corpus, *overrides), run)
+    valid = json.loads((run / "metrics" / "valid.jsonl").read_text().splitlines()[-1])
+    # The NLL is a mean over tokens, the alignment one over rows.
+    assert valid["loss"] == pytest.approx(valid["nll"] + 0.5 * valid["align_layer_0"], rel=1e-2)
+    assert valid["score"] == -valid["loss"]
+    assert all("loss" not in record for record in records(run))
+
+
 @pytest.mark.parametrize(
     "overrides",
     [["trainer.grad_accumulation=2"], ["trainer.activation_checkpointing=true"], ["trainer.mixed_precision=bfloat16"]],

@@ -72,6 +72,24 @@ def test_it_agrees_with_ctc_over_the_whole_vocabulary_gradients_too():
     assert not grad[4].any()
 
 
+def test_among_the_tokens_of_the_batch_it_is_ctc_over_those_tokens():
+    states = layer_states(X_LENGTHS, Y_LENGTHS)
+    wide = torch.cat([torch.randn(3, 6, dtype=torch.float64), VOCABULARY, torch.randn(4, 6, dtype=torch.float64)])
+    context = AlignmentContext(1, IDS + 3, wide, pad_id=3)  # ids 4 to 7 occur, 3 is the blank
+    sampled = _loss(classes="batch")(states, context=context)
+    whole = _loss()(states, context=AlignmentContext(1, IDS, VOCABULARY, pad_id=0))
+    torch.testing.assert_close(sampled.per_utterance_B, whole.per_utterance_B)
+    among_all = _loss()(states, context=context)
+    assert bool((among_all.per_utterance_B[[0, 1, 3]] > sampled.per_utterance_B[[0, 1, 3]]).all())
+    kept = torch.tensor([1, 3, 4, 5, 6, 7, 9])
+    some = AlignmentContext(1, IDS + 3, wide[kept], kept, pad_id=3)
+    torch.testing.assert_close(
+        _loss(classes="batch")(states, context=some).per_utterance_B, sampled.per_utterance_B, rtol=0, atol=0
+    )
+    assert _loss(classes="batch").batch_statistic
+    assert not _loss().batch_statistic
+
+
 def test_class_log_probs_gather_the_vocabulary():
     x = torch.randn(4, 6, dtype=torch.float64)
     e = VOCABULARY / VOCABULARY.norm(dim=1, keepdim=True)

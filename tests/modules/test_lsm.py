@@ -302,7 +302,7 @@ def test_logits_of_both_branches_are_not_kept(monkeypatch):
 @pytest.mark.parametrize("text_gradient", [False, True])
 def test_the_vocabulary_is_that_of_the_embeddings(text_gradient):
     model = build()
-    table = model(**make_batch(), vocabulary=7, text_gradient=text_gradient).vocabulary
+    table = model(**make_batch(), vocabulary=torch.arange(7), text_gradient=text_gradient).vocabulary
     torch.testing.assert_close(table, model.llm.embed(torch.arange(7)[None])[0])
     assert table.requires_grad == text_gradient
     assert model(**make_batch()).vocabulary is None

@@ -144,5 +144,7 @@ def test_a_loss_that_asks_for_what_there_is_not_is_named(setup, clean_registry):
 
         needs = ("transcript",)
 
-    with pytest.raises(ConfigError, match=r"Greedy\.needs may name transcripts, vocabulary, got 'transcript'"):
+    with pytest.raises(
+        ConfigError, match=r"Greedy\.needs may name transcripts, vocabulary, batch_vocabulary, got 'transcript'"
+    ):
         setup({"name": "greedy"})

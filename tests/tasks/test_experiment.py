@@ -101,7 +101,7 @@ def test_preflight_finds_a_prompt_without_placeholder(tmp_path, corpus):
 
 
 def test_preflight_finds_a_score_that_nothing_computes(tmp_path, corpus):
-    with pytest.raises(ConfigError, match=r"evaluation\.score: must be one of nll, bleu, chrf, got 'comet'"):
+    with pytest.raises(ConfigError, match=r"evaluation\.score: must be one of nll, loss, bleu, chrf, got 'comet'"):
         preflight(load(tmp_path, corpus, "evaluation.score=comet"))
 
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -113,3 +115,47 @@ def test_schedules_scale_their_losses_and_zero_costs_nothing(setup):
     assert "align_layer_0" in part.metrics
     assert "align_layer_0" not in none.metrics
     torch.testing.assert_close(none.metrics["nll"][0] * none.num_targets, none.total.detach())
+
+
+def test_alignment_alone_has_the_gradients_of_alignment_beside_cross_entropy(setup):
+    """Of a sum, so those of the whole loss less those of cross-entropy; the LLM behind the last layer gets none."""
+    task, model, batch = setup
+    rows = batch(range(12))
+
+    def gradients(weight, selected):
+        task.config = dataclasses.replace(task.config, translation_weight=weight)
+        task.selected = selected
+        model.zero_grad(set_to_none=True)
+        loss = task.loss(model, rows)
+        loss.total.backward()
+        return loss, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+    _, both = gradients(1.0, BOTH)
+    _, plain = gradients(1.0, None)
+    alone, found = gradients(0.0, BOTH)
+    assert "nll" not in alone.metrics
+    assert alone.metrics.keys() >= {"align_layer_0", "align_layer_1"}
+    assert {name.split(".")[0] for name in found} >= {"encoder", "adapter"}
+    assert found.keys() < both.keys()
+    for name, gradient in both.items():
+        expected = gradient - plain[name]
+        torch.testing.assert_close(found.get(name, torch.zeros_like(expected)), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_alignment_alone_still_shows_the_nll_where_it_does_not_train(setup):
+    task, model, batch = setup
+    task.config = dataclasses.replace(task.config, translation_weight=0.0)
+    task.selected = BOTH
+    model.eval()
+    assert "nll" in task.loss(model, batch(range(12))).metrics
+    model.train()
+    task.selected = None  # no layers yet
+    loss = task.loss(model, batch(range(12)))
+    assert "nll" in loss.metrics
+    assert float(loss.total.detach()) == 0
+
+
+def test_nothing_to_train_on_is_an_error(setup):
+    task, _, _ = setup
+    with pytest.raises(ValueError, match="translation_weight 0 leaves nothing to train on"):
+        dataclasses.replace(task.config, translation_weight=0.0, alignment=())

@@ -1,4 +1,4 @@
-"""English sentences that people translated and spoke in other languages: checks, splits by sentence, one folder.
+"""English sentences that people translated and spoke: checks, splits by sentence, one folder.
 
 What the datasets `asterisk` and `tuxpaint` share. Each reads its own package and hands over ``Sentence``s.
 """
@@ -15,21 +15,18 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
+from aista.data.datasets._recording import read_recording, write_recording
+from aista.data.manifest import Row, write_manifest
 from aista.data.preparation import Folder, PreparationReport, Progress, train_sentencepiece
 from aista.errors import DataError
-from aista.files import replacing, write_text
+from aista.files import write_text
 from aista.schema import option
 
 __all__ = ["Sentence", "SpokenConfig", "draw_splits", "prepare_spoken", "text_key"]
 
 SPLITS = ("train", "dev", "test")
-MIN_SECONDS, MAX_SECONDS = 0.2, 30.0
-# -40 dB of full scale. The quietest real recording peaks 14 dB above.
-SILENCE = 0.01
 README = """\
 {about}
 
@@ -37,7 +34,7 @@ README = """\
 |---|---|---|
 {manifests}
 
-No English sentence and no transcript of one split occurs in another, compared without case,
+No English sentence and no translation of one split occurs in another, compared without case,
 punctuation and spacing. `spm.model`: joint BPE of {vocab_size} pieces; `spm_source.model`: the
 characters of the transcripts, for CTC. Both are trained on train only. Seed of the splits: {seed}.
 
@@ -57,9 +54,9 @@ class Sentence:
         name: Unique; also the path of its audio.
         english: The sentence.
         translations: By language.
-        recordings: Audio files of translations, by language.
+        recordings: Audio files by language of the translation: of the translation, or, from English, of the sentence.
         faults: Why there is no usable text, by language.
-        speakers: Names of the voices, by language, where they are known.
+        speakers: Names of the voices, by language spoken, where they are known.
     """
 
     name: str
@@ -74,7 +71,7 @@ class Sentence:
 class SpokenConfig:
     """Options that such datasets share. The same options give the same files."""
 
-    languages: tuple[str, ...] = option(("fr", "es"), "Languages of the speech.")
+    languages: tuple[str, ...] = option(("fr", "es"), "Languages beside English.")
     seed: int = option(1, "Seed of the splits.", minimum=0)
     num_dev: int = option(75, "English sentences of dev; each is spoken in every language.", minimum=1)
     num_test: int = option(150, "English sentences of test.", minimum=1)
@@ -86,6 +83,28 @@ class SpokenConfig:
     def __post_init__(self) -> None:
         if not self.languages or len(set(self.languages)) < len(self.languages):
             raise ValueError(f"languages must name at least one language, each once, got {list(self.languages)}")
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A sentence and the language that it is translated from or into."""
+
+    language: str
+    sentence: Sentence
+    from_english: bool
+
+    @property
+    def id(self) -> str:
+        return f"{self.language}/{self.sentence.name}"
+
+    def row(self, num_frames: int) -> Row:
+        """From English, the languages share their recordings."""
+        english, translation = self.sentence.english, self.sentence.translations[self.language]
+        speaker = self.sentence.speakers.get("en" if self.from_english else self.language, "")
+        if self.from_english:
+            audio = f"audio/en/{self.sentence.name}.flac"
+            return Row(self.id, audio, num_frames, translation, speaker, english, "en", self.language)
+        return Row(self.id, f"audio/{self.id}.flac", num_frames, english, speaker, translation, self.language, "en")
 
 
 @dataclass(frozen=True)
@@ -101,8 +120,10 @@ def prepare_spoken(
     config: SpokenConfig,
     about: str,
     progress: Progress | None,
+    *,
+    from_english: bool = False,
 ) -> PreparationReport:
-    """Validate and split recorded sentences into ``folder``, from each language into English.
+    """Validate and split recorded sentences into ``folder``, from each language into English or the reverse.
 
     Args:
         dataset: Registered name.
@@ -111,6 +132,7 @@ def prepare_spoken(
         config: Options.
         about: First part of the README: title, origin, licence.
         progress: Called as ``progress(stage, done, total)``.
+        from_english: Whether English is spoken and the languages are what it is translated into.
 
     Raises:
         DataError: too few sentences, or no usable row for a manifest.
@@ -119,13 +141,19 @@ def prepare_spoken(
     splits = draw_splits(dataset, sentences, sizes, config.seed)
     folder.start()
     dropped: dict[str, list[str]] = defaultdict(list)
-    rows: list[Row] = []
+    rows: dict[str, list[Row]] = {}
     for language in config.languages:
-        rows += _rows(language, sentences, folder.out, config.max_characters_per_second, dropped, progress)
-    manifests = {split: [row for row in rows if splits[text_key(row.tgt_text)] == split] for split in SPLITS}
-    if len(config.languages) > 1:
-        for split, language in itertools.product(SPLITS, config.languages):
-            manifests[f"{split}_{language}"] = [row for row in manifests[split] if row.src_lang == language]
+        wanted = [
+            _Wanted(language, sentence, from_english) for sentence in sentences if language in sentence.recordings
+        ]
+        rows[language] = _rows(wanted, folder.out, config.max_characters_per_second, dropped, progress)
+    manifests: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    for language, split in itertools.product(config.languages, SPLITS):
+        english = [row.src_text if from_english else row.tgt_text for row in rows[language]]
+        chosen = [row for row, text in zip(rows[language], english, strict=True) if splits[text_key(text)] == split]
+        manifests[split] += chosen
+        if len(config.languages) > 1:
+            manifests[f"{split}_{language}"] = chosen
     missing = [name for name, content in manifests.items() if not content]
     if missing:
         raise DataError(
@@ -187,24 +215,22 @@ def _group(sentences: Iterable[Sentence]) -> list[list[str]]:
 
 
 def _rows(
-    language: str,
-    sentences: Iterable[Sentence],
+    wanted: Sequence[_Wanted],
     out: Path,
     max_rate: float,
     dropped: dict[str, list[str]],
     progress: Progress | None,
 ) -> list[Row]:
     """The usable rows of one language, one per recording, their audio written to ``out/audio``."""
-    wanted = [sentence for sentence in sentences if language in sentence.recordings]
     utterances: dict[bytes, list[_Utterance]] = defaultdict(list)
-    for done, sentence in enumerate(wanted, start=1):
-        utterance, fault = _read(sentence, language, max_rate)
+    for done, one in enumerate(wanted, start=1):
+        utterance, fault = _read(one, max_rate)
         if utterance is None:
-            dropped[fault].append(f"{language}/{sentence.name}")
+            dropped[fault].append(one.id)
         else:
             utterances[hashlib.sha256(utterance.samples.tobytes()).digest()].append(utterance)
         if progress is not None:
-            progress(f"audio {language}", done, len(wanted))
+            progress(f"audio {one.language}", done, len(wanted))
     rows = []
     for same in utterances.values():
         ids = [utterance.row.id for utterance in same]
@@ -212,51 +238,28 @@ def _rows(
             dropped["one recording with several transcripts"] += ids
             continue
         dropped["the recording of an earlier row again"] += ids[1:]
-        _write_audio(out / same[0].row.audio, same[0].samples)
+        write_recording(out / same[0].row.audio, same[0].samples)
         rows.append(same[0].row)
     return rows
 
 
-def _read(sentence: Sentence, language: str, max_rate: float) -> tuple[_Utterance | None, str]:
+def _read(wanted: _Wanted, max_rate: float) -> tuple[_Utterance | None, str]:
     """A sentence as it is spoken in one language, or None and what is wrong with it."""
-    transcript = sentence.translations.get(language, "")
+    language, sentence = wanted.language, wanted.sentence
+    translation = sentence.translations.get(language, "")
     if language in sentence.faults:
         return None, sentence.faults[language]
-    if not text_key(transcript):
-        return None, "no transcript"
+    if not text_key(translation):
+        return None, "no translation" if wanted.from_english else "no transcript"
     if not text_key(sentence.english):
         return None, "no English text"
-    samples, fault = _read_samples(sentence.recordings[language])
+    samples, fault = read_recording(sentence.recordings[language])
     if samples is None:
         return None, fault
-    if len(transcript) * MANIFEST_SAMPLE_RATE > max_rate * len(samples):
+    row = wanted.row(len(samples))
+    if len(row.src_text) > max_rate * row.seconds:
         return None, f"more than {max_rate:g} characters per second"
-    id, speaker = f"{language}/{sentence.name}", sentence.speakers.get(language, "")
-    row = Row(id, f"audio/{id}.flac", len(samples), sentence.english, speaker, transcript, language, "en")
     return _Utterance(row, samples), ""
-
-
-def _read_samples(path: Path) -> tuple[NDArray[np.int16] | None, str]:
-    """A recording at 16 kHz, scaled down where its peak lies above full scale, or None and what is wrong with it."""
-    from aista.data.audio import EmptyAudioError, UndecodableAudioError, one_thread, read_audio  # brings torch
-
-    try:
-        with one_thread():
-            wave = read_audio(path.name, path.parent, MANIFEST_SAMPLE_RATE).numpy()
-    except UndecodableAudioError:
-        return None, "recording is unreadable"
-    except EmptyAudioError:
-        return None, "recording is empty"
-    if not np.isfinite(wave).all():
-        return None, "recording has samples that are no numbers"
-    seconds, peak = len(wave) / MANIFEST_SAMPLE_RATE, float(np.abs(wave).max())
-    if seconds < MIN_SECONDS:
-        return None, f"recording is shorter than {MIN_SECONDS:g} s"
-    if seconds > MAX_SECONDS:
-        return None, f"recording is longer than {MAX_SECONDS:g} s"
-    if peak < SILENCE:
-        return None, "recording is silent"
-    return np.rint(wave / max(peak, 1.0) * np.iinfo(np.int16).max).astype(np.int16), ""
 
 
 def _write(
@@ -271,8 +274,9 @@ def _write(
         write_manifest(out / f"{name}.tsv", rows)
     transcripts = [row.src_text for row in manifests["train"]]
     sentences = [text for row in manifests["train"] for text in (row.src_text, row.tgt_text)]
-    train_sentencepiece(out / "spm.model", sentences, vocab_size=config.vocab_size, symbols=["<en>"])
-    train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=None, symbols=["<en>"])
+    symbols = sorted({f"<{row.tgt_lang}>" for row in manifests["train"]})
+    train_sentencepiece(out / "spm.model", sentences, vocab_size=config.vocab_size, symbols=symbols)
+    train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=None, symbols=symbols)
     counts = {name: len(rows) for name, rows in manifests.items()}
     hours = {name: sum(row.seconds for row in rows) / 3600 for name, rows in manifests.items()}
     kept = {reason: sorted(ids) for reason, ids in sorted(dropped.items()) if ids}
@@ -285,9 +289,3 @@ def _write(
     )
     write_text(out / "README.md", text)
     return folder.seal(PreparationReport(out, counts, hours, kept))
-
-
-def _write_audio(path: Path, samples: NDArray[np.int16]) -> None:
-    if not path.is_file():
-        with replacing(path) as temporary:
-            soundfile.write(str(temporary), samples, MANIFEST_SAMPLE_RATE, format="FLAC", subtype="PCM_16")

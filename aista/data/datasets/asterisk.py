@@ -1,4 +1,4 @@
-"""Asterisk prompts -> English: a telephone exchange's announcements by professional voices, with transcripts."""
+"""Asterisk prompts to and from English: a telephone exchange's announcements by professional voices."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from aista.data.datasets._deb import opened
 from aista.data.datasets._spoken import Sentence, SpokenConfig, prepare_spoken
@@ -19,17 +20,20 @@ __all__ = ["Asterisk", "AsteriskConfig"]
 
 PACKAGES = "asterisk-core-sounds-*"
 SOUNDS, TEXTS = "usr/share/asterisk/sounds", "usr/share/doc"
+ENGLISH = "en_US_f_Allison"
 VOICES = {"es": "es_MX_f_Allison", "fr": "fr_CA_f_June", "it": "it_IT_m_Carlo", "ru": "ru_RU_f_IvrvoiceRU"}
 ABOUT = """\
-# Asterisk prompts -> English
+# {title}
 
 Announcements of the telephone exchange Asterisk, one professional voice per language, recorded at
-8 kHz, with transcripts; the English prompts of the same names are the translations. Prepared by
+8 kHz, with transcripts; {translations} of the same names are the translations. Prepared by
 `aista data asterisk`.
 
 Source: Debian packages asterisk-core-sounds-*, https://www.asterisk.org; their file copyright names
 the voices and translators.
-Licence: CC BY-SA 3.0 (es, fr and the English texts), CC BY 3.0 (it, ru)."""
+Licence: CC BY-SA 3.0 (English, es, fr), CC BY 3.0 (it, ru)."""
+TO_ENGLISH = {"title": "Asterisk prompts -> English", "translations": "the English prompts"}
+FROM_ENGLISH = {"title": "Asterisk prompts from English", "translations": "the other languages' prompts"}
 # "b come Bologna" and "bravo" serve the same purpose; neither translates the other.
 SPELLING = "phonetic/"
 _SYMBOL = re.compile(r"\[[^\w\]]*\]")
@@ -40,8 +44,11 @@ _BRACKET = re.compile(r"[\[\]()<>]")
 class AsteriskConfig(SpokenConfig):
     """Options of the Asterisk preparation. The same options give the same files."""
 
-    languages: tuple[str, ...] = option(("fr", "es"), f"Languages of the speech: {', '.join(VOICES)}.")
-    num_dev: int = option(50, "English prompts of dev; each is spoken in every language.", minimum=1)
+    languages: tuple[str, ...] = option(("fr", "es"), f"Languages beside English: {', '.join(VOICES)}.")
+    direction: Literal["x-en", "en-x"] = option(
+        "x-en", "Their recordings into English, or the English recordings into them."
+    )
+    num_dev: int = option(50, "English prompts of dev, in every language.", minimum=1)
     num_test: int = option(100, "English prompts of test.", minimum=1)
 
     def __post_init__(self) -> None:
@@ -50,13 +57,19 @@ class AsteriskConfig(SpokenConfig):
         if unknown:
             raise ValueError(f"languages must be among {', '.join(VOICES)}, got {', '.join(unknown)}")
 
+    @property
+    def from_english(self) -> bool:
+        """Whether English is spoken."""
+        return self.direction == "en-x"
+
 
 @register("dataset", "asterisk", config=AsteriskConfig)
 class Asterisk:
     """Asterisk's voice prompts (real telephone speech, 0.3 to 0.4 h per language), from Debian packages.
 
-    Choose it for real AI-STA triples whose recordings fit their transcripts, under a free licence. One
-    voice per language and one domain: no measure of how well a model generalises.
+    Choose it for real AI-STA triples whose recordings fit their transcripts, under a free licence; ``direction: en-x``
+    for English speech, which encoders such as Whisper tiny.en know. One voice per language and one domain: no measure
+    of how well a model generalises.
     """
 
     def __init__(self, config: AsteriskConfig) -> None:
@@ -83,35 +96,45 @@ class Asterisk:
             return finished
         if source is None:
             raise DataError(f"asterisk is read from Debian packages: {self._remedy()}")
+        turned = self.config.from_english
         with opened(source, PACKAGES, [SOUNDS, TEXTS]) as root:
-            needed = [_texts_path(root, "en"), *(path for one in self.config.languages for path in _paths(root, one))]
-            missing = [path.relative_to(root).as_posix() for path in needed if not path.exists()]
+            needed = [path for one in self.config.languages for path in _paths(root, one, turned)]
+            missing = sorted({path.relative_to(root).as_posix() for path in needed if not path.exists()})
             if missing:
                 raise DataError(f"--from {source}: no {', no '.join(missing)}; {self._remedy()}")
-            sentences = _read_prompts(root, [one for one in VOICES if all(path.exists() for path in _paths(root, one))])
-            return prepare_spoken("asterisk", sentences, folder, self.config, ABOUT, progress)
+            there = [one for one in VOICES if all(path.exists() for path in _paths(root, one, turned))]
+            sentences = _read_prompts(root, there, turned)
+            about = ABOUT.format(**(FROM_ENGLISH if turned else TO_ENGLISH))
+            return prepare_spoken("asterisk", sentences, folder, self.config, about, progress, from_english=turned)
 
     def _remedy(self) -> str:
         """How to get the packages. They are small; a slim system lacks the texts of those that it has installed."""
-        names = [f"asterisk-core-sounds-{one}{kind}" for one in self.config.languages for kind in ("", "-wav")]
-        return f"apt-get download asterisk-core-sounds-en {' '.join(names)}, then give the folder with --from"
+        spoken = ("en",) if self.config.from_english else self.config.languages
+        names = [f"asterisk-core-sounds-{one}" for one in ("en", *self.config.languages)]
+        names += [f"asterisk-core-sounds-{one}-wav" for one in spoken]
+        return f"apt-get download {' '.join(names)}, then give the folder with --from"
 
 
 def _texts_path(root: Path, language: str) -> Path:
     return root / TEXTS / f"asterisk-core-sounds-{language}" / f"core-sounds-{language}.txt.gz"
 
 
-def _paths(root: Path, language: str) -> tuple[Path, Path]:
-    return _texts_path(root, language), root / SOUNDS / VOICES[language]
+def _voice(root: Path, language: str, from_english: bool) -> Path:
+    """The folder of recordings for the sentences that are translated from or into a language."""
+    return root / SOUNDS / (ENGLISH if from_english else VOICES[language])
 
 
-def _read_prompts(root: Path, languages: list[str]) -> list[Sentence]:
+def _paths(root: Path, language: str, from_english: bool) -> tuple[Path, Path, Path]:
+    return _texts_path(root, "en"), _texts_path(root, language), _voice(root, language, from_english)
+
+
+def _read_prompts(root: Path, languages: list[str], from_english: bool) -> list[Sentence]:
     """The prompts of all languages that are there, sorted by name."""
     english, english_faults = _read_texts(_texts_path(root, "en"))
     texts = {language: _read_texts(_texts_path(root, language)) for language in languages}
     recordings: dict[str, dict[str, Path]] = {}
     for language in languages:
-        folder = _paths(root, language)[1]
+        folder = _voice(root, language, from_english)
         for path in sorted(folder.rglob("*.wav")):
             recordings.setdefault(path.relative_to(folder).with_suffix("").as_posix(), {})[language] = path
     sentences = []
@@ -122,8 +145,8 @@ def _read_prompts(root: Path, languages: list[str]) -> list[Sentence]:
             faults = dict.fromkeys(recordings[name], f"English text: {english_faults[name]}")
         if name.startswith(SPELLING):
             faults = dict.fromkeys(recordings[name], "a spelling alphabet, no translation")
-        sentence = Sentence(name, english.get(name, ""), translations, recordings[name], faults, VOICES)
-        sentences.append(sentence)
+        speakers = {"en": ENGLISH, **VOICES}
+        sentences.append(Sentence(name, english.get(name, ""), translations, recordings[name], faults, speakers))
     return sentences
 
 

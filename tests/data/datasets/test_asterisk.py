@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from aista.data.datasets._spoken import text_key
-from aista.data.datasets.asterisk import SOUNDS, TEXTS, VOICES, Asterisk, AsteriskConfig
+from aista.data.datasets.asterisk import ENGLISH, SOUNDS, TEXTS, VOICES, Asterisk, AsteriskConfig
 from aista.data.preparation import PreparationReport
 from aista.errors import ConfigError, DataError
 from aista.registry import get
@@ -35,7 +35,7 @@ def write_texts(root: Path, language: str, content: str) -> None:
 
 
 def write_prompt(root: Path, language: str, name: str) -> None:
-    path = root / SOUNDS / VOICES[language] / f"{name}.wav"
+    path = root / SOUNDS / {"en": ENGLISH, **VOICES}[language] / f"{name}.wav"
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(list(f"{language} {name}".encode())).normal(scale=0.1, size=8000)
     soundfile.write(str(path), noise, 8000, subtype="PCM_16")
@@ -80,6 +80,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_prompt(root, "fr", name)
     for name in [*names, "aside"]:
         write_prompt(root, "es", name)
+    for name in [*names, "aside", "unheard", "twice"]:
+        write_prompt(root, "en", name)
     return root
 
 
@@ -137,10 +139,52 @@ def test_rows_hold_audio_texts_and_voice(corpus: Path) -> None:
         assert (info.frames, info.samplerate, info.channels) == (16000, 16000, 1)
 
 
-def test_splits_share_no_text(corpus: Path) -> None:
+@pytest.mark.parametrize("direction", ["corpus", "turned"])
+def test_splits_share_no_text(direction: str, request: pytest.FixtureRequest) -> None:
+    out = request.getfixturevalue(direction)
     for column in ("src_text", "tgt_text"):
-        texts = [{text_key(row[column]) for row in rows(corpus, split)} for split in SPLITS]
+        texts = [{text_key(row[column]) for row in rows(out, split)} for split in SPLITS]
         assert len(set().union(*texts)) == sum(map(len, texts))
+
+
+@pytest.fixture(scope="module")
+def turned(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "asterisk_en"
+    prepare(out, packages, direction="en-x")
+    return out
+
+
+def test_from_english_the_languages_share_its_recordings(turned: Path) -> None:
+    found = {row["id"]: row for split in SPLITS for row in rows(turned, split)}
+    assert found["fr/digits/n07"] == {
+        "id": "fr/digits/n07",
+        "audio": "audio/en/digits/n07.flac",
+        "n_frames": "16000",
+        "speaker": ENGLISH,
+        "src_text": words("en digits/n07"),
+        "tgt_text": words("fr digits/n07"),
+        "src_lang": "en",
+        "tgt_lang": "fr",
+    }
+    assert found["es/digits/n07"]["audio"] == "audio/en/digits/n07.flac"
+    assert len(list((turned / "audio").rglob("*.flac"))) == NUM_PROMPTS + 1
+    assert {row["tgt_lang"] for row in rows(turned, "test_es")} == {"es"}
+    report = prepare(turned, None, direction="en-x")
+    assert report.dropped == {
+        "English text: two different texts": ["es/twice", "fr/twice"],
+        "a note in brackets": ["fr/aside"],
+        "no translation": ["es/unheard", "fr/unheard"],
+    }
+
+
+def test_from_english_only_english_need_be_recorded(packages: Path, tmp_path: Path) -> None:
+    shutil.copytree(packages, tmp_path / "part")
+    shutil.rmtree(tmp_path / "part" / SOUNDS / VOICES["es"])
+    shutil.rmtree(tmp_path / "part" / SOUNDS / VOICES["fr"])
+    assert prepare(tmp_path / "out", tmp_path / "part", direction="en-x").counts["test"] == 10
+    shutil.rmtree(tmp_path / "part" / SOUNDS / ENGLISH)
+    with pytest.raises(DataError, match=r"no .*Allison; apt-get download .*-core-sounds-en-wav,"):
+        prepare(tmp_path / "again", tmp_path / "part", direction="en-x")
 
 
 def test_package_files_give_the_same_bytes(packages: Path, corpus: Path, tmp_path: Path) -> None:
