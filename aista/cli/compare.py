@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.analysis.run_folder import RunFolder
     from aista.analysis.summary import summarise
     from aista.analysis.tables import headline_table, to_rich
+    from aista.scoring.hypotheses import sameness
     from aista.tasks.experiment import load_experiment
     from aista.tasks.preflight import build_metrics
 
@@ -33,4 +34,9 @@ def run(args: argparse.Namespace) -> int:
     Console().print(to_rich(headline_table(summary.systems, f"Split {args.split}, {args.samples} bootstrap samples")))
     for comparison in summary.comparisons:
         print(f"{comparison.metric}: {comparison.signature}")
+    references = [row.reference for row in summary.rows]
+    for label, hypotheses in summary.hypotheses.items():
+        warning = sameness(hypotheses, references)
+        if warning:
+            print(f"WARNING: {label}: {warning}")
     return 0

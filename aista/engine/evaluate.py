@@ -17,7 +17,7 @@ from aista.engine.inputs import load_split, whole_pass
 from aista.engine.trained import TrainedRun, open_run
 from aista.files import write_json
 from aista.scoring.base import Score
-from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
+from aista.scoring.hypotheses import HypothesisRow, sameness, write_hypotheses
 from aista.tasks.preflight import build_metrics
 
 __all__ = ["EvaluationResult", "evaluate"]
@@ -66,6 +66,9 @@ def evaluate(
     order = {row.id: index for index, row in enumerate(data.dataset.rows)}
     rows.sort(key=lambda row: order[row.id])
     hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
+    warning = sameness(hypotheses, references)
+    if warning:
+        log.warning("%s: %s", run_dir, warning)
     scores = tuple(metric.score(hypotheses, references) for metric in build_metrics(run.experiment))
     folder = run_dir / "evaluation" / data.label
     folder.mkdir(parents=True, exist_ok=True)

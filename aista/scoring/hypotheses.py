@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aista.errors import DataError
 
-__all__ = ["HypothesisRow", "align", "read_hypotheses", "write_hypotheses"]
+__all__ = ["HypothesisRow", "align", "read_hypotheses", "sameness", "write_hypotheses"]
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _UNESCAPES = {escaped: char for char, escaped in _ESCAPES.items()}
@@ -27,6 +27,24 @@ class HypothesisRow:
 
 
 COLUMNS = tuple(field.name for field in fields(HypothesisRow))
+
+
+FEW = 0.1
+"""A system whose different outputs are a smaller share of the references' is suspected of not listening."""
+
+
+def sameness(hypotheses: Sequence[str], references: Sequence[str]) -> str:
+    """A warning where a system gives hardly more than one answer to everything, else "".
+
+    Scores and their significance cannot tell such a system from one that translates badly.
+    """
+    answers, expected = len(set(hypotheses)), len(set(references))
+    if answers >= FEW * expected:
+        return ""
+    return (
+        f"{answers} different hypotheses for {len(hypotheses)} utterances with {expected} different references: the "
+        "output hardly depends on the input, so scores and p-values say nothing about translation"
+    )
 
 
 def write_hypotheses(path: str | Path, rows: Sequence[HypothesisRow]) -> None:

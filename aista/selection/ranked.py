@@ -12,6 +12,9 @@ from aista.selection.curve import ProbeCurve
 
 __all__ = ["RankedConfig", "RankedSelection", "elbow", "need_curve"]
 
+NEAR_CHANCE = 2.0
+"""The best layer of a ranking that says something scores at least this many times what chance does."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RankedConfig:
@@ -67,6 +70,10 @@ class RankedSelection(LayerSelection):
     def read(self, curve: ProbeCurve) -> dict[int, float]:
         """Layer number -> score; layers that lack it are left out."""
 
+    def chance(self, curve: ProbeCurve) -> float | None:
+        """What states that know nothing would score, where that is known."""
+        return None
+
     def scores(self, curve: ProbeCurve | None) -> dict[int, float]:
         """Layer number -> score of every layer that the strategy considers.
 
@@ -92,7 +99,14 @@ class RankedSelection(LayerSelection):
         missed = not taken and not self.always
         layers = tuple(sorted([*self.always, *(best[:1] if missed else taken)]))
         weights, note = self._weights([scores[layer] for layer in layers])
-        return SelectedLayers(layers, weights, self._reason(layers, scores, missed) + note)
+        reason = self._reason(layers, scores, missed) + note
+        chance = None if curve is None else self.chance(curve)
+        if chance is not None and scores[ranked[0]] < NEAR_CHANCE * chance:
+            reason += (
+                f"; NO layer scores {NEAR_CHANCE:g} times chance ({chance:.3f}): speech and text have hardly met, and "
+                "these layers are drawn by lot rather than chosen"
+            )
+        return SelectedLayers(layers, weights, reason)
 
     def _weights(self, scores: list[float]) -> tuple[tuple[float, ...], str]:
         if self.ranked.weighting == "uniform":

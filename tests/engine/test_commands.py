@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from aista.cli.main import main
+from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
 from tests.tiny import tiny_config, write_config
 
 
@@ -44,6 +45,21 @@ def test_compare_prints_p_values_and_signatures(runs, capsys):
     assert main(["compare", str(runs / "ce"), str(runs / "aista"), "--samples", "50"]) == 0
     printed = capsys.readouterr().out
     assert "bs:50|seed:12345" in printed
+
+
+def test_compare_and_evaluate_warn_of_a_system_that_says_one_thing(runs, tmp_path, capsys, caplog):
+    references = [f"r{number}" for number in range(40)]
+    for label, answers in (("deaf", ["x", "x"] * 20), ("fine", references)):
+        shutil.copytree(runs / "ce", tmp_path / label)
+        rows = [
+            HypothesisRow(reference, "", reference, answer)
+            for reference, answer in zip(references, answers, strict=True)
+        ]
+        write_hypotheses(tmp_path / label / "evaluation" / "test" / "hypotheses.tsv", rows)
+    assert main(["compare", str(tmp_path / "deaf"), str(tmp_path / "fine"), "--samples", "50"]) == 0
+    warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WARNING")]
+    assert len(warnings) == 1
+    assert "deaf: 1 different hypotheses for 40 utterances" in warnings[0]
 
 
 def test_compare_needs_evaluated_runs(runs, capsys):

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aista.errors import DataError
-from aista.scoring.hypotheses import HypothesisRow, align, read_hypotheses, write_hypotheses
+from aista.scoring.hypotheses import HypothesisRow, align, read_hypotheses, sameness, write_hypotheses
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
@@ -18,6 +18,16 @@ def test_any_text_survives(tmp_path: Path, texts: list[tuple[str, str, str]]) ->
     rows = [HypothesisRow(f"u{number}", *cells) for number, cells in enumerate(texts)]
     write_hypotheses(tmp_path / "h.tsv", rows)
     assert read_hypotheses(tmp_path / "h.tsv") == rows
+
+
+def test_one_answer_to_everything_is_noticed() -> None:
+    references = [f"r{number}" for number in range(30)]
+    assert sameness(references, references) == ""
+    assert sameness(["a", "b", "c"] * 10, references) == ""
+    assert sameness(["a", "b"] * 15, references).startswith(
+        "2 different hypotheses for 30 utterances with 30 different"
+    )
+    assert sameness(["yes"] * 30, ["yes"] * 30) == ""  # where there is one right answer
 
 
 def test_one_line_per_row_and_no_part_file(tmp_path: Path) -> None:

@@ -271,6 +271,13 @@ class TestRetrieval:
         assert kept.layers == (0,)
         assert "0 of at most 2 reached the threshold" in kept.reason
 
+    def test_a_curve_at_chance_is_said(self) -> None:
+        """Chance is 0.090 among 50 utterances."""
+        by_lot = make("retrieval", 1, top_k=1).select(make_curve({0: 0.1, 1: 0.17}))
+        assert by_lot.layers == (1,)
+        assert "NO layer scores 2 times chance (0.090)" in by_lot.reason
+        assert "chance" not in make("retrieval", 1, top_k=1).select(make_curve({0: 0.1, 1: 0.19})).reason
+
     def test_weights(self) -> None:
         assert make("retrieval", top_k=2).select(CURVE).weights == (0.5, 0.5)
         weighted = make("retrieval", top_k=1, always=[0], weighting="score").select(CURVE)
