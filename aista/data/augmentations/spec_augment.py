@@ -37,8 +37,8 @@ class SpecAugment(Augmentation):
     fits, as in ``torchaudio.functional.mask_along_axis``, but drawn from the given generator. ``limit``
     is the option's width; for time (and time alone) at most ``max_time_fraction`` of the frames.
 
-    Choose it for encoders trained or tuned on little data; leave it out where the encoder is
-    frozen. Source: park2019specaugment.
+    Choose it for encoders trained or tuned on little data. Before a frozen encoder it keeps the adapter from
+    learning a small corpus by heart, but its states cannot be cached then. Source: park2019specaugment.
     """
 
     def __init__(self, config: SpecAugmentConfig) -> None:
