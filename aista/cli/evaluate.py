@@ -15,6 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder, or an exported one")
     parser.add_argument("--split", default="test", help="dev, test, or the path of a manifest (default: test)")
     parser.add_argument("--batch-size", type=int, default=0, help="rows decoded together; changes only the speed")
+    parser.add_argument(
+        "--listening",
+        action="store_true",
+        help="also measure what the references cost with another row's speech; if the same, the model does not listen",
+    )
     add_model_arguments(parser)
     add_base_argument(parser)
 
@@ -33,8 +38,15 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         device=args.device,
         base=base_weights(args),
+        listening=args.listening,
     )
     for score in result.scores:
         print(f"{score.name} {score.value:.2f}  {score.signature}")
+    if result.listening is not None:
+        heard = result.listening
+        print(
+            f"listening: {heard.nll:.3f} nats per token with the right speech, {heard.nll_other_speech:.3f} with "
+            f"another row's ({heard.num_rows} rows, {heard.num_tokens} tokens)"
+        )
     print(f"{result.num_utterances} utterances in {result.seconds:.1f} s; hypotheses and scores in {result.folder}")
     return 0

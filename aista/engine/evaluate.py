@@ -14,6 +14,7 @@ from rich.progress import track
 from aista.data.loader import BatchLoader
 from aista.engine.encoder_states import with_encoder_states
 from aista.engine.inputs import load_split, whole_pass
+from aista.engine.listening import Listening, measure_listening
 from aista.engine.trained import TrainedRun, open_run
 from aista.files import write_json
 from aista.scoring.base import Score
@@ -27,12 +28,13 @@ log = logging.getLogger("aista.evaluate")
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """Scores of a split and the folder that holds them with the hypotheses."""
+    """Scores of a split and the folder that holds them with the hypotheses; ``listening`` where it was asked for."""
 
     scores: tuple[Score, ...]
     folder: Path
     seconds: float
     num_utterances: int
+    listening: Listening | None = None
 
 
 def evaluate(
@@ -43,6 +45,7 @@ def evaluate(
     batch_size: int = 0,
     device: str = "",
     base: Mapping[str, Path] | None = None,
+    listening: bool = False,
 ) -> EvaluationResult:
     """Translate a split and write RUN/evaluation/SPLIT/{hypotheses.tsv,scores.json}.
 
@@ -53,6 +56,7 @@ def evaluate(
         batch_size: Rows decoded together; 0 means the config's. Changes nothing but the speed.
         device: Where to decode; empty means the GPU if there is one.
         base: Base weights by part, for an export of the trainable weights alone.
+        listening: Also measure what the references cost with another row's speech.
     """
     run = open_run(run_dir, which, device=device, base=base)
     data = load_split(run.experiment, run.task, split)
@@ -70,6 +74,7 @@ def evaluate(
     if warning:
         log.warning("%s: %s", run_dir, warning)
     scores = tuple(metric.score(hypotheses, references) for metric in build_metrics(run.experiment))
+    heard = measure_listening(run, loader) if listening else None
     folder = run_dir / "evaluation" / data.label
     folder.mkdir(parents=True, exist_ok=True)
     write_hypotheses(folder / "hypotheses.tsv", rows)
@@ -80,9 +85,9 @@ def evaluate(
         "scores": [score.to_json() for score in scores],
         "seconds": round(seconds, 3),
         "num_utterances": len(rows),
-    }
+    } | ({} if heard is None else {"listening": heard.to_json()})
     write_json(folder / "scores.json", record)
-    return EvaluationResult(scores, folder, seconds, len(rows))
+    return EvaluationResult(scores, folder, seconds, len(rows), heard)
 
 
 @torch.inference_mode()

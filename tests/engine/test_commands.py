@@ -47,6 +47,17 @@ def test_compare_prints_p_values_and_signatures(runs, capsys):
     assert "bs:50|seed:12345" in printed
 
 
+def test_listening_is_measured_with_the_speech_of_other_rows(runs, capsys):
+    assert main(["evaluate", str(runs / "aista"), "--listening", "--batch-size", "4"]) == 0
+    printed = capsys.readouterr().out
+    found = json.loads((runs / "aista" / "evaluation" / "test" / "scores.json").read_text())["listening"]
+    assert found["num_rows"] == 8
+    assert found["gain"] == pytest.approx(found["nll_other_speech"] - found["nll"])
+    assert f"{found['nll']:.3f} nats per token with the right speech" in printed
+    assert main(["evaluate", str(runs / "aista"), "--listening", "--batch-size", "1"]) == 1
+    assert "batches of at least two rows; raise --batch-size" in capsys.readouterr().err
+
+
 def test_compare_and_evaluate_warn_of_a_system_that_says_one_thing(runs, tmp_path, capsys, caplog):
     references = [f"r{number}" for number in range(40)]
     for label, answers in (("deaf", ["x", "x"] * 20), ("fine", references)):
