@@ -13,13 +13,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from aista.environment import FEW_PRIMITIVES
 from aista.errors import RunError
 from aista.records import read_records
 
 __all__ = ["Job", "run_jobs"]
 
-# glibc gives large blocks back to the system after each use; keeping them saves about a tenth of a CPU step.
-_MALLOC = {"MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_MMAP_THRESHOLD_": "4000000000"}
+# glibc gives large blocks back to the system after each use; keeping those of small models saves about a tenth of a
+# CPU step. Larger blocks, such as the logits of a pretrained vocabulary, must go back: their sizes differ from batch to
+# batch, and what is kept of them only grows.
+_KEPT = str(128 * 2**20)
+_MALLOC = {"MALLOC_TRIM_THRESHOLD_": _KEPT, "MALLOC_MMAP_THRESHOLD_": _KEPT}
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Job:
     def start(self) -> subprocess.Popen[bytes]:
         """Begin, or go on where the run folder stands."""
         arguments = self.command or ("-m", "aista", "train", str(self.folder), "--config", str(self.config))
-        environment = _MALLOC | os.environ | {"OMP_NUM_THREADS": str(self.threads)}
+        environment = _MALLOC | FEW_PRIMITIVES | os.environ | {"OMP_NUM_THREADS": str(self.threads)}
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from aista import __version__, registry
+from aista.environment import FEW_PRIMITIVES
 from aista.errors import AistaError, ConfigError
 
 __all__ = ["VERBS", "main"]
@@ -44,6 +45,7 @@ _EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    os.environ.update(FEW_PRIMITIVES | os.environ)
     try:
         try:
             return _run(arguments)

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import types
@@ -5,7 +6,7 @@ import types
 import pytest
 
 from aista import __version__
-from aista.cli.main import VERBS
+from aista.cli.main import VERBS, main
 from aista.errors import ConfigError, DataError, Fault, RunError
 
 
@@ -113,3 +114,14 @@ def test_every_verb_has_a_module_with_help(aista, name):
     code, out, _ = aista(name, "--help")
     assert code == 0
     assert out.startswith(f"usage: aista {name}")
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(None, "64"), ("7", "7")])
+def test_onednn_keeps_few_kernels_unless_the_user_says_otherwise(monkeypatch, asked, kept):
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "?")  # so that it is restored
+    if asked is None:
+        monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY")
+    else:
+        monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", asked)
+    assert main(["list", "tuning"]) == 0
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == kept
