@@ -35,7 +35,7 @@ def test_the_table_tells_what_they_need():
 
 
 def test_what_can_be_needed_is_in_the_context():
-    assert set(NEEDS) < set(AlignmentContext._fields)
+    assert {name.removeprefix("batch_") for name in NEEDS} < set(AlignmentContext._fields)
 
 
 def test_the_config_builds_the_losses():
@@ -62,6 +62,7 @@ def test_it_keeps_the_contracts(name):
         ("wasserstein_contrastive", {"solver": "sinkhorn_divergence"}),
         ("kl", {"temperature": 3.0}),
         ("ctc", {"temperature": 1.0}),
+        ("ctc", {"classes": "batch"}),
     ],
 )
 def test_other_options_keep_the_contracts(name, config):
