@@ -1,4 +1,4 @@
-"""A recording out of a package: read at the manifests' rate, checked, written as FLAC."""
+"""A recording: read out of a package at the manifests' rate and checked; written as FLAC."""
 
 from __future__ import annotations
 

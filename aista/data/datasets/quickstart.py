@@ -7,16 +7,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
-import numpy as np
 import soundfile
-from numpy.typing import NDArray
 
+from aista.data.datasets._recording import write_recording
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
 from aista.data.preparation import Folder, PreparationReport, Progress, train_sentencepiece
 from aista.data.synthetic.corpus import draw_corpus
 from aista.data.synthetic.grammar import SentencePair
 from aista.errors import DataError
-from aista.files import replacing, write_text
+from aista.files import write_text
 from aista.registry import register
 from aista.schema import option
 
@@ -142,7 +141,7 @@ class Quickstart:
                     delivery = draw_delivery(f"{self.config.seed}/{row.id}")
                     path = out / "audio" / f"{row.id}.flac"
                     if not path.is_file():
-                        _write_audio(path, speaker.speak(pair.source, delivery))
+                        write_recording(path, speaker.speak(pair.source, delivery))
                     audio = path.relative_to(out).as_posix()
                     frames = soundfile.info(str(path)).frames
                     rows[split].append(replace(row, audio=audio, n_frames=frames, speaker=delivery.voice))
@@ -158,11 +157,6 @@ def _row(split: str, index: int, pair: SentencePair) -> Row:
 
 def _sentences(rows: Iterable[Row]) -> list[str]:
     return [text for row in rows for text in (row.src_text, row.tgt_text)]
-
-
-def _write_audio(path: Path, samples: NDArray[np.int16]) -> None:
-    with replacing(path) as temporary:
-        soundfile.write(str(temporary), samples, MANIFEST_SAMPLE_RATE, format="FLAC", subtype="PCM_16")
 
 
 def _ignore(stage: str, done: int, total: int) -> None:
