@@ -141,7 +141,8 @@ class SpeechTranslationTask(Task):
         on_states = len(self.losses) > len(self.divergences)
         layers = self.selected.layers if self.selected is not None and is_aligning and on_states else ()
         translate = self._translates(model, layers)
-        out = self.forward(model, batch, capture=layers, aligning=is_aligning, translate=translate)
+        tokens = self._vocabulary(batch) if is_aligning else None
+        out = self.forward(model, batch, capture=layers, aligning=is_aligning, vocabulary=tokens, translate=translate)
         num_targets = batch.num_targets
         metrics: dict[str, tuple[Tensor, float]] = {}
         if translate:
@@ -156,7 +157,8 @@ class SpeechTranslationTask(Task):
                 weight = torch.tensor(spec.weight * factor, dtype=torch.float64)
                 metrics[f"{self._metric_name(number)}_weight"] = (weight, 1.0)
         if is_aligning:
-            total = total + self._alignment(out, batch, metrics)
+            context = AlignmentContext(len(layers), batch.source, out.vocabulary, tokens, self.tokenizer.pad_id)
+            total = total + self._alignment(out, context, metrics)
         return TaskLoss(total, num_targets, metrics)
 
     def _translates(self, model: nn.Module, layers: tuple[int, ...]) -> bool:
@@ -170,9 +172,10 @@ class SpeechTranslationTask(Task):
         *,
         capture: tuple[int, ...],
         aligning: bool = False,
+        vocabulary: Tensor | None = None,
         translate: bool = True,
     ) -> LsmOutput:
-        """One forward of the (wrapped) model on a batch; if ``aligning``, with all that the alignment losses need."""
+        """One forward of the (wrapped) model on a batch; ``aligning`` adds the losses' comparisons of predictions."""
         output: LsmOutput = model(
             batch.audio,
             batch.audio_lengths,
@@ -183,7 +186,7 @@ class SpeechTranslationTask(Task):
             capture=capture,
             text_gradient=self.config.text_gradient,
             mt=self.config.mt_weight > 0,
-            vocabulary=self._vocabulary(batch) if aligning else None,
+            vocabulary=vocabulary,
             divergences=self.divergences if aligning else (),
             translate=translate,
             encoded=batch.encoded,
@@ -201,7 +204,7 @@ class SpeechTranslationTask(Task):
             return ids
         return None
 
-    def _alignment(self, out: LsmOutput, batch: SpeechBatch, metrics: dict[str, tuple[Tensor, float]]) -> Tensor:
+    def _alignment(self, out: LsmOutput, context: AlignmentContext, metrics: dict[str, tuple[Tensor, float]]) -> Tensor:
         """The weighted losses, summed over rows; puts their means over the aligned rows into ``metrics``."""
         num_aligned = float((out.text_lengths > 0).sum())
         states = _fold_layers(out) if out.speech else None
@@ -220,7 +223,7 @@ class SpeechTranslationTask(Task):
                 found = {f"{name}_predictions": rows_B.sum() / max(num_aligned, 1)}
             else:
                 assert states is not None
-                value, found = self._align_states(loss, states, out, batch, name, num_aligned)
+                value, found = self._align_states(loss, states, out, context, name, num_aligned)
                 total = total + weight * value
             if num_aligned:
                 metrics |= {key: (mean, num_aligned) for key, mean in found.items()}
@@ -231,15 +234,13 @@ class SpeechTranslationTask(Task):
         loss: AlignmentLoss,
         states: LayerStates,
         out: LsmOutput,
-        batch: SpeechBatch,
+        context: AlignmentContext,
         name: str,
         num_aligned: float,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One loss on the states of all layers at once, and what to log of it."""
         assert self.selected is not None
         layers = self.selected.layers
-        ids = self._vocabulary(batch)
-        context = AlignmentContext(len(layers), batch.source, out.vocabulary, ids, self.tokenizer.pad_id)
         result = apply(loss, states, context, detach_text=not self.config.text_gradient)
         rows_LB = result.per_utterance_B.view(len(layers), -1)
         means_L = rows_LB.detach().sum(dim=1) / max(num_aligned, 1)
