@@ -7,13 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["FEW_PRIMITIVES", "peak_mib", "source_commit"]
-
-FEW_PRIMITIVES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
-"""oneDNN keeps a kernel for each of the last 1,024 shapes, about a megabyte each, and ragged batches never repeat one.
-
-To be set before PyTorch computes in bfloat16 on a CPU; a value of the user's stays.
-"""
+__all__ = ["peak_mib", "source_commit"]
 
 
 def source_commit() -> str | None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from aista.environment import FEW_PRIMITIVES
 from aista.errors import RunError
 from aista.records import read_records
 
@@ -54,7 +53,7 @@ class Job:
     def start(self) -> subprocess.Popen[bytes]:
         """Begin, or go on where the run folder stands."""
         arguments = self.command or ("-m", "aista", "train", str(self.folder), "--config", str(self.config))
-        environment = _MALLOC | FEW_PRIMITIVES | os.environ | {"OMP_NUM_THREADS": str(self.threads)}
+        environment = _MALLOC | os.environ | {"OMP_NUM_THREADS": str(self.threads)}
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
