@@ -90,6 +90,7 @@ class RankedSelection(LayerSelection):
 
     def select(self, curve: ProbeCurve | None) -> SelectedLayers:
         """Rank the candidates by the curve's score and take the best."""
+        curve = need_curve(curve, self.score_name)
         scores = self.scores(curve)
         ranked = sorted(self.candidates, key=lambda layer: (-scores[layer], layer))
         best = ranked[: self.ranked.top_k]
@@ -100,7 +101,7 @@ class RankedSelection(LayerSelection):
         layers = tuple(sorted([*self.always, *(best[:1] if missed else taken)]))
         weights, note = self._weights([scores[layer] for layer in layers])
         reason = self._reason(layers, scores, missed) + note
-        chance = None if curve is None else self.chance(curve)
+        chance = self.chance(curve)
         if chance is not None and scores[ranked[0]] < NEAR_CHANCE * chance:
             reason += (
                 f"; NO layer scores {NEAR_CHANCE:g} times chance ({chance:.3f}): speech and text have hardly met, and "

@@ -22,6 +22,7 @@ PACKAGES = "asterisk-core-sounds-*"
 SOUNDS, TEXTS = "usr/share/asterisk/sounds", "usr/share/doc"
 ENGLISH = "en_US_f_Allison"
 VOICES = {"es": "es_MX_f_Allison", "fr": "fr_CA_f_June", "it": "it_IT_m_Carlo", "ru": "ru_RU_f_IvrvoiceRU"}
+SPEAKERS = {"en": ENGLISH, **VOICES}
 ABOUT = """\
 # {title}
 
@@ -121,7 +122,7 @@ def _texts_path(root: Path, language: str) -> Path:
 
 def _voice(root: Path, language: str, from_english: bool) -> Path:
     """The folder of recordings for the sentences that are translated from or into a language."""
-    return root / SOUNDS / (ENGLISH if from_english else VOICES[language])
+    return root / SOUNDS / SPEAKERS["en" if from_english else language]
 
 
 def _paths(root: Path, language: str, from_english: bool) -> tuple[Path, Path, Path]:
@@ -145,8 +146,7 @@ def _read_prompts(root: Path, languages: list[str], from_english: bool) -> list[
             faults = dict.fromkeys(recordings[name], f"English text: {english_faults[name]}")
         if name.startswith(SPELLING):
             faults = dict.fromkeys(recordings[name], "a spelling alphabet, no translation")
-        speakers = {"en": ENGLISH, **VOICES}
-        sentences.append(Sentence(name, english.get(name, ""), translations, recordings[name], faults, speakers))
+        sentences.append(Sentence(name, english.get(name, ""), translations, recordings[name], faults, SPEAKERS))
     return sentences
 
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from aista.data.datasets._spoken import text_key
-from aista.data.datasets.asterisk import ENGLISH, SOUNDS, TEXTS, VOICES, Asterisk, AsteriskConfig
+from aista.data.datasets.asterisk import ENGLISH, SOUNDS, SPEAKERS, TEXTS, VOICES, Asterisk, AsteriskConfig
 from aista.data.preparation import PreparationReport
 from aista.errors import ConfigError, DataError
 from aista.registry import get
@@ -35,7 +35,7 @@ def write_texts(root: Path, language: str, content: str) -> None:
 
 
 def write_prompt(root: Path, language: str, name: str) -> None:
-    path = root / SOUNDS / {"en": ENGLISH, **VOICES}[language] / f"{name}.wav"
+    path = root / SOUNDS / SPEAKERS[language] / f"{name}.wav"
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(list(f"{language} {name}".encode())).normal(scale=0.1, size=8000)
     soundfile.write(str(path), noise, 8000, subtype="PCM_16")
