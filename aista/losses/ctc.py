@@ -110,9 +110,10 @@ class CTCAlignment:
 
     def _check(self, tokens: Tensor, lengths: Tensor, blank: int) -> None:
         if bool(((tokens == blank) & length_mask(lengths, tokens.shape[1])).any()):
+            more = ", with classes: vocabulary" if self.batch_statistic else ""
             raise DataError(
                 f"a transcript contains the token {blank}, which is CTC's blank; name a token that none contains in "
-                "the option blank_id of the alignment loss ctc"
+                f"the option blank_id of the alignment loss ctc{more}"
             )
 
     def _nll(

@@ -144,3 +144,7 @@ def test_faults_are_named():
         _loss(blank_id=5)(states, context=context)
     with pytest.raises(DataError, match="a transcript contains the token 2, which is CTC's blank"):
         _loss(blank_id=2)(states, context=context)
+    with pytest.raises(DataError, match=r"CTC's blank; name a token .* blank_id .*, with classes: vocabulary$"):
+        _loss(classes="batch")(states, context=context._replace(pad_id=2))
+    with pytest.raises(ValueError, match="blank_id must be null with classes: batch"):
+        CTCAlignmentConfig(classes="batch", blank_id=2)
