@@ -9,6 +9,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -125,8 +126,9 @@ class DiskCache(EncoderCache):
     def _remove_leftovers(self) -> None:
         """What a writer was killed over; a living one is done with a file within seconds."""
         for file in self.folder.glob(".*.safetensors.*"):
-            if time.time() - file.stat().st_mtime > _LEFTOVER_SECONDS:
-                file.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # its writer has moved it into place since
+                if time.time() - file.stat().st_mtime > _LEFTOVER_SECONDS:
+                    file.unlink()
 
     def _stored(self, key: str, states_SE: Tensor) -> Tensor:
         stored = states_SE.detach().to("cpu", self._dtype).contiguous()

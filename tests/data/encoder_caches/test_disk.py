@@ -178,6 +178,14 @@ def write_many(folder: Path, seed: int) -> None:
         cache.write({key: all_states[key] for key in order[start : start + 4]})
 
 
+def test_a_file_that_another_writer_moves_into_place_meanwhile_is_no_leftover(tmp_path: Path) -> None:
+    cache = make(tmp_path)
+    cache.write(states("a"))
+    (cache.folder / ".moved.safetensors.x").symlink_to(tmp_path / "gone")  # listed, but no longer there
+    cache.write(states("b"))
+    assert make(tmp_path).missing(["a", "b"]) == []
+
+
 def test_processes_that_write_at_a_time_corrupt_nothing(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     writers = [context.Process(target=write_many, args=(tmp_path, seed)) for seed in range(3)]
