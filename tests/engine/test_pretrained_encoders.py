@@ -8,10 +8,12 @@ from safetensors.torch import load_file
 
 from aista.engine.checkpoints import find_checkpoint, load_weights
 from aista.engine.evaluate import evaluate
+from aista.engine.export.write import export
 from aista.engine.train import train
 from aista.errors import ConfigError
 from aista.tasks.experiment import load_experiment
-from tests.modules.encoders.folders import make_folder
+from tests.modules.encoders.folders import make_folder, make_model
+from tests.modules.encoders.test_w2v_bert import SIZE, fairseq_names
 from tests.tiny import tiny_config, write_config
 
 FEATURES = {"wav2vec2-base": {"name": "waveform"}, "w2v-bert": {"name": "seamless_fbank"}}
@@ -52,3 +54,23 @@ def test_another_feature_is_refused_before_training(tmp_path, corpus):
     with pytest.raises(ConfigError, match=r"data\.feature: .*trained on normalized waveform .* got plain waveform"):
         train(experiment(tmp_path, corpus, "wav2vec2-base", feature), tmp_path / "run")
     assert not list((tmp_path / "run").rglob("*.pt"))
+
+
+def test_w2v_bert_of_fairseq2_is_trained_and_its_export_needs_no_checkpoint(tmp_path, corpus):
+    file = tmp_path / "conformer_shaw.pt"
+    torch.save({"model": fairseq_names(make_model("w2v-bert").state_dict(), linear=False)}, file)
+    encoder = {"name": "w2v_bert", "config": SIZE | {"max_frames": 400, "checkpoint": str(file)}}
+    run, out = tmp_path / "run", tmp_path / "out"
+    train(experiment(tmp_path, corpus, "w2v-bert", FEATURES["w2v-bert"], encoder=encoder), run)
+    trained = load_weights(find_checkpoint(run))
+    assert "encoder.stack.layers.2.self_attn.sdpa.rel_k_embed.weight" in trained
+    evaluate(run, "test")
+    export(run, out)
+    file.unlink()
+    evaluate(out, str(corpus / "test.tsv"))
+    hypotheses = [(folder / "evaluation" / "test" / "hypotheses.tsv").read_text() for folder in (run, out)]
+    assert hypotheses[0] == hypotheses[1]
+    feature = {"name": "log_mel", "config": {"num_mels": 160, "window_ms": 64}}
+    torch.save({"model": fairseq_names(make_model("w2v-bert").state_dict(), linear=False)}, file)
+    with pytest.raises(ConfigError, match=r"trained on seamless_fbank .*set data\.feature: seamless_fbank"):
+        train(experiment(tmp_path, corpus, "w2v-bert", feature, encoder=encoder), tmp_path / "other")

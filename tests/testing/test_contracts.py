@@ -42,6 +42,7 @@ SMALL = {  # where the defaults are of a size that is worth training
         "position_kernel": 8,
         "position_groups": 2,
     },
+    "w2v_bert": CONFORMER["config"],
     "ctc_asr": {"encoder": CONFORMER},
     "speech_translation": {"encoder": CONFORMER},
 }

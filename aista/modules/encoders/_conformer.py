@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal, NamedTuple
 
 from fairseq2.models.conformer import ConformerBlock, ConformerConvolution
 from fairseq2.models.transformer import (
@@ -27,7 +28,22 @@ from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.encoders.conformer import ConformerConfig
 from aista.modules.strided_conv import StridedConv, ceil_divide, stride_factors
 
-__all__ = ["ConformerEncoder", "conformer_block"]
+__all__ = ["ConformerEncoder", "ConvolutionKind", "conformer_block"]
+
+
+class ConvolutionKind(NamedTuple):
+    """What tells one conformer's depthwise convolutions from another's.
+
+    Attributes:
+        is_causal: Whether a state sees no later ones in them.
+        norm: What follows them. Batch norm makes rows depend on their batch while its statistics are learned.
+    """
+
+    is_causal: bool
+    norm: Literal["layer", "batch"]
+
+
+SYMMETRIC = ConvolutionKind(is_causal=False, norm="layer")
 
 
 class ConformerEncoder(SpeechEncoder):
@@ -117,8 +133,9 @@ def conformer_block(
     ffn_dim: int,
     kernel_size: int,
     dropout: float,
+    convolution: ConvolutionKind = SYMMETRIC,
 ) -> ConformerBlock:
-    """A conformer block around an attention, with layer norm in its convolution module.
+    """A conformer block around an attention.
 
     The attention is created between the feed-forward networks, so that a seed gives the block its weights.
     """
@@ -135,7 +152,12 @@ def conformer_block(
         norm(),
         create_attention(),
         norm(),
-        ConformerConvolution(model_dim, kernel_size, norm_type="layer_norm"),
+        ConformerConvolution(
+            model_dim,
+            kernel_size,
+            causal_depthwise_conv=convolution.is_causal,
+            norm_type="batch_norm" if convolution.norm == "batch" else "layer_norm",
+        ),
         norm(),
         ffn(),
         norm(),

@@ -1,4 +1,4 @@
-"""wav2vec 2.0 weights from checkpoints of fairseq and fairseq2, without running code of theirs."""
+"""Encoders' weights from checkpoints of fairseq and fairseq2, without running code of theirs."""
 
 from __future__ import annotations
 
@@ -14,34 +14,31 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-__all__ = ["load_checkpoint"]
+__all__ = ["Renaming", "load_checkpoint"]
 
-_NUMBER = r"([0-9]+)"
-_FAIRSEQ2 = {r"encoder_frontend\.": "frontend.", r"encoder\.": "stack."}
-_FAIRSEQ = {
-    rf"feature_extractor\.conv_layers\.{_NUMBER}\.0\.": r"frontend.feature_extractor.layers.\1.conv.",
-    rf"feature_extractor\.conv_layers\.{_NUMBER}\.2\.1\.": r"frontend.feature_extractor.layers.\1.layer_norm.",
-    rf"feature_extractor\.conv_layers\.{_NUMBER}\.2\.": r"frontend.feature_extractor.layers.\1.group_norm.",
-    r"layer_norm\.": "frontend.post_extract_layer_norm.",
-    r"post_extract_proj\.": "frontend.model_dim_proj.",
-    r"encoder\.pos_conv\.0\.": "frontend.pos_encoder.conv.",
-    rf"encoder\.layers\.{_NUMBER}\.self_attn\.out_proj\.": r"stack.layers.\1.self_attn.output_proj.",
-    rf"encoder\.layers\.{_NUMBER}\.fc1\.": r"stack.layers.\1.ffn.inner_proj.",
-    rf"encoder\.layers\.{_NUMBER}\.fc2\.": r"stack.layers.\1.ffn.output_proj.",
-    rf"encoder\.layers\.{_NUMBER}\.final_layer_norm\.": r"stack.layers.\1.ffn_layer_norm.",
-    r"encoder\.": "stack.",
-}
-_PREFIXES = ("module.", "w2v_encoder.w2v_model.")  # of data parallelism, and of fairseq's fine-tuned models
+_PREFIXES = ("module.", "w2v_encoder.w2v_model.", "w2v2_model.")  # of data parallelism, of models around the encoder
+
+Renaming = Mapping[str, str]
+"""Patterns at the start of a name and what stands there in aista; the first that matches counts."""
+
+FAIRSEQ2: Renaming = {r"encoder_frontend\.": "frontend.", r"encoder\.": "stack."}
+"""Names of fairseq2's wav2vec 2.0 and of all that is built from its parts."""
 
 
-def load_checkpoint(encoder: nn.Module, file: Path) -> None:
-    """Fill a ``Wav2Vec2Encoder``; heads, quantisers and mask vectors of the checkpoint are left out.
+def load_checkpoint(encoder: nn.Module, file: Path, *, fairseq: Renaming, options: str) -> None:
+    """Fill an encoder that has a ``frontend`` and a ``stack``; heads, quantisers and masks are left out.
+
+    Args:
+        encoder: The encoder; its options describe the checkpoint.
+        file: ``.pt`` or ``.safetensors``.
+        fairseq: How fairseq names the encoder's tensors.
+        options: The options that describe a checkpoint, for the message of one that does not fit.
 
     Raises:
         ValueError: the file cannot be read safely, or does not hold every tensor of the encoder in its shape.
     """
     wanted = {name: tensor for name, tensor in encoder.state_dict().items() if not name.startswith("mix.")}
-    found = _rename(_read(file), is_post_norm="frontend.layer_norm.weight" in wanted)
+    found = _rename(_read(file), fairseq)
     missing = sorted(set(wanted) - set(found))
     shapes = [
         f"{name} {list(found[name].shape)}, not {list(tensor.shape)}"
@@ -60,8 +57,8 @@ def load_checkpoint(encoder: nn.Module, file: Path) -> None:
     ]
     if faults:
         raise ValueError(
-            f"checkpoint: {file} does not fit the options: {'; '.join(faults)}; set model_dim, num_layers, ffn_dim, "
-            "conv_norm, conv_bias, norm_order and the rest to those it was trained with"
+            f"checkpoint: {file} does not fit the options: {'; '.join(faults)}; set {options} to those it was "
+            "trained with"
         )
     encoder.load_state_dict({name: found[name] for name in wanted}, strict=False)
 
@@ -87,22 +84,18 @@ def _read(file: Path) -> Mapping[str, Any]:
     return weights
 
 
-def _rename(weights: Mapping[str, Any], *, is_post_norm: bool) -> dict[str, Tensor]:
+def _rename(weights: Mapping[str, Any], fairseq: Renaming) -> dict[str, Tensor]:
     """The tensors under the encoder's own names; others keep theirs."""
     for prefix in _PREFIXES:
         if any(name.startswith(prefix) for name in weights):
             weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
     is_fairseq2 = any(name.startswith("encoder_frontend.") for name in weights)
-    patterns = _FAIRSEQ2 if is_fairseq2 else _FAIRSEQ
-    renamed = {_rename_one(name, patterns): tensor for name, tensor in weights.items() if isinstance(tensor, Tensor)}
-    if not is_fairseq2 and is_post_norm:  # fairseq keeps the norm in front of the layers in its encoder
-        inner = {name: name.replace("stack.", "frontend.") for name in renamed if name.startswith("stack.layer_norm.")}
-        renamed = {inner.get(name, name): tensor for name, tensor in renamed.items()}
-    return renamed
+    renaming = FAIRSEQ2 if is_fairseq2 else fairseq
+    return {_rename_one(name, renaming): tensor for name, tensor in weights.items() if isinstance(tensor, Tensor)}
 
 
-def _rename_one(name: str, patterns: Mapping[str, str]) -> str:
-    for pattern, replacement in patterns.items():
+def _rename_one(name: str, renaming: Renaming) -> str:
+    for pattern, replacement in renaming.items():
         if re.match(pattern, name):
             return re.sub(f"^{pattern}", replacement, name)
     return name

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from aista.modules._gangs import placement
 from aista.modules.encoders._conv_frontend import convolve_waveform
-from aista.modules.encoders._fairseq_checkpoint import load_checkpoint
+from aista.modules.encoders._fairseq_checkpoint import Renaming, load_checkpoint
 from aista.modules.encoders._layer_mix import LayerMix
 from aista.modules.encoders._lengths import check_lengths, conv_lengths, receptive_field
 from aista.modules.encoders.base import SpeechEncoder
@@ -32,6 +32,8 @@ from aista.modules.encoders.wav2vec2 import Wav2Vec2Config
 from aista.modules.strided_conv import zero_padding
 
 __all__ = ["Wav2Vec2Encoder"]
+
+_DESCRIBING = "model_dim, num_layers, ffn_dim, conv_norm, conv_bias, norm_order and the rest"
 
 
 class Wav2Vec2Encoder(SpeechEncoder):
@@ -47,7 +49,7 @@ class Wav2Vec2Encoder(SpeechEncoder):
         self.frontend = factory.create_encoder_frontend()
         self.stack: Any = factory.create_encoder()
         if config.checkpoint is not None:
-            load_checkpoint(self, config.checkpoint)
+            load_checkpoint(self, config.checkpoint, fairseq=_fairseq_names(config), options=_DESCRIBING)
         self.stack.layers = self.stack.layers[: self.mix.depth]
         if not self.mix.is_complete:
             self.stack.register_module("layer_norm", None)
@@ -143,3 +145,23 @@ def _fairseq2_config(config: Wav2Vec2Config) -> Wav2Vec2EncoderConfig:
         layer_drop_p=0.0,
         norm_order=TransformerNormOrder.PRE if config.norm_order == "pre" else TransformerNormOrder.POST,
     )
+
+
+def _fairseq_names(config: Wav2Vec2Config) -> Renaming:
+    number = "([0-9]+)"
+    # fairseq keeps the norm of post-norm models, which stands in front of the layers, in its encoder.
+    norm = {r"encoder\.layer_norm\.": "frontend.layer_norm."} if config.norm_order == "post" else {}
+    return {
+        rf"feature_extractor\.conv_layers\.{number}\.0\.": r"frontend.feature_extractor.layers.\1.conv.",
+        rf"feature_extractor\.conv_layers\.{number}\.2\.1\.": r"frontend.feature_extractor.layers.\1.layer_norm.",
+        rf"feature_extractor\.conv_layers\.{number}\.2\.": r"frontend.feature_extractor.layers.\1.group_norm.",
+        r"layer_norm\.": "frontend.post_extract_layer_norm.",
+        r"post_extract_proj\.": "frontend.model_dim_proj.",
+        r"encoder\.pos_conv\.0\.": "frontend.pos_encoder.conv.",
+        rf"encoder\.layers\.{number}\.self_attn\.out_proj\.": r"stack.layers.\1.self_attn.output_proj.",
+        rf"encoder\.layers\.{number}\.fc1\.": r"stack.layers.\1.ffn.inner_proj.",
+        rf"encoder\.layers\.{number}\.fc2\.": r"stack.layers.\1.ffn.output_proj.",
+        rf"encoder\.layers\.{number}\.final_layer_norm\.": r"stack.layers.\1.ffn_layer_norm.",
+        **norm,
+        r"encoder\.": "stack.",
+    }

@@ -11,6 +11,7 @@ from aista.engine.cost.meter import FORMULAS, StepMeter
 from aista.engine.cost.shapes import Shapes, WithoutNumbers, like_gpu
 from aista.modules.encoders.hf_speech import HFSpeechConfig, hf_speech
 from aista.modules.encoders.qwen2_audio import Qwen2AudioEncoderConfig, qwen2_audio
+from aista.modules.encoders.w2v_bert import W2VBertConfig
 from aista.modules.encoders.wav2vec2 import Wav2Vec2Config
 from aista.modules.encoders.whisper import WhisperConfig, whisper
 from tests.modules.encoders.folders import FBANK_KINDS, KINDS, make_folder
@@ -70,3 +71,10 @@ def test_wav2vec2(tmp_path):
     sizes = {"model_dim": 16, "num_layers": 1, "num_heads": 2, "ffn_dim": 24, "conv_dim": 8, "position_groups": 4}
     config = Wav2Vec2Config(**sizes, checkpoint=tmp_path / "gone.pt")
     check(config.skeleton(feature_dim=0), config, 0)
+
+
+@pytest.mark.parametrize("positions", ["shaw", "relative"])
+def test_w2v_bert(tmp_path, positions):
+    sizes = {"model_dim": 16, "num_layers": 1, "num_heads": 2, "ffn_dim": 24, "positions": positions}
+    config = W2VBertConfig(**sizes, checkpoint=tmp_path / "gone.pt")
+    check(config.skeleton(feature_dim=160), config, 160)

@@ -7,16 +7,17 @@ from torch.testing import assert_close
 
 from aista.modules.encoders.conformer import conformer
 from aista.modules.encoders.hf_speech import HFSpeechConfig, hf_speech
+from aista.modules.encoders.w2v_bert import w2v_bert
 from aista.modules.encoders.wav2vec2 import wav2vec2
 from aista.modules.encoders.whisper import WhisperConfig, whisper
 from tests.modules.checks import padded
 
-from . import test_conformer, test_wav2vec2
+from . import test_conformer, test_w2v_bert, test_wav2vec2
 from .folders import make_folder
 from .test_whisper import folder, reference  # noqa: F401 - fixtures
 
 
-@pytest.mark.parametrize("name", ["conformer", "hf_speech", "wav2vec2", "whisper"])
+@pytest.mark.parametrize("name", ["conformer", "hf_speech", "w2v_bert", "wav2vec2", "whisper"])
 def test_activation_checkpointing_keeps_the_gradients(name, request):
     torch.manual_seed(0)
     if name == "conformer":
@@ -24,6 +25,8 @@ def test_activation_checkpointing_keeps_the_gradients(name, request):
     elif name == "hf_speech":
         path = make_folder(request.getfixturevalue("tmp_path"), "wavlm-base")
         encoder, x = hf_speech(HFSpeechConfig(path=path), feature_dim=0), padded([200, 90])
+    elif name == "w2v_bert":
+        encoder, x = w2v_bert(test_w2v_bert.TINY, feature_dim=160), padded([20, 9], 160)
     elif name == "wav2vec2":
         encoder, x = wav2vec2(test_wav2vec2.TINY, feature_dim=0), padded([200, 90])
     else:

@@ -7,6 +7,7 @@ import torch
 from transformers import WhisperModel
 
 from aista.modules.encoders.hf_speech import HFSpeechConfig, hf_speech
+from aista.modules.encoders.w2v_bert import W2VBertConfig
 from aista.modules.encoders.wav2vec2 import Wav2Vec2Config
 from aista.modules.encoders.whisper import WhisperConfig, whisper
 from tests.modules.encoders.folders import FBANK_KINDS, KINDS, make_folder
@@ -49,3 +50,9 @@ def test_wav2vec2_reads_no_checkpoint(tmp_path):
     sizes = {"model_dim": 16, "num_layers": 1, "num_heads": 2, "ffn_dim": 24, "conv_dim": 8, "position_groups": 4}
     config = Wav2Vec2Config(**sizes, checkpoint=tmp_path / "gone.pt")
     assert config.skeleton(feature_dim=0).output_dim == 16
+
+
+def test_w2v_bert_reads_no_checkpoint(tmp_path):
+    sizes = {"model_dim": 16, "num_layers": 1, "num_heads": 2, "ffn_dim": 24}
+    config = W2VBertConfig(**sizes, checkpoint=tmp_path / "gone.pt")
+    assert config.skeleton(feature_dim=160).output_dim == 16

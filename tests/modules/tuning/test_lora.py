@@ -79,6 +79,11 @@ def wav2vec2(_):
     return encoder, torch.randn(2, 4000), torch.tensor([4000, 3000])
 
 
+def w2v_bert(_):
+    encoder = build("encoder", "w2v_bert", CONFORMER, feature_dim=20)
+    return encoder, torch.randn(2, 40, 20), torch.tensor([40, 30])
+
+
 def whisper(folder):
     widths = {"num_mel_bins": 20, "d_model": 16, "max_source_positions": 20, "vocab_size": 20, "pad_token_id": 0}
     sizes = {"encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 24, "decoder_layers": 1}
@@ -88,9 +93,11 @@ def whisper(folder):
     return encoder, torch.randn(2, 40, 20), torch.tensor([40, 30])
 
 
-@pytest.mark.parametrize(("make", "count"), [(native_llm, 7), (conformer, 9), (wav2vec2, 6), (whisper, 6)])
+@pytest.mark.parametrize(
+    ("make", "count"), [(native_llm, 7), (conformer, 9), (w2v_bert, 8), (wav2vec2, 6), (whisper, 6)]
+)
 def test_every_part_of_linear_layers_learns(make, count, tmp_path):
-    """The native LLM and two encoders are built of fairseq2's own linear layers, the third of PyTorch's."""
+    """The native LLM and three encoders are built of fairseq2's own linear layers, the fourth of PyTorch's."""
     module, *inputs = make(tmp_path)
     module.eval()
     before = module(*inputs)[0]
