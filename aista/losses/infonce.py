@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
-from aista.losses._contrast import contrast, rows_per_layer, same_key, transcript_keys
-from aista.losses._gather import gather_rows, process_rank, world_size
-from aista.losses._rows import POOLINGS, Sides, pool, result, row_mean, sides
+from aista.losses._contrast import rows_per_layer, transcript_keys
+from aista.losses._in_batch import Items, contrast_in_batch
+from aista.losses._rows import POOLINGS, Sides, pool, result, sides
 from aista.losses.base import AlignmentContext, AlignmentResult
 from aista.losses.ot.pairwise import no_autocast
 from aista.registry import register
 from aista.schema import option
-from aista.types import LayerStates, length_mask
+from aista.types import LayerStates
 
-__all__ = ["InfoNCE", "InfoNCEConfig", "max_sim"]
+__all__ = ["InfoNCE", "InfoNCEConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,85 +73,18 @@ class InfoNCE:
         num_rows = rows_per_layer(len(both.present), context)
         x, x_lengths = self._features(both.speech, both.speech_lengths)
         y, y_lengths = self._features(both.text, both.text_lengths)
-        local = _Rows(
+        items = Items(
             x.view(context.num_layers, num_rows, *x.shape[1:]),
             y.view(context.num_layers, num_rows, *y.shape[1:]),
             x_lengths[:num_rows],
             y_lengths[:num_rows],
             transcript_keys(context.transcripts, both.text_lengths[:num_rows]),
         )
-        every = _everyone(local) if self.config.gather else local
-        is_alone = len(every.x_lengths) == num_rows
-        own = torch.arange(num_rows, device=x.device)
-        if not is_alone:
-            own = own + process_rank() * (len(every.x_lengths) // world_size())
-        present = (every.x_lengths > 0) & (every.y_lengths > 0)
-        is_candidate = present & ~same_key(local.keys, every.keys)
-        forward = _similarities(local.x, every.y, local.x_lengths, every.y_lengths)
-        backward = forward if is_alone else _similarities(every.x, local.y, every.x_lengths, local.y_lengths)
-        x_loss, x_best = contrast(forward / self.config.temperature, is_candidate, own)
-        y_loss, y_best = contrast(backward.mT / self.config.temperature, is_candidate, own)
-        num_candidates = 1 + is_candidate.sum(1)
-        return (
-            0.5 * (x_loss + y_loss).flatten(),
-            0.5 * (x_best.to(x.dtype) + y_best.to(x.dtype)).flatten(),
-            num_candidates.to(x.dtype).repeat(context.num_layers),
-        )
+        loss, best, candidates = contrast_in_batch(items, self.config.temperature, gather=self.config.gather)
+        return loss.flatten(), best.flatten(), candidates.repeat(context.num_layers)
 
     def _features(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Unit vectors ``[L * B, N, D]`` and how many of each row's N are content; N is 1 if pooled."""
         if self.config.level != "token":
             states, lengths = pool(states, lengths, self.config.level)[:, None], (lengths > 0).long()
         return functional.normalize(states, dim=-1), lengths
-
-
-class _Rows(NamedTuple):
-    """Features of the rows of one or of all processes, and keys that tell their transcripts apart."""
-
-    x: Tensor  # [L, B, P, D]
-    y: Tensor  # [L, B, T, D]
-    x_lengths: Tensor  # [B]
-    y_lengths: Tensor  # [B]
-    keys: Tensor  # [B, T]
-
-
-def _everyone(local: _Rows) -> _Rows:
-    """The rows of all processes, one process behind the other, padded with absent rows."""
-    x, y, x_lengths, y_lengths, keys = gather_rows(*local)
-    return _Rows(
-        x.transpose(0, 1).flatten(1, 2),
-        y.transpose(0, 1).flatten(1, 2),
-        x_lengths.flatten(),
-        y_lengths.flatten(),
-        keys.flatten(0, 1),
-    )
-
-
-def _similarities(x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tensor:
-    """``[L, A, P, D] x [L, C, T, D] -> [L, A, C]``, layer by layer."""
-    if x.shape[2] == y.shape[2] == 1:
-        return x[:, :, 0] @ y[:, :, 0].mT
-    layers = zip(x.unbind(), y.unbind(), strict=True)
-    return torch.stack([max_sim(x_APD, y_CTD, x_lengths, y_lengths) for x_APD, y_CTD in layers])
-
-
-def max_sim(x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tensor:
-    """Mean over each text's tokens of the best cosine with any state of the speech.
-
-    Args:
-        x: ``[A, P, D]`` unit vectors.
-        y: ``[C, T, D]`` unit vectors.
-        x_lengths: ``[A]``. A row of length 0 is as unlike as can be.
-        y_lengths: ``[C]``. A row of length 0 gives 0.
-
-    Returns:
-        ``[A, C]``.
-    """
-    if not x.shape[1]:
-        return x.new_zeros(len(x), len(y))
-    inside_AP = length_mask(x_lengths, x.shape[1])
-    rows = []
-    for x_PD, inside_P in zip(x.unbind(), inside_AP.unbind(), strict=True):
-        cosines_CTP = (y @ x_PD.mT).masked_fill(~inside_P, -1.0)
-        rows.append(row_mean(cosines_CTP.max(-1).values, y_lengths))
-    return torch.stack(rows)

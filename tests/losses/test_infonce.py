@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import multiprocessing
 
+from aista.losses._in_batch import max_sim
 from aista.losses.base import AlignmentContext
-from aista.losses.infonce import InfoNCE, InfoNCEConfig, max_sim
+from aista.losses.infonce import InfoNCE, InfoNCEConfig
 from aista.losses.wasserstein_contrastive import WassersteinContrastive, WassersteinContrastiveConfig
 from aista.schema import structure
 from aista.types import LayerStates
