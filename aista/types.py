@@ -30,6 +30,8 @@ class SpeechBatch:
         target_lengths: ``[B]``.
         source_text: Transcripts as text; "" where missing.
         target_text: Reference translations as text.
+        words: ``[B, N, 4]`` first token, token behind the last, and the shares of the encoder's input, 0 to 1, at which
+            a word starts and ends; all 0 where a row has no further word. None where no loss needs them.
         encoded: Whether ``audio`` holds encoder states, so that the encoder is not run.
     """
 
@@ -42,6 +44,7 @@ class SpeechBatch:
     target_lengths: Tensor
     source_text: tuple[str, ...] = field(default=())
     target_text: tuple[str, ...] = field(default=())
+    words: Tensor | None = None
     encoded: bool = False
 
     def __len__(self) -> int:
@@ -55,7 +58,9 @@ class SpeechBatch:
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> SpeechBatch:
         """The same batch with its tensors on ``device``."""
         names = ("audio", "audio_lengths", "source", "source_lengths", "target", "target_lengths")
-        return replace(self, **{n: getattr(self, n).to(device, non_blocking=non_blocking) for n in names})
+        moved = {n: getattr(self, n).to(device, non_blocking=non_blocking) for n in names}
+        words = None if self.words is None else self.words.to(device, non_blocking=non_blocking)
+        return replace(self, **moved, words=words)
 
 
 class LayerStates(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import soundfile
 import yaml
 
 from aista.data.manifest import Row, write_manifest
+from aista.data.word_times import format_word_times
 
 WORDS = {"one": "un", "two": "deux", "red": "rouge", "cat": "chat", "dog": "chien", "big": "grand"}
 RATE = 16_000
@@ -23,7 +25,9 @@ def make_corpus(folder: Path, num_train: int = 24, num_dev: int = 8, *, untransc
     for split, count in (("train", num_train), ("dev", num_dev), ("test", num_dev)):
         rows = [_utterance(folder, f"{split}{index}", generator) for index in range(count)]
         if split == "train":
-            rows = [Row(**{**vars(row), "src_text": ""}) if i < untranscribed else row for i, row in enumerate(rows)]
+            rows = [
+                replace(row, src_text="", word_times="") if i < untranscribed else row for i, row in enumerate(rows)
+            ]
         write_manifest(folder / f"{split}.tsv", rows)
     sentences = [" ".join(words) for words in (WORDS, WORDS.values())] * 20
     sentencepiece.SentencePieceTrainer.train(
@@ -45,7 +49,8 @@ def _utterance(folder: Path, name: str, generator: random.Random) -> Row:
     wave = 0.3 * np.concatenate(tones).astype(np.float32)
     soundfile.write(str(folder / "audio" / f"{name}.wav"), wave, RATE)
     translation = " ".join(WORDS[word] for word in words)
-    return Row(name, f"audio/{name}.wav", len(wave), translation, "tone", " ".join(words), "en", "fr")
+    times = format_word_times([(0.12 * index, 0.12 * (index + 1)) for index in range(len(words))])
+    return Row(name, f"audio/{name}.wav", len(wave), translation, "tone", " ".join(words), "en", "fr", times)
 
 
 def tiny_config(corpus: Path, **changes: object) -> dict[str, object]:

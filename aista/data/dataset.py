@@ -17,6 +17,7 @@ from aista.data.augmentations.base import Augmentation
 from aista.data.features.base import Feature
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
+from aista.data.word_times import WordSpan, word_spans
 from aista.errors import DataError
 from aista.types import SpeechBatch
 
@@ -34,6 +35,7 @@ class Example:
         target: Translation's token ids.
         source_text: Transcript.
         target_text: Translation.
+        words: Where the transcript's words lie; empty where that is unknown or not asked for.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Example:
     target: list[int]
     source_text: str
     target_text: str
+    words: tuple[WordSpan, ...] = ()
 
 
 class SpeechTextDataset:
@@ -57,6 +60,7 @@ class SpeechTextDataset:
         tokenizer: Encodes transcripts and translations.
         augmentation: Changes features, in training only: leave it out in evaluation.
         seed: With the epoch and the row's id, the seed of the augmentation.
+        words: Say where the words lie, from the column ``word_times``.
         cache: Keep features in memory, before augmentation. Worker processes would each keep their own.
 
     Raises:
@@ -72,6 +76,7 @@ class SpeechTextDataset:
         augmentation: Augmentation | None = None,
         *,
         seed: int = 0,
+        words: bool = False,
         cache: bool = False,
     ) -> None:
         if augmentation is not None and augmentation.needs_frames and feature is not None and feature.dim == 0:
@@ -85,6 +90,7 @@ class SpeechTextDataset:
         self._base = base
         self._augmentation = augmentation
         self._seed = seed
+        self._words = words
         self._states: Callable[[Row], Tensor] | None = None
         self._cache: dict[int, Tensor] | None = {} if cache else None
 
@@ -123,12 +129,18 @@ class SpeechTextDataset:
         else:
             audio = torch.zeros(0) if self.feature is None else self._audio(index, row, self.feature, epoch)
         source, target = self.tokenizer.encode(row.src_text), self.tokenizer.encode(row.tgt_text)
-        return Example(row.id, audio, source, target, row.src_text, row.tgt_text)
+        return Example(row.id, audio, source, target, row.src_text, row.tgt_text, self._spans(row))
 
     def batch(self, indices: Sequence[int], epoch: int) -> SpeechBatch:
         """The rows ``indices`` as a padded batch."""
         examples = [self.example(index, epoch) for index in indices]
         return collate(examples, self.tokenizer.pad_id, encoded=self._states is not None)
+
+    def _spans(self, row: Row) -> tuple[WordSpan, ...]:
+        if not self._words or self.feature is None:
+            return ()
+        seconds = self.feature.covered_seconds(row.seconds)
+        return tuple(word_spans(row.src_text, row.word_times, self.tokenizer, seconds))
 
     def _audio(self, index: int, row: Row, feature: Feature, epoch: int) -> Tensor:
         with one_thread():
@@ -164,6 +176,7 @@ def collate(examples: Sequence[Example], pad_id: int, *, encoded: bool = False) 
         target_lengths=torch.tensor([len(example.target) for example in examples]),
         source_text=tuple(example.source_text for example in examples),
         target_text=tuple(example.target_text for example in examples),
+        words=_pad_words([example.words for example in examples]),
         encoded=encoded,
     )
 
@@ -171,6 +184,12 @@ def collate(examples: Sequence[Example], pad_id: int, *, encoded: bool = False) 
 def _pad_ids(sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
     rows = [torch.tensor(sequence, dtype=torch.int64) for sequence in sequences]
     return pad_sequence(rows, batch_first=True, padding_value=pad_id)
+
+
+def _pad_words(rows: Sequence[Sequence[WordSpan]]) -> Tensor | None:
+    if not any(rows):
+        return None
+    return pad_sequence([torch.tensor(words, dtype=torch.float32).view(-1, 4) for words in rows], batch_first=True)
 
 
 def _generator(seed: int, epoch: int, id: str) -> torch.Generator:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from aista.data.word_times import check_word_times
 from aista.errors import DataError
 from aista.files import write_text
 
@@ -15,7 +16,8 @@ MANIFEST_SAMPLE_RATE = 16_000
 """``n_frames`` counts samples at this rate (Hz), whatever the rate of the file."""
 
 REQUIRED_COLUMNS = ("id", "audio", "n_frames", "tgt_text")
-COLUMNS = (*REQUIRED_COLUMNS, "speaker", "src_text", "src_lang", "tgt_lang")
+COLUMNS = (*REQUIRED_COLUMNS, "speaker", "src_text", "src_lang", "tgt_lang", "word_times")
+_RARE_COLUMNS = ("word_times",)  # written only where a row has a value
 
 _SHOWN_FAULTS = 20
 
@@ -33,6 +35,7 @@ class Row:
         src_text: Transcript; "" where there is none.
         src_lang: Language of the speech, or "".
         tgt_lang: Language of the translation, or "".
+        word_times: When each word of the transcript is spoken, ``0.10-0.35 0.35-0.80`` in seconds, or "".
         line: Line in the manifest, counted from 1 (the header); 0 in rows that were not read from a file.
     """
 
@@ -44,6 +47,7 @@ class Row:
     src_text: str = ""
     src_lang: str = ""
     tgt_lang: str = ""
+    word_times: str = ""
     line: int = 0
 
     @property
@@ -71,7 +75,7 @@ def read_manifest(path: Path) -> Manifest:
 
     Raises:
         DataError: the file is missing or not UTF-8, or with every format fault together: missing or
-            repeated columns, a wrong number of fields, an empty or repeated id, a bad ``n_frames``.
+            repeated columns, a wrong number of fields, an empty or repeated id, a bad ``n_frames``, bad ``word_times``.
     """
     path = Path(path)
     lines = _read_lines(path)
@@ -97,15 +101,17 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def write_manifest(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as a manifest with all columns, atomically.
+    """Write rows as a manifest, atomically, with all columns; those of word times only where there are some.
 
     Raises:
         DataError: a text holds a tab or a line break, which the format has no way to write.
     """
-    lines = ["\t".join(COLUMNS)]
+    rows = list(rows)
+    columns = [name for name in COLUMNS if name not in _RARE_COLUMNS or any(getattr(row, name) for row in rows)]
+    lines = ["\t".join(columns)]
     for row in rows:
-        values = [str(getattr(row, column)) for column in COLUMNS]
-        for column, value in zip(COLUMNS, values, strict=True):
+        values = [str(getattr(row, column)) for column in columns]
+        for column, value in zip(columns, values, strict=True):
             if any(character in value for character in "\t\n\r"):
                 raise DataError(
                     f"{path}: row {row.id!r}: {column} must hold no tab and no line break, got {value!r}; "
@@ -170,6 +176,11 @@ def _parse_row(place: str, number: int, header: list[str], line: str, faults: li
             f"{place}: n_frames must be a whole number of samples at {MANIFEST_SAMPLE_RATE} Hz, got {n_frames!r}; "
             "write seconds * 16000, rounded"
         )
+    if len(faults) == before and values.get("word_times"):
+        try:
+            check_word_times(values["word_times"], values.get("src_text", ""), int(n_frames) / MANIFEST_SAMPLE_RATE)
+        except ValueError as error:
+            faults.append(f"{place}: word_times: {error}; mend it or leave it empty")
     return Row(**values, n_frames=int(n_frames), line=number) if len(faults) == before else None
 
 

@@ -15,7 +15,8 @@ def shuffle_transcripts(rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
     """The rows, each with the transcript of another one; speech and translation stay where they are.
 
     One cycle through all rows that have a transcript (Sattolo, 1986), so that none keeps its own; two rows
-    that say the same may still swap equal texts. Rows without a transcript stay without.
+    that say the same may still swap equal texts. Rows without a transcript stay without. Word times are left out: those
+    of another recording mean nothing.
 
     Choose it to ask whether a gain comes from the *content* of the transcripts: with shuffled ones the loss,
     its scale and its cost are the same, and whatever gain stays is regularisation.
@@ -35,5 +36,5 @@ def shuffle_transcripts(rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
         sources[last], sources[other] = sources[other], sources[last]
     shuffled = list(rows)
     for place, source in zip(places, sources, strict=True):
-        shuffled[place] = replace(rows[place], src_text=rows[source].src_text)
+        shuffled[place] = replace(rows[place], src_text=rows[source].src_text, word_times="")
     return tuple(shuffled)

@@ -19,7 +19,7 @@ __all__ = [
     "needs",
 ]
 
-NEEDS = ("transcripts", "vocabulary", "batch_vocabulary")
+NEEDS = ("transcripts", "words", "vocabulary", "batch_vocabulary")
 """What a loss can ask for in its ``needs``; see ``AlignmentContext``."""
 
 
@@ -47,6 +47,8 @@ class AlignmentContext(NamedTuple):
             ``pad_id``.
         vocabulary_ids: ``[C]`` the tokens that they belong to, ascending; None where they are all tokens.
         pad_id: The token that no transcript contains.
+        words: ``[B, N, 4]`` where each word lies in both modalities, as ``SpeechBatch.words``; None too where no row of
+            the batch has word times.
     """
 
     num_layers: int = 1
@@ -54,6 +56,7 @@ class AlignmentContext(NamedTuple):
     vocabulary: Tensor | None = None
     vocabulary_ids: Tensor | None = None
     pad_id: int = 0
+    words: Tensor | None = None
 
 
 class AlignmentLoss(Protocol):

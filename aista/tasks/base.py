@@ -101,6 +101,11 @@ class Task(ABC):
         """What the hypotheses are scored against."""
 
     @property
+    def needs_words(self) -> bool:
+        """Whether its loss needs to know when each word is spoken (``SpeechBatch.words``)."""
+        return False
+
+    @property
     def watches_validation(self) -> bool:
         """Whether ``end_validation`` changes the loss, so that the run must validate."""
         return False

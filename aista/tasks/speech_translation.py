@@ -14,6 +14,7 @@ from aista.data.features.base import Feature
 from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
+from aista.errors import ConfigError, Fault
 from aista.losses.base import AlignmentContext, AlignmentLoss, apply, compares_predictions, needs
 from aista.losses.schedules.base import WeightSchedule
 from aista.modules.llms.base import GenerationConfig
@@ -98,6 +99,11 @@ class SpeechTranslationTask(Task):
         self.selected: SelectedLayers | None = None
 
     @property
+    def needs_words(self) -> bool:
+        """Whether a loss needs to know when each word is spoken."""
+        return "words" in self.needs
+
+    @property
     def watches_validation(self) -> bool:
         """Whether a weight depends on validation."""
         return any(schedule.watches_validation for schedule in self.schedules)
@@ -118,6 +124,8 @@ class SpeechTranslationTask(Task):
         llm = self.build_part("llm", vocab_size=tokenizer.vocab_size)
         widths = {"input_dim": encoder.output_dim, "output_dim": llm.model_dim}
         adapter = self.build_part("adapter", **widths, vocab_size=tokenizer.vocab_size)
+        if self.needs_words and not adapter.even_in_time:
+            raise ConfigError([_uneven(self.config.adapter.name)])
         return LargeSpeechTextModel(
             encoder,
             adapter,
@@ -157,7 +165,8 @@ class SpeechTranslationTask(Task):
                 weight = torch.tensor(spec.weight * factor, dtype=torch.float64)
                 metrics[f"{self._metric_name(number)}_weight"] = (weight, 1.0)
         if is_aligning:
-            context = AlignmentContext(len(layers), batch.source, out.vocabulary, tokens, self.tokenizer.pad_id)
+            known = (batch.source, out.vocabulary, tokens, self.tokenizer.pad_id, batch.words)
+            context = AlignmentContext(len(layers), *known)
             total = total + self._alignment(out, context, metrics)
         return TaskLoss(total, num_targets, metrics)
 
@@ -289,6 +298,11 @@ class SpeechTranslationTask(Task):
     def __repr__(self) -> str:
         losses: list[Any] = [spec.name for spec in self.config.alignment]
         return f"SpeechTranslationTask(alignment={losses}, selected={self.selected})"
+
+
+def _uneven(adapter: str) -> Fault:
+    problem = f"positions of {adapter!r} are not even in time, but an alignment loss compares words by their times"
+    return Fault("adapter", problem, "choose conv, frame_stack or another that keeps time, or another loss")
 
 
 def _adapter_terms(out: LsmOutput, metrics: dict[str, tuple[Tensor, float]]) -> Tensor:

@@ -32,6 +32,14 @@ __all__ = [
 ]
 
 NAN = float("nan")
+_WORDS = torch.tensor(
+    [
+        [[0, 2, 0.0, 0.4], [2, 4, 0.5, 1.0], [0, 0, 0, 0]],
+        [[0, 3, 0.1, 0.9], [0, 0, 0, 0], [0, 0, 0, 0]],
+        [[0, 1, 0.0, 0.3], [1, 5, 0.3, 0.7], [5, 6, 0.7, 1.0]],
+        [[0, 1, 0.2, 1.0], [0, 0, 0, 0], [0, 0, 0, 0]],
+    ]
+)
 
 
 @contract("alignment_loss")
@@ -170,9 +178,10 @@ def _rows(states: LayerStates, rows: list[int]) -> LayerStates:
 
 
 def _context(rows: list[int] | None = None) -> AlignmentContext:
-    """Transcripts of the rows of ``_states``, all different, and a vocabulary of ten tokens."""
+    """Transcripts of the rows of ``_states``, all different, their words, and a vocabulary of ten tokens."""
     ids = torch.tensor([[1, 2, 3, 4, 0, 0], [5, 5, 6, 0, 0, 0], [7, 1, 8, 2, 3, 9], [4, 0, 0, 0, 0, 0]])
-    return AlignmentContext(1, ids[rows or [0, 1, 2, 3]], ramp(10, 8, seed=2), pad_id=0)
+    chosen = rows or [0, 1, 2, 3]
+    return AlignmentContext(1, ids[chosen], ramp(10, 8, seed=2), pad_id=0, words=_WORDS[chosen])
 
 
 def _apply(loss: AlignmentLoss, states: LayerStates) -> AlignmentResult:

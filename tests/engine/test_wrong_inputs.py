@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 import transformers
 
 from aista.cli.main import main
+from aista.data.manifest import read_manifest, write_manifest
 from tests.data.tokenizers.test_hugging_face import save as save_tokenizer
 from tests.modules.encoders.folders import make_folder
 from tests.modules.llms.families import FAMILIES
@@ -39,6 +41,27 @@ def with_llm(corpus, llm, folder):
     options["tokenizer"] = {"name": "hugging_face", "config": {"path": str(folder)}}
     options["llm"] = {"name": llm, "config": {"path": str(folder)}}
     return options
+
+
+def test_words_without_times(tmp_path, corpus, capsys):
+    options = tiny_config(corpus, alignment=[{"name": "word_aligned"}])
+    rows = [replace(row, word_times="") for row in read_manifest(corpus / "train.tsv").rows]
+    manifest = tmp_path / "train.tsv"
+    write_manifest(manifest, [replace(row, audio=str(corpus / row.audio)) for row in rows])
+    options["data"]["train"] = str(manifest)
+    printed = refusal(tmp_path, capsys, options)
+    assert (
+        f"{manifest}: no row says when its words are spoken, which an alignment loss needs; fill the column" in printed
+    )
+    options["data"] |= {"train": str(corpus / "train.tsv"), "shuffle_transcripts": True}
+    assert "leave data.shuffle_transcripts off" in refusal(tmp_path, capsys, options)
+
+
+def test_words_behind_an_adapter_that_loses_time(tmp_path, corpus, capsys):
+    for adapter in ({"name": "cif"}, {"name": "qformer", "config": {"num_heads": 2}}):
+        options = tiny_config(corpus, alignment=[{"name": "word_aligned"}], adapter=adapter)
+        printed = refusal(tmp_path, capsys, options)
+        assert f"positions of '{adapter['name']}' are not even in time, but an alignment loss compares words" in printed
 
 
 def test_a_missing_file(tmp_path, corpus, capsys):

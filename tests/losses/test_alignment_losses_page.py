@@ -56,6 +56,7 @@ def test_it_keeps_the_contracts(name):
         ("mse", {"level": "token"}),
         ("infonce", {"level": "token"}),
         ("infonce", {"level": "max", "gather": False}),
+        ("word_aligned", {"temperature": 0.05, "gather": False}),
         ("soft_dtw", {"divergence": True, "cost": "sqeuclidean"}),
         ("cmot", {"side": "both", "window": None, "mass": "uniform"}),
         ("wasserstein_contrastive", {"solver": "relaxed"}),

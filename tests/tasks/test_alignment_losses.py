@@ -33,7 +33,8 @@ def setup(corpus, tmp_path):
         task = build_task(experiment)
         task.selected = BOTH
         feature = build("feature", experiment.sections.data.feature)
-        dataset = SpeechTextDataset(read_manifest(corpus / "train.tsv").rows, corpus, feature, task.tokenizer)
+        rows = read_manifest(corpus / "train.tsv").rows
+        dataset = SpeechTextDataset(rows, corpus, feature, task.tokenizer, words=task.needs_words)
         torch.manual_seed(0)
         return task, task.build_model(), lambda rows: dataset.batch(rows, 0)
 
@@ -145,6 +146,6 @@ def test_a_loss_that_asks_for_what_there_is_not_is_named(setup, clean_registry):
         needs = ("transcript",)
 
     with pytest.raises(
-        ConfigError, match=r"Greedy\.needs may name transcripts, vocabulary, batch_vocabulary, got 'transcript'"
+        ConfigError, match=r"Greedy\.needs may name transcripts, words, vocabulary, batch_vocabulary, got 'transcript'"
     ):
         setup({"name": "greedy"})

@@ -176,7 +176,10 @@ def test_a_correct_loss_passes(check, loss):
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"needs": ("context",)}, r"Broken\.needs may name transcripts, vocabulary, batch_vocabulary, got 'context'"),
+        (
+            {"needs": ("context",)},
+            r"Broken\.needs may name transcripts, words, vocabulary, batch_vocabulary, got 'context'",
+        ),
         ({"compares": "logits"}, r"Broken\.compares must be 'states' or 'predictions', got 'logits'"),
         (
             {"compares": "predictions", "needs": ("transcripts",)},

@@ -12,8 +12,10 @@ from random import Random
 import soundfile
 
 from aista.data.datasets._clone import Clone, open_clone
+from aista.data.datasets._letter_alignment import word_times_of_letters
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
 from aista.data.preparation import Folder, PreparationReport, Progress, one_line, train_sentencepiece
+from aista.data.word_times import check_word_times, format_word_times
 from aista.errors import DataError
 from aista.files import replacing, write_text
 from aista.registry import register
@@ -22,9 +24,11 @@ from aista.schema import option
 __all__ = ["Mboshi", "MboshiConfig"]
 
 ROOT = "full_corpus_newsplit"
+ALIGNMENTS = "forced_alignments_supervised_spkr/align-kit-old/all"
 TRANSCRIPT, TRANSLATION, AUDIO = ".mb.cleaned", ".fr", ".wav"
 URL = "https://github.com/besacier/mboshi-french-parallel-corpus"
 SHARED = "translation also in test"
+NOT_ALIGNED = "no word times: no forced alignment that spells the transcript"
 README = """\
 # Mboshi -> French
 
@@ -48,6 +52,8 @@ transcripts, for CTC. Both are trained on train only. Seed of dev: {seed}.
 | rows left out because | count |
 |---|---|
 {dropped}
+
+Word times are the corpus's forced alignments: silver, made by machine from this small corpus.
 
 `sha256sum --check checksums.txt` verifies the files.
 """
@@ -106,6 +112,7 @@ class Mboshi:
             dropped[SHARED] = [row.id for row in texts["train"] if _key(row.tgt_text) in taken]
             texts["train"] = [row for row in texts["train"] if _key(row.tgt_text) not in taken]
             rows = _extract(clone, out, texts, dropped, progress)
+            rows = {split: [_aligned(clone, row) for row in found] for split, found in rows.items()}
         train, dev = self._carve(rows["train"])
         return self._write(folder, {"train": train, "dev": dev, "test": rows["dev"]}, dropped)
 
@@ -157,7 +164,9 @@ class Mboshi:
         )
         write_text(out / "README.md", text)
         kept = {reason: ids for reason, ids in sorted(dropped.items()) if ids}
-        return folder.seal(PreparationReport(out, counts, hours, kept))
+        unaligned = [row.id for rows in splits.values() for row in rows if not row.word_times]
+        noted = {NOT_ALIGNED: unaligned} if unaligned else {}
+        return folder.seal(PreparationReport(out, counts, hours, kept, noted=noted))
 
 
 def _texts(clone: Clone, split: str, dropped: dict[str, list[str]]) -> list[Row]:
@@ -218,6 +227,18 @@ def _extract(
             if progress is not None:
                 progress("audio", done, total)
     return kept
+
+
+def _aligned(clone: Clone, row: Row) -> Row:
+    """The row with word times, where its forced alignment is there and fits."""
+    content = clone.read(f"{ALIGNMENTS}/{row.id}.txt")
+    times = word_times_of_letters(content.decode("utf-8", "replace"), row.src_text) if content else []
+    text = format_word_times(times)
+    try:
+        check_word_times(text, row.src_text, row.seconds)
+    except ValueError:
+        return row
+    return replace(row, word_times=text)
 
 
 def _length(content: bytes | None) -> tuple[int, str]:

@@ -14,6 +14,7 @@ from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
 from aista.data.preparation import Folder, PreparationReport, Progress, train_sentencepiece
 from aista.data.synthetic.corpus import draw_corpus
 from aista.data.synthetic.grammar import SentencePair
+from aista.data.word_times import format_word_times
 from aista.errors import DataError
 from aista.files import write_text
 from aista.registry import register
@@ -40,10 +41,10 @@ or text; all their words occur in train. Seed: {seed}. `sha256sum --check checks
 the files.
 """
 _MEANINGS = {
-    "train": "speech, transcript, translation",
+    "train": "speech, transcript with word times, translation",
     "train_low": "the first rows of a seeded shuffle of train (low-resource setting)",
-    "dev": "speech, transcript, translation",
-    "test": "speech, transcript, translation",
+    "dev": "speech, transcript with word times, translation",
+    "test": "speech, transcript with word times, translation",
     "text": "text pairs without speech",
 }
 
@@ -140,11 +141,14 @@ class Quickstart:
                     row = _row(split, index, pair)
                     delivery = draw_delivery(f"{self.config.seed}/{row.id}")
                     path = out / "audio" / f"{row.id}.flac"
+                    utterance = speaker.speak(pair.source, delivery)
                     if not path.is_file():
-                        write_recording(path, speaker.speak(pair.source, delivery))
+                        write_recording(path, utterance.samples)
                     audio = path.relative_to(out).as_posix()
                     frames = soundfile.info(str(path)).frames
-                    rows[split].append(replace(row, audio=audio, n_frames=frames, speaker=delivery.voice))
+                    times = format_word_times(utterance.word_times)
+                    row = replace(row, audio=audio, n_frames=frames, speaker=delivery.voice, word_times=times)
+                    rows[split].append(row)
                     done += 1
                     progress("speech", done, total)
         return rows

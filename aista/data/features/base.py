@@ -38,6 +38,10 @@ class Feature(ABC):
             ValueError: the waveform is longer than ``max_seconds``.
         """
 
+    def covered_seconds(self, seconds: float) -> float:
+        """What the output covers of time: more than the recording where the feature appends silence."""
+        return seconds
+
     @abstractmethod
     def num_frames(self, num_samples: int) -> int:
         """Length of the output for ``num_samples`` samples, without computing it."""

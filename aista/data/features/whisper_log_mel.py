@@ -64,6 +64,11 @@ class WhisperLogMel(Feature):
             return math.ceil(num_samples / _CHUNK) * (_CHUNK // _HOP)
         return math.ceil(num_samples / _HOP)
 
+    def covered_seconds(self, seconds: float) -> float:
+        """As given; with ``pad_to_30s`` 30 for each 30 seconds begun."""
+        whole = _CHUNK / self.sample_rate
+        return math.ceil(seconds / whole) * whole if self._pads else seconds
+
     def _chunk(self, wave: Tensor) -> Tensor:
         num_samples = len(wave)
         audible = _HOP * math.ceil((num_samples + _WINDOW) / _HOP)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import _ctypes
 import ctypes
 import hashlib
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import TracebackType
+from typing import NamedTuple
 
 import espeakng_loader
 import numpy as np
@@ -26,7 +28,7 @@ from torchaudio.functional import resample
 from aista.data.audio import one_thread
 from aista.errors import DataError
 
-__all__ = ["SAMPLE_RATE", "VOICES", "Delivery", "Speaker", "draw_delivery"]
+__all__ = ["SAMPLE_RATE", "VOICES", "Delivery", "Speaker", "Utterance", "draw_delivery"]
 
 SAMPLE_RATE = 16_000
 VOICES = (
@@ -39,7 +41,25 @@ _FILES = {"en-gb": "en"}
 _RETRIEVAL, _RATE, _PITCH, _UTF8 = 1, 1, 3, 1
 _DONT_EXIT = 0x8000
 _SYNCHRONOUS = 2
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+_END_OF_EVENTS, _WORD = 0, 1
+
+
+class _Event(ctypes.Structure):
+    """``espeak_EVENT`` of speak_lib.h."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),  # in characters, from 1
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    )
+
+
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
 @dataclass(frozen=True)
@@ -61,6 +81,19 @@ class Delivery:
     gain: float
     snr: float
     seed: int
+
+
+class Utterance(NamedTuple):
+    """What was spoken.
+
+    Attributes:
+        samples: ``[W]`` 16-bit samples at 16 kHz.
+        word_times: Start and end in seconds of each word of the text. A word ends where the next begins; words that
+            espeak-ng speaks as one ("will not") share their time.
+    """
+
+    samples: NDArray[np.int16]
+    word_times: list[tuple[float, float]]
 
 
 def draw_delivery(key: str, voices: tuple[str, ...] = VOICES) -> Delivery:
@@ -92,29 +125,37 @@ class Speaker:
     ) -> None:
         self._folder.cleanup()
 
-    def speak(self, text: str, delivery: Delivery) -> NDArray[np.int16]:
+    def speak(self, text: str, delivery: Delivery) -> Utterance:
         """Speak ``text``.
 
         Returns:
-            16-bit samples at 16 kHz, shape ``[W]``; the same arguments give the same samples.
+            Samples and word times; the same arguments give the same ones.
 
         Raises:
             DataError: the voice is unknown, or nothing was spoken.
         """
-        samples, rate = self._synthesize(text, delivery)
+        samples, rate, starts = self._synthesize(text, delivery)
         if not samples.any():
             raise DataError(f"espeak-ng spoke nothing for {text!r}; give it words")
         wave = _resample(samples, rate)
         wave *= delivery.gain / np.abs(wave).max()
         power = float(np.mean(np.square(wave))) * 10 ** (-delivery.snr / 10)
         wave += np.random.default_rng(delivery.seed).normal(scale=power**0.5, size=wave.shape)
+        times = _word_times(text, starts, len(np.trim_zeros(samples, "b")), rate)
         quantized: NDArray[np.int16] = np.clip(np.rint(wave * 32767), -32768, 32767).astype(np.int16)
-        return quantized
+        return Utterance(quantized, times)
 
-    def _synthesize(self, text: str, delivery: Delivery) -> tuple[NDArray[np.int16], int]:
+    def _synthesize(self, text: str, delivery: Delivery) -> tuple[NDArray[np.int16], int, dict[int, int]]:
+        """Samples, their rate, and the first sample of words by their place in the text."""
         chunks: list[NDArray[np.int16]] = []
+        starts: dict[int, int] = {}
 
-        def receive(wave: ctypes._Pointer[ctypes.c_short], count: int, events: int | None) -> int:
+        def receive(wave: ctypes._Pointer[ctypes.c_short], count: int, events: ctypes._Pointer[_Event]) -> int:
+            index = 0
+            while events and events[index].type != _END_OF_EVENTS:
+                if events[index].type == _WORD:
+                    starts[events[index].text_position - 1] = events[index].sample
+                index += 1
             if wave and count > 0:
                 chunks.append(np.ctypeslib.as_array(wave, shape=(count,)).copy())
             return 0
@@ -137,7 +178,7 @@ class Speaker:
         finally:
             library.espeak_Terminate()
             _ctypes.dlclose(library._handle)
-        return np.concatenate(chunks) if chunks else np.zeros(1, np.int16), rate
+        return np.concatenate(chunks) if chunks else np.zeros(1, np.int16), rate, starts
 
     def _set_voice(self, library: ctypes.CDLL, voice: str) -> None:
         language, _, variant = voice.partition("+")
@@ -146,6 +187,18 @@ class Speaker:
         name = f"{_FILES.get(language, language)}+{variant}" if variant else _FILES.get(language, language)
         if not known or library.espeak_SetVoiceByName(name.encode()) != 0:
             raise DataError(f"espeak-ng has no voice {voice!r}; use a language and variant such as en-us+f3")
+
+
+def _word_times(text: str, starts: dict[int, int], num_samples: int, rate: int) -> list[tuple[float, float]]:
+    places = [word.start() for word in re.finditer(r"\S+", text)]
+    begins = [starts[place] for place in places if place in starts]
+    spans = list(zip(begins, [*begins[1:], num_samples], strict=True))
+    times, number = [], -1
+    for place in places:
+        number = max(number + (place in starts), 0)
+        start, end = spans[number]
+        times.append((start / rate, end / rate))
+    return times
 
 
 def _resample(samples: NDArray[np.int16], rate: int) -> NDArray[np.float64]:

@@ -55,6 +55,16 @@ class TextTokenizer(ABC):
     def piece(self, id: int) -> str:
         """The token as a person reads it in a plot; a leading "▁" marks the start of a word."""
 
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of ``encode(text)`` lies: first character and the one behind its last.
+
+        Raises:
+            DataError: the tokenizer does not know.
+        """
+        raise DataError(
+            f"{type(self).__name__} does not say where tokens lie in a text; give its class a method offsets(text)"
+        )
+
     def save(self, folder: Path) -> Mapping[str, Any]:
         """Write what the tokenizer was read from into a folder.
 

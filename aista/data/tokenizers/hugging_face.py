@@ -69,6 +69,16 @@ class HuggingFaceTokenizer(TextTokenizer):
             return raw  # SentencePiece's own mark, or bytes that are no character of their own
         return "▁" + text[1:] if text.startswith(" ") else text
 
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """See ``TextTokenizer.offsets``."""
+        if not self._tokenizer.is_fast:
+            raise DataError(
+                f"{self._path}: its tokenizer ({type(self._tokenizer).__name__}) does not say where tokens lie in a "
+                "text; a folder with tokenizer.json has one that does"
+            )
+        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return [(int(begin), int(end)) for begin, end in encoded["offset_mapping"]]
+
     def chat(self, turns: Sequence[tuple[str, str]], *, date: str = "", variables: Mapping[str, Any]) -> Chat:
         """Render the folder's chat template, which transformers runs in a sandbox; see ``TextTokenizer.chat``.
 

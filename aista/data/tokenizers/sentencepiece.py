@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,15 +58,30 @@ class SentencePieceTokenizer(TextTokenizer):
 
     def encode(self, text: str) -> list[int]:
         """Token ids, without BOS and EOS; a user-defined symbol in the text is a single id."""
-        if self._splitter is None:
-            return list(self._processor.encode(text))
         ids: list[int] = []
+        for _, part in self._parts(text):
+            ids += [self._symbols[part]] if part in self._symbols else self._processor.encode(part)
+        return ids
+
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """See ``TextTokenizer.offsets``."""
+        spans: list[tuple[int, int]] = []
+        for start, part in self._parts(text):
+            if part in self._symbols:
+                spans.append((start, start + len(part)))
+            else:
+                found = self._processor.encode(part, out_type="offset_mapping")["offsets"]
+                spans += [(start + begin, start + end) for begin, end in found]
+        return spans
+
+    def _parts(self, text: str) -> Iterator[tuple[int, str]]:
+        """User-defined symbols and what lies between them, with their places."""
         start = 0
-        for match in self._splitter.finditer(text):
-            ids += self._processor.encode(text[start : match.start()])
-            ids.append(self._symbols[match.group()])
+        for match in self._splitter.finditer(text) if self._splitter is not None else ():
+            yield start, text[start : match.start()]
+            yield match.start(), match.group()
             start = match.end()
-        return ids + list(self._processor.encode(text[start:]))
+        yield start, text[start:]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ``ids``; BOS, EOS and padding are left out."""

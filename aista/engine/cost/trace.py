@@ -146,17 +146,26 @@ def make_batch(sizes: BatchSizes, audio: Tensor, tokenizer: TextTokenizer) -> Sp
         audio: ``[B, W]`` or ``[B, F, M]`` encoder input.
         tokenizer: Has a word that is neither padding nor the end of a text.
     """
-    rows = len(sizes.inputs)
+    rows, length = len(sizes.inputs), max(sizes.source, default=0)
     word = next(id for id in range(tokenizer.vocab_size) if id not in (tokenizer.pad_id, tokenizer.eos_id))
     return SpeechBatch(
         ids=tuple(map(str, range(rows))),
         audio=audio,
         audio_lengths=torch.tensor(sizes.inputs),
-        source=torch.full((rows, max(sizes.source, default=0)), word),
+        source=torch.full((rows, length), word),
         source_lengths=torch.tensor(sizes.source),
         target=torch.full((rows, max(sizes.target, default=0)), word),
         target_lengths=torch.tensor(sizes.target),
+        words=_words(sizes.source, length),
     )
+
+
+def _words(lengths: Sequence[int], width: int) -> Tensor:
+    """Every token of the transcripts as a word, all of the same duration."""
+    token = torch.arange(width, dtype=torch.float32).expand(len(lengths), width)
+    size = torch.tensor(lengths, dtype=torch.float32).clamp(min=1)[:, None]
+    spans = torch.stack([token, token + 1, token / size, (token + 1) / size], dim=-1)
+    return spans.masked_fill((token >= size)[..., None], 0)
 
 
 class _StandIn:

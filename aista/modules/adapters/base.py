@@ -38,6 +38,11 @@ class Adapter(nn.Module, ABC):
     """Whether ``output_lengths`` says what ``forward`` returns; False where that depends on the states
     and it is an upper bound, whatever the states are."""
 
+    @property
+    def even_in_time(self) -> bool:
+        """Whether position p of P is about the share p / P to (p + 1) / P of the speech."""
+        return self.exact_lengths
+
     @abstractmethod
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Adapt a padded batch, as in inference.

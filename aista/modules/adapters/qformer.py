@@ -42,6 +42,11 @@ class QFormerAdapter(NormedAdapter):
         self.num_queries = config.num_queries
         self.qformer = QFormer(config, num_queries=config.num_queries, input_dim=input_dim, output_dim=output_dim)
 
+    @property
+    def even_in_time(self) -> bool:
+        """Queries look where they like."""
+        return False
+
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """``[B, S, E]`` -> ``[B, num_queries, D]``, all of that length."""
         h_BSE = zero_padding(states, lengths).to(self.qformer.queries.dtype)

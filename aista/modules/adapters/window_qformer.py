@@ -42,6 +42,11 @@ class WindowQFormerAdapter(NormedAdapter):
         self.window, self.num_queries = config.window, config.num_queries
         self.qformer = QFormer(config, num_queries=config.num_queries, input_dim=input_dim, output_dim=output_dim)
 
+    @property
+    def even_in_time(self) -> bool:
+        """The queries of a window have no order; a single one is a window's position."""
+        return self.num_queries == 1
+
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """``[B, S, E]`` -> ``[B, P, D]`` with lengths ``num_queries * ceil(n / window)``."""
         h_BSE = zero_padding(states, lengths).to(self.qformer.queries.dtype)

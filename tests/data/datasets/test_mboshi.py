@@ -10,7 +10,7 @@ import pytest
 import sentencepiece
 import soundfile
 
-from aista.data.datasets.mboshi import ROOT, Mboshi, MboshiConfig
+from aista.data.datasets.mboshi import ALIGNMENTS, NOT_ALIGNED, ROOT, Mboshi, MboshiConfig
 from aista.data.preparation import PreparationReport
 from aista.errors import DataError
 
@@ -43,6 +43,12 @@ def worktree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write(train, f"abiayi_{index:02d}", words(index), f"Phrase {words(100 + index // 2)}")
     for index in range(3):
         write(dev, f"martial_{index}", words(50 + index), f"Essai {words(200 + index)}")
+    aligned = clone / ALIGNMENTS
+    aligned.mkdir(parents=True)
+    letters = words(50).replace(" ", "").upper()
+    times = [f"{letter} {0.01 + 0.002 * i:.3f} {0.012 + 0.002 * i:.3f}" for i, letter in enumerate(letters)]
+    (aligned / "martial_0.txt").write_text("\n".join(["SIL 0.0 0.01", *times]) + "\n", encoding="utf-8")
+    (aligned / "martial_1.txt").write_text("K 0.0 0.1\n", encoding="utf-8")
     write(train, "abiayi_shared", words(60), f"essai  {words(200).upper()}")
     write(train, "abiayi_untold", None, "Sans transcription")
     write(train, "abiayi_mute", words(61), "Sans son")
@@ -87,6 +93,8 @@ def test_every_dropped_row_is_reported_with_its_reason(worktree: Path, tmp_path:
         "translation also in test": ["abiayi_shared"],
     }
     assert report.counts == {"train": NUM_TRAIN - 4, "dev": 4, "test": 3}
+    assert len(report.noted[NOT_ALIGNED]) == NUM_TRAIN - 4 + 4 + 2
+    assert "martial_1" in report.noted[NOT_ALIGNED]
     assert report.hours["test"] == pytest.approx(3 * 800 / 16000 / 3600)
 
 
@@ -111,6 +119,7 @@ def test_rows_hold_audio_texts_and_speaker(worktree: Path, tmp_path: Path) -> No
         "tgt_text": f"Essai {words(200)}",
         "src_lang": "mdw",
         "tgt_lang": "fr",
+        "word_times": "0.010-0.018 0.018-0.026 0.026-0.034 0.034-0.042 0.042-0.050",
     }
     assert (out / row["audio"]).read_bytes() == (worktree / ROOT / "dev" / "martial_0.wav").read_bytes()
     audio = {f"audio/{path.name}" for path in (out / "audio").iterdir()}

@@ -7,6 +7,7 @@ import soundfile
 
 from aista.data.datasets.quickstart import Quickstart, QuickstartConfig
 from aista.data.preparation import PreparationReport
+from aista.data.word_times import check_word_times, parse_word_times
 from aista.errors import ConfigError, DataError
 from aista.registry import get
 from aista.schema import structure
@@ -46,6 +47,15 @@ def test_manifests_audio_and_model_belong_together(corpus: Path) -> None:
             assert (row["src_lang"], row["tgt_lang"]) == ("en", "fr")
             assert 0 not in model.encode(row["src_text"]) + model.encode(row["tgt_text"])
     assert {(row["audio"], row["n_frames"], row["speaker"]) for row in rows(corpus, "text")} == {("", "0", "")}
+
+
+def test_every_word_has_its_time(corpus: Path) -> None:
+    for row in rows(corpus, "train"):
+        check_word_times(row["word_times"], row["src_text"], int(row["n_frames"]) / 16000)
+        times = parse_word_times(row["word_times"])
+        assert times == sorted(times)
+        assert times[0][0] < 0.1
+    assert not any("word_times" in row for row in rows(corpus, "text"))
 
 
 def test_low_resource_rows_are_training_rows(corpus: Path) -> None:

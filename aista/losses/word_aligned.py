@@ -1,0 +1,132 @@
+"""Contrastive loss between words: a word's speech must be nearer to its own tokens than to other words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from aista.losses._contrast import rows_per_layer
+from aista.losses._in_batch import Items, contrast_in_batch
+from aista.losses._rows import Sides, result, sides
+from aista.losses.base import AlignmentContext, AlignmentResult
+from aista.losses.ot.pairwise import no_autocast
+from aista.registry import register
+from aista.schema import option
+from aista.types import LayerStates
+
+__all__ = ["WordAligned", "WordAlignedConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordAlignedConfig:
+    """Options of the word-aligned contrastive loss."""
+
+    temperature: float = option(0.2, "Divides the cosines; smaller looks at the hardest negatives.", above=0)
+    gather: bool = option(True, "Take words from all data-parallel processes as negatives; else from this one alone.")
+
+
+@register("alignment_loss", "word_aligned", config=WordAlignedConfig)
+class WordAligned:
+    """InfoNCE over the words of a batch, whose places in the speech are given (WACO).
+
+    A word's speech is the mean of the states that its time covers, each by the share that it covers; its text the mean
+    of its tokens' states. A word w has ``-1/2 log softmax_v(cos(x_w, y_v) / tau)_w - 1/2 log softmax_v(cos(x_v, y_w) /
+    tau)_w``, a row the mean over its words. Candidates are the words of the same layer in all rows, except those that
+    say the same. The paper has the first of the two directions.
+
+    Needs the manifest's column ``word_times`` in training, and an adapter whose positions are even in time; rows
+    and words without times have no part in it. Cost per layer for N words in the batch: ``N^2 D``. Source: Ouyang, Ye
+    & Li 2023 (WACO, arXiv 2212.09359). Choose it where a forced aligner works (the transcripts' language has one), and
+    speech is little: the paper's gains are largest there. ``ot`` finds the matching itself.
+    """
+
+    needs = ("transcripts", "words")
+    batch_statistic = True
+
+    def __init__(self, config: WordAlignedConfig) -> None:
+        self.config = config
+
+    def __call__(
+        self, states: LayerStates, *, detach_text: bool = True, context: AlignmentContext | None = None
+    ) -> AlignmentResult:
+        """Return each row's loss; see ``AlignmentLoss``.
+
+        Raises:
+            ValueError: the context lacks the transcripts.
+        """
+        if context is None or context.transcripts is None:
+            raise ValueError(
+                "word_aligned needs a context with transcripts, got none; pass context=AlignmentContext(...)"
+            )
+        with no_autocast(states.speech.device):
+            both = sides(states, detach_text=detach_text)
+            num_rows = rows_per_layer(len(both.present), context)
+            words = _words(both, context, num_rows)
+            loss, best, candidates = self._solve(both, words, context)
+            rows = [_mean(values, words.inside_BN) for values in (loss, best, candidates.expand_as(loss))]
+        counts = words.inside_BN.sum(1).repeat(context.num_layers)
+        return result(rows[0], counts > 0, accuracy=rows[1], candidates=rows[2], words=counts)
+
+    def _solve(self, both: Sides, words: _Words, context: AlignmentContext) -> tuple[Tensor, Tensor, Tensor]:
+        """``[L, B * N]`` loss and share of the directions whose own word is best; ``[B * N]`` candidates."""
+        num_items = words.inside_BN.numel()
+        x, y = (
+            functional.normalize(_pool(states, weights, context.num_layers), dim=-1).view(
+                context.num_layers, num_items, 1, states.shape[-1]
+            )
+            for states, weights in ((both.speech, words.speech_BNP), (both.text, words.text_BNT))
+        )
+        lengths = words.inside_BN.flatten().long()
+        items = Items(x, y, lengths, lengths, words.keys_BNK.flatten(0, 1))
+        return contrast_in_batch(items, self.config.temperature, gather=self.config.gather)
+
+
+class _Words(NamedTuple):
+    """Where the words of B rows lie; N is the most words of a row."""
+
+    inside_BN: Tensor
+    speech_BNP: Tensor  # weights of the speech states
+    text_BNT: Tensor  # weights of the tokens
+    keys_BNK: Tensor  # the words' token ids + 1, then zeros
+
+
+def _words(both: Sides, context: AlignmentContext, num_rows: int) -> _Words:
+    transcripts = context.transcripts
+    assert transcripts is not None
+    spans = context.words
+    if spans is None:
+        spans = both.speech.new_zeros(num_rows, 1, 4)
+    dtype = both.speech.dtype
+    first, end = spans[..., :2].long().unbind(-1)
+    lengths = both.text_lengths[:num_rows, None]
+    inside = (end > first) & (end <= lengths) & both.present[:num_rows, None]
+    positions = torch.arange(both.speech.shape[1], device=spans.device, dtype=dtype)
+    start_N1, end_N1 = (spans[..., 2:].to(dtype) * both.speech_lengths[:num_rows, None, None]).unsqueeze(-1).unbind(2)
+    overlap = torch.minimum(positions + 1, end_N1) - torch.maximum(positions, start_N1)
+    speech = overlap.clamp_min(0) * inside[..., None]
+    tokens = torch.arange(both.text.shape[1], device=spans.device)
+    text = (tokens >= first[..., None]) & (tokens < end[..., None]) & inside[..., None]
+    width = int((end - first).amax()) if spans.numel() else 0
+    place = first[..., None] + torch.arange(width, device=spans.device)
+    is_token = (place < end[..., None]) & inside[..., None]
+    columns = max(transcripts.shape[1] - 1, 0)
+    ids = transcripts.gather(1, place.clamp(0, columns).flatten(1)).view_as(place)
+    return _Words(inside, speech, text.to(dtype), (ids + 1).masked_fill(~is_token, 0))
+
+
+def _pool(states: Tensor, weights_BNP: Tensor, num_layers: int) -> Tensor:
+    """``[L * B, P, D]`` -> ``[L, B, N, D]`` weighted means; 0 where all weights are."""
+    states_LBPD = states.view(num_layers, len(states) // num_layers, *states.shape[1:])
+    total = weights_BNP.sum(-1, keepdim=True)
+    return (weights_BNP @ states_LBPD) / total.masked_fill(total == 0, 1)
+
+
+def _mean(values: Tensor, inside_BN: Tensor) -> Tensor:
+    """``[L, B * N]`` -> ``[L * B]`` mean over the row's words; 0 where there are none."""
+    values_LBN = values.view(len(values), *inside_BN.shape)
+    total = torch.where(inside_BN, values_LBN, 0).sum(-1)
+    return (total / inside_BN.sum(-1).clamp_min(1)).flatten()
