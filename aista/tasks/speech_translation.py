@@ -14,16 +14,16 @@ from aista.data.features.base import Feature
 from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
-from aista.errors import ConfigError, Fault
+from aista.errors import ConfigError
 from aista.losses.base import AlignmentContext, AlignmentLoss, apply, compares_predictions, needs
 from aista.losses.schedules.base import WeightSchedule
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.lsm import LargeSpeechTextModel
-from aista.modules.packing import Divergence
 from aista.registry import register
 from aista.schema import Component, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
 from aista.selection.collapse import collapse_metrics
+from aista.tasks._terms import adapter_terms, as_divergence, fold_layers, uneven_adapter
 from aista.tasks.base import Task, TaskLoss
 from aista.tasks.limits import input_lengths, input_limit, num_tokens, position_limit
 from aista.tasks.parts import TunedPart
@@ -90,7 +90,11 @@ class SpeechTranslationTask(Task):
             for index, spec in enumerate(config.alignment)
         ]
         self.needs = {name for loss in self.losses for name in needs(loss)}
-        self.divergences = tuple(_divergence(loss, config) for loss in self.losses if compares_predictions(loss))
+        self.divergences = tuple(
+            as_divergence(loss, detach_text=not config.text_gradient)
+            for loss in self.losses
+            if compares_predictions(loss)
+        )
         self.schedules: list[WeightSchedule] = [
             registry.build("weight_schedule", spec.schedule, at=f"alignment[{index}].schedule")
             for index, spec in enumerate(config.alignment)
@@ -125,7 +129,7 @@ class SpeechTranslationTask(Task):
         widths = {"input_dim": encoder.output_dim, "output_dim": llm.model_dim}
         adapter = self.build_part("adapter", **widths, vocab_size=tokenizer.vocab_size)
         if self.needs_words and not adapter.even_in_time:
-            raise ConfigError([_uneven(self.config.adapter.name)])
+            raise ConfigError([uneven_adapter(self.config.adapter.name)])
         return LargeSpeechTextModel(
             encoder,
             adapter,
@@ -159,7 +163,7 @@ class SpeechTranslationTask(Task):
         if self.config.mt_weight > 0:
             total = total + self.config.mt_weight * out.mt_nll.sum()
             metrics["mt_nll"] = (out.mt_nll.detach().sum() / num_targets, num_targets)
-        total = total + _adapter_terms(out, metrics)
+        total = total + adapter_terms(out, metrics)
         if self.selected is not None:
             for number, (spec, factor) in enumerate(zip(self.config.alignment, self.factors, strict=True)):
                 weight = torch.tensor(spec.weight * factor, dtype=torch.float64)
@@ -216,7 +220,7 @@ class SpeechTranslationTask(Task):
     def _alignment(self, out: LsmOutput, context: AlignmentContext, metrics: dict[str, tuple[Tensor, float]]) -> Tensor:
         """The weighted losses, summed over rows; puts their means over the aligned rows into ``metrics``."""
         num_aligned = float((out.text_lengths > 0).sum())
-        states = _fold_layers(out) if out.speech else None
+        states = fold_layers(out) if out.speech else None
         divergences = iter(out.divergences)
         total = out.nll.new_zeros(())
         if num_aligned and states is not None:
@@ -298,38 +302,3 @@ class SpeechTranslationTask(Task):
     def __repr__(self) -> str:
         losses: list[Any] = [spec.name for spec in self.config.alignment]
         return f"SpeechTranslationTask(alignment={losses}, selected={self.selected})"
-
-
-def _uneven(adapter: str) -> Fault:
-    problem = f"positions of {adapter!r} are not even in time, but an alignment loss compares words by their times"
-    return Fault("adapter", problem, "choose conv, frame_stack or another that keeps time, or another loss")
-
-
-def _adapter_terms(out: LsmOutput, metrics: dict[str, tuple[Tensor, float]]) -> Tensor:
-    """The adapter's own losses, weighted by target tokens as the alignment is."""
-    total = out.nll.new_zeros(())
-    for term in out.terms:
-        total = total + term.weight * (term.value @ out.num_targets.to(term.value.dtype))
-        num_rows = float(term.applies.sum())
-        if num_rows:
-            metrics[f"adapter_{term.name}"] = (term.value.detach().sum() / num_rows, num_rows)
-    return total
-
-
-def _fold_layers(out: LsmOutput) -> LayerStates:
-    """All captured layers as one batch of ``L * B`` rows, so that a solver's iterations serve them together."""
-    speech_lengths, text_lengths = (
-        lengths.repeat(len(out.speech)) for lengths in (out.speech_lengths, out.text_lengths)
-    )
-    return LayerStates(torch.cat(out.speech), speech_lengths, torch.cat(out.text), text_lengths)
-
-
-def _divergence(loss: AlignmentLoss, config: SpeechTranslationConfig) -> Divergence:
-    """The loss as a comparison of ``[K, V]`` logits: each target token is a row of length 1."""
-
-    def compare(speech_KV: Tensor, text_KV: Tensor) -> Tensor:
-        ones = torch.ones(len(speech_KV), dtype=torch.long, device=speech_KV.device)
-        states = LayerStates(speech_KV[:, None], ones, text_KV[:, None], ones)
-        return apply(loss, states, AlignmentContext(), detach_text=not config.text_gradient).per_utterance_B
-
-    return compare
