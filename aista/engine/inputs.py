@@ -111,8 +111,8 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
     inspections = tuple(_inspect(manifest, config, task) for manifest in manifests)
     inspections = (inspections[0], *(_from_anywhere(one) for one in inspections[1:]))
     rows = _usable(inspections, config.on_bad_rows)
-    if training and task.needs_words:
-        _check_words(rows, path)
+    if task.needs_words:
+        _check_words(rows, path, training=training)
     dataset = _dataset(experiment, task, rows, path.parent, training)
     return Split(name, dataset, inspections, config.on_bad_rows)
 
@@ -185,16 +185,16 @@ def _usable(inspections: Sequence[Inspection], on_bad_rows: Literal["error", "dr
     return tuple(row for inspection in inspections for row in inspection.require(on_bad_rows))
 
 
-def _check_words(rows: Sequence[Row], path: Path) -> None:
-    """That some row says when its words are spoken, which an alignment loss needs; the others are counted."""
+def _check_words(rows: Sequence[Row], path: Path, *, training: bool) -> None:
+    """That some training row says when its words are spoken, which an alignment loss needs; the others are counted."""
     with_times = sum(bool(row.word_times) for row in rows)
-    if not with_times:
+    if not with_times and training:
         raise DataError(
             f"{path}: no row says when its words are spoken, which an alignment loss needs; fill the column word_times "
             "(docs/manifest.md), for example from a forced aligner, and leave data.shuffle_transcripts off"
         )
     if with_times < len(rows):
-        log.info("%d of %d training rows have no word times: not aligned by words", len(rows) - with_times, len(rows))
+        log.info("%s: %d of %d rows have no word times: not aligned by words", path, len(rows) - with_times, len(rows))
 
 
 def _from_anywhere(inspection: Inspection) -> Inspection:

@@ -1,9 +1,11 @@
 """Shuffled transcripts, fewer rows, further manifests: in training, and nowhere else."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from aista.data.manifest import read_manifest, write_manifest
 from aista.engine.inputs import load_split
 from aista.errors import ConfigError, DataError
 from aista.tasks.experiment import load_experiment
@@ -47,6 +49,23 @@ def test_training_takes_a_part_of_the_rows_and_evaluation_all(load):
 def test_shuffled_transcripts_are_those_of_the_part(load):
     some, shuffled = (load("train", training=True, rows=3, shuffle=flag) for flag in ("false", "true"))
     assert sorted(row.src_text for row in some) == sorted(row.src_text for row in shuffled)
+
+
+@pytest.mark.parametrize(("split", "without"), [("train", 2), ("dev", 8)])
+def test_rows_without_word_times_are_counted_where_a_loss_wants_them(tmp_path, corpus, caplog, split, without):
+    rows = read_manifest(corpus / f"{split}.tsv").rows
+    rows = [replace(row, audio=str(corpus / row.audio)) for row in rows]
+    rows = [replace(row, word_times="") if index < without else row for index, row in enumerate(rows)]
+    write_manifest(tmp_path / "some.tsv", rows)
+    config = tiny_config(corpus, alignment=[{"name": "word_aligned"}])
+    config["data"][split] = str(tmp_path / "some.tsv")
+    experiment = load_experiment(write_config(tmp_path / "config.yaml", config))
+    with caplog.at_level("INFO", logger="aista.data"):
+        data = load_split(experiment, build_task(experiment), split, training=split == "train")
+    assert f"some.tsv: {without} of {len(rows)} rows have no word times: not aligned by words" in caplog.text
+    batch = data.dataset.batch(range(len(rows)), 0)
+    aligned = 0 if batch.words is None else int(batch.words.flatten(1).any(1).sum())
+    assert aligned == len(rows) - without
 
 
 def test_more_rows_than_there_are_is_an_error(load):
