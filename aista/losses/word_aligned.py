@@ -95,27 +95,31 @@ class _Words(NamedTuple):
 
 
 def _words(both: Sides, context: AlignmentContext, num_rows: int) -> _Words:
-    transcripts = context.transcripts
-    assert transcripts is not None
-    spans = context.words
-    if spans is None:
-        spans = both.speech.new_zeros(num_rows, 1, 4)
-    dtype = both.speech.dtype
+    assert context.transcripts is not None
+    spans = context.words if context.words is not None else both.speech.new_zeros(num_rows, 1, 4)
     first, end = spans[..., :2].long().unbind(-1)
-    lengths = both.text_lengths[:num_rows, None]
-    inside = (end > first) & (end <= lengths) & both.present[:num_rows, None]
-    positions = torch.arange(both.speech.shape[1], device=spans.device, dtype=dtype)
-    start_N1, end_N1 = (spans[..., 2:].to(dtype) * both.speech_lengths[:num_rows, None, None]).unsqueeze(-1).unbind(2)
-    overlap = torch.minimum(positions + 1, end_N1) - torch.maximum(positions, start_N1)
-    speech = overlap.clamp_min(0) * inside[..., None]
-    tokens = torch.arange(both.text.shape[1], device=spans.device)
-    text = (tokens >= first[..., None]) & (tokens < end[..., None]) & inside[..., None]
-    width = int((end - first).amax()) if spans.numel() else 0
-    place = first[..., None] + torch.arange(width, device=spans.device)
-    is_token = (place < end[..., None]) & inside[..., None]
-    columns = max(transcripts.shape[1] - 1, 0)
-    ids = transcripts.gather(1, place.clamp(0, columns).flatten(1)).view_as(place)
-    return _Words(inside, speech, text.to(dtype), (ids + 1).masked_fill(~is_token, 0))
+    inside = (end > first) & (end <= both.text_lengths[:num_rows, None]) & both.present[:num_rows, None]
+    first, end = first.masked_fill(~inside, 0), end.masked_fill(~inside, 0)
+    token = torch.arange(both.text.shape[1], device=spans.device)
+    text = (token >= first[..., None]) & (token < end[..., None])
+    speech = _overlap(spans[..., 2:].to(both.speech.dtype), both.speech_lengths[:num_rows], both.speech.shape[1])
+    keys = _token_ids(context.transcripts, first, end)
+    return _Words(inside, speech * inside[..., None], text.to(both.text.dtype), keys)
+
+
+def _overlap(times_BN2: Tensor, lengths: Tensor, num_positions: int) -> Tensor:
+    """``[B, N, P]`` how much of a speech position, which is one unit long, each word covers."""
+    start, end = (times_BN2 * lengths[:, None, None])[..., None].unbind(2)
+    position = torch.arange(num_positions, device=times_BN2.device, dtype=times_BN2.dtype)
+    return (torch.minimum(position + 1, end) - torch.maximum(position, start)).clamp_min(0)
+
+
+def _token_ids(transcripts: Tensor, first: Tensor, end: Tensor) -> Tensor:
+    """``[B, N, K]`` ids + 1 of the words' tokens, then zeros; K is the most tokens of a word."""
+    place = first[..., None] + torch.arange(int((end - first).amax()), device=first.device)
+    last = max(transcripts.shape[1] - 1, 0)
+    ids = transcripts.gather(1, place.clamp(max=last).flatten(1)).view_as(place)
+    return (ids + 1).masked_fill(place >= end[..., None], 0)
 
 
 def _pool(states: Tensor, weights_BNP: Tensor, num_layers: int) -> Tensor:
