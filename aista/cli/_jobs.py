@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -50,6 +51,22 @@ class Job:
         """Where the job's messages go."""
         return self.config.with_suffix(".log")
 
+    @property
+    def lock(self) -> Path:
+        """The file that whoever works on the job holds a lock on, if its command takes one."""
+        return self.config.with_suffix(".lock")
+
+    def is_held(self) -> bool:
+        """Whether another process works on it."""
+        if not self.lock.is_file():
+            return False
+        with self.lock.open("rb") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     def start(self) -> subprocess.Popen[bytes]:
         """Begin, or go on where the run folder stands."""
         arguments = self.command or ("-m", "aista", "train", str(self.folder), "--config", str(self.config))
@@ -69,7 +86,7 @@ class Job:
 def run_jobs(
     jobs: Sequence[Job], console: Console, *, num_parallel: int = 0, keep_going: bool = False
 ) -> dict[Job, int]:
-    """Run all jobs.
+    """Run all jobs, those first that no other process works on: two calls with the same jobs share them.
 
     Args:
         jobs: What to run.
@@ -91,7 +108,10 @@ def run_jobs(
         try:
             while waiting or running:
                 while waiting and len(running) < (num_parallel or os.cpu_count() or 1):
-                    job = waiting.pop(0)
+                    job = next((job for job in waiting if not job.is_held()), None)
+                    if job is None:
+                        break
+                    waiting.remove(job)
                     running[job] = job.start()
                     progress.start_task(bars[job])
                 time.sleep(0.5)
