@@ -131,16 +131,23 @@ def training_loader(split: Split, experiment: Experiment, rank: int, world_size:
 def length_batches(
     lengths: Sequence[float], experiment: Experiment, *, with_audio: bool, world_size: int
 ) -> LengthBatches:
-    """The plan of a training split whose rows have these lengths: seconds, or tokens where there is no audio."""
+    """The plan of a training split whose rows have these lengths: seconds, or tokens where there is no audio.
+
+    Raises:
+        DataError: the processes cannot each have a row within the limits of a batch.
+    """
     data = experiment.sections.data
-    return LengthBatches(
-        lengths,
-        batch_size=data.batch_size,
-        max_batch_total=data.max_batch_seconds if with_audio else 0,
-        seed=experiment.sections.seed,
-        world_size=world_size,
-        noise=data.length_noise,
-    )
+    try:
+        return LengthBatches(
+            lengths,
+            batch_size=data.batch_size,
+            max_batch_total=data.max_batch_seconds if with_audio else 0,
+            seed=experiment.sections.seed,
+            world_size=world_size,
+            noise=data.length_noise,
+        )
+    except ValueError as error:
+        raise DataError(str(error)) from error
 
 
 def whole_pass(

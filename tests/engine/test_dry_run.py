@@ -1,11 +1,13 @@
 """What `aista train --dry-run` says, and what it refuses."""
 
 import json
+import re
 
 import pytest
 
 from aista.engine.cost.rows import Assumption
 from aista.engine.dry_run import dry_run
+from aista.engine.inputs import length_batches
 from aista.engine.train import find_stage
 from aista.environment import peak_mib
 from aista.errors import AistaError, ConfigError, DataError
@@ -142,3 +144,13 @@ def test_a_folder_that_is_missing_altogether(tmp_path, large):
 def test_more_processes_than_rows_of_a_batch(tmp_path, corpus):
     with pytest.raises(AistaError, match=r"--processes: a batch has data\.batch_size 8 rows, fewer than 16"):
         dry_run(experiment(tmp_path, corpus), processes=(1, 16))
+
+
+def test_more_processes_than_a_batch_of_seconds_holds(tmp_path, corpus):
+    short = experiment(tmp_path, corpus, "data.max_batch_seconds=1", "data.max_seconds=1")
+    found = dry_run(short, processes=(1, 8))
+    assert found.cost is None
+    assert re.search(r"for 8 processes: a batch must hold 8 rows of any length, .* fewer with --processes", str(found))
+    assert dry_run(short, processes=(1,)).cost is not None
+    with pytest.raises(DataError, match=r"a batch must hold 8 rows of any length, .* raise data\.max_batch_seconds"):
+        length_batches([0.4, 0.2], short, with_audio=True, world_size=8)
