@@ -7,7 +7,7 @@ import pytest
 from aista.tasks.ablation import load_ablation
 
 # Language models and CTC encoders that a file trains, where it is not one of each.
-STAGES = {"data": 4, "prompt": 5, "size": 5}
+STAGES = {"data": 4, "evidence_explore": 3, "prompt": 5, "size": 5}
 FOLDER = Path(__file__).parents[2] / "configs" / "ablations"
 
 
