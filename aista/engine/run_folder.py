@@ -108,9 +108,11 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
 
 
 def _is_unused(run_dir: Path) -> bool:
-    """Whether a folder is empty, or holds no more than a start writes before its first step."""
-    names = {path.name for path in run_dir.iterdir()}
-    return names <= {CONFIG, *_BEFORE_STEP_1} and not any((run_dir / "checkpoints").glob("step_*"))
+    """Whether a folder is empty, or holds no more than a start writes before its first step, killed or not."""
+    known = {CONFIG, *_BEFORE_STEP_1}
+    half_written = tuple(f".{name}." for name in known)  # by aista.files, where the process was killed meanwhile
+    names = {path.name for path in run_dir.iterdir() if not path.name.startswith(half_written)}
+    return names <= known and not any((run_dir / "checkpoints").glob("step_*"))
 
 
 def _wait_for(file: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aista.engine.checkpoints import find_checkpoint, load_weights
-from aista.engine.train import train
+from aista.engine.train import is_complete, train
 from aista.errors import AistaError, ConfigError, DataError, RunError
 from aista.tasks.experiment import load_experiment
 from tests.tiny import tiny_config, write_config
@@ -72,6 +72,14 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, corpus):
     (tmp_path / "photos" / "cat.jpg").touch()
     with pytest.raises(AistaError, match="not a run folder"):
         train(experiment(tmp_path, corpus), tmp_path / "photos")
+
+
+def test_a_start_that_was_killed_while_it_wrote_the_config_is_begun_again(tmp_path, corpus):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / ".config.yaml.a1b2c3d4").write_text("data: {tra")
+    train(experiment(tmp_path, corpus), run)
+    assert is_complete(run)
 
 
 def test_a_start_that_trained_nothing_makes_room_for_a_mended_config(tmp_path, corpus):
