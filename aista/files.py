@@ -11,14 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["replacing", "replacing_folder", "write_json", "write_text"]
+__all__ = ["leftover_prefix", "replacing", "replacing_folder", "write_json", "write_text"]
+
+
+def leftover_prefix(name: str) -> str:
+    """How the names begin that a file or folder ``name`` has while it is written; a kill leaves such a one behind."""
+    return f".{name}."
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; move it there if the block succeeds, remove it if not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=leftover_prefix(path.name), dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -33,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside ``path`` that takes its place if the block succeeds, and is removed if not."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=leftover_prefix(path.name), dir=path.parent))
     try:
         folder = temporary / "new"
         folder.mkdir()

@@ -92,9 +92,8 @@ def word_spans(transcript: str, word_times: str, tokenizer: TextTokenizer, secon
     """
     if not word_times:
         return []
-    owners = [index for index, word in enumerate(re.finditer(r"\S+", transcript)) for _ in range(len(word.group()))]
-    places = [position for position, character in enumerate(transcript) if not character.isspace()]
-    word_at = dict(zip(places, owners, strict=True))
+    words = enumerate(re.finditer(r"\S+", transcript))
+    word_at = {position: index for index, word in words for position in range(*word.span())}
     tokens: dict[int, list[int]] = {}
     spaces: list[int] = []
     for token, (begin, end) in enumerate(tokenizer.offsets(transcript)):

@@ -17,7 +17,7 @@ from aista.engine.encoder_states import CachedEncoder, require_frozen
 from aista.engine.export.settings import base_paths
 from aista.engine.inputs import Split, load_split, narrow
 from aista.engine.optimizer import check_parameter_groups
-from aista.errors import AistaError, DataError, RunError
+from aista.errors import AistaError, RunError
 from aista.modules.trainable import ParameterTable
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -106,9 +106,6 @@ def dry_run(
         cost = estimate_cost(experiment, task, model, feature, rows, **plan)
     except RunError as error:
         return DryRun(experiment.source, table, missing, None, f"no cost is estimated: {error}", states)
-    except DataError as error:
-        why = f"no cost is estimated for {max(processes)} processes: {error}, or plan for fewer with --processes"
-        return DryRun(experiment.source, table, missing, None, why, states)
     return DryRun(experiment.source, table, missing, cost, states=states)
 
 

@@ -18,7 +18,7 @@ import aista
 from aista.config import differences, dump_yaml, load_yaml
 from aista.environment import source_commit
 from aista.errors import AistaError, RunError
-from aista.files import write_json, write_text
+from aista.files import leftover_prefix, write_json, write_text
 from aista.tasks.experiment import Experiment, load_experiment
 
 __all__ = [
@@ -110,7 +110,7 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
 def _is_unused(run_dir: Path) -> bool:
     """Whether a folder is empty, or holds no more than a start writes before its first step, killed or not."""
     known = {CONFIG, *_BEFORE_STEP_1}
-    half_written = tuple(f".{name}." for name in known)  # by aista.files, where the process was killed meanwhile
+    half_written = tuple(map(leftover_prefix, known))
     names = {path.name for path in run_dir.iterdir() if not path.name.startswith(half_written)}
     return names <= known and not any((run_dir / "checkpoints").glob("step_*"))
 

@@ -169,8 +169,8 @@ class SpeechTranslationTask(Task):
                 weight = torch.tensor(spec.weight * factor, dtype=torch.float64)
                 metrics[f"{self._metric_name(number)}_weight"] = (weight, 1.0)
         if is_aligning:
-            known = (batch.source, out.vocabulary, tokens, self.tokenizer.pad_id, batch.words)
-            context = AlignmentContext(len(layers), *known)
+            pad_id = self.tokenizer.pad_id
+            context = AlignmentContext(len(layers), batch.source, out.vocabulary, tokens, pad_id, batch.words)
             total = total + self._alignment(out, context, metrics)
         return TaskLoss(total, num_targets, metrics)
 

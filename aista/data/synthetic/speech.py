@@ -89,7 +89,7 @@ class Utterance(NamedTuple):
     Attributes:
         samples: ``[W]`` 16-bit samples at 16 kHz.
         word_times: Start and end in seconds of each word of the text. A word ends where the next begins; words that
-            espeak-ng speaks as one ("will not") share their time.
+            espeak-ng speaks as one ("did not") share their time.
     """
 
     samples: NDArray[np.int16]

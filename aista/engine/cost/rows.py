@@ -13,7 +13,7 @@ from torch import nn
 from aista.data.features.base import Feature
 from aista.engine.cost.trace import BatchSizes
 from aista.engine.inputs import Split, length_batches
-from aista.errors import AistaError
+from aista.errors import AistaError, DataError, RunError
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.registry import nearest
 from aista.tasks.base import Task
@@ -168,9 +168,16 @@ def parse_assumption(text: str) -> Assumption:
 
 
 def plan_batches(rows: RowLengths, experiment: Experiment, feature: Feature | None, world_size: int) -> Batches:
-    """The batches that training would take from these rows in its first epoch."""
+    """The batches that training would take from these rows in its first epoch.
+
+    Raises:
+        RunError: so many processes cannot each have a row of every batch.
+    """
     sizes = rows.seconds if feature is not None else [a + b for a, b in zip(rows.source, rows.target, strict=True)]
-    plan = length_batches(sizes, experiment, with_audio=feature is not None, world_size=world_size).plan(0)
+    try:
+        plan = length_batches(sizes, experiment, with_audio=feature is not None, world_size=world_size).plan(0)
+    except DataError as error:
+        raise RunError(f"for {world_size} processes: {error}, or plan for fewer with --processes") from error
     padded = tuple(Padded(len(batch), max(sizes[row] for row in batch)) for batch in plan)
     nothing = BatchSizes((), (), ())
     found = Batches(padded, nothing, nothing)

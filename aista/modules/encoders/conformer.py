@@ -10,7 +10,7 @@ from aista.native import preload_libsndfile
 from aista.registry import register
 from aista.schema import option
 
-__all__ = ["ConformerConfig", "conformer"]
+__all__ = ["ConformerConfig", "check_block", "conformer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +31,15 @@ class ConformerConfig:
     max_frames: int = option(6000, "Longest utterance in feature frames.", minimum=1)
 
     def __post_init__(self) -> None:
-        if self.model_dim % (2 * self.num_heads):
-            raise ValueError(
-                f"model_dim must be a multiple of 2 * num_heads, got {self.model_dim} with {self.num_heads} heads"
-            )
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd, got {self.kernel_size}")
+        check_block(self.model_dim, self.num_heads, self.kernel_size)
+
+
+def check_block(model_dim: int, num_heads: int, kernel_size: int) -> None:
+    """Raise ValueError where no conformer block has these sizes."""
+    if model_dim % (2 * num_heads):
+        raise ValueError(f"model_dim must be a multiple of 2 * num_heads, got {model_dim} with {num_heads} heads")
+    if kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be odd, got {kernel_size}")
 
 
 @register("encoder", "conformer", config=ConformerConfig)

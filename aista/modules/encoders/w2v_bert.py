@@ -8,6 +8,7 @@ from typing import Literal
 
 from aista.modules.encoders._layer_mix import LAYERS_HELP, LayerChoice
 from aista.modules.encoders.base import SpeechEncoder
+from aista.modules.encoders.conformer import check_block
 from aista.native import preload_libsndfile
 from aista.registry import register
 from aista.schema import option
@@ -45,12 +46,7 @@ class W2VBertConfig:
         return w2v_bert(replace(self, checkpoint=None), feature_dim=feature_dim)
 
     def __post_init__(self) -> None:
-        if self.model_dim % (2 * self.num_heads):
-            raise ValueError(
-                f"model_dim must be a multiple of 2 * num_heads, got {self.model_dim} with {self.num_heads} heads"
-            )
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd, got {self.kernel_size}")
+        check_block(self.model_dim, self.num_heads, self.kernel_size)
 
 
 @register("encoder", "w2v_bert", config=W2VBertConfig)

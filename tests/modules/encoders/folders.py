@@ -41,7 +41,11 @@ def make_model(kind: str, **changes: object) -> torch.nn.Module:
     family, sizes = KINDS[kind]
     torch.manual_seed(0)
     config = getattr(transformers, f"{family}Config")(**(sizes | changes))
-    model = getattr(transformers, f"{family}Model")(config).eval()
+    return roughen(getattr(transformers, f"{family}Model")(config).eval())
+
+
+def roughen(model: torch.nn.Module) -> torch.nn.Module:
+    """The model with its numbers moved, those of batch norms too."""
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.2 * torch.randn_like(parameter)

@@ -22,7 +22,7 @@ from aista.schema import Component, structure
 from aista.testing.contracts import run
 from tests.modules.checks import check_follows_weight_dtype, check_padding, check_rows_are_independent, padded
 
-from .folders import make_model
+from .folders import make_model, roughen
 
 SIZE = {"model_dim": 16, "num_layers": 3, "num_heads": 2, "ffn_dim": 24, "kernel_size": 5, "max_frames": 60}
 TINY = W2VBertConfig(**SIZE, max_left=4, max_right=2)
@@ -103,13 +103,7 @@ def seamless_m4t() -> nn.Module:
     model.feature_projection = seamless.SeamlessM4TConformerFeatureProjection(config)
     model.encoder = seamless.SeamlessM4TConformerEncoder(config)
     model.encoder.layer_norm = nn.Identity()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter += 0.2 * torch.randn_like(parameter)
-        for name, buffer in model.named_buffers():
-            if "batch_norm.running" in name:
-                buffer += torch.rand_like(buffer)
-    return model.eval()
+    return roughen(model).eval()
 
 
 @pytest.mark.parametrize("training", [False, True])
