@@ -119,7 +119,7 @@ def floor(case: Case) -> None:
 
 
 def public(case: Case) -> tuple[Tensor, ...]:
-    """``aista.losses.ot.sinkhorn``, as a user calls it: arguments checked, costs sample by sample."""
+    """``aista.losses.solvers.sinkhorn``, as a user calls it: arguments checked, costs sample by sample."""
 
     def value(x: Tensor, y: Tensor) -> Tensor:
         lengths = case.lengths.long().unbind(1)
