@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aista.cli._logging import configure_logging
-from aista.engine.evaluate import evaluate
-from aista.engine.probe import probe
-from aista.engine.train import train
+from aista.engine.inference.evaluate import evaluate
+from aista.engine.inference.probe import probe
+from aista.engine.training.train import train
 from aista.errors import AistaError, ConfigError
 from aista.files import write_text
 from aista.run_folder.paths import RunPaths

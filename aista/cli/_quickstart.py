@@ -19,10 +19,10 @@ from aista.cli._jobs import Job, run_jobs
 from aista.cli._report import ReportOptions, make_report
 from aista.config import dump_yaml
 from aista.console import passing_progress
-from aista.data.datasets.quickstart import QuickstartConfig
+from aista.corpora.quickstart import QuickstartConfig
 from aista.engine.claim import holds
-from aista.engine.evaluate import evaluate
-from aista.engine.probe import probe
+from aista.engine.inference.evaluate import evaluate
+from aista.engine.inference.probe import probe
 from aista.files import write_text
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths

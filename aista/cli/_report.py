@@ -10,7 +10,7 @@ from pathlib import Path
 from aista import registry
 from aista.analysis.gather import gather, manifest_of, plan_view, with_clips
 from aista.analysis.report import Corpus, PlanView, Report
-from aista.engine.plans import transport_plans
+from aista.engine.inference.transport_plans import transport_plans
 from aista.errors import AistaError, ConfigError, DataError, Fault
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths, runs_below

@@ -48,7 +48,7 @@ def _one(args: argparse.Namespace) -> int:
     from aista.analysis.measures import agreement_table, geometry_table, measure_curves, measures_csv
     from aista.analysis.plots import layer_curves, transport_plan
     from aista.analysis.tables import retrieval_table, to_rich
-    from aista.engine.probe import probe
+    from aista.engine.inference.probe import probe
     from aista.files import write_text
     from aista.run_folder.contents import RunFolder
 
@@ -91,7 +91,7 @@ def _over_time(args: argparse.Namespace) -> int:
     from aista.analysis.figure import save_png
     from aista.analysis.measures import OVER_TIME, checkpoint_curves, checkpoint_table, measures_csv
     from aista.analysis.tables import to_rich
-    from aista.engine.probe import probe_checkpoints
+    from aista.engine.inference.probe import probe_checkpoints
     from aista.files import write_text
     from aista.run_folder.paths import RunPaths
 
