@@ -12,7 +12,7 @@ from aista import registry
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inputs import Split, load_split
 from aista.errors import AistaError, DataError
-from aista.losses.alignment import OTAlignment
+from aista.losses.ot import OTAlignment
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.run_folder.layer_choices import read_choices
 from aista.run_folder.paths import RunPaths
