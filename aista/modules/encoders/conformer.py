@@ -25,13 +25,13 @@ from aista.modules.conformer_block import check_block, conformer_block
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.strided_conv import StridedConv, ceil_divide, stride_factors
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["ConformerConfig", "ConformerEncoder"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConformerConfig:
+class ConformerConfig(Options):
     """Options of the encoder ``conformer``."""
 
     model_dim: int = option(256, "Width of the states.", minimum=2)
@@ -48,6 +48,7 @@ class ConformerConfig:
     max_frames: int = option(6000, "Longest utterance in feature frames.", minimum=1)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_block(self.model_dim, self.num_heads, self.kernel_size)
 
 

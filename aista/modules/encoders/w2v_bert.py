@@ -29,7 +29,7 @@ from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.fairseq_checkpoint import Renaming, load_checkpoint
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["W2VBertConfig", "W2VBertEncoder"]
 
@@ -61,7 +61,7 @@ _FAIRSEQ: Renaming = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class W2VBertConfig:
+class W2VBertConfig(Options):
     """Options of the encoder ``w2v_bert``."""
 
     model_dim: int = option(1024, "Width of the states.", minimum=2)
@@ -90,6 +90,7 @@ class W2VBertConfig:
         return W2VBertEncoder(replace(self, checkpoint=None), feature_dim=feature_dim)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_block(self.model_dim, self.num_heads, self.kernel_size)
 
 

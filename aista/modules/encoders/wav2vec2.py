@@ -30,7 +30,7 @@ from aista.modules.encoders.conv_frontend import conv_lengths, convolve_waveform
 from aista.modules.encoders.fairseq_checkpoint import Renaming, load_checkpoint
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["Wav2Vec2Config", "Wav2Vec2Encoder"]
 
@@ -38,7 +38,7 @@ _DESCRIBING = "model_dim, num_layers, ffn_dim, conv_norm, conv_bias, norm_order 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wav2Vec2Config:
+class Wav2Vec2Config(Options):
     """Options of the encoder ``wav2vec2``."""
 
     model_dim: int = option(768, "Width of the states.", minimum=1)
@@ -70,6 +70,7 @@ class Wav2Vec2Config:
         return Wav2Vec2Encoder(replace(self, checkpoint=None), feature_dim=feature_dim)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.conv_kernels or len(self.conv_kernels) != len(self.conv_strides):
             raise ValueError(
                 f"conv_kernels and conv_strides must be equally many and at least one, got "
