@@ -8,13 +8,13 @@ from pathlib import Path
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.encoders.whisper import expect_log_mel
 from aista.registry import register
-from aista.schema import required
+from aista.schema import Options, required
 
 __all__ = ["Qwen2AudioEncoderConfig", "qwen2_audio"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Qwen2AudioEncoderConfig:
+class Qwen2AudioEncoderConfig(Options):
     """Options of the encoder ``qwen2_audio``."""
 
     path: Path = required("Folder of a Hugging Face Qwen2-Audio model (config.json and *.safetensors).")
