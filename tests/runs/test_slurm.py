@@ -10,7 +10,7 @@ CLOSED = """
 import logging, sys
 from pathlib import Path
 from rich.console import Console
-from aista.cli._slurm import run_on_cluster
+from aista.runs.slurm import run_on_cluster
 
 class Handler(logging.Handler):
     def close(self):
