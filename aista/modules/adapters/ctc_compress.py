@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from aista.modules.adapters.base import OUTPUT_NORM, AdapterOutput, NormedAdapter
 from aista.modules.adapters.content_terms import content_terms
-from aista.modules.ctc import ctc_nll
+from aista.modules.ctc_model import ctc_nll
 from aista.registry import register
 from aista.schema import Options, option
 from aista.types import RowTerm, length_mask, zero_padding

@@ -26,7 +26,7 @@ class Qwen2AudioEncoderConfig(Options):
 
 @register("encoder", "qwen2_audio", config=Qwen2AudioEncoderConfig)
 def qwen2_audio(config: Qwen2AudioEncoderConfig, *, feature_dim: int) -> SpeechEncoder:
-    """The audio tower of Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759): a Whisper encoder, every two states averaged.
+    """The audio tower of Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759): a Whisper encoder, each two states averaged.
 
     F log-mel frames become ``ceil(F / 2) // 2`` states (25 a second). Only this tower's tensors are read from the
     folder. Clips are encoded at their own length, as in ``whisper``, those over 30 s in windows. Features must be
