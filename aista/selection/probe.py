@@ -29,7 +29,7 @@ class RetrievalProbe:
 
         probe = RetrievalProbe(layers)
         for batch in batches:
-            probe.add(lsm(batch, capture=layers), batch.source_text)
+            probe.add(model(batch, ForwardRequest(capture=layers)), batch.source_text)
         curve = probe.compute()
 
     Args:

@@ -57,7 +57,7 @@ def probe(
     run = open_run(run_dir, which, device=device)
     task, model = with_states(run)
     data, batches = _probe_set(run, split, size)
-    curve = probe_model(task, model, batches, _probe(model, resamples))
+    curve = probe_model(model, batches, _probe(model, resamples))
     name = name or f"{data.label}_{run.checkpoint.name}"
     _write(run_dir, name, run.checkpoint, split, curve)
     write_json(run_dir / "probe" / f"{name}_plan.json", _plan(run, task, data, utterance))
@@ -80,12 +80,12 @@ def probe_checkpoints(
         Step -> curve, ascending.
     """
     run = open_run(run_dir, "last", device=device)
-    task, model = with_states(run)
+    _, model = with_states(run)
     data, batches = _probe_set(run, split, size)
     curves = {}
     for checkpoint in checkpoint_steps(run_dir):
         model.load_state_dict(load_weights(checkpoint))
-        curve = probe_model(task, model, batches, _probe(model, resamples))
+        curve = probe_model(model, batches, _probe(model, resamples))
         _write(run_dir, f"{data.label}_{checkpoint.name}", checkpoint, split, curve)
         curves[checkpoint.step] = curve
         log.info("probed %s", checkpoint.name)

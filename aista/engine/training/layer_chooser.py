@@ -13,6 +13,7 @@ from torch import nn
 
 from aista.errors import RunError
 from aista.files import write_json
+from aista.modules.lsm import ForwardRequest
 from aista.selection.base import LayerSelection, SelectedLayers
 from aista.selection.curve import ProbeCurve
 from aista.selection.probe import RetrievalProbe
@@ -26,7 +27,6 @@ log = logging.getLogger("aista.select")
 
 @torch.no_grad()
 def probe_model(
-    task: SpeechTranslationTask,
     model: nn.Module,
     batches: Iterable[SpeechBatch],
     probe: RetrievalProbe,
@@ -36,7 +36,6 @@ def probe_model(
     One forward of both branches per batch serves every layer and every measure.
 
     Args:
-        task: The model's task.
         model: The bare or the data-parallel model; every process must see the same batches.
         batches: Rows to probe, on the model's device.
         probe: A fresh probe; it says which layers are captured.
@@ -44,7 +43,7 @@ def probe_model(
     was_training = model.training
     model.eval()
     for batch in batches:
-        probe.add(task.forward(model, batch, capture=probe.layers), batch.source_text)
+        probe.add(model(batch, ForwardRequest(capture=probe.layers)), batch.source_text)
     model.train(was_training)
     return probe.compute()
 
@@ -76,7 +75,7 @@ class LayerChooser:
     def before_step(self, step: int, model: nn.Module) -> None:
         """Called before each optimiser step (1, 2, ...) with the data-parallel model."""
         since = step - 1 - self._selection.warmup_steps
-        if not self._task.losses or since < 0:
+        if not self._task.alignment.terms or since < 0:
             return
         if since > 0 and self._task.selected is None:
             self._choices = [choice for choice in _read(self._file) if choice["step"] < step - 1]
@@ -87,7 +86,7 @@ class LayerChooser:
     def _choose(self, step: int, model: nn.Module) -> None:
         current, curve = self._task.selected, None
         if self._selection.needs_probe:
-            curve = probe_model(self._task, model, self._probe_batches(), self._selection.probe())
+            curve = probe_model(model, self._probe_batches(), self._selection.probe())
         selected = self._selection.select(curve) if current is None else self._selection.reselect(curve, current)
         self._task.selected = selected
         log.info("after %d steps: aligning layers %s (%s)", step, list(selected.layers), selected.reason)
