@@ -147,6 +147,10 @@ class SpeechTranslationTask(Task):
             parts.append(self.alignment.loss(out, self.selected, context))
         return TaskLoss.of_parts(*parts, num_targets=batch.num_targets)
 
+    def probe_request(self, layers: tuple[int, ...]) -> ForwardRequest:
+        """What a probe of these layers asks of the model: their states, from the rows that it is trained on."""
+        return ForwardRequest(capture=layers, mt=self.config.mt_weight > 0)
+
     def _request(self, batch: SpeechBatch, *, is_training: bool) -> ForwardRequest:
         """What the losses of this step need of the model."""
         config, alignment = self.config, self.alignment

@@ -11,8 +11,8 @@ for name in ("fairseq2", "fairseq2n", "transformers"):
 
 from aista import registry
 
-print(*(entry.name for kind in ("encoder", "adapter") for entry in registry.entries(kind)))
-import aista.modules.ctc, aista.modules.freezing
+print(*(name for kind in ("encoder", "adapter") for name in registry.names(kind)))
+import aista.modules.ctc_model, aista.modules.freezing
 """
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Any
 
 import aista
 from aista.engine.checkpoints import Checkpoint
+from aista.files import hash_file
 from aista.modules.trainable import ParameterTable
+from aista.run_folder.contents import RunFolder
 from aista.tasks.experiment import Experiment
 
 __all__ = ["model_card"]
@@ -90,7 +91,7 @@ def _data_lines(experiment: Experiment) -> list[str]:
     rows = []
     for split, path in (("train", data.train), ("dev", data.dev), ("test", data.test)):
         if path is not None:
-            found = f"`sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}`" if path.is_file() else "no longer there"
+            found = f"`sha256:{hash_file(path)}`" if path.is_file() else "no longer there"
             rows.append(f"| {split} | {path.name} | {found} | {_corpus(path.parent)} |")
     return ["| split | manifest | fingerprint | prepared corpus |", "|---|---|---|---|", *rows]
 
@@ -102,15 +103,15 @@ def _corpus(folder: Path) -> str:
 
 def _score_lines(run_dir: Path, checkpoint: Checkpoint) -> Iterator[str]:
     """Scores of the exported checkpoint alone."""
-    for file in sorted((run_dir / "evaluation").glob("*/scores.json")):
-        record = _json(file)
-        if record.get("checkpoint") != checkpoint.name:
+    run = RunFolder(run_dir)
+    for evaluation in (run.evaluation(split) for split in run.paths.evaluated_splits()):
+        if evaluation.checkpoint != checkpoint.name:
             continue
-        note = f", {record['note']}" if record.get("note") else ""
-        yield f"{file.parent.name} ({record['num_utterances']} utterances{note}):"
+        note = f", {evaluation.note}" if evaluation.note else ""
+        yield f"{evaluation.label} ({evaluation.num_utterances} utterances{note}):"
         yield ""
-        for score in record["scores"]:
-            yield f"- {score['name']} {score['value']:.2f}  `{score['signature']}`"
+        for score in evaluation.scores:
+            yield f"- {score.name} {score.value:.2f}  `{score.signature}`"
         yield ""
 
 

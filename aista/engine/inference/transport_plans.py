@@ -11,10 +11,11 @@ import torch
 from aista import registry
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inputs import Split, load_split
-from aista.engine.training.layer_chooser import read_selection
 from aista.errors import AistaError, DataError
-from aista.losses.alignment import OTAlignment
-from aista.modules.lsm import ForwardRequest, LargeSpeechTextModel
+from aista.losses.ot import OTAlignment
+from aista.modules.lsm import LargeSpeechTextModel
+from aista.run_folder.layer_choices import read_choices
+from aista.run_folder.paths import RunPaths
 from aista.schema import Component, structure
 from aista.tasks.speech_translation import SpeechTranslationTask
 
@@ -65,7 +66,7 @@ def plan_record(
 ) -> tuple[dict[str, Any], list[list[list[float]]]]:
     """Id, tokens and seconds per position of the row ``index``, and its plan (P rows of T masses) at each layer."""
     batch = data.dataset.batch([index], epoch=0).to(run.device)
-    out = run.model(batch, ForwardRequest(capture=layers))
+    out = run.model(batch, task.probe_request(layers))
     positions, tokens = int(out.speech_lengths[0]), int(out.text_lengths[0])
     loss = _loss(task)
     plans = [loss.plan(out.layer(place))[0, :positions, :tokens].float().tolist() for place in range(len(layers))]
@@ -88,8 +89,8 @@ def with_states(run: TrainedRun) -> tuple[SpeechTranslationTask, LargeSpeechText
 
 def shown_layer(run: TrainedRun) -> int:
     """The deepest aligned layer; layer 1 of a run without alignment."""
-    file = run.path / "selection.json"
-    return max(read_selection(file).layers) if file.is_file() else 1
+    file = RunPaths(run.path).selection_file
+    return max(read_choices(file)[-1].layers) if file.is_file() else 1
 
 
 def _loss(task: SpeechTranslationTask) -> OTAlignment:
