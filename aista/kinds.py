@@ -18,7 +18,7 @@ define_kind("llm", "Decoder-only language model. factory(config, *, vocab_size)"
 define_kind("tuning", "How a part of the model is trained. factory(config)", "aista.modules.tuning")
 define_kind("cost", "Pairwise cost between two sequences of states. factory(config)", "aista.losses.costs")
 define_kind("mass", "Masses of states in optimal transport. factory(config)", "aista.losses.masses")
-define_kind("ot_solver", "Optimal-transport solver. factory(config)", "aista.losses.ot")
+define_kind("ot_solver", "Optimal-transport solver. factory(config)", "aista.losses.solvers")
 define_kind("alignment_loss", "Loss between speech and text states of one layer. factory(config)", "aista.losses")
 define_kind("weight_schedule", "A loss's weight over the steps. factory(config)", "aista.losses.schedules")
 define_kind("layer_selection", "Chooses the layers to align. factory(config, *, num_layers)", "aista.selection")

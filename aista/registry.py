@@ -92,7 +92,8 @@ def register(kind: str, name: str, *, config: type[Any] | None = None) -> Callab
         taken = _entries.get((kind, name))
         if taken is not None and taken.origin != origin:
             raise RegistryError(f"{kind} {name!r} is already registered by {taken.origin}; {origin} needs another name")
-        _entries[kind, name] = Entry(kind, name, factory, config, origin)
+        own = factory if isinstance(factory, type) and is_dataclass(factory) else None
+        _entries[kind, name] = Entry(kind, name, factory, config or own, origin)
         return factory
 
     return decorate
@@ -137,6 +138,8 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
         if gaps:
             raise ConfigError([Fault(f"{place}.config.{name}", "is required") for name in gaps])
         options = entry.config()
+    if entry.config is entry.factory:
+        return options
     named = inspect.signature(entry.factory).parameters
     passed = {key: x for key, x in dependencies.items() if key in named or key not in _kinds[kind].optional}
     try:

@@ -28,6 +28,7 @@ from aista.errors import ConfigError, Fault, RegistryError
 
 __all__ = [
     "Component",
+    "Options",
     "component",
     "components",
     "option",
@@ -39,6 +40,25 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+class Options:
+    """Base of dataclasses that declare options: types and bounds hold however an object is made.
+
+    A rule that spans options goes into ``__post_init__`` as a ``ValueError``, after ``super().__post_init__()``.
+
+    Raises:
+        ValueError: from the constructor, naming each option with its rule and the value received.
+    """
+
+    def __post_init__(self) -> None:
+        faults: list[Fault] = []
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(typing.cast(Any, self)):
+            if "kind" not in field.metadata and field.init:
+                _field(hints[field.name], field.metadata, getattr(self, field.name), field.name, faults)
+        if faults:
+            raise ValueError("; ".join(map(str, faults)))
 
 
 @dataclass(frozen=True)

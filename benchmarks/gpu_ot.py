@@ -37,7 +37,7 @@ from aista.benchmark.workload import EPSILON, ITERATIONS  # noqa: E402
 from aista.environment import source_commit  # noqa: E402
 from aista.losses.kernels.sinkhorn import launch, reference  # noqa: E402
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem  # noqa: E402
-from aista.losses.ot.sinkhorn import sinkhorn  # noqa: E402
+from aista.losses.solvers.sinkhorn import sinkhorn  # noqa: E402
 
 DEVICE = "cpu" if DRY_RUN else "cuda"
 LAYERS = 1 if DRY_RUN else 4
@@ -119,7 +119,7 @@ def floor(case: Case) -> None:
 
 
 def public(case: Case) -> tuple[Tensor, ...]:
-    """``aista.losses.ot.sinkhorn``, as a user calls it: arguments checked, costs sample by sample."""
+    """``aista.losses.solvers.sinkhorn``, as a user calls it: arguments checked, costs sample by sample."""
 
     def value(x: Tensor, y: Tensor) -> Tensor:
         lengths = case.lengths.long().unbind(1)

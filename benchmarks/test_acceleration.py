@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aista.benchmark.workload import WORKLOADS, make_case
-from aista.losses.ot.sinkhorn import sinkhorn
+from aista.losses.solvers.sinkhorn import sinkhorn
 
 
 @pytest.mark.parametrize("acceleration", ["none", "auto"])

@@ -13,13 +13,13 @@ from aista.benchmark.rows.base import Row
 from aista.benchmark.rows.own import solver
 from aista.benchmark.rows.table import ROWS
 from aista.benchmark.workload import WORKLOADS, make_case
-from aista.losses.ot.exact import exact
-from aista.losses.ot.ipot import ipot
-from aista.losses.ot.partial import partial
-from aista.losses.ot.relaxed import relaxed
-from aista.losses.ot.sinkhorn import sinkhorn
-from aista.losses.ot.sinkhorn_divergence import sinkhorn_divergence
-from aista.losses.ot.sliced import sliced
+from aista.losses.solvers.exact import exact
+from aista.losses.solvers.ipot import ipot
+from aista.losses.solvers.partial import partial
+from aista.losses.solvers.relaxed import relaxed
+from aista.losses.solvers.sinkhorn import sinkhorn
+from aista.losses.solvers.sinkhorn_divergence import sinkhorn_divergence
+from aista.losses.solvers.sliced import sliced
 
 OTHERS = {
     "sinkhorn_divergence": solver(sinkhorn_divergence),

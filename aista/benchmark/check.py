@@ -11,8 +11,8 @@ from torch import Tensor
 from aista.benchmark.rows.base import Outcome, Row, differentiate
 from aista.benchmark.workload import EPSILON, Case
 from aista.errors import RunError
-from aista.losses.ot.result import OTResult
-from aista.losses.ot.sinkhorn import sinkhorn
+from aista.losses.solvers.base import OTResult
+from aista.losses.solvers.sinkhorn import sinkhorn
 
 __all__ = ["Errors", "measure_errors", "relative_error", "solve_exactly"]
 

@@ -13,7 +13,7 @@ from aista.engine.inputs import Split, load_split
 from aista.engine.layers import read_selection
 from aista.engine.trained import TrainedRun, open_run
 from aista.errors import AistaError, DataError
-from aista.losses.alignment import OTAlignment
+from aista.losses.ot import OTAlignment
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.schema import Component, structure
 from aista.tasks.speech_translation import SpeechTranslationTask

@@ -1,24 +1,30 @@
-"""Cases whose results are kept, bit for bit, in ``recorded.safetensors``; ``test_recorded.py`` compares.
+"""Cases whose results are kept, bit for bit, in ``recorded.safetensors.gz``; ``test_recorded.py`` compares.
 
 ``python -m tests.losses.recorded`` writes the file anew: only where a change of the numbers is meant. The first one was
-written by commit 924c031, in which each solver was a function and its options were declared twice.
+written by commit 924c031, in which each solver was a function too and its options were declared twice.
 """
 
 from __future__ import annotations
 
+import gzip
+import json
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
-from aista.losses.base import AlignmentContext
+from aista.losses import from_cost
+from aista.losses.base import AlignmentContext, apply
+from aista.registry import build
+from aista.schema import resolve
 from aista.types import LayerStates, length_mask
 
-FILE = Path(__file__).with_name("recorded.safetensors")
+FILE = Path(__file__).with_name("recorded.safetensors.gz")
 X_LENGTHS, Y_LENGTHS = [7, 1, 0, 9], [5, 6, 3, 4]
 GIVEN = "given"
 FP64, BF16 = torch.float64, torch.bfloat16
@@ -107,15 +113,29 @@ LOSS_CASES: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 
 
-def name_of(number: int, case: SolverCase | tuple[str, dict[str, Any]]) -> str:
-    """The first part of a case's keys in the file."""
-    return f"{number:02}.{case.solver if isinstance(case, SolverCase) else case[0]}"
+Case = SolverCase | tuple[str, dict[str, Any]]
+CASES: dict[str, Case] = {
+    **{f"{number:02}.{case.solver}": case for number, case in enumerate(SOLVER_CASES)},
+    **{f"loss{number:02}.{case[0]}": case for number, case in enumerate(LOSS_CASES)},
+}
 
 
-def measure_solver(case: SolverCase, of_states: Callable[..., Any], of_costs: Callable[..., Any]) -> dict[str, Tensor]:
-    """What a solver returns and the gradients of a weighted sum of its values, under short names."""
+def load() -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What was recorded, as ``case.what``, and under which conditions."""
+    data = gzip.decompress(FILE.read_bytes())
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return safetensors.torch.load(data), header["__metadata__"]
+
+
+def measure(case: Case) -> dict[str, Tensor]:
+    """Everything that a solver or a loss returns, and the gradients of a weighted sum of its values."""
+    return _measure_solver(case) if isinstance(case, SolverCase) else _measure_loss(*case)
+
+
+def _measure_solver(case: SolverCase) -> dict[str, Tensor]:
+    solver = build("ot_solver", resolve("ot_solver", {"name": case.solver, "config": case.options}))
     x, y, x_lengths, y_lengths = _clouds(case)
-    masses = {}
+    masses: dict[str, Any] = {}
     if case.masses == "norm":
         masses = {"x_mass": "norm", "y_mass": "norm"}
     elif case.masses == GIVEN:
@@ -124,13 +144,22 @@ def measure_solver(case: SolverCase, of_states: Callable[..., Any], of_costs: Ca
             "y_mass": _mass(2, y_lengths, y.shape[1], y.dtype),
         }
     if case.of_costs:
-        pairs = ((x, y), (x, x), (y, y)) if case.solver == "sinkhorn_divergence" else ((x, y),)
-        costs = [_distances(*(z.detach().nan_to_num(0.0) for z in pair)).requires_grad_() for pair in pairs]
-        leaves = {f"cost{i}": cost for i, cost in enumerate(costs)}
-        result = of_costs(*costs, x_lengths, y_lengths, **masses)
+        both = x_lengths * (y_lengths > 0), y_lengths * (x_lengths > 0)
+        a, b = masses["x_mass"], masses["y_mass"]
+        parts = [(x, y, x_lengths, y_lengths, a, b)]
+        if case.solver == "sinkhorn_divergence":
+            parts += [(x, x, both[0], both[0], a, a), (y, y, both[1], both[1], b, b)]
+        costs = [_distances(*(z.nan_to_num(0.0) for z in part[:2])).requires_grad_() for part in parts]
+        leaves = {f"cost{number}": cost for number, cost in enumerate(costs)}
+        result = solver.solve(
+            *(
+                from_cost(cost, *part[2:4], x_mass=part[4], y_mass=part[5])
+                for cost, part in zip(costs, parts, strict=True)
+            )
+        )
     else:
         leaves = {"x": x.requires_grad_(), "y": y.requires_grad_()}
-        result = of_states(x, y, x_lengths, y_lengths, **masses, **case.geometry)
+        result = solver(x, y, x_lengths, y_lengths, **masses, **case.geometry)
     leaves |= {name: mass for name, mass in masses.items() if isinstance(mass, Tensor)}
     f, g = result.potentials
     found = {"value": result.value, "transport_cost": result.transport_cost, "plan": result.plan(), "f": f, "g": g}
@@ -139,8 +168,9 @@ def measure_solver(case: SolverCase, of_states: Callable[..., Any], of_costs: Ca
     return _with_gradients(found, result.value, leaves)
 
 
-def measure_loss(name: str, call: Callable[[LayerStates, AlignmentContext], Any]) -> dict[str, Tensor]:
-    """What a loss returns for two layers of four rows, and its gradients by both sides and the vocabulary."""
+def _measure_loss(name: str, options: dict[str, Any]) -> dict[str, Tensor]:
+    """Of two layers of four rows; the vocabulary is a leaf too."""
+    loss = build("alignment_loss", resolve("alignment_loss", {"name": name, "config": options}))
     x_lengths, y_lengths = (torch.tensor(2 * lengths) for lengths in (X_LENGTHS, Y_LENGTHS))
     if name == "kl":
         x_lengths = torch.tensor(2 * [5, 6, 0, 4])
@@ -151,7 +181,7 @@ def measure_loss(name: str, call: Callable[[LayerStates, AlignmentContext], Any]
     spans = [[[0, 2, 0.0, 0.4], [2, 5, 0.5, 1.0]], [[0, 3, 0.1, 0.9], [3, 6, 0.9, 1.0]], [[0, 1, 0.0, 0.3], [0] * 4]]
     words = torch.tensor([*spans, [[0, 1, 0.2, 0.5], [1, 4, 0.5, 0.9]]])
     context = AlignmentContext(2, ids, leaves["vocabulary"], pad_id=0, words=words)
-    result = call(LayerStates(speech, x_lengths, text, y_lengths), context)
+    result = apply(loss, LayerStates(speech, x_lengths, text, y_lengths), context, detach_text=False)
     found = {"value": result.per_utterance_B, **{f"diagnostic_{key}": z for key, z in result.diagnostics.items()}}
     return _with_gradients(found, result.per_utterance_B, leaves)
 
@@ -201,3 +231,15 @@ def _mass(seed: int, lengths: Tensor, size: int, dtype: torch.dtype) -> Tensor:
 
 def _distances(x: Tensor, y: Tensor) -> Tensor:
     return (x[:, :, None] - y[:, None]).square().sum(-1)
+
+
+def main() -> None:
+    """Write the file."""
+    torch.set_num_threads(1)
+    tensors = {f"{name}.{key}": z for name, case in CASES.items() for key, z in measure(case).items()}
+    data = safetensors.torch.save(tensors, metadata=conditions())
+    FILE.write_bytes(gzip.compress(data, mtime=0))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from aista.benchmark.rows.base import Outcome, Prepare, Step, differentiate
 from aista.benchmark.workload import EPSILON, ITERATIONS, Case
-from aista.losses.ot.result import OTResult
-from aista.losses.ot.sinkhorn import sinkhorn
+from aista.losses.solvers.base import OTResult
+from aista.losses.solvers.sinkhorn import sinkhorn
 
 __all__ = ["entropic", "solver"]
 

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from aista.losses.kernels.sinkhorn import launch, onchip, reference, streaming
-from aista.losses.ot.sinkhorn import sinkhorn, sinkhorn_cost
+from aista.losses.solvers.sinkhorn import sinkhorn, sinkhorn_cost
 from tests.losses.clouds import clouds, masses
-from tests.losses.kernels.sinkhorn.test_absorbed import _problem
+from tests.losses.kernels.sinkhorn.test_scaling import _problem
 
 # The kernels let sums overflow and look at them afterwards; numpy, which interprets, would warn.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from aista.losses.kernels.sinkhorn import absorbed, backend, reference
+from aista.losses.kernels.sinkhorn import scaling, backend, reference
 from aista.losses.kernels.sinkhorn.backend import kernel, resolve
-from aista.losses.ot.sinkhorn import sinkhorn_cost
+from aista.losses.solvers.sinkhorn import sinkhorn_cost
 
 needs_triton = pytest.mark.skipif(backend.find_spec("triton") is None, reason="triton is not installed")
 not_interpreted = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="triton is interpreted")
@@ -27,7 +27,7 @@ def _absent(monkeypatch):
 @pytest.mark.parametrize("name", ["reference", "cpu"])
 def test_a_named_backend_is_taken_anywhere(name):
     assert resolve(name, ON_CPU) == resolve(name, _on_gpu()) == name
-    assert kernel(name) is {"reference": reference, "cpu": absorbed}[name]
+    assert kernel(name) is {"reference": reference, "scaling": scaling}[name]
 
 
 def test_auto_is_cpu_for_costs_in_main_memory():

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aista.losses.kernels.sinkhorn import absorbed, reference
+from aista.losses.kernels.sinkhorn import scaling, reference
 from aista.losses.kernels.sinkhorn.overrelaxation import LARGEST, OverRelaxation
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem
-from aista.losses.ot.sinkhorn import sinkhorn
+from aista.losses.solvers.sinkhorn import sinkhorn
 from tests.losses.clouds import clouds
 
 INF = math.inf
@@ -90,7 +90,7 @@ def test_a_plain_sample_that_is_lost_is_not_its_concern():
 def test_the_optimum_is_that_of_plain_iterations(epsilon):
     problem = _problem(epsilon)
     plain = reference.solve(problem, 20_000, 1e-9)
-    fast = absorbed.solve(problem, 20_000, 1e-9, overrelaxed=True)
+    fast = scaling.solve(problem, 20_000, 1e-9, overrelaxed=True)
     assert (fast.num_iterations_N < 20_000).all()
     for n, (s, t) in enumerate(problem.lengths_N2):
         plans = []
@@ -102,7 +102,7 @@ def test_the_optimum_is_that_of_plain_iterations(epsilon):
 
 def test_slow_samples_take_a_fraction_of_the_iterations():
     problem = _problem(0.005)
-    plain, fast = (absorbed.solve(problem, 20_000, 1e-6, overrelaxed=over).num_iterations_N for over in (False, True))
+    plain, fast = (scaling.solve(problem, 20_000, 1e-6, overrelaxed=over).num_iterations_N for over in (False, True))
     assert float(plain.double().mean()) > 500
     assert (fast <= plain).all()
     assert 4 * fast.sum() < plain.sum()
@@ -125,13 +125,13 @@ def test_it_never_takes_much_longer_and_reports_truthfully(epsilon, dtype, seed)
 
 def test_a_sample_that_leaves_the_range_goes_back_and_a_batch_equals_its_samples_bit_for_bit(monkeypatch):
     problem = _problem(0.0006, torch.float32)
-    returns, back = [], absorbed._State.go_back
-    monkeypatch.setattr(absorbed._State, "go_back", lambda state, which: returns.append(which) or back(state, which))
+    returns, back = [], scaling._State.go_back
+    monkeypatch.setattr(scaling._State, "go_back", lambda state, which: returns.append(which) or back(state, which))
     monkeypatch.setattr(reference, "solve", lambda *_: pytest.fail("fell back to the log domain"))
-    whole = absorbed.solve(problem, 600, 1e-4, overrelaxed=True)
+    whole = scaling.solve(problem, 600, 1e-4, overrelaxed=True)
     assert any(bool(which.any()) and not bool(which.all()) for which in returns), "the case provokes nothing"
     for n, (s, t) in enumerate(problem.lengths_N2):
-        alone = absorbed.solve(problem.sample(n), 600, 1e-4, overrelaxed=True)
+        alone = scaling.solve(problem.sample(n), 600, 1e-4, overrelaxed=True)
         assert torch.equal(whole.f_NS[n, :s], alone.f_NS[0])
         assert torch.equal(whole.g_NT[n, :t], alone.g_NT[0])
         assert torch.equal(whole.num_iterations_N[n], alone.num_iterations_N[0])

@@ -1,0 +1,126 @@
+"""Relaxed transport: every state goes to its nearest on the other side; one marginal is held, the other is free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from aista.losses.kernels.sinkhorn.ragged import ragged_sum
+from aista.losses.solvers.base import OTResult, Solver
+from aista.losses.solvers.gradient import with_gradient
+from aista.losses.solvers.problem import Problem
+from aista.losses.solvers.uncompiled import uncompiled
+from aista.registry import register
+from aista.schema import option
+from aista.types import length_mask
+
+__all__ = ["SIDES", "Relaxed"]
+
+SIDES = ("x", "y", "both")
+
+
+@register("ot_solver", "relaxed")
+@dataclass(frozen=True, kw_only=True)
+class Relaxed(Solver):
+    """Relaxed transport: every state goes to its nearest. The cheapest baseline, without iterations.
+
+    ``min_P <P, C>`` subject to ``P 1 = a`` alone is ``sum_i a_i min_j C_ij``; subject to ``P^T 1 = b`` alone,
+    ``sum_j b_j min_i C_ij``. Both bound the exact cost from below, and so does the larger of the two. States without
+    mass are nobody's nearest. Where two are equally near, the earlier one is taken. Within a ``window``, the nearest is
+    looked for where ``|(i + 1/2) / S - (j + 1/2) / T| min(S, T) <= window``.
+
+    ``plan()`` and the potentials are those of the held side; ``marginal_error`` is about the held marginal, so 0;
+    ``num_iterations`` is 0. Cost: time and memory of the cost matrix; the gradient is exact almost everywhere.
+
+    Choose it as the cheapest baseline. It lets one state attract all others; ``sinkhorn`` does not.
+
+    Source: Kusner et al. 2015, "From Word Embeddings To Document Distances" (RWMD); one-sided, with a window: Zhou et
+    al. 2023 (arXiv 2305.14635).
+
+    Example:
+        >>> x, y, lengths = torch.randn(1, 4, 8), torch.randn(1, 4, 8), torch.tensor([4])
+        >>> bool(Relaxed()(x, y, lengths, lengths).value <= Exact()(x, y, lengths, lengths).value)
+        True
+    """
+
+    side: str = option(
+        "both", "Whose states all move: x (speech), y (text), or in each sample the one that costs more.", choices=SIDES
+    )
+    window: float | None = option(
+        None, "Farthest match from the diagonal, in positions of the shorter side; null: anywhere.", minimum=1
+    )
+
+    @property
+    def balanced(self) -> bool:
+        """Never: one marginal is free."""
+        return False
+
+    @uncompiled
+    def solve(self, problem: Problem) -> OTResult:
+        """As :class:`Solver` says."""
+        with torch.no_grad():
+            solution = _hold(problem if self.window is None else _within(problem, self.window), self.side)
+            finite = solution.cost_N.isfinite()
+        plan, f, g = solution[1:]
+        value = with_gradient(solution.cost_N, (problem.cost, plan), (problem.x_mass, f), (problem.y_mass, g))
+        return OTResult(
+            value=problem.restore(value),
+            transport_cost=problem.restore(solution.cost_N),
+            potentials=(problem.restore_padded(f, 0), problem.restore_padded(g, 1)),
+            num_iterations=problem.restore(torch.zeros_like(finite, dtype=torch.long)),
+            marginal_error=problem.restore(torch.where(finite, 0.0, solution.cost_N)),
+            converged=problem.restore(finite, fill=True),
+            build_plan=lambda: problem.restore_padded(plan, 0, 1),
+        )
+
+
+class _Held(NamedTuple):
+    """Transport that holds one side's marginal; the potentials of the other side are 0."""
+
+    cost_N: Tensor
+    plan_NST: Tensor
+    f_NS: Tensor
+    g_NT: Tensor
+
+
+def _within(problem: Problem, window: float) -> Problem:
+    """The problem with infinite costs beyond ``window`` positions off the diagonal."""
+    s, t = torch.tensor(problem.samples, device=problem.cost.device).reshape(-1, 3)[:, 1:, None, None].unbind(1)
+    i = torch.arange(problem.cost.shape[1], device=s.device)[:, None]
+    j = torch.arange(problem.cost.shape[2], device=s.device)
+    # 2 S T times the distance: whole numbers, so that no rounding decides who is just within the window.
+    distance = ((2 * i + 1) * t - (2 * j + 1) * s).abs() * torch.minimum(s, t)
+    is_far = distance > 2 * s * t * window
+    return replace(problem, cost=problem.cost.masked_fill(is_far, torch.inf))
+
+
+def _hold(problem: Problem, side: str) -> _Held:
+    cost, a, b = problem.cost, problem.x_mass, problem.y_mass
+    if side == "x":
+        x_lengths = torch.tensor([s for _, s, _ in problem.samples], dtype=torch.long, device=cost.device)
+        distance, plan = _to_nearest(cost, a, b, x_lengths)
+        return _Held(ragged_sum(distance, a), plan, distance, torch.zeros_like(b))
+    if side == "y":
+        y_lengths = torch.tensor([t for _, _, t in problem.samples], dtype=torch.long, device=cost.device)
+        distance, plan = _to_nearest(cost.mT, b, a, y_lengths)
+        return _Held(ragged_sum(distance, b), plan.mT, torch.zeros_like(a), distance)
+    x_side, y_side = _hold(problem, "x"), _hold(problem, "y")
+    x_costs_more = x_side.cost_N >= y_side.cost_N
+    return _Held(
+        *(
+            torch.where(x_costs_more.reshape(-1, *[1] * (u.dim() - 1)), u, v)
+            for u, v in zip(x_side, y_side, strict=True)
+        )
+    )
+
+
+def _to_nearest(cost: Tensor, mass: Tensor, other_mass: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance of each row to the nearest column that has mass, and the plan that sends it there; 0 in the padding."""
+    if not lengths.numel():
+        return torch.zeros_like(mass), torch.zeros_like(cost)
+    distance, nearest = cost.masked_fill((other_mass == 0)[:, None, :], torch.inf).min(2)
+    plan = torch.zeros_like(cost).scatter_(2, nearest[:, :, None], mass[:, :, None])
+    return distance.masked_fill(~length_mask(lengths, mass.shape[1]), 0.0), plan

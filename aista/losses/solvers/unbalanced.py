@@ -1,0 +1,46 @@
+"""Unbalanced entropic transport: marginals held by penalties, so that some states may stay unmatched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aista.losses.solvers.base import OTResult, Solver
+from aista.losses.solvers.entropic import Entropic, solve
+from aista.losses.solvers.problem import Problem
+from aista.registry import register
+from aista.schema import option
+
+__all__ = ["Unbalanced"]
+
+
+@register("ot_solver", "unbalanced")
+@dataclass(frozen=True, kw_only=True)
+class Unbalanced(Entropic, Solver):
+    """Entropic transport with KL-penalised marginals: some states may stay unmatched.
+
+    ``min_P <P, C> + eps KL(P | a b^T) + rho_x KL(P 1 | a) + rho_y KL(P^T 1 | b)``; the value is the whole objective,
+    penalties included. Cost: as ``sinkhorn``, without over-relaxation and polish unless both strengths are inf.
+
+    Choose it where speech holds states that no token explains (pauses, fillers, noise): a state whose cheapest match
+    costs much more than ``rho`` loses its mass instead of dragging a token along.
+
+    Source: Chizat et al. 2018 (arXiv 1607.05816).
+
+    Example:
+        >>> x, y, lengths = torch.randn(1, 5, 8), torch.randn(1, 5, 8), torch.tensor([5])
+        >>> result = Unbalanced(rho_x=0.5, rho_y=float("inf"))(x, y, lengths, lengths)
+        >>> result.plan().sum(1)
+        tensor([[0.2000, 0.2000, 0.2000, 0.2000, 0.2000]])
+    """
+
+    rho_x: float = option(1.0, "Strength that holds the speech marginal, in units of the cost; 0 frees it.", minimum=0)
+    rho_y: float = option(1.0, "Strength that holds the text marginal; .inf for exactly.", minimum=0)
+
+    @property
+    def rho(self) -> tuple[float, float]:
+        """Both strengths."""
+        return self.rho_x, self.rho_y
+
+    def solve(self, problem: Problem) -> OTResult:
+        """As :class:`Solver` says."""
+        return solve(problem, self)
