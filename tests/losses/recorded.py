@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any

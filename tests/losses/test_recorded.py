@@ -34,7 +34,9 @@ def test_every_result_is_the_recorded_one(name):
             assert torch.equal(_bits(found[key]), _bits(right)), f"{key} is not the recorded one, bit for bit"
         elif key != "num_iterations":
             rounding = {torch.bfloat16: 2**-6, torch.float64: 1e-6}.get(right.dtype, 1e-3)
-            message = f"{key} is far from the one recorded on {CONDITIONS}, more than rounding on {conditions()} explains"
+            message = (
+                f"{key} is far from the one recorded on {CONDITIONS}, more than rounding on {conditions()} explains"
+            )
             torch.testing.assert_close(found[key], right, atol=rounding, rtol=rounding, msg=message)
 
 

@@ -31,8 +31,8 @@ class Ipot(Iterative, Solver):
 
     ``P_k = argmin_P <P, C> + eps KL(P | P_{k-1})`` under ``P 1 = a``, ``P^T 1 = b``, where each step is one Sinkhorn
     iteration that starts from the scalings of the step before. Whatever epsilon is, the plans tend to an optimal one of
-    ``min_P <P, C>``; epsilon only sets the pace: too small, the marginals are late; too large, the cost. The gradient is
-    the plan by the costs, the potentials by the masses. The potentials are dual feasible: ``f_i + g_j <= C_ij``, and
+    ``min_P <P, C>``; epsilon only sets the pace: too small, the marginals are late; too large, the cost. The gradient
+    is the plan by the costs, the potentials by the masses. The potentials are dual feasible: ``f_i + g_j <= C_ij``, and
     ``converged`` vouches for the gap too. Cost: two log-sum-exps of ``S T`` per step, tens to hundreds.
 
     Choose it for sharp plans where ``exact`` is not at hand: on a GPU, or without POT. Its gradient, like that of exact
@@ -134,9 +134,7 @@ class _State(NamedTuple):
         log_u = -_log_sum(kernel.mT, self.b)
         kernel += log_u[:, :, None]
         correction = -_log_sum(kernel, self.a)
-        return self._replace(
-            log_ratio=kernel + correction[:, None, :], log_u=log_u, log_v=self.log_v + correction
-        )
+        return self._replace(log_ratio=kernel + correction[:, None, :], log_u=log_u, log_v=self.log_v + correction)
 
     def evaluate(self) -> _Solution:
         """Plan, dual feasible potentials and how far both are from the optimum."""

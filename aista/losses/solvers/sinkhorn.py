@@ -21,10 +21,11 @@ class Sinkhorn(Balanced, Solver):
     """Balanced entropic transport: every state on each side is matched. The default solver for training.
 
     ``OT_eps = min_P <P, C> + eps KL(P | a b^T)``, subject to ``P 1 = a`` and ``P^T 1 = b``. Cost: ``2 S T`` per
-    iteration, tens of them, and a few ``S T`` of memory; with backend ``triton`` equal bits in any batch hold to rounding.
+    iteration, tens of them, and a few ``S T`` of memory. With backend ``triton``, other padding may change the last
+    bits of a sample's result.
 
-    Choose it for training: smooth, batched, cheap. Choose ``exact`` for the plan without blur, ``unbalanced`` where some
-    states should stay unmatched (pauses, fillers), ``sinkhorn_divergence`` where clouds must not shrink.
+    Choose it for training: smooth, batched, cheap. Choose ``exact`` for the plan without blur, ``unbalanced`` where
+    some states should stay unmatched (pauses, fillers), ``sinkhorn_divergence`` where clouds must not shrink.
 
     Source: Cuturi 2013 (arXiv 1306.0895); Schmitzer 2019 (arXiv 1610.06519) for absorbed scalings; Lehmann et al. 2020
     (arXiv 2012.12562) for over-relaxation.

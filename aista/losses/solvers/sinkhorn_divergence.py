@@ -57,7 +57,6 @@ class SinkhornDivergence(Balanced):
         position_power: float = 1.0,
     ) -> OTResult:
         """Compare each sample's ``x`` with its ``y``; the arguments are those of :meth:`Solver.__call__`."""
-
         problem = partial(from_states, cost=cost, position_weight=position_weight, position_power=position_power)
         both = problem(x, y, x_lengths, y_lengths, x_mass=x_mass, y_mass=y_mass)
         present = (x_lengths > 0) & (y_lengths > 0)

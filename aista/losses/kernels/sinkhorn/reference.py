@@ -47,7 +47,9 @@ def solve(problem: EntropicProblem, max_iterations: int, tolerance: float) -> Po
             with torch.no_grad():
                 marginal = p.a_NS * torch.exp(f - f_transform(g))
                 target = p.a_NS * torch.exp(-f * eps / p.rho_x) if p.rho_x > 0 else marginal
-                active = active & ~((marginal - target).abs().sum(1) <= SAFETY * tolerance)  # autograd keeps the old one
+                active = active & ~(
+                    (marginal - target).abs().sum(1) <= SAFETY * tolerance
+                )  # autograd keeps the old one
             if not active.any():
                 break
     return Potentials(f * eps, g * eps, num_iterations)

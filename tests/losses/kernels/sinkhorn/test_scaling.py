@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aista.losses.kernels.sinkhorn import scaling, reference
+from aista.losses.kernels.sinkhorn import reference, scaling
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem
 from aista.types import length_mask
 
