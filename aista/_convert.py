@@ -164,3 +164,5 @@ def check_bounds(value: Any, metadata: Mapping[str, Any], at: str, faults: list[
         faults.append(Fault(at, f"must be at most {metadata['maximum']}, got {value!r}"))
     if "above" in metadata and not value > metadata["above"]:
         faults.append(Fault(at, f"must be greater than {metadata['above']}, got {value!r}"))
+    if "below" in metadata and not value < metadata["below"]:
+        faults.append(Fault(at, f"must be less than {metadata['below']}, got {value!r}"))

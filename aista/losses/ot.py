@@ -1,8 +1,4 @@
-"""Optimal-transport alignment of one layer's speech and text states; registered as ``ot``.
-
-A registered name equals its file's name everywhere else; this file is ``alignment.py`` because it is
-the alignment loss that the method is about, and ``ot`` next to it holds the solvers.
-"""
+"""Optimal-transport alignment of one layer's speech and text states: the alignment loss that the method is about."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ class Partial(SimplexSolver):
     """Partial transport: the worst-fitting share of both sides stays unmatched. Exact, on the CPU.
 
     ``min_P <P, C>`` subject to ``P 1 <= a``, ``P^T 1 <= b`` and ``1^T P 1 = m``, where m is ``fraction``; at m = 1 it
-    is ``exact``. A dummy state on each side takes the mass that stays, at no cost. The gradient is a subgradient: the plan
-    by the costs, the potentials by the masses; these are at most 0 where m < 1: what one more unit of mass there would
-    save. The plan sums to m, and ``marginal_error`` counts the dummies in. Cost: as ``exact``.
+    is ``exact``. A dummy state on each side takes the mass that stays, at no cost. The gradient is a subgradient: the
+    plan by the costs, the potentials by the masses; these are at most 0 where m < 1: what one more unit of mass there
+    would save. The plan sums to m, and ``marginal_error`` counts the dummies in. Cost: as ``exact``.
 
     Choose it to look at plans, or for training on the CPU, where a known share of the speech has no token (pauses,
     fillers): the states that fit worst get no gradient at all. ``unbalanced`` lets the cost decide how much stays, and

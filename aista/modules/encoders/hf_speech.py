@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from aista.modules._folder import read_json, read_model_config
-from aista.modules.encoders._layer_mix import LAYERS_HELP, LayerChoice
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
+from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice
 from aista.registry import register
 from aista.schema import option, required
 

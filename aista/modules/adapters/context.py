@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from aista.modules.adapters._output import OUTPUT_NORM, NormedAdapter
+from aista.modules.adapters.base import OUTPUT_NORM, NormedAdapter
 from aista.modules.adapters.conv import ConvAdapter, ConvConfig
 from aista.modules.strided_conv import stride_factors
 from aista.schema import option

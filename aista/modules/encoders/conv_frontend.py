@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from aista.modules.encoders._lengths import conv_lengths
-from aista.modules.strided_conv import zero_padding
-from aista.types import length_mask
+from aista.types import length_mask, zero_padding
 
-__all__ = ["convolve_waveform", "encode_positions", "masked_group_norm"]
+__all__ = [
+    "KernelsAndStrides",
+    "conv_lengths",
+    "convolve_waveform",
+    "encode_positions",
+    "masked_group_norm",
+    "receptive_field",
+]
+
+KernelsAndStrides = Sequence[tuple[int, int]]
+
+
+def conv_lengths(lengths: Tensor, convolutions: KernelsAndStrides) -> Tensor:
+    """Lengths behind convolutions without padding: ``floor((n - kernel) / stride) + 1`` each."""
+    for kernel, stride in convolutions:
+        lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+    return lengths
+
+
+def receptive_field(convolutions: KernelsAndStrides) -> int:
+    """Samples that one state sees: the shortest waveform that gives a state."""
+    size = 1
+    for kernel, stride in reversed(convolutions):
+        size = (size - 1) * stride + kernel
+    return size
 
 
 def convolve_waveform(conv_layers: Iterable[Any], wave_BW: Tensor, lengths: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from aista.modules.adapters._output import OUTPUT_NORM
+from aista.modules.adapters.base import OUTPUT_NORM
 from aista.modules.attention import AttentionBlock
 from aista.schema import option
 
