@@ -121,7 +121,7 @@ class _Side(NamedTuple):
 
     def keep(self, index: Tensor) -> _Side:
         """These samples alone."""
-        return _Side(*(field.index_select(0, index) for field in self[:-1]), self.rho)
+        return _Side._make([*(field.index_select(0, index) for field in self[:-1]), self.rho])
 
 
 class _State:
