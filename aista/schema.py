@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aista import registry
-from aista._convert import check_bounds, convert, is_optional, join
+from aista.convert import check_bounds, convert, is_optional, join
 from aista.errors import ConfigError, Fault, RegistryError
 
 __all__ = [

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aista import registry
-from aista._convert import type_name
+from aista.convert import type_name
 from aista.errors import AistaError, RegistryError
 from aista.kinds import KINDS
 from aista.registry import Entry

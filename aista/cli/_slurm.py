@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,9 @@ def run_on_cluster(
     Raises:
         AistaError: submitit is not installed, or refuses a parameter.
     """
+    # Otherwise its import configures logging anew, which closes every handler of this process; that of absl, which JAX
+    # brings, closes the stream it writes to as well.
+    os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")
     try:
         import submitit
     except ImportError:

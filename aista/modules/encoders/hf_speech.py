@@ -10,7 +10,7 @@ from aista.modules._folder import read_json, read_model_config
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice
 from aista.registry import register
-from aista.schema import option, required
+from aista.schema import Options, option, required
 
 __all__ = ["HFSpeechConfig", "hf_speech"]
 
@@ -20,7 +20,7 @@ FBANK_DIM = 160
 
 
 @dataclass(frozen=True, kw_only=True)
-class HFSpeechConfig:
+class HFSpeechConfig(Options):
     """Options of the encoder ``hf_speech``."""
 
     path: Path = required("Folder with config.json, preprocessor_config.json and *.safetensors.")

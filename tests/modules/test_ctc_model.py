@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from aista.errors import DataError
-from aista.modules.ctc import CtcModel, min_frames
+from aista.modules.ctc_model import CtcModel, min_frames
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.freezing import freeze
 from aista.types import length_mask

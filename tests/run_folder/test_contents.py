@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aista.analysis.run_folder import RunFolder
 from aista.errors import AistaError, RunError
+from aista.run_folder.contents import RunFolder
 
 
 def test_reads_every_part(run_path: Path) -> None:
@@ -19,14 +19,14 @@ def test_reads_every_part(run_path: Path) -> None:
     assert [row["step"] for row in run.metrics("valid")] == [50, 100, 150, 200]
     selection = run.selection()
     assert selection is not None
-    assert (selection.step, selection.layers, selection.weights) == (60, (1, 2), (0.5, 0.5))
+    assert (selection.step, selection.layers, selection.selected.weights) == (60, (1, 2), (0.5, 0.5))
     assert selection.curve is not None
     assert selection.curve.numbers == (0, 1, 2, 3, 4)
-    assert run.probe_names() == run.plan_names() == ["final"]
+    assert run.paths.probe_names() == run.paths.plan_names() == ["final"]
     assert run.probe("final").curve.num_skipped == 3
     plan = run.plan("final")
     assert (len(plan.plan), len(plan.tokens), plan.seconds_per_position) == (40, 14, 0.08)
-    assert run.evaluations() == ["test"]
+    assert run.paths.evaluated_splits() == ["test"]
     evaluation = run.evaluation("test")
     assert (len(evaluation.rows), evaluation.seconds, evaluation.scores[0].value) == (80, 3.5, 40.0)
 
@@ -34,7 +34,7 @@ def test_reads_every_part(run_path: Path) -> None:
 def test_a_run_without_alignment_has_no_selection(baseline_path: Path) -> None:
     run = RunFolder(baseline_path)
     assert run.selection() is None
-    assert run.plan_names() == []
+    assert run.paths.plan_names() == []
 
 
 def test_a_selection_without_probe(run_path: Path) -> None:
@@ -114,7 +114,12 @@ def test_missing_parts_name_the_command(
         ),
         ("metrics/train.jsonl", "oops\n", lambda run: run.metrics("train"), "train.jsonl:1: expects .* got oops"),
         ("selection.json", '{"step": 1}', lambda run: run.selection(), "selection.json: .*KeyError: 'strategy'"),
-        ("selection.json", '{"curve": 3}', lambda run: run.selection(), "selection.json: not a probe curve"),
+        (
+            "selection.json",
+            '{"step": 1, "strategy": "s", "layers": [1], "weights": [1.0], "reason": "r", "curve": 3}',
+            lambda run: run.selection(),
+            "selection.json: not a probe curve",
+        ),
         ("probe/final.json", '{"curve": {}}', lambda run: run.probe("final"), "final.json: not a probe curve"),
         ("probe/final.json", "{}", lambda run: run.probe("final"), "final.json: .*KeyError: 'curve'"),
         (

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from aista.engine import run_folder
-from aista.engine.run_folder import CONFIG, claim
+from aista.engine import claim as claiming
+from aista.engine.claim import claim
 from aista.errors import RunError
 from aista.tasks.experiment import load_experiment
 from tests.tiny import tiny_config, write_config
@@ -28,11 +28,11 @@ def test_another_process_returns_once_the_main_one_has_written(experiment, tmp_p
     claim(run, experiment)
     other.join(5)
     assert not other.is_alive()
-    assert (run / CONFIG).is_file()
+    assert (run / "config.yaml").is_file()
 
 
 def test_another_process_does_not_wait_for_ever(experiment, tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "1")
-    monkeypatch.setattr(run_folder, "CLAIM_SECONDS", 0.1)
+    monkeypatch.setattr(claiming, "CLAIM_SECONDS", 0.1)
     with pytest.raises(RunError, match=r"run/config\.yaml: not written by the main process.*shared file system"):
         claim(tmp_path / "run", experiment)

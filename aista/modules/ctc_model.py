@@ -63,7 +63,7 @@ class CtcModel(FrozenInEval):
             audio_lengths: ``[B]``.
             source: ``[B, T]`` transcript ids in 0..V-1.
             source_lengths: ``[B]``; 0 where a row has no transcript: it gives loss 0.
-            encoded: Whether ``audio`` is what the encoder puts out; the encoder is not run then.
+            encoded: Whether ``audio`` holds the encoder's states; the encoder is not run then.
 
         Raises:
             DataError: a transcript id is outside 0..V-1.

@@ -1,4 +1,4 @@
-"""What a training writes into its run folder beside checkpoints and metrics."""
+"""Claims a run folder for one experiment, so that no other one is ever trained in it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from aista.config import differences, dump_yaml, load_yaml
 from aista.environment import source_commit
 from aista.errors import AistaError, RunError
 from aista.files import leftover_prefix, write_json, write_text
+from aista.run_folder.paths import RunPaths
 from aista.tasks.experiment import Experiment, load_experiment
 
 __all__ = [
-    "CONFIG",
     "claim",
     "describe_environment",
     "holds",
@@ -31,9 +31,7 @@ __all__ = [
     "released_if_unused",
 ]
 
-CONFIG = "config.yaml"
 CLAIM_SECONDS = 600.0
-_BEFORE_STEP_1 = {"environment.json", "data.json", "parameters.json", "engine", "checkpoints"}
 _PACKAGES = ("torch", "torchaudio", "fairseq2", "transformers", "sentencepiece", "pot", "sacrebleu", "numpy")
 
 
@@ -56,16 +54,16 @@ def claim(run_dir: Path, experiment: Experiment) -> bool:
             non-empty folder that is no run.
         RunError: this is not the main process, and the main one has not written the config in ``CLAIM_SECONDS``.
     """
-    file = run_dir / CONFIG
+    file = RunPaths(run_dir).config_file
     if not is_main_process():
         _wait_for(file)
         return False
     if holds(run_dir, experiment):
         return False
     if run_dir.is_dir() and not _is_unused(run_dir):
-        raise AistaError(f"{run_dir}: not empty and not a run folder (it has no {CONFIG}); choose another folder")
+        raise AistaError(f"{run_dir}: not empty and not a run folder (it has no {file.name}); choose another folder")
     write_text(file, dump_yaml(experiment.to_plain()))
-    write_json(run_dir / "environment.json", describe_environment())
+    write_json(RunPaths(run_dir).environment_file, describe_environment())
     return True
 
 
@@ -83,7 +81,7 @@ def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
         yield
     except AistaError:
         if claimed and _is_unused(run_dir):
-            (run_dir / CONFIG).unlink()
+            RunPaths(run_dir).config_file.unlink()
         raise
 
 
@@ -93,9 +91,9 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
     Raises:
         AistaError: it belongs to another experiment; names the options that differ.
     """
-    file = run_dir / CONFIG
-    if not file.is_file():
+    if not RunPaths(run_dir).is_run:
         return False
+    file = RunPaths(run_dir).config_file
     found = differences(load_yaml(file), _reloaded(experiment.to_plain()))
     lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in found]
     if lines:
@@ -109,10 +107,12 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
 
 def _is_unused(run_dir: Path) -> bool:
     """Whether a folder is empty, or holds no more than a start writes before its first step, killed or not."""
-    known = {CONFIG, *_BEFORE_STEP_1}
+    run = RunPaths(run_dir)
+    early = (run.config_file, run.environment_file, run.data_file, run.parameters_file, run.engine_dir)
+    known = {path.name for path in (*early, run.checkpoints_dir)}
     half_written = tuple(map(leftover_prefix, known))
     names = {path.name for path in run_dir.iterdir() if not path.name.startswith(half_written)}
-    return names <= known and not any((run_dir / "checkpoints").glob("step_*"))
+    return names <= known and not run.has_checkpoints
 
 
 def _wait_for(file: Path) -> None:
@@ -132,9 +132,11 @@ def open_experiment(run_dir: Path) -> Experiment:
     Raises:
         RunError: there is none.
     """
-    file = run_dir / CONFIG
+    file = RunPaths(run_dir).config_file
     if not file.is_file():
-        raise RunError(f"{run_dir}: not a run folder (no {CONFIG}); make one with `aista train {run_dir} --config ...`")
+        raise RunError(
+            f"{run_dir}: not a run folder (no {file.name}); make one with `aista train {run_dir} --config ...`"
+        )
     return load_experiment(file)
 
 
