@@ -4,8 +4,8 @@ import pytest
 
 from aista.config import load_yaml
 from aista.errors import ConfigError
+from aista.runs.ablation.plan import load_ablation
 from aista.shipped import FOLDER, describe_config, find_config, shipped_configs
-from aista.tasks.ablation import load_ablation
 from aista.tasks.experiment import load_experiment
 
 NAMES = list(shipped_configs())
@@ -21,7 +21,7 @@ def test_a_copy_elsewhere_is_the_same(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shipped, copy = find_config(name), tmp_path / "my.yaml"
     copy.write_text(shipped.read_text())
-    if "base" in load_yaml(shipped):  # tests/tasks/test_ablation_presets.py resolves copies of these
+    if "base" in load_yaml(shipped):  # tests/runs/ablation/test_presets.py resolves copies of these
         assert find_config(load_yaml(copy)["base"], tmp_path) in shipped_configs().values()
     else:
         assert load_experiment(find_config("my.yaml")).to_plain() == load_experiment(shipped).to_plain()
