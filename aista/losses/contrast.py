@@ -1,0 +1,61 @@
+"""Cross-entropy of the right candidate among its rivals, and which rows may be rivals."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from aista.losses.base import AlignmentContext
+from aista.losses.processes import process_rank
+from aista.types import length_mask
+
+__all__ = ["contrast", "rows_per_layer", "same_key", "transcript_keys"]
+
+
+def contrast(logits: Tensor, is_candidate: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """``-log softmax`` of each anchor's own candidate.
+
+    Args:
+        logits: ``[..., A, C]`` similarities over the temperature.
+        is_candidate: ``[A, C]``; the own candidate always counts.
+        own: ``[A]`` index of the own candidate.
+
+    Returns:
+        ``[..., A]`` loss, and whether the own candidate is the best.
+    """
+    is_own = torch.arange(logits.shape[-1], device=own.device) == own[:, None]
+    logp = logits.masked_fill(~(is_candidate | is_own), -torch.inf).log_softmax(-1)
+    index = own.expand(logp.shape[:-1])[..., None]
+    return -logp.gather(-1, index).squeeze(-1), logp.detach().argmax(-1) == own
+
+
+def rows_per_layer(num_rows: int, context: AlignmentContext) -> int:
+    """B, given that the states hold ``L * B`` rows.
+
+    Raises:
+        ValueError: the rows or the transcripts do not divide so.
+    """
+    rows, rest = divmod(num_rows, context.num_layers)
+    if rest:
+        raise ValueError(f"states must hold L blocks of rows, got {num_rows} rows and L = {context.num_layers} layers")
+    if context.transcripts is not None and len(context.transcripts) != rows:
+        raise ValueError(f"transcripts must hold one row per utterance, {rows}, got {len(context.transcripts)}")
+    return rows
+
+
+def transcript_keys(transcripts: Tensor | None, lengths: Tensor) -> Tensor:
+    """``[B, T]`` numbers that tell transcripts apart: ids + 1, then zeros.
+
+    Without transcripts all rows differ, those of other processes too.
+    """
+    if transcripts is None:
+        number = torch.arange(1, len(lengths) + 1, device=lengths.device)
+        return torch.stack([torch.full_like(number, process_rank() + 1), number], dim=1)
+    return (transcripts + 1).masked_fill(~length_mask(lengths, transcripts.shape[1]), 0)
+
+
+def same_key(keys_AT: Tensor, keys_CT: Tensor) -> Tensor:
+    """``[A, C]`` whether two rows have the same transcript; the two widths may differ."""
+    width = min(keys_AT.shape[1], keys_CT.shape[1])
+    same = (keys_AT[:, None, :width] == keys_CT[None, :, :width]).all(-1)
+    return same & ~keys_AT[:, None, width:].any(-1) & ~keys_CT[None, :, width:].any(-1)
