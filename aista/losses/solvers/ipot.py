@@ -90,7 +90,7 @@ class _Solution(NamedTuple):
 class _Samples(NamedTuple):
     """The n samples that still iterate."""
 
-    index: Tensor
+    numbers: Tensor
     cost: Tensor
     a: Tensor
     b: Tensor
@@ -111,11 +111,11 @@ class _Iterate(NamedTuple):
 def _iterate(problem: Problem, options: Ipot) -> tuple[_Solution, Tensor]:
     samples = _samples(problem, options)
     now = _Iterate(*(torch.zeros_like(z) for z in (samples.cost, samples.a, samples.b)))
-    num_iterations = torch.zeros_like(samples.index)
+    num_iterations = torch.zeros_like(samples.numbers)
     per_sample = [torch.zeros_like(samples.epsilon) for _ in range(3)]
     final = _Solution(*(torch.zeros_like(z) for z in now), *per_sample)
     iteration = 0
-    while samples.index.numel():
+    while samples.numbers.numel():
         steps = min(CHECK_EVERY, options.max_iterations - iteration)
         for _ in range(steps):
             now = _step(samples, now)
@@ -125,7 +125,7 @@ def _iterate(problem: Problem, options: Ipot) -> tuple[_Solution, Tensor]:
         done = ~worst.isfinite() | (worst <= (options.tolerance or -1.0))
         done |= torch.tensor(iteration == options.max_iterations, device=done.device)
         if bool(done.any()):
-            finished = samples.index[done]
+            finished = samples.numbers[done]
             for whole, part in zip(final, current, strict=True):
                 whole[finished] = part[done]
             num_iterations[finished] = iteration
@@ -138,7 +138,7 @@ def _samples(problem: Problem, options: Ipot) -> _Samples:
     cost, a, b = problem.cost.detach(), problem.x_mass.detach(), problem.y_mass.detach()
     sizes = torch.tensor(lengths, dtype=torch.long, device=cost.device).reshape(-1, 2)
     return _Samples(
-        index=torch.arange(len(lengths), device=cost.device),
+        numbers=torch.arange(len(lengths), device=cost.device),
         cost=cost,
         a=a,
         b=b,
