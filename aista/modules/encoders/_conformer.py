@@ -22,7 +22,7 @@ from fairseq2.nn import BatchLayout, RotaryEncoder, SinusoidalPositionEncoder, S
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from aista.modules._gangs import placement
+from aista.modules.placement import placement
 from aista.modules.encoders._lengths import check_lengths
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.encoders.conformer import ConformerConfig

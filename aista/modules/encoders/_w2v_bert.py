@@ -20,7 +20,7 @@ from fairseq2.models.wav2vec2 import Wav2Vec2Frontend
 from fairseq2.nn import BatchLayout
 from torch import Tensor, nn
 
-from aista.modules._gangs import placement
+from aista.modules.placement import placement
 from aista.modules.encoders._conformer import ConvolutionKind, conformer_block
 from aista.modules.encoders._fairseq_checkpoint import Renaming, load_checkpoint
 from aista.modules.encoders._layer_mix import LayerMix

@@ -22,7 +22,7 @@ from fairseq2.nn.utils.grad import scale_grad
 from fairseq2.runtime.lazy import Lazy
 from torch import Tensor, nn
 
-from aista.modules._gangs import placement
+from aista.modules.placement import placement
 from aista.modules.encoders._conv_frontend import convolve_waveform
 from aista.modules.encoders._fairseq_checkpoint import Renaming, load_checkpoint
 from aista.modules.encoders._layer_mix import LayerMix
