@@ -30,7 +30,7 @@ define_kind(
     "encoder_cache", "Keeps the states of a frozen encoder. factory(config, *, identity)", "aista.data.encoder_caches"
 )
 define_kind("tokenizer", "Text <-> token ids. factory(config)", "aista.data.tokenizers")
-define_kind("dataset", "Dataset preparation behind `aista data NAME`. factory(config)", "aista.data.datasets")
+define_kind("dataset", "Dataset preparation behind `aista data NAME`. factory(config)", "aista.corpora")
 define_kind("metric", "Corpus score of hypotheses. factory(config, *, target_language)", "aista.scoring.metrics")
 define_kind(
     "task", "Assembles components into a model and turns a batch into losses. factory(config, ...)", "aista.tasks"

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Hypothesis", "LayerStates", "LsmOutput", "RowTerm", "SpeechBatch", "length_mask"]
+__all__ = ["Hypothesis", "LayerStates", "LsmOutput", "RowTerm", "SpeechBatch", "length_mask", "zero_padding"]
 
 
 @dataclass(frozen=True)
@@ -138,3 +138,9 @@ class Hypothesis:
 def length_mask(lengths: Tensor, size: int) -> Tensor:
     """``[B]`` lengths -> ``[B, size]`` bool mask, True where there is content."""
     return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
+
+
+def zero_padding(x_BSE: Tensor, lengths: Tensor) -> Tensor:
+    """Set what lies beyond each row's length to zero (NaN and inf too); no gradient flows there."""
+    mask_BS = length_mask(lengths, x_BSE.size(1))
+    return x_BSE.masked_fill(~mask_BS.view(*mask_BS.shape, *(1,) * (x_BSE.dim() - 2)), 0)

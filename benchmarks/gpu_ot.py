@@ -29,15 +29,15 @@ if DRY_RUN:
 
 import triton  # noqa: E402
 
-from aista.benchmark import workload  # noqa: E402
-from aista.benchmark.check import relative_error  # noqa: E402
-from aista.benchmark.rows.base import Outcome  # noqa: E402
-from aista.benchmark.rows.table import ROWS as PEERS  # noqa: E402
-from aista.benchmark.workload import EPSILON, ITERATIONS  # noqa: E402
 from aista.environment import source_commit  # noqa: E402
 from aista.losses.kernels.sinkhorn import launch, reference  # noqa: E402
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem  # noqa: E402
 from aista.losses.ot.sinkhorn import sinkhorn  # noqa: E402
+from benchmarks.ot import workload  # noqa: E402
+from benchmarks.ot.check import relative_error  # noqa: E402
+from benchmarks.ot.rows.base import Outcome  # noqa: E402
+from benchmarks.ot.rows.table import ROWS as PEERS  # noqa: E402
+from benchmarks.ot.workload import EPSILON, ITERATIONS  # noqa: E402
 
 DEVICE = "cpu" if DRY_RUN else "cuda"
 LAYERS = 1 if DRY_RUN else 4
@@ -59,12 +59,12 @@ class Case(NamedTuple):
     b: Tensor
 
     def for_peers(self, dtype: torch.dtype) -> workload.Case:
-        """As `aista bench` takes them."""
+        """As `benchmarks.ot` takes them."""
         return workload.Case(self.x.to(dtype), self.y.to(dtype), *self.lengths.long().unbind(1))
 
 
 def make_case(B: int, S: int, T: int, D: int, seed: int) -> Case:
-    """The states of `aista bench`, in bf16."""
+    """The states of `benchmarks.ot`, in bf16."""
     made = workload.make_case(workload.Workload(B * LAYERS, S, T, D), seed)
     lengths = torch.stack([made.x_lengths_B, made.y_lengths_B], 1)
     states = [z.to(DEVICE, torch.bfloat16) for z in (made.x_BSD, made.y_BTD)]
@@ -132,7 +132,7 @@ def public(case: Case) -> tuple[Tensor, ...]:
 
 
 def peer(name: str) -> Callable[[Case], Outcome | None]:
-    """A row of `aista bench`, in fp32."""
+    """A row of `benchmarks.ot`, in fp32."""
     return lambda case: PEERS[name].prepare(case.for_peers(torch.float32))()
 
 

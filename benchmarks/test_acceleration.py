@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from aista.benchmark.workload import WORKLOADS, make_case
 from aista.losses.ot.sinkhorn import sinkhorn
+from benchmarks.ot.workload import WORKLOADS, make_case
 
 
 @pytest.mark.parametrize("acceleration", ["none", "auto"])

@@ -19,9 +19,9 @@ import torch
 import transformers
 
 from aista.data.features.log_mel import LogMel, LogMelConfig
-from aista.engine.blocks import apply_activation_checkpointing
-from aista.engine.cost.memory import estimate_memory, weigh
+from aista.engine.cost.memory_estimate import estimate_memory, weigh
 from aista.engine.cost.trace import BatchSizes, Tracer, make_batch
+from aista.engine.training.blocks import apply_activation_checkpointing
 from aista.environment import peak_mib
 from aista.schema import structure
 from aista.selection.base import SelectedLayers

@@ -1,18 +1,14 @@
-"""Every transport solver, forward and backward, on the workloads of ``aista bench``.
+"""Every transport solver, forward and backward, on the workloads of ``benchmarks.ot``.
 
     OMP_NUM_THREADS=1 pytest benchmarks/test_ot.py --benchmark-group-by=param:workload --benchmark-sort=min
 
-For figures to quote, with peers taking turns and errors beside the times, use ``aista bench``.
+For figures to quote, with peers taking turns and errors beside the times, use ``benchmarks.ot``.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from aista.benchmark.rows.base import Row
-from aista.benchmark.rows.own import solver
-from aista.benchmark.rows.table import ROWS
-from aista.benchmark.workload import WORKLOADS, make_case
 from aista.losses.ot.exact import exact
 from aista.losses.ot.ipot import ipot
 from aista.losses.ot.partial import partial
@@ -20,6 +16,10 @@ from aista.losses.ot.relaxed import relaxed
 from aista.losses.ot.sinkhorn import sinkhorn
 from aista.losses.ot.sinkhorn_divergence import sinkhorn_divergence
 from aista.losses.ot.sliced import sliced
+from benchmarks.ot.rows.base import Row
+from benchmarks.ot.rows.own import solver
+from benchmarks.ot.rows.table import ROWS
+from benchmarks.ot.workload import WORKLOADS, make_case
 
 OTHERS = {
     "sinkhorn_divergence": solver(sinkhorn_divergence),

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from aista.engine.inputs import load_split, training_loader
-from aista.engine.train import train
+from aista.engine.training.train import train
 from aista.records import read_records
 from aista.tasks.experiment import Experiment, load_experiment
 from aista.tasks.preflight import build_task

@@ -16,7 +16,7 @@ from aista.cli._ablation_output import probe_name, write_outputs
 from aista.cli._jobs import Job, run_jobs
 from aista.config import dump_yaml, load_yaml
 from aista.engine.run_folder import CONFIG, holds
-from aista.engine.train import is_complete
+from aista.engine.training.train import is_complete
 from aista.errors import ConfigError, Fault
 from aista.files import write_json, write_text
 from aista.tasks.ablation import Ablation, PlannedRun, fingerprint

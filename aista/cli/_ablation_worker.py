@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aista.cli._logging import configure_logging
-from aista.engine.evaluate import evaluate
-from aista.engine.probe import probe
+from aista.engine.inference.evaluate import evaluate
+from aista.engine.inference.probe import probe
 from aista.engine.run_folder import CONFIG
-from aista.engine.train import train
+from aista.engine.training.train import train
 from aista.errors import AistaError, ConfigError
 from aista.files import write_text
 from aista.tasks.experiment import load_experiment

@@ -20,11 +20,11 @@ from aista.cli._jobs import Job, run_jobs
 from aista.cli._report import ReportOptions, make_report
 from aista.config import dump_yaml
 from aista.console import passing_progress
-from aista.data.datasets.quickstart import QuickstartConfig
-from aista.engine.evaluate import evaluate
-from aista.engine.probe import probe
+from aista.corpora.quickstart import QuickstartConfig
+from aista.engine.inference.evaluate import evaluate
+from aista.engine.inference.probe import probe
 from aista.engine.run_folder import holds
-from aista.engine.train import is_complete, stage_folder
+from aista.engine.training.train import is_complete, stage_folder
 from aista.files import write_text
 from aista.schema import Component
 from aista.selection.curve import ProbeCurve

@@ -11,7 +11,7 @@ from aista import registry
 from aista.analysis.gather import gather, manifest_of, plan_view, with_clips
 from aista.analysis.report import Corpus, PlanView, Report
 from aista.analysis.run_folder import RunFolder
-from aista.engine.plans import transport_plans
+from aista.engine.inference.transport_plans import transport_plans
 from aista.errors import AistaError, ConfigError, DataError, Fault
 from aista.schema import Component
 from aista.scoring.base import Metric

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.cli._logging import configure_logging
 
     configure_logging()
-    from aista.engine.evaluate import evaluate
+    from aista.engine.inference.evaluate import evaluate
 
     result = evaluate(
         args.run,

@@ -27,12 +27,10 @@ VERBS = {
     "export": "Write a trained run as a Hugging Face style folder that stands alone.",
     "ablate": "Train the runs that an ablation file describes, score them, and compare them in a table.",
     "probe": "Measure cross-modal retrieval per LLM layer and draw the curves.",
-    "models": "List public pretrained models, or make one's Hugging Face folder.",
     "data": "Prepare a dataset, or check a manifest.",
     "list": "List the registered components.",
     "show": "Show a component's options, with a config snippet to paste.",
     "check": "Run the public contract tests on a component or plug-in file.",
-    "bench": "Time the transport solver beside other libraries' and check all against float64.",
 }
 
 _EXAMPLES = """examples:

@@ -49,7 +49,7 @@ def _one(args: argparse.Namespace) -> int:
     from aista.analysis.plots import layer_curves, transport_plan
     from aista.analysis.run_folder import RunFolder
     from aista.analysis.tables import retrieval_table, to_rich
-    from aista.engine.probe import probe
+    from aista.engine.inference.probe import probe
     from aista.files import write_text
 
     name, curve = probe(
@@ -90,7 +90,7 @@ def _over_time(args: argparse.Namespace) -> int:
     from aista.analysis.figure import save_png
     from aista.analysis.measures import OVER_TIME, checkpoint_curves, checkpoint_table, measures_csv
     from aista.analysis.tables import to_rich
-    from aista.engine.probe import probe_checkpoints
+    from aista.engine.inference.probe import probe_checkpoints
     from aista.files import write_text
 
     curves = probe_checkpoints(args.run, args.split, size=args.size, device=args.device, resamples=args.resamples)

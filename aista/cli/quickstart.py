@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
     configure_logging()
     from aista.cli._quickstart import Quickstart
-    from aista.data.datasets.quickstart import QuickstartConfig
+    from aista.corpora.quickstart import QuickstartConfig
 
     Quickstart(args.out, args.data, args.config, QuickstartConfig()).run(args.seeds)
     return 0

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     for name in COST_OPTIONS:
         if getattr(args, name) is not None:
             raise AistaError(f"--{name} is for --dry-run; add that, or leave --{name} out")
-    from aista.engine.train import train
+    from aista.engine.training.train import train
 
     train(experiment, args.run, stage=args.stage)
     return 0
@@ -69,9 +69,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _dry_run(experiment: Experiment, args: argparse.Namespace) -> int:
     from aista.engine.cost.device import DEVICES
+    from aista.engine.cost.dry_run import dry_run
     from aista.engine.cost.rows import parse_assumption
-    from aista.engine.dry_run import dry_run
-    from aista.engine.train import find_stage
+    from aista.engine.training.train import find_stage
     from aista.errors import AistaError
     from aista.registry import nearest
 

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one line per file: its name, a tab, its translation."""
-    from aista.engine.translate import translate
+    from aista.engine.inference.translate import translate
 
     for file, text in translate(
         args.run,

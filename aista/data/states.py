@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
-from aista.data._file_memory import FileMemory
 from aista.data.audio import hash_audio
 from aista.data.encoder_caches.base import EncoderCache
+from aista.data.file_memory import FileMemory
 from aista.data.manifest import Row
 
 __all__ = ["StoredStates", "recording_keys"]

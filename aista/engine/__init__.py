@@ -1,5 +1,13 @@
 """The engine: runs tasks on fairseq2's Trainer. The only room that imports ``fairseq2.recipe``.
 
+- ``training``: a run from its config to its last checkpoint;
+- ``inference``: what a trained run is used for: translation, evaluation, probing;
+- ``encoder_cache``: a frozen encoder runs once per recording;
+- ``cost``: what a run would cost, without running it;
+- ``export``: a trained run as one folder, and back.
+
+All of them read a run's data through ``inputs`` and its weights through ``checkpoints``.
+
 Two orders matter and are settled here, before any module of the room: libsndfile is loaded before
 fairseq2's C++ part, and ``fairseq2.recipe`` before ``fairseq2.trainer`` and its kin (a circular import
 otherwise).

@@ -1,1 +1,5 @@
 """Neural modules: encoders, adapters, language models, and the models that join them."""
+
+from aista.native import preload_libsndfile
+
+preload_libsndfile()  # before anything here imports fairseq2

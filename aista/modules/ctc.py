@@ -11,7 +11,7 @@ from torch.nn.functional import ctc_loss
 from aista.errors import DataError
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.freezing import FrozenInEval
-from aista.modules.strided_conv import zero_padding
+from aista.types import zero_padding
 
 __all__ = ["CtcModel", "CtcOutput", "ctc_nll", "min_frames"]
 

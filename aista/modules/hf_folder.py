@@ -47,7 +47,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def read_config(folder: Path, model_types: Collection[str] = (), *, remedy: str = "", **changes: Any) -> Any:
-    """transformers' config of the folder's model.
+    """Transformers' config of the folder's model.
 
     Args:
         folder: Holds config.json; weights are not looked for.
@@ -89,7 +89,8 @@ def read_causal_config(folder: Path, vocab_size: int) -> Any:
         if config.model_type == "qwen2_audio":
             remedy = "the llm 'qwen2_audio' reads the one inside"
         raise ValueError(
-            f"path: {folder} holds {', '.join(saved) or config.model_type}, not a causal language model{wanted}; {remedy}"
+            f"path: {folder} holds {', '.join(saved) or config.model_type}, not a causal language model{wanted}; "
+            f"{remedy}"
         )
     check_vocabulary(config, folder, vocab_size)
     return config

@@ -6,15 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from aista.types import length_mask
+from aista.types import zero_padding
 
-__all__ = ["StridedConv", "ceil_divide", "stride_factors", "zero_padding"]
-
-
-def zero_padding(x_BSE: Tensor, lengths: Tensor) -> Tensor:
-    """Set what lies beyond each row's length to zero (NaN and inf too); no gradient flows there."""
-    mask_BS = length_mask(lengths, x_BSE.size(1))
-    return x_BSE.masked_fill(~mask_BS.view(*mask_BS.shape, *(1,) * (x_BSE.dim() - 2)), 0)
+__all__ = ["StridedConv", "ceil_divide", "stride_factors"]
 
 
 def ceil_divide(lengths: Tensor, divisor: int) -> Tensor:

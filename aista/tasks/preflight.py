@@ -143,7 +143,7 @@ def _durations(experiment: Experiment, prefix: str) -> list[Fault]:
 
 
 def _encoder_cache(experiment: Experiment, prefix: str) -> list[Fault]:
-    """Encoder states that nothing would read, or that training changes; see ``aista.engine.encoder_states``."""
+    """Encoder states that nothing would read, or that training changes; see ``aista.engine.encoder_cache``."""
     sections, config = experiment.sections, experiment.task_config
     if sections.data.encoder_cache is None:
         return []

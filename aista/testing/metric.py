@@ -49,11 +49,12 @@ def check_additive(metric: Metric, *, target_language: str = "fr") -> None:
 
 @contract("metric")
 def check_direction(metric: Metric, *, target_language: str = "fr") -> None:
-    """Perfect beats imperfect beats wrong, in the direction that ``higher_is_better`` says."""
+    """Perfect texts beat wrong ones, and imperfect ones lie between; exact match may give them no credit."""
     wrong = ["xyz"] * len(REFERENCES)
     sign = 1 if metric.higher_is_better else -1
     best, middle, worst = (sign * metric.score(texts, REFERENCES).value for texts in (REFERENCES, HYPOTHESES, wrong))
-    assert best > middle > worst, (
+    ranked = best > worst and best >= middle >= worst
+    assert ranked, (
         f"with higher_is_better={metric.higher_is_better}, perfect, imperfect and wrong texts must rank so, "
         f"got {sign * best:.2f}, {sign * middle:.2f}, {sign * worst:.2f}"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aista.engine.train import is_complete
+from aista.engine.training.train import is_complete
 from aista.records import read_records
 from aista.tasks.ablation import load_ablation
 from tests.tiny import make_corpus, tiny_config

@@ -9,7 +9,7 @@ import yaml
 
 from aista.analysis.tables import SystemRow
 from aista.cli._quickstart import Quickstart, seed_table
-from aista.data.datasets.quickstart import QuickstartConfig
+from aista.corpora.quickstart import QuickstartConfig
 from aista.errors import AistaError, RunError
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "experiments" / "quickstart.yaml"

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from aista.cli._report import labelled
-from aista.engine.plans import transport_plans
+from aista.engine.inference.transport_plans import transport_plans
 from aista.errors import DataError
 from tests.tiny import make_corpus, tiny_config, write_config
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from aista.data import _file_memory
+from aista.data import file_memory
 from aista.data.config import DataConfig
 from aista.data.inspection import Inspection, Limit, inspect
 from aista.data.manifest import Manifest, Row, read_manifest, write_manifest
@@ -201,13 +201,13 @@ def test_unknown_columns_are_told_once(tmp_path: Path) -> None:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Files that are really decoded."""
     specs: list[str] = []
-    original = _file_memory.probe_audio
+    original = file_memory.probe_audio
 
     def spy(spec: str, base: Path) -> Any:
         specs.append(spec)
         return original(spec, base)
 
-    monkeypatch.setattr(_file_memory, "probe_audio", spy)
+    monkeypatch.setattr(file_memory, "probe_audio", spy)
     return specs
 
 
@@ -267,7 +267,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_memory(
     def refuse(*arguments: object, **options: object) -> None:
         raise PermissionError("read-only")
 
-    monkeypatch.setattr(_file_memory, "write_json", refuse)
+    monkeypatch.setattr(file_memory, "write_json", refuse)
     assert run(tmp_path, corpus).problems == ()
     assert not (tmp_path / ".train.tsv.decoded.json").exists()
 

@@ -23,7 +23,7 @@ class FrameEncoder(SpeechEncoder):
     def layers(self):
         return nn.ModuleList()
 
-    def forward(self, audio, lengths):
+    def encode(self, audio, lengths):
         return self.dropout(torch.tanh(self.linear(audio))), lengths
 
     def output_lengths(self, lengths):

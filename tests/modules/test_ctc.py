@@ -31,8 +31,7 @@ class Halving(SpeechEncoder):
     def layers(self) -> nn.ModuleList:
         return nn.ModuleList()
 
-    def forward(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        audio = audio.masked_fill(~length_mask(lengths, audio.size(1))[..., None], 0)
+    def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         states = self.dropout(self.linear(audio[:, ::2]))
         lengths = self.output_lengths(lengths)
         return states.masked_fill(~length_mask(lengths, states.size(1))[..., None], float("nan")), lengths

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import conv1d
 from torch.testing import assert_close
 
-from aista.modules.strided_conv import StridedConv, ceil_divide, stride_factors, zero_padding
+from aista.modules.strided_conv import StridedConv, ceil_divide, stride_factors
 from tests.modules.checks import check_padding, check_rows_are_independent, padded
 
 
@@ -50,8 +50,5 @@ def test_stride_factors():
             stride_factors(total)
 
 
-def test_ceil_divide_and_zero_padding():
+def test_ceil_divide():
     assert ceil_divide(torch.tensor([1, 4, 5, 8]), 4).tolist() == [1, 1, 2, 2]
-    x = torch.full((2, 3), float("nan"))
-    x[0], x[1, 0] = 1.0, 2.0
-    assert zero_padding(x, torch.tensor([3, 1])).tolist() == [[1, 1, 1], [2, 0, 0]]

@@ -27,6 +27,26 @@ class Errors(Correct):
         return 100 - super().from_totals(totals)
 
 
+class ExactMatch(Correct):
+    """Share of utterances that equal their reference: nothing for one that is nearly right."""
+
+    def statistics(self, hypotheses, references):
+        return np.array([[h == r, 1] for h, r in zip(hypotheses, references, strict=True)], dtype=np.float64)
+
+
+class Constant(Correct):
+    def from_totals(self, totals):
+        return 50.0
+
+
+class WorstInTheMiddle(Correct):
+    """Some right words are worse than none."""
+
+    def from_totals(self, totals):
+        share = super().from_totals(totals)
+        return share if share in (0, 100) else -share
+
+
 class FlatStatistics(Correct):
     def statistics(self, hypotheses, references):
         return super().statistics(hypotheses, references).ravel()
@@ -75,6 +95,8 @@ CASES = [
         WrongWay,
         "with higher_is_better=False, perfect, imperfect and wrong texts must rank so",
     ),
+    (contract.check_direction, Constant, r"got 50\.00, 50\.00, 50\.00"),
+    (contract.check_direction, WorstInTheMiddle, r"got 100\.00, -\d+\.\d+, 0\.00"),
     (contract.check_rejects, AcceptsAnything, "an empty corpus must raise DataError"),
 ]
 
@@ -85,7 +107,7 @@ def test_a_broken_metric_fails(check, broken, message):
         check(broken())
 
 
-@pytest.mark.parametrize("correct", [Correct, Errors])
+@pytest.mark.parametrize("correct", [Correct, Errors, ExactMatch])
 @pytest.mark.parametrize("check", dict.fromkeys(check for check, _, _ in CASES))
 def test_a_correct_metric_passes(check, correct):
     check(correct())

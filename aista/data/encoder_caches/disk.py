@@ -17,8 +17,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from aista.data.encoder_caches._shard import Place, read_places, read_tensor, write_shard
 from aista.data.encoder_caches.base import EncoderCache
+from aista.data.encoder_caches.shard import Place, read_places, read_tensor, write_shard
 from aista.errors import DataError
 from aista.files import write_text
 from aista.registry import register

@@ -11,8 +11,8 @@ from typing import Any
 
 from sentencepiece import SentencePieceProcessor
 
-from aista.data.tokenizers._model_proto import user_defined_symbols
 from aista.data.tokenizers.base import TextTokenizer
+from aista.data.tokenizers.model_proto import user_defined_symbols
 from aista.errors import DataError
 from aista.registry import register
 from aista.schema import option, required

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from aista.data.features.base import Feature
-from aista.engine.blocks import apply_activation_checkpointing
 from aista.engine.cost.device import Device
-from aista.engine.cost.memory import MemoryEstimate, Weights, estimate_memory, weigh
+from aista.engine.cost.memory_estimate import MemoryEstimate, Weights, estimate_memory, weigh
 from aista.engine.cost.rows import Batches, RowLengths, Summary, plan_batches, summarize
 from aista.engine.cost.trace import Trace, Tracer
+from aista.engine.training.blocks import apply_activation_checkpointing
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment

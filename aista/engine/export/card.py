@@ -16,7 +16,7 @@ from aista.tasks.experiment import Experiment
 __all__ = ["model_card"]
 
 _LOADING = """```python
-from aista.engine.translate import load_model
+from aista.engine.inference.translate import load_model
 
 model = load_model({arguments})
 for text in model.translate(["a.wav", "b.wav"]):

@@ -13,7 +13,7 @@ from torch import nn
 
 from aista.engine.checkpoints import Checkpoint
 from aista.engine.export.adapters import PEFT_FILE, from_peft
-from aista.engine.export.settings import MODEL_TYPE, map_paths, parts
+from aista.engine.export.description import MODEL_TYPE, map_paths, parts
 from aista.engine.export.weights import fingerprint, load_into
 from aista.errors import RunError
 from aista.modules.llms.base import GenerationConfig

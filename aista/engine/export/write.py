@@ -15,11 +15,11 @@ import aista
 from aista.engine.checkpoints import Checkpoint, find_checkpoint, load_weights
 from aista.engine.export.adapters import has_peft_layout, save_peft
 from aista.engine.export.card import model_card
+from aista.engine.export.description import MODEL_TYPE, base_paths, describe, generation_to_json, parts
 from aista.engine.export.load import CONFIG, GENERATION, RECORD, TRAINABLE, open_exported, read_record
-from aista.engine.export.settings import MODEL_TYPE, base_paths, describe, generation_to_json, parts
 from aista.engine.export.weights import fingerprint, save_weights
 from aista.engine.run_folder import open_experiment
-from aista.engine.train import is_complete
+from aista.engine.training.train import is_complete
 from aista.errors import RunError
 from aista.files import replacing_folder, write_json, write_text
 from aista.tasks.base import Task

@@ -8,8 +8,8 @@ from fairseq2.models.transformer import AttentionBiasCache, MultiheadAttention, 
 from fairseq2.nn import BatchLayout, IncrementalStateBag
 from torch import Tensor
 
-from aista.modules.adapters._context import ContextAdapter
 from aista.modules.adapters.conformer import ConformerAdapterConfig
+from aista.modules.adapters.context import ContextAdapter
 from aista.modules.attention import Attention
 from aista.modules.encoders._conformer import conformer_block
 

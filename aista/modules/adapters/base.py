@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from aista.types import RowTerm
 
-__all__ = ["Adapter", "AdapterOutput"]
+__all__ = ["OUTPUT_NORM", "Adapter", "AdapterOutput", "NormedAdapter"]
+
+OUTPUT_NORM = "End with a layer norm, so that untrained outputs have the scale of the LLM's token embeddings."
 
 
 class AdapterOutput(NamedTuple):
@@ -87,3 +90,26 @@ class Adapter(nn.Module, ABC):
         Called once with the RMS of the LLM's token embeddings, so that speech enters the LLM at the
         scale it knows. Does nothing unless the adapter overrides it.
         """
+
+
+class NormedAdapter(Adapter):
+    """An adapter that ends with a layer norm if its option ``output_norm`` is set: ``forward`` ends with ``normalize``.
+
+    Attributes:
+        output_norm: The norm, whose gain is the scale of the outputs.
+    """
+
+    def __init__(self, output_dim: int, output_norm: bool) -> None:
+        super().__init__()
+        self.output_norm: nn.Module = nn.LayerNorm(output_dim) if output_norm else nn.Identity()
+
+    def match_output_scale(self, rms: float) -> None:
+        """Set the layer norm's gain to ``rms``; see ``Adapter.match_output_scale``."""
+        if isinstance(self.output_norm, nn.LayerNorm):
+            with torch.no_grad():
+                self.output_norm.weight.fill_(rms)
+
+    def normalize(self, x_BPD: Tensor) -> Tensor:
+        """Apply the output norm."""
+        normed: Tensor = self.output_norm(x_BPD)
+        return normed

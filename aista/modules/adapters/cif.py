@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from aista.modules.adapters._content import content_terms
-from aista.modules.adapters._output import OUTPUT_NORM, NormedAdapter
-from aista.modules.adapters.base import AdapterOutput
-from aista.modules.strided_conv import StridedConv, zero_padding
+from aista.modules.adapters.base import OUTPUT_NORM, AdapterOutput, NormedAdapter
+from aista.modules.adapters.content_terms import content_terms
+from aista.modules.strided_conv import StridedConv
 from aista.registry import register
 from aista.schema import option
-from aista.types import RowTerm, length_mask
+from aista.types import RowTerm, length_mask, zero_padding
 
 __all__ = ["CifAdapter", "CifConfig", "fire"]
 

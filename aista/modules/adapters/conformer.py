@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aista.modules.adapters._context import ContextConfig
 from aista.modules.adapters.base import Adapter
+from aista.modules.adapters.context import ContextConfig
 from aista.native import preload_libsndfile
 from aista.registry import register
 from aista.schema import option

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from aista.modules.adapters._output import OUTPUT_NORM, NormedAdapter
+from aista.modules.adapters.base import OUTPUT_NORM, NormedAdapter
 from aista.modules.strided_conv import StridedConv, ceil_divide, stride_factors
 from aista.registry import register
 from aista.schema import option

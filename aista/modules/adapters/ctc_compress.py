@@ -8,14 +8,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from aista.modules.adapters._content import content_terms
-from aista.modules.adapters._output import OUTPUT_NORM, NormedAdapter
-from aista.modules.adapters.base import AdapterOutput
+from aista.modules.adapters.base import OUTPUT_NORM, AdapterOutput, NormedAdapter
+from aista.modules.adapters.content_terms import content_terms
 from aista.modules.ctc import ctc_nll
-from aista.modules.strided_conv import zero_padding
 from aista.registry import register
 from aista.schema import option
-from aista.types import RowTerm, length_mask
+from aista.types import RowTerm, length_mask, zero_padding
 
 __all__ = ["CtcCompressAdapter", "CtcCompressConfig"]
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn.functional import gelu, pad
 
-from aista.modules.adapters._output import OUTPUT_NORM, NormedAdapter
-from aista.modules.adapters._stacking import stack_frames
+from aista.modules.adapters.base import OUTPUT_NORM, NormedAdapter
 from aista.modules.strided_conv import ceil_divide
 from aista.registry import register
 from aista.schema import option
+from aista.types import zero_padding
 
-__all__ = ["FrameStackAdapter", "FrameStackConfig"]
+__all__ = ["FrameStackAdapter", "FrameStackConfig", "stack_frames"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +47,16 @@ class FrameStackAdapter(NormedAdapter):
         """``[B, S, E]`` -> ``[B, P, D]`` with lengths ``ceil(n / stride)``."""
         h_BPK = stack_frames(states.to(self.projection.weight.dtype), lengths, self.stride)
         if self.inner is not None:
-            h_BPK = nn.functional.gelu(self.inner(h_BPK))
+            h_BPK = gelu(self.inner(h_BPK))
         return self.normalize(self.projection(self.dropout(h_BPK))), self.output_lengths(lengths)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """``ceil(n / stride)``."""
         return ceil_divide(lengths, self.stride)
+
+
+def stack_frames(x_BSE: Tensor, lengths: Tensor, stride: int) -> Tensor:
+    """``[B, S, E]`` -> ``[B, ceil(S / stride), stride * E]``, with zeros behind each row's last frame."""
+    x_BSE = zero_padding(x_BSE, lengths)
+    x_BSE = pad(x_BSE, (0, 0, 0, -x_BSE.size(1) % stride))
+    return x_BSE.reshape(x_BSE.size(0), x_BSE.size(1) // stride, stride * x_BSE.size(2))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from aista.modules.adapters._output import OUTPUT_NORM, NormedAdapter
-from aista.modules.strided_conv import zero_padding
+from aista.modules.adapters.base import OUTPUT_NORM, NormedAdapter
 from aista.registry import register
 from aista.schema import option
+from aista.types import zero_padding
 
 __all__ = ["MlpAdapter", "MlpConfig"]
 

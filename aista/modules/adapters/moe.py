@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from aista.modules.adapters._output import OUTPUT_NORM, NormedAdapter
-from aista.modules.adapters._stacking import stack_frames
-from aista.modules.adapters.base import AdapterOutput
+from aista.modules.adapters.base import OUTPUT_NORM, AdapterOutput, NormedAdapter
+from aista.modules.adapters.frame_stack import stack_frames
 from aista.modules.strided_conv import ceil_divide
 from aista.registry import register
 from aista.schema import option

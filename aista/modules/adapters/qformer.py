@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aista.modules.adapters._output import NormedAdapter
-from aista.modules.adapters._queries import QFormer, QFormerOptions
-from aista.modules.strided_conv import zero_padding
+from aista.modules.adapters.base import NormedAdapter
+from aista.modules.adapters.queries import QFormer, QFormerOptions
 from aista.registry import register
 from aista.schema import option
-from aista.types import length_mask
+from aista.types import length_mask, zero_padding
 
 __all__ = ["QFormerAdapter", "QFormerConfig"]
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from aista.modules.adapters.base import Adapter
-from aista.modules.strided_conv import zero_padding
 from aista.registry import register
 from aista.schema import required
+from aista.types import zero_padding
 
 __all__ = ["Qwen2AudioAdapter", "Qwen2AudioAdapterConfig"]
 

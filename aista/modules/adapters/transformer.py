@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from aista.modules.adapters._context import ContextAdapter, ContextConfig
+from aista.modules.adapters.context import ContextAdapter, ContextConfig
 from aista.modules.attention import AttentionBlock
 from aista.registry import register
 from aista.types import length_mask

@@ -22,10 +22,9 @@ from fairseq2.nn import BatchLayout, RotaryEncoder, SinusoidalPositionEncoder, S
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from aista.modules.placement import placement
-from aista.modules.encoders._lengths import check_lengths
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.encoders.conformer import ConformerConfig
+from aista.modules.placement import placement
 from aista.modules.strided_conv import StridedConv, ceil_divide, stride_factors
 
 __all__ = ["ConformerEncoder", "ConvolutionKind", "conformer_block"]
@@ -49,6 +48,8 @@ SYMMETRIC = ConvolutionKind(is_causal=False, norm="layer")
 class ConformerEncoder(SpeechEncoder):
     """See ``aista.modules.encoders.conformer``."""
 
+    max_length_option = "max_frames"
+
     def __init__(self, config: ConformerConfig, feature_dim: int) -> None:
         super().__init__()
         self.output_dim = config.model_dim
@@ -67,18 +68,8 @@ class ConformerEncoder(SpeechEncoder):
         """The conformer blocks."""
         return self.stack.layers
 
-    def forward(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode features ``[B, F, M]``; see ``SpeechEncoder.forward``.
-
-        Raises:
-            DataError: a row is empty or longer than ``max_frames``.
-        """
-        check_lengths(
-            lengths,
-            self.length_range,
-            unit="feature frames",
-            remedy="drop the row or raise max_frames",
-        )
+    def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode features ``[B, F, M]``; see ``SpeechEncoder``."""
         h_BSE, lengths = self.subsampling(audio, lengths)
         layout = BatchLayout.of(h_BSE, lengths.tolist())
         if self.positions is not None:

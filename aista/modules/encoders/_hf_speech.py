@@ -14,16 +14,15 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from aista.modules.encoders._conv_frontend import convolve_waveform, encode_positions
-from aista.modules.encoders._layer_mix import LayerMix
-from aista.modules.encoders._lengths import attention_mask, check_lengths, conv_lengths, receptive_field
-from aista.modules.encoders._span_mask import span_mask
 from aista.modules.encoders._wavlm import merge_padding_into_bias
+from aista.modules.encoders.attention_mask import attention_mask
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
+from aista.modules.encoders.conv_frontend import conv_lengths, convolve_waveform, encode_positions, receptive_field
 from aista.modules.encoders.hf_speech import HFSpeechConfig
+from aista.modules.encoders.layer_mix import LayerMix
+from aista.modules.encoders.span_mask import span_mask
 from aista.modules.hf_folder import build_model
-from aista.modules.strided_conv import zero_padding
-from aista.types import length_mask
+from aista.types import length_mask, zero_padding
 
 __all__ = ["HFSpeechEncoder", "load_encoder"]
 
@@ -42,8 +41,6 @@ def load_encoder(
 class HFSpeechEncoder(SpeechEncoder):
     """See ``aista.modules.encoders.hf_speech``."""
 
-    unit = "samples"
-
     def __init__(self, model: Any, config: HFSpeechConfig, expected: ExpectedInput) -> None:
         super().__init__()
         self.expected_input = expected
@@ -60,15 +57,9 @@ class HFSpeechEncoder(SpeechEncoder):
         blocks: nn.ModuleList = self.model.encoder.layers
         return blocks
 
-    def forward(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode waveforms ``[B, W]`` or features ``[B, F, M]``; see ``SpeechEncoder.forward``.
-
-        Raises:
-            DataError: a row is too short for one state.
-        """
-        check_lengths(lengths, self.length_range, unit=self.unit, remedy="drop the row, or raise data.min_seconds")
-        # Nothing lies beyond the longest row.
-        audio = zero_padding(audio[:, : int(lengths.max())], lengths).to(self._dtype)
+    def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode waveforms ``[B, W]`` or features ``[B, F, M]``; see ``SpeechEncoder``."""
+        audio = audio[:, : int(lengths.max())].to(self._dtype)  # nothing lies beyond the longest row
         x_BSE, lengths = self._project(audio, lengths)
         return self.mix(self._states(self._mask_spans(x_BSE, lengths), lengths)), lengths
 
@@ -179,8 +170,6 @@ class _WavLMEncoder(_WaveformEncoder):
 
 class _W2VBertEncoder(HFSpeechEncoder):
     """w2v-BERT 2.0: conformer blocks over stacked filterbanks."""
-
-    unit = "feature frames"
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """As many as feature frames."""

@@ -18,9 +18,7 @@ __all__ = ["Qwen2AudioEncoder", "load_qwen2_audio"]
 _POOL = 2
 
 
-def load_qwen2_audio(
-    folder: Path, settings: Any, expected: ExpectedInput, *, with_weights: bool
-) -> Qwen2AudioEncoder:
+def load_qwen2_audio(folder: Path, settings: Any, expected: ExpectedInput, *, with_weights: bool) -> Qwen2AudioEncoder:
     """The audio tower of a folder, in float32."""
     tower = build_skeleton(AutoModel, folder, settings, dtype=torch.float32, attention="sdpa")
     if with_weights:
@@ -35,13 +33,9 @@ class Qwen2AudioEncoder(WhisperEncoder):
         super().__init__(tower, "last", expected)
         self.length_range = (2 * _POOL - 1, self.length_range[1])
 
-    def forward(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode log-mel features ``[B, F, M]``; see ``SpeechEncoder.forward``.
-
-        Raises:
-            DataError: a row has fewer than 3 frames, which give no state.
-        """
-        h_BSE, _ = super().forward(audio, lengths)
+    def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode log-mel features ``[B, F, M]``; see ``SpeechEncoder``."""
+        h_BSE, _ = super().encode(audio, lengths)
         size = h_BSE.size(1) // _POOL * _POOL
         pooled_BSE = torch.stack([h_BSE[:, start:size:_POOL] for start in range(_POOL)]).mean(dim=0)
         assert self.layer_norm is not None

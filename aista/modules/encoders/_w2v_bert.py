@@ -20,14 +20,12 @@ from fairseq2.models.wav2vec2 import Wav2Vec2Frontend
 from fairseq2.nn import BatchLayout
 from torch import Tensor, nn
 
-from aista.modules.placement import placement
 from aista.modules.encoders._conformer import ConvolutionKind, conformer_block
-from aista.modules.encoders._fairseq_checkpoint import Renaming, load_checkpoint
-from aista.modules.encoders._layer_mix import LayerMix
-from aista.modules.encoders._lengths import check_lengths
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
+from aista.modules.encoders.fairseq_checkpoint import Renaming, load_checkpoint
+from aista.modules.encoders.layer_mix import LayerMix
 from aista.modules.encoders.w2v_bert import W2VBertConfig
-from aista.modules.strided_conv import zero_padding
+from aista.modules.placement import placement
 
 __all__ = ["W2VBertEncoder"]
 
@@ -61,6 +59,8 @@ _FAIRSEQ: Renaming = {
 class W2VBertEncoder(SpeechEncoder):
     """See ``aista.modules.encoders.w2v_bert``."""
 
+    max_length_option = "max_frames"
+
     def __init__(self, config: W2VBertConfig, feature_dim: int) -> None:
         super().__init__()
         self.output_dim = config.model_dim
@@ -86,19 +86,9 @@ class W2VBertEncoder(SpeechEncoder):
                 module.eval()
         return self
 
-    def forward(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode features ``[B, F, M]``; see ``SpeechEncoder.forward``.
-
-        Raises:
-            DataError: a row is empty or longer than ``max_frames``.
-        """
-        check_lengths(
-            lengths,
-            self.length_range,
-            unit="feature frames",
-            remedy="drop the row or raise max_frames",
-        )
-        features_BFM = zero_padding(audio, lengths).to(next(self.frontend.parameters()).dtype)
+    def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode features ``[B, F, M]``; see ``SpeechEncoder``."""
+        features_BFM = audio.to(next(self.frontend.parameters()).dtype)
         layout = BatchLayout.of(features_BFM, lengths.tolist())
         h_BFE, _ = self.frontend(features_BFM, layout)
         return self.mix(self._states(h_BFE, layout)), lengths

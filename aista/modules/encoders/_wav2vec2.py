@@ -22,14 +22,12 @@ from fairseq2.nn.utils.grad import scale_grad
 from fairseq2.runtime.lazy import Lazy
 from torch import Tensor, nn
 
-from aista.modules.placement import placement
-from aista.modules.encoders._conv_frontend import convolve_waveform
-from aista.modules.encoders._fairseq_checkpoint import Renaming, load_checkpoint
-from aista.modules.encoders._layer_mix import LayerMix
-from aista.modules.encoders._lengths import check_lengths, conv_lengths, receptive_field
 from aista.modules.encoders.base import SpeechEncoder
+from aista.modules.encoders.conv_frontend import conv_lengths, convolve_waveform, receptive_field
+from aista.modules.encoders.fairseq_checkpoint import Renaming, load_checkpoint
+from aista.modules.encoders.layer_mix import LayerMix
 from aista.modules.encoders.wav2vec2 import Wav2Vec2Config
-from aista.modules.strided_conv import zero_padding
+from aista.modules.placement import placement
 
 __all__ = ["Wav2Vec2Encoder"]
 
@@ -38,6 +36,8 @@ _DESCRIBING = "model_dim, num_layers, ffn_dim, conv_norm, conv_bias, norm_order 
 
 class Wav2Vec2Encoder(SpeechEncoder):
     """See ``aista.modules.encoders.wav2vec2``."""
+
+    max_length_option = "max_samples"
 
     def __init__(self, config: Wav2Vec2Config) -> None:
         super().__init__()
@@ -60,19 +60,9 @@ class Wav2Vec2Encoder(SpeechEncoder):
         blocks: nn.ModuleList = self.stack.layers
         return blocks
 
-    def forward(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode waveforms ``[B, W]``; see ``SpeechEncoder.forward``.
-
-        Raises:
-            DataError: a row is shorter than the receptive field or longer than ``max_samples``.
-        """
-        check_lengths(
-            lengths,
-            self.length_range,
-            unit="samples",
-            remedy="drop the row or, if it is too long, raise max_samples",
-        )
-        wave_BW = zero_padding(audio, lengths).to(next(self.frontend.parameters()).dtype)
+    def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode waveforms ``[B, W]``; see ``SpeechEncoder``."""
+        wave_BW = audio.to(next(self.frontend.parameters()).dtype)
         extractor: Any = self.frontend.feature_extractor
         frames_BSC = convolve_waveform(extractor.layers, wave_BW, lengths)
         if extractor.training and extractor.grad_scale != 1.0:

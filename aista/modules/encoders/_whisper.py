@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu
 from transformers import AutoModel
 
-from aista.modules.encoders._layer_mix import LayerChoice, LayerMix
-from aista.modules.encoders._lengths import attention_mask, check_lengths
-from aista.modules.encoders._windows import join_windows, split_windows
+from aista.modules.encoders.attention_mask import attention_mask
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
+from aista.modules.encoders.layer_mix import LayerChoice, LayerMix
 from aista.modules.encoders.whisper import WhisperConfig
+from aista.modules.encoders.windows import join_windows, split_windows
 from aista.modules.hf_folder import build_model
-from aista.modules.strided_conv import ceil_divide, zero_padding
+from aista.modules.strided_conv import ceil_divide
+from aista.types import zero_padding
 
 __all__ = ["WhisperEncoder", "load_whisper"]
 
@@ -61,15 +62,10 @@ class WhisperEncoder(SpeechEncoder):
         """The transformer blocks."""
         return self.blocks
 
-    def forward(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode log-mel features ``[B, F, M]``; see ``SpeechEncoder.forward``.
-
-        Raises:
-            DataError: a row is empty.
-        """
-        check_lengths(lengths, self.length_range, unit="feature frames", remedy="drop the row")
+    def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode log-mel features ``[B, F, M]``; see ``SpeechEncoder``."""
         # Nothing lies beyond the longest row.
-        windows = split_windows(zero_padding(audio[:, : int(lengths.max())], lengths), lengths, self.window)
+        windows = split_windows(audio[:, : int(lengths.max())], lengths, self.window)
         h_NSE, state_lengths = self._convolve(windows.frames, windows.lengths)
         h_NSE = h_NSE + self.positions[: h_NSE.size(1)].to(h_NSE.dtype)
         # conv2 tells whether the encoder is frozen: this module is not, where the weights of a sum are trained.

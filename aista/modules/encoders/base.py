@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from aista.errors import DataError
+from aista.types import zero_padding
+
 __all__ = ["ExpectedInput", "SpeechEncoder"]
 
 
@@ -26,7 +29,7 @@ class ExpectedInput(NamedTuple):
 
 
 class SpeechEncoder(nn.Module, ABC):
-    """Audio or features -> frame states.
+    """Audio or features -> frame states. A subclass implements ``encode``, ``output_lengths`` and ``layers``.
 
     A component of kind ``encoder`` is called as ``factory(config, *, feature_dim)``; ``feature_dim``
     is the channels M of the configured features, or 0 for raw waveforms. It raises ValueError if it
@@ -41,6 +44,9 @@ class SpeechEncoder(nn.Module, ABC):
     length_range: tuple[int, int] = (1, sys.maxsize)
     """Shortest and longest input that ``forward`` takes, in frames or samples."""
 
+    max_length_option: str | None = None
+    """The option that sets the longest input, for the message about a longer row."""
+
     expected_input: ExpectedInput | None = None
     """What the weights were trained on; None where they are trained from scratch."""
 
@@ -49,9 +55,8 @@ class SpeechEncoder(nn.Module, ABC):
     def layers(self) -> nn.ModuleList:
         """The blocks, for activation checkpointing and FSDP sharding."""
 
-    @abstractmethod
     def forward(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode a padded batch.
+        """Encode a padded batch, its lengths checked and its padding cleared.
 
         Args:
             audio: ``[B, W]`` waveform or ``[B, F, M]`` features.
@@ -64,6 +69,12 @@ class SpeechEncoder(nn.Module, ABC):
         Raises:
             DataError: a row's length is outside ``length_range``.
         """
+        self._check_lengths(lengths.tolist(), "samples" if audio.dim() == 2 else "feature frames")
+        return self.encode(zero_padding(audio, lengths), lengths)
+
+    @abstractmethod
+    def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``forward``; the lengths lie inside ``length_range`` and ``audio`` is zero in the padding."""
 
     @abstractmethod
     def output_lengths(self, lengths: Tensor) -> Tensor:
@@ -71,3 +82,15 @@ class SpeechEncoder(nn.Module, ABC):
 
         Rows that would not fit into the language model are found with it before training starts.
         """
+
+    def _check_lengths(self, lengths: list[int], unit: str) -> None:
+        minimum, maximum = self.length_range
+        for row, length in enumerate(lengths):
+            if length < minimum:
+                rule = f"at least {minimum}; drop the row, or raise data.min_seconds"
+            elif length > maximum:
+                option = f", raise {self.max_length_option}" if self.max_length_option else ""
+                rule = f"at most {maximum}; drop the row{option}, or lower data.max_seconds"
+            else:
+                continue
+            raise DataError(f"row {row} of the batch has {length} {unit}; the encoder takes {rule}")

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from aista.modules.encoders._layer_mix import LAYERS_HELP, LayerChoice
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.encoders.conformer import check_block
+from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice
 from aista.native import preload_libsndfile
 from aista.registry import register
 from aista.schema import option

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aista.modules.encoders._layer_mix import LAYERS_HELP, LayerChoice
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
+from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice
 from aista.registry import register
 from aista.schema import option, required
 

@@ -22,8 +22,7 @@ from torch.nn import functional
 from aista.modules.generation import beam_search, evaluating, left_pad
 from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.modules.llms.fairseq2_block import CAUSAL, MASK
-from aista.modules.strided_conv import zero_padding
-from aista.types import Hypothesis
+from aista.types import Hypothesis, zero_padding
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -16,8 +16,7 @@ from aista.modules.generation import beam_search, evaluating, left_pad
 from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.modules.llms.beam_cache import BeamCache
 from aista.modules.llms.sdpa_attention import NAME, rows_without_padding
-from aista.modules.strided_conv import zero_padding
-from aista.types import Hypothesis, length_mask
+from aista.types import Hypothesis, length_mask, zero_padding
 
 __all__ = ["HuggingFaceLM"]
 

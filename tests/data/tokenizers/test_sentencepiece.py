@@ -7,7 +7,7 @@ import pytest
 import sentencepiece
 
 from aista import registry
-from aista.data.tokenizers._model_proto import user_defined_symbols
+from aista.data.tokenizers.model_proto import user_defined_symbols
 from aista.data.tokenizers.sentencepiece import SentencePieceConfig, SentencePieceTokenizer
 from aista.errors import ConfigError, DataError
 from aista.schema import Component

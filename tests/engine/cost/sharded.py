@@ -9,7 +9,7 @@ import torch.distributed
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
-from aista.engine.blocks import apply_fsdp
+from aista.engine.training.blocks import apply_fsdp
 
 from .configs import prepare, tiny
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from aista.engine.cost.memory import estimate_memory, weigh
+from aista.engine.cost.memory_estimate import estimate_memory, weigh
 from aista.engine.cost.trace import Trace
 
 from .configs import prepare, tiny

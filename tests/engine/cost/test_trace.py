@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from aista.engine.blocks import apply_activation_checkpointing
 from aista.engine.cost.meter import FORMULAS, REST, Operations
 from aista.engine.cost.trace import LOSSES, BatchSizes, Tracer
+from aista.engine.training.blocks import apply_activation_checkpointing
 from aista.errors import RunError
 
 from .configs import prepare, tiny

@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 
-from aista.engine.train import train
+from aista.engine.training.train import train
 from aista.tasks.experiment import load_experiment
 from tests.data.tokenizers.test_hugging_face import save as save_tokenizer
 from tests.tiny import make_corpus, tiny_config, write_config

@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 
 from aista.cli.main import main
 from aista.engine.checkpoints import find_checkpoint
-from aista.engine.evaluate import evaluate
 from aista.engine.export.weights import fingerprint
 from aista.engine.export.write import export
-from aista.engine.trained import open_run
-from aista.engine.translate import load_model
+from aista.engine.inference.evaluate import evaluate
+from aista.engine.inference.trained_run import open_run
+from aista.engine.inference.translate import load_model
 from aista.errors import RunError
 
 PAGE = Path(__file__).parents[3] / "docs" / "export.md"

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from aista import registry
 from aista.engine.export.write import export
-from aista.engine.trained import open_run
+from aista.engine.inference.trained_run import open_run
 from aista.errors import AistaError
 from aista.modules.trainable import select_trainable
 from aista.modules.tuning.layers import LayersConfig, LayersTuning

@@ -1,0 +1,263 @@
+"""Mboshi -> French: real field recordings with transcripts and translations."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from random import Random
+
+import soundfile
+
+from aista.corpora.clone import Clone, open_clone
+from aista.corpora.letter_alignment import word_times_of_letters
+from aista.corpora.preparation import Folder, PreparationReport, Progress, one_line, train_sentencepiece
+from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
+from aista.data.word_times import check_word_times, format_word_times
+from aista.errors import DataError
+from aista.files import replacing, write_text
+from aista.registry import register
+from aista.schema import option
+
+__all__ = ["Mboshi", "MboshiConfig"]
+
+ROOT = "full_corpus_newsplit"
+ALIGNMENTS = "forced_alignments_supervised_spkr/align-kit-old/all"
+TRANSCRIPT, TRANSLATION, AUDIO = ".mb.cleaned", ".fr", ".wav"
+URL = "https://github.com/besacier/mboshi-french-parallel-corpus"
+SHARED = "translation also in test"
+NOT_ALIGNED = "no word times: no forced alignment that spells the transcript"
+README = """\
+# Mboshi -> French
+
+Field recordings of Mboshi (Bantu C25, Congo-Brazzaville) by three speakers, with transcripts
+in a non-standard spelling close to the phonology, and French translations. Prepared by
+`aista data mboshi`.
+
+Source: {url}
+Cite: Godard et al. 2018, "A Very Low Resource Language Speech Corpus for Computational Language
+Documentation Experiments", LREC 2018, https://arxiv.org/abs/1710.03501
+Licence: the corpus states none. Use it, cite it, do not redistribute it.
+
+| split | rows | hours | origin |
+|---|---|---|---|
+{splits}
+
+No translation of train or dev occurs in test, and none of dev in train (compared without case and
+spacing). `spm.model`: joint BPE of {vocab_size} pieces; `spm_source.model`: the characters of the
+transcripts, for CTC. Both are trained on train only. Seed of dev: {seed}.
+
+| rows left out because | count |
+|---|---|
+{dropped}
+
+Word times are the corpus's forced alignments: silver, made by machine from this small corpus.
+
+`sha256sum --check checksums.txt` verifies the files.
+"""
+_ORIGINS = {
+    "train": "the corpus's train, less dev and the rows left out",
+    "dev": "drawn from the corpus's train by text",
+    "test": "the corpus's dev",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MboshiConfig:
+    """Options of the Mboshi-French preparation."""
+
+    seed: int = option(1, "Seed of the dev split.", minimum=0)
+    num_dev: int = option(300, "Rows of train that become dev.", minimum=1)
+    vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100)
+
+
+@register("dataset", "mboshi", config=MboshiConfig)
+class Mboshi:
+    """Mboshi-French parallel corpus (4.4 h of real speech, low resource), from a git clone.
+
+    Choose it for a real low-resource AI-STA triple: speech, transcript and translation of a
+    language that no pretrained part has seen. Expect single-digit BLEU.
+    """
+
+    def __init__(self, config: MboshiConfig) -> None:
+        self.config = config
+
+    def prepare(self, out: Path, *, source: Path | None = None, progress: Progress | None = None) -> PreparationReport:
+        """Extract, validate and split the corpus into ``out``.
+
+        A folder that is complete is verified and left alone; an interrupted one is continued.
+
+        Args:
+            out: Folder to create.
+            source: Clone of the corpus, bare or with a work tree; not needed once complete.
+            progress: Called as ``progress(stage, done, total)``.
+
+        Raises:
+            DataError: ``source`` is not the corpus, ``out`` holds something else or was changed, or
+                too few rows remain.
+        """
+        folder = Folder(out, "mboshi", asdict(self.config))
+        finished = folder.finished()
+        if finished is not None:
+            return finished
+        if source is None:
+            raise DataError(f"mboshi is read from a clone: git clone --bare {URL}, then give it with --from")
+        dropped: dict[str, list[str]] = defaultdict(list)
+        with open_clone(source, ROOT) as clone:
+            folder.start()
+            texts = {split: _texts(clone, split, dropped) for split in ("train", "dev")}
+            taken = {_key(row.tgt_text) for row in texts["dev"]}
+            dropped[SHARED] = [row.id for row in texts["train"] if _key(row.tgt_text) in taken]
+            texts["train"] = [row for row in texts["train"] if _key(row.tgt_text) not in taken]
+            rows = _extract(clone, out, texts, dropped, progress)
+            rows = {split: [_aligned(clone, row) for row in found] for split, found in rows.items()}
+        train, dev = self._carve(rows["train"])
+        return self._write(folder, {"train": train, "dev": dev, "test": rows["dev"]}, dropped)
+
+    def _carve(self, rows: list[Row]) -> tuple[list[Row], list[Row]]:
+        """Draw dev by text: rows with the same translation stay together, no transcript is shared."""
+        groups: dict[str, list[Row]] = defaultdict(list)
+        homes: dict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            groups[_key(row.tgt_text)].append(row)
+            homes[_key(row.src_text)].add(_key(row.tgt_text))
+        keys = sorted(groups)
+        Random(f"{self.config.seed}/mboshi-dev").shuffle(keys)
+        chosen: set[str] = set()
+        count = 0
+        for key in keys:
+            alone = all(len(homes[_key(row.src_text)]) == 1 for row in groups[key])
+            if alone and count + len(groups[key]) <= self.config.num_dev:
+                chosen.add(key)
+                count += len(groups[key])
+        if count < self.config.num_dev or len(chosen) == len(groups):
+            raise DataError(f"mboshi: num_dev={self.config.num_dev} of {len(rows)} training rows is too many; lower it")
+        train = [row for row in rows if _key(row.tgt_text) not in chosen]
+        return train, [row for row in rows if _key(row.tgt_text) in chosen]
+
+    def _write(
+        self, folder: Folder, splits: Mapping[str, list[Row]], dropped: Mapping[str, list[str]]
+    ) -> PreparationReport:
+        out, config = folder.out, self.config
+        for split, rows in splits.items():
+            if not rows:
+                raise DataError(f"mboshi: no usable row is left for {split} ({_counted(dropped)}); clone it again")
+            write_manifest(out / f"{split}.tsv", rows)
+        transcripts = [row.src_text for row in splits["train"]]
+        sentences = [text for row in splits["train"] for text in (row.src_text, row.tgt_text)]
+        train_sentencepiece(out / "spm.model", sentences, vocab_size=config.vocab_size, symbols=["<fr>"])
+        train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=None, symbols=["<fr>"])
+        counts = {split: len(rows) for split, rows in splits.items()}
+        hours = {
+            split: sum(row.n_frames for row in rows) / MANIFEST_SAMPLE_RATE / 3600 for split, rows in splits.items()
+        }
+        table = [f"| {split} | {counts[split]} | {hours[split]:.2f} | {_ORIGINS[split]} |" for split in splits]
+        reasons = [f"| {reason} | {len(ids)} |" for reason, ids in sorted(dropped.items()) if ids]
+        text = README.format(
+            url=URL,
+            splits="\n".join(table),
+            vocab_size=config.vocab_size,
+            seed=config.seed,
+            dropped="\n".join(reasons) or "| (none) | 0 |",
+        )
+        write_text(out / "README.md", text)
+        kept = {reason: ids for reason, ids in sorted(dropped.items()) if ids}
+        unaligned = [row.id for rows in splits.values() for row in rows if not row.word_times]
+        noted = {NOT_ALIGNED: unaligned} if unaligned else {}
+        return folder.seal(PreparationReport(out, counts, hours, kept, noted=noted))
+
+
+def _texts(clone: Clone, split: str, dropped: dict[str, list[str]]) -> list[Row]:
+    """Rows of one official split whose three files are there and whose texts are usable; no audio yet."""
+    names = set(clone.names(f"{ROOT}/{split}"))
+    suffixes = (TRANSCRIPT, TRANSLATION, AUDIO)
+    stems = sorted({name.removesuffix(suffix) for name in names for suffix in suffixes if name.endswith(suffix)})
+    rows = []
+    for stem in stems:
+        missing = [suffix for suffix in suffixes if stem + suffix not in names]
+        if missing:
+            dropped[f"no {' and no '.join(missing)} file"].append(stem)
+            continue
+        texts = [_text(clone.read(f"{ROOT}/{split}/{stem}{suffix}")) for suffix in suffixes[:2]]
+        faults = [fault for text, fault in texts if not text]
+        if faults:
+            dropped[f"{TRANSCRIPT if not texts[0][0] else TRANSLATION} {faults[0]}"].append(stem)
+            continue
+        speaker, (transcript, translation) = stem.split("_")[0], (text for text, _ in texts)
+        rows.append(Row(stem, f"audio/{stem}{AUDIO}", 0, translation, speaker, transcript, "mdw", "fr"))
+    return rows
+
+
+def _text(content: bytes | None) -> tuple[str, str]:
+    """The text of a file on one line, or "" and what is wrong with it."""
+    if content is None:
+        return "", "is not in the clone"
+    try:
+        text = one_line(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        return "", "is not UTF-8"
+    return text, "" if text else "is empty"
+
+
+def _extract(
+    clone: Clone,
+    out: Path,
+    texts: Mapping[str, list[Row]],
+    dropped: dict[str, list[str]],
+    progress: Progress | None,
+) -> dict[str, list[Row]]:
+    """Copy the recordings of usable rows to ``out/audio`` and fill in their lengths."""
+    total, done = sum(len(rows) for rows in texts.values()), 0
+    kept: dict[str, list[Row]] = {split: [] for split in texts}
+    for split, rows in texts.items():
+        for row in rows:
+            path = out / row.audio
+            content = path.read_bytes() if path.is_file() else clone.read(f"{ROOT}/{split}/{row.id}{AUDIO}")
+            frames, fault = _length(content)
+            if fault:
+                dropped[f"{AUDIO} {fault}"].append(row.id)
+            else:
+                kept[split].append(replace(row, n_frames=frames))
+                if content is not None and not path.is_file():
+                    with replacing(path) as temporary:
+                        temporary.write_bytes(content)
+            done += 1
+            if progress is not None:
+                progress("audio", done, total)
+    return kept
+
+
+def _aligned(clone: Clone, row: Row) -> Row:
+    """The row with word times, where its forced alignment is there and fits."""
+    content = clone.read(f"{ALIGNMENTS}/{row.id}.txt")
+    times = word_times_of_letters(content.decode("utf-8", "replace"), row.src_text) if content else []
+    text = format_word_times(times)
+    try:
+        check_word_times(text, row.src_text, row.seconds)
+    except ValueError:
+        return row
+    return replace(row, word_times=text)
+
+
+def _length(content: bytes | None) -> tuple[int, str]:
+    """Samples of a recording, or 0 and what is wrong with it."""
+    if content is None:
+        return 0, "is not in the clone"
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            frames = len(file.read(dtype="int16"))
+            if (file.samplerate, file.channels) != (MANIFEST_SAMPLE_RATE, 1):
+                return 0, f"is not 16 kHz mono but {file.samplerate} Hz with {file.channels} channels"
+    except soundfile.LibsndfileError:
+        return 0, "is unreadable"
+    return frames, "" if frames else "is empty"
+
+
+def _key(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _counted(dropped: Mapping[str, Iterable[str]]) -> str:
+    return ", ".join(f"{len(list(ids))} rows: {reason}" for reason, ids in sorted(dropped.items())) or "none found"

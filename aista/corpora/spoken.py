@@ -1,0 +1,291 @@
+"""English sentences that people translated and spoke: checks, splits by sentence, one folder.
+
+What the datasets `asterisk` and `tuxpaint` share. Each reads its own package and hands over ``Sentence``s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aista.corpora.preparation import Folder, PreparationReport, Progress, train_sentencepiece
+from aista.corpora.recording import read_recording, write_recording
+from aista.data.manifest import Row, write_manifest
+from aista.errors import DataError
+from aista.files import write_text
+from aista.schema import option
+
+__all__ = ["Sentence", "SpokenConfig", "draw_splits", "prepare_spoken", "text_key"]
+
+SPLITS = ("train", "dev", "test")
+README = """\
+{about}
+
+| manifest | rows | hours |
+|---|---|---|
+{manifests}
+
+No English sentence and no translation of one split occurs in another, compared without case,
+punctuation and spacing. `spm.model`: joint BPE of {vocab_size} pieces; `spm_source.model`: the
+characters of the transcripts, for CTC. Both are trained on train only. Seed of the splits: {seed}.
+
+| rows left out because | count |
+|---|---|
+{dropped}
+
+`sha256sum --check checksums.txt` verifies the files.
+"""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One English sentence, its translations and who speaks them.
+
+    Attributes:
+        name: Unique; also the path of its audio.
+        english: The sentence.
+        translations: By language.
+        recordings: Audio files by language of the translation: of the translation, or, from English, of the sentence.
+        faults: Why there is no usable text, by language.
+        speakers: Names of the voices, by language spoken, where they are known.
+    """
+
+    name: str
+    english: str
+    translations: Mapping[str, str]
+    recordings: Mapping[str, Path]
+    faults: Mapping[str, str]
+    speakers: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpokenConfig:
+    """Options that such datasets share. The same options give the same files."""
+
+    languages: tuple[str, ...] = option(("fr", "es"), "Languages beside English.")
+    seed: int = option(1, "Seed of the splits.", minimum=0)
+    num_dev: int = option(75, "English sentences of dev; each is spoken in every language.", minimum=1)
+    num_test: int = option(150, "English sentences of test.", minimum=1)
+    max_characters_per_second: float = option(
+        25.0, "Rows whose transcript cannot be said this fast in their recording are left out.", above=0
+    )
+    vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100)
+
+    def __post_init__(self) -> None:
+        if not self.languages or len(set(self.languages)) < len(self.languages):
+            raise ValueError(f"languages must name at least one language, each once, got {list(self.languages)}")
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A sentence and the language that it is translated from or into."""
+
+    language: str
+    sentence: Sentence
+    from_english: bool
+
+    @property
+    def id(self) -> str:
+        return f"{self.language}/{self.sentence.name}"
+
+    def row(self, num_frames: int) -> Row:
+        """From English, the languages share their recordings."""
+        english, translation = self.sentence.english, self.sentence.translations[self.language]
+        speaker = self.sentence.speakers.get("en" if self.from_english else self.language, "")
+        if self.from_english:
+            audio = f"audio/en/{self.sentence.name}.flac"
+            return Row(self.id, audio, num_frames, translation, speaker, english, "en", self.language)
+        return Row(self.id, f"audio/{self.id}.flac", num_frames, english, speaker, translation, self.language, "en")
+
+
+@dataclass(frozen=True)
+class _Utterance:
+    row: Row
+    samples: NDArray[np.int16]
+
+
+def prepare_spoken(
+    dataset: str,
+    sentences: Sequence[Sentence],
+    folder: Folder,
+    config: SpokenConfig,
+    about: str,
+    progress: Progress | None,
+    *,
+    from_english: bool = False,
+) -> PreparationReport:
+    """Validate and split recorded sentences into ``folder``, from each language into English or the reverse.
+
+    Args:
+        dataset: Registered name.
+        sentences: What the source holds, in all its languages.
+        folder: To fill and seal.
+        config: Options.
+        about: First part of the README: title, origin, licence.
+        progress: Called as ``progress(stage, done, total)``.
+        from_english: Whether English is spoken and the languages are what it is translated into.
+
+    Raises:
+        DataError: too few sentences, or no usable row for a manifest.
+    """
+    sizes = {"test": config.num_test, "dev": config.num_dev}
+    splits = draw_splits(dataset, sentences, sizes, config.seed)
+    folder.start()
+    dropped: dict[str, list[str]] = defaultdict(list)
+    rows: dict[str, list[Row]] = {}
+    for language in config.languages:
+        wanted = [
+            _Wanted(language, sentence, from_english) for sentence in sentences if language in sentence.recordings
+        ]
+        rows[language] = _rows(wanted, folder.out, config.max_characters_per_second, dropped, progress)
+    manifests: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    for language, split in itertools.product(config.languages, SPLITS):
+        english = [row.src_text if from_english else row.tgt_text for row in rows[language]]
+        chosen = [row for row, text in zip(rows[language], english, strict=True) if splits[text_key(text)] == split]
+        manifests[split] += chosen
+        if len(config.languages) > 1:
+            manifests[f"{split}_{language}"] = chosen
+    missing = [name for name, content in manifests.items() if not content]
+    if missing:
+        raise DataError(
+            f"{dataset}: no usable row is left for {', '.join(missing)} of {len(rows)} rows; "
+            "choose other sizes or languages"
+        )
+    return _write(folder, manifests, dropped, config, about)
+
+
+def text_key(text: str) -> str:
+    """What two texts share that differ in case, punctuation or spacing alone."""
+    text = unicodedata.normalize("NFKC", text).casefold()
+    # Letters, marks (vowels in Indic scripts) and numbers.
+    return " ".join("".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text).split())
+
+
+def draw_splits(dataset: str, sentences: Iterable[Sentence], sizes: Mapping[str, int], seed: int) -> dict[str, str]:
+    """Give every English sentence, as ``text_key``, a split: those of ``sizes``, in their order, else train.
+
+    Sentences stay together that have a translation in common, in or across the languages they were recorded
+    in: so no split shares a text with another, and the draw is the same whichever languages are used. Those
+    with faults in all languages are not counted.
+    """
+    groups = _group(sentences)
+    Random(f"{seed}/{dataset}").shuffle(groups)
+    splits: dict[str, str] = {}
+    for split, size in sizes.items():
+        left = size
+        for group in groups:
+            if len(group) <= left and group[0] not in splits:
+                splits.update(dict.fromkeys(group, split))
+                left -= len(group)
+        total = sum(map(len, groups))
+        if left or len(splits) == total:
+            raise DataError(f"{dataset}: num_{split}={size} of {total} English sentences is too many; lower it")
+    return {sentence: splits.get(sentence, "train") for group in groups for sentence in group}
+
+
+def _group(sentences: Iterable[Sentence]) -> list[list[str]]:
+    """English keys, together where they share a translation, each group and the list of them sorted."""
+    spoken: dict[str, list[str]] = defaultdict(list)
+    members: dict[str, list[str]] = {}
+    for sentence in sentences:
+        english = text_key(sentence.english)
+        languages = [language for language in sentence.recordings if language not in sentence.faults]
+        if not english or not languages:
+            continue
+        members.setdefault(english, [english])
+        for language in languages:
+            translation = text_key(sentence.translations.get(language, ""))
+            if translation:
+                spoken[translation].append(english)
+    for first, *others in spoken.values():
+        for other in others:
+            if members[other] is not members[first]:
+                members[first] += members[other]
+                members.update(dict.fromkeys(members[other], members[first]))
+    return sorted({id(group): sorted(group) for group in members.values()}.values())
+
+
+def _rows(
+    wanted: Sequence[_Wanted],
+    out: Path,
+    max_rate: float,
+    dropped: dict[str, list[str]],
+    progress: Progress | None,
+) -> list[Row]:
+    """The usable rows of one language, one per recording, their audio written to ``out/audio``."""
+    utterances: dict[bytes, list[_Utterance]] = defaultdict(list)
+    for done, one in enumerate(wanted, start=1):
+        utterance, fault = _read(one, max_rate)
+        if utterance is None:
+            dropped[fault].append(one.id)
+        else:
+            utterances[hashlib.sha256(utterance.samples.tobytes()).digest()].append(utterance)
+        if progress is not None:
+            progress(f"audio {one.language}", done, len(wanted))
+    rows = []
+    for same in utterances.values():
+        ids = [utterance.row.id for utterance in same]
+        if len({text_key(utterance.row.src_text) for utterance in same}) > 1:
+            dropped["one recording with several transcripts"] += ids
+            continue
+        dropped["the recording of an earlier row again"] += ids[1:]
+        write_recording(out / same[0].row.audio, same[0].samples)
+        rows.append(same[0].row)
+    return rows
+
+
+def _read(wanted: _Wanted, max_rate: float) -> tuple[_Utterance | None, str]:
+    """A sentence as it is spoken in one language, or None and what is wrong with it."""
+    language, sentence = wanted.language, wanted.sentence
+    translation = sentence.translations.get(language, "")
+    if language in sentence.faults:
+        return None, sentence.faults[language]
+    if not text_key(translation):
+        return None, "no translation" if wanted.from_english else "no transcript"
+    if not text_key(sentence.english):
+        return None, "no English text"
+    samples, fault = read_recording(sentence.recordings[language])
+    if samples is None:
+        return None, fault
+    row = wanted.row(len(samples))
+    if len(row.src_text) > max_rate * row.seconds:
+        return None, f"more than {max_rate:g} characters per second"
+    return _Utterance(row, samples), ""
+
+
+def _write(
+    folder: Folder,
+    manifests: Mapping[str, list[Row]],
+    dropped: Mapping[str, list[str]],
+    config: SpokenConfig,
+    about: str,
+) -> PreparationReport:
+    out = folder.out
+    for name, rows in manifests.items():
+        write_manifest(out / f"{name}.tsv", rows)
+    transcripts = [row.src_text for row in manifests["train"]]
+    sentences = [text for row in manifests["train"] for text in (row.src_text, row.tgt_text)]
+    symbols = sorted({f"<{row.tgt_lang}>" for row in manifests["train"]})
+    train_sentencepiece(out / "spm.model", sentences, vocab_size=config.vocab_size, symbols=symbols)
+    train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=None, symbols=symbols)
+    counts = {name: len(rows) for name, rows in manifests.items()}
+    hours = {name: sum(row.seconds for row in rows) / 3600 for name, rows in manifests.items()}
+    kept = {reason: sorted(ids) for reason, ids in sorted(dropped.items()) if ids}
+    text = README.format(
+        about=about,
+        manifests="\n".join(f"| {name} | {counts[name]} | {hours[name]:.2f} |" for name in manifests),
+        vocab_size=config.vocab_size,
+        seed=config.seed,
+        dropped="\n".join(f"| {reason} | {len(ids)} |" for reason, ids in kept.items()) or "| (none) | 0 |",
+    )
+    write_text(out / "README.md", text)
+    return folder.seal(PreparationReport(out, counts, hours, kept))

@@ -1,1 +1,0 @@
-"""Dataset preparations behind `aista data NAME`, one per file."""

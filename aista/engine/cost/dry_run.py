@@ -1,0 +1,135 @@
+"""Checks a run and says what it would cost; reads no weights and writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from aista import registry
+from aista.engine.cost.cost_table import cost_lines
+from aista.engine.cost.device import DEVICES
+from aista.engine.cost.estimate import CostEstimate, estimate_cost
+from aista.engine.cost.rows import Assumption, RowLengths
+from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
+from aista.engine.export.description import base_paths
+from aista.engine.inputs import Split, load_split, narrow
+from aista.engine.training.optimizer import check_parameter_groups
+from aista.errors import AistaError, RunError
+from aista.modules.trainable import ParameterTable
+from aista.tasks.base import Task
+from aista.tasks.experiment import Experiment
+from aista.tasks.preflight import build_task, preflight
+
+__all__ = ["DryRun", "dry_run"]
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a dry run found.
+
+    Attributes:
+        source: The config.
+        table: What would be trained.
+        states: What the cache of encoder states would take, a line a split; empty where the config names none.
+        missing: Parts whose pretrained weights do not lie where the config says, and where that is.
+        cost: The estimate; None where there is none.
+        no_cost: Why there is none.
+    """
+
+    source: str
+    table: ParameterTable
+    missing: dict[str, str]
+    cost: CostEstimate | None
+    no_cost: str = ""
+    states: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"dry run of {self.source}; nothing was written. Parameters that it would train:", str(self.table)]
+        lines += [f"{part}: no weights in {place} yet; a run would stop there" for part, place in self.missing.items()]
+        lines += self.states
+        return "\n".join([*lines, "", *(cost_lines(self.cost) if self.cost is not None else [self.no_cost])])
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        cost = None if self.cost is None else self.cost.to_json()
+        return {"parameters": self.table.to_json(), "missing_weights": self.missing, "cost": cost, "note": self.no_cost}
+
+
+def dry_run(
+    experiment: Experiment,
+    *,
+    assumption: Assumption | None = None,
+    processes: Sequence[int] = (1, 8),
+    device: str = "h100",
+    utilization: float = 0.4,
+) -> DryRun:
+    """Check config, files, data and components, and estimate what training costs.
+
+    Pretrained parts are built from their small config files alone; their weights may be missing.
+
+    Args:
+        experiment: What would be trained.
+        assumption: Rows to assume; the data is then not looked at.
+        processes: Numbers of processes to plan for.
+        device: A name among ``DEVICES``.
+        utilization: Share of the device's peak rate, above 0 and at most 1.
+
+    Raises:
+        ConfigError: something in the config is known to be wrong.
+        DataError: the manifests have faults, or a tokenizer is missing.
+    """
+    data = experiment.sections.data
+    preflight(experiment, with_data=assumption is None, with_weights=False)
+    if max(processes) > data.batch_size:
+        raise AistaError(
+            f"--processes: a batch has data.batch_size {data.batch_size} rows, fewer than {max(processes)} processes; "
+            "raise the first or name fewer processes"
+        )
+    task = build_task(experiment, pretrained="meta")
+    splits = {}
+    if assumption is None:
+        names = ("train", "dev") if data.dev is not None else ("train",)
+        splits = {name: load_split(experiment, task, name, training=name == "train") for name in names}
+    model = task.build_model()
+    narrow(splits, task, model, experiment)
+    table = task.select_trainable(model)
+    check_parameter_groups(experiment.sections.trainer, model)
+    missing = {part: str(path) for part, (_, path) in base_paths(experiment).items() if not _has_weights(path)}
+    states = _states(splits, model, experiment)
+    feature = registry.build("feature", data.feature, at="data.feature") if task.uses_audio else None
+    rows = _rows(splits, task, experiment, assumption)
+    plan: dict[str, Any] = {"processes": processes, "device": DEVICES[device], "utilization": utilization}
+    try:
+        cost = estimate_cost(experiment, task, model, feature, rows, **plan)
+    except RunError as error:
+        return DryRun(experiment.source, table, missing, None, f"no cost is estimated: {error}", states)
+    return DryRun(experiment.source, table, missing, cost, states=states)
+
+
+def _rows(splits: Mapping[str, Split], task: Task, experiment: Experiment, assumption: Assumption | None) -> RowLengths:
+    if assumption is None:
+        return RowLengths.of_split(splits["train"], task)
+    return RowLengths.assumed(assumption, experiment.sections.data.max_seconds)
+
+
+def _states(splits: Mapping[str, Split], model: nn.Module, experiment: Experiment) -> tuple[str, ...]:
+    """What the cache of encoder states would take.
+
+    Raises:
+        ConfigError: there is such a cache, and the encoder is trained.
+    """
+    if experiment.sections.data.encoder_cache is None:
+        return ()
+    require_frozen(model)
+    steps = "steps are counted as they read cached encoder states; encoding each recording once comes on top"
+    if any(parameter.is_meta for parameter in model.get_submodule("encoder").parameters()):
+        return (f"{steps}; which are there depends on the encoder's weights, which a dry run does not read",)
+    encoder = CachedEncoder(experiment, model, "cpu")
+    return (steps, *(encoder.describe_need(split) for split in splits.values()))
+
+
+def _has_weights(path: Any) -> bool:
+    return path.is_file() or any(path.glob("*.safetensors"))

@@ -1,0 +1,1 @@
+"""A frozen encoder runs once per recording."""

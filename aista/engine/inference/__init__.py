@@ -1,0 +1,1 @@
+"""What trained runs are used for: translate, evaluate, probe."""

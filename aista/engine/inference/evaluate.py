@@ -1,0 +1,101 @@
+"""Decodes a split with a trained run and scores it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.progress import track
+
+from aista.data.loader import BatchLoader
+from aista.engine.encoder_cache.cached_encoder import with_encoder_states
+from aista.engine.inference.shuffled_speech import Listening, measure_listening
+from aista.engine.inference.trained_run import TrainedRun, open_run
+from aista.engine.inputs import load_split, whole_pass
+from aista.files import write_json
+from aista.scoring.base import Score
+from aista.scoring.hypotheses import HypothesisRow, sameness, write_hypotheses
+from aista.tasks.preflight import build_metrics
+
+__all__ = ["EvaluationResult", "evaluate"]
+
+log = logging.getLogger("aista.evaluate")
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Scores of a split and the folder that holds them with the hypotheses; ``listening`` where it was asked for."""
+
+    scores: tuple[Score, ...]
+    folder: Path
+    seconds: float
+    num_utterances: int
+    listening: Listening | None = None
+
+
+def evaluate(
+    run_dir: Path,
+    split: str = "test",
+    *,
+    which: str = "best",
+    batch_size: int = 0,
+    device: str = "",
+    base: Mapping[str, Path] | None = None,
+    listening: bool = False,
+) -> EvaluationResult:
+    """Translate a split and write RUN/evaluation/SPLIT/{hypotheses.tsv,scores.json}.
+
+    Args:
+        run_dir: Run folder, or a folder that ``aista export`` wrote.
+        split: ``dev``, ``test``, or the path of a manifest (its stem names the folder).
+        which: Checkpoint: ``best``, ``last`` or a step number.
+        batch_size: Rows decoded together; 0 means the config's. Changes nothing but the speed.
+        device: Where to decode; empty means the GPU if there is one.
+        base: Base weights by part, for an export of the trainable weights alone.
+        listening: Also measure what the references cost with another row's speech.
+    """
+    run = open_run(run_dir, which, device=device, base=base)
+    data = load_split(run.experiment, run.task, split)
+    new_tokens = run.experiment.sections.evaluation.generation.max_new_tokens
+    data = data.within(run.task.limits(run.model, data.dataset.feature, max_new_tokens=new_tokens))
+    data = with_encoder_states(data, run.experiment, run.model, run.device)
+    loader = whole_pass(data, batch_size or run.experiment.sections.evaluation.batch_size)
+    started = time.perf_counter()
+    rows = _decode(run, loader)
+    seconds = time.perf_counter() - started
+    order = {row.id: index for index, row in enumerate(data.dataset.rows)}
+    rows.sort(key=lambda row: order[row.id])
+    hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
+    warning = sameness(hypotheses, references)
+    if warning:
+        log.warning("%s: %s", run_dir, warning)
+    scores = tuple(metric.score(hypotheses, references) for metric in build_metrics(run.experiment))
+    heard = measure_listening(run, loader) if listening else None
+    folder = run_dir / "evaluation" / data.label
+    folder.mkdir(parents=True, exist_ok=True)
+    write_hypotheses(folder / "hypotheses.tsv", rows)
+    record = {
+        "checkpoint": run.checkpoint.name,
+        "split": split,
+        "note": run.experiment.sections.corpus_note,
+        "scores": [score.to_json() for score in scores],
+        "seconds": round(seconds, 3),
+        "num_utterances": len(rows),
+    } | ({} if heard is None else {"listening": heard.to_json()})
+    write_json(folder / "scores.json", record)
+    return EvaluationResult(scores, folder, seconds, len(rows), heard)
+
+
+@torch.inference_mode()
+def _decode(run: TrainedRun, loader: BatchLoader) -> list[HypothesisRow]:
+    rows = []
+    generation = run.experiment.sections.evaluation.generation
+    for batch in track(loader, description="decoding", total=len(loader), transient=True):
+        texts = run.task.decode(run.model, batch.to(run.device), generation)
+        references = run.task.references(batch)
+        rows += [HypothesisRow(*cells) for cells in zip(batch.ids, batch.source_text, references, texts, strict=True)]
+    return rows

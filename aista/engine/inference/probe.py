@@ -1,0 +1,122 @@
+"""Probes checkpoints: what each layer's states say, and one utterance's transport plan for the eye."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from aista.engine.checkpoints import Checkpoint, checkpoint_steps, load_weights
+from aista.engine.encoder_cache.cached_encoder import with_encoder_states
+from aista.engine.inference.trained_run import TrainedRun, open_run
+from aista.engine.inference.transport_plans import plan_record, shown_layer, with_states
+from aista.engine.inputs import Split, load_split, probe_batches, probe_split
+from aista.engine.training.layer_chooser import probe_model
+from aista.errors import DataError
+from aista.files import write_json
+from aista.modules.lsm import LargeSpeechTextModel
+from aista.selection.curve import ProbeCurve
+from aista.selection.probe import RetrievalProbe
+from aista.selection.transport import PairTransport, TransportConfig
+from aista.tasks.speech_translation import SpeechTranslationTask
+from aista.types import SpeechBatch
+
+__all__ = ["probe", "probe_checkpoints"]
+
+log = logging.getLogger("aista.probe")
+
+
+def probe(
+    run_dir: Path,
+    split: str = "dev",
+    *,
+    which: str = "best",
+    size: int = 500,
+    name: str = "",
+    utterance: str = "",
+    device: str = "",
+    resamples: int = 1000,
+) -> tuple[str, ProbeCurve]:
+    """Probe a run and write RUN/probe/NAME.json and NAME_plan.json.
+
+    Transport is measured with the default solver and cost, whatever the run was trained with, so that runs compare.
+
+    Args:
+        run_dir: Run folder of a speech-translation run.
+        split: ``dev``, ``test``, or the path of a manifest; rows without a transcript are left out.
+        which: Checkpoint: ``best``, ``last`` or a step number.
+        size: Most utterances; each is a query and a candidate.
+        name: Name of the files; empty means ``SPLIT_step_N``.
+        utterance: Id of the utterance whose transport plan is drawn; empty means one of middle length.
+        device: Where to run; empty means the GPU if there is one.
+        resamples: Bootstrap resamples for the intervals; 0: no intervals.
+
+    Returns:
+        The name of the files, and the curve.
+    """
+    run = open_run(run_dir, which, device=device)
+    task, model = with_states(run)
+    data, batches = _probe_set(run, split, size)
+    curve = probe_model(task, model, batches, _probe(model, resamples))
+    name = name or f"{data.label}_{run.checkpoint.name}"
+    _write(run_dir, name, run.checkpoint, split, curve)
+    write_json(run_dir / "probe" / f"{name}_plan.json", _plan(run, task, data, utterance))
+    return name, curve
+
+
+def probe_checkpoints(
+    run_dir: Path, split: str = "dev", *, size: int = 500, device: str = "", resamples: int = 1000
+) -> dict[int, ProbeCurve]:
+    """Probe every checkpoint of a run on the same utterances; writes RUN/probe/SPLIT_step_N.json for each.
+
+    Args:
+        run_dir: Run folder; it keeps as many checkpoints as ``trainer.keep_last`` says.
+        split: As in ``probe``.
+        size: As in ``probe``.
+        device: As in ``probe``.
+        resamples: As in ``probe``.
+
+    Returns:
+        Step -> curve, ascending.
+    """
+    run = open_run(run_dir, "last", device=device)
+    task, model = with_states(run)
+    data, batches = _probe_set(run, split, size)
+    curves = {}
+    for checkpoint in checkpoint_steps(run_dir):
+        model.load_state_dict(load_weights(checkpoint))
+        curve = probe_model(task, model, batches, _probe(model, resamples))
+        _write(run_dir, f"{data.label}_{checkpoint.name}", checkpoint, split, curve)
+        curves[checkpoint.step] = curve
+        log.info("probed %s", checkpoint.name)
+    return curves
+
+
+def _probe_set(run: TrainedRun, split: str, size: int) -> tuple[Split, list[SpeechBatch]]:
+    data = load_split(run.experiment, run.task, split)
+    data = data.within(run.task.limits(run.model, data.dataset.feature))
+    batch_size = run.experiment.sections.evaluation.batch_size
+    probed = with_encoder_states(probe_split(data, size), run.experiment, run.model, run.device)
+    return data, list(probe_batches(probed, size, batch_size, run.device))
+
+
+def _probe(model: LargeSpeechTextModel, resamples: int) -> RetrievalProbe:
+    layers = tuple(range(model.llm.num_layers + 1))
+    return RetrievalProbe(layers, transport=PairTransport(TransportConfig()), resamples=resamples)
+
+
+def _write(run_dir: Path, name: str, checkpoint: Checkpoint, split: str, curve: ProbeCurve) -> None:
+    record = {"checkpoint": checkpoint.name, "step": checkpoint.step, "split": split, "curve": curve.to_json()}
+    write_json(run_dir / "probe" / f"{name}.json", record)
+
+
+def _plan(run: TrainedRun, task: SpeechTranslationTask, data: Split, utterance: str) -> dict[str, Any]:
+    rows = [index for index, row in enumerate(data.dataset.rows) if row.src_text]
+    if utterance:
+        rows = [index for index in rows if data.dataset.rows[index].id == utterance]
+        if not rows:
+            raise DataError(f"no utterance {utterance!r} with a transcript in the split {data.name}")
+    rows.sort(key=lambda index: data.dataset.rows[index].n_frames)
+    layer = shown_layer(run)
+    record, (plan,) = plan_record(run, task, data, rows[len(rows) // 2], (layer,))
+    return {**record, "layer": layer, "plan": plan}

@@ -1,0 +1,104 @@
+"""Transport plans of single utterances between speech and transcript, for the eye."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aista import registry
+from aista.engine.inference.trained_run import TrainedRun, open_run
+from aista.engine.inputs import Split, load_split
+from aista.engine.training.layer_chooser import read_selection
+from aista.errors import AistaError, DataError
+from aista.losses.alignment import OTAlignment
+from aista.modules.lsm import LargeSpeechTextModel
+from aista.schema import Component, structure
+from aista.tasks.speech_translation import SpeechTranslationTask
+
+__all__ = ["plan_record", "shown_layer", "transport_plans", "with_states"]
+
+
+def transport_plans(
+    run_dir: Path, split: str, utterances: Sequence[str], *, which: str = "best", device: str = ""
+) -> list[dict[str, Any]]:
+    """The plans of some utterances at every layer of a checkpoint; writes nothing.
+
+    Args:
+        run_dir: Run folder of a speech-translation run.
+        split: ``dev``, ``test``, or the path of a manifest.
+        utterances: Their ids; each needs a transcript.
+        which: Checkpoint: ``best``, ``last`` or a step number.
+        device: Where to run; empty means the GPU if there is one.
+
+    Returns:
+        Per utterance: ``id``, ``tokens``, ``seconds_per_position``, ``shown`` (the layer to show first) and ``layers``
+        (layer -> P rows of T masses).
+
+    Raises:
+        RunError: there is no such checkpoint.
+        DataError: the split lacks an utterance, or its transcript.
+    """
+    run = open_run(run_dir, which, device=device)
+    task, model = with_states(run)
+    data = load_split(run.experiment, task, split)
+    data = data.within(task.limits(model, data.dataset.feature))
+    places = {row.id: index for index, row in enumerate(data.dataset.rows) if row.src_text}
+    lacking = [id for id in utterances if id not in places]
+    if lacking:
+        raise DataError(
+            f"no utterance {lacking[0]!r} with a transcript in the split {data.name} that {run_dir} can take"
+        )
+    layers = tuple(range(model.llm.num_layers + 1))
+    records = []
+    for id in utterances:
+        record, plans = plan_record(run, task, data, places[id], layers)
+        records.append({**record, "shown": shown_layer(run), "layers": dict(zip(layers, plans, strict=True))})
+    return records
+
+
+@torch.no_grad()
+def plan_record(
+    run: TrainedRun, task: SpeechTranslationTask, data: Split, index: int, layers: tuple[int, ...]
+) -> tuple[dict[str, Any], list[list[list[float]]]]:
+    """Id, tokens and seconds per position of the row ``index``, and its plan (P rows of T masses) at each layer."""
+    batch = data.dataset.batch([index], epoch=0).to(run.device)
+    out = task.forward(run.model, batch, capture=layers)
+    positions, tokens = int(out.speech_lengths[0]), int(out.text_lengths[0])
+    loss = _loss(task)
+    plans = [loss.plan(out.layer(place))[0, :positions, :tokens].float().tolist() for place in range(len(layers))]
+    row = data.dataset.rows[index]
+    record = {
+        "id": row.id,
+        "tokens": [task.tokenizer.piece(id) for id in batch.source[0].tolist()],
+        "seconds_per_position": row.seconds / positions,
+    }
+    return record, plans
+
+
+def with_states(run: TrainedRun) -> tuple[SpeechTranslationTask, LargeSpeechTextModel]:
+    """The run's task and model. Raises AistaError where they have no speech and text states."""
+    task, model = run.task, run.model
+    if not isinstance(task, SpeechTranslationTask) or not isinstance(model, LargeSpeechTextModel):
+        raise AistaError(f"{run.path}: its task {run.experiment.sections.task} has no speech and text states to probe")
+    return task, model
+
+
+def shown_layer(run: TrainedRun) -> int:
+    """The deepest aligned layer; layer 1 of a run without alignment."""
+    file = run.path / "selection.json"
+    return max(read_selection(file).layers) if file.is_file() else 1
+
+
+def _loss(task: SpeechTranslationTask) -> OTAlignment:
+    """The run's own OT loss, or the default one for a run that was trained without."""
+    for loss in task.losses:
+        if isinstance(loss, OTAlignment):
+            return loss
+    entry = registry.get("alignment_loss", "ot")
+    assert entry.config is not None
+    loss = registry.build("alignment_loss", Component("ot", structure(entry.config, {})))
+    assert isinstance(loss, OTAlignment)
+    return loss

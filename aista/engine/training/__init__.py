@@ -1,0 +1,1 @@
+"""Trains experiments with fairseq2's Trainer."""

@@ -1,0 +1,164 @@
+"""The recipe that runs any task on fairseq2's Trainer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fairseq2.composition import register_model_family
+from fairseq2.metrics import format_as_float
+from fairseq2.metrics.recorders import MetricDescriptor, MetricRecorder
+from fairseq2.recipe import Recipe, RecipeContext
+from fairseq2.runtime.dependency import DependencyContainer
+from fairseq2.task import Task as Fairseq2Task
+from torch import Tensor, nn
+
+from aista.engine.compat import PatienceStopper, set_early_stopper, validate_once_restored
+from aista.engine.run_folder import is_main_process
+from aista.engine.training.blocks import apply_activation_checkpointing, apply_fsdp
+from aista.engine.training.layer_chooser import LayerChooser
+from aista.engine.training.optimizer import check_parameter_groups, register_optimizer
+from aista.engine.training.reader import LoaderReader
+from aista.engine.training.recipe_config import FAMILY, SCORE, RecipeConfig
+from aista.engine.training.recorder import RunRecorder
+from aista.engine.training.units import TaskEvalUnit, TaskTrainUnit
+from aista.engine.training.validation import ValidationScores, past_scores
+from aista.errors import RunError
+from aista.files import write_json
+from aista.modules.lsm import LargeSpeechTextModel
+from aista.scoring.base import Metric
+from aista.tasks.base import Task
+from aista.tasks.training import EvaluationConfig, TrainerConfig
+
+__all__ = ["TaskRecipe"]
+
+log = logging.getLogger("aista.train")
+
+
+@dataclass(kw_only=True)
+class ModelFamilyConfig:
+    """What fairseq2 stores beside checkpoints: the experiment, as plain data."""
+
+    experiment: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRecipe(Recipe):
+    """Wraps a task, its readers and its starting weights for ``fairseq2.recipe.run``.
+
+    Attributes:
+        task: What is trained.
+        run_dir: RUN; metrics and selection are written there.
+        trainer: aista's trainer options.
+        evaluation: Search and scores of validation.
+        metrics: Scores of validation.
+        initial: Part name -> weights that the part starts from.
+        prepare_data: (bare model, process rank, number of processes, device), called once the model's frozen parts have
+            their weights; raises DataError for rows that the model cannot take.
+        readers: (process rank, number of processes) -> (training reader, dev reader or None).
+        chooser: (bare model, process rank, device) -> layer chooser; None for tasks without alignment.
+    """
+
+    task: Task
+    run_dir: Path
+    trainer: TrainerConfig
+    evaluation: EvaluationConfig
+    metrics: Sequence[Metric]
+    initial: Mapping[str, Mapping[str, Tensor]]
+    prepare_data: Callable[[nn.Module, int, int, str], None]
+    readers: Callable[[int, int], tuple[LoaderReader, LoaderReader | None]]
+    chooser: Callable[[nn.Module, int, str], LayerChooser | None]
+
+    @property
+    def config_kls(self) -> type[object]:
+        """The recipe sections."""
+        return RecipeConfig
+
+    def has_static_autograd_graph(self, context: RecipeContext) -> bool:
+        """Every trained parameter takes part in every step."""
+        return True
+
+    def register(self, container: DependencyContainer) -> None:
+        """Make the task's model, its optimiser and score and our recorder known to fairseq2."""
+        register_optimizer(container)
+        register_model_family(
+            container,
+            FAMILY,
+            kls=nn.Module,
+            config_kls=ModelFamilyConfig,
+            factory=lambda _: self.task.build_model(),
+            supports_meta=False,
+            fsdp_applier=apply_fsdp,
+            layerwise_ac_applier=apply_activation_checkpointing,
+        )
+        descriptor = MetricDescriptor(SCORE, "Score", 10, format_as_float, higher_better=True)
+        container.collection.register_instance(MetricDescriptor, descriptor)
+        recorder = RunRecorder(self.run_dir / "metrics", self.trainer.max_steps)
+        container.collection.register(MetricRecorder, lambda _: recorder)  # type: ignore[type-abstract]
+
+    def setup_model(self, context: RecipeContext, model: nn.Module, newly_initialized: bool) -> nn.Module:
+        """Load the starting weights of pretrained parts, freeze what is not trained, and prepare the data."""
+        if newly_initialized:
+            for part, weights in self.initial.items():
+                load_part(model, part, self._named_as_in(model, part, weights))
+            if isinstance(model, LargeSpeechTextModel) and "adapter" not in self.initial:
+                model.match_scales(self.task.tokenizer.vocab_size)
+        table = self.task.select_trainable(model)
+        check_parameter_groups(self.trainer, model)
+        log.info("parameters to train:\n%s", table)
+        if is_main_process():
+            write_json(self.run_dir / "parameters.json", table.to_json())
+        gangs = context.gangs
+        self.prepare_data(model, gangs.dp.rank, gangs.dp.size, str(gangs.device))
+        return model
+
+    def _named_as_in(self, model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        tuning = self.task.tunings.get(part)
+        return weights if tuning is None else tuning.starting_weights(getattr(model, part), weights)
+
+    def create_task(self, context: RecipeContext) -> Fairseq2Task:
+        """Readers and units into a trainer."""
+        gangs = context.gangs
+        model, bare = context.get_data_parallel_model(), context.get_model()
+        reader, dev_reader = self.readers(gangs.dp.rank, gangs.dp.size)
+        last = context.get_checkpoint_manager().maybe_get_last_step_number() or 0
+        past = past_scores(self.run_dir / "metrics" / "valid.jsonl", last)
+        scores = ValidationScores(self.task, gangs.root, past)
+        chooser = self.chooser(bare, gangs.root.rank, str(gangs.device))
+        unit = TaskTrainUnit(self.task, model, chooser, scores, self.trainer.max_steps)
+        validation: list[TaskEvalUnit] = []
+        if dev_reader is not None:
+            validation.append(TaskEvalUnit(self.task, model, bare, self.metrics, self.evaluation, gangs.dp, scores))
+        trainer = context.create_trainer(unit, reader, validation, [dev_reader] if dev_reader is not None else [])
+        if self.trainer.early_stopping_patience:
+            history = [score for _, score in past]
+            set_early_stopper(trainer, PatienceStopper(self.trainer.early_stopping_patience, history))
+        every = self.trainer.validate_every
+        if validation and last and every and last % every == 0 and last not in dict(past):
+            validate_once_restored(trainer)
+        return trainer
+
+
+def load_part(model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> None:
+    """Load ``part`` (encoder, adapter, llm) of a model from weights of the same architecture.
+
+    Raises:
+        RunError: the architectures differ; names the first differing tensors.
+    """
+    target = getattr(model, part)
+    own = target.state_dict()
+    missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    shapes = [
+        f"{name}: {tuple(weights[name].shape)} given, {tuple(own[name].shape)} wanted"
+        for name in own.keys() & weights.keys()
+        if own[name].shape != weights[name].shape
+    ]
+    if missing or unknown or shapes:
+        details = [f"missing {missing[:3]}"] * bool(missing) + [f"unknown {unknown[:3]}"] * bool(unknown) + shapes[:3]
+        raise RunError(
+            f"initialize.{part}: the run folder's {part} has another architecture ({'; '.join(details)}); "
+            f"give both runs the same {part} config, its tuning included"
+        )
+    target.load_state_dict(weights)

@@ -1,0 +1,77 @@
+"""Writes the numbers of a run to RUN/metrics/*.jsonl and a short line to the terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from fairseq2.metrics.recorders import MetricRecorder
+from torch import Tensor
+
+from aista.engine.training.collapse_watch import CollapseWatch
+
+__all__ = ["RunRecorder"]
+
+log = logging.getLogger("aista.train")
+
+_SHOWN = re.compile(r"(source_|mt_)?nll|align\d*_layer_\d+|bleu|chrf|wer|cer|lr|grad_norm")
+
+
+class RunRecorder(MetricRecorder):
+    """One JSON object per line: ``step`` and every numeric metric under its own name.
+
+    A resumed run appends; where a step stands twice, the later line is the one that counts. A last line
+    that was cut off when the run was killed is removed first.
+    """
+
+    def __init__(self, folder: Path, max_steps: int) -> None:
+        self._folder = folder
+        self._max_steps = max_steps
+        for file in folder.glob("*.jsonl"):
+            _drop_cut_line(file)
+        self._collapse = CollapseWatch(folder / "train.jsonl")
+
+    def record_metric_values(self, category: str, values: Mapping[str, object], step_nr: int | None = None) -> None:
+        """Append one record."""
+        record: dict[str, float | int | list[float] | None] = {"step": step_nr or 0}
+        for name, value in values.items():
+            if isinstance(value, (int, float, list, tuple, Tensor)):
+                record[name] = _number(value)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / f"{category}.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+        log.info("%s %s/%d  %s", category, step_nr, self._max_steps, _line(record))
+        if category == "train":
+            self._collapse.look(record)
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+def _drop_cut_line(file: Path) -> None:
+    content = file.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        file.write_bytes(whole)
+
+
+def _number(value: float | list[float] | tuple[float, ...] | Tensor) -> float | list[float] | None:
+    """A number for JSON; None (null) where it is not finite, so that its absence can be seen."""
+    if isinstance(value, Tensor):
+        value = value.item() if value.numel() == 1 else value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [float(item) for item in value]
+    return value if math.isfinite(value) else None
+
+
+def _line(record: Mapping[str, object]) -> str:
+    parts = []
+    for name, value in record.items():
+        if _SHOWN.fullmatch(name):
+            first = value[0] if isinstance(value, list) and value else value
+            parts.append(f"{name} {first:.4g}" if isinstance(first, (int, float)) else f"{name} {first}")
+    return "  ".join(parts)

@@ -1,0 +1,228 @@
+"""Trains an experiment in a run folder: checks, pretraining stages, then the task itself; resumes by itself."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from aista.engine.checkpoints import checkpoint_steps, load_part_weights
+from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
+from aista.engine.inputs import Split, load_split, narrow, probe_batches, training_loader, whole_pass
+from aista.engine.run_folder import claim, is_main_process, released_if_unused
+from aista.engine.training.layer_chooser import LayerChooser
+from aista.engine.training.optimizer import check_parameter_groups
+from aista.environment import peak_mib
+from aista.errors import AistaError, RunError
+from aista.files import write_json
+from aista.modules.lsm import LargeSpeechTextModel
+from aista.records import read_records
+from aista.registry import nearest
+from aista.tasks.base import Task
+from aista.tasks.experiment import Experiment, Stage
+from aista.tasks.preflight import build_metrics, build_task, preflight
+from aista.tasks.speech_translation import SpeechTranslationTask
+
+__all__ = ["find_stage", "is_complete", "stage_folder", "train"]
+
+log = logging.getLogger("aista.train")
+
+PARTS = ("encoder", "adapter", "llm")
+
+
+def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
+    """Train, or go on where a stopped run stood; returns at once if the run is complete.
+
+    Args:
+        experiment: What to train.
+        run_dir: Folder of the run.
+        stage: Train this pretraining stage alone.
+
+    Raises:
+        ConfigError: something in the config is known to be wrong.
+        DataError: the manifests have faults.
+        RunError: training failed.
+    """
+    preflight(experiment)
+    if stage:
+        found = find_stage(experiment, stage)
+        claim(run_dir, experiment)
+        train(found, stage_folder(run_dir, stage))
+        return
+    task = build_task(experiment)
+    splits = {"train": load_split(experiment, task, "train", training=True)}
+    if experiment.sections.data.dev is not None:
+        splits["dev"] = load_split(experiment, task, "dev")
+    claimed = claim(run_dir, experiment)
+    if is_complete(run_dir):
+        log.info("%s: already trained; nothing to do", run_dir)
+        return
+    with released_if_unused(run_dir, claimed=claimed):
+        initial = _initial_weights(experiment, task, run_dir)
+        _run(experiment, task, run_dir, splits, initial)
+
+
+def is_complete(run_dir: Path) -> bool:
+    """Whether the run's training has reached its end."""
+    return (run_dir / "timing.json").is_file()
+
+
+def stage_folder(run_dir: Path, stage: str) -> Path:
+    """The run folder of a pretraining stage."""
+    return run_dir / "pretraining" / stage
+
+
+def find_stage(experiment: Experiment, name: str) -> Experiment:
+    """The experiment of one pretraining stage.
+
+    Raises:
+        AistaError: there is no such stage.
+    """
+    stages = {stage.name: stage for stage in experiment.sections.pretraining}
+    if name not in stages:
+        known = ", ".join(stages) or "none"
+        raise AistaError(f"--stage: unknown stage {name!r}{nearest(name, stages)}; {experiment.source} has: {known}")
+    return experiment.stage(stages[name])
+
+
+def _initial_weights(experiment: Experiment, task: Task, run_dir: Path) -> dict[str, dict[str, Tensor]]:
+    """Train the pretraining stages that nothing replaces, and collect the parts to start from."""
+    folders = {part: getattr(experiment.sections.initialize, part) for part in PARTS}
+    stages = [stage for stage in experiment.sections.pretraining if folders[stage.part] is None]
+    if not all(is_complete(stage_folder(run_dir, stage.name)) for stage in stages):
+        _check_model(experiment, task)
+    for stage in experiment.sections.pretraining:
+        if folders[stage.part] is None:
+            folder = stage_folder(run_dir, stage.name)
+            if not is_complete(folder):
+                _check_one_process(run_dir, stage)
+            log.info("pretraining stage %s (%s) in %s", stage.name, stage.task, folder)
+            train(experiment.stage(stage), folder)
+            folders[stage.part] = folder
+    if checkpoint_steps(run_dir):
+        return {}  # a resumed run takes its weights from its own checkpoint
+    return {part: load_part_weights(folder, part) for part, folder in folders.items() if folder is not None}
+
+
+def _check_model(experiment: Experiment, task: Task) -> None:
+    """Build the main model and forget it: what is wrong with it shows before hours of pretraining."""
+    model = task.build_model()
+    task.select_trainable(model)
+    check_parameter_groups(experiment.sections.trainer, model)
+    if experiment.sections.data.encoder_cache is not None:
+        require_frozen(model)
+
+
+def _check_one_process(run_dir: Path, stage: Stage) -> None:
+    """fairseq2 cannot open its process groups twice in a process (seen with gloo: the second one hangs)."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise AistaError(
+            f"{run_dir}: with several processes each pretraining stage is a call of its own; first add "
+            f"`--stage {stage.name}` to this command (or leave out torchrun for it), then repeat the command"
+        )
+
+
+def _run(
+    experiment: Experiment,
+    task: Task,
+    run_dir: Path,
+    splits: dict[str, Split],
+    initial: dict[str, dict[str, Tensor]],
+) -> None:
+    from aista.engine.compat import run_recipe
+    from aista.engine.training.reader import LoaderReader
+    from aista.engine.training.recipe import TaskRecipe
+    from aista.engine.training.recipe_config import recipe_config
+
+    sections = experiment.sections
+
+    def prepare_data(model: nn.Module, rank: int, world_size: int, device: str) -> None:
+        narrow(splits, task, model, experiment)
+        if is_main_process():
+            write_json(run_dir / "data.json", {name: split.report for name, split in splits.items()})
+        if sections.data.encoder_cache is not None:
+            require_frozen(model)
+            _settle_encoder(model, run_dir)
+            encoder = CachedEncoder(experiment, model, device, rank=rank, world_size=world_size)
+            splits.update({name: encoder.serve(split) for name, split in splits.items()})
+
+    def readers(rank: int, world_size: int) -> tuple[LoaderReader, LoaderReader | None]:
+        loader = training_loader(splits["train"], experiment, rank, world_size)
+        reader = LoaderReader(loader, num_accumulate=sections.trainer.grad_accumulation)
+        if "dev" not in splits:
+            return reader, None
+        return reader, LoaderReader(whole_pass(splits["dev"], sections.evaluation.batch_size, rank, world_size))
+
+    recipe = TaskRecipe(
+        task=task,
+        run_dir=run_dir,
+        trainer=sections.trainer,
+        evaluation=sections.evaluation,
+        metrics=build_metrics(experiment),
+        initial=initial,
+        prepare_data=prepare_data,
+        readers=readers,
+        chooser=partial(_chooser, experiment, task, run_dir, splits),
+    )
+    config = recipe_config(sections.trainer, seed=sections.seed, validate="dev" in splits)
+    started = time.monotonic()
+    run_recipe(recipe, config, run_dir)
+    if is_main_process():
+        write_json(run_dir / "timing.json", _timing(run_dir, time.monotonic() - started))
+
+
+def _settle_encoder(model: nn.Module, run_dir: Path) -> None:
+    """Give the encoder the weights that it will be trained with, before the trainer restores or shares them out."""
+    encoder = model.get_submodule("encoder")
+    if checkpoint_steps(run_dir):
+        encoder.load_state_dict(load_part_weights(run_dir, "encoder", "last"))
+    elif torch.distributed.is_initialized():  # the main process' initialisation counts, as in the trainer
+        for tensor in encoder.state_dict().values():
+            torch.distributed.broadcast(tensor, src=0)
+
+
+def _chooser(
+    experiment: Experiment,
+    task: Task,
+    run_dir: Path,
+    splits: dict[str, Split],
+    model: nn.Module,
+    rank: int,
+    device: str,
+) -> LayerChooser | None:
+    if not isinstance(task, SpeechTranslationTask) or not task.losses:
+        return None
+    assert isinstance(model, LargeSpeechTextModel)
+    selection = task.build_selection(model.llm.num_layers)
+
+    def batches() -> Any:
+        if "dev" not in splits:
+            raise RunError("layer selection needs a dev set to probe; name one in data.dev")
+        return probe_batches(splits["dev"], selection.probe_size, experiment.sections.evaluation.batch_size, device)
+
+    return LayerChooser(task, selection, run_dir / "selection.json", batches, writes=rank == 0)
+
+
+def _timing(run_dir: Path, seconds: float) -> dict[str, float | int]:
+    """Seconds of training over all resumed parts, as the trainer itself recorded them, and this process' memory."""
+    last = read_records(run_dir / "metrics" / "train.jsonl")[-1]
+    return {
+        "train_seconds": round(last.get("total_time", seconds), 2),
+        "steps": int(last["step"]),
+        **_peak_memory(),
+    }
+
+
+def _peak_memory() -> dict[str, float]:
+    """Peak of this process in MiB: of the GPU's memory where it trains there, and of its own where Linux tells."""
+    peaks = {"peak_memory_mib": peak_mib()}
+    if torch.cuda.is_available():
+        peaks["peak_gpu_memory_mib"] = torch.cuda.max_memory_allocated() / 2**20
+    return {name: round(value, 1) for name, value in peaks.items() if math.isfinite(value)}

@@ -1,0 +1,60 @@
+"""Carries the scores of validations to the task, the same ones in every process and after a resume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from fairseq2.gang import Gang
+
+from aista.engine.training.recipe_config import SCORE
+from aista.records import read_records
+from aista.tasks.base import Task
+
+__all__ = ["ValidationScores", "past_scores"]
+
+
+def past_scores(file: Path, last_step: int) -> list[tuple[int, float]]:
+    """(step, score) of a run's validations up to its last checkpoint; NaN where the score was not finite."""
+    records: Iterable[Mapping[str, float | None]] = read_records(file) if file.is_file() else []
+    found = [(record["step"], record.get(SCORE)) for record in records]
+    return [
+        (int(step), math.nan if score is None else score)
+        for step, score in found
+        if step is not None and step <= last_step
+    ]
+
+
+class ValidationScores:
+    """Hands each score to the task before the next step.
+
+    The score is known to the main process alone; the others learn it where all of them meet anyway.
+    """
+
+    def __init__(self, task: Task, gang: Gang, past: Iterable[tuple[int, float]]) -> None:
+        self._task = task
+        self._gang = gang
+        self._step: int | None = None
+        self._score = math.nan
+        for step, score in past:
+            task.end_validation(step, score)
+
+    def ended(self, step: int) -> None:
+        """Every process: a validation has ended."""
+        self._step = step
+
+    def scored(self, score: float) -> None:
+        """The main process: its score."""
+        self._score = score if math.isfinite(score) else math.nan
+
+    def deliver(self) -> None:
+        """Every process, before a step: tell the task about the validation since the last step, if there was one."""
+        if self._step is None:
+            return
+        score = [self._score]
+        if self._gang.size > 1:
+            torch.distributed.broadcast_object_list(score)
+        self._task.end_validation(self._step, score[0])
+        self._step = None

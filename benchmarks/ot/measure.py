@@ -1,0 +1,133 @@
+"""Check every row, then time them in turns: each once a round, in an order that rotates."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import aista
+from aista.environment import source_commit
+from aista.errors import RunError
+from benchmarks.ot.check import Errors, measure_errors, solve_exactly
+from benchmarks.ot.measurement import Measurement
+from benchmarks.ot.memory import extra_memory, save_case
+from benchmarks.ot.rows.base import Row, Step
+from benchmarks.ot.rows.table import FLOOR
+from benchmarks.ot.workload import Case, Workload, make_case
+
+__all__ = ["check_rows", "count_tasks", "measure", "time_rows"]
+
+WARM_UP = 1  # rounds
+
+
+def count_tasks(rows: int, rounds: int) -> int:
+    """How often :func:`measure` reports progress."""
+    return rows * (1 + WARM_UP + rounds + 1)
+
+
+def measure(
+    name: str, workload: Workload, rows: Mapping[str, Row], rounds: int, *, progress: Callable[[str], None]
+) -> list[Measurement]:
+    """Check, time and weigh the rows on one workload.
+
+    Args:
+        name: Of the workload.
+        workload: Its sizes.
+        rows: By name, as in the table of rows, all installed; the floor is among them.
+        rounds: Timed rounds, at least 1.
+        progress: Told what was done, :func:`count_tasks` times.
+
+    Raises:
+        RunError: a row raised, or one of this package's own is wrong. Then nothing is timed.
+    """
+    case = make_case(workload)
+    steps, errors = check_rows(name, case, rows, progress=progress)
+    seconds = time_rows(steps, rounds, progress=lambda row: progress(f"{name}: timing {row}"))
+    with tempfile.TemporaryDirectory() as folder:
+        save_case(case, file := Path(folder) / "case.pt")
+        memory = {}
+        for row in rows:
+            memory[row] = extra_memory(file, row)
+            progress(f"{name}: memory of {row}")
+    return [_measurement(name, row, rows[row], seconds, errors[row], memory[row]) for row in rows]
+
+
+def check_rows(
+    name: str, case: Case, rows: Mapping[str, Row], *, progress: Callable[[str], None]
+) -> tuple[dict[str, Step], dict[str, Errors]]:
+    """Every row's step, and its errors against float64.
+
+    Raises:
+        RunError: a row raised, or one of this package's own is wrong.
+    """
+    exact = solve_exactly(case)
+    steps: dict[str, Step] = {}
+    errors: dict[str, Errors] = {}
+    for row_name, row in rows.items():
+        try:
+            steps[row_name] = row.prepare(case)
+            outcome = steps[row_name]()
+        except Exception as error:
+            message = f"row {row_name!r} ({row.version}) failed on {name!r}: {type(error).__name__}: {error}"
+            raise RunError(f"{message}; --rows leaves it out") from error
+        errors[row_name] = measure_errors(outcome, exact)
+        progress(f"{name}: checking {row_name}")
+    wrong = [f"{row}: {fault}" for row in rows if rows[row].ours for fault in errors[row].faults(rows[row])]
+    if wrong:
+        raise RunError("\n  ".join([f"workload {name!r}: wrong results, so nothing was timed", *wrong]))
+    return steps, errors
+
+
+def time_rows(steps: Mapping[str, Step], rounds: int, *, progress: Callable[[str], None]) -> dict[str, list[float]]:
+    """Seconds of each row in each round, the warm-up left out."""
+    seconds: dict[str, list[float]] = {row: [] for row in steps}
+    names = list(steps)
+    for number in range(WARM_UP + rounds):
+        first = number % len(names)
+        for row in names[first:] + names[:first]:
+            started = time.perf_counter()
+            steps[row]()
+            seconds[row].append(time.perf_counter() - started)
+            progress(row)
+    return {row: values[WARM_UP:] for row, values in seconds.items()}
+
+
+def _measurement(
+    workload: str, name: str, row: Row, seconds: Mapping[str, list[float]], errors: Errors, memory: float
+) -> Measurement:
+    p20, p50, p80 = (1000 * float(value) for value in np.percentile(seconds[name], (20, 50, 80)))
+    ratios = [own / floor for own, floor in zip(seconds[name], seconds[FLOOR], strict=True)]
+    return Measurement(
+        workload=workload,
+        row=name,
+        p20_ms=p20,
+        p50_ms=p50,
+        p80_ms=p80,
+        ratio=statistics.median(ratios),
+        value_error=errors.value,
+        x_gradient_error=errors.x_gradient,
+        y_gradient_error=errors.y_gradient,
+        memory_mib=memory,
+        fault="; ".join(errors.faults(row)),
+        rounds=len(ratios),
+        threads=torch.get_num_threads(),
+        device=_processor(),
+        library=row.version,
+        aista=aista.__version__,
+        torch=torch.__version__,
+        python=platform.python_version(),
+        commit=source_commit() or "",
+    )
+
+
+def _processor() -> str:
+    file = Path("/proc/cpuinfo")
+    models = [line for line in file.read_text().splitlines() if line.startswith("model name")] if file.is_file() else []
+    return models[0].partition(":")[2].strip() if models else platform.processor() or platform.machine()

@@ -1,0 +1,58 @@
+"""Peak memory that a row's step adds, each measured in a process of its own.
+
+python -m benchmarks.ot.memory CASE_FILE ROW
+"""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from aista.environment import peak_mib
+from aista.errors import RunError
+from benchmarks.ot.rows.table import ROWS
+from benchmarks.ot.workload import Case, Workload, make_case
+
+__all__ = ["extra_memory", "save_case"]
+
+WARM_UP = Workload(2, 5, 4, 8)
+
+
+def extra_memory(case_file: Path, row: str) -> float:
+    """MiB by which two steps lift the process's peak; NaN where there is no Linux to tell.
+
+    Raises:
+        RunError: the process failed.
+    """
+    if sys.platform != "linux":
+        return math.nan
+    command = [sys.executable, "-m", "benchmarks.ot.memory", str(case_file.resolve()), row]
+    result = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    if result.returncode:
+        raise RunError(f"row {row!r}: the process that measures its memory failed:\n{result.stderr[-2000:]}")
+    return float(result.stdout.splitlines()[-1])
+
+
+def save_case(case: Case, file: Path) -> None:
+    """Write the case: a process that reads it has no peak from making it."""
+    torch.save(tuple(case), file)
+
+
+def _measure(case_file: str, row: str) -> float:
+    ROWS[row].prepare(make_case(WARM_UP))()  # loads what libraries load at first use
+    step = ROWS[row].prepare(Case(*torch.load(case_file)))
+    with suppress(OSError):  # forget the peak of a compilation; where that is refused, a small step may hide below it
+        Path("/proc/self/clear_refs").write_text("5")
+    before = peak_mib()
+    for _ in range(2):
+        step()
+    return peak_mib() - before
+
+
+if __name__ == "__main__":
+    print(_measure(*sys.argv[1:]))

@@ -1,0 +1,87 @@
+"""What a row is, and what adapters of torch libraries share.
+
+An adapter is ``prepare(case) -> step``. ``prepare`` does what is done once (conversion to another library's arrays,
+compilation); ``step()`` goes from the states to values and gradients, and is what is timed.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from benchmarks.ot.workload import EPSILON, Case
+
+__all__ = ["Outcome", "Prepare", "Row", "Step", "cosine_cost", "differentiate", "sample_epsilon"]
+
+
+class Outcome(NamedTuple):
+    """Values ``[B]`` of OT_eps in its KL form and the gradients of their sum; None: the row has none."""
+
+    value_B: Tensor
+    x_grad_BSD: Tensor
+    y_grad_BTD: Tensor | None
+
+
+Step = Callable[[], Outcome | None]
+Prepare = Callable[[Case], Step]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A step to measure.
+
+    Attributes:
+        summary: What it does.
+        prepare: Its adapter.
+        module: What must be importable, with ``distribution`` the package that has it.
+        extra: What ``pip install`` takes to bring it.
+        ours: Whether a failed check is an error of this package.
+        value_bound: Largest relative error of the values (L2, against float64) that passes.
+        gradient_bound: Likewise of each side's gradient. The default allows what 50 plain iterations leave to be done.
+    """
+
+    summary: str
+    prepare: Prepare
+    module: str = "torch"
+    distribution: str = "torch"
+    extra: str = "aista"
+    ours: bool = False
+    value_bound: float = 1e-3
+    gradient_bound: float = 1e-2
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the row can run here."""
+        return find_spec(self.module) is not None
+
+    @property
+    def version(self) -> str:
+        """The library and its version, e.g. ``POT 0.9.7``."""
+        return f"{self.distribution} {importlib.metadata.version(self.distribution)}"
+
+
+def differentiate(case: Case, values: Callable[[Tensor, Tensor], Tensor], *, text: bool = True) -> Outcome:
+    """Call ``values(x, y)`` on fresh leaves and differentiate its sum; ``text`` False: by ``x`` alone."""
+    x, y = case.x_BSD.detach().requires_grad_(), case.y_BTD.detach().requires_grad_(text)
+    value_B = values(x, y)
+    value_B.sum().backward()  # type: ignore[no-untyped-call]
+    assert x.grad is not None
+    return Outcome(value_B.detach(), x.grad, y.grad)
+
+
+def cosine_cost(x_BSD: Tensor, y_BTD: Tensor) -> Tensor:
+    """``[B, S, T]`` cosine distances, padding included."""
+    x, y = (z / torch.linalg.vector_norm(z, dim=-1, keepdim=True) for z in (x_BSD, y_BTD))
+    return 1 - torch.bmm(x, y.mT)
+
+
+def sample_epsilon(cost_BST: Tensor, a_BS: Tensor, b_BT: Tensor) -> Tensor:
+    """``[B]`` epsilon of each sample, a constant: uniform masses weigh the mean."""
+    mean = torch.bmm(torch.bmm(a_BS[:, None], cost_BST.detach()), b_BT[:, :, None])[:, 0, 0]
+    return EPSILON * mean

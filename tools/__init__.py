@@ -1,0 +1,1 @@
+"""What serves developers and offline examples alone; not part of the wheel."""
