@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aista import _yaml
+from aista import strict_yaml
 from aista.errors import ConfigError, Fault
 from aista.schema import to_plain
 
@@ -39,7 +39,7 @@ def load_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ConfigError([Fault(source, f"is not UTF-8 text: {error}", "save it as UTF-8")], source) from None
     except OSError as error:
         raise ConfigError([Fault(source, f"cannot be read: {error.strerror}", "check the path")], source) from None
-    data = _yaml.parse(text, source)
+    data = strict_yaml.parse(text, source)
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -50,7 +50,7 @@ def load_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def dump_yaml(value: Any) -> str:
     """Write a dataclass or plain data as YAML, keys in declaration order; ``load_yaml`` reads it back."""
-    return _yaml.dump(to_plain(value))
+    return strict_yaml.dump(to_plain(value))
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def _parse(text: str) -> _Override:
         raise ValueError("has no '='; write key=value, e.g. optimizer.lr=1e-3")
     path = _parse_path(place.strip())
     try:
-        return _Override(text, path, _yaml.parse_value(value))
+        return _Override(text, path, strict_yaml.parse_value(value))
     except ValueError as error:
         raise ValueError(f"its value is {error}") from None
 

@@ -1,37 +1,62 @@
-"""The kinds of component that aista knows: what each does and what its factory is called with."""
+"""The kinds of component that aista knows: what each does and what its factory is called with.
+
+A factory is called as ``factory(config, **dependencies)`` and given those dependencies that its signature names.
+"""
 
 from __future__ import annotations
 
-from aista.registry import define_kind
+from dataclasses import dataclass
 
-define_kind(
-    "encoder", "Speech encoder: audio -> frame states. factory(config, *, feature_dim)", "aista.modules.encoders"
+__all__ = ["KINDS", "Kind"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Interchangeable components.
+
+    Attributes:
+        name: As in configs, e.g. ``ot_solver``.
+        summary: What such a component does.
+        package: Where the built-in ones are: a package with a module per component, named as it is registered, or one
+            module that holds them all.
+        dependencies: What a factory can be given beside its options.
+    """
+
+    name: str
+    summary: str
+    package: str
+    dependencies: tuple[str, ...] = ()
+
+
+_ALL = (
+    Kind("encoder", "Speech encoder: audio -> frame states.", "aista.modules.encoders", ("feature_dim",)),
+    Kind(
+        "adapter",
+        "Length and modality adapter: frame states -> LLM positions.",
+        "aista.modules.adapters",
+        ("input_dim", "output_dim", "vocab_size"),
+    ),
+    Kind("llm", "Decoder-only language model.", "aista.modules.llms", ("vocab_size",)),
+    Kind("tuning", "How a part of the model is trained.", "aista.modules.tuning"),
+    Kind("cost", "Pairwise cost between two sequences of states.", "aista.losses.costs"),
+    Kind("mass", "Masses of states in optimal transport.", "aista.losses.masses"),
+    Kind("ot_solver", "Optimal-transport solver.", "aista.losses.solvers"),
+    Kind("alignment_loss", "Loss between speech and text states of one layer.", "aista.losses"),
+    Kind("weight_schedule", "A loss's weight over the steps.", "aista.losses.schedules"),
+    Kind("layer_selection", "Chooses the layers to align.", "aista.selection", ("num_layers",)),
+    Kind("feature", "Waveform -> encoder input.", "aista.data.features"),
+    Kind("augmentation", "Training-time change of features, from a seed.", "aista.data.augmentations"),
+    Kind("encoder_cache", "Keeps the states of a frozen encoder.", "aista.data.encoder_caches", ("identity",)),
+    Kind("tokenizer", "Text <-> token ids.", "aista.data.tokenizers"),
+    Kind("dataset", "Dataset preparation behind `aista data NAME`.", "aista.corpora"),
+    Kind("metric", "Corpus score of hypotheses.", "aista.scoring.metrics", ("target_language",)),
+    Kind(
+        "task",
+        "Assembles components into a model and turns a batch into losses.",
+        "aista.tasks",
+        ("tokenizer", "feature_dim"),
+    ),
 )
-define_kind(
-    "adapter",
-    "Length and modality adapter: frame states -> LLM positions. "
-    "factory(config, *, input_dim, output_dim[, vocab_size])",
-    "aista.modules.adapters",
-    optional=("vocab_size",),
-)
-define_kind("llm", "Decoder-only language model. factory(config, *, vocab_size)", "aista.modules.llms")
-define_kind("tuning", "How a part of the model is trained. factory(config)", "aista.modules.tuning")
-define_kind("cost", "Pairwise cost between two sequences of states. factory(config)", "aista.losses.costs")
-define_kind("mass", "Masses of states in optimal transport. factory(config)", "aista.losses.masses")
-define_kind("ot_solver", "Optimal-transport solver. factory(config)", "aista.losses.ot")
-define_kind("alignment_loss", "Loss between speech and text states of one layer. factory(config)", "aista.losses")
-define_kind("weight_schedule", "A loss's weight over the steps. factory(config)", "aista.losses.schedules")
-define_kind("layer_selection", "Chooses the layers to align. factory(config, *, num_layers)", "aista.selection")
-define_kind("feature", "Waveform -> encoder input. factory(config)", "aista.data.features")
-define_kind(
-    "augmentation", "Training-time change of features, from a seed. factory(config)", "aista.data.augmentations"
-)
-define_kind(
-    "encoder_cache", "Keeps the states of a frozen encoder. factory(config, *, identity)", "aista.data.encoder_caches"
-)
-define_kind("tokenizer", "Text <-> token ids. factory(config)", "aista.data.tokenizers")
-define_kind("dataset", "Dataset preparation behind `aista data NAME`. factory(config)", "aista.corpora")
-define_kind("metric", "Corpus score of hypotheses. factory(config, *, target_language)", "aista.scoring.metrics")
-define_kind(
-    "task", "Assembles components into a model and turns a batch into losses. factory(config, ...)", "aista.tasks"
-)
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _ALL}
+"""Every kind by its name."""

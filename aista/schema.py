@@ -3,13 +3,14 @@
 Every option is declared once, with its default, meaning and bounds::
 
     @dataclass(frozen=True, kw_only=True)
-    class SinkhornConfig:
-        epsilon: float = option(0.1, "Entropic regularisation.", above=0)
-        cost: Component = component("cost", "cosine", "Ground cost.")
+    class ConvAdapterConfig(Options):
+        stride: int = option(2, "Frames per position.", minimum=1)
+        init: Component = component("init", "normal", "How weights start.")
 
 ``structure`` turns plain data (from YAML) into such a dataclass and collects *every* fault instead
-of stopping at the first; ``aista show`` prints the same declarations. Options may be bool, int,
-float, str, Path, Literal, tuple, dict, dataclasses and unions of these.
+of stopping at the first; ``aista show`` prints the same declarations; ``Options`` holds whoever makes
+one in Python to them. Options may be bool, int, float, str, Path, Literal, tuple, dict, dataclasses
+and unions of these.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aista import registry
-from aista._convert import check_bounds, convert, is_optional, join
+from aista.convert import check_bounds, convert, is_optional, join
 from aista.errors import ConfigError, Fault, RegistryError
 
 __all__ = [
     "Component",
+    "Options",
     "component",
     "components",
     "option",
@@ -39,6 +41,25 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+class Options:
+    """Base of dataclasses that declare options: types and bounds hold however an object is made.
+
+    A rule that spans options goes into ``__post_init__`` as a ``ValueError``, after ``super().__post_init__()``.
+
+    Raises:
+        ValueError: from the constructor, naming each option with its rule and the value received.
+    """
+
+    def __post_init__(self) -> None:
+        faults: list[Fault] = []
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(typing.cast(Any, self)):
+            if "kind" not in field.metadata and field.init:
+                _field(hints[field.name], field.metadata, getattr(self, field.name), field.name, faults)
+        if faults:
+            raise ValueError("; ".join(map(str, faults)))
 
 
 @dataclass(frozen=True)
@@ -63,10 +84,11 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     above: float | None = None,
+    below: float | None = None,
     choices: Sequence[object] | None = None,
 ) -> T:
-    """A dataclass field with a default, a meaning and bounds that ``structure`` enforces."""
-    bounds = {"minimum": minimum, "maximum": maximum, "above": above, "choices": choices}
+    """A dataclass field with a default, a meaning and bounds that ``structure`` and ``Options`` enforce."""
+    bounds = {"minimum": minimum, "maximum": maximum, "above": above, "below": below, "choices": choices}
     metadata = {"help": help, **{key: value for key, value in bounds.items() if value is not None}}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: copy.copy(default), metadata=metadata)
@@ -75,7 +97,7 @@ def option(
 
 def required(help: str, **bounds: Any) -> Any:
     """A dataclass field without a default: the config must give it. ``bounds`` as in ``option``."""
-    unknown = set(bounds) - {"minimum", "maximum", "above", "choices"}
+    unknown = set(bounds) - {"minimum", "maximum", "above", "below", "choices"}
     if unknown:
         raise TypeError(f"required() got unknown bounds {sorted(unknown)}")
     return dataclasses.field(metadata={"help": help, **bounds})
@@ -219,8 +241,8 @@ def _field(hint: Any, metadata: Mapping[str, Any], data: Any, at: str, faults: l
     if data is None and is_optional(hint):
         return None
     if data is None:
-        known = ", ".join(entry.name for entry in registry.entries(kind))
-        faults.append(Fault(at, "is required", f"{metadata['help']} Name a {kind}: {known or 'none is registered'}"))
+        known = ", ".join(registry.names(kind)) or "none is registered"
+        faults.append(Fault(at, "is required", f"{metadata['help']} Name a {kind}: {known}"))
         return None
     return _component(kind, data, at, faults, cls, metadata["default"])
 

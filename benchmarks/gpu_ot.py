@@ -32,7 +32,7 @@ import triton  # noqa: E402
 from aista.environment import source_commit  # noqa: E402
 from aista.losses.kernels.sinkhorn import launch, reference  # noqa: E402
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem  # noqa: E402
-from aista.losses.ot.sinkhorn import sinkhorn  # noqa: E402
+from aista.losses.solvers.sinkhorn import sinkhorn  # noqa: E402
 from benchmarks.ot import workload  # noqa: E402
 from benchmarks.ot.check import relative_error  # noqa: E402
 from benchmarks.ot.rows.base import Outcome  # noqa: E402
@@ -119,7 +119,7 @@ def floor(case: Case) -> None:
 
 
 def public(case: Case) -> tuple[Tensor, ...]:
-    """``aista.losses.ot.sinkhorn``, as a user calls it: arguments checked, costs sample by sample."""
+    """``aista.losses.solvers.sinkhorn``, as a user calls it: arguments checked, costs sample by sample."""
 
     def value(x: Tensor, y: Tensor) -> Tensor:
         lengths = case.lengths.long().unbind(1)

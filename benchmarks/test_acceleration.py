@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aista.losses.ot.sinkhorn import sinkhorn
+from aista.losses.solvers.sinkhorn import sinkhorn
 from benchmarks.ot.workload import WORKLOADS, make_case
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import pytest
 
-from aista.losses.ot.exact import exact
-from aista.losses.ot.ipot import ipot
-from aista.losses.ot.partial import partial
-from aista.losses.ot.relaxed import relaxed
-from aista.losses.ot.sinkhorn import sinkhorn
-from aista.losses.ot.sinkhorn_divergence import sinkhorn_divergence
-from aista.losses.ot.sliced import sliced
+from aista.losses.solvers.exact import exact
+from aista.losses.solvers.ipot import ipot
+from aista.losses.solvers.partial import partial
+from aista.losses.solvers.relaxed import relaxed
+from aista.losses.solvers.sinkhorn import sinkhorn
+from aista.losses.solvers.sinkhorn_divergence import sinkhorn_divergence
+from aista.losses.solvers.sliced import sliced
 from benchmarks.ot.rows.base import Row
 from benchmarks.ot.rows.own import solver
 from benchmarks.ot.rows.table import ROWS

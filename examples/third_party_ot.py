@@ -23,8 +23,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aista.losses.ot.problem import from_states
-from aista.losses.ot.result import OTResult
+from aista.losses.solvers.problem import from_states
+from aista.losses.solvers.result import OTResult
 from aista.registry import register
 from aista.schema import option
 
@@ -44,7 +44,7 @@ class Monotone:
         self.config = config
 
     def __call__(self, x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor, **geometry: Any) -> OTResult:
-        """Transport ``x [..., S, D]`` to ``y [..., T, D]``; see ``aista.losses.ot.result.OTSolver``."""
+        """Transport ``x [..., S, D]`` to ``y [..., T, D]``; see ``aista.losses.solvers.result.OTSolver``."""
         problem = from_states(x, y, x_lengths, y_lengths, **geometry)  # checked, folded, without empty samples
         a, b = problem.x_mass, problem.y_mass
         with torch.no_grad():

@@ -9,6 +9,7 @@ import torch
 from hypothesis import settings
 
 from aista import registry
+from aista.kinds import KINDS, Kind
 
 settings.register_profile("aista", deadline=None)
 settings.load_profile("aista")
@@ -29,8 +30,7 @@ def clean_registry():
 
     What aista's own modules registered meanwhile stays: they are imported once and would not do so again.
     """
-    registry.kinds()
-    stores = (registry._kinds, registry._entries, registry._done)
+    stores = (KINDS, registry._entries, registry._done)
     before = [store.copy() for store in stores]
     for key in [key for key, entry in registry._entries.items() if entry.origin.startswith("aista_plugin_")]:
         del registry._entries[key]
@@ -40,3 +40,13 @@ def clean_registry():
         store.clear()
         store.update(old)
     registry._entries.update(own)
+
+
+@pytest.fixture
+def define_kind(clean_registry):
+    """Adds a kind without built-in components for the time of a test."""
+
+    def define(name, package="aista.types", dependencies=()):
+        KINDS[name] = Kind(name, f"A {name} of the tests.", package, dependencies)
+
+    return define

@@ -57,6 +57,7 @@ def test_the_command_line_answers_without_torch(arguments):
 ROOMS = """
 import importlib, pkgutil
 from aista import registry
+from aista.kinds import KINDS
 for room in ("registry", "config", "schema", "types", "losses", "selection", "scoring", "data", "modules"):
     module = importlib.import_module(f"aista.{room}")
     for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"aista.{room}."):
@@ -66,9 +67,8 @@ for room in ("registry", "config", "schema", "types", "losses", "selection", "sc
             except ModuleNotFoundError as error:  # GPU kernels, where torch came without triton
                 if error.name != "triton":
                     raise
-for kind in registry.kinds():
-    if kind.name != "task":
-        assert registry.entries(kind.name), kind.name
+for kind in KINDS:
+    assert registry.names(kind), kind
 """
 
 
@@ -80,8 +80,8 @@ def test_components_are_found_without_fairseq2_and_transformers():
 def test_losses_leave_triton_alone_until_it_is_chosen():
     program = """
 import torch
-from aista.losses.alignment import OTAlignment
-from aista.losses.ot.sinkhorn import sinkhorn_cost
+from aista.losses.ot import OTAlignment
+from aista.losses.solvers.sinkhorn import sinkhorn_cost
 sinkhorn_cost(torch.rand(1, 3, 2), torch.tensor([3]), torch.tensor([2]))
 """
     assert "torch" in imported_by(program, ["triton"])

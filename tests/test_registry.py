@@ -1,3 +1,4 @@
+import inspect
 import sys
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
@@ -6,14 +7,15 @@ from types import SimpleNamespace
 import pytest
 
 from aista import registry
+from aista.declarations import declarations
 from aista.errors import ConfigError, PluginError, RegistryError
-from aista.schema import Component, component, option, required
+from aista.kinds import KINDS
+from aista.schema import Component, Options, component, option, required, resolve
 
 
 @pytest.fixture(autouse=True)
-def kind(clean_registry):
-    registry.define_kind("fruit", "Something to eat. factory(config, *, size)")
-    return clean_registry
+def _fruit(define_kind):
+    define_kind("fruit", dependencies=("size",))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +44,23 @@ def test_a_component_without_options_is_called_without_them():
     assert registry.build("fruit", Component("fig"), size=2) == {"size": 2}
 
 
-def test_optional_dependencies_go_to_those_who_name_them():
-    registry.define_kind("drink", "Something to drink. factory(*, size[, ice])", optional=("ice",))
-    registry.register("drink", "tea")(lambda *, size: {"size": size})
-    registry.register("drink", "cola")(lambda *, size, ice: {"size": size, "ice": ice})
-    assert registry.build("drink", Component("tea"), size=2, ice=True) == {"size": 2}
-    assert registry.build("drink", Component("cola"), size=2, ice=True) == {"size": 2, "ice": True}
-    with pytest.raises(TypeError, match="straw"):
-        registry.build("drink", Component("tea"), size=2, straw=True)
+def test_dependencies_go_to_those_who_name_them():
+    registry.register("fruit", "tea")(lambda *, size: {"size": size})
+    registry.register("fruit", "cola")(lambda *, size, ice: {"size": size, "ice": ice})
+    assert registry.build("fruit", Component("tea"), size=2, ice=True) == {"size": 2}
+    assert registry.build("fruit", Component("cola"), size=2, ice=True) == {"size": 2, "ice": True}
+
+
+def test_a_dataclass_is_its_own_options():
+    @registry.register("fruit", "cherry")
+    @dataclass(frozen=True, kw_only=True)
+    class Cherry(Options):
+        stones: int = option(1, "How many.", minimum=0)
+
+    assert registry.get("fruit", "cherry").config is Cherry
+    assert registry.build("fruit", Component("cherry"), size=2) == Cherry(stones=1)
+    spec = resolve("fruit", {"name": "cherry", "config": {"stones": 3}})
+    assert registry.build("fruit", spec) is spec.config
 
 
 def test_unknown_name_lists_what_is_known_and_the_nearest():
@@ -101,12 +112,6 @@ def test_registering_the_same_function_again_is_no_duplicate():
     register_apple()
     second = register_apple()
     assert registry.get("fruit", "apple").factory is second
-
-
-def test_a_kind_cannot_be_redefined():
-    registry.define_kind("fruit", "Something to eat. factory(config, *, size)")
-    with pytest.raises(RegistryError, match="kind 'fruit' is already defined as 'Something to eat"):
-        registry.define_kind("fruit", "A vegetable.")
 
 
 def test_options_must_be_a_dataclass():
@@ -220,25 +225,69 @@ def test_a_broken_entry_point_is_fatal_and_named_every_time(monkeypatch):
             registry.entries("fruit")
 
 
-def test_a_failing_import_of_a_kind_fails_again(tmp_path, monkeypatch):
+@pytest.fixture
+def orchard(tmp_path, monkeypatch, define_kind):
     package = tmp_path / "orchard"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    (package / "a_good.py").write_text(PLUGIN.replace("fruit", "tree"))
-    (package / "b_bad.py").write_text("import does_not_exist")
-    (package / "_private.py").write_text("raise RuntimeError('private modules are not imported')")
+    (package / "kiwi.py").write_text('"""A module."""\n' + PLUGIN.replace("fruit", "tree"))
+    (package / "base.py").write_text("raise RuntimeError('this module declares no component')")
     monkeypatch.syspath_prepend(tmp_path)
-    registry.define_kind("tree", "Grows.", "orchard")
-    for _ in range(2):
-        with pytest.raises(ModuleNotFoundError, match="does_not_exist"):
-            registry.entries("tree")
-    (package / "b_bad.py").write_text("")
-    assert [entry.name for entry in registry.entries("tree")] == ["kiwi"]
-    for name in [name for name in sys.modules if name.startswith("orchard")]:
+    define_kind("tree", "orchard")
+    yield package
+    declarations.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "orchard"]:
         del sys.modules[name]
 
 
-def test_every_built_in_kind_has_a_package_that_imports():
-    for kind in registry.kinds():
-        if kind.package:
-            assert registry.entries(kind.name), f"no component of kind {kind.name} in {kind.package}"
+def test_a_component_is_imported_alone_when_it_is_asked_for(orchard):
+    (orchard / "pear.py").write_text(PLUGIN.replace("fruit", "tree").replace("kiwi", "pear"))
+    assert registry.names("tree") == ["kiwi", "pear"]
+    assert not {"orchard.kiwi", "orchard.pear"} & set(sys.modules)
+    assert registry.build("tree", Component("kiwi")) == "kiwi"
+    assert "orchard.pear" not in sys.modules
+    assert [entry.name for entry in registry.entries("tree")] == ["kiwi", "pear"]
+
+
+def test_summaries_are_read_from_the_source(orchard):
+    (orchard / "pear.py").write_text(
+        'from aista.registry import register\n@register("tree", "pear")\ndef grow():\n    """Grows pears.\n\n    x"""\n'
+    )
+    assert registry.summaries("tree") == {"kiwi": "(no description)", "pear": "Grows pears."}
+
+
+def test_a_failing_import_of_a_component_fails_again_and_leaves_the_others_alone(orchard):
+    (orchard / "pear.py").write_text(
+        "import does_not_exist\n" + PLUGIN.replace("fruit", "tree").replace("kiwi", "pear")
+    )
+    for _ in range(2):
+        with pytest.raises(
+            RegistryError, match="tree 'pear' needs the package 'does_not_exist', which is not installed"
+        ):
+            registry.get("tree", "pear")
+    assert registry.get("tree", "kiwi").factory() == "kiwi"
+
+
+def test_a_plugin_cannot_take_a_built_in_name_that_was_not_imported_yet(orchard, tmp_path):
+    (tmp_path / "mine.py").write_text(PLUGIN.replace("fruit", "tree"))
+    with pytest.raises(PluginError, match=r"tree 'kiwi' is already registered by orchard\.kiwi\.kiwi"):
+        registry.load_plugins(["mine.py"], base=tmp_path)
+
+
+def test_a_file_that_does_not_parse_does_not_hide_its_neighbours(orchard):
+    (orchard / "pear.py").write_text("@register(\ndef broken(:")
+    assert registry.names("tree") == ["kiwi"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_built_in_component_imports_and_is_where_its_name_says(kind):
+    assert registry.names(kind)
+    for entry in registry.entries(kind):
+        module = entry.factory.__module__
+        assert module in (KINDS[kind].package, f"{KINDS[kind].package}.{entry.name}"), entry.origin
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_source_declares_is_what_imports_register(kind):
+    for entry in registry.entries(kind):
+        assert registry.summaries(kind)[entry.name] == (inspect.getdoc(entry.factory) or "").partition("\n")[0]

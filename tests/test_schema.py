@@ -38,9 +38,9 @@ class Weighted(Component):
 
 
 @pytest.fixture(autouse=True)
-def _kinds(clean_registry):
-    registry.define_kind("distance", "A distance.")
-    registry.define_kind("loss", "A loss.")
+def _kinds(define_kind):
+    define_kind("distance")
+    define_kind("loss")
     registry.register("distance", "metric", config=MetricConfig)(lambda config: config)
     registry.register("distance", "plain")(lambda: "plain")
     registry.register("distance", "file", config=FileConfig)(lambda config: config)

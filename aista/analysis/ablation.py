@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aista.analysis.run_folder import RunFolder
+from aista.run_folder.contents import RunFolder
 from aista.scoring.base import Metric
 from aista.scoring.holm import holm
 from aista.scoring.hypotheses import align
@@ -101,7 +101,7 @@ def layer_scores(outcomes: Sequence[Outcome], probe: str) -> dict[str, dict[int,
     found: dict[str, dict[int, dict[int, float]]] = {}
     seen: set[str] = set()
     for outcome in outcomes:
-        if outcome.folder is not None and outcome.id not in seen and probe in outcome.folder.probe_names():
+        if outcome.folder is not None and outcome.id not in seen and probe in outcome.folder.paths.probe_names():
             seen.add(outcome.id)
             found.setdefault(outcome.name, {})[outcome.seed] = outcome.folder.probe(probe).curve.values()
     return found

@@ -12,11 +12,12 @@ import torch
 from aista.analysis.clips import matrix, read_clips
 from aista.analysis.correlation import LEAST_RUNS, Correlation, correlate
 from aista.analysis.report import PlanView, Report, RunCurve, TrainingRun
-from aista.analysis.run_folder import Evaluation, RunFolder
 from aista.analysis.summary import summarise
 from aista.analysis.tables import Table, label_of
 from aista.analysis.utterances import browse
 from aista.errors import AistaError, DataError
+from aista.run_folder.contents import RunFolder
+from aista.run_folder.evaluations import Evaluation
 from aista.scoring.base import Metric
 from aista.scoring.hypotheses import align
 
@@ -167,8 +168,9 @@ def manifest_of(run: RunFolder, split: str) -> Path:
     """
     data = run.config().get("data")
     named = data.get(split) if isinstance(data, dict) else None
-    if named is None and split in run.evaluations() and run.evaluated_split(split) != split:
-        named = run.evaluated_split(split)
+    if named is None and split in run.paths.evaluated_splits():
+        evaluated = run.evaluation(split).split
+        named = None if evaluated == split else evaluated
     path = Path(str(named)) if named else None
     if path is None or not path.is_file():
         raise DataError(
@@ -189,7 +191,7 @@ def plan_view(run: str, record: Mapping[str, object], layers: Mapping[int, Seque
 
 def _folder_plans(label: str, run: RunFolder) -> list[PlanView]:
     views = []
-    for plan in (run.plan(name) for name in run.plan_names()):
+    for plan in (run.plan(name) for name in run.paths.plan_names()):
         record = {"id": plan.id, "tokens": plan.tokens, "seconds_per_position": plan.seconds_per_position}
         views.append(plan_view(label, {**record, "shown": plan.layer}, {plan.layer: plan.plan}))
     return views
@@ -227,14 +229,14 @@ def _curves(run: RunFolder, runs: Mapping[str, RunFolder]) -> list[RunCurve]:
     found = []
     if first is not None and first.curve is not None:
         found.append(RunCurve(f"{label}: before alignment (step {first.step})", label, first.curve, before=True))
-    names = run.probe_names()
+    names = run.paths.probe_names()
     for name in names:
         found.append(RunCurve(label if len(names) == 1 else f"{label}: {name}", label, run.probe(name).curve))
     return found
 
 
 def _training(label: str, run: RunFolder, notes: _Notes) -> TrainingRun:
-    if not run.is_complete:
+    if not run.paths.is_complete:
         notes.found.append(f"{label}: its training is not complete")
     train = notes.read(label, "training metrics", lambda: run.metrics("train"))
     valid = notes.read(label, "validation metrics", lambda: run.metrics("valid"))

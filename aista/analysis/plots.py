@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from aista.analysis.figure import COLORS, DASHES, GREY, MARKERS, panels, printable, style
-from aista.analysis.run_folder import Plan
 from aista.analysis.tables import label_of
+from aista.run_folder.probes import Plan
 from aista.scoring.seeds import SeedComparison
 from aista.scoring.significance import Comparison
 from aista.selection.curve import ProbeCurve

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aista.analysis.run_folder import RunFolder
 from aista.analysis.tables import SystemRow
 from aista.errors import RunError
+from aista.run_folder.contents import RunFolder
 from aista.scoring.base import Metric
 from aista.scoring.hypotheses import HypothesisRow, align
 from aista.scoring.significance import Comparison, paired_bootstrap
@@ -85,7 +85,7 @@ def summarise(
 def _row(label: str, run: RunFolder, comparisons: Sequence[Comparison], is_baseline: bool) -> SystemRow:
     result = comparisons[0].system(label)
     selection = run.selection()
-    seconds = run.timing().get("train_seconds") if run.is_complete else None
+    seconds = run.timing().get("train_seconds") if run.paths.is_complete else None
     return SystemRow(
         name=label,
         scores={comparison.metric: comparison.system(label).score for comparison in comparisons},

@@ -10,15 +10,15 @@ from typing import Any
 from rich.console import Console
 
 from aista.analysis.ablation import Outcome
-from aista.analysis.run_folder import RunFolder
 from aista.analysis.tables import to_rich
 from aista.cli._ablation_output import probe_name, write_outputs
 from aista.cli._jobs import Job, run_jobs
 from aista.config import dump_yaml, load_yaml
-from aista.engine.run_folder import CONFIG, holds
-from aista.engine.training.train import is_complete
+from aista.engine.claim import holds
 from aista.errors import ConfigError, Fault
 from aista.files import write_json, write_text
+from aista.run_folder.contents import RunFolder
+from aista.run_folder.paths import RunPaths
 from aista.tasks.ablation import Ablation, PlannedRun, fingerprint
 from aista.tasks.experiment import Experiment
 from aista.tasks.preflight import build_metrics, preflight
@@ -104,11 +104,11 @@ class Sweep:
         self._work(
             self._job(f"pretraining {stage.name}", folder, stage.experiment)
             for folder, stage in stages.items()
-            if not (holds(folder, stage.experiment) and is_complete(folder))
+            if not (holds(folder, stage.experiment) and RunPaths(folder).is_complete)
         )
         # seed by seed: a sweep that is stopped leaves whole seeds to compare
         todo = sorted((run for id, run in runs.items() if states[id] != "done"), key=self._seed_order)
-        ready = [run for run in todo if all(is_complete(stage.folder) for stage in run.stages)]
+        ready = [run for run in todo if all(RunPaths(stage.folder).is_complete for stage in run.stages)]
         for run in self.ablation.runs:
             if states[run.id] == "done":
                 self._say(f"{_label(run)} (reused)")
@@ -120,19 +120,19 @@ class Sweep:
 
     def _state(self, run: PlannedRun) -> str:
         folder = self.folder(run)
-        if not (folder / CONFIG).is_file():
+        if not RunPaths(folder).is_run:
             return "failed, to do" if self._file(folder, "failure").is_file() else "to do"
-        if fingerprint(load_yaml(folder / CONFIG)) != run.id:
+        if fingerprint(load_yaml(RunPaths(folder).config_file)) != run.id:
             holds(folder, run.experiment)  # says how they differ
-        if is_complete(folder) and all(file.is_file() for file in self._results(run)):
+        if RunPaths(folder).is_complete and all(file.is_file() for file in self._results(run)):
             return "done"
         return "failed, to resume" if self._file(folder, "failure").is_file() else "to resume"
 
     def _results(self, run: PlannedRun) -> list[Path]:
         """The files that a run is done with."""
-        config, folder = self.ablation.config, self.folder(run)
-        scores = folder / "evaluation" / Path(config.split).stem / "scores.json"
-        return [scores, folder / "probe" / f"{probe_name(config)}.json"] if config.probe else [scores]
+        config, paths = self.ablation.config, RunPaths(self.folder(run))
+        scores = paths.scores_file(Path(config.split).stem)
+        return [scores, paths.probe_file(probe_name(config))] if config.probe else [scores]
 
     def _file(self, folder: Path, kind: str) -> Path:
         return self.out / "jobs" / f"{folder.name}.{kind}"
@@ -182,7 +182,7 @@ class Sweep:
         folder = self.folder(run)
         if self._state(run) == "done":
             return Outcome(run.name, run.seed, run.id, RunFolder(folder), "")
-        places = [*(stage.folder for stage in run.stages if not is_complete(stage.folder)), folder]
+        places = [*(stage.folder for stage in run.stages if not RunPaths(stage.folder).is_complete), folder]
         for place in places:
             file = self._file(place, "failure")
             if file.is_file():

@@ -20,7 +20,7 @@ __all__ = ["probe_name", "write_outputs"]
 
 
 def probe_name(config: AblationConfig) -> str:
-    """Name of the probe that ``AblationConfig.probe`` asks for, in ``RUN/probe``; empty if it asks for none."""
+    """Name of the probe that ``AblationConfig.probe`` asks for; empty if it asks for none."""
     return f"{Path(config.split).stem}_{config.probe}" if config.probe else ""
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from aista.cli._logging import configure_logging
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
-from aista.engine.run_folder import CONFIG
 from aista.engine.training.train import train
 from aista.errors import AistaError, ConfigError
 from aista.files import write_text
+from aista.run_folder.paths import RunPaths
 from aista.tasks.experiment import load_experiment
 
 __all__ = ["main"]
@@ -38,11 +38,11 @@ def main(arguments: list[str]) -> int:
     configure_logging()
     try:
         with _alone(args.failure.with_suffix(".lock")):
-            own = args.run / CONFIG
-            train(load_experiment(own if own.is_file() else args.config), args.run)
-            if args.split and not (args.run / "evaluation" / Path(args.split).stem / "scores.json").is_file():
+            run = RunPaths(args.run)
+            train(load_experiment(run.config_file if run.is_run else args.config), args.run)
+            if args.split and not run.scores_file(Path(args.split).stem).is_file():
                 evaluate(args.run, args.split)
-            if args.probe and not (args.run / "probe" / f"{args.probe_name}.json").is_file():
+            if args.probe and not run.probe_file(args.probe_name).is_file():
                 probe(args.run, args.split, size=args.probe, name=args.probe_name, resamples=0)
     except Exception as error:  # whatever it is, it becomes a row of the table
         traceback.print_exc()

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from aista.errors import RunError
 from aista.records import read_records
+from aista.run_folder.paths import RunPaths
 
 __all__ = ["Job", "run_jobs"]
 
@@ -78,7 +79,7 @@ class Job:
 
     def step(self) -> int:
         """The last recorded step."""
-        file = self.folder / "metrics" / "train.jsonl"
+        file = RunPaths(self.folder).metrics_file("train")
         records = read_records(file) if file.is_file() else []
         return int(records[-1]["step"]) if records else 0
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from aista import registry
-from aista._convert import type_name
+from aista.convert import type_name
 from aista.errors import AistaError, RegistryError
+from aista.kinds import KINDS
 from aista.registry import Entry
 from aista.schema import Component, to_plain
 
@@ -23,7 +24,6 @@ __all__ = [
     "add_plugin_argument",
     "base_weights",
     "find",
-    "first_line",
     "option_lines",
     "snippet",
     "source_file",
@@ -48,20 +48,15 @@ def find(text: str) -> Entry:
     kind, slash, name = text.partition("/")
     if slash:
         return registry.get(kind, name)
-    everything = [entry for kind in registry.kinds() for entry in registry.entries(kind.name)]
-    hits = [entry for entry in everything if entry.name == text]
+    known = {kind: registry.names(kind) for kind in sorted(KINDS)}
+    hits = [kind for kind, names in known.items() if text in names]
     if len(hits) == 1:
-        return hits[0]
+        return registry.get(hits[0], text)
     if hits:
-        choices = ", ".join(f"{entry.kind}/{entry.name}" for entry in hits)
+        choices = ", ".join(f"{kind}/{text}" for kind in hits)
         raise RegistryError(f"{text!r} is the name of several components; choose one of {choices}")
-    hint = registry.nearest(text, {entry.name for entry in everything})
+    hint = registry.nearest(text, {name for names in known.values() for name in names})
     raise RegistryError(f"no component is named {text!r}{hint}; see aista list")
-
-
-def first_line(entry: Entry) -> str:
-    """The first line of the component's docstring."""
-    return (inspect.getdoc(entry.factory) or "(no description)").splitlines()[0]
 
 
 def source_file(entry: Entry) -> Path | None:
@@ -86,8 +81,7 @@ def option_lines(cls: type[Any], indent: str = "") -> Iterator[str]:
         if field.metadata.get("help"):
             yield f"{indent}    {field.metadata['help']}"
         if kind:
-            known = ", ".join(entry.name for entry in registry.entries(kind))
-            yield f"{indent}    One of: {known or 'none registered'}"
+            yield f"{indent}    One of: {', '.join(registry.names(kind))}"
             beside = list(option_lines(field.metadata["type"], indent + "        "))
             if beside:
                 yield f"{indent}    Beside the name:"
@@ -147,7 +141,7 @@ def _default_text(field: dataclasses.Field[Any]) -> str:
 
 
 def _bounds(metadata: typing.Mapping[str, Any]) -> str:
-    words = {"above": "> {}", "minimum": ">= {}", "maximum": "<= {}"}
+    words = {"above": "> {}", "below": "< {}", "minimum": ">= {}", "maximum": "<= {}"}
     bounds = [text.format(metadata[name]) for name, text in words.items() if name in metadata]
     if "choices" in metadata:
         bounds.append(f"one of {', '.join(map(repr, metadata['choices']))}")

@@ -13,7 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from aista import registry
 from aista.analysis.render import write_report
 from aista.analysis.report import Corpus
-from aista.analysis.run_folder import RunFolder
 from aista.analysis.summary import Summary, summarise
 from aista.analysis.tables import Table, headline_table, label_of, retrieval_table, to_markdown, to_rich
 from aista.cli._jobs import Job, run_jobs
@@ -21,11 +20,12 @@ from aista.cli._report import ReportOptions, make_report
 from aista.config import dump_yaml
 from aista.console import passing_progress
 from aista.corpora.quickstart import QuickstartConfig
+from aista.engine.claim import holds
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
-from aista.engine.run_folder import holds
-from aista.engine.training.train import is_complete, stage_folder
 from aista.files import write_text
+from aista.run_folder.contents import RunFolder
+from aista.run_folder.paths import RunPaths
 from aista.schema import Component
 from aista.selection.curve import ProbeCurve
 from aista.tasks.experiment import Experiment, load_experiment
@@ -90,10 +90,10 @@ class Quickstart:
         experiment = self._experiment([])
         stages = experiment.sections.pretraining
         self._train(
-            (f"{stage.name}: {stage.task}", stage_folder(self.out, stage.name), experiment.stage(stage))
+            (f"{stage.name}: {stage.task}", RunPaths(self.out).stage(stage.name).path, experiment.stage(stage))
             for stage in stages
         )
-        return [f"initialize.{stage.part}={stage_folder(self.out, stage.name)}" for stage in stages]
+        return [f"initialize.{stage.part}={RunPaths(self.out).stage(stage.name).path}" for stage in stages]
 
     def _train_twins(self, seeds: Sequence[int], shared: Sequence[str]) -> None:
         self._train(
@@ -106,7 +106,7 @@ class Quickstart:
         """Train (label, folder, experiment) side by side, but for what is trained already."""
         jobs = []
         for label, folder, experiment in runs:
-            if holds(folder, experiment) and is_complete(folder):
+            if holds(folder, experiment) and RunPaths(folder).is_complete:
                 self.console.print(f"{label} (reused)", highlight=False)
             else:
                 jobs.append(self._job(label, folder, experiment))
@@ -120,9 +120,9 @@ class Quickstart:
     def _score(self, seed: int) -> Summary:
         for name, _ in SYSTEMS.values():
             folder = self._folder(seed, name)
-            if not (folder / "evaluation" / "test" / "scores.json").is_file():
+            if not RunPaths(folder).scores_file("test").is_file():
                 evaluate(folder, "test")
-            if not (folder / "probe" / "test_plan.json").is_file():
+            if not RunPaths(folder).plan_file("test").is_file():
                 probe(folder, "test", name="test")
         return summarise(self._folders(seed), build_metrics(self._experiment([])))
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from aista import registry
 from aista.analysis.gather import gather, manifest_of, plan_view, with_clips
 from aista.analysis.report import Corpus, PlanView, Report
-from aista.analysis.run_folder import RunFolder
 from aista.engine.inference.transport_plans import transport_plans
 from aista.errors import AistaError, ConfigError, DataError, Fault
+from aista.run_folder.contents import RunFolder
+from aista.run_folder.paths import RunPaths, runs_below
 from aista.schema import Component
 from aista.scoring.base import Metric
 from aista.tasks.experiment import load_experiment
@@ -56,19 +57,12 @@ def labelled(paths: Sequence[Path]) -> dict[str, RunFolder]:
     for path, full in zip(paths, absolute, strict=True):
         if absolute.count(full) > 1:
             raise DataError(f"{path}: this run folder is given twice; name each once")
-        if not (full / "config.yaml").is_file():
-            inside = _runs_inside(path)
-            found = f"it holds {', '.join(inside[:6])}: name those" if inside else "`aista train` makes one"
-            raise DataError(f"{path}: not a run folder (no config.yaml); {found}")
+        if not RunPaths(full).is_run:
+            inside = runs_below(path)
+            found = f"it holds {', '.join(map(str, inside[:6]))}: name those" if inside else "`aista train` makes one"
+            raise DataError(f"{path}: not a run folder (no {RunPaths(path).config_file.name}); {found}")
     parent = absolute[0].parent if len(paths) == 1 else Path(os.path.commonpath([path.parent for path in absolute]))
     return {path.relative_to(parent).as_posix(): RunFolder(given) for given, path in zip(paths, absolute, strict=True)}
-
-
-def _runs_inside(path: Path) -> list[str]:
-    """Run folders below a path that are no part of another one, pretraining stages left out."""
-    folders = [file.parent for file in path.glob("**/config.yaml")]
-    outer = [folder for folder in folders if not any(other in folder.parents for other in folders)]
-    return sorted(str(folder) for folder in outer if "pretraining" not in folder.relative_to(path).parts)
 
 
 def make_report(
@@ -102,7 +96,7 @@ def make_report(
 
 def _metrics(baseline: RunFolder) -> tuple[list[Metric], list[str]]:
     try:
-        return build_metrics(load_experiment(baseline.path / "config.yaml")), []
+        return build_metrics(load_experiment(baseline.paths.config_file)), []
     except (AistaError, ValueError) as error:
         return [], [f"comparison: the metrics of {baseline.path} cannot be built ({error}); saved scores are shown"]
 

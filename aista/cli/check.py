@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from pathlib import Path
 
 from aista import registry
-from aista.cli._options import add_plugin_argument, find, source_file
+from aista.cli._options import add_plugin_argument, find
 from aista.config import apply_overrides
 from aista.errors import PluginError
 from aista.registry import Entry
@@ -52,9 +51,7 @@ def run(args: argparse.Namespace) -> int:
 def _components(target: str) -> list[Entry]:
     if not target.endswith(".py"):
         return [find(target)]
-    registry.load_plugins([target])
-    everything = [entry for kind in registry.kinds() for entry in registry.entries(kind.name)]
-    own = [entry for entry in everything if source_file(entry) == Path(target).resolve()]
+    own = registry.load_plugins([target])
     if not own:
         raise PluginError(f"plug-in {target!r} registers no component; decorate one with aista.registry.register")
     return own

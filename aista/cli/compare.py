@@ -21,15 +21,15 @@ def run(args: argparse.Namespace) -> int:
     """Print scores, differences and p-values of paired bootstrap resampling, with signatures."""
     from rich.console import Console
 
-    from aista.analysis.run_folder import RunFolder
     from aista.analysis.summary import summarise
     from aista.analysis.tables import headline_table, to_rich
+    from aista.run_folder.contents import RunFolder
     from aista.scoring.hypotheses import sameness
     from aista.tasks.experiment import load_experiment
     from aista.tasks.preflight import build_metrics
 
     folders = {str(path): RunFolder(path) for path in (args.baseline, *args.runs)}
-    metrics = build_metrics(load_experiment(args.baseline / "config.yaml"))
+    metrics = build_metrics(load_experiment(folders[str(args.baseline)].paths.config_file))
     summary = summarise(folders, metrics, split=args.split, samples=args.samples, seed=args.seed)
     Console().print(to_rich(headline_table(summary.systems, f"Split {args.split}, {args.samples} bootstrap samples")))
     for comparison in summary.comparisons:

@@ -47,10 +47,10 @@ def _one(args: argparse.Namespace) -> int:
     from aista.analysis.figure import save_png
     from aista.analysis.measures import agreement_table, geometry_table, measure_curves, measures_csv
     from aista.analysis.plots import layer_curves, transport_plan
-    from aista.analysis.run_folder import RunFolder
     from aista.analysis.tables import retrieval_table, to_rich
     from aista.engine.inference.probe import probe
     from aista.files import write_text
+    from aista.run_folder.contents import RunFolder
 
     name, curve = probe(
         args.run,
@@ -70,16 +70,17 @@ def _one(args: argparse.Namespace) -> int:
         console.print(to_rich(retrieval_table({name: curve}, "recall@1")))
     console.print(to_rich(agreement_table(curve)))
     console.print(to_rich(geometry_table(curve)))
-    write_text(args.run / "probe" / f"{name}.csv", measures_csv({folder.probe(name).step: curve}))
-    print(args.run / "probe" / f"{name}.csv")
+    table, picture = folder.paths.probe_table_file(name), folder.paths.probe_picture_file
+    write_text(table, measures_csv({folder.probe(name).step: curve}))
+    print(table)
     figures = {
-        f"{name}.png": layer_curves({name: curve}, selected=selection.layers if selection else ()),
-        f"{name}_measures.png": measure_curves(curve),
-        f"{name}_plan.png": transport_plan(folder.plan(name)),
+        picture(name): layer_curves({name: curve}, selected=selection.layers if selection else ()),
+        picture(name, "measures"): measure_curves(curve),
+        picture(name, "plan"): transport_plan(folder.plan(name)),
     }
     for file, figure in figures.items():
-        save_png(figure, args.run / "probe" / file)
-        print(args.run / "probe" / file)
+        save_png(figure, file)
+        print(file)
     return 0
 
 
@@ -92,14 +93,16 @@ def _over_time(args: argparse.Namespace) -> int:
     from aista.analysis.tables import to_rich
     from aista.engine.inference.probe import probe_checkpoints
     from aista.files import write_text
+    from aista.run_folder.paths import RunPaths
 
     curves = probe_checkpoints(args.run, args.split, size=args.size, device=args.device, resamples=args.resamples)
     console = Console()
     for measure in OVER_TIME:
         console.print(to_rich(checkpoint_table(curves, measure)))
     name = args.name or f"{Path(args.split).stem}_checkpoints"
-    write_text(args.run / "probe" / f"{name}.csv", measures_csv(curves))
-    save_png(checkpoint_curves(curves), args.run / "probe" / f"{name}.png")
-    print(args.run / "probe" / f"{name}.csv")
-    print(args.run / "probe" / f"{name}.png")
+    table, picture = RunPaths(args.run).probe_table_file(name), RunPaths(args.run).probe_picture_file(name)
+    write_text(table, measures_csv(curves))
+    save_png(checkpoint_curves(curves), picture)
+    print(table)
+    print(picture)
     return 0

@@ -43,13 +43,14 @@ def run(args: argparse.Namespace) -> int:
     """Train."""
     from aista.cli._logging import configure_logging
     from aista.config import dump_yaml
-    from aista.engine.run_folder import CONFIG, open_experiment
+    from aista.engine.claim import open_experiment
     from aista.errors import AistaError
+    from aista.run_folder.paths import RunPaths
     from aista.tasks.experiment import load_experiment
 
     if args.config is None and args.overrides:
         raise AistaError(f"overrides need --config; without it {args.run}'s own config is used as it is")
-    if args.config is None and not (args.run / CONFIG).is_file():
+    if args.config is None and not RunPaths(args.run).is_run:
         raise AistaError(f"{args.run} is no run folder yet; name a config with --config FILE")
     experiment = open_experiment(args.run) if args.config is None else load_experiment(args.config, args.overrides)
     if args.dump_config:

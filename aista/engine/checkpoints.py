@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from aista.errors import RunError
+from aista.run_folder.paths import RunPaths, checkpoint_name
 
 __all__ = ["Checkpoint", "checkpoint_steps", "find_checkpoint", "load_part_weights", "load_weights"]
 
@@ -23,18 +24,16 @@ class Checkpoint:
     @property
     def name(self) -> str:
         """``step_N``."""
-        return f"step_{self.step}"
+        return checkpoint_name(self.step)
 
 
 def checkpoint_steps(run_dir: Path) -> list[Checkpoint]:
     """All complete checkpoints of a run, oldest first."""
-    folder = run_dir / "checkpoints"
-    found = []
-    for path in folder.glob("step_*"):
-        number = path.name.removeprefix("step_")
-        if path.is_dir() and number.isdigit():
-            found.append(Checkpoint(int(number), path, _score(folder / "scores" / f"{path.name}.txt")))
-    return sorted(found, key=lambda checkpoint: checkpoint.step)
+    run = RunPaths(run_dir)
+    return [
+        Checkpoint(step, run.checkpoint_dir(step), _score(run.checkpoint_score_file(step)))
+        for step in run.checkpoint_steps()
+    ]
 
 
 def find_checkpoint(run_dir: Path, which: str = "best") -> Checkpoint:

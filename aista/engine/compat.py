@@ -29,6 +29,7 @@ from torch import Tensor
 
 from aista.console import terminal_handler
 from aista.errors import RunError
+from aista.run_folder.paths import RunPaths
 
 __all__ = [
     "PatienceStopper",
@@ -77,12 +78,13 @@ def run_recipe(recipe: fairseq2.recipe.Recipe, config: object, run_dir: Path) ->
     Raises:
         RunError: training failed for a reason that fairseq2 reports in one sentence.
     """
+    run = RunPaths(run_dir)
     try:
-        fairseq2.recipe.run(recipe, config, run_dir / "engine", checkpoint_dir=run_dir / "checkpoints")
+        fairseq2.recipe.run(recipe, config, run.engine_dir, checkpoint_dir=run.checkpoints_dir)
     except TaskStopException:
         pass  # early stopping; with a step limit set, fairseq2 ignores other requests to stop
     except (OperationalError, GangError, CheckpointError, StateDictError) as error:
-        raise RunError(f"{run_dir}: training failed: {_chain(error)}; see {run_dir}/engine/logs") from error
+        raise RunError(f"{run_dir}: training failed: {_chain(error)}; see {run.log_dir}") from error
 
 
 def _chain(error: BaseException) -> str:

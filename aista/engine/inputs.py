@@ -61,7 +61,7 @@ class Split:
 
     @property
     def report(self) -> dict[str, Any]:
-        """The inspections per manifest, as written to RUN/data.json."""
+        """The inspections per manifest, as written to the run folder."""
         return {
             str(inspection.manifest): {**inspection.to_json(), "sha256": _checksum(inspection.manifest)}
             for inspection in self.inspections

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aista.losses._rows import POOLINGS, pool, result, row_mean, sides
 from aista.losses.base import AlignmentResult
-from aista.losses.ot.pairwise import no_autocast
+from aista.losses.solvers.pairwise import no_autocast
 from aista.schema import option
 from aista.types import LayerStates
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from aista.losses.base import AlignmentResult
-from aista.losses.ot.pairwise import working_dtype
+from aista.losses.solvers.pairwise import working_dtype
 from aista.types import LayerStates, length_mask
 
 __all__ = ["POOLINGS", "Sides", "pool", "result", "row_mean", "sides"]

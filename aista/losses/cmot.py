@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aista.losses.alignment import OTAlignment, OTAlignmentConfig
-from aista.losses.ot.relaxed import SIDES, RelaxedConfig
+from aista.losses.ot import OTAlignment, OTAlignmentConfig
+from aista.losses.solvers.relaxed import SIDES, RelaxedConfig
 from aista.registry import register
 from aista.schema import Component, component, option
 

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from aista.errors import DataError
 from aista.losses._rows import result, sides
 from aista.losses.base import AlignmentContext, AlignmentResult
-from aista.losses.ot.pairwise import no_autocast
+from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import register
 from aista.schema import option
 from aista.types import LayerStates, length_mask

@@ -11,7 +11,7 @@ from aista.losses._contrast import rows_per_layer, transcript_keys
 from aista.losses._in_batch import Items, contrast_in_batch
 from aista.losses._rows import POOLINGS, Sides, pool, result, sides
 from aista.losses.base import AlignmentContext, AlignmentResult
-from aista.losses.ot.pairwise import no_autocast
+from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import register
 from aista.schema import option
 from aista.types import LayerStates

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from aista.losses._rows import result, row_mean, sides
 from aista.losses.base import AlignmentResult
-from aista.losses.ot.pairwise import no_autocast
+from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import register
 from aista.schema import option
 from aista.types import LayerStates

@@ -11,9 +11,9 @@ from torch import Tensor
 from aista.losses._rows import result
 from aista.losses.base import AlignmentResult
 from aista.losses.costs import Cost
-from aista.losses.ot.pairwise import no_autocast
-from aista.losses.ot.problem import from_states
-from aista.losses.ot.uncompiled import uncompiled
+from aista.losses.solvers.pairwise import no_autocast
+from aista.losses.solvers.problem import from_states
+from aista.losses.solvers.uncompiled import uncompiled
 from aista.registry import build, register
 from aista.schema import Component, component, option
 from aista.types import LayerStates

@@ -68,7 +68,7 @@ class LearnedSelection(LayerSelection):
         if current.layers != self.probe_layers:
             raise RunError(
                 f"layer selection 'learned' goes on from weights of layers {list(self.probe_layers)}, got those of "
-                f"{list(current.layers)}; was selection.json written by another config?"
+                f"{list(current.layers)}; were they chosen under another config?"
             )
         return self._update(curve, current.weights)
 

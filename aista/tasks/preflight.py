@@ -8,6 +8,7 @@ from pathlib import Path
 from aista import registry
 from aista.data.config import DataConfig
 from aista.errors import AistaError, ConfigError, DataError, Fault
+from aista.run_folder.paths import RunPaths
 from aista.schema import Component
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
@@ -83,7 +84,7 @@ def _check(experiment: Experiment, prefix: str, with_data: bool, with_weights: b
     faults = _files(experiment.sections.data, prefix) if with_data else []
     for part in ("encoder", "adapter", "llm"):
         folder = getattr(experiment.sections.initialize, part)
-        if folder is not None and not (folder / "checkpoints").is_dir():
+        if folder is not None and not RunPaths(folder).checkpoints_dir.is_dir():
             remedy = f"train it first with `aista train {folder} --config ...`"
             faults.append(Fault(f"{prefix}initialize.{part}", f"no trained run folder at {str(folder)!r}", remedy))
     if faults:

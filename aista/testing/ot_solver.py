@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aista.losses.ot.result import OTResult, OTSolver
+from aista.losses.solvers.result import OTResult, OTSolver
 from aista.testing._tensors import assert_close, fill_padding, gradients, ramp
 from aista.testing.contracts import contract
 

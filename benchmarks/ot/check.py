@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from aista.errors import RunError
-from aista.losses.ot.result import OTResult
-from aista.losses.ot.sinkhorn import sinkhorn
+from aista.losses.solvers.result import OTResult
+from aista.losses.solvers.sinkhorn import sinkhorn
 from benchmarks.ot.rows.base import Outcome, Row, differentiate
 from benchmarks.ot.workload import EPSILON, Case
 

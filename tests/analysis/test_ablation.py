@@ -12,9 +12,9 @@ import pytest
 from aista import registry
 from aista.analysis.ablation import Outcome, ablation_rows, seconds_per_step
 from aista.analysis.ablation_table import ablation_csv, ablation_table, layers_text
-from aista.analysis.run_folder import RunFolder
+from aista.run_folder.contents import RunFolder
 from aista.schema import resolve
-from tests.analysis.conftest import write_run
+from tests.written_runs import write_run
 
 ERRORS = {("base", 1): 0.30, ("base", 2): 0.31, ("good", 1): 0.10, ("good", 2): 0.12, ("close", 1): 0.32}
 

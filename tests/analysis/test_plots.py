@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from aista.analysis.correlation import correlate
 from aista.analysis.figure import printable, save_png, to_svg
 from aista.analysis.plots import bootstrap_differences, layer_curves, seed_differences, transport_plan
-from aista.analysis.run_folder import Plan
 from aista.analysis.scatter import retrieval_and_score
+from aista.run_folder.probes import Plan
 from aista.scoring.seeds import combine_seeds
 from aista.scoring.significance import Comparison, paired_bootstrap
 from aista.selection.curve import ProbeCurve
-from tests.analysis.conftest import hypothesis_rows, make_plan
 from tests.scoring.helpers import make
+from tests.written_runs import hypothesis_rows, make_plan
 
 
 def plan_of(positions: int, tokens: list[str], seconds: float | None = None) -> Plan:

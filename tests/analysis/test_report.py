@@ -13,13 +13,13 @@ import pytest
 from aista.analysis.gather import gather, manifest_of, plan_view, with_clips
 from aista.analysis.render import render_report, write_report
 from aista.analysis.report import Corpus, Report, RunCurve, TrainingRun
-from aista.analysis.run_folder import RunFolder
 from aista.analysis.summary import Summary, summarise
 from aista.analysis.utterances import Browser, Utterance
 from aista.errors import DataError, RunError
+from aista.run_folder.contents import RunFolder
 from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
-from tests.analysis.conftest import make_curve, write_run
 from tests.scoring.helpers import make
+from tests.written_runs import make_curve, write_run
 
 CORPUS = Corpus("Sentences & <speech> from programs", synthetic=True, facts={"<n>": "400"})
 VOID = {"meta", "br", "hr", "img", "link", "input"}

@@ -14,12 +14,12 @@ import soundfile
 
 from aista.analysis.gather import gather, plan_view, with_clips
 from aista.analysis.render import write_report
-from aista.analysis.run_folder import RunFolder
 from aista.data.manifest import Row, write_manifest
+from aista.run_folder.contents import RunFolder
 from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
 from tests.analysis.chromium import Visit, chromium
-from tests.analysis.conftest import hypothesis_rows, make_plan, write_run
 from tests.scoring.helpers import make
+from tests.written_runs import hypothesis_rows, make_plan, write_run
 
 EVIL = "</script><script>document.title = 'evil'</script><img src=x onerror=\"document.title='evil'\"> needle"
 RUNS = {"CE <b>only</b>": 0.4, "AI-STA": 0.15, "third": 0.3}

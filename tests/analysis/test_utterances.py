@@ -4,8 +4,8 @@ import pytest
 
 from aista.analysis.utterances import browse
 from aista.scoring.hypotheses import HypothesisRow
-from tests.analysis.conftest import hypothesis_rows
 from tests.scoring.helpers import make
+from tests.written_runs import hypothesis_rows
 
 CHRF = make("chrf")
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aista.engine.training.train import is_complete
 from aista.records import read_records
+from aista.run_folder.paths import RunPaths
 from aista.tasks.ablation import load_ablation
 from tests.tiny import make_corpus, tiny_config
 
@@ -186,13 +186,13 @@ def test_a_killed_sweep_goes_on(tmp_path, corpus, aista, orphaned):
         time.sleep(0.05)
     child.kill() if orphaned else os.killpg(child.pid, signal.SIGKILL)  # what this test started
     child.wait()
-    assert is_complete(first)
-    assert not is_complete(second)
+    assert RunPaths(first).is_complete
+    assert not RunPaths(second).is_complete
     before = {path: time for path, time in snapshot(out).items() if path.is_relative_to(first)}
     code, printed, _ = aista("ablate", file, "--out", out)
     assert code == 0
     assert "CE only, seed 1 (reused)" in printed
-    assert is_complete(second)
+    assert RunPaths(second).is_complete
     assert [record["step"] for record in read_records(second / "metrics" / "train.jsonl")] == [1, 2, 3, 4]
     assert all(snapshot(out)[path] == time for path, time in before.items())
 

@@ -1,15 +1,16 @@
 import re
 
 from aista import registry
+from aista.kinds import KINDS
 
 
 def test_every_kind_and_component_is_listed(aista):
     code, out, _ = aista("list")
     assert code == 0
-    for kind in registry.kinds():
+    for kind in KINDS.values():
         assert f"{kind.name}: {kind.summary}" in out
-        for entry in registry.entries(kind.name):
-            assert re.search(rf"^  {entry.name} +\S", out, re.MULTILINE), f"{kind.name}/{entry.name}"
+        for name in registry.names(kind.name):
+            assert re.search(rf"^  {name} +\S", out, re.MULTILINE), f"{kind.name}/{name}"
 
 
 def test_one_kind(aista):

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from aista import registry
+from aista.kinds import KINDS
 from aista.schema import Component, component, components, option, required, section, structure
 
 
@@ -83,10 +84,10 @@ def test_a_tasks_options_stand_at_the_top_level(aista):
 
 
 def test_every_component_has_a_page(aista):
-    for kind in registry.kinds():
-        for entry in registry.entries(kind.name):
-            code, out, err = aista("show", kind.name, entry.name)
-            assert (code, err) == (0, ""), f"{kind.name}/{entry.name}"
+    for kind in KINDS:
+        for name in registry.names(kind):
+            code, out, err = aista("show", kind, name)
+            assert (code, err) == (0, ""), f"{kind}/{name}"
             assert yaml.safe_load(out.split("In a config:\n")[1])
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aista.losses.ot.sinkhorn import sinkhorn_cost
+from aista.losses.solvers.sinkhorn import sinkhorn_cost
 from tests.losses.clouds import check_transport, clouds
 
 CASE = clouds([5, 3], [4, 2])

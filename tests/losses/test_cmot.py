@@ -8,7 +8,7 @@ import torch
 
 from aista.errors import ConfigError
 from aista.losses.cmot import CMOTAlignment, CMOTAlignmentConfig
-from aista.losses.ot.relaxed import relaxed, relaxed_cost
+from aista.losses.solvers.relaxed import relaxed, relaxed_cost
 from aista.schema import structure
 from tests.losses.layers import PRESENT, content, layer_states
 

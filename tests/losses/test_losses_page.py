@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from aista import registry
-from aista.losses.alignment import OTAlignment, OTAlignmentConfig
-from aista.losses.ot.sinkhorn import Sinkhorn, sinkhorn_cost
+from aista.losses.ot import OTAlignment, OTAlignmentConfig
+from aista.losses.solvers.sinkhorn import Sinkhorn, sinkhorn_cost
 from aista.schema import structure
 
 PAGE = (Path(__file__).parents[2] / "docs" / "losses.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ import torch
 
 from aista.errors import ConfigError
 from aista.losses.masses import Norm, Uniform, resolve_mass
-from aista.losses.ot.sinkhorn import sinkhorn
+from aista.losses.solvers.sinkhorn import sinkhorn
 from tests.losses.clouds import clouds
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from aista.errors import ConfigError
-from aista.losses.alignment import OTAlignment, OTAlignmentConfig
-from aista.losses.ot.exact import exact
+from aista.losses.ot import OTAlignment, OTAlignmentConfig
+from aista.losses.solvers.exact import exact
 from aista.registry import get, load_plugins
 from aista.schema import structure
 from aista.types import LayerStates

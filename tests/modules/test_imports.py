@@ -11,7 +11,7 @@ for name in ("fairseq2", "fairseq2n", "transformers"):
 
 from aista import registry
 
-print(*(entry.name for kind in ("encoder", "adapter") for entry in registry.entries(kind)))
+print(*(name for kind in ("encoder", "adapter") for name in registry.names(kind)))
 import aista.modules.ctc, aista.modules.freezing
 """
 

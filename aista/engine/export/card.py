@@ -11,6 +11,7 @@ from typing import Any
 import aista
 from aista.engine.checkpoints import Checkpoint
 from aista.modules.trainable import ParameterTable
+from aista.run_folder.contents import RunFolder
 from aista.tasks.experiment import Experiment
 
 __all__ = ["model_card"]
@@ -102,15 +103,15 @@ def _corpus(folder: Path) -> str:
 
 def _score_lines(run_dir: Path, checkpoint: Checkpoint) -> Iterator[str]:
     """Scores of the exported checkpoint alone."""
-    for file in sorted((run_dir / "evaluation").glob("*/scores.json")):
-        record = _json(file)
-        if record.get("checkpoint") != checkpoint.name:
+    run = RunFolder(run_dir)
+    for evaluation in (run.evaluation(split) for split in run.paths.evaluated_splits()):
+        if evaluation.checkpoint != checkpoint.name:
             continue
-        note = f", {record['note']}" if record.get("note") else ""
-        yield f"{file.parent.name} ({record['num_utterances']} utterances{note}):"
+        note = f", {evaluation.note}" if evaluation.note else ""
+        yield f"{evaluation.label} ({evaluation.num_utterances} utterances{note}):"
         yield ""
-        for score in record["scores"]:
-            yield f"- {score['name']} {score['value']:.2f}  `{score['signature']}`"
+        for score in evaluation.scores:
+            yield f"- {score.name} {score.value:.2f}  `{score.signature}`"
         yield ""
 
 

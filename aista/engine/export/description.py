@@ -122,7 +122,7 @@ def _check_components(experiment: Experiment) -> None:
         if entry.origin.startswith("aista_plugin_"):
             raise RunError(
                 f"{kind} {name!r} comes from a plug-in file, and an exported folder holds no code; install it as a "
-                "package with an entry point (docs/registry.md), and name it so in the run's config.yaml"
+                "package with an entry point (docs/registry.md), and name it so in the run's config"
             )
 
 

@@ -17,6 +17,7 @@ from aista.engine.export.description import MODEL_TYPE, map_paths, parts
 from aista.engine.export.weights import fingerprint, load_into
 from aista.errors import RunError
 from aista.modules.llms.base import GenerationConfig
+from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment, structure_experiment
 
@@ -43,7 +44,7 @@ _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".npy", ".h5", ".
 def is_exported(folder: Path) -> bool:
     """Whether a folder was written by ``aista export``."""
     file = folder / CONFIG
-    return file.is_file() and not (folder / "config.yaml").is_file() and _read(file).get("model_type") == MODEL_TYPE
+    return file.is_file() and not RunPaths(folder).is_run and _read(file).get("model_type") == MODEL_TYPE
 
 
 def open_exported(folder: Path, base: Mapping[str, Path] | None = None) -> Experiment:

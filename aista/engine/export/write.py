@@ -13,15 +13,15 @@ from torch import Tensor, nn
 
 import aista
 from aista.engine.checkpoints import Checkpoint, find_checkpoint, load_weights
+from aista.engine.claim import open_experiment
 from aista.engine.export.adapters import has_peft_layout, save_peft
 from aista.engine.export.card import model_card
 from aista.engine.export.description import MODEL_TYPE, base_paths, describe, generation_to_json, parts
 from aista.engine.export.load import CONFIG, GENERATION, RECORD, TRAINABLE, open_exported, read_record
 from aista.engine.export.weights import fingerprint, save_weights
-from aista.engine.run_folder import open_experiment
-from aista.engine.training.train import is_complete
 from aista.errors import RunError
 from aista.files import replacing_folder, write_json, write_text
+from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.preflight import build_task
@@ -41,7 +41,7 @@ class _Run:
     @property
     def id(self) -> str:
         """Of the experiment: two runs of the same config are the same."""
-        return hashlib.sha256((self.path / "config.yaml").read_bytes()).hexdigest()
+        return hashlib.sha256(RunPaths(self.path).config_file.read_bytes()).hexdigest()
 
 
 def export(
@@ -64,7 +64,7 @@ def export(
         RunError: the run is not finished, cannot be exported, or ``out`` is something else.
     """
     experiment = open_experiment(run_dir)
-    if not is_complete(run_dir):
+    if not RunPaths(run_dir).is_complete:
         raise RunError(f"{run_dir}: its training is not finished; go on with `aista train {run_dir}`, then export it")
     checkpoint = find_checkpoint(run_dir, which)
     run = _Run(run_dir, experiment, build_task(experiment), checkpoint)
@@ -168,8 +168,8 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 def _unfit(run: _Run) -> RunError:
     return RunError(
-        f"{run.checkpoint.path}: its weights do not fit the model that {run.path}/config.yaml describes; was the "
-        "config edited after training?"
+        f"{run.checkpoint.path}: its weights do not fit the model that {RunPaths(run.path).config_file} describes; "
+        "was the config edited after training?"
     )
 
 

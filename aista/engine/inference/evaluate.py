@@ -16,9 +16,10 @@ from aista.engine.encoder_cache.cached_encoder import with_encoder_states
 from aista.engine.inference.shuffled_speech import Listening, measure_listening
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inputs import load_split, whole_pass
-from aista.files import write_json
+from aista.run_folder.evaluations import Evaluation
+from aista.run_folder.paths import RunPaths
 from aista.scoring.base import Score
-from aista.scoring.hypotheses import HypothesisRow, sameness, write_hypotheses
+from aista.scoring.hypotheses import HypothesisRow, sameness
 from aista.tasks.preflight import build_metrics
 
 __all__ = ["EvaluationResult", "evaluate"]
@@ -47,7 +48,7 @@ def evaluate(
     base: Mapping[str, Path] | None = None,
     listening: bool = False,
 ) -> EvaluationResult:
-    """Translate a split and write RUN/evaluation/SPLIT/{hypotheses.tsv,scores.json}.
+    """Translate a split and write hypotheses and scores into the run folder.
 
     Args:
         run_dir: Run folder, or a folder that ``aista export`` wrote.
@@ -75,19 +76,19 @@ def evaluate(
         log.warning("%s: %s", run_dir, warning)
     scores = tuple(metric.score(hypotheses, references) for metric in build_metrics(run.experiment))
     heard = measure_listening(run, loader) if listening else None
-    folder = run_dir / "evaluation" / data.label
-    folder.mkdir(parents=True, exist_ok=True)
-    write_hypotheses(folder / "hypotheses.tsv", rows)
-    record = {
-        "checkpoint": run.checkpoint.name,
-        "split": split,
-        "note": run.experiment.sections.corpus_note,
-        "scores": [score.to_json() for score in scores],
-        "seconds": round(seconds, 3),
-        "num_utterances": len(rows),
-    } | ({} if heard is None else {"listening": heard.to_json()})
-    write_json(folder / "scores.json", record)
-    return EvaluationResult(scores, folder, seconds, len(rows), heard)
+    evaluation = Evaluation(
+        label=data.label,
+        split=split,
+        checkpoint=run.checkpoint.name,
+        note=run.experiment.sections.corpus_note,
+        scores=scores,
+        seconds=round(seconds, 3),
+        num_utterances=len(rows),
+        rows=tuple(rows),
+        listening=None if heard is None else heard.to_json(),
+    )
+    evaluation.save(RunPaths(run_dir))
+    return EvaluationResult(scores, RunPaths(run_dir).evaluation_dir(data.label), seconds, len(rows), heard)
 
 
 @torch.inference_mode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from aista.engine.checkpoints import Checkpoint, checkpoint_steps, load_weights
 from aista.engine.encoder_cache.cached_encoder import with_encoder_states
@@ -13,8 +12,9 @@ from aista.engine.inference.transport_plans import plan_record, shown_layer, wit
 from aista.engine.inputs import Split, load_split, probe_batches, probe_split
 from aista.engine.training.layer_chooser import probe_model
 from aista.errors import DataError
-from aista.files import write_json
 from aista.modules.lsm import LargeSpeechTextModel
+from aista.run_folder.paths import RunPaths
+from aista.run_folder.probes import Plan, Probe
 from aista.selection.curve import ProbeCurve
 from aista.selection.probe import RetrievalProbe
 from aista.selection.transport import PairTransport, TransportConfig
@@ -37,7 +37,7 @@ def probe(
     device: str = "",
     resamples: int = 1000,
 ) -> tuple[str, ProbeCurve]:
-    """Probe a run and write RUN/probe/NAME.json and NAME_plan.json.
+    """Probe a run and write its curve and a transport plan into the run folder.
 
     Transport is measured with the default solver and cost, whatever the run was trained with, so that runs compare.
 
@@ -60,14 +60,14 @@ def probe(
     curve = probe_model(task, model, batches, _probe(model, resamples))
     name = name or f"{data.label}_{run.checkpoint.name}"
     _write(run_dir, name, run.checkpoint, split, curve)
-    write_json(run_dir / "probe" / f"{name}_plan.json", _plan(run, task, data, utterance))
+    _plan(run, task, data, utterance, name).save(RunPaths(run_dir))
     return name, curve
 
 
 def probe_checkpoints(
     run_dir: Path, split: str = "dev", *, size: int = 500, device: str = "", resamples: int = 1000
 ) -> dict[int, ProbeCurve]:
-    """Probe every checkpoint of a run on the same utterances; writes RUN/probe/SPLIT_step_N.json for each.
+    """Probe every checkpoint of a run on the same utterances; each is written as SPLIT_step_N.
 
     Args:
         run_dir: Run folder; it keeps as many checkpoints as ``trainer.keep_last`` says.
@@ -106,11 +106,10 @@ def _probe(model: LargeSpeechTextModel, resamples: int) -> RetrievalProbe:
 
 
 def _write(run_dir: Path, name: str, checkpoint: Checkpoint, split: str, curve: ProbeCurve) -> None:
-    record = {"checkpoint": checkpoint.name, "step": checkpoint.step, "split": split, "curve": curve.to_json()}
-    write_json(run_dir / "probe" / f"{name}.json", record)
+    Probe(name, checkpoint.name, checkpoint.step, split, curve).save(RunPaths(run_dir))
 
 
-def _plan(run: TrainedRun, task: SpeechTranslationTask, data: Split, utterance: str) -> dict[str, Any]:
+def _plan(run: TrainedRun, task: SpeechTranslationTask, data: Split, utterance: str, name: str) -> Plan:
     rows = [index for index, row in enumerate(data.dataset.rows) if row.src_text]
     if utterance:
         rows = [index for index in rows if data.dataset.rows[index].id == utterance]
@@ -119,4 +118,4 @@ def _plan(run: TrainedRun, task: SpeechTranslationTask, data: Split, utterance: 
     rows.sort(key=lambda index: data.dataset.rows[index].n_frames)
     layer = shown_layer(run)
     record, (plan,) = plan_record(run, task, data, rows[len(rows) // 2], (layer,))
-    return {**record, "layer": layer, "plan": plan}
+    return Plan.from_record(name, record, layer=layer, rows=plan)

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from aista.engine.checkpoints import Checkpoint, find_checkpoint, load_weights
+from aista.engine.claim import open_experiment
 from aista.engine.export.load import build, exported_checkpoint, is_exported, is_trainable, open_exported
-from aista.engine.run_folder import open_experiment
 from aista.errors import RunError
+from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.preflight import build_task
@@ -59,7 +60,7 @@ def open_run(
         model.load_state_dict(load_weights(checkpoint))
     except RuntimeError as error:
         raise RunError(
-            f"{checkpoint.path}: its weights do not fit the model that {run_dir}/config.yaml describes "
+            f"{checkpoint.path}: its weights do not fit the model that {RunPaths(run_dir).config_file} describes "
             f"({str(error).splitlines()[-1].strip()}); was the config edited after training?"
         ) from error
     return TrainedRun(run_dir, experiment, task, model.to(device).eval(), checkpoint, device)

@@ -11,10 +11,11 @@ import torch
 from aista import registry
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inputs import Split, load_split
-from aista.engine.training.layer_chooser import read_selection
 from aista.errors import AistaError, DataError
-from aista.losses.alignment import OTAlignment
+from aista.losses.ot import OTAlignment
 from aista.modules.lsm import LargeSpeechTextModel
+from aista.run_folder.layer_choices import read_choices
+from aista.run_folder.paths import RunPaths
 from aista.schema import Component, structure
 from aista.tasks.speech_translation import SpeechTranslationTask
 
@@ -88,8 +89,8 @@ def with_states(run: TrainedRun) -> tuple[SpeechTranslationTask, LargeSpeechText
 
 def shown_layer(run: TrainedRun) -> int:
     """The deepest aligned layer; layer 1 of a run without alignment."""
-    file = run.path / "selection.json"
-    return max(read_selection(file).layers) if file.is_file() else 1
+    file = RunPaths(run.path).selection_file
+    return max(read_choices(file)[-1].layers) if file.is_file() else 1
 
 
 def _loss(task: SpeechTranslationTask) -> OTAlignment:

@@ -15,8 +15,8 @@ from fairseq2.runtime.dependency import DependencyContainer
 from fairseq2.task import Task as Fairseq2Task
 from torch import Tensor, nn
 
+from aista.engine.claim import is_main_process
 from aista.engine.compat import PatienceStopper, set_early_stopper, validate_once_restored
-from aista.engine.run_folder import is_main_process
 from aista.engine.training.blocks import apply_activation_checkpointing, apply_fsdp
 from aista.engine.training.layer_chooser import LayerChooser
 from aista.engine.training.optimizer import check_parameter_groups, register_optimizer
@@ -28,6 +28,7 @@ from aista.engine.training.validation import ValidationScores, past_scores
 from aista.errors import RunError
 from aista.files import write_json
 from aista.modules.lsm import LargeSpeechTextModel
+from aista.run_folder.paths import RunPaths
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
 from aista.tasks.training import EvaluationConfig, TrainerConfig
@@ -95,7 +96,7 @@ class TaskRecipe(Recipe):
         )
         descriptor = MetricDescriptor(SCORE, "Score", 10, format_as_float, higher_better=True)
         container.collection.register_instance(MetricDescriptor, descriptor)
-        recorder = RunRecorder(self.run_dir / "metrics", self.trainer.max_steps)
+        recorder = RunRecorder(RunPaths(self.run_dir), self.trainer.max_steps)
         container.collection.register(MetricRecorder, lambda _: recorder)  # type: ignore[type-abstract]
 
     def setup_model(self, context: RecipeContext, model: nn.Module, newly_initialized: bool) -> nn.Module:
@@ -109,7 +110,7 @@ class TaskRecipe(Recipe):
         check_parameter_groups(self.trainer, model)
         log.info("parameters to train:\n%s", table)
         if is_main_process():
-            write_json(self.run_dir / "parameters.json", table.to_json())
+            write_json(RunPaths(self.run_dir).parameters_file, table.to_json())
         gangs = context.gangs
         self.prepare_data(model, gangs.dp.rank, gangs.dp.size, str(gangs.device))
         return model
@@ -124,7 +125,7 @@ class TaskRecipe(Recipe):
         model, bare = context.get_data_parallel_model(), context.get_model()
         reader, dev_reader = self.readers(gangs.dp.rank, gangs.dp.size)
         last = context.get_checkpoint_manager().maybe_get_last_step_number() or 0
-        past = past_scores(self.run_dir / "metrics" / "valid.jsonl", last)
+        past = past_scores(RunPaths(self.run_dir).metrics_file("valid"), last)
         scores = ValidationScores(self.task, gangs.root, past)
         chooser = self.chooser(bare, gangs.root.rank, str(gangs.device))
         unit = TaskTrainUnit(self.task, model, chooser, scores, self.trainer.max_steps)

@@ -1,4 +1,4 @@
-"""Writes the numbers of a run to RUN/metrics/*.jsonl and a short line to the terminal."""
+"""Writes the numbers of a run to the run folder and a short line to the terminal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from fairseq2.metrics.recorders import MetricRecorder
 from torch import Tensor
 
 from aista.engine.training.collapse_watch import CollapseWatch
+from aista.run_folder.paths import RunPaths
 
 __all__ = ["RunRecorder"]
 
@@ -28,12 +29,12 @@ class RunRecorder(MetricRecorder):
     that was cut off when the run was killed is removed first.
     """
 
-    def __init__(self, folder: Path, max_steps: int) -> None:
-        self._folder = folder
+    def __init__(self, run: RunPaths, max_steps: int) -> None:
+        self._run = run
         self._max_steps = max_steps
-        for file in folder.glob("*.jsonl"):
-            _drop_cut_line(file)
-        self._collapse = CollapseWatch(folder / "train.jsonl")
+        for split in ("train", "valid"):
+            _drop_cut_line(run.metrics_file(split))
+        self._collapse = CollapseWatch(run.metrics_file("train"))
 
     def record_metric_values(self, category: str, values: Mapping[str, object], step_nr: int | None = None) -> None:
         """Append one record."""
@@ -41,8 +42,8 @@ class RunRecorder(MetricRecorder):
         for name, value in values.items():
             if isinstance(value, (int, float, list, tuple, Tensor)):
                 record[name] = _number(value)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / f"{category}.jsonl").open("a", encoding="utf-8") as stream:
+        self._run.metrics_dir.mkdir(parents=True, exist_ok=True)
+        with self._run.metrics_file(category).open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record) + "\n")
         log.info("%s %s/%d  %s", category, step_nr, self._max_steps, _line(record))
         if category == "train":
@@ -53,6 +54,8 @@ class RunRecorder(MetricRecorder):
 
 
 def _drop_cut_line(file: Path) -> None:
+    if not file.is_file():
+        return
     content = file.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if whole != content:

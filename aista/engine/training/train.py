@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
+from aista.engine.claim import claim, is_main_process, released_if_unused
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
 from aista.engine.inputs import Split, load_split, narrow, probe_batches, training_loader, whole_pass
-from aista.engine.run_folder import claim, is_main_process, released_if_unused
 from aista.engine.training.layer_chooser import LayerChooser
 from aista.engine.training.optimizer import check_parameter_groups
 from aista.environment import peak_mib
@@ -25,12 +25,13 @@ from aista.files import write_json
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.records import read_records
 from aista.registry import nearest
+from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment, Stage
 from aista.tasks.preflight import build_metrics, build_task, preflight
 from aista.tasks.speech_translation import SpeechTranslationTask
 
-__all__ = ["find_stage", "is_complete", "stage_folder", "train"]
+__all__ = ["find_stage", "train"]
 
 log = logging.getLogger("aista.train")
 
@@ -54,29 +55,19 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
     if stage:
         found = find_stage(experiment, stage)
         claim(run_dir, experiment)
-        train(found, stage_folder(run_dir, stage))
+        train(found, RunPaths(run_dir).stage(stage).path)
         return
     task = build_task(experiment)
     splits = {"train": load_split(experiment, task, "train", training=True)}
     if experiment.sections.data.dev is not None:
         splits["dev"] = load_split(experiment, task, "dev")
     claimed = claim(run_dir, experiment)
-    if is_complete(run_dir):
+    if RunPaths(run_dir).is_complete:
         log.info("%s: already trained; nothing to do", run_dir)
         return
     with released_if_unused(run_dir, claimed=claimed):
         initial = _initial_weights(experiment, task, run_dir)
         _run(experiment, task, run_dir, splits, initial)
-
-
-def is_complete(run_dir: Path) -> bool:
-    """Whether the run's training has reached its end."""
-    return (run_dir / "timing.json").is_file()
-
-
-def stage_folder(run_dir: Path, stage: str) -> Path:
-    """The run folder of a pretraining stage."""
-    return run_dir / "pretraining" / stage
 
 
 def find_stage(experiment: Experiment, name: str) -> Experiment:
@@ -96,16 +87,16 @@ def _initial_weights(experiment: Experiment, task: Task, run_dir: Path) -> dict[
     """Train the pretraining stages that nothing replaces, and collect the parts to start from."""
     folders = {part: getattr(experiment.sections.initialize, part) for part in PARTS}
     stages = [stage for stage in experiment.sections.pretraining if folders[stage.part] is None]
-    if not all(is_complete(stage_folder(run_dir, stage.name)) for stage in stages):
+    if not all(RunPaths(run_dir).stage(stage.name).is_complete for stage in stages):
         _check_model(experiment, task)
     for stage in experiment.sections.pretraining:
         if folders[stage.part] is None:
-            folder = stage_folder(run_dir, stage.name)
-            if not is_complete(folder):
+            run = RunPaths(run_dir).stage(stage.name)
+            if not run.is_complete:
                 _check_one_process(run_dir, stage)
-            log.info("pretraining stage %s (%s) in %s", stage.name, stage.task, folder)
-            train(experiment.stage(stage), folder)
-            folders[stage.part] = folder
+            log.info("pretraining stage %s (%s) in %s", stage.name, stage.task, run.path)
+            train(experiment.stage(stage), run.path)
+            folders[stage.part] = run.path
     if checkpoint_steps(run_dir):
         return {}  # a resumed run takes its weights from its own checkpoint
     return {part: load_part_weights(folder, part) for part, folder in folders.items() if folder is not None}
@@ -146,7 +137,7 @@ def _run(
     def prepare_data(model: nn.Module, rank: int, world_size: int, device: str) -> None:
         narrow(splits, task, model, experiment)
         if is_main_process():
-            write_json(run_dir / "data.json", {name: split.report for name, split in splits.items()})
+            write_json(RunPaths(run_dir).data_file, {name: split.report for name, split in splits.items()})
         if sections.data.encoder_cache is not None:
             require_frozen(model)
             _settle_encoder(model, run_dir)
@@ -175,7 +166,7 @@ def _run(
     started = time.monotonic()
     run_recipe(recipe, config, run_dir)
     if is_main_process():
-        write_json(run_dir / "timing.json", _timing(run_dir, time.monotonic() - started))
+        write_json(RunPaths(run_dir).timing_file, _timing(run_dir, time.monotonic() - started))
 
 
 def _settle_encoder(model: nn.Module, run_dir: Path) -> None:
@@ -207,12 +198,12 @@ def _chooser(
             raise RunError("layer selection needs a dev set to probe; name one in data.dev")
         return probe_batches(splits["dev"], selection.probe_size, experiment.sections.evaluation.batch_size, device)
 
-    return LayerChooser(task, selection, run_dir / "selection.json", batches, writes=rank == 0)
+    return LayerChooser(task, selection, RunPaths(run_dir).selection_file, batches, writes=rank == 0)
 
 
 def _timing(run_dir: Path, seconds: float) -> dict[str, float | int]:
     """Seconds of training over all resumed parts, as the trainer itself recorded them, and this process' memory."""
-    last = read_records(run_dir / "metrics" / "train.jsonl")[-1]
+    last = read_records(RunPaths(run_dir).metrics_file("train"))[-1]
     return {
         "train_seconds": round(last.get("total_time", seconds), 2),
         "steps": int(last["step"]),

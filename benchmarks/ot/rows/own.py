@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from aista.losses.ot.result import OTResult
-from aista.losses.ot.sinkhorn import sinkhorn
+from aista.losses.solvers.result import OTResult
+from aista.losses.solvers.sinkhorn import sinkhorn
 from benchmarks.ot.rows.base import Outcome, Prepare, Step, differentiate
 from benchmarks.ot.workload import EPSILON, ITERATIONS, Case
 

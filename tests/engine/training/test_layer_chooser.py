@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from aista.engine.training.layer_chooser import LayerChooser, read_selection
+from aista.engine.training.layer_chooser import LayerChooser
 from aista.errors import RunError
+from aista.run_folder.layer_choices import read_choices
 from aista.selection.base import LayerSelection, SelectedLayers
 
 
@@ -41,7 +42,7 @@ def test_choices_come_after_the_warm_up_and_then_at_their_interval(tmp_path):
     data = json.loads((tmp_path / "s.json").read_text())
     assert [choice["step"] for choice in data["choices"]] == [2, 5, 8]
     assert (data["step"], data["layers"], data["strategy"]) == (8, [2], "counting")
-    assert read_selection(tmp_path / "s.json").layers == (2,)
+    assert read_choices(tmp_path / "s.json")[-1].layers == (2,)
 
 
 @pytest.mark.parametrize("resumed", range(1, 10))

@@ -5,21 +5,23 @@ import torch
 
 from aista.engine.training.recorder import RunRecorder
 from aista.records import read_records
+from aista.run_folder.paths import RunPaths
 
 
 def test_numbers_are_recorded_by_name_and_step(tmp_path):
-    recorder = RunRecorder(tmp_path, 10)
+    recorder = RunRecorder(RunPaths(tmp_path), 10)
     recorder.record_metric_values("train", {"nll": torch.tensor(2.5), "lr": [0.1, 0.2], "note": "text"}, 5)
-    assert read_records(tmp_path / "train.jsonl") == [{"step": 5, "nll": 2.5, "lr": [0.1, 0.2]}]
+    assert read_records(tmp_path / "metrics" / "train.jsonl") == [{"step": 5, "nll": 2.5, "lr": [0.1, 0.2]}]
 
 
 def test_what_is_not_finite_is_null_and_not_hidden(tmp_path):
-    RunRecorder(tmp_path, 10).record_metric_values("train", {"nll": math.nan}, 1)
-    assert json.loads((tmp_path / "train.jsonl").read_text()) == {"step": 1, "nll": None}
+    RunRecorder(RunPaths(tmp_path), 10).record_metric_values("train", {"nll": math.nan}, 1)
+    assert json.loads((tmp_path / "metrics" / "train.jsonl").read_text()) == {"step": 1, "nll": None}
 
 
 def test_a_repeated_step_counts_once_and_a_cut_line_is_removed(tmp_path):
-    file = tmp_path / "train.jsonl"
+    file = tmp_path / "metrics" / "train.jsonl"
+    file.parent.mkdir()
     file.write_text('{"step": 1, "nll": 3}\n{"step": 2, "nll": 2}\n{"step": 3, "n')
-    RunRecorder(tmp_path, 10).record_metric_values("train", {"nll": 1.5}, 2)
+    RunRecorder(RunPaths(tmp_path), 10).record_metric_values("train", {"nll": 1.5}, 2)
     assert read_records(file) == [{"step": 1, "nll": 3}, {"step": 2, "nll": 1.5}]

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from aista.engine.checkpoints import find_checkpoint, load_weights
-from aista.engine.training.train import is_complete, train
+from aista.engine.training.train import train
 from aista.errors import AistaError, ConfigError, DataError, RunError
+from aista.run_folder.paths import RunPaths
 from aista.tasks.experiment import load_experiment
 from tests.tiny import tiny_config, write_config
 
@@ -79,7 +80,7 @@ def test_a_start_that_was_killed_while_it_wrote_the_config_is_begun_again(tmp_pa
     run.mkdir()
     (run / ".config.yaml.a1b2c3d4").write_text("data: {tra")
     train(experiment(tmp_path, corpus), run)
-    assert is_complete(run)
+    assert RunPaths(run).is_complete
 
 
 def test_a_start_that_trained_nothing_makes_room_for_a_mended_config(tmp_path, corpus):

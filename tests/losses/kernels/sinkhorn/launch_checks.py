@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from aista.losses.kernels.sinkhorn import launch, onchip, reference, streaming
-from aista.losses.ot.sinkhorn import sinkhorn, sinkhorn_cost
+from aista.losses.solvers.sinkhorn import sinkhorn, sinkhorn_cost
 from tests.losses.clouds import clouds, masses
 from tests.losses.kernels.sinkhorn.test_absorbed import _problem
 

@@ -8,7 +8,7 @@ import torch
 
 from aista.losses.kernels.sinkhorn import absorbed, backend, reference
 from aista.losses.kernels.sinkhorn.backend import kernel, resolve
-from aista.losses.ot.sinkhorn import sinkhorn_cost
+from aista.losses.solvers.sinkhorn import sinkhorn_cost
 
 needs_triton = pytest.mark.skipif(backend.find_spec("triton") is None, reason="triton is not installed")
 not_interpreted = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="triton is interpreted")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aista.losses.kernels.sinkhorn import absorbed, reference
 from aista.losses.kernels.sinkhorn.overrelaxation import LARGEST, OverRelaxation
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem
-from aista.losses.ot.sinkhorn import sinkhorn
+from aista.losses.solvers.sinkhorn import sinkhorn
 from tests.losses.clouds import clouds
 
 INF = math.inf

@@ -1,0 +1,167 @@
+"""Claims a run folder for one experiment, so that no other one is ever trained in it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import aista
+from aista.config import differences, dump_yaml, load_yaml
+from aista.environment import source_commit
+from aista.errors import AistaError, RunError
+from aista.files import leftover_prefix, write_json, write_text
+from aista.run_folder.paths import RunPaths
+from aista.tasks.experiment import Experiment, load_experiment
+
+__all__ = [
+    "claim",
+    "describe_environment",
+    "holds",
+    "is_main_process",
+    "open_experiment",
+    "released_if_unused",
+]
+
+CLAIM_SECONDS = 600.0
+_PACKAGES = ("torch", "torchaudio", "fairseq2", "transformers", "sentencepiece", "pot", "sacrebleu", "numpy")
+
+
+def is_main_process() -> bool:
+    """Whether this process writes the run folder (torchrun's rank 0, or the only process)."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def claim(run_dir: Path, experiment: Experiment) -> bool:
+    """Write the resolved config and the environment, or check that the folder holds this very experiment.
+
+    Of several processes the main one writes; the others return once it has, so that none of their files lies in
+    the folder before.
+
+    Returns:
+        Whether this call wrote them.
+
+    Raises:
+        AistaError: the folder belongs to another experiment (names the options that differ), or is a
+            non-empty folder that is no run.
+        RunError: this is not the main process, and the main one has not written the config in ``CLAIM_SECONDS``.
+    """
+    file = RunPaths(run_dir).config_file
+    if not is_main_process():
+        _wait_for(file)
+        return False
+    if holds(run_dir, experiment):
+        return False
+    if run_dir.is_dir() and not _is_unused(run_dir):
+        raise AistaError(f"{run_dir}: not empty and not a run folder (it has no {file.name}); choose another folder")
+    write_text(file, dump_yaml(experiment.to_plain()))
+    write_json(RunPaths(run_dir).environment_file, describe_environment())
+    return True
+
+
+@contextmanager
+def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
+    """Take the config back if an error ends a start before anything was trained, so that a mended one fits.
+
+    The logs stay. A folder with metrics, checkpoints or pretraining stages keeps its config.
+
+    Args:
+        run_dir: The run folder.
+        claimed: What ``claim`` returned; only the call that wrote the config takes it back.
+    """
+    try:
+        yield
+    except AistaError:
+        if claimed and _is_unused(run_dir):
+            RunPaths(run_dir).config_file.unlink()
+        raise
+
+
+def holds(run_dir: Path, experiment: Experiment) -> bool:
+    """Whether a folder is the run folder of this very experiment; False if it is no run folder.
+
+    Raises:
+        AistaError: it belongs to another experiment; names the options that differ.
+    """
+    if not RunPaths(run_dir).is_run:
+        return False
+    file = RunPaths(run_dir).config_file
+    found = differences(load_yaml(file), _reloaded(experiment.to_plain()))
+    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in found]
+    if lines:
+        raise AistaError(
+            f"{run_dir}: this run folder holds another experiment; it differs in {'; '.join(lines[:5])}"
+            + (f" and {len(lines) - 5} more" if len(lines) > 5 else "")
+            + ". Choose another folder, or remove this one"
+        )
+    return True
+
+
+def _is_unused(run_dir: Path) -> bool:
+    """Whether a folder is empty, or holds no more than a start writes before its first step, killed or not."""
+    run = RunPaths(run_dir)
+    early = (run.config_file, run.environment_file, run.data_file, run.parameters_file, run.engine_dir)
+    known = {path.name for path in (*early, run.checkpoints_dir)}
+    half_written = tuple(map(leftover_prefix, known))
+    names = {path.name for path in run_dir.iterdir() if not path.name.startswith(half_written)}
+    return names <= known and not run.has_checkpoints
+
+
+def _wait_for(file: Path) -> None:
+    deadline = time.monotonic() + CLAIM_SECONDS
+    while not file.is_file():
+        if time.monotonic() > deadline:
+            raise RunError(
+                f"{file}: not written by the main process within {CLAIM_SECONDS:.0f} s; every process needs to see the "
+                "same run folder (on several machines, one on a shared file system)"
+            )
+        time.sleep(0.05)
+
+
+def open_experiment(run_dir: Path) -> Experiment:
+    """The experiment of an existing run folder.
+
+    Raises:
+        RunError: there is none.
+    """
+    file = RunPaths(run_dir).config_file
+    if not file.is_file():
+        raise RunError(
+            f"{run_dir}: not a run folder (no {file.name}); make one with `aista train {run_dir} --config ...`"
+        )
+    return load_experiment(file)
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, commit and device; never the environment variables, which can hold secrets."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    return {
+        "aista": aista.__version__,
+        "commit": source_commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device,
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _reloaded(config: dict[str, Any]) -> dict[str, Any]:
+    """The config as it reads after a round trip through YAML (tuples become lists and so on)."""
+    data: dict[str, Any] = yaml.safe_load(dump_yaml(config))
+    return data

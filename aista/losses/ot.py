@@ -1,0 +1,87 @@
+"""Optimal-transport alignment of one layer's speech and text states: the alignment loss that the method is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from aista.losses._rows import result as row_result
+from aista.losses.base import AlignmentResult
+from aista.losses.costs import Cost
+from aista.losses.masses import Mass
+from aista.losses.solvers.result import OTResult, OTSolver
+from aista.registry import build, register
+from aista.schema import Component, component, option
+from aista.types import LayerStates
+
+__all__ = ["OTAlignment", "OTAlignmentConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OTAlignmentConfig:
+    """What is transported, at what cost, and by which solver."""
+
+    cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
+    solver: Component = component("ot_solver", "sinkhorn", "How the transport problem is solved.")
+    speech_mass: Component = component("mass", "uniform", "Mass of a speech state.")
+    text_mass: Component = component("mass", "uniform", "Mass of a text state.")
+    position_weight: float = option(0.0, "Weight of |i/S - j/T|^power, which favours the diagonal.", minimum=0)
+    position_power: float = option(1.0, "The power in that term.", above=0)
+
+
+@register("alignment_loss", "ot", config=OTAlignmentConfig)
+class OTAlignment:
+    """Optimal-transport distance between the speech and the text states of an utterance.
+
+    Choose it over a contrastive or regression loss where the two sides differ in length and their
+    matching is unknown: transport finds a soft matching and pulls matched states together.
+    """
+
+    def __init__(self, config: OTAlignmentConfig) -> None:
+        self.cost = cast(Cost, build("cost", config.cost, at="cost"))
+        self.solver = cast(OTSolver, build("ot_solver", config.solver, at="solver"))
+        self.speech_mass = cast(Mass, build("mass", config.speech_mass, at="speech_mass"))
+        self.text_mass = cast(Mass, build("mass", config.text_mass, at="text_mass"))
+        self.config = config
+
+    def __call__(self, states: LayerStates, *, detach_text: bool = True) -> AlignmentResult:
+        """Return each row's transport loss; 0 with zero gradient where a side is empty.
+
+        Args:
+            states: Padded states of both modalities; padding is never read.
+            detach_text: Whether the text side is a fixed target that receives no gradient.
+
+        Raises:
+            ValueError: shapes or lengths disagree; the message names them.
+        """
+        result = self._solve(states, detach_text)
+        present = (states.speech_lengths > 0) & (states.text_lengths > 0)
+        reports = {
+            "transport_cost": result.transport_cost,
+            "marginal_error": result.marginal_error,
+            "converged": result.converged,
+            "num_iterations": result.num_iterations,
+        }
+        return row_result(result.value, present, **reports)
+
+    def plan(self, states: LayerStates) -> Tensor:
+        """The transport plans ``[B, P, T]`` of the rows, detached, 0 in the padding: for pictures."""
+        with torch.no_grad():
+            return self._solve(states, detach_text=True).plan()
+
+    def _solve(self, states: LayerStates, detach_text: bool) -> OTResult:
+        text = states.text.detach() if detach_text else states.text
+        return self.solver(
+            states.speech,
+            text,
+            states.speech_lengths,
+            states.text_lengths,
+            cost=self.cost,
+            x_mass=self.speech_mass,
+            y_mass=self.text_mass,
+            position_weight=self.config.position_weight,
+            position_power=self.config.position_power,
+        )

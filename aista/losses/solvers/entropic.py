@@ -1,0 +1,259 @@
+"""Entropic transport, balanced or not: options, iterations, value, gradient and report in one place.
+
+    OT_eps(a, b, C) = min_P <P, C> + eps KL(P | a b^T) + rho_x KL(P 1 | a) + rho_y KL(P^T 1 | b)
+
+with ``KL(P | Q) = sum P log(P / Q) - P + Q``. In the balanced case (``rho`` infinite) this differs
+from the entropy form ``<P, C> + eps sum P log P`` by the constant ``eps (H(a) + H(b))``,
+``H(a) = -sum a log a``; the plan is the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from aista.losses.kernels.sinkhorn.backend import BACKENDS, kernel, resolve
+from aista.losses.kernels.sinkhorn.problem import EntropicProblem, Potentials
+from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_row_sum
+from aista.losses.solvers.gradient import with_gradient
+from aista.losses.solvers.implicit import linear_derivatives
+from aista.losses.solvers.pairwise import no_autocast
+from aista.losses.solvers.polish import newton_step
+from aista.losses.solvers.problem import Problem
+from aista.losses.solvers.result import OTResult
+from aista.losses.solvers.uncompiled import uncompiled
+
+__all__ = ["ACCELERATIONS", "BACKENDS", "EPSILON_SCALES", "VALUES", "EntropicOptions", "cost_scale", "solve"]
+
+EPSILON_SCALES = ("mean", "max", "absolute")
+VALUES = ("regularized", "linear")
+GRADIENTS = ("envelope", "implicit", "unrolled")
+ACCELERATIONS = ("auto", "none", "overrelaxation")
+ROUNDING = 16  # machine epsilons of marginal error that sums of a sample's masses have anyway
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntropicOptions:
+    """How to solve; see :func:`aista.losses.solvers.sinkhorn.sinkhorn` for the meanings. Raises ValueError."""
+
+    epsilon: float
+    epsilon_scale: str
+    rho: tuple[float, float]
+    max_iterations: int
+    tolerance: float
+    value: str
+    gradient: str
+    backend: str
+    polish: bool = True
+    acceleration: str = "auto"
+
+    @property
+    def balanced(self) -> bool:
+        """Whether both marginals are held exactly."""
+        return self.rho == (math.inf, math.inf)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.epsilon < math.inf:
+            raise ValueError(f"epsilon must be finite and greater than 0, got {self.epsilon}")
+        if len(self.rho) != 2 or not all(strength >= 0 for strength in self.rho):
+            raise ValueError(f"rho must be two strengths from 0 (free) to inf (balanced), got {self.rho}")
+        if not isinstance(self.max_iterations, int) or self.max_iterations < 1:
+            raise ValueError(f"max_iterations must be a whole number of at least 1, got {self.max_iterations}")
+        if not 0 <= self.tolerance < math.inf:
+            raise ValueError(f"tolerance must be finite and at least 0, got {self.tolerance}")
+        for name, known in (
+            ("epsilon_scale", EPSILON_SCALES),
+            ("value", VALUES),
+            ("gradient", GRADIENTS),
+            ("backend", BACKENDS),
+            ("acceleration", ACCELERATIONS),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        overrelaxed = self.acceleration == "overrelaxation"
+        if not self.balanced and (overrelaxed or self.value == "linear"):
+            chosen = "acceleration 'overrelaxation'" if overrelaxed else "value 'linear'"
+            raise ValueError(f"{chosen} needs balanced transport (rho of inf on both sides), got rho {self.rho}")
+        if self.gradient == "implicit" and self.value != "linear":
+            raise ValueError(
+                "gradient 'implicit' is that of value 'linear'; of the regularized value 'envelope' is exact already"
+            )
+        if self.gradient == "unrolled" and (overrelaxed or self.backend not in ("auto", "reference")):
+            raise ValueError(
+                f"gradient 'unrolled' tapes plain iterations: it needs backend 'auto' or 'reference' and acceleration "
+                f"'auto' or 'none', got {self.backend!r} and {self.acceleration!r}"
+            )
+        if overrelaxed and self.backend not in ("auto", "cpu"):
+            raise ValueError(f"acceleration 'overrelaxation' needs backend 'auto' or 'cpu', got {self.backend!r}")
+
+
+@uncompiled
+def solve(problem: Problem, options: EntropicOptions, epsilon_N: Tensor | None = None) -> OTResult:
+    """Solve all samples of ``problem`` and attach the gradient. ``epsilon_N`` overrules the options' epsilon."""
+    taped = options.gradient == "unrolled" and torch.is_grad_enabled()
+    with no_autocast(problem.cost.device), torch.set_grad_enabled(taped):
+        task = _task(problem, options, epsilon_N)
+        backend = _backend(task, options)
+        potentials = _iterate(task, options, backend)
+        solution = _evaluate(task, potentials, backend)
+        if options.polish and options.balanced and not taped:
+            potentials, solution = _polish(task, potentials, solution, backend)
+        value = solution.transport_cost if options.value == "linear" else solution.value
+        if options.value == "linear":
+            derivatives = linear_derivatives(task, solution.ratio_NST)
+        else:
+            derivatives = (solution.plan(task), solution.a_derivative, solution.b_derivative)
+    if not taped:
+        sources = (problem.cost, problem.x_mass, problem.y_mass)
+        value = with_gradient(value, *zip(sources, derivatives, strict=True))
+
+    def build_plan() -> Tensor:
+        with torch.no_grad():
+            return problem.restore_padded(_evaluate(task, potentials, backend).plan(task), 0, 1)
+
+    return _report(problem, potentials, solution, value, options.tolerance, build_plan)
+
+
+class _Solution(NamedTuple):
+    """What the potentials say about each sample. ``ratio`` is ``P / (a b^T)``."""
+
+    value: Tensor
+    transport_cost: Tensor
+    marginal_error: Tensor
+    a_derivative: Tensor
+    b_derivative: Tensor
+    ratio_NST: Tensor
+
+    def plan(self, task: EntropicProblem) -> Tensor:
+        return task.a_NS[:, :, None] * self.ratio_NST * task.b_NT[:, None, :]
+
+
+def _task(problem: Problem, options: EntropicOptions, epsilon_N: Tensor | None) -> EntropicProblem:
+    cost = problem.cost if torch.is_grad_enabled() else problem.cost.detach()
+    lengths = tuple((s, t) for _, s, t in problem.samples)
+    if epsilon_N is None:
+        epsilon_N = options.epsilon * cost_scale(cost.detach(), lengths, options.epsilon_scale)
+    return EntropicProblem(cost, problem.x_mass, problem.y_mass, lengths, epsilon_N, *options.rho)
+
+
+def cost_scale(cost_NST: Tensor, lengths: tuple[tuple[int, int], ...], kind: str) -> Tensor:
+    """``[N]`` what an epsilon is relative to: each sample's mean or max of ``|C|``, or 1."""
+    if kind == "absolute" or not lengths:
+        return cost_NST.new_ones(len(lengths))
+    size = cost_NST.abs()
+    if kind == "max":
+        scale = size.amax((1, 2))
+    else:
+        total = ragged_sum(weighted_row_sum(size, torch.ones_like(size[:, :, 0])), torch.ones_like(size[:, 0]))
+        scale = total / total.new_tensor([s * t for s, t in lengths])
+    # Where every cost is 0 any regularisation will do.
+    return torch.where(scale == 0, 1.0, scale)
+
+
+def _backend(task: EntropicProblem, options: EntropicOptions) -> str:
+    if torch.is_grad_enabled():
+        return "reference"
+    return resolve("cpu" if options.acceleration == "overrelaxation" else options.backend, task.cost_NST)
+
+
+def _iterate(task: EntropicProblem, options: EntropicOptions, backend: str) -> Potentials:
+    if not task.lengths_N2:
+        return Potentials(task.a_NS, task.b_NT, torch.zeros_like(task.epsilon_N, dtype=torch.long))
+    automatic = options.acceleration == "auto" and options.balanced and options.tolerance > 0
+    overrelaxed = backend == "cpu" and (automatic or options.acceleration == "overrelaxation")
+    how = {"overrelaxed": True} if overrelaxed else {}
+    f, g, num_iterations = kernel(backend).solve(task, options.max_iterations, options.tolerance, **how)
+    return Potentials(f.masked_fill(~task.x_mask, 0.0), g.masked_fill(~task.y_mask, 0.0), num_iterations)
+
+
+def _evaluate(task: EntropicProblem, potentials: Potentials, backend: str) -> _Solution:
+    """The dual value at the potentials; its derivatives by cost and masses at fixed potentials are exact."""
+    if task.lengths_N2 and backend == "triton":
+        launch = kernel("triton")
+        return _Solution(*launch.evaluate(launch.load_problem(task), potentials, ratio=True))
+    f, g, _ = potentials
+    a, b, eps = task.a_NS, task.b_NT, task.epsilon_N[:, None]
+    exponent = (f[:, :, None] + g[:, None, :] - task.cost_NST) / eps[:, :, None]
+    ratio = exponent.masked_fill(task.unused, -torch.inf).exp()
+    x_factor = RowSum(ratio.mT)(b)  # first marginal over a
+    y_factor = weighted_row_sum(ratio, a)  # second marginal over b
+    mass = ragged_sum(x_factor, a)
+    f_gain, g_gain = _gain(f, task.rho_x), _gain(g, task.rho_y)
+    error = torch.maximum(
+        _marginal_error(x_factor, f, a, task.rho_x),
+        _marginal_error(y_factor, g, b, task.rho_y),
+    )
+    return _Solution(
+        value=ragged_sum(f_gain, a) + ragged_sum(g_gain, b) - task.epsilon_N * (mass - 1),
+        transport_cost=ragged_sum(weighted_row_sum(ratio * task.cost_NST, a), b),
+        marginal_error=error.detach(),
+        a_derivative=f_gain - eps * (x_factor - 1),
+        b_derivative=g_gain - eps * (y_factor - 1),
+        ratio_NST=ratio,
+    )
+
+
+def _polish(
+    task: EntropicProblem, potentials: Potentials, solution: _Solution, backend: str
+) -> tuple[Potentials, _Solution]:
+    """Take a Newton step for the samples whose marginal error it lowers; rounding cannot be lowered."""
+    rounding = ROUNDING * torch.finfo(solution.marginal_error.dtype).eps
+    rough = (solution.marginal_error > rounding).nonzero()[:, 0].tolist()
+    if not rough:
+        return potentials, solution
+    f, g = newton_step(task, *potentials[:2], solution.ratio_NST, rough)
+    step = Potentials(f, g, potentials.num_iterations_N)
+    after = _evaluate(task, step, backend)
+    return _choose(after.marginal_error < solution.marginal_error, (step, after), (potentials, solution))
+
+
+def _choose(
+    samples_N: Tensor, new: tuple[Potentials, _Solution], old: tuple[Potentials, _Solution]
+) -> tuple[Potentials, _Solution]:
+    """The new ones of the marked samples, the old ones of all others."""
+
+    def where(fresh: Tensor, stale: Tensor) -> Tensor:
+        return torch.where(samples_N.reshape(-1, *[1] * (fresh.dim() - 1)), fresh, stale)
+
+    return Potentials(*map(where, new[0], old[0])), _Solution(*map(where, new[1], old[1]))
+
+
+def _gain(potential: Tensor, rho: float) -> Tensor:
+    """What a potential adds to the dual value per unit of mass: ``-KL(. | a)^*(-f)``."""
+    if rho == math.inf:
+        return potential
+    return -rho * torch.expm1(-potential / rho) if rho > 0 else torch.zeros_like(potential)
+
+
+def _marginal_error(factor: Tensor, potential: Tensor, mass: Tensor, rho: float) -> Tensor:
+    if rho == 0:
+        return factor.new_zeros(factor.shape[0])
+    return ragged_sum((factor - torch.exp(-potential / rho)).abs(), mass)
+
+
+def _report(
+    problem: Problem,
+    potentials: Potentials,
+    solution: _Solution,
+    value: Tensor,
+    tolerance: float,
+    build_plan: Callable[[], Tensor],
+) -> OTResult:
+    f, g, num_iterations = potentials
+    return OTResult(
+        value=problem.restore(value),
+        transport_cost=problem.restore(solution.transport_cost.detach()),
+        potentials=(problem.restore_padded(f.detach(), 0), problem.restore_padded(g.detach(), 1)),
+        num_iterations=problem.restore(num_iterations),
+        marginal_error=problem.restore(solution.marginal_error),
+        converged=problem.restore((solution.marginal_error <= tolerance) & value.isfinite(), fill=True),
+        build_plan=build_plan,
+    )

@@ -1,0 +1,189 @@
+"""Sliced transport: the mean cost of sorting both sides along fixed random directions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aista.losses.costs import Cosine, Cost, Euclidean, SqEuclidean, resolve_cost
+from aista.losses.masses import AnyMass
+from aista.losses.solvers.gradient import with_gradient
+from aista.losses.solvers.pairwise import aligned, no_autocast
+from aista.losses.solvers.problem import Problem, from_states
+from aista.losses.solvers.result import OTResult
+from aista.losses.solvers.uncompiled import uncompiled
+from aista.registry import register
+from aista.schema import option
+
+__all__ = ["Sliced", "SlicedConfig", "projections", "sliced"]
+
+
+def sliced(
+    x: Tensor,
+    y: Tensor,
+    x_lengths: Tensor,
+    y_lengths: Tensor,
+    *,
+    x_mass: AnyMass = None,
+    y_mass: AnyMass = None,
+    cost: str | Cost = "cosine",
+    position_weight: float = 0.0,
+    position_power: float = 1.0,
+    num_projections: int = 64,
+    seed: int = 0,
+) -> OTResult:
+    """Mean over K directions ``u`` of the exact transport cost of the projections on ``u``.
+
+    ``SW = 1/K sum_k W(u_k^T x, u_k^T y)``, where on the line ``W`` is the integral over ``q`` in [0, 1] of
+    ``|F^-1(q) - G^-1(q)|^p``: the q-quantiles of both sides meet, whatever their lengths and masses. Directions are
+    sqrt(D) long, so that a squared distance keeps its size on average.
+
+    Choose it as a distance of distributions without regularisation or iterations. It moves both sides to one shape
+    without saying which state belongs to which: the mean plan is blurred, the more so the larger D. For a
+    matching of states take :func:`aista.losses.solvers.sinkhorn.sinkhorn`.
+
+    Args:
+        x: ``[..., S, D]`` states; leading dimensions (layers, batch) are folded.
+        y: ``[..., T, D]`` states.
+        x_lengths: ``[...]`` how many of the S positions are content. Padding is never read.
+        y_lengths: ``[...]``. A sample with an empty side has value 0 and zero gradient.
+        x_mass: As in ``sinkhorn``.
+        y_mass: As in ``sinkhorn``.
+        cost: What to slice: ``"sqeuclidean"`` (p = 2), ``"euclidean"`` (p = 1), or ``"cosine"``: half of p = 2 on
+            states of unit length, since ``1 - cos = |x - y|^2 / 2`` there. No other cost can be sliced.
+        position_weight: Must be 0: positions have no place on the lines.
+        position_power: Without effect.
+        num_projections: K. The value's noise from the choice of directions falls as ``1 / sqrt(K)``.
+        seed: Of the directions, which are the same in every call.
+
+    Returns:
+        Value (with its gradient) and report per sample. ``plan()`` is the mean of the K plans, ``transport_cost`` what
+        it costs: more than exact transport. The potentials are the values' derivatives by the masses.
+
+    Raises:
+        ValueError: an argument is out of range or shapes disagree; the message names it.
+        ConfigError: no cost has that name.
+
+    Source: Bonneel et al. 2015 (10.1007/s10851-014-0506-3).
+    """
+    geometry = {"cost": cost, "x_mass": x_mass, "y_mass": y_mass}
+    positions = {"position_weight": position_weight, "position_power": position_power}
+    return _solve(x, y, x_lengths, y_lengths, num_projections, seed, **geometry, **positions)
+
+
+def projections(dim: int, num_projections: int, seed: int) -> Tensor:
+    """``[dim, num_projections]`` fp64 directions of length sqrt(dim), uniform on that sphere."""
+    directions = torch.randn(dim, num_projections, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    lengths: Tensor = torch.linalg.vector_norm(directions, dim=0)
+    return directions * (math.sqrt(dim) / lengths)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlicedConfig:
+    """Options of sliced transport."""
+
+    num_projections: int = option(64, "Random directions that states are projected on.", minimum=1)
+    seed: int = option(0, "Of the directions, which never change during a run.", minimum=0)
+
+
+@register("ot_solver", "sliced", config=SlicedConfig)
+class Sliced:
+    """Sliced transport: states are sorted along random lines. For the costs cosine, sqeuclidean and euclidean."""
+
+    def __init__(self, config: SlicedConfig) -> None:
+        self.config = config
+
+    def __call__(self, x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor, **geometry: Any) -> OTResult:
+        """Solve each sample. ``geometry``: cost, masses and positional term, as in :func:`sliced`."""
+        return _solve(x, y, x_lengths, y_lengths, self.config.num_projections, self.config.seed, **geometry)
+
+
+@uncompiled
+def _solve(
+    x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor, num_projections: int, seed: int, **geometry: Any
+) -> OTResult:
+    if num_projections < 1:
+        raise ValueError(f"num_projections must be at least 1, got {num_projections}")
+    kind = _sliceable(geometry.get("cost", "cosine"))
+    problem = from_states(x.detach(), y.detach(), x_lengths, y_lengths, **geometry)
+    if geometry.get("position_weight", 0.0) != 0:
+        raise ValueError(f"position_weight must be 0 for sliced transport, got {geometry['position_weight']}")
+    sources = (_contents(problem, x, 0), _contents(problem, y, 1), problem.x_mass, problem.y_mass)
+    directions = projections(x.shape[-1], num_projections, seed).to(problem.cost)
+    derivatives, plan = [torch.zeros_like(z) for z in sources], torch.zeros_like(problem.cost)
+    value, transport_cost, error = (plan.new_zeros(len(problem.samples)) for _ in range(3))
+    for n, (_, s, t) in enumerate(problem.samples):
+        inputs = [aligned(z.detach()[n, :size]) for z, size in zip(sources, (s, t, s, t), strict=True)]
+        with no_autocast(plan.device):
+            value[n], gradients, part = _solve_sample(inputs, directions, kind)
+        for derivative, gradient in zip(derivatives, gradients, strict=True):
+            derivative[n, : gradient.shape[0]] = gradient
+        plan[n, :s, :t] = part
+        transport_cost[n] = (part * aligned(problem.cost[n, :s, :t])).sum()
+        error[n] = max((part.sum(1) - inputs[2]).abs().sum(), (part.sum(0) - inputs[3]).abs().sum())
+    return OTResult(
+        value=problem.restore(with_gradient(value, *zip(sources, derivatives, strict=True))),
+        transport_cost=problem.restore(transport_cost),
+        potentials=(problem.restore_padded(derivatives[2], 0), problem.restore_padded(derivatives[3], 1)),
+        num_iterations=problem.restore(torch.zeros_like(value, dtype=torch.long)),
+        marginal_error=problem.restore(error),
+        converged=problem.restore(value.isfinite(), fill=True),
+        build_plan=lambda: problem.restore_padded(plan, 0, 1),
+    )
+
+
+def _sliceable(cost: str | Cost) -> Cost:
+    kind = resolve_cost(cost)
+    if not isinstance(kind, (Cosine, Euclidean, SqEuclidean)):
+        raise ValueError(f"the cost of sliced transport must be cosine, euclidean or sqeuclidean, got {cost!r}")
+    return kind
+
+
+def _contents(problem: Problem, states: Tensor, side: int) -> Tensor:
+    """``[N, S' or T', D]`` states of the problem's samples in its dtype, differentiable."""
+    rows = torch.tensor([sample[0] for sample in problem.samples], dtype=torch.long, device=states.device)
+    folded = states.reshape(problem.leading.numel(), *states.shape[-2:])
+    return folded[rows, : problem.cost.shape[1 + side]].to(problem.cost)
+
+
+def _solve_sample(inputs: list[Tensor], directions_DK: Tensor, kind: Cost) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+    """Value, its derivatives by x, y, a and b, and the mean plan ``[S, T]`` of one sample."""
+    with torch.set_grad_enabled(True):
+        x, y, a, b = (z.detach().requires_grad_() for z in inputs)
+        points = (_unit(z) if isinstance(kind, Cosine) else z for z in (x, y))
+        (x_SK, x_order), (y_TK, y_order) = ((z @ directions_DK).sort(0) for z in points)
+        i, j, mass = _quantile_coupling(a[x_order], b[y_order])
+        distance = (x_SK.gather(0, i) - y_TK.gather(0, j)).abs()
+        cost = distance if isinstance(kind, Euclidean) else distance.square()
+        value = (mass * cost).sum() / directions_DK.shape[1] / (2 if isinstance(kind, Cosine) else 1)
+    gradients = torch.autograd.grad(value, (x, y, a, b))
+    pairs = (x_order.gather(0, i), y_order.gather(0, j))
+    plan = value.new_zeros(len(x), len(y)).index_put(pairs, mass.detach() / directions_DK.shape[1], accumulate=True)
+    return value.detach(), gradients, plan
+
+
+def _quantile_coupling(a_SK: Tensor, b_TK: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The plan that keeps sorted points in order, column by column.
+
+    Walks through the quantiles at which a point of either side ends. ``S + T`` stretches, some of them empty, so that
+    a point without mass has its stretch too.
+
+    Returns:
+        Which x and which y meet in each stretch, and the stretch's length, each ``[S + T, K]``.
+    """
+    num_x, num_y = a_SK.shape[0], b_TK.shape[0]
+    ends, order = torch.cat([a_SK.cumsum(0), b_TK.cumsum(0)]).sort(dim=0, stable=True)
+    ends_x = order < num_x
+    i = (ends_x.cumsum(0) - ends_x.long()).clamp(max=num_x - 1)
+    j = ((~ends_x).cumsum(0) - (~ends_x).long()).clamp(max=num_y - 1)
+    return i, j, ends.diff(dim=0, prepend=torch.zeros_like(ends[:1]))
+
+
+def _unit(states: Tensor) -> Tensor:
+    """States of unit length; a zero state stays 0 and gets no gradient."""
+    norm = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
+    return torch.where(norm == 0, 0.0, states / torch.where(norm == 0, 1.0, norm))

@@ -1,0 +1,103 @@
+"""Reads a run folder: what training, probing and evaluation left there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aista.errors import RunError
+from aista.records import read_records
+from aista.run_folder.evaluations import Evaluation
+from aista.run_folder.layer_choices import LayerChoice, read_choices
+from aista.run_folder.parsing import existing, parsing, read_object, require_mapping
+from aista.run_folder.paths import RunPaths
+from aista.run_folder.probes import Plan, Probe
+
+__all__ = ["RunFolder"]
+
+
+class RunFolder:
+    """A run folder; each method reads one part of it.
+
+    Every method raises RunError where the part is missing (naming the command that makes it) or
+    malformed (naming the file).
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.paths = RunPaths(self.path)
+        if not self.path.is_dir():
+            raise RunError(f"{self.path}: no such run folder; `aista train {self.path} --config FILE` makes it")
+        existing(self.paths.config_file, f"aista train {self.path} --config FILE")
+
+    def config_text(self) -> str:
+        """The resolved config as YAML."""
+        return self.paths.config_file.read_text(encoding="utf-8")
+
+    def config(self) -> dict[str, Any]:
+        """The resolved config as plain data."""
+        file = self.paths.config_file
+        try:
+            data = yaml.safe_load(self.config_text())
+        except yaml.YAMLError as error:
+            raise RunError(f"{file}: not YAML ({error})") from error
+        return require_mapping(data, file)
+
+    def environment(self) -> dict[str, Any]:
+        """Versions, commit and device."""
+        return read_object(self.paths.environment_file, self._train)
+
+    def timing(self) -> dict[str, Any]:
+        """Seconds spent, e.g. ``train_seconds``."""
+        return read_object(self.paths.timing_file, self._train)
+
+    def data_facts(self) -> dict[str, str]:
+        """What the inspection says about each split's manifests: path, rows, hours, checksum."""
+        facts: dict[str, str] = {}
+        file = self.paths.data_file
+        with parsing(file):
+            for split, manifests in read_object(file, self._train).items():
+                for number, (manifest, found) in enumerate(manifests.items()):
+                    name = f"{split}[{number}]" if number else split
+                    facts[f"{name} manifest"] = str(manifest)
+                    facts |= {f"{name} rows, {what}": str(count) for what, count in found["counts"].items()}
+                    facts[f"{name} hours"] = f"{float(found['seconds']) / 3600:.2f}"
+                    facts[f"{name} SHA-256"] = str(found.get("sha256", "not recorded"))
+        return facts
+
+    def metrics(self, split: str) -> list[dict[str, float]]:
+        """Metrics per step, ascending; ``split`` is ``train`` or ``valid``."""
+        return read_records(existing(self.paths.metrics_file(split), self._train))
+
+    def selection(self) -> LayerChoice | None:
+        """The layers aligned in the end; None where the run aligned none."""
+        selections = self.selections()
+        return selections[-1] if selections else None
+
+    def selections(self) -> list[LayerChoice]:
+        """Every choice of layers, oldest first; empty where the run aligned none."""
+        file = self.paths.selection_file
+        return read_choices(file) if file.exists() else []
+
+    def probe(self, name: str) -> Probe:
+        """One probe by its name."""
+        return Probe.load(self.paths, name)
+
+    def latest_probe(self) -> Probe | None:
+        """The probe of the latest step, of several the last by name; None where there is none."""
+        probes = [self.probe(name) for name in self.paths.probe_names()]
+        return max(probes, key=lambda probe: (probe.step, probe.name)) if probes else None
+
+    def plan(self, name: str) -> Plan:
+        """The transport plan of a probe."""
+        return Plan.load(self.paths, name)
+
+    def evaluation(self, split: str) -> Evaluation:
+        """Hypotheses and scores of an evaluated split."""
+        return Evaluation.load(self.paths, split)
+
+    @property
+    def _train(self) -> str:
+        return f"aista train {self.path}"

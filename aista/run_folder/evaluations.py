@@ -1,0 +1,81 @@
+"""What an evaluation leaves in a run folder: hypotheses and scores of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aista.files import write_json
+from aista.run_folder.parsing import existing, parsing, read_object
+from aista.run_folder.paths import RunPaths
+from aista.scoring.base import Score
+from aista.scoring.hypotheses import HypothesisRow, read_hypotheses, write_hypotheses
+
+__all__ = ["Evaluation"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One evaluated split.
+
+    Attributes:
+        label: Name of its folder.
+        split: What ``aista evaluate --split`` was given: a split's name, or a manifest's path.
+        checkpoint: Name of the checkpoint.
+        note: The config's note on the corpus.
+        scores: One per metric.
+        seconds: Decoding time.
+        num_utterances: Number of rows.
+        rows: Hypotheses beside their references.
+        listening: What the references cost with mismatched speech, as plain data; None where not measured.
+    """
+
+    label: str
+    split: str
+    checkpoint: str
+    note: str
+    scores: tuple[Score, ...]
+    seconds: float
+    num_utterances: int
+    rows: tuple[HypothesisRow, ...]
+    listening: Mapping[str, Any] | None = None
+
+    def save(self, run: RunPaths) -> None:
+        """Write the hypotheses, then the scores."""
+        folder = run.evaluation_dir(self.label)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_hypotheses(run.hypotheses_file(self.label), list(self.rows))
+        record = {
+            "checkpoint": self.checkpoint,
+            "split": self.split,
+            "note": self.note,
+            "scores": [score.to_json() for score in self.scores],
+            "seconds": self.seconds,
+            "num_utterances": self.num_utterances,
+        } | ({} if self.listening is None else {"listening": self.listening})
+        write_json(run.scores_file(self.label), record)
+
+    @classmethod
+    def load(cls, run: RunPaths, label: str) -> Evaluation:
+        """Read it by the name of its folder."""
+        command = f"aista evaluate {run.path} --split {label}"
+        file = run.scores_file(label)
+        data = read_object(file, command)
+        rows = read_hypotheses(existing(run.hypotheses_file(label), command))
+        with parsing(file):
+            return cls(
+                label=label,
+                split=str(data.get("split", label)),
+                checkpoint=str(data.get("checkpoint", "")),
+                note=str(data.get("note", "")),
+                scores=tuple(_score(item) for item in data["scores"]),
+                seconds=float(data["seconds"]),
+                num_utterances=int(data["num_utterances"]),
+                rows=tuple(rows),
+                listening=data.get("listening"),
+            )
+
+
+def _score(item: Mapping[str, Any]) -> Score:
+    return Score(item["name"], float(item["value"]), item["signature"], bool(item.get("higher_is_better", True)))

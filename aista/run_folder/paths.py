@@ -1,0 +1,164 @@
+"""The layout of a run folder: the one place that spells the names of its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["RunPaths", "checkpoint_name", "runs_below"]
+
+CONFIG = "config.yaml"
+PRETRAINING = "pretraining"
+STEP = "step_"
+PLAN = "_plan"
+
+
+def checkpoint_name(step: int) -> str:
+    """Name of the checkpoint of a step."""
+    return f"{STEP}{step}"
+
+
+def runs_below(path: Path) -> list[Path]:
+    """Run folders below a folder that are no part of another one, pretraining stages left out; sorted."""
+    folders = [file.parent for file in path.glob(f"**/{CONFIG}")]
+    outer = [folder for folder in folders if not any(other in folder.parents for other in folders)]
+    return sorted(folder for folder in outer if PRETRAINING not in folder.relative_to(path).parts)
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """Paths of the files of a run folder, whether they exist or not (docs/run_folder.md)."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved config, which makes a folder a run folder."""
+        return self.path / CONFIG
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the folder is a run folder."""
+        return self.config_file.is_file()
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions, commit and device."""
+        return self.path / "environment.json"
+
+    @property
+    def data_file(self) -> Path:
+        """Outcome of the inspection of every manifest."""
+        return self.path / "data.json"
+
+    @property
+    def parameters_file(self) -> Path:
+        """Number of parameters of each part."""
+        return self.path / "parameters.json"
+
+    @property
+    def selection_file(self) -> Path:
+        """The aligned layers."""
+        return self.path / "selection.json"
+
+    @property
+    def timing_file(self) -> Path:
+        """Seconds, steps and peak memory; written last."""
+        return self.path / "timing.json"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether training came to its end."""
+        return self.timing_file.is_file()
+
+    @property
+    def engine_dir(self) -> Path:
+        """fairseq2's own config, logs and caches."""
+        return self.path / "engine"
+
+    @property
+    def log_dir(self) -> Path:
+        """fairseq2's logs."""
+        return self.engine_dir / "logs"
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Folder of the metrics' files."""
+        return self.path / "metrics"
+
+    def metrics_file(self, split: str) -> Path:
+        """Metrics per step of ``train`` or ``valid``."""
+        return self.metrics_dir / f"{split}.jsonl"
+
+    def stage(self, name: str) -> RunPaths:
+        """The run folder of a pretraining stage."""
+        return RunPaths(self.path / PRETRAINING / name)
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    def checkpoint_steps(self) -> list[int]:
+        """Steps that have a checkpoint, ascending."""
+        numbers = [path.name.removeprefix(STEP) for path in self.checkpoints_dir.glob(f"{STEP}*") if path.is_dir()]
+        return sorted(int(number) for number in numbers if number.isdigit())
+
+    @property
+    def has_checkpoints(self) -> bool:
+        """Whether any step was saved, be it in part."""
+        return any(self.checkpoints_dir.glob(f"{STEP}*"))
+
+    def checkpoint_dir(self, step: int) -> Path:
+        """The checkpoint of a step."""
+        return self.checkpoints_dir / checkpoint_name(step)
+
+    def checkpoint_score_file(self, step: int) -> Path:
+        """The validation score of a checkpoint."""
+        return self.checkpoints_dir / "scores" / f"{checkpoint_name(step)}.txt"
+
+    def evaluation_dir(self, split: str) -> Path:
+        """Folder of an evaluated split."""
+        return self.path / "evaluation" / split
+
+    def hypotheses_file(self, split: str) -> Path:
+        """Translations of an evaluated split."""
+        return self.evaluation_dir(split) / "hypotheses.tsv"
+
+    def scores_file(self, split: str) -> Path:
+        """Scores of an evaluated split."""
+        return self.evaluation_dir(split) / "scores.json"
+
+    def evaluated_splits(self) -> list[str]:
+        """Splits that have scores, sorted."""
+        return sorted(path.parent.name for path in self.path.glob(str(self.scores_file("*").relative_to(self.path))))
+
+    @property
+    def probe_dir(self) -> Path:
+        """Folder of the probes, with their tables and pictures."""
+        return self.path / "probe"
+
+    def probe_file(self, name: str) -> Path:
+        """A probe's curve."""
+        return self.probe_dir / f"{name}.json"
+
+    def plan_file(self, name: str) -> Path:
+        """The transport plan of a probe."""
+        return self.probe_dir / f"{name}{PLAN}.json"
+
+    def probe_table_file(self, name: str) -> Path:
+        """A probe's measures as CSV."""
+        return self.probe_dir / f"{name}.csv"
+
+    def probe_picture_file(self, name: str, what: str = "") -> Path:
+        """A probe's curves, or another picture: ``measures``, ``plan``."""
+        return self.probe_dir / (f"{name}_{what}.png" if what else f"{name}.png")
+
+    def probe_names(self) -> list[str]:
+        """Names of the probes, sorted."""
+        names = [path.stem for path in self.probe_dir.glob("*.json")]
+        return sorted(name for name in names if not name.endswith(PLAN))
+
+    def plan_names(self) -> list[str]:
+        """Names of the probes that left a transport plan, sorted."""
+        return sorted(path.stem.removesuffix(PLAN) for path in self.probe_dir.glob(f"*{PLAN}.json"))

@@ -1,0 +1,38 @@
+"""Claiming a run folder from several processes: the main one writes, the others wait for it."""
+
+import threading
+
+import pytest
+
+from aista.engine import claim as claiming
+from aista.engine.claim import claim
+from aista.errors import RunError
+from aista.tasks.experiment import load_experiment
+from tests.tiny import tiny_config, write_config
+
+
+@pytest.fixture
+def experiment(tmp_path, corpus):
+    return load_experiment(write_config(tmp_path / "config.yaml", tiny_config(corpus)))
+
+
+def test_another_process_returns_once_the_main_one_has_written(experiment, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    monkeypatch.setenv("RANK", "1")
+    other = threading.Thread(target=claim, args=(run, experiment))
+    other.start()
+    other.join(0.2)
+    assert other.is_alive()
+    assert not run.exists()
+    monkeypatch.setenv("RANK", "0")
+    claim(run, experiment)
+    other.join(5)
+    assert not other.is_alive()
+    assert (run / "config.yaml").is_file()
+
+
+def test_another_process_does_not_wait_for_ever(experiment, tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(claiming, "CLAIM_SECONDS", 0.1)
+    with pytest.raises(RunError, match=r"run/config\.yaml: not written by the main process.*shared file system"):
+        claim(tmp_path / "run", experiment)

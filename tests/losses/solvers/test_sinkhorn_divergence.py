@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import ot
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aista.losses.costs import SqEuclidean
+from aista.losses.solvers.sinkhorn import sinkhorn
+from aista.losses.solvers.sinkhorn_divergence import (
+    SinkhornDivergence,
+    SinkhornDivergenceConfig,
+    sinkhorn_divergence,
+    sinkhorn_divergence_cost,
+)
+from tests.losses.clouds import check_transport, clouds, masses, shares
+
+LENGTHS = ([7, 1, 4, 0, 6], [5, 3, 1, 2, 6])
+TIGHT = {"tolerance": 1e-10, "max_iterations": 5000}
+
+
+def test_agrees_with_pot_sample_by_sample():
+    """POT subtracts values of <P, C> + eps sum P log P; the entropies of the masses cancel in the difference."""
+    case = clouds(*LENGTHS, dtype=torch.float64)
+    a, b = masses(case.x_lengths, 8, dtype=torch.float64), masses(case.y_lengths, 7, seed=1, dtype=torch.float64)
+    options = {"cost": "sqeuclidean", "epsilon": 5.0, "epsilon_scale": "absolute", **TIGHT}
+    result = sinkhorn_divergence(*case, x_mass=a, y_mass=b, **options)
+
+    def regularised(x, y, p, q):
+        M = (x[:, None] - y).pow(2).sum(-1)
+        P = ot.sinkhorn(p, q, M, 5.0, method="sinkhorn_log", numItermax=100_000, stopThr=1e-13, warn=False)
+        return (P * M).sum() + 5.0 * (P * (P / (p[:, None] * q)).log()).sum()
+
+    for n, (s, t) in enumerate(zip(*LENGTHS, strict=True)):
+        if s and t:
+            x, y, p, q = case.x[n, :s], case.y[n, :t], shares(a[n], s), shares(b[n], t)
+            expected = regularised(x, y, p, q) - (regularised(x, x, p, p) + regularised(y, y, q, q)) / 2
+            torch.testing.assert_close(result.value[n], expected, atol=1e-8, rtol=0)
+
+
+@settings(max_examples=30)
+@given(
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.sampled_from(["cosine", "sqeuclidean", "euclidean"]),
+    st.sampled_from([1.0, 0.1]),
+    st.integers(0, 99),
+)
+def test_it_is_never_negative(s, t, cost, epsilon, seed):
+    case = clouds([s], [t], seed=seed, dtype=torch.float64)
+    mass = masses(case.x_lengths, s + 1, seed=seed).double()
+    value = sinkhorn_divergence(*case, x_mass=mass, cost=cost, epsilon=epsilon, **TIGHT).value
+    assert (value >= -1e-8).all()
+
+
+@pytest.mark.parametrize("cost", ["cosine", "sqeuclidean", "euclidean"])
+def test_equal_clouds_are_at_distance_0_and_others_are_not(cost):
+    case = clouds([7, 4], [7, 4])
+    for epsilon in (1.0, 0.1, 0.01):
+        same = case._replace(y=case.x).leaves()
+        result = sinkhorn_divergence(*same, cost=cost, epsilon=epsilon, max_iterations=2000)
+        result.value.sum().backward()
+        assert result.value.tolist() == [0, 0]
+        assert same.x.grad.abs().max() < 2e-3
+        assert same.y.grad.abs().max() < 2e-3
+        other = sinkhorn_divergence(case.x, 1.1 * case.x + 0.1, *case[2:], cost=cost, epsilon=epsilon)
+        assert (other.value > 1e-4).all()
+
+
+def test_equal_clouds_in_another_order():
+    x = clouds([6], [6], dtype=torch.float64).x[:, :6]
+    lengths = torch.tensor([6])
+    moved = sinkhorn_divergence(x, x[:, [3, 0, 5, 1, 2, 4]], lengths, lengths, **TIGHT)
+    torch.testing.assert_close(moved.value, torch.zeros(1, dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+def test_symmetry():
+    case = clouds(*LENGTHS, dtype=torch.float64)
+    forward = sinkhorn_divergence(*case, **TIGHT)
+    backward = sinkhorn_divergence(case.y, case.x, case.y_lengths, case.x_lengths, **TIGHT)
+    torch.testing.assert_close(forward.value, backward.value, atol=1e-8, rtol=0)
+
+
+def test_diracs_cost_their_distance_and_large_epsilon_compares_means():
+    x, y, one = torch.randn(2, 1, 4), torch.randn(2, 1, 4), torch.ones(2).long()
+    value = sinkhorn_divergence(x, y, one, one, cost="sqeuclidean").value
+    torch.testing.assert_close(value, (x - y).pow(2).sum((1, 2)))
+    case = clouds([7], [5], dtype=torch.float64)
+    far = sinkhorn_divergence(*case, cost="sqeuclidean", epsilon=1e5, **TIGHT).value[0]
+    torch.testing.assert_close(far, (case.x[0, :7].mean(0) - case.y[0, :5].mean(0)).pow(2).sum(), atol=1e-3, rtol=0)
+
+
+def test_the_three_terms_share_the_epsilon_of_x_and_y():
+    """With an epsilon per term the value would differ: the costs among the x are smaller than those to the y."""
+    case = clouds([7], [5], dtype=torch.float64)
+    case = case._replace(y=case.y + 5)
+    x, y = case.x[:, :7], case.y[:, :5]
+    epsilon = 0.1 * float(SqEuclidean()(x, y).mean())
+    absolute = {"cost": "sqeuclidean", "epsilon": epsilon, "epsilon_scale": "absolute", **TIGHT}
+    sides = ((x, y, *case[2:]), (x, x, *[case.x_lengths] * 2), (y, y, *[case.y_lengths] * 2))
+    xy, xx, yy = (sinkhorn(*side, **absolute).value for side in sides)
+    value = sinkhorn_divergence(*case, cost="sqeuclidean", epsilon=0.1, **TIGHT).value
+    torch.testing.assert_close(value, xy - (xx + yy) / 2)
+    own = [sinkhorn(*side, cost="sqeuclidean", epsilon=0.1, **TIGHT).value for side in sides]
+    assert abs(float(value - own[0] + (own[1] + own[2]) / 2)) > 1e-2
+
+
+def test_plan_and_report():
+    case = clouds(*LENGTHS)
+    result = sinkhorn_divergence(*case, cost="sqeuclidean")
+    costs = (case.x[:, :, None] - case.y[:, None]).pow(2).sum(-1)
+    plain = sinkhorn(*case, cost="sqeuclidean")
+    assert torch.equal(result.plan(), plain.plan())
+    assert torch.equal(result.transport_cost, plain.transport_cost)
+    assert (result.marginal_error >= plain.marginal_error).all()
+    assert (result.num_iterations > plain.num_iterations)[[0, 2, 4]].all()
+    check_transport(result, case, costs, atol=1e-3)
+    rough = sinkhorn_divergence(*case, epsilon=0.01, max_iterations=2)
+    assert not rough.converged[0]
+
+
+def test_gradcheck():
+    case = clouds([3, 0, 1], [2, 2, 2], dim=3, dtype=torch.float64)
+    x, y = (torch.nan_to_num(z, 1.0, posinf=1.0).requires_grad_() for z in case[:2])
+    g = torch.Generator().manual_seed(0)
+    a, b = ((torch.rand(3, size, generator=g, dtype=torch.float64) + 0.5).requires_grad_() for size in (4, 3))
+    options = {"epsilon": 0.5, "epsilon_scale": "absolute", "position_weight": 0.1, **TIGHT}
+    loss = lambda x, y, a, b: sinkhorn_divergence(x, y, *case[2:], x_mass=a, y_mass=b, **options).value  # noqa: E731
+    assert torch.autograd.gradcheck(loss, (x, y, a, b), atol=1e-5)
+
+
+def test_the_potentials_are_the_derivatives_by_the_masses():
+    case = clouds([4], [3], dtype=torch.float64)
+    x, y = case.x[:, :4], case.y[:, :3]
+    a = torch.full((1, 4), 0.25, dtype=torch.float64, requires_grad=True)
+    result = sinkhorn_divergence(x, y, *case[2:], x_mass=a, epsilon=0.5, epsilon_scale="absolute", **TIGHT)
+    result.value.sum().backward()
+    f = result.potentials[0]
+    torch.testing.assert_close(a.grad, f - f.mean(), atol=1e-8, rtol=0)
+
+
+def test_descent_brings_a_cloud_onto_the_other_where_plain_transport_shrinks_it():
+    g = torch.Generator().manual_seed(0)
+    y, lengths = torch.randn(1, 12, 2, generator=g), torch.tensor([12])
+    spreads = {}
+    for solver in (sinkhorn, sinkhorn_divergence):
+        x = (0.1 * torch.randn(1, 12, 2, generator=g)).requires_grad_()
+        for _ in range(60):
+            value = solver(x, y, lengths, lengths, cost="sqeuclidean", epsilon=2.0, epsilon_scale="absolute").value
+            (grad,) = torch.autograd.grad(value.sum(), x)
+            x = (x - 4 * grad).detach().requires_grad_()
+        spreads[solver] = float(x.detach().std(1).mean() / y.std(1).mean())
+    assert spreads[sinkhorn] < 0.75
+    assert 0.9 < spreads[sinkhorn_divergence] < 1.1
+
+
+@settings(max_examples=10)
+@given(
+    st.lists(st.tuples(st.integers(1, 20), st.integers(1, 12)), min_size=2, max_size=5),
+    st.sampled_from(["cosine", "sqeuclidean", "euclidean"]),
+    st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+    st.integers(0, 9),
+)
+def test_a_batch_equals_its_samples_bit_for_bit(lengths, cost, dtype, seed):
+    case = clouds(*map(list, zip(*lengths, strict=True)), dim=7, seed=seed, dtype=dtype)
+    whole = case.leaves()
+    options = {"cost": cost, "x_mass": "norm", "position_weight": 0.2}
+    result = sinkhorn_divergence(*whole, **options)
+    result.value.sum().backward()
+    for n, (s, t) in enumerate(lengths):
+        alone = case.sample(n).leaves()
+        single = sinkhorn_divergence(*alone, **options)
+        single.value.sum().backward()
+        for name in ("value", "transport_cost", "num_iterations", "marginal_error", "converged"):
+            assert torch.equal(getattr(result, name)[n : n + 1], getattr(single, name)), name
+        assert torch.equal(whole.x.grad[n, :s], alone.x.grad[0])
+        assert torch.equal(whole.y.grad[n, :t], alone.y.grad[0])
+        assert whole.x.grad[n, s:].eq(0).all()
+
+
+def test_an_empty_side_is_free_and_a_bad_state_spoils_its_own_sample_only():
+    case = clouds([5, 0, 3, 4], [4, 2, 0, 3]).leaves()
+    good = sinkhorn_divergence(*case)
+    good.value.sum().backward()
+    assert good.value[[1, 2]].eq(0).all()
+    assert case.x.grad.isfinite().all()
+    assert case.x.grad[2].eq(0).all()
+    bad = case.x.detach().clone()
+    bad[0, 2, 1] = float("nan")
+    result = sinkhorn_divergence(bad, case.y, *case[2:])
+    assert result.value[0].isnan()
+    assert result.converged.tolist() == [False, True, True, True]
+    assert torch.equal(result.value[1:], good.value[1:])
+
+
+def test_given_costs():
+    case = clouds(*LENGTHS)
+    cost, x_cost, y_cost = (
+        (u[:, :, None] - v[:, None]).pow(2).sum(-1) for u, v in ((case.x, case.y), (case.x, case.x), (case.y, case.y))
+    )
+    found = sinkhorn_divergence_cost(cost, x_cost, y_cost, *case[2:])
+    torch.testing.assert_close(found.value, sinkhorn_divergence(*case, cost="sqeuclidean").value, atol=1e-4, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"y_cost must have shape \[5, 7, 7\], got \[5, 8, 8\]"):
+        sinkhorn_divergence_cost(cost, x_cost, x_cost, *case[2:])
+
+
+def test_all_empty():
+    x = torch.randn(2, 3, 4, requires_grad=True)
+    result = sinkhorn_divergence(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
+    result.value.sum().backward()
+    assert result.value.tolist() == [0, 0]
+    assert x.grad.eq(0).all()
+
+
+def test_options_out_of_range():
+    with pytest.raises(ValueError, match=r"epsilon must be finite and greater than 0, got -0.1"):
+        sinkhorn_divergence(*clouds([5, 3], [4, 2]), epsilon=-0.1)
+
+
+def test_the_registered_solver_is_the_function():
+    case = clouds([5, 3], [4, 2])
+    solver = SinkhornDivergence(SinkhornDivergenceConfig(epsilon=0.3, epsilon_scale="max", tolerance=1e-4))
+    options = {"cost": "sqeuclidean", "x_mass": "norm", "epsilon": 0.3, "epsilon_scale": "max", "tolerance": 1e-4}
+    expected = sinkhorn_divergence(*case, **options)
+    assert torch.equal(solver(*case, cost=SqEuclidean(), x_mass="norm").value, expected.value)

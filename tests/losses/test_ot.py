@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from aista.errors import ConfigError
+from aista.losses.ot import OTAlignment, OTAlignmentConfig
+from aista.losses.solvers.sinkhorn import sinkhorn
+from aista.registry import build, entries
+from aista.schema import Component, structure
+from aista.types import LayerStates
+from tests.losses.clouds import clouds
+
+SOLVERS = [entry.name for entry in entries("ot_solver") if entry.origin.startswith("aista.")]
+
+
+def _loss(**options: object) -> OTAlignment:
+    return OTAlignment(structure(OTAlignmentConfig, options))
+
+
+def _states(x_lengths: list[int], y_lengths: list[int]) -> LayerStates:
+    case = clouds(x_lengths, y_lengths).leaves()
+    return LayerStates(case.x, case.x_lengths, case.y, case.y_lengths)
+
+
+def test_the_config_of_the_documentation():
+    loss = _loss(cost={"name": "cosine"}, solver={"name": "sinkhorn", "config": {"epsilon": 0.3}}, text_mass="norm")
+    states = _states([5, 3], [4, 2])
+    expected = sinkhorn(
+        states.speech, states.text, states.speech_lengths, states.text_lengths, y_mass="norm", epsilon=0.3
+    )
+    assert torch.equal(loss(states).per_utterance_B, expected.value)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("cost", ["cosine", "sqeuclidean", "euclidean"])
+def test_every_solver_with_every_cost_pulls_the_sides_together(solver, cost):
+    loss = _loss(cost=cost, solver=solver, position_weight=0.0 if solver == "sliced" else 0.1)
+    states = _states([6, 4], [4, 3])
+    before = loss(states)
+    before.per_utterance_B.sum().backward()
+    step = 0.01 / states.speech.grad.norm()
+    after = loss(states._replace(speech=states.speech.detach() - step * states.speech.grad))
+    assert (after.per_utterance_B.sum() < before.per_utterance_B.sum()).all()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_rows_without_a_side_are_free_and_counted_out(solver):
+    loss = _loss(solver=solver)
+    states = _states([6, 4, 0, 5], [4, 0, 3, 2])
+    result = loss(states, detach_text=False)
+    result.per_utterance_B.sum().backward()
+    assert result.per_utterance_B[[1, 2]].tolist() == [0, 0]
+    for grad in (states.speech.grad, states.text.grad):
+        assert grad[[1, 2]].eq(0).all()
+        assert grad[[0, 3]].ne(0).any()
+    full = loss(LayerStates(*(z[[0, 3]] for z in states)))
+    assert torch.equal(result.per_utterance_B[[0, 3]], full.per_utterance_B)
+    assert result.diagnostics == full.diagnostics
+
+
+def test_no_row_takes_part():
+    states = _states([6, 0], [0, 3])
+    result = _loss()(states)
+    result.per_utterance_B.sum().backward()
+    assert result.per_utterance_B.tolist() == [0, 0]
+    assert states.speech.grad.eq(0).all()
+    assert all(value == 0 for value in result.diagnostics.values())
+
+
+def test_detached_text_gets_no_gradient():
+    states = _states([6, 4], [4, 3])
+    _loss()(states).per_utterance_B.sum().backward()
+    assert states.text.grad is None
+    assert states.speech.grad.ne(0).any()
+    speech_grad = states.speech.grad.clone()
+    _loss()(states, detach_text=False).per_utterance_B.sum().backward()
+    assert states.text.grad.ne(0).any()
+    torch.testing.assert_close(states.speech.grad, 2 * speech_grad)
+
+
+def test_diagnostics_are_detached_scalars():
+    diagnostics = _loss()(_states([6, 4], [4, 3])).diagnostics
+    assert set(diagnostics) == {"transport_cost", "marginal_error", "converged", "num_iterations"}
+    assert all(value.shape == () and not value.requires_grad for value in diagnostics.values())
+    assert diagnostics["converged"] == 1
+    assert diagnostics["num_iterations"] >= 10
+
+
+def test_bf16_states_give_an_fp32_loss():
+    states = _states([6, 4], [4, 3])
+    low = states._replace(speech=states.speech.bfloat16(), text=states.text.bfloat16())
+    assert _loss()(low).per_utterance_B.dtype == torch.float32
+
+
+def test_plan_is_a_picture_of_the_transport():
+    states = _states([6, 4, 0], [4, 3, 2])
+    plan = _loss(solver="exact").plan(states)
+    assert plan.shape == (3, 7, 5)
+    assert not plan.requires_grad
+    torch.testing.assert_close(plan.sum((1, 2)), torch.tensor([1.0, 1.0, 0.0]))
+
+
+def test_it_is_registered_as_ot():
+    assert "ot" in {entry.name for entry in entries("alignment_loss")}
+    assert {"sinkhorn", "unbalanced", "exact"} <= {entry.name for entry in entries("ot_solver")}
+    assert isinstance(build("alignment_loss", Component("ot")), OTAlignment)
+
+
+def test_config_faults_are_all_reported():
+    options = {"cost": "cosin", "solver": {"name": "sinkhorn", "config": {"epsilon": -1}}, "speech_mass": "length"}
+    with pytest.raises(ConfigError) as error:
+        structure(OTAlignmentConfig, options, at="alignment[0].config")
+    faults = str(error.value)
+    assert "alignment[0].config.cost.name: unknown cost 'cosin' (did you mean 'cosine'?)" in faults
+    assert "alignment[0].config.solver.config.epsilon: must be greater than 0, got -1" in faults
+    assert "alignment[0].config.speech_mass.name: unknown mass 'length'; known: norm, uniform" in faults

@@ -1,0 +1,21 @@
+"""Run folders as the engine writes them, without an engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.written_runs import write_run
+
+
+@pytest.fixture
+def run_path(tmp_path: Path) -> Path:
+    """An aligned run."""
+    return write_run(tmp_path / "aligned", error=0.2, noise=1.0, aligned=True)
+
+
+@pytest.fixture
+def baseline_path(tmp_path: Path) -> Path:
+    """Its CE-only twin."""
+    return write_run(tmp_path / "ce_only")
