@@ -58,7 +58,7 @@ ROOMS = """
 import importlib, pkgutil
 from aista import registry
 from aista.kinds import KINDS
-for room in ("registry", "config", "schema", "types", "losses", "selection", "scoring", "data", "modules"):
+for room in ("registry", "config", "schema", "types", "losses", "selection", "scoring", "data"):
     module = importlib.import_module(f"aista.{room}")
     for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"aista.{room}."):
         if not found.name.rpartition(".")[2].startswith("_"):

@@ -121,7 +121,7 @@ def check_weights(folder: Path) -> None:
 def saved_dtype(config: Any, dtype: str) -> torch.dtype:
     """The type that an option ``dtype`` stands for: ``auto`` is the checkpoint's own."""
     own: torch.dtype = getattr(config, "dtype", None) or torch.float32
-    return own if dtype == "auto" else getattr(torch, dtype)  # type: ignore[no-any-return]
+    return own if dtype == "auto" else getattr(torch, dtype)
 
 
 def build_model(

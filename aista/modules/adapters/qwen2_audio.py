@@ -62,7 +62,8 @@ def _build(config: Qwen2AudioAdapterConfig, input_dim: int, output_dim: int, *, 
 
     settings = read_config(config.path, ("qwen2_audio",))
     widths = settings.audio_config.d_model, settings.text_config.hidden_size
-    linear = nn.utils.skip_init(nn.Linear, *widths, device=torch.get_default_device(), dtype=torch.float32)
+    # Neither initialised nor, in doing so, a draw from the random numbers of what is built next.
+    linear = nn.Linear(*widths, device="meta", dtype=torch.float32).to_empty(device=torch.get_default_device())
     if with_weights:
         fill_from_folder(linear, config.path, "multi_modal_projector.linear.{}".format)
     if (linear.in_features, linear.out_features) != (input_dim, output_dim):

@@ -62,9 +62,13 @@ def _build(config: HFSpeechConfig, feature_dim: int, *, with_weights: bool) -> S
     from aista.modules.encoders._hf_speech import load_encoder
     from aista.modules.hf_folder import read_config
 
-    # The vector that replaces masked frames is a parameter: unused, data parallelism would miss its gradient.
-    masking = {"mask_time_prob": config.mask_time_prob, "mask_feature_prob": 0.0}
-    settings = read_config(config.path, WAVEFORM_MODELS + FBANK_MODELS, **masking)
+    settings = read_config(
+        config.path,
+        WAVEFORM_MODELS + FBANK_MODELS,
+        # The vector that replaces masked frames is a parameter: unused, data parallelism would miss its gradient.
+        mask_time_prob=config.mask_time_prob,
+        mask_feature_prob=0.0,
+    )
     for key in ("add_adapter", "use_intermediate_ffn_before_adapter"):
         if getattr(settings, key, False):
             raise ValueError(
