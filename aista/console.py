@@ -10,7 +10,7 @@ from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
 from rich.progress import Progress, ProgressColumn
 
-__all__ = ["passing_progress", "terminal_handler"]
+__all__ = ["configure_logging", "passing_progress", "terminal_handler"]
 
 
 def terminal_handler(console: Console | None = None) -> logging.Handler:
@@ -28,6 +28,12 @@ def terminal_handler(console: Console | None = None) -> logging.Handler:
     )
     handler.setFormatter(logging.Formatter("%(message)s"))
     return handler
+
+
+def configure_logging() -> None:
+    """Show aista's own messages on stderr; fairseq2 replaces this while it trains."""
+    logging.getLogger().handlers[:] = [terminal_handler()]
+    logging.getLogger("aista").setLevel(logging.INFO)
 
 
 def passing_progress(*columns: str | ProgressColumn, console: Console | None = None) -> Progress:

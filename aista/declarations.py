@@ -1,4 +1,4 @@
-"""What a package's source text declares: the components registered in it, found without importing any."""
+"""What a package's source text declares: components and their options, found without importing any."""
 
 from __future__ import annotations
 
@@ -11,19 +11,34 @@ from pathlib import Path
 
 __all__ = ["Declaration", "declarations"]
 
+_FIELDS = ("option", "required", "section", "component", "components")  # of aista.schema
+
 
 @dataclass(frozen=True)
 class Declaration:
-    """A class or function below ``@register("kind", "name")``. ``summary`` is its docstring's first line."""
+    """A class or function below ``@register("kind", "name")``.
+
+    Attributes:
+        module: Where it stands.
+        qualname: Its name there.
+        summary: The first line of its docstring.
+        config: The class that declares its options.
+    """
 
     module: str
     qualname: str
     summary: str
+    config: str
 
     @property
     def origin(self) -> str:
         """As in ``registry.Entry.origin``."""
         return f"{self.module}.{self.qualname}"
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of its options, in the order of their declaration."""
+        return _options(self.module, self.config)
 
 
 @cache
@@ -32,33 +47,64 @@ def declarations(kind: str, package: str) -> dict[str, Declaration]:
 
     Files that do not parse are passed over: importing them says what is wrong.
     """
-    return {
-        name: Declaration(module, node.name, (ast.get_docstring(node) or "(no description)").partition("\n")[0])
-        for module, file in _modules(package)
-        for name, node in _registered(kind, file)
-    }
-
-
-def _modules(package: str) -> Iterator[tuple[str, Path]]:
     root, _, rest = package.partition(".")
     place = Path(importlib.import_module(root).__path__[0], *rest.split("."))
-    if place.is_dir():
-        yield from ((f"{package}.{file.stem}", file) for file in sorted(place.glob("*.py")))
-    else:
-        yield package, place.with_suffix(".py")
+    modules = [f"{package}.{file.stem}" for file in sorted(place.glob("*.py"))] if place.is_dir() else [package]
+    return {name: declaration for module in modules for name, declaration in _registered(kind, module)}
 
 
-def _registered(kind: str, file: Path) -> Iterator[tuple[str, ast.ClassDef | ast.FunctionDef]]:
-    source = file.read_text(encoding="utf-8")
-    if "@register(" not in source:
-        return
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return
-    for node in tree.body:
+def _registered(kind: str, module: str) -> Iterator[tuple[str, Declaration]]:
+    for node in _tree(module).body if "@register(" in _source(module) else ():
         for decorator in node.decorator_list if isinstance(node, (ast.ClassDef, ast.FunctionDef)) else ():
-            match decorator:
-                case ast.Call(func=ast.Name("register"), args=[ast.Constant(found), ast.Constant(str(name))]):
-                    if found == kind and isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-                        yield name, node
+            match node, decorator:
+                case (
+                    ast.ClassDef(name=own) | ast.FunctionDef(name=own),
+                    ast.Call(func=ast.Name("register"), args=[ast.Constant(found), ast.Constant(str(name))]),
+                ) if found == kind:
+                    config = [keyword.value.id for keyword in decorator.keywords if isinstance(keyword.value, ast.Name)]
+                    summary = (ast.get_docstring(node) or "(no description)").partition("\n")[0]
+                    yield name, Declaration(module, own, summary, *(config or [own]))
+
+
+def _options(module: str, cls: str) -> tuple[str, ...]:
+    """The options that a class declares and inherits; none of what stands outside the package."""
+    for node in _tree(module).body:
+        if isinstance(node, ast.ClassDef) and node.name == cls:
+            inherited = [
+                name for base in node.bases if isinstance(base, ast.Name) for name in _options(module, base.id)
+            ]
+            own = [
+                line.target.id
+                for line in node.body
+                if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and _declares(line.value)
+            ]
+            return tuple(dict.fromkeys((*inherited, *own)))
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module
+            and node.module.partition(".")[0] == module.partition(".")[0]
+        ):
+            for alias in node.names:
+                if cls == (alias.asname or alias.name):
+                    return _options(node.module, alias.name)
+    return ()
+
+
+def _declares(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in _FIELDS
+
+
+@cache
+def _source(module: str) -> str:
+    root, *rest = module.split(".")
+    place = Path(importlib.import_module(root).__path__[0], *rest)
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    return file.read_text(encoding="utf-8")
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    try:
+        return ast.parse(_source(module))
+    except SyntaxError:
+        return ast.Module([], [])

@@ -1,7 +1,8 @@
-"""Atomic writes: a reader sees the old file or the new one, never half of either."""
+"""Atomic writes (a reader sees the old file or the new one, never half of either), and hashes of contents."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["leftover_prefix", "replacing", "replacing_folder", "write_json", "write_text"]
+__all__ = ["hash_file", "leftover_prefix", "replacing", "replacing_folder", "write_json", "write_text"]
 
 
 def leftover_prefix(name: str) -> str:
@@ -70,3 +71,12 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write indented JSON atomically. Non-finite numbers are refused (ValueError): JSON has none."""
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 24):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -16,25 +16,30 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.machinery
-import importlib.util
 import inspect
-import sys
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from aista import plugins
 from aista.declarations import Declaration, declarations
-from aista.errors import AistaError, ConfigError, Fault, PluginError, RegistryError
+from aista.errors import ConfigError, Fault, RegistryError
 from aista.kinds import KINDS
 
-__all__ = ["Entry", "build", "entries", "get", "load_plugins", "names", "nearest", "register", "summaries"]
+__all__ = [
+    "Entry",
+    "build",
+    "entries",
+    "get",
+    "load_plugins",
+    "names",
+    "nearest",
+    "options",
+    "register",
+    "summaries",
+]
 F = TypeVar("F", bound=Callable[..., Any])
-ENTRY_POINT_GROUP = "aista.components"
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,6 @@ class Spec(Protocol):
 
 
 _entries: dict[tuple[str, str], Entry] = {}
-_done: set[str] = set()  # entry points and plug-in files that are imported or being so
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -107,11 +111,19 @@ def names(kind: str) -> list[str]:
 def summaries(kind: str) -> dict[str, str]:
     """The first line about each component of a kind, by name. Imports none but the installed plug-ins'."""
     lines = {name: declaration.summary for name, declaration in _built_in(kind).items()}
-    _load_entry_points()
+    plugins.load_entry_points()
     for entry in _entries.values():
         if entry.kind == kind and entry.name not in lines:
             lines[entry.name] = (inspect.getdoc(entry.factory) or "(no description)").partition("\n")[0]
     return dict(sorted(lines.items()))
+
+
+def options(kind: str, name: str) -> tuple[str, ...]:
+    """The names of a component's options; of one that ``names`` lists. Imports nothing."""
+    if name in _built_in(kind):
+        return _built_in(kind)[name].options
+    config = _entries[kind, name].config
+    return tuple(field.name for field in fields(config) if field.init) if config else ()
 
 
 def entries(kind: str) -> list[Entry]:
@@ -151,45 +163,8 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
 
 def load_plugins(files: Iterable[str | Path], base: Path | None = None) -> list[Entry]:
     """Import plug-in files (paths relative to ``base``) and return what they registered. Raises PluginError."""
-    modules = set()
-    for path, file in ((Path(base or Path.cwd(), file).resolve(), file) for file in files):
-        if not path.is_file() or path.suffix != ".py":
-            raise PluginError(f"plug-in {str(file)!r}: must be a Python file (.py), found none at {path}")
-        name = f"aista_plugin_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
-        with _once(str(path), f"plug-in {str(file)!r}") as is_first:
-            if is_first:
-                loader = importlib.machinery.SourceFileLoader(name, str(path))
-                spec = importlib.machinery.ModuleSpec(name, loader, origin=str(path))
-                spec.has_location = True
-                sys.modules[name] = importlib.util.module_from_spec(spec)
-                loader.exec_module(sys.modules[name])
-        modules.add(name)
+    modules = plugins.load_files(files, base)
     return [entry for entry in _entries.values() if entry.factory.__module__ in modules]
-
-
-@contextmanager
-def _once(key: str, plugin: str) -> Iterator[bool]:
-    """Whether ``key`` is new. A failed import is forgotten, so that the next try fails too instead of finding gaps."""
-    is_first = key not in _done
-    _done.add(key)
-    try:
-        yield is_first
-    except BaseException as error:
-        _done.discard(key)
-        if not isinstance(error, (Exception, SystemExit)):
-            raise
-        reason = str(error) if isinstance(error, AistaError) else f"{type(error).__name__}: {error}"
-        raise PluginError(f"{plugin} failed to load: {reason}") from error
-
-
-def _load_entry_points() -> None:
-    for point in () if ENTRY_POINT_GROUP in _done else entry_points(group=ENTRY_POINT_GROUP):
-        owner = point.dist.name if point.dist else "an unknown distribution"
-        with _once(f"{owner}:{point.name}", f"entry point {point.name!r} of {owner} ({point.value})") as is_first:
-            loaded = point.load() if is_first else None
-            if inspect.isfunction(loaded):
-                loaded()
-    _done.add(ENTRY_POINT_GROUP)
 
 
 def _built_in(kind: str) -> dict[str, Declaration]:

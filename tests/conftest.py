@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from aista import registry
+from aista import plugins, registry
 from aista.kinds import KINDS, Kind
 
 settings.register_profile("aista", deadline=None)
@@ -30,7 +30,7 @@ def clean_registry():
 
     What aista's own modules registered meanwhile stays: they are imported once and would not do so again.
     """
-    stores = (KINDS, registry._entries, registry._done)
+    stores = (KINDS, registry._entries, plugins._done)
     before = [store.copy() for store in stores]
     for key in [key for key, entry in registry._entries.items() if entry.origin.startswith("aista_plugin_")]:
         del registry._entries[key]

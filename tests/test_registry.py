@@ -1,13 +1,12 @@
 import inspect
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 
 import pytest
 
-from aista import registry
-from aista.declarations import declarations
+from aista import plugins, registry
 from aista.errors import ConfigError, PluginError, RegistryError
 from aista.kinds import KINDS
 from aista.schema import Component, Options, component, option, required, resolve
@@ -200,10 +199,10 @@ def test_a_plugin_that_takes_a_name_says_who_has_it(tmp_path):
 
 
 def fake_entry_point(monkeypatch, value):
-    point = EntryPoint(name="mine", value=value, group=registry.ENTRY_POINT_GROUP)
+    point = EntryPoint(name="mine", value=value, group=plugins.ENTRY_POINT_GROUP)
     vars(point)["dist"] = SimpleNamespace(name="my-package")
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == registry.ENTRY_POINT_GROUP else [])
-    registry._done.discard(registry.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == plugins.ENTRY_POINT_GROUP else [])
+    plugins._done.discard(plugins.ENTRY_POINT_GROUP)
 
 
 def test_entry_points_are_loaded_and_called(tmp_path, monkeypatch):
@@ -227,25 +226,24 @@ def test_a_broken_entry_point_is_fatal_and_named_every_time(monkeypatch):
 
 @pytest.fixture
 def orchard(tmp_path, monkeypatch, define_kind):
-    package = tmp_path / "orchard"
+    package = tmp_path / f"orchard_{tmp_path.name}"  # a name of its own, for what was read of a package is remembered
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "kiwi.py").write_text('"""A module."""\n' + PLUGIN.replace("fruit", "tree"))
     (package / "base.py").write_text("raise RuntimeError('this module declares no component')")
     monkeypatch.syspath_prepend(tmp_path)
-    define_kind("tree", "orchard")
+    define_kind("tree", package.name)
     yield package
-    declarations.cache_clear()
-    for name in [name for name in sys.modules if name.partition(".")[0] == "orchard"]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == package.name]:
         del sys.modules[name]
 
 
 def test_a_component_is_imported_alone_when_it_is_asked_for(orchard):
     (orchard / "pear.py").write_text(PLUGIN.replace("fruit", "tree").replace("kiwi", "pear"))
     assert registry.names("tree") == ["kiwi", "pear"]
-    assert not {"orchard.kiwi", "orchard.pear"} & set(sys.modules)
+    assert not {f"{orchard.name}.kiwi", f"{orchard.name}.pear"} & set(sys.modules)
     assert registry.build("tree", Component("kiwi")) == "kiwi"
-    assert "orchard.pear" not in sys.modules
+    assert f"{orchard.name}.pear" not in sys.modules
     assert [entry.name for entry in registry.entries("tree")] == ["kiwi", "pear"]
 
 
@@ -270,7 +268,7 @@ def test_a_failing_import_of_a_component_fails_again_and_leaves_the_others_alone
 
 def test_a_plugin_cannot_take_a_built_in_name_that_was_not_imported_yet(orchard, tmp_path):
     (tmp_path / "mine.py").write_text(PLUGIN.replace("fruit", "tree"))
-    with pytest.raises(PluginError, match=r"tree 'kiwi' is already registered by orchard\.kiwi\.kiwi"):
+    with pytest.raises(PluginError, match=rf"tree 'kiwi' is already registered by {orchard.name}\.kiwi\.kiwi"):
         registry.load_plugins(["mine.py"], base=tmp_path)
 
 
@@ -291,3 +289,12 @@ def test_every_built_in_component_imports_and_is_where_its_name_says(kind):
 def test_what_the_source_declares_is_what_imports_register(kind):
     for entry in registry.entries(kind):
         assert registry.summaries(kind)[entry.name] == (inspect.getdoc(entry.factory) or "").partition("\n")[0]
+        expected = tuple(field.name for field in fields(entry.config) if field.init) if entry.config else ()
+        assert registry.options(kind, entry.name) == expected, entry.origin
+
+
+def test_the_options_of_a_plugin():
+    register_apple()
+    registry.register("fruit", "fig")(lambda: "fig")
+    assert registry.options("fruit", "apple") == ("sweetness",)
+    assert registry.options("fruit", "fig") == ()

@@ -27,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, train, evaluate, compare; returns 1 if a run failed."""
-    from aista.cli._ablation import Sweep
     from aista.config import apply_overrides
     from aista.errors import AistaError
-    from aista.tasks.ablation import load_ablation
+    from aista.runs.ablation.plan import load_ablation
+    from aista.runs.ablation.sweep import Sweep
 
     if args.jobs < 1:
         raise AistaError(f"--jobs: must be at least 1, got {args.jobs}")

@@ -21,8 +21,8 @@ def run(args: argparse.Namespace) -> int:
     """Print scores, differences and p-values of paired bootstrap resampling, with signatures."""
     from rich.console import Console
 
-    from aista.analysis.summary import summarise
-    from aista.analysis.tables import headline_table, to_rich
+    from aista.report.summary import summarise
+    from aista.report.tables import headline_table, to_rich
     from aista.run_folder.contents import RunFolder
     from aista.scoring.hypotheses import sameness
     from aista.tasks.experiment import load_experiment

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Decode, score, and print the scores with their signatures."""
-    from aista.cli._logging import configure_logging
+    from aista.console import configure_logging
 
     configure_logging()
     from aista.engine.inference.evaluate import evaluate

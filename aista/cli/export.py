@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the folder and list what is in it."""
-    from aista.cli._logging import configure_logging
+    from aista.console import configure_logging
 
     configure_logging()
     from aista.engine.export.write import export

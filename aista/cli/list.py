@@ -1,4 +1,4 @@
-"""``aista list [KIND]``: what is registered, by kind."""
+"""``aista list [KIND]``: what is registered, by kind; of one kind the options' names too."""
 
 from __future__ import annotations
 
@@ -26,4 +26,7 @@ def run(args: argparse.Namespace) -> int:
         width = max(map(len, components), default=0)
         for name, summary in components.items():
             print(f"  {name:{width}}  {summary}")
+            options = registry.options(kind, name) if args.kind else ()
+            if options:
+                print(f"  {'':{width}}  options: {', '.join(options)}")
     return 0

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compute the curve, print it, and draw it with one utterance's transport plan."""
-    from aista.cli._logging import configure_logging
+    from aista.console import configure_logging
 
     configure_logging()
     for option, value, least in (("--size", args.size, 2), ("--resamples", args.resamples, 0)):
@@ -44,12 +44,12 @@ def _one(args: argparse.Namespace) -> int:
     """One checkpoint: curves, measures, and a transport plan."""
     from rich.console import Console
 
-    from aista.analysis.figure import save_png
-    from aista.analysis.measures import agreement_table, geometry_table, measure_curves, measures_csv
-    from aista.analysis.plots import layer_curves, transport_plan
-    from aista.analysis.tables import retrieval_table, to_rich
     from aista.engine.inference.probe import probe
     from aista.files import write_text
+    from aista.report.figure import save_png
+    from aista.report.measures import agreement_table, geometry_table, measure_curves, measures_csv
+    from aista.report.plots import layer_curves, transport_plan
+    from aista.report.tables import retrieval_table, to_rich
     from aista.run_folder.contents import RunFolder
 
     name, curve = probe(
@@ -88,11 +88,11 @@ def _over_time(args: argparse.Namespace) -> int:
     """Every checkpoint: a table per measure, one CSV, one figure."""
     from rich.console import Console
 
-    from aista.analysis.figure import save_png
-    from aista.analysis.measures import OVER_TIME, checkpoint_curves, checkpoint_table, measures_csv
-    from aista.analysis.tables import to_rich
     from aista.engine.inference.probe import probe_checkpoints
     from aista.files import write_text
+    from aista.report.figure import save_png
+    from aista.report.measures import OVER_TIME, checkpoint_curves, checkpoint_table, measures_csv
+    from aista.report.tables import to_rich
     from aista.run_folder.paths import RunPaths
 
     curves = probe_checkpoints(args.run, args.split, size=args.size, device=args.device, resamples=args.resamples)

@@ -20,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the corpus, train the CE-only twin and AI-STA, evaluate, probe, compare, report."""
-    from aista.cli._logging import configure_logging
+    from aista.console import configure_logging
 
     configure_logging()
-    from aista.cli._quickstart import Quickstart
     from aista.corpora.quickstart import QuickstartConfig
+    from aista.runs.quickstart import Quickstart
 
     Quickstart(args.out, args.data, args.config, QuickstartConfig()).run(args.seeds)
     return 0

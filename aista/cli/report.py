@@ -29,10 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Gather the folders, compute the plans, write the page."""
-    from aista.cli._logging import configure_logging
+    from aista.console import configure_logging
 
     configure_logging()
-    from aista.cli._report import ReportOptions, labelled, make_report
+    from aista.runs.report_assembly import ReportOptions, labelled, make_report
 
     options = ReportOptions(
         split=args.split,
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     runs = labelled(args.runs)
     command = f"aista report {' '.join(map(str, args.runs))} --out {args.out}"
     report = make_report(runs, options, title=args.title or f"aista report: {', '.join(runs)}", command=command)
-    from aista.analysis.render import write_report
+    from aista.report.render import write_report
 
     print(write_report(args.out, report))
     for note in report.missing:

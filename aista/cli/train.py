@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train."""
-    from aista.cli._logging import configure_logging
     from aista.config import dump_yaml
+    from aista.console import configure_logging
     from aista.engine.claim import open_experiment
     from aista.errors import AistaError
     from aista.run_folder.paths import RunPaths

@@ -20,7 +20,7 @@ from typing import Any
 import sentencepiece
 
 from aista.errors import DataError
-from aista.files import replacing, write_json, write_text
+from aista.files import hash_file, replacing, write_json, write_text
 
 __all__ = [
     "BOS_ID",
@@ -157,7 +157,7 @@ class Folder:
         paths = [path for path in paths if not path.name.startswith(".")]
         names = [path.relative_to(self.out).as_posix() for path in paths]
         own = {FINGERPRINT, CHECKSUMS}
-        lines = [f"{_sha256(path)}  {name}" for path, name in zip(paths, names, strict=True) if name not in own]
+        lines = [f"{hash_file(path)}  {name}" for path, name in zip(paths, names, strict=True) if name not in own]
         write_text(self.out / CHECKSUMS, "\n".join(lines) + "\n")
         fingerprint = self._digest()
         kept = {key: value for key, value in asdict(report).items() if key in ("counts", "hours", "dropped", "noted")}
@@ -175,7 +175,7 @@ class Folder:
             path = self.out / name
             if not path.is_file():
                 missing = True
-            elif _sha256(path) != digest:
+            elif hash_file(path) != digest:
                 changed.append(name)
         if changed:
             shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
@@ -197,7 +197,3 @@ class Folder:
 
     def _write_fingerprint(self, state: Mapping[str, Any]) -> None:
         write_json(self.out / FINGERPRINT, {**self._identity, **state})
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

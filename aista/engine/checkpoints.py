@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from aista.engine.compat import load_sharded_model
 from aista.errors import RunError
 from aista.run_folder.paths import RunPaths, checkpoint_name
 
@@ -61,8 +62,6 @@ def find_checkpoint(run_dir: Path, which: str = "best") -> Checkpoint:
 
 def load_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """The model's weights on the CPU. Reads tensors only; no code is executed."""
-    from aista.engine.compat import load_sharded_model
-
     folder = checkpoint.path / "model"
     if not folder.is_dir():
         raise RunError(f"{checkpoint.path}: the checkpoint has no model folder; it is damaged, use another one")

@@ -34,31 +34,32 @@ from aista.run_folder.paths import RunPaths
 __all__ = [
     "PatienceStopper",
     "load_sharded_model",
-    "quiet_console",
+    "patch_fairseq2",
     "run_recipe",
     "set_early_stopper",
     "validate_once_restored",
 ]
 
 
+def patch_fairseq2() -> None:
+    """Replace what fairseq2 0.8.1 offers no option for; a second call changes nothing."""
+    _StandardLogHelper.log_environment_variables = _log_no_environment  # type: ignore[method-assign]
+    # `fairseq2.recipe.run` is the function of that name; the module behind it holds what it calls.
+    run_module = vars(sys.modules["fairseq2.recipe.run"])
+    run_module["configure_logging"] = _configure_logging
+    # Its deprecation warnings speak to authors of fairseq2 recipes, not to users of aista.
+    run_module["enable_deprecation_warnings"] = lambda: None
+    vars(sys.modules["fairseq2.models.family"])["set_dtype"] = _own_dtypes
+
+
 def _log_no_environment(self: _StandardLogHelper) -> None:
     """Replaces a method that writes every environment variable, secrets included, to the log."""
-
-
-_StandardLogHelper.log_environment_variables = _log_no_environment  # type: ignore[method-assign]
 
 
 def _configure_logging(no_rich: bool = False) -> None:
     """Replaces a function that puts every message of fairseq2 on the terminal."""
     configure_logging(no_rich)
-    quiet_console()
-
-
-# `fairseq2.recipe.run` is the function of that name; the module behind it holds what it calls.
-_run_module = sys.modules["fairseq2.recipe.run"]
-vars(_run_module)["configure_logging"] = _configure_logging
-# Its deprecation warnings speak to authors of fairseq2 recipes, not to users of aista.
-vars(_run_module)["enable_deprecation_warnings"] = lambda: None
+    _quiet_console()
 
 
 def _own_dtypes(dtype: torch.dtype) -> AbstractContextManager[None]:
@@ -69,15 +70,13 @@ def _own_dtypes(dtype: torch.dtype) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-vars(sys.modules["fairseq2.models.family"])["set_dtype"] = _own_dtypes
-
-
 def run_recipe(recipe: fairseq2.recipe.Recipe, config: object, run_dir: Path) -> None:
     """Run a training recipe; its own files go to RUN/engine, checkpoints to RUN/checkpoints.
 
     Raises:
         RunError: training failed for a reason that fairseq2 reports in one sentence.
     """
+    patch_fairseq2()
     run = RunPaths(run_dir)
     try:
         fairseq2.recipe.run(recipe, config, run.engine_dir, checkpoint_dir=run.checkpoints_dir)
@@ -166,7 +165,7 @@ class _OursOrSevere(logging.Filter):
         return record.levelno >= logging.WARNING and "will be run on CPU" not in record.getMessage()
 
 
-def quiet_console() -> None:
+def _quiet_console() -> None:
     """Show only aista's messages and warnings in the terminal; the log file keeps everything.
 
     ``AISTA_VERBOSE=1`` shows fairseq2's messages too.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from aista.data.manifest import Manifest, Row, read_manifest
 from aista.data.shuffling import shuffle_transcripts
 from aista.data.subset import first_rows
 from aista.errors import DataError
+from aista.files import hash_file
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.types import SpeechBatch
@@ -63,7 +63,7 @@ class Split:
     def report(self) -> dict[str, Any]:
         """The inspections per manifest, as written to the run folder."""
         return {
-            str(inspection.manifest): {**inspection.to_json(), "sha256": _checksum(inspection.manifest)}
+            str(inspection.manifest): {**inspection.to_json(), "sha256": hash_file(inspection.manifest)}
             for inspection in self.inspections
         }
 
@@ -182,10 +182,6 @@ def probe_batches(split: Split, size: int, batch_size: int, device: str) -> Iter
     rows = sorted(range(len(dataset)), key=dataset.lengths().__getitem__)
     for start in range(0, len(rows), batch_size):
         yield dataset.batch(rows[start : start + batch_size], epoch=0).to(device)
-
-
-def _checksum(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _usable(inspections: Sequence[Inspection], on_bad_rows: Literal["error", "drop"]) -> tuple[Row, ...]:

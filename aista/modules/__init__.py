@@ -2,4 +2,4 @@
 
 from aista.native import preload_libsndfile
 
-preload_libsndfile()  # before anything here imports fairseq2
+preload_libsndfile()  # before anything below imports fairseq2

@@ -9,7 +9,7 @@ from torch import nn
 from aista.data.features.base import Feature
 from aista.data.inspection import Limit
 from aista.data.manifest import Row
-from aista.modules.ctc import CtcModel
+from aista.modules.ctc_model import CtcModel
 from aista.modules.llms.base import GenerationConfig
 from aista.registry import register
 from aista.schema import Component, component, option

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from aista.modules.adapters.base import Adapter, AdapterOutput
-from aista.testing._tensors import assert_close, assert_trainable, content_sum, fill_padding, gradients, ramp
 from aista.testing.contracts import contract, dependencies
+from aista.testing.tensors import assert_close, assert_trainable, content_sum, fill_padding, gradients, ramp
 
 __all__ = ["check_batch_of_one", "check_gradients", "check_lengths", "check_losses", "check_padding", "check_shapes"]
 

@@ -17,8 +17,8 @@ from aista.losses.base import (
     compares_predictions,
     is_batch_statistic,
 )
-from aista.testing._tensors import assert_close, fill_padding, gradients, ramp
 from aista.testing.contracts import contract
+from aista.testing.tensors import assert_close, fill_padding, gradients, ramp
 from aista.types import LayerStates
 
 __all__ = [

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from aista.data.augmentations.base import Augmentation
-from aista.testing._tensors import ramp
 from aista.testing.contracts import contract
+from aista.testing.tensors import ramp
 
 __all__ = ["check_picklable", "check_randomness", "check_shapes"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from aista.testing._tensors import assert_close, ramp
 from aista.testing.contracts import contract
+from aista.testing.tensors import assert_close, ramp
 
 __all__ = ["check_gradients", "check_leading_dimensions", "check_pairwise", "check_shapes"]
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from aista.errors import DataError
 from aista.modules.encoders.base import SpeechEncoder
-from aista.testing._tensors import assert_close, assert_trainable, content_sum, fill_padding, ramp
 from aista.testing.contracts import contract, dependencies
+from aista.testing.tensors import assert_close, assert_trainable, content_sum, fill_padding, ramp
 
 __all__ = [
     "check_batch_of_one",

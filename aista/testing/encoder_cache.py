@@ -12,8 +12,8 @@ from torch import Tensor
 
 from aista.data.encoder_caches.base import EncoderCache
 from aista.errors import DataError
-from aista.testing._tensors import ramp
 from aista.testing.contracts import contract, dependencies
+from aista.testing.tensors import ramp
 
 __all__ = ["check_kept_once", "check_picklable", "check_refusals", "check_round_trip"]
 

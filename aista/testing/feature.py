@@ -8,8 +8,8 @@ import pickle
 import torch
 
 from aista.data.features.base import Feature
-from aista.testing._tensors import ramp
 from aista.testing.contracts import contract
+from aista.testing.tensors import ramp
 
 __all__ = ["check_picklable", "check_pure", "check_shapes", "check_too_long"]
 

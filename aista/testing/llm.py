@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from aista.modules.llms.base import GenerationConfig, LanguageModel
-from aista.testing._tensors import assert_close, assert_trainable, content_sum, fill_padding, gradients, ramp
 from aista.testing.contracts import contract, dependencies
+from aista.testing.tensors import assert_close, assert_trainable, content_sum, fill_padding, gradients, ramp
 
 __all__ = [
     "check_batch_of_one",

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from aista.testing._tensors import ramp
 from aista.testing.contracts import contract
+from aista.testing.tensors import ramp
 
 __all__ = ["check_shapes", "check_values"]
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from aista.losses.solvers.result import OTResult, OTSolver
-from aista.testing._tensors import assert_close, fill_padding, gradients, ramp
 from aista.testing.contracts import contract
+from aista.testing.tensors import assert_close, fill_padding, gradients, ramp
 
 __all__ = [
     "check_batch_invariance",

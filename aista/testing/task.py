@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from aista.modules.llms.base import GenerationConfig
-from aista.testing._tensors import assert_trainable, fill_padding, ramp
 from aista.testing.contracts import contract, dependencies
 from aista.testing.dummies import DummyTokenizer
+from aista.testing.tensors import assert_trainable, fill_padding, ramp
 from aista.types import SpeechBatch
 
 __all__ = [

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from aista.modules.tuning.base import Tuning
-from aista.testing._tensors import assert_close, assert_trainable, content_sum, ramp
 from aista.testing.contracts import contract
 from aista.testing.dummies import DummyLanguageModel
+from aista.testing.tensors import assert_close, assert_trainable, content_sum, ramp
 
 __all__ = [
     "check_choice",

@@ -15,11 +15,11 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-from aista.analysis.figure import save_png
-from aista.analysis.tables import to_rich
 from aista.console import passing_progress
 from aista.errors import AistaError, RegistryError
 from aista.registry import nearest
+from aista.report.figure import save_png
+from aista.report.tables import to_rich
 from benchmarks.ot.chart import benchmark_table, floor_ratios
 from benchmarks.ot.measure import count_tasks, measure
 from benchmarks.ot.measurement import Measurement, read_csv, write_csv

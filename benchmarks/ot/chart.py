@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from aista.analysis.figure import COLORS, GREY, style
-from aista.analysis.tables import NONE, Table
+from aista.report.figure import COLORS, GREY, style
+from aista.report.tables import NONE, Table
 from benchmarks.ot.measurement import Measurement
 from benchmarks.ot.rows.table import FLOOR, ROWS
 

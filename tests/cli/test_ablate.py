@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import yaml
 
 from aista.records import read_records
 from aista.run_folder.paths import RunPaths
-from aista.tasks.ablation import load_ablation
+from aista.runs.ablation.plan import load_ablation
 from tests.tiny import make_corpus, tiny_config
 
 pytestmark = pytest.mark.slow
@@ -93,12 +94,12 @@ def test_equal_configs_and_shared_stages_are_trained_once(sweep):
 
 def test_seeds_come_one_after_the_other(tmp_path, corpus, monkeypatch):
     """A sweep that is stopped has whole seeds to compare."""
-    from aista.cli import _ablation
+    from aista.runs.ablation import sweep
 
     started = []
-    monkeypatch.setattr(_ablation, "run_jobs", lambda jobs, *_, **__: started.extend(job.label for job in jobs) or {})
+    monkeypatch.setattr(sweep, "run_jobs", lambda jobs, *_, **__: started.extend(job.label for job in jobs) or {})
     file, out = write_ablation(tmp_path, corpus, seeds=(5, 2)), tmp_path / "out"
-    assert not _ablation.Sweep(load_ablation(file, out), out, num_jobs=1).run()
+    assert not sweep.Sweep(load_ablation(file, out), out, num_jobs=1).run()
     runs = ("CE only", "AI-STA", "shuffled")
     assert started == [f"{name}, seed {seed}" for seed in (5, 2) for name in runs]
 
@@ -106,14 +107,14 @@ def test_seeds_come_one_after_the_other(tmp_path, corpus, monkeypatch):
 @pytest.mark.parametrize(("asked", "threads"), [("1", 1), ("3", 3), ("", 8), ("0", 8), ("many", 8)])
 def test_threads_are_those_that_the_caller_set_or_all_cores(tmp_path, corpus, monkeypatch, asked, threads):
     """On a shared machine a run that takes every core waits for the slowest of them in each step."""
-    from aista.cli import _ablation
+    from aista.runs.ablation import sweep
 
     given = []
-    monkeypatch.setattr(_ablation, "run_jobs", lambda jobs, *_, **__: given.extend(job.threads for job in jobs) or {})
+    monkeypatch.setattr(sweep, "run_jobs", lambda jobs, *_, **__: given.extend(job.threads for job in jobs) or {})
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
     file, out = write_ablation(tmp_path, corpus, {"CE only": {"alignment": []}}), tmp_path / "out"
-    _ablation.Sweep(load_ablation(file, out), out, num_jobs=1).run()
+    sweep.Sweep(load_ablation(file, out), out, num_jobs=1).run()
     assert given == [threads]
 
 
@@ -197,8 +198,8 @@ def test_a_killed_sweep_goes_on(tmp_path, corpus, aista, orphaned):
     assert all(snapshot(out)[path] == time for path, time in before.items())
 
 
+@pytest.mark.skipif(find_spec("submitit") is None, reason="submitit is not installed")
 def test_submitit_runs_the_jobs(tmp_path, corpus, aista):
-    pytest.importorskip("submitit")
     file = write_ablation(tmp_path, corpus, {"CE only": {"alignment": []}})
     code, printed, _ = aista("ablate", file, "--out", tmp_path / "out", "--slurm", "cluster=local", "timeout_min=5")
     assert code == 0

@@ -1,3 +1,4 @@
+import itertools
 import re
 
 from aista import registry
@@ -18,7 +19,14 @@ def test_one_kind(aista):
     assert code == 0
     assert out.splitlines()[0].startswith("cost: ")
     assert "  cosine       Cosine distance" in out
+    assert "options" not in out
     assert "ot_solver" not in out
+
+
+def test_one_kind_with_its_options(aista):
+    out = aista("list", "ot_solver")[1]
+    (line,) = (later for now, later in itertools.pairwise(out.splitlines()) if now.startswith("  sinkhorn  "))
+    assert re.search(r"^ +options: .*epsilon, epsilon_scale, max_iterations", line)
 
 
 def test_a_plugins_components_are_listed(aista, plugin):

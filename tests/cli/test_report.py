@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from aista.cli._report import labelled
 from aista.engine.inference.transport_plans import transport_plans
 from aista.errors import DataError
+from aista.runs.report_assembly import labelled
 from tests.tiny import make_corpus, tiny_config, write_config
 
 

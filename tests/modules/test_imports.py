@@ -12,7 +12,7 @@ for name in ("fairseq2", "fairseq2n", "transformers"):
 from aista import registry
 
 print(*(name for kind in ("encoder", "adapter") for name in registry.names(kind)))
-import aista.modules.ctc, aista.modules.freezing
+import aista.modules.ctc_model, aista.modules.freezing
 """
 
 

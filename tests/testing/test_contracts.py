@@ -15,7 +15,7 @@ from aista.testing.contracts import Outcome, run
 TESTED = sorted(
     path.stem
     for path in Path(aista.testing.__file__).parent.glob("*.py")
-    if not path.stem.startswith("_") and path.stem not in ("contracts", "dummies", "options")
+    if not path.stem.startswith("_") and path.stem not in ("contracts", "dummies", "options", "tensors")
 )
 
 

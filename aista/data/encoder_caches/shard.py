@@ -1,4 +1,9 @@
-"""Files of encoder states: safetensors whose every tensor has a checksum."""
+"""Files of encoder states: safetensors whose every tensor has a checksum.
+
+Their bytes are read, not mapped as by safetensors' own reader: a mapped file that shrinks kills the process, and the
+pages of a map count as memory of the run. (Opened anew for each read, which avoids both, that reader parses the header
+each time: 2.4 ms a recording instead of 0.4.)
+"""
 
 from __future__ import annotations
 

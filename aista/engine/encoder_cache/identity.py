@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from aista import __version__, registry
+from aista.files import hash_file
 from aista.schema import Component, to_plain
 from aista.tasks.experiment import Experiment
 
@@ -48,13 +49,13 @@ def _describe(kind: str, spec: Component) -> dict[str, Any]:
 def _hash_settings(path: Path) -> str:
     """Hash of a folder's JSON files but the weights' index; a file of weights counts by what was loaded from it."""
     files = [file for file in sorted(path.glob("*.json")) if not file.name.endswith(".index.json")]
-    return _sha256(json.dumps([[file.name, _sha256(file.read_bytes())] for file in files]).encode())
+    return hashlib.sha256(json.dumps([[file.name, hash_file(file)] for file in files]).encode()).hexdigest()
 
 
 def _hash_source(factory: Any) -> str:
     file = inspect.getsourcefile(inspect.unwrap(factory))
     assert file is not None
-    return _sha256(Path(file).read_bytes())
+    return hash_file(Path(file))
 
 
 def _hash_weights(module: nn.Module) -> str:
@@ -64,7 +65,3 @@ def _hash_weights(module: nn.Module) -> str:
         digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import aista
 from aista.engine.checkpoints import Checkpoint
+from aista.files import hash_file
 from aista.modules.trainable import ParameterTable
 from aista.run_folder.contents import RunFolder
 from aista.tasks.experiment import Experiment
@@ -91,7 +91,7 @@ def _data_lines(experiment: Experiment) -> list[str]:
     rows = []
     for split, path in (("train", data.train), ("dev", data.dev), ("test", data.test)):
         if path is not None:
-            found = f"`sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}`" if path.is_file() else "no longer there"
+            found = f"`sha256:{hash_file(path)}`" if path.is_file() else "no longer there"
             rows.append(f"| {split} | {path.name} | {found} | {_corpus(path.parent)} |")
     return ["| split | manifest | fingerprint | prepared corpus |", "|---|---|---|---|", *rows]
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from aista.errors import RunError
-from aista.files import write_json
+from aista.files import hash_file, write_json
 
-__all__ = ["fingerprint", "load_into", "read_names", "save_weights"]
-
-_CHUNK = 1 << 24
+__all__ = ["fingerprint", "load_into", "save_weights"]
 
 
 def save_weights(folder: Path, weights: Mapping[str, Tensor], stem: str = "model", *, shard_bytes: int) -> list[str]:
@@ -41,19 +41,6 @@ def save_weights(folder: Path, weights: Mapping[str, Tensor], stem: str = "model
     return names
 
 
-def read_names(file: Path) -> list[str]:
-    """Names of the tensors in a file.
-
-    Raises:
-        RunError: the file is damaged.
-    """
-    try:
-        with safe_open(file, framework="pt") as tensors:
-            return list(tensors.keys())
-    except (SafetensorError, OSError) as error:
-        raise _damaged(file, error) from error
-
-
 def load_into(
     model: nn.Module, files: Iterable[Path], rename: Callable[[str], str] = lambda name: name
 ) -> dict[str, Tensor]:
@@ -73,59 +60,45 @@ def load_into(
     own = model.state_dict(keep_vars=True)
     filled: set[int] = set()
     for file in files:
-        try:
-            with safe_open(file, framework="pt") as tensors:
-                for name in tensors.keys():  # noqa: SIM118 - it is no mapping
-                    _fill(own, rename(name), tensors.get_tensor(name), file)
-                    filled.add(id(own[rename(name)]))
-        except (SafetensorError, OSError) as error:
-            raise _damaged(file, error) from error
+        with _open(file) as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - it is no mapping
+                _fill(own, rename(name), tensors.get_tensor(name), file)
+                filled.add(id(own[rename(name)]))
     return {name: tensor for name, tensor in own.items() if id(tensor) not in filled}
 
 
 def fingerprint(path: Path) -> str:
     """SHA-256 over names, types, shapes and bytes of all tensors of a folder or file, however they are sharded.
 
-    Of a file that is no safetensors: over its bytes. Everything is read in pieces.
+    Of a file that is no safetensors: over its bytes. Memory holds one tensor at a time.
 
     Raises:
         RunError: no weights there, or damaged ones.
     """
-    digest = hashlib.sha256()
     if path.is_file() and path.suffix != ".safetensors":
-        for piece in _pieces(path, 0, path.stat().st_size):
-            digest.update(piece)
-        return f"sha256:{digest.hexdigest()}"
+        return f"sha256:{hash_file(path)}"
     files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
     if not files:
         raise RunError(f"{path}: no *.safetensors there; give the folder of the base model")
-    entries = sorted(entry for file in files for entry in _entries(file))
-    for name, dtype, shape, file, start, end in entries:
-        digest.update(json.dumps([name, dtype, shape]).encode())
-        for piece in _pieces(file, start, end):
-            digest.update(piece)
+    digest = hashlib.sha256()
+    with ExitStack() as stack:
+        opened = [stack.enter_context(_open(file)) for file in files]
+        places = [(name, tensors) for tensors in opened for name in tensors.keys()]  # noqa: SIM118
+        for name, tensors in sorted(places, key=lambda place: place[0]):
+            stored = tensors.get_slice(name)
+            digest.update(json.dumps([name, stored.get_dtype(), stored.get_shape()]).encode())
+            digest.update(tensors.get_tensor(name).reshape(-1).view(torch.uint8).numpy())
     return f"sha256:{digest.hexdigest()}"
 
 
-def _entries(file: Path) -> Iterator[tuple[str, str, list[int], Path, int, int]]:
-    """Name, type, shape and place of every tensor in a file."""
-    read_names(file)  # checks that the header and the size are sound
-    with file.open("rb") as stream:
-        size = int.from_bytes(stream.read(8), "little")
-        header: dict[str, Any] = json.loads(stream.read(size))
-    for name, entry in header.items():
-        if name != "__metadata__":
-            start, end = entry["data_offsets"]
-            yield name, entry["dtype"], entry["shape"], file, 8 + size + start, 8 + size + end
-
-
-def _pieces(file: Path, start: int, end: int) -> Iterator[bytes]:
-    with file.open("rb") as stream:
-        stream.seek(start)
-        while start < end:
-            piece = stream.read(min(_CHUNK, end - start))
-            start += len(piece)
-            yield piece
+@contextmanager
+def _open(file: Path) -> Iterator[Any]:
+    """The file's tensors by safetensors' own reader. Raises RunError if the file is damaged."""
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            yield tensors
+    except (SafetensorError, OSError) as error:
+        raise _damaged(file, error) from error
 
 
 def _fill(own: Mapping[str, Tensor], name: str, tensor: Tensor, file: Path) -> None:

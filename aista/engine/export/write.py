@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +19,7 @@ from aista.engine.export.description import MODEL_TYPE, base_paths, describe, ge
 from aista.engine.export.load import CONFIG, GENERATION, RECORD, TRAINABLE, open_exported, read_record
 from aista.engine.export.weights import fingerprint, save_weights
 from aista.errors import RunError
-from aista.files import replacing_folder, write_json, write_text
+from aista.files import hash_file, replacing_folder, write_json, write_text
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -41,7 +40,7 @@ class _Run:
     @property
     def id(self) -> str:
         """Of the experiment: two runs of the same config are the same."""
-        return hashlib.sha256(RunPaths(self.path).config_file.read_bytes()).hexdigest()
+        return hash_file(RunPaths(self.path).config_file)
 
 
 def export(
@@ -201,7 +200,7 @@ def _describe_file(path: Path) -> dict[str, Any]:
     """Bytes, and the hash of all but weights."""
     size: dict[str, Any] = {"bytes": path.stat().st_size}
     if path.suffix != ".safetensors":
-        size["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        size["sha256"] = hash_file(path)
     return size
 
 

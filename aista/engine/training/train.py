@@ -15,10 +15,14 @@ from torch import Tensor, nn
 
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
 from aista.engine.claim import claim, is_main_process, released_if_unused
+from aista.engine.compat import run_recipe
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
 from aista.engine.inputs import Split, load_split, narrow, probe_batches, training_loader, whole_pass
 from aista.engine.training.layer_chooser import LayerChooser
 from aista.engine.training.optimizer import check_parameter_groups
+from aista.engine.training.reader import LoaderReader
+from aista.engine.training.recipe import TaskRecipe
+from aista.engine.training.recipe_config import recipe_config
 from aista.environment import peak_mib
 from aista.errors import AistaError, RunError
 from aista.files import write_json
@@ -127,11 +131,6 @@ def _run(
     splits: dict[str, Split],
     initial: dict[str, dict[str, Tensor]],
 ) -> None:
-    from aista.engine.compat import run_recipe
-    from aista.engine.training.reader import LoaderReader
-    from aista.engine.training.recipe import TaskRecipe
-    from aista.engine.training.recipe_config import recipe_config
-
     sections = experiment.sections
 
     def prepare_data(model: nn.Module, rank: int, world_size: int, device: str) -> None:

@@ -1,4 +1,4 @@
-"""What every length and modality adapter offers."""
+"""Base classes of length and modality adapters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class AdapterOutput(NamedTuple):
     Attributes:
         positions: ``[B, P, D]`` speech embeddings.
         lengths: ``[B]``.
-        terms: The adapter's own losses, and what it wants to be watched.
+        terms: Losses of the adapter, and numbers that it asks to log (weight 0).
     """
 
     positions: Tensor

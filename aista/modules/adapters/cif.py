@@ -13,14 +13,14 @@ from aista.modules.adapters.base import OUTPUT_NORM, AdapterOutput, NormedAdapte
 from aista.modules.adapters.content_terms import content_terms
 from aista.modules.strided_conv import StridedConv
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.types import RowTerm, length_mask, zero_padding
 
 __all__ = ["CifAdapter", "CifConfig", "fire"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CifConfig:
+class CifConfig(Options):
     """Options of the adapter ``cif``."""
 
     quantity_weight: float = option(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from aista.modules.adapters.base import Adapter
-from aista.modules.adapters.context import ContextConfig
-from aista.native import preload_libsndfile
+from fairseq2.models.transformer import AttentionBiasCache, MultiheadAttention, StandardTransformerEncoder
+from fairseq2.nn import BatchLayout, IncrementalStateBag
+from torch import Tensor
+
+from aista.modules.adapters.context import ContextAdapter, ContextConfig
+from aista.modules.attention import Attention
+from aista.modules.conformer_block import conformer_block
 from aista.registry import register
 from aista.schema import option
 
-__all__ = ["ConformerAdapterConfig", "conformer"]
+__all__ = ["ConformerAdapter", "ConformerAdapterConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +31,7 @@ class ConformerAdapterConfig(ContextConfig):
 
 
 @register("adapter", "conformer", config=ConformerAdapterConfig)
-def conformer(config: ConformerAdapterConfig, *, input_dim: int, output_dim: int) -> Adapter:
+class ConformerAdapter(ContextAdapter):
     """Strided convolutions, conformer blocks and a projection: n frames -> ``ceil(n / stride)`` positions.
 
     The blocks are those of Gulati et al. 2020 (arXiv 2005.08100), with rotary positions and layer norm in the
@@ -36,7 +41,46 @@ def conformer(config: ConformerAdapterConfig, *, input_dim: int, output_dim: int
     Raises:
         ValueError: the width is no multiple of ``2 * num_heads``.
     """
-    preload_libsndfile()
-    from aista.modules.adapters._conformer import ConformerAdapter
 
-    return ConformerAdapter(config, input_dim=input_dim, output_dim=output_dim)
+    def __init__(self, config: ConformerAdapterConfig, *, input_dim: int, output_dim: int) -> None:
+        super().__init__(config, input_dim=input_dim, output_dim=output_dim)
+        attention = partial(_RotaryAttention, self.model_dim, config.num_heads, config.dropout)
+        self.stack = StandardTransformerEncoder(
+            [
+                conformer_block(
+                    attention,
+                    model_dim=self.model_dim,
+                    ffn_dim=config.ffn_dim or 4 * self.model_dim,
+                    kernel_size=config.kernel_size,
+                    dropout=config.dropout,
+                )
+                for _ in range(config.num_layers)
+            ]
+        )
+
+    def mix(self, x_BPE: Tensor, lengths: Tensor) -> Tensor:
+        """Run the conformer blocks; each ends with a norm."""
+        return self.stack(x_BPE, BatchLayout.of(x_BPE, lengths.tolist()))
+
+
+class _RotaryAttention(MultiheadAttention):
+    """Self-attention at any length: fairseq2's tables of positions end somewhere, the encoder's output may not."""
+
+    def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = Attention(dim, num_heads, rotary=True, dropout=dropout)
+
+    def forward(
+        self,
+        seqs: Tensor,
+        seqs_layout: BatchLayout,
+        keys: Tensor,
+        keys_layout: BatchLayout,
+        values: Tensor,
+        bias_cache: AttentionBiasCache,
+        *,
+        state_bag: IncrementalStateBag | None = None,
+    ) -> Tensor:
+        """Attend to the content of ``keys``, which are the values too."""
+        attended: Tensor = self.attention(seqs, keys, keys_layout.position_indices >= 0)
+        return attended

@@ -1,4 +1,4 @@
-"""What the adapters share whose lengths depend on the states."""
+"""What is logged of adapters whose lengths depend on the states."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["content_terms"]
 
 
 def content_terms(frames: Tensor, positions: Tensor, is_short: Tensor, has_transcript: Tensor) -> tuple[RowTerm, ...]:
-    """What to watch, with weight 0: how much speech is shortened, and transcripts longer than their speech.
+    """Terms of weight 0: how much speech is shortened, and transcripts longer than their speech.
 
     Args:
         frames: ``[B]`` lengths of the encoder's states.

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from aista.modules.adapters.base import OUTPUT_NORM, NormedAdapter
 from aista.modules.adapters.conv import ConvAdapter, ConvConfig
 from aista.modules.strided_conv import stride_factors
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["ContextAdapter", "ContextConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContextConfig:
+class ContextConfig(Options):
     """Options that ``transformer`` and ``conformer`` share."""
 
     stride: int = option(4, "Encoder frames per LLM position: a power of two; 1 keeps all frames.", minimum=1)
@@ -31,6 +31,7 @@ class ContextConfig:
     output_norm: bool = option(True, OUTPUT_NORM)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         stride_factors(self.stride)
 
 

@@ -10,13 +10,13 @@ from torch.nn.functional import gelu
 from aista.modules.adapters.base import OUTPUT_NORM, NormedAdapter
 from aista.modules.strided_conv import StridedConv, ceil_divide, stride_factors
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["ConvAdapter", "ConvConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvConfig:
+class ConvConfig(Options):
     """Options of the adapter ``conv``."""
 
     stride: int | tuple[int, ...] = option(
@@ -28,6 +28,7 @@ class ConvConfig:
     output_norm: bool = option(True, OUTPUT_NORM)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.strides:
             raise ValueError("stride must name at least one convolution, got an empty list")
         largest = max(self.strides)

@@ -10,16 +10,16 @@ from torch import Tensor, nn
 
 from aista.modules.adapters.base import OUTPUT_NORM, AdapterOutput, NormedAdapter
 from aista.modules.adapters.content_terms import content_terms
-from aista.modules.ctc import ctc_nll
+from aista.modules.ctc_model import ctc_nll
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.types import RowTerm, length_mask, zero_padding
 
 __all__ = ["CtcCompressAdapter", "CtcCompressConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CtcCompressConfig:
+class CtcCompressConfig(Options):
     """Options of the adapter ``ctc_compress``."""
 
     ctc_weight: float = option(1.0, "Weight of the CTC loss per token beside the cross-entropy per token.", above=0)

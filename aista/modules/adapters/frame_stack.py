@@ -10,14 +10,14 @@ from torch.nn.functional import gelu, pad
 from aista.modules.adapters.base import OUTPUT_NORM, NormedAdapter
 from aista.modules.strided_conv import ceil_divide
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.types import zero_padding
 
 __all__ = ["FrameStackAdapter", "FrameStackConfig", "stack_frames"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameStackConfig:
+class FrameStackConfig(Options):
     """Options of the adapter ``frame_stack``."""
 
     stride: int = option(4, "Frames stacked into one LLM position.", minimum=1)

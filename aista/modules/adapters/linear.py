@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from aista.modules.adapters.base import OUTPUT_NORM, NormedAdapter
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.types import zero_padding
 
 __all__ = ["LinearAdapter", "LinearConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearConfig:
+class LinearConfig(Options):
     """Options of the adapter ``linear``."""
 
     dropout: float = option(0.0, "Dropout probability on the encoder states.", minimum=0, maximum=0.9)

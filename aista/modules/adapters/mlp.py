@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from aista.modules.adapters.base import OUTPUT_NORM, NormedAdapter
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.types import zero_padding
 
 __all__ = ["MlpAdapter", "MlpConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MlpConfig:
+class MlpConfig(Options):
     """Options of the adapter ``mlp``."""
 
     hidden_dim: int | None = option(None, "Width between the projections; null for the LLM's width.", minimum=1)

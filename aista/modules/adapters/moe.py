@@ -11,14 +11,14 @@ from aista.modules.adapters.base import OUTPUT_NORM, AdapterOutput, NormedAdapte
 from aista.modules.adapters.frame_stack import stack_frames
 from aista.modules.strided_conv import ceil_divide
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.types import RowTerm, length_mask
 
 __all__ = ["MoeAdapter", "MoeConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoeConfig:
+class MoeConfig(Options):
     """Options of the adapter ``moe``."""
 
     stride: int = option(4, "Frames stacked into one LLM position.", minimum=1)
@@ -32,6 +32,7 @@ class MoeConfig:
     output_norm: bool = option(True, OUTPUT_NORM)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.top_k > self.num_experts:
             raise ValueError(f"top_k must be at most num_experts, got {self.top_k} of {self.num_experts}")
         if self.top_k == 1 and self.output_norm:

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from aista.modules.adapters.base import OUTPUT_NORM
 from aista.modules.attention import AttentionBlock
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["QFormer", "QFormerOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class QFormerOptions:
+class QFormerOptions(Options):
     """Options that ``qformer`` and ``window_qformer`` share."""
 
     model_dim: int | None = option(None, "Width of queries and blocks; null for the encoder's width.", minimum=1)

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from aista.modules.adapters.base import Adapter
 from aista.registry import register
-from aista.schema import required
+from aista.schema import Options, required
 from aista.types import zero_padding
 
 __all__ = ["Qwen2AudioAdapter", "Qwen2AudioAdapterConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Qwen2AudioAdapterConfig:
+class Qwen2AudioAdapterConfig(Options):
     """Options of the adapter ``qwen2_audio``."""
 
     path: Path = required("Folder of a Hugging Face Qwen2-Audio model (config.json and *.safetensors).")

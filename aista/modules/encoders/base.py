@@ -1,4 +1,4 @@
-"""What every speech encoder offers."""
+"""Base class of speech encoders."""
 
 from __future__ import annotations
 

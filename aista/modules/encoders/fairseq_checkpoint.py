@@ -38,14 +38,14 @@ def load_checkpoint(encoder: nn.Module, file: Path, *, fairseq: Renaming, option
         ValueError: the file cannot be read safely, or does not hold every tensor of the encoder in its shape.
     """
     wanted = {name: tensor for name, tensor in encoder.state_dict().items() if not name.startswith("mix.")}
-    found = _rename(_read(file), fairseq)
-    missing = sorted(set(wanted) - set(found))
+    given = _rename(_read(file), fairseq)
+    missing = sorted(set(wanted) - set(given))
     shapes = [
-        f"{name} {list(found[name].shape)}, not {list(tensor.shape)}"
+        f"{name} {list(given[name].shape)}, not {list(tensor.shape)}"
         for name, tensor in wanted.items()
-        if name in found and found[name].shape != tensor.shape
+        if name in given and given[name].shape != tensor.shape
     ]
-    surplus = sorted(name for name in found if name not in wanted and name.startswith(("frontend.", "stack.")))
+    surplus = sorted(name for name in given if name not in wanted and name.startswith(("frontend.", "stack.")))
     faults = [
         f"{len(names)} {what}, e.g. {names[0]}"
         for names, what in (
@@ -60,7 +60,7 @@ def load_checkpoint(encoder: nn.Module, file: Path, *, fairseq: Renaming, option
             f"checkpoint: {file} does not fit the options: {'; '.join(faults)}; set {options} to those it was "
             "trained with"
         )
-    encoder.load_state_dict({name: found[name] for name in wanted}, strict=False)
+    encoder.load_state_dict({name: given[name] for name in wanted}, strict=False)
 
 
 def _read(file: Path) -> Mapping[str, Any]:

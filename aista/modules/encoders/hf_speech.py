@@ -8,7 +8,7 @@ from pathlib import Path
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice
 from aista.registry import register
-from aista.schema import option, required
+from aista.schema import Options, option, required
 
 __all__ = ["HFSpeechConfig", "hf_speech"]
 
@@ -18,7 +18,7 @@ FBANK_DIM = 160
 
 
 @dataclass(frozen=True, kw_only=True)
-class HFSpeechConfig:
+class HFSpeechConfig(Options):
     """Options of the encoder ``hf_speech``."""
 
     path: Path = required("Folder with config.json, preprocessor_config.json and *.safetensors.")

@@ -8,13 +8,13 @@ from pathlib import Path
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.encoders.whisper import expect_log_mel
 from aista.registry import register
-from aista.schema import required
+from aista.schema import Options, required
 
 __all__ = ["Qwen2AudioEncoderConfig", "qwen2_audio"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Qwen2AudioEncoderConfig:
+class Qwen2AudioEncoderConfig(Options):
     """Options of the encoder ``qwen2_audio``."""
 
     path: Path = required("Folder of a Hugging Face Qwen2-Audio model (config.json and *.safetensors).")
@@ -26,7 +26,7 @@ class Qwen2AudioEncoderConfig:
 
 @register("encoder", "qwen2_audio", config=Qwen2AudioEncoderConfig)
 def qwen2_audio(config: Qwen2AudioEncoderConfig, *, feature_dim: int) -> SpeechEncoder:
-    """The audio tower of Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759): a Whisper encoder, every two states averaged.
+    """The audio tower of Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759): a Whisper encoder, each two states averaged.
 
     F log-mel frames become ``ceil(F / 2) // 2`` states (25 a second). Only this tower's tensors are read from the
     folder. Clips are encoded at their own length, as in ``whisper``, those over 30 s in windows. Features must be

@@ -8,13 +8,13 @@ from pathlib import Path
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice
 from aista.registry import register
-from aista.schema import option, required
+from aista.schema import Options, option, required
 
 __all__ = ["WhisperConfig", "expect_log_mel", "whisper"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WhisperConfig:
+class WhisperConfig(Options):
     """Options of the encoder ``whisper``."""
 
     path: Path = required("Folder of a Hugging Face Whisper model (config.json and *.safetensors).")

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from aista.errors import DataError
-from aista.schema import option
+from aista.schema import Options, option
 from aista.types import Hypothesis
 
 __all__ = ["GenerationConfig", "LanguageModel"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationConfig:
+class GenerationConfig(Options):
     """How translations are searched."""
 
     beam_size: int = option(4, "Beams; 1 is greedy search.", minimum=1)

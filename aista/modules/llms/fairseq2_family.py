@@ -22,7 +22,7 @@ from aista.modules.hf_folder import check_weights, fill_from_folder, read_causal
 from aista.modules.llms.base import LanguageModel
 from aista.modules.llms.fairseq2_block import BlockSpec, build_block, build_norm
 from aista.modules.llms.fairseq2_lm import Fairseq2LM, Parts
-from aista.schema import option, required
+from aista.schema import Options, option, required
 
 __all__ = ["Family", "FamilyConfig", "rope_type"]
 
@@ -59,7 +59,7 @@ class Family:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilyConfig:
+class FamilyConfig(Options):
     """Options of ``qwen`` and ``llama``."""
 
     family: ClassVar[Family]

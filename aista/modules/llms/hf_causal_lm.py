@@ -12,13 +12,13 @@ from aista.modules.hf_folder import build_model, check_weights, read_causal_conf
 from aista.modules.llms.base import LanguageModel
 from aista.modules.llms.huggingface_lm import HuggingFaceLM
 from aista.registry import register
-from aista.schema import option, required
+from aista.schema import Options, option, required
 
 __all__ = ["HFCausalLMConfig", "build_hf_causal_lm"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class HFCausalLMConfig:
+class HFCausalLMConfig(Options):
     """Options of ``hf_causal_lm``."""
 
     path: Path = required("Folder with config.json and *.safetensors, as save_pretrained or a download leaves it.")

@@ -11,13 +11,13 @@ from aista.modules.llms.base import LanguageModel
 from aista.modules.llms.fairseq2_block import BlockSpec, build_block, build_norm
 from aista.modules.llms.fairseq2_lm import Fairseq2LM, Parts
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["TransformerLMConfig", "build_transformer_lm"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerLMConfig:
+class TransformerLMConfig(Options):
     """Options of ``transformer_lm``."""
 
     model_dim: int = option(128, "Width D of the model.", minimum=2)
@@ -37,6 +37,7 @@ class TransformerLMConfig:
     tied_embeddings: bool = option(True, "Whether the output projection is the embedding.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.model_dim % self.num_heads or (self.model_dim // self.num_heads) % 2:
             raise ValueError(
                 f"model_dim must be num_heads times an even width (rotary positions turn pairs), "

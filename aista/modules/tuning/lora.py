@@ -18,7 +18,7 @@ from transformers.pytorch_utils import Conv1D
 from aista.modules.tuning.base import Tuning
 from aista.modules.tuning.lora_linear import LinearWithLora
 from aista.registry import nearest, register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["LoraConfig", "LoraTuning"]
 
@@ -27,7 +27,7 @@ _CLOSED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoraConfig:
+class LoraConfig(Options):
     """Options of ``lora``."""
 
     r: int = option(16, "Rank of the update.", minimum=1)
@@ -40,6 +40,7 @@ class LoraConfig:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.target_modules:
             raise ValueError("target_modules must name at least one linear layer, got []; or write auto")
 

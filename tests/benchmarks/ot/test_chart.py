@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from aista.analysis.figure import save_png
+from aista.report.figure import save_png
 from benchmarks.ot.chart import benchmark_table, floor_ratios
 from benchmarks.ot.measurement import Measurement
 

@@ -25,7 +25,7 @@ from aista.engine.inference.translate import translate
 from aista.engine.inputs import load_split
 from aista.engine.training.train import train
 from aista.errors import ConfigError, DataError, RunError
-from aista.modules.encoders._conformer import ConformerEncoder
+from aista.modules.encoders.conformer import ConformerEncoder
 from aista.tasks.experiment import load_experiment, structure_experiment
 from aista.tasks.preflight import build_task
 from aista.tasks.speech_translation import SpeechTranslationTask

@@ -94,10 +94,10 @@ def test_a_start_that_trained_nothing_makes_room_for_a_mended_config(tmp_path, c
 
 def test_a_resumed_start_that_fails_keeps_its_config(tmp_path, corpus, monkeypatch):
     run = tmp_path / "run"
-    monkeypatch.setattr("aista.engine.compat.run_recipe", _interrupt)
+    monkeypatch.setattr("aista.engine.training.train.run_recipe", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(experiment(tmp_path, corpus), run)
-    monkeypatch.setattr("aista.engine.compat.run_recipe", _fail)
+    monkeypatch.setattr("aista.engine.training.train.run_recipe", _fail)
     with pytest.raises(RunError, match="no memory"):
         train(experiment(tmp_path, corpus), run)
     assert (run / "config.yaml").is_file()

@@ -3,7 +3,7 @@ import torch
 from torch.testing import assert_close
 
 from aista.errors import ConfigError
-from aista.modules.adapters.conformer import ConformerAdapterConfig, conformer
+from aista.modules.adapters.conformer import ConformerAdapter, ConformerAdapterConfig
 from aista.schema import structure
 from tests.modules.checks import padded
 
@@ -11,7 +11,7 @@ from tests.modules.checks import padded
 def test_equals_its_parts_row_by_row():
     torch.manual_seed(0)
     config = ConformerAdapterConfig(stride=2, model_dim=8, num_heads=2, kernel_size=5)
-    adapter = conformer(config, input_dim=6, output_dim=4).eval()
+    adapter = ConformerAdapter(config, input_dim=6, output_dim=4).eval()
     from fairseq2.models.transformer import AttentionBiasCache  # needs libsndfile, which the adapter loaded
     from fairseq2.nn import BatchLayout
 
@@ -27,7 +27,7 @@ def test_equals_its_parts_row_by_row():
 
 
 def test_no_batch_statistics():
-    adapter = conformer(ConformerAdapterConfig(model_dim=8, num_heads=2), input_dim=6, output_dim=4)
+    adapter = ConformerAdapter(ConformerAdapterConfig(model_dim=8, num_heads=2), input_dim=6, output_dim=4)
     assert len(adapter.stack.layers) == 2
     assert not any(isinstance(module, torch.nn.modules.batchnorm._NormBase) for module in adapter.modules())
 

@@ -6,7 +6,7 @@ import torch
 from aista import registry
 from aista.errors import ConfigError, DataError
 from aista.modules.encoders.base import SpeechEncoder
-from aista.modules.encoders.conformer import ConformerConfig, conformer
+from aista.modules.encoders.conformer import ConformerConfig, ConformerEncoder
 from aista.schema import Component, structure
 from tests.modules.checks import check_follows_weight_dtype, check_padding, check_rows_are_independent, padded
 
@@ -16,7 +16,7 @@ POSITIONS = ["relative", "rotary", "sinusoidal"]
 
 def build(**changes: object) -> SpeechEncoder:
     torch.manual_seed(0)
-    return conformer(dataclasses.replace(TINY, **changes), feature_dim=6)
+    return ConformerEncoder(dataclasses.replace(TINY, **changes), feature_dim=6)
 
 
 @pytest.mark.parametrize("subsampling", [1, 2, 4, 8])

@@ -5,10 +5,10 @@ import torch
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.testing import assert_close
 
-from aista.modules.encoders.conformer import conformer
+from aista.modules.encoders.conformer import ConformerEncoder
 from aista.modules.encoders.hf_speech import HFSpeechConfig, hf_speech
-from aista.modules.encoders.w2v_bert import w2v_bert
-from aista.modules.encoders.wav2vec2 import wav2vec2
+from aista.modules.encoders.w2v_bert import W2VBertEncoder
+from aista.modules.encoders.wav2vec2 import Wav2Vec2Encoder
 from aista.modules.encoders.whisper import WhisperConfig, whisper
 from tests.modules.checks import padded
 
@@ -21,14 +21,14 @@ from .test_whisper import folder, reference  # noqa: F401 - fixtures
 def test_activation_checkpointing_keeps_the_gradients(name, request):
     torch.manual_seed(0)
     if name == "conformer":
-        encoder, x = conformer(test_conformer.TINY, feature_dim=6), padded([20, 9], 6)
+        encoder, x = ConformerEncoder(test_conformer.TINY, feature_dim=6), padded([20, 9], 6)
     elif name == "hf_speech":
         path = make_folder(request.getfixturevalue("tmp_path"), "wavlm-base")
         encoder, x = hf_speech(HFSpeechConfig(path=path), feature_dim=0), padded([200, 90])
     elif name == "w2v_bert":
-        encoder, x = w2v_bert(test_w2v_bert.TINY, feature_dim=160), padded([20, 9], 160)
+        encoder, x = W2VBertEncoder(test_w2v_bert.TINY, feature_dim=160), padded([20, 9], 160)
     elif name == "wav2vec2":
-        encoder, x = wav2vec2(test_wav2vec2.TINY, feature_dim=0), padded([200, 90])
+        encoder, x = Wav2Vec2Encoder(test_wav2vec2.TINY, feature_dim=0), padded([200, 90])
     else:
         encoder, x = whisper(WhisperConfig(path=request.getfixturevalue("folder")), feature_dim=6), padded([20, 9], 6)
     gradients = []

@@ -17,7 +17,7 @@ from transformers.models.seamless_m4t import modeling_seamless_m4t as seamless
 from aista import registry
 from aista.errors import ConfigError, DataError
 from aista.modules.encoders.base import SpeechEncoder
-from aista.modules.encoders.w2v_bert import W2VBertConfig, w2v_bert
+from aista.modules.encoders.w2v_bert import W2VBertConfig, W2VBertEncoder
 from aista.schema import Component, structure
 from aista.testing.contracts import run
 from tests.modules.checks import check_follows_weight_dtype, check_padding, check_rows_are_independent, padded
@@ -43,7 +43,7 @@ NAMES = {
 
 def build(**changes: object) -> SpeechEncoder:
     torch.manual_seed(0)
-    encoder = w2v_bert(dataclasses.replace(TINY, **changes), feature_dim=160)
+    encoder = W2VBertEncoder(dataclasses.replace(TINY, **changes), feature_dim=160)
     with torch.no_grad():  # away from zeros and ones, which hide faults
         for parameter in encoder.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -79,7 +79,7 @@ def test_version_2_gives_the_states_of_transformers(layer, prefix, tmp_path):
     weights = fairseq_names(model.state_dict(), prefix=prefix, linear=False)
     torch.save({"model": weights}, tmp_path / "conformer_shaw.pt")
     config = W2VBertConfig(**SIZE, layers=layer, checkpoint=tmp_path / "conformer_shaw.pt")
-    encoder = w2v_bert(config, feature_dim=160).eval()
+    encoder = W2VBertEncoder(config, feature_dim=160).eval()
     check_rows(encoder, lambda x: model(x, output_hidden_states=True).hidden_states, layer)
     assert len(encoder.layers) == layer
     assert encoder.expected_input is not None
@@ -90,7 +90,7 @@ def test_relative_positions_are_those_of_transformers(tmp_path):
     model = make_model("w2v-bert-relative")
     safetensors.torch.save_file(fairseq_names(model.state_dict()), tmp_path / "model.safetensors")
     config = W2VBertConfig(**SIZE, positions="relative", checkpoint=tmp_path / "model.safetensors")
-    check_rows(w2v_bert(config, feature_dim=160).eval(), lambda x: [model(x).last_hidden_state])
+    check_rows(W2VBertEncoder(config, feature_dim=160).eval(), lambda x: [model(x).last_hidden_state])
 
 
 def seamless_m4t() -> nn.Module:
@@ -113,7 +113,7 @@ def test_the_first_version_gives_the_states_of_seamless_m4t(training, tmp_path):
     weights = fairseq_names(model.state_dict()) | {"encoder.layer_norm.weight": torch.ones(16)}
     torch.save({"model": weights}, tmp_path / "model.pt")
     config = W2VBertConfig(**SIZE, **FIRST, checkpoint=tmp_path / "model.pt")
-    encoder = w2v_bert(config, feature_dim=160).train(training)
+    encoder = W2VBertEncoder(config, feature_dim=160).train(training)
     check_rows(encoder, lambda x: [model.encoder(model.feature_projection(x)).last_hidden_state])
 
 
@@ -134,7 +134,7 @@ def test_fairseq2s_own_model_gives_the_same_states(wrap, tmp_path):
     weights = {("module." if wrap == "module" else "") + name: tensor for name, tensor in model.state_dict().items()}
     torch.save(weights if wrap == "plain" else {"model": weights}, tmp_path / "model.pt")
     config = W2VBertConfig(**SIZE, **FIRST, checkpoint=tmp_path / "model.pt")
-    encoder = w2v_bert(config, feature_dim=160).eval()
+    encoder = W2VBertEncoder(config, feature_dim=160).eval()
     inner = model.w2v2_model
 
     def expected(x):
@@ -206,7 +206,7 @@ def test_options_that_do_not_describe_the_checkpoint_are_refused(tmp_path):
 
     def fails(message, feature_dim=160, **options):
         with pytest.raises(ValueError, match=message):
-            w2v_bert(W2VBertConfig(**(SIZE | options | {"checkpoint": file})), feature_dim=feature_dim)
+            W2VBertEncoder(W2VBertConfig(**(SIZE | options | {"checkpoint": file})), feature_dim=feature_dim)
 
     fails(r"have no place in the encoder, e.g. stack.layers.2.*model_dim, num_layers", num_layers=2)
     fails(r"3 have another shape, e.g. .*depthwise_conv.weight \[16, 1, 5\], not \[16, 1, 7\]", kernel_size=7)

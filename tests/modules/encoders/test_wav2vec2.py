@@ -6,7 +6,7 @@ import torch
 from aista import registry
 from aista.errors import ConfigError, DataError
 from aista.modules.encoders.base import SpeechEncoder
-from aista.modules.encoders.wav2vec2 import Wav2Vec2Config, wav2vec2
+from aista.modules.encoders.wav2vec2 import Wav2Vec2Config, Wav2Vec2Encoder
 from aista.schema import Component, structure
 from tests.modules.checks import check_follows_weight_dtype, check_padding, check_rows_are_independent, padded
 
@@ -26,7 +26,7 @@ TINY = Wav2Vec2Config(
 
 def build(**changes: object) -> SpeechEncoder:
     torch.manual_seed(0)
-    return wav2vec2(dataclasses.replace(TINY, **changes), feature_dim=0)
+    return Wav2Vec2Encoder(dataclasses.replace(TINY, **changes), feature_dim=0)
 
 
 def conv_length(length: int) -> int:

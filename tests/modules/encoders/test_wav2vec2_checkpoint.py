@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 from torch.testing import assert_close
 
-from aista.modules.encoders.wav2vec2 import wav2vec2
+from aista.modules.encoders.wav2vec2 import Wav2Vec2Encoder
 from tests.modules.checks import padded
 
 from .folders import make_model
@@ -89,7 +89,8 @@ def test_fairseq2_weights_come_back(options, wrap, tmp_path):
         tmp_path / "model.pt",
     )
     torch.manual_seed(5)
-    again = wav2vec2(type(TINY)(**(vars(TINY) | options | {"checkpoint": tmp_path / "model.pt"})), feature_dim=0).eval()
+    config = type(TINY)(**(vars(TINY) | options | {"checkpoint": tmp_path / "model.pt"}))
+    again = Wav2Vec2Encoder(config, feature_dim=0).eval()
     audio = padded([203, 60])
     assert torch.equal(again(*audio)[0], first(*audio)[0])
 

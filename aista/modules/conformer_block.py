@@ -1,0 +1,77 @@
+"""Conformer blocks of fairseq2's modules, shared by encoders and adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from fairseq2.models.conformer import ConformerBlock, ConformerConvolution
+from fairseq2.models.transformer import MultiheadAttention, StandardFeedForwardNetwork
+from fairseq2.nn import StandardLayerNorm
+from torch import nn
+
+from aista.modules.placement import placement
+
+__all__ = ["ConvolutionKind", "check_block", "conformer_block"]
+
+
+class ConvolutionKind(NamedTuple):
+    """What tells one conformer's depthwise convolutions from another's.
+
+    Attributes:
+        is_causal: Whether a state sees no later ones in them.
+        norm: What follows them. Batch norm makes rows depend on their batch while its statistics are learned.
+    """
+
+    is_causal: bool
+    norm: Literal["layer", "batch"]
+
+
+SYMMETRIC = ConvolutionKind(is_causal=False, norm="layer")
+
+
+def check_block(model_dim: int, num_heads: int, kernel_size: int) -> None:
+    """Raise ValueError where no conformer block has these sizes."""
+    if model_dim % (2 * num_heads):
+        raise ValueError(f"model_dim must be a multiple of 2 * num_heads, got {model_dim} with {num_heads} heads")
+    if kernel_size % 2 == 0:
+        raise ValueError(f"kernel_size must be odd, got {kernel_size}")
+
+
+def conformer_block(
+    create_attention: Callable[[], MultiheadAttention],
+    *,
+    model_dim: int,
+    ffn_dim: int,
+    kernel_size: int,
+    dropout: float,
+    convolution: ConvolutionKind = SYMMETRIC,
+) -> ConformerBlock:
+    """A conformer block around an attention.
+
+    The attention is created between the feed-forward networks, so that a seed gives the block its weights.
+    """
+
+    def norm() -> StandardLayerNorm:
+        return StandardLayerNorm(model_dim, bias=True)
+
+    def ffn() -> StandardFeedForwardNetwork:
+        return StandardFeedForwardNetwork(model_dim, ffn_dim, bias=True, inner_activation=nn.SiLU(), **placement())
+
+    return ConformerBlock(
+        norm(),
+        ffn(),
+        norm(),
+        create_attention(),
+        norm(),
+        ConformerConvolution(
+            model_dim,
+            kernel_size,
+            causal_depthwise_conv=convolution.is_causal,
+            norm_type="batch_norm" if convolution.norm == "batch" else "layer_norm",
+        ),
+        norm(),
+        ffn(),
+        norm(),
+        dropout_p=dropout,
+    )

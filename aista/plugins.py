@@ -1,0 +1,71 @@
+"""Imports plug-ins: Python files that a user names, and the entry points of installed packages."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import inspect
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from aista.errors import AistaError, PluginError
+
+__all__ = ["ENTRY_POINT_GROUP", "load_entry_points", "load_files"]
+
+ENTRY_POINT_GROUP = "aista.components"
+_done: set[str] = set()  # entry points and files that are imported or being so
+
+
+def load_files(files: Iterable[str | Path], base: Path | None = None) -> set[str]:
+    """Import files once each (paths relative to ``base``) and return their modules' names.
+
+    Raises:
+        PluginError: one is no Python file, or fails; it is tried again the next time.
+    """
+    modules = set()
+    for file in files:
+        path = Path(base or Path.cwd(), file).resolve()
+        if not path.is_file() or path.suffix != ".py":
+            raise PluginError(f"plug-in {str(file)!r}: must be a Python file (.py), found none at {path}")
+        name = f"aista_plugin_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
+        with _once(str(path), f"plug-in {str(file)!r}") as is_first:
+            if is_first:
+                loader = importlib.machinery.SourceFileLoader(name, str(path))
+                spec = importlib.util.spec_from_loader(name, loader)
+                assert spec is not None
+                sys.modules[name] = importlib.util.module_from_spec(spec)
+                loader.exec_module(sys.modules[name])
+        modules.add(name)
+    return modules
+
+
+def load_entry_points() -> None:
+    """Import, once, what installed packages offer; functions are called. Raises PluginError for one that fails."""
+    if ENTRY_POINT_GROUP in _done:
+        return
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        owner = point.dist.name if point.dist else "an unknown distribution"
+        with _once(f"{owner}:{point.name}", f"entry point {point.name!r} of {owner} ({point.value})") as is_first:
+            loaded = point.load() if is_first else None
+            if inspect.isfunction(loaded):
+                loaded()
+    _done.add(ENTRY_POINT_GROUP)
+
+
+@contextmanager
+def _once(key: str, plugin: str) -> Iterator[bool]:
+    """Whether ``key`` is new. A failed import is forgotten, so that the next try fails too instead of finding gaps."""
+    is_first = key not in _done
+    _done.add(key)
+    try:
+        yield is_first
+    except BaseException as error:
+        _done.discard(key)
+        if not isinstance(error, (Exception, SystemExit)):
+            raise
+        reason = str(error) if isinstance(error, AistaError) else f"{type(error).__name__}: {error}"
+        raise PluginError(f"{plugin} failed to load: {reason}") from error

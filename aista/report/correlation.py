@@ -1,0 +1,96 @@
+"""Does better retrieval go with better translation? Correlation over runs, layer by layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from aista.report.tables import NONE, Table, label_of
+
+__all__ = ["LEAST_RUNS", "Correlation", "correlate", "correlation_table"]
+
+LEAST_RUNS = 3
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """MRR at one layer against the score, a point per run.
+
+    Attributes:
+        layer: The LLM layer.
+        points: Run label, MRR, score.
+        pearson: Linear correlation; None where one side does not vary.
+        interval: Its 95 % interval by Fisher's z; None below four runs or at a correlation of 1.
+        spearman: Rank correlation (ties share their mean rank); None likewise.
+    """
+
+    layer: int
+    points: tuple[tuple[str, float, float], ...]
+    pearson: float | None
+    interval: tuple[float, float] | None
+    spearman: float | None
+
+
+def correlate(curves: Mapping[str, Mapping[int, float]], scores: Mapping[str, float]) -> list[Correlation]:
+    """Correlate MRR with a score over the runs that have both, at every layer that at least three were probed at.
+
+    Args:
+        curves: Run -> layer -> MRR, as ``ProbeCurve.values()`` gives it.
+        scores: Run -> score.
+    """
+    layers = sorted({layer for curve in curves.values() for layer in curve})
+    found = []
+    for layer in layers:
+        values = {label: curve.get(layer) for label, curve in curves.items() if label in scores}
+        points = tuple((label, mrr, scores[label]) for label, mrr in values.items() if mrr is not None)
+        if len(points) < LEAST_RUNS:
+            continue
+        x, y = (np.array([point[side] for point in points]) for side in (1, 2))
+        r = _pearson(x, y)
+        found.append(Correlation(layer, points, r, _interval(r, len(points)), _pearson(_ranks(x), _ranks(y))))
+    return found
+
+
+def correlation_table(found: Sequence[Correlation], metric: str) -> Table:
+    """One row per layer."""
+
+    def number(value: float | None) -> str:
+        return NONE if value is None else f"{value:+.2f}"
+
+    rows = tuple(
+        (
+            f"layer {item.layer}",
+            str(len(item.points)),
+            number(item.pearson),
+            NONE if item.interval is None else f"{item.interval[0]:+.2f} to {item.interval[1]:+.2f}",
+            number(item.spearman),
+        )
+        for item in found
+    )
+    columns = ("MRR at", "Runs", "Pearson r", "95 % interval", "Spearman rho")
+    return Table(f"Correlation of MRR with {label_of(metric)}", columns, rows)
+
+
+def _pearson(x: Floats, y: Floats) -> float | None:
+    a, b = x - x.mean(), y - y.mean()
+    norm = math.sqrt(float(a @ a) * float(b @ b))
+    return None if norm < 1e-12 else max(-1.0, min(1.0, float(a @ b) / norm))
+
+
+def _ranks(x: Floats) -> Floats:
+    _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: Floats = ((2 * last - counts - 1) / 2)[inverse]
+    return ranks
+
+
+def _interval(r: float | None, size: int) -> tuple[float, float] | None:
+    if r is None or size < 4 or abs(r) > 1 - 1e-12:
+        return None
+    z, half = math.atanh(r), 1.959964 / math.sqrt(size - 3)
+    return math.tanh(z - half), math.tanh(z + half)

@@ -1,0 +1,267 @@
+"""From run folders to a report. What a folder lacks becomes a note on the page, never an end of the work."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from aista.errors import AistaError, DataError
+from aista.report.clips import matrix, read_clips
+from aista.report.correlation import LEAST_RUNS, Correlation, correlate
+from aista.report.report import PlanView, Report, RunCurve, TrainingRun
+from aista.report.summary import summarise
+from aista.report.tables import Table, label_of
+from aista.report.utterances import browse
+from aista.run_folder.contents import RunFolder
+from aista.run_folder.evaluations import Evaluation
+from aista.scoring.base import Metric
+from aista.scoring.hypotheses import align
+
+__all__ = ["gather", "manifest_of", "plan_view", "with_clips"]
+
+T = TypeVar("T")
+
+
+class _Notes:
+    """Reads parts of run folders; notes what fails."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def read(self, label: str, part: str, reader: Callable[[], T]) -> T | None:
+        """What ``reader`` returns, or None and a note."""
+        try:
+            return reader()
+        except (AistaError, OSError, UnicodeDecodeError) as error:
+            self.found.append(f"{label}, {part}: {error}")
+            return None
+
+    def each(self, runs: Mapping[str, RunFolder], part: str, reader: Callable[[RunFolder], T | None]) -> dict[str, T]:
+        """Label -> what ``reader`` returns, for the runs where it does."""
+        values = {label: self.read(label, part, lambda run=run: reader(run)) for label, run in runs.items()}  # type: ignore[misc]
+        return {label: value for label, value in values.items() if value is not None}
+
+
+def gather(
+    runs: Mapping[str, RunFolder],
+    metrics: Sequence[Metric],
+    sentence_metric: Metric,
+    *,
+    title: str,
+    split: str = "test",
+    samples: int = 1000,
+    seed: int = 12345,
+    limit: int = 1000,
+) -> Report:
+    """Everything that the folders hold; ``with_clips`` adds the sound.
+
+    Args:
+        runs: Label -> run folder, the baseline first.
+        metrics: The first decides difference, interval and p-value; none leaves out the comparison.
+        sentence_metric: Scores single utterances.
+        title: Headline of the page.
+        split: The evaluated split.
+        samples: Bootstrap samples.
+        seed: Seed of the resampling.
+        limit: Most utterances to show.
+    """
+    notes = _Notes()
+    report = _scored(runs, metrics, sentence_metric, notes, split=split, samples=samples, seed=seed, limit=limit)
+    curves = [curve for found in notes.each(runs, "probes", lambda run: _curves(run, runs)).values() for curve in found]
+    if not curves:
+        notes.found.append("retrieval: no run holds a probe; `aista probe RUN` makes one")
+    selections = notes.each(runs, "selection", lambda run: run.selection())
+    views = notes.each(runs, "plans", lambda run: _folder_plans(_label(run, runs), run))
+    return dataclasses.replace(
+        report,
+        title=title,
+        curves=curves,
+        selected=sorted({layer for selection in selections.values() for layer in selection.layers}),
+        selections={
+            label: f"layers {list(choice.layers)} by {choice.strategy} after {choice.step} steps: {choice.reason}"
+            for label, choice in selections.items()
+        },
+        correlations=_correlations(runs, report, notes),
+        training={label: _training(label, run, notes) for label, run in runs.items()},
+        plans=[view for found in views.values() for view in found],
+        configs={label: runs[label].config_text() for label in notes.each(runs, "config", lambda run: run.config())},
+        data=notes.each(runs, "data", lambda run: run.data_facts()),
+        environments=notes.each(runs, "environment", lambda run: run.environment()),
+        missing=notes.found,
+    )
+
+
+def _scored(
+    runs: Mapping[str, RunFolder],
+    metrics: Sequence[Metric],
+    sentence_metric: Metric,
+    notes: _Notes,
+    *,
+    split: str,
+    samples: int,
+    seed: int,
+    limit: int,
+) -> Report:
+    """A report of what the evaluations hold."""
+    evaluations = notes.each(runs, "hypotheses", lambda run: _evaluation(run, split))
+    compared = _comparable(evaluations, notes)
+    summary, browser = None, None
+    if len(compared) > 1 and metrics:
+        folders = {label: runs[label] for label in compared}
+        summary = notes.read(
+            "comparison", split, lambda: summarise(folders, metrics, split=split, samples=samples, seed=seed)
+        )
+    if compared:
+        rows, hypotheses = align({label: evaluations[label].rows for label in compared})
+        browser = browse(split, rows, hypotheses, sentence_metric, limit)
+    saved = {label: found for label, found in evaluations.items() if summary is None or label not in compared}
+    return Report(
+        title="",
+        runs=list(runs),
+        systems=summary.systems if summary else (),
+        comparison=summary.comparisons[0] if summary else None,
+        saved=_saved_scores(saved) if saved else None,
+        signatures=summary.signatures if summary else {},
+        browser=browser,
+    )
+
+
+def with_clips(report: Report, runs: Mapping[str, RunFolder], *, most: int, most_mib: float) -> Report:
+    """The report with sound: first of the utterances with plans, then by turns of the best and the worst.
+
+    Args:
+        report: What ``gather`` returned, its plans complete.
+        runs: The same folders.
+        most: Most clips.
+        most_mib: Most MiB of MP3.
+    """
+    drawn = list(dict.fromkeys(plan.id for plan in report.plans))
+    ids = report.browser.extremes() if report.browser else []
+    if not drawn and not ids:
+        return report
+    split = report.browser.split if report.browser else "test"
+    try:
+        manifest = manifest_of(next(iter(runs.values())), split)
+        clips, problems = read_clips(manifest, ids, drawn, most=most, most_bytes=int(most_mib * 2**20))
+    except AistaError as error:
+        return dataclasses.replace(report, missing=[*report.missing, f"audio: {error}"])
+    count = sum(bool(clip.audio) for clip in clips)
+    size = sum(len(clip.audio) for clip in clips) * 3 / 4 / 2**20
+    note = (
+        f"{count} utterances can be heard ({size:.1f} MiB of MP3 within this page); at most {most} (--audio) and "
+        f"{most_mib:g} MiB (--audio-mib) are embedded, first those with transport plans, then by turns those where a "
+        "run gains and loses most."
+    )
+    few = problems[:3] + ([f"audio: {len(problems) - 3} more could not be read"] if len(problems) > 3 else [])
+    return dataclasses.replace(report, clips=clips, audio_note=note, missing=[*report.missing, *few])
+
+
+def manifest_of(run: RunFolder, split: str) -> Path:
+    """The manifest that a run's split names.
+
+    Raises:
+        DataError: the config names none, or the file is gone.
+    """
+    data = run.config().get("data")
+    named = data.get(split) if isinstance(data, dict) else None
+    if named is None and split in run.paths.evaluated_splits():
+        evaluated = run.evaluation(split).split
+        named = None if evaluated == split else evaluated
+    path = Path(str(named)) if named else None
+    if path is None or not path.is_file():
+        raise DataError(
+            f"{run.path}: the manifest of its {split} set is not there ({path or 'the config names none'}); paths in a "
+            "config are relative to the folder that training was started in"
+        )
+    return path
+
+
+def plan_view(run: str, record: Mapping[str, object], layers: Mapping[int, Sequence[Sequence[float]]]) -> PlanView:
+    """Plans (P rows of T masses per layer) as the page shows them: shares of a position, tokens as rows."""
+    tokens, seconds, shown = record["tokens"], record["seconds_per_position"], record["shown"]
+    assert isinstance(tokens, Sequence)
+    shares = {layer: matrix((torch.tensor(plan) * len(plan)).T) for layer, plan in layers.items()}
+    second = float(seconds) if isinstance(seconds, int | float) else None
+    return PlanView(run, str(record["id"]), tuple(map(str, tokens)), second, int(str(shown)), shares)
+
+
+def _folder_plans(label: str, run: RunFolder) -> list[PlanView]:
+    views = []
+    for plan in (run.plan(name) for name in run.paths.plan_names()):
+        record = {"id": plan.id, "tokens": plan.tokens, "seconds_per_position": plan.seconds_per_position}
+        views.append(plan_view(label, {**record, "shown": plan.layer}, {plan.layer: plan.plan}))
+    return views
+
+
+def _evaluation(run: RunFolder, split: str) -> Evaluation:
+    evaluation = run.evaluation(split)
+    if not evaluation.rows:
+        raise DataError(f"{run.path}: the evaluation of {split} holds no utterance; evaluate again")
+    return evaluation
+
+
+def _comparable(evaluations: Mapping[str, Evaluation], notes: _Notes) -> list[str]:
+    """The first evaluated run, and those that were evaluated on the same utterances and references."""
+    labels = list(evaluations)
+    if not labels:
+        return []
+    first = labels[0]
+    same = [first]
+    for label in labels[1:]:
+        pair = {name: evaluations[name].rows for name in (first, label)}
+        if notes.read(label, "left out of comparison and browser", lambda pair=pair: align(pair)):  # type: ignore[misc]
+            same.append(label)
+    return same
+
+
+def _label(run: RunFolder, runs: Mapping[str, RunFolder]) -> str:
+    return next(label for label, other in runs.items() if other is run)
+
+
+def _curves(run: RunFolder, runs: Mapping[str, RunFolder]) -> list[RunCurve]:
+    """Every probe of the run, and first what the first layer selection saw; labels name run and probe."""
+    label = _label(run, runs)
+    first = next(iter(run.selections()), None)
+    found = []
+    if first is not None and first.curve is not None:
+        found.append(RunCurve(f"{label}: before alignment (step {first.step})", label, first.curve, before=True))
+    names = run.paths.probe_names()
+    for name in names:
+        found.append(RunCurve(label if len(names) == 1 else f"{label}: {name}", label, run.probe(name).curve))
+    return found
+
+
+def _training(label: str, run: RunFolder, notes: _Notes) -> TrainingRun:
+    if not run.paths.is_complete:
+        notes.found.append(f"{label}: its training is not complete")
+    train = notes.read(label, "training metrics", lambda: run.metrics("train"))
+    valid = notes.read(label, "validation metrics", lambda: run.metrics("valid"))
+    return TrainingRun(train or [], valid or [])
+
+
+def _correlations(runs: Mapping[str, RunFolder], report: Report, notes: _Notes) -> list[Correlation]:
+    if report.comparison is None or len(runs) < LEAST_RUNS:
+        return []
+    latest = notes.each(runs, "latest probe", lambda run: run.latest_probe())
+    metric = report.comparison.metric
+    scores = {system.name: system.scores[metric] for system in report.systems}
+    found = correlate({label: probe.curve.values() for label, probe in latest.items()}, scores)
+    if not found:
+        notes.found.append(
+            f"correlation of MRR with {label_of(metric)}: it needs {LEAST_RUNS} runs that are evaluated on the same "
+            "utterances and probed at the same layer"
+        )
+    return found
+
+
+def _saved_scores(evaluations: Mapping[str, Evaluation]) -> Table:
+    rows = tuple(
+        (label, label_of(score.name), f"{score.value:.1f}", score.signature)
+        for label, evaluation in evaluations.items()
+        for score in evaluation.scores
+    )
+    return Table("Scores as evaluated", ("Run", "Score", "Value", "Signature"), rows)

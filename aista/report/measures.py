@@ -1,0 +1,137 @@
+"""The measures of probes as tables, as CSV, and as pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from aista.report.figure import COLORS, DASHES, GREY, MARKERS, empty, panels, style
+from aista.report.tables import NONE, Table
+from aista.selection.bootstrap import Estimate
+from aista.selection.curve import ProbeCurve
+from aista.selection.measures import MEASURES
+
+__all__ = [
+    "agreement_table",
+    "checkpoint_curves",
+    "checkpoint_table",
+    "geometry_table",
+    "measure_curves",
+    "measures_csv",
+]
+
+AGREEMENT = ("mrr", "recall@1", "csls_mrr", "cka", "ot_separation")
+GEOMETRY = (
+    *("ot_cost", "ot_other", "speech_cosine", "text_cosine"),
+    *("speech_rank", "text_rank", "speech_norm", "text_norm"),
+)
+PANELS: dict[str, tuple[str, ...]] = {
+    "Retrieval": ("mrr", "recall@1", "csls_mrr"),
+    "Linear CKA": ("cka",),
+    "Transport cost": ("ot_cost", "ot_other"),
+    "Mean cosine of two utterances": ("speech_cosine", "text_cosine"),
+    "Effective rank": ("speech_rank", "text_rank"),
+}
+OVER_TIME = ("mrr", "cka", "ot_separation", "speech_cosine", "speech_rank")
+
+
+def agreement_table(curve: ProbeCurve) -> Table:
+    """How alike speech and text are per layer, with the intervals of the bootstrap."""
+    with_intervals = f", 95 % intervals of {curve.resamples} resamples" if curve.resamples else ""
+    return _table(f"Speech and text in {curve.num_utterances} utterances{with_intervals}", curve, AGREEMENT, _cell)
+
+
+def geometry_table(curve: ProbeCurve) -> Table:
+    """Transport costs, and how each modality's states lie, per layer."""
+    return _table("Transport and geometry", curve, GEOMETRY, lambda found: _cell(found, intervals=False))
+
+
+def _table(title: str, curve: ProbeCurve, measures: Sequence[str], cell: Callable[[Estimate | None], str]) -> Table:
+    shown = [name for name in measures if curve.estimates(name)]
+    rows = tuple((str(probe.layer), *(cell(probe.measures.get(name)) for name in shown)) for probe in curve.layers)
+    return Table(title, ("Layer", *shown), rows)
+
+
+def checkpoint_table(curves: Mapping[int, ProbeCurve], measure: str = "mrr") -> Table:
+    """One row per checkpoint, one column per layer."""
+    layers = sorted({layer for curve in curves.values() for layer in curve.numbers})
+    rows = []
+    for step, curve in curves.items():
+        found = curve.estimates(measure)
+        rows.append((str(step), *(_cell(found.get(layer), intervals=False) for layer in layers)))
+    return Table(f"{measure}: {MEASURES[measure]}", ("Step", *(f"layer {layer}" for layer in layers)), tuple(rows))
+
+
+def measures_csv(curves: Mapping[int, ProbeCurve]) -> str:
+    """``step,layer,measure,value,low,high``: one line per measure, layer and checkpoint."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("step", "layer", "measure", "value", "low", "high"))
+    for step, curve in curves.items():
+        for probe in curve.layers:
+            for name, found in probe.measures.items():
+                bounds = ("" if bound is None else repr(bound) for bound in (found.low, found.high))
+                writer.writerow((step, probe.layer, name, repr(found.value), *bounds))
+    return text.getvalue()
+
+
+def measure_curves(curve: ProbeCurve) -> Figure:
+    """Every group of measures over the layers, with bands for the intervals."""
+    groups = {title: names for title, names in PANELS.items() if any(curve.estimates(name) for name in names)}
+    with style():
+        figure, every = panels(max(1, len(groups)), width=4.0)
+        for axes, (title, names) in zip(every, groups.items(), strict=False):
+            for number, name in enumerate(name for name in names if curve.estimates(name)):
+                _band(axes, number, name, curve.estimates(name))
+            axes.set(title=title, xlabel="LLM layer (0 = its input)")
+            axes.legend()
+        if not groups:
+            empty(every[0], "no measures recorded")
+    return figure
+
+
+def checkpoint_curves(curves: Mapping[int, ProbeCurve], measures: Sequence[str] = OVER_TIME) -> Figure:
+    """How each layer's measures move over the checkpoints, with bands for the intervals."""
+    if not curves:
+        raise ValueError("checkpoint_curves needs at least one curve")
+    shown = [name for name in measures if any(curve.estimates(name) for curve in curves.values())]
+    layers = sorted({layer for curve in curves.values() for layer in curve.numbers})
+    with style():
+        figure, every = panels(max(1, len(shown)), width=4.0)
+        for axes, name in zip(every, shown, strict=False):
+            for number, layer in enumerate(layers):
+                over_time = {step: curve.estimates(name) for step, curve in curves.items()}
+                series = {step: found[layer] for step, found in over_time.items() if layer in found}
+                _band(axes, number, f"layer {layer}", series)
+            axes.set(title=name, xlabel="training step")
+        if shown:
+            figure.legend(*every[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(layers)))
+        else:
+            empty(every[0], "no measures recorded")
+    return figure
+
+
+def _band(axes: Axes, number: int, label: str, series: Mapping[int, Estimate]) -> None:
+    pick = number % len(COLORS)
+    look: dict[str, Any] = {"color": COLORS[pick], "marker": MARKERS[pick], "ls": DASHES[pick]}
+    axes.plot(list(series), [found.value for found in series.values()], label=label, lw=2, ms=6, mec="white", **look)
+    bounded = {x: found for x, found in series.items() if found.low is not None and found.high is not None}
+    if bounded:
+        low, high = [found.low for found in bounded.values()], [found.high for found in bounded.values()]
+        axes.fill_between(list(bounded), low, high, color=COLORS[pick], alpha=0.15, lw=0)  # type: ignore[arg-type]
+    axes.axhline(0, color=GREY, lw=0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _cell(found: Estimate | None, *, intervals: bool = True) -> str:
+    if found is None:
+        return NONE
+    if not intervals or found.low is None or found.high is None:
+        return f"{found.value:.3g}"
+    return f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"

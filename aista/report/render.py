@@ -1,0 +1,59 @@
+"""The report as one self-contained HTML page that a newcomer can read without this code."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+from aista.files import write_text
+from aista.report.payload import payload
+from aista.report.report import Report
+from aista.report.sections import body
+from aista.report.style_sheet import STYLE
+
+__all__ = ["render_report", "write_report"]
+
+SCRIPTS = ("chart.js", "curves.js", "browser.js", "plan.js", "main.js")
+
+
+def write_report(path: str | Path, report: Report) -> Path:
+    """Write the page, atomically. It loads nothing from elsewhere.
+
+    Returns:
+        The path written.
+    """
+    path = Path(path)
+    write_text(path, render_report(report))
+    return path
+
+
+def render_report(report: Report) -> str:
+    """The page as HTML text; every text from outside is escaped, and no script but the page's own may run."""
+    script = _script()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; media-src data:"
+    )
+    return (
+        "<!DOCTYPE html>\n"
+        f'<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(report.title)}</title>\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta name="color-scheme" content="light dark">\n<style>\n{STYLE}</style>\n</head>\n'
+        f"<body>\n<main>\n{body(report)}\n</main>\n"
+        "<noscript>Charts, test utterances and transport plans need JavaScript.</noscript>\n"
+        f'<script type="application/json" id="data">{payload(report)}</script>\n'
+        f"<script>{script}</script>\n</body>\n</html>\n"
+    )
+
+
+@cache
+def _script() -> str:
+    """The page's own script: its files, one after the other, in a scope of their own."""
+    folder = resources.files("aista.report") / "page"
+    parts = (folder.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS)
+    return '\n"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"

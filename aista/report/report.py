@@ -1,0 +1,115 @@
+"""What the report shows, as data; ``aista.report.render`` makes the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aista.report.clips import Clip, Matrix
+from aista.report.correlation import Correlation
+from aista.report.tables import SystemRow, Table
+from aista.report.utterances import Browser
+from aista.scoring.significance import Comparison
+from aista.selection.curve import ProbeCurve
+
+__all__ = ["Corpus", "PlanView", "Report", "RunCurve", "TrainingRun"]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What was trained and tested on. ``synthetic`` puts a label on the page's head."""
+
+    description: str
+    synthetic: bool
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Metrics of one run as ``RunFolder.metrics`` reads them; each may be empty."""
+
+    train: Sequence[Mapping[str, float]]
+    valid: Sequence[Mapping[str, float]] = ()
+
+
+@dataclass(frozen=True)
+class RunCurve:
+    """A probe curve of a run; ``before``: the layer selection saw it, before anything was aligned."""
+
+    label: str
+    run: str
+    curve: ProbeCurve
+    before: bool = False
+
+
+@dataclass(frozen=True)
+class PlanView:
+    """One utterance's transport plans in one run.
+
+    Attributes:
+        run: The run's label.
+        id: The utterance.
+        tokens: T transcript tokens.
+        seconds_per_position: Audio seconds that one position covers; None if unknown.
+        shown: The layer to show first.
+        layers: Layer -> share of each position's mass, T rows of P.
+    """
+
+    run: str
+    id: str
+    tokens: tuple[str, ...]
+    seconds_per_position: float | None
+    shown: int
+    layers: Mapping[int, Matrix]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a report shows; sections without content are left out.
+
+    Attributes:
+        title: Headline of the page.
+        runs: Labels, the baseline first.
+        corpus: What the data are, where that is known.
+        command: The command that makes this report again.
+        missing: What could not be shown, and why.
+        systems: Rows of the headline table, the baseline first.
+        comparison: Its bootstrap, for the picture of differences.
+        saved: Scores as the evaluation wrote them, of runs outside the comparison.
+        signatures: Score name -> signature.
+        curves: Probe curves.
+        selected: The aligned layers, marked in the curves.
+        selections: Run label -> why it aligned which layers.
+        correlations: MRR against the first score over runs, per layer.
+        training: Label -> training metrics.
+        plans: Transport plans.
+        browser: The test utterances.
+        clips: Their sound, as far as the budget goes.
+        audio_note: The budget, in words.
+        configs: Label -> resolved config as YAML.
+        data: Label -> facts about the manifests.
+        environments: Label -> versions, commit, device.
+    """
+
+    title: str
+    runs: Sequence[str] = ()
+    corpus: Corpus | None = None
+    command: str = ""
+    missing: Sequence[str] = ()
+    systems: Sequence[SystemRow] = ()
+    comparison: Comparison | None = None
+    saved: Table | None = None
+    signatures: Mapping[str, str] = field(default_factory=dict)
+    curves: Sequence[RunCurve] = ()
+    selected: Sequence[int] = ()
+    selections: Mapping[str, str] = field(default_factory=dict)
+    correlations: Sequence[Correlation] = ()
+    training: Mapping[str, TrainingRun] = field(default_factory=dict)
+    plans: Sequence[PlanView] = ()
+    browser: Browser | None = None
+    clips: Sequence[Clip] = ()
+    audio_note: str = ""
+    configs: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""What works on whole runs: ablations, the quickstart, jobs side by side or on a cluster, and assembling reports."""

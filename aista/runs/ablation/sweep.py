@@ -1,0 +1,213 @@
+"""The sweep of an ablation: what is done is reused, what stopped goes on, what fails becomes a row."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from aista.config import dump_yaml, load_yaml
+from aista.engine.claim import holds
+from aista.errors import ConfigError, Fault
+from aista.files import write_json, write_text
+from aista.report.tables import to_rich
+from aista.run_folder.contents import RunFolder
+from aista.run_folder.paths import RunPaths
+from aista.runs.ablation.outputs import probe_name, write_outputs
+from aista.runs.ablation.plan import Ablation, PlannedRun, fingerprint
+from aista.runs.ablation.results import Outcome
+from aista.runs.jobs import Job, run_jobs
+from aista.tasks.experiment import Experiment
+from aista.tasks.preflight import build_metrics, preflight
+
+__all__ = ["Sweep"]
+
+SHOWN_CHANGE = 110
+WIDTH = 140
+"""Columns of the table where there is no terminal to ask."""
+Runner = Callable[[Sequence[Job]], Mapping[Job, int]]
+
+
+class Sweep:
+    """Runs an ablation in a folder; a second call does only what is missing.
+
+    Layout: ``runs/HASH``, ``pretraining/NAME-HASH``, ``jobs/HASH.{yaml,log,failure}``, ``runs.json`` (which
+    run lies where) and the tables.
+
+    Args:
+        ablation: The checked file, loaded for the same ``out``.
+        out: Folder of the ablation.
+        num_jobs: Runs at a time on this machine.
+        cluster: submitit's parameters to run on a cluster instead; None runs here.
+        console: Where progress and table are shown.
+    """
+
+    def __init__(
+        self,
+        ablation: Ablation,
+        out: Path,
+        *,
+        num_jobs: int,
+        cluster: Mapping[str, Any] | None = None,
+        console: Console | None = None,
+    ) -> None:
+        self.ablation = ablation
+        self.out = out
+        self.num_jobs = num_jobs
+        self.cluster = cluster
+        self.console = console or _console()
+
+    def folder(self, run: PlannedRun) -> Path:
+        """The run folder."""
+        return self.out / "runs" / run.id
+
+    def show_plan(self) -> None:
+        """Print every run with its state and its difference from the base config."""
+        seen: dict[str, str] = {}
+        for run in self.ablation.runs:
+            label = _label(run)
+            state = self._state(run)
+            same = f", the same training as {seen[run.id]}" if run.id in seen else ""
+            self._say(f"{label}  [{state}{same}]  {self.folder(run)}")
+            seen.setdefault(run.id, label)
+            for change in run.changes or ("as the base",):
+                shown = change if len(change) <= SHOWN_CHANGE else f"{change[: SHOWN_CHANGE - 3]}..."
+                self._say(f"    {shown}")
+
+    def check(self) -> None:
+        """Preflight of every run: files, tokenizer, layers, metrics.
+
+        Raises:
+            ConfigError: every fault, with the first run that has it.
+        """
+        faults: dict[tuple[str, str], Fault] = {}
+        for run in self.ablation.runs:
+            try:
+                preflight(run.unstaged)
+            except ConfigError as error:
+                for fault in error.faults:
+                    place = f"run {_label(run)}: {fault.path}"
+                    faults.setdefault((fault.path, fault.problem), Fault(place, fault.problem, fault.remedy))
+        if faults:
+            raise ConfigError(list(faults.values()), str(self.ablation.source))
+
+    def run(self) -> bool:
+        """Train and score what is missing, write and print the table; returns whether no run failed."""
+        self.check()
+        runs = {run.id: run for run in reversed(self.ablation.runs)}  # of equal runs, the first gives the label
+        runs = dict(reversed(runs.items()))
+        states = {id: self._state(run) for id, run in runs.items()}  # refuses a folder of another experiment first
+        stages = {stage.folder: stage for id, run in runs.items() if states[id] != "done" for stage in run.stages}
+        self._work(
+            self._job(f"pretraining {stage.name}", folder, stage.experiment)
+            for folder, stage in stages.items()
+            if not (holds(folder, stage.experiment) and RunPaths(folder).is_complete)
+        )
+        # seed by seed: a sweep that is stopped leaves whole seeds to compare
+        todo = sorted((run for id, run in runs.items() if states[id] != "done"), key=self._seed_order)
+        ready = [run for run in todo if all(RunPaths(stage.folder).is_complete for stage in run.stages)]
+        for run in self.ablation.runs:
+            if states[run.id] == "done":
+                self._say(f"{_label(run)} (reused)")
+        self._work(self._job(_label(run), self.folder(run), run.experiment, *self._scoring()) for run in ready)
+        return self._write_table()
+
+    def _seed_order(self, run: PlannedRun) -> int:
+        return list(dict.fromkeys(each.seed for each in self.ablation.runs)).index(run.seed)
+
+    def _state(self, run: PlannedRun) -> str:
+        folder = self.folder(run)
+        if not RunPaths(folder).is_run:
+            return "failed, to do" if self._file(folder, "failure").is_file() else "to do"
+        if fingerprint(load_yaml(RunPaths(folder).config_file)) != run.id:
+            holds(folder, run.experiment)  # says how they differ
+        if RunPaths(folder).is_complete and all(file.is_file() for file in self._results(run)):
+            return "done"
+        return "failed, to resume" if self._file(folder, "failure").is_file() else "to resume"
+
+    def _results(self, run: PlannedRun) -> list[Path]:
+        """The files that a run is done with."""
+        config, paths = self.ablation.config, RunPaths(self.folder(run))
+        scores = paths.scores_file(Path(config.split).stem)
+        return [scores, paths.probe_file(probe_name(config))] if config.probe else [scores]
+
+    def _file(self, folder: Path, kind: str) -> Path:
+        return self.out / "jobs" / f"{folder.name}.{kind}"
+
+    def _scoring(self) -> tuple[str, ...]:
+        """Arguments of the worker: what is scored and probed."""
+        config = self.ablation.config
+        probe = ("--probe", str(config.probe), "--probe-name", probe_name(config)) if config.probe else ()
+        return ("--split", config.split, *probe)
+
+    def _job(self, label: str, folder: Path, experiment: Experiment, *scoring: str) -> Job:
+        file, failure = self._file(folder, "yaml"), self._file(folder, "failure")
+        write_text(file, dump_yaml(experiment.to_plain()))
+        failure.unlink(missing_ok=True)
+        worker = ("-m", "aista.runs.ablation.worker", str(folder), "--config", str(file), "--failure", str(failure))
+        command = (*worker, *scoring)
+        return Job(label, folder, file, experiment.sections.trainer.max_steps, command, _threads(self.num_jobs))
+
+    def _work(self, jobs: Iterable[Job]) -> None:
+        waiting = list(jobs)
+        if not waiting:
+            return
+        if self.cluster is None:
+            failed: Mapping[Job, int] = run_jobs(waiting, self.console, num_parallel=self.num_jobs, keep_going=True)
+        else:
+            from aista.runs.slurm import run_on_cluster
+
+            failed = run_on_cluster(waiting, self.console, folder=self.out / "slurm", options=self.cluster)
+        for job, code in failed.items():
+            file = self._file(job.folder, "failure")
+            if not file.is_file():  # killed before it could say why
+                write_text(file, f"ended with exit code {code}\n")
+
+    def _write_table(self) -> bool:
+        outcomes = [self._outcome(run) for run in self.ablation.runs]
+        metrics = build_metrics(self.ablation.runs[0].unstaged)
+        table, files = write_outputs(self.out, outcomes, metrics, self.ablation.baseline, self.ablation.config)
+        write_json(self.out / "runs.json", [self._record(run) for run in self.ablation.runs])
+        self.console.print(to_rich(table))
+        failed = [outcome for outcome in outcomes if outcome.error]
+        for outcome in failed:
+            self._say(f"failed: {outcome.name}, seed {outcome.seed}: {outcome.error}")
+        self._say(f"written: {self.out}/{', '.join(files)}")
+        return not failed
+
+    def _outcome(self, run: PlannedRun) -> Outcome:
+        folder = self.folder(run)
+        if self._state(run) == "done":
+            return Outcome(run.name, run.seed, run.id, RunFolder(folder), "")
+        places = [*(stage.folder for stage in run.stages if not RunPaths(stage.folder).is_complete), folder]
+        for place in places:
+            file = self._file(place, "failure")
+            if file.is_file():
+                error = f"{file.read_text(encoding='utf-8').strip()} (log: {self._file(place, 'log')})"
+                return Outcome(run.name, run.seed, run.id, None, error)
+        return Outcome(run.name, run.seed, run.id, None, "did not run")
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _record(self, run: PlannedRun) -> dict[str, Any]:
+        folder = str(self.folder(run).relative_to(self.out))
+        return {"name": run.name, "seed": run.seed, "folder": folder, "changes": list(run.changes)}
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
+
+def _threads(num_jobs: int) -> int:
+    """Threads of each run: ``OMP_NUM_THREADS`` where the caller set it, else the cores divided among the jobs."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdecimal() and int(asked) else max(1, (os.cpu_count() or 1) // num_jobs)
+
+
+def _label(run: PlannedRun) -> str:
+    return f"{run.name}, seed {run.seed}"

@@ -1,0 +1,71 @@
+"""One run of an ablation in a process of its own: trains, evaluates, and leaves its error where the sweep reads it.
+
+python -m aista.runs.ablation.worker RUN --config FILE --failure FILE [--split SPLIT [--probe SIZE --probe-name NAME]]
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aista.console import configure_logging
+from aista.engine.inference.evaluate import evaluate
+from aista.engine.inference.probe import probe
+from aista.engine.training.train import train
+from aista.errors import AistaError, ConfigError
+from aista.files import write_text
+from aista.run_folder.paths import RunPaths
+from aista.tasks.experiment import load_experiment
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str]) -> int:
+    """Train, then score and probe ``--split`` (if it is given); returns the exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--failure", type=Path, required=True)
+    parser.add_argument("--split", default="")
+    parser.add_argument("--probe", type=int, default=0)
+    parser.add_argument("--probe-name", default="")
+    args = parser.parse_args(arguments)
+    configure_logging()
+    try:
+        with _alone(args.failure.with_suffix(".lock")):
+            run = RunPaths(args.run)
+            train(load_experiment(run.config_file if run.is_run else args.config), args.run)
+            if args.split and not run.scores_file(Path(args.split).stem).is_file():
+                evaluate(args.run, args.split)
+            if args.probe and not run.probe_file(args.probe_name).is_file():
+                probe(args.run, args.split, size=args.probe, name=args.probe_name, resamples=0)
+    except Exception as error:  # whatever it is, it becomes a row of the table
+        traceback.print_exc()
+        write_text(args.failure, f"{_first_line(error)}\n")
+        return error.exit_code if isinstance(error, AistaError) else 1
+    return 0
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Wait while another process works on this run, e.g. one whose sweep was killed; the system frees the lock."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ConfigError):
+        return str(error.faults[0])
+    lines = str(error).splitlines() or [""]
+    return lines[0] if isinstance(error, AistaError) else f"{type(error).__name__}: {lines[0]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

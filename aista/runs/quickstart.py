@@ -1,0 +1,185 @@
+"""The quickstart: corpus, shared pretraining, CE-only twin and AI-STA, scores, probes, report."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+
+from aista import registry
+from aista.config import dump_yaml
+from aista.console import passing_progress
+from aista.corpora.quickstart import QuickstartConfig
+from aista.engine.claim import holds
+from aista.engine.inference.evaluate import evaluate
+from aista.engine.inference.probe import probe
+from aista.files import write_text
+from aista.report.render import write_report
+from aista.report.report import Corpus
+from aista.report.summary import Summary, summarise
+from aista.report.tables import Table, headline_table, label_of, retrieval_table, to_markdown, to_rich
+from aista.run_folder.contents import RunFolder
+from aista.run_folder.paths import RunPaths
+from aista.runs.jobs import Job, run_jobs
+from aista.runs.report_assembly import ReportOptions, make_report
+from aista.schema import Component
+from aista.selection.curve import ProbeCurve
+from aista.tasks.experiment import Experiment, load_experiment
+from aista.tasks.preflight import build_metrics
+
+__all__ = ["SYSTEMS", "Quickstart"]
+
+SYSTEMS = {"CE only": ("ce_only", ["alignment=[]"]), "AI-STA": ("aista", [])}
+
+
+class Quickstart:
+    """Runs the workflow in a folder; every step that is already done is reused.
+
+    Args:
+        out: Folder of the runs and the report.
+        data: Folder of the corpus.
+        config: Experiment file; its manifests are replaced by those of the corpus in ``data``.
+        corpus: Options of the corpus.
+    """
+
+    def __init__(self, out: Path, data: Path, config: Path, corpus: QuickstartConfig) -> None:
+        self.out = out
+        self.data = data
+        self.config = config
+        self.corpus = corpus
+        self.console = Console()
+
+    def run(self, seeds: Sequence[int]) -> None:
+        """All steps for every seed, one report for the first, and a table over several."""
+        started = time.monotonic()
+        self._prepare_corpus()
+        shared = self._pretrain()
+        self._train_twins(seeds, shared)
+        summaries = {seed: self._score(seed) for seed in seeds}
+        first = seeds[0]
+        path = self._report(first, summaries[first], seeds)
+        self._print(first, summaries[first])
+        if len(seeds) > 1:
+            table = seed_table(summaries)
+            write_text(self.out / "seeds.md", to_markdown(table))
+            self.console.print(to_rich(table))
+        self.console.print(f"report: {path}   ({time.monotonic() - started:.0f} s)", highlight=False)
+
+    def _prepare_corpus(self) -> None:
+        dataset = registry.build("dataset", Component("quickstart", self.corpus))
+        columns = (TextColumn("synthetic corpus: {task.description}"), BarColumn(), MofNCompleteColumn())
+        with passing_progress(*columns, console=self.console) as bar:
+            job = bar.add_task("", total=None)
+            report = dataset.prepare(
+                self.data,
+                progress=lambda stage, done, total: bar.update(job, description=stage, completed=done, total=total),
+            )
+        self.console.print(f"synthetic corpus in {self.data}{' (reused)' if report.reused else ''}", highlight=False)
+
+    def _experiment(self, overrides: Sequence[str]) -> Experiment:
+        paths = [f"data.{split}={self.data / split}.tsv" for split in ("train", "dev", "test")]
+        paths += [f"tokenizer.config.path={self.data / 'spm.model'}", f"data.text=[{self.data / 'text.tsv'}]"]
+        return load_experiment(self.config, [*paths, *overrides])
+
+    def _pretrain(self) -> list[str]:
+        """Train the stages once; returns the overrides that let every run start from them."""
+        experiment = self._experiment([])
+        stages = experiment.sections.pretraining
+        self._train(
+            (f"{stage.name}: {stage.task}", RunPaths(self.out).stage(stage.name).path, experiment.stage(stage))
+            for stage in stages
+        )
+        return [f"initialize.{stage.part}={RunPaths(self.out).stage(stage.name).path}" for stage in stages]
+
+    def _train_twins(self, seeds: Sequence[int], shared: Sequence[str]) -> None:
+        self._train(
+            (f"{label}, seed {seed}", self._folder(seed, name), self._experiment([*shared, f"seed={seed}", *changes]))
+            for seed in seeds
+            for label, (name, changes) in SYSTEMS.items()
+        )
+
+    def _train(self, runs: Iterable[tuple[str, Path, Experiment]]) -> None:
+        """Train (label, folder, experiment) side by side, but for what is trained already."""
+        jobs = []
+        for label, folder, experiment in runs:
+            if holds(folder, experiment) and RunPaths(folder).is_complete:
+                self.console.print(f"{label} (reused)", highlight=False)
+            else:
+                jobs.append(self._job(label, folder, experiment))
+        run_jobs(jobs, self.console)
+
+    def _job(self, label: str, folder: Path, experiment: Experiment) -> Job:
+        file = self.out / "configs" / f"{folder.relative_to(self.out).as_posix().replace('/', '_')}.yaml"
+        write_text(file, dump_yaml(experiment.to_plain()))
+        return Job(label, folder, file, experiment.sections.trainer.max_steps)
+
+    def _score(self, seed: int) -> Summary:
+        for name, _ in SYSTEMS.values():
+            folder = self._folder(seed, name)
+            if not RunPaths(folder).scores_file("test").is_file():
+                evaluate(folder, "test")
+            if not RunPaths(folder).plan_file("test").is_file():
+                probe(folder, "test", name="test")
+        return summarise(self._folders(seed), build_metrics(self._experiment([])))
+
+    def _folder(self, seed: int, name: str) -> Path:
+        return self.out / f"seed_{seed}" / name
+
+    def _folders(self, seed: int) -> dict[str, RunFolder]:
+        return {label: RunFolder(self._folder(seed, name)) for label, (name, _) in SYSTEMS.items()}
+
+    def _curves(self, seed: int) -> dict[str, ProbeCurve]:
+        folders = self._folders(seed)
+        selection = folders["AI-STA"].selection()
+        curves = {label: folder.probe("test").curve for label, folder in folders.items()}
+        if selection is None or selection.curve is None:
+            return curves
+        return {f"before alignment (step {selection.step})": selection.curve, **curves}
+
+    def _print(self, seed: int, summary: Summary) -> None:
+        self.console.print(to_rich(headline_table(summary.systems, "Test set of the synthetic corpus")))
+        self.console.print(to_rich(retrieval_table(self._curves(seed))))
+
+    def _report(self, seed: int, summary: Summary, seeds: Sequence[int]) -> Path:
+        corpus = Corpus(
+            "English-French sentences from a grammar of a few hundred words, spoken by espeak-ng. "
+            "Synthetic: it shows the workflow, it says nothing about real speech.",
+            synthetic=True,
+            facts={
+                "training utterances": str(_num_rows(self.data / "train.tsv")),
+                "test utterances": str(len(summary.rows)),
+                "seeds trained": ", ".join(map(str, seeds)),
+            },
+        )
+        report = make_report(
+            self._folders(seed),
+            ReportOptions(),
+            title="aista quickstart: does inner alignment help?",
+            corpus=corpus,
+            command="make quickstart",
+        )
+        return write_report(self.out / "report.html", report)
+
+
+def seed_table(summaries: dict[int, Summary]) -> Table:
+    """Score of every system per seed, and the mean and standard deviation of their difference."""
+    labels = [system.name for system in next(iter(summaries.values())).systems]
+    metric = next(iter(summaries.values())).comparisons[0].metric
+    scores = {seed: {s.name: s.scores[metric] for s in summary.systems} for seed, summary in summaries.items()}
+    differences = [row[labels[-1]] - row[labels[0]] for row in scores.values()]
+    rows = [
+        (str(seed), *(f"{row[label]:.1f}" for label in labels), f"{row[labels[-1]] - row[labels[0]]:+.1f}")
+        for seed, row in scores.items()
+    ]
+    means = (f"{statistics.mean(row[label] for row in scores.values()):.1f}" for label in labels)
+    spread = f"{statistics.mean(differences):+.1f} (sd {statistics.stdev(differences):.1f})"
+    rows.append(("mean", *means, spread))
+    return Table(f"{label_of(metric)} over {len(scores)} seeds", ("Seed", *labels, "Difference"), tuple(rows))
+
+
+def _num_rows(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines()) - 1

@@ -1,0 +1,121 @@
+"""Puts a report together from run folders and the transport plans of their checkpoints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aista import registry
+from aista.engine.inference.transport_plans import transport_plans
+from aista.errors import AistaError, ConfigError, DataError, Fault
+from aista.report.gather import gather, manifest_of, plan_view, with_clips
+from aista.report.report import Corpus, PlanView, Report
+from aista.run_folder.contents import RunFolder
+from aista.run_folder.paths import RunPaths, runs_below
+from aista.schema import Component
+from aista.scoring.base import Metric
+from aista.tasks.experiment import load_experiment
+from aista.tasks.preflight import build_metrics
+
+__all__ = ["ReportOptions", "labelled", "make_report"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """The options of ``aista report``; see its help."""
+
+    split: str = "test"
+    samples: int = 1000
+    seed: int = 12345
+    utterances: int = 1000
+    audio: int = 20
+    audio_mib: float = 4.0
+    plans: int = 2
+    checkpoint: str = "best"
+    device: str = ""
+
+    def __post_init__(self) -> None:
+        least = {"samples": 40, "seed": 0, "utterances": 1, "audio": 0, "audio_mib": 0, "plans": 0}
+        faults = [
+            Fault(f"--{name.replace('_', '-')}", f"must be at least {bound}, got {getattr(self, name)}")
+            for name, bound in least.items()
+            if getattr(self, name) < bound
+        ]
+        if faults:
+            raise ConfigError(faults, "aista report")
+
+
+def labelled(paths: Sequence[Path]) -> dict[str, RunFolder]:
+    """Label -> run folder; a label is what tells the paths apart: all but their common parent.
+
+    Raises:
+        DataError: a path is no run folder (names the run folders inside it), or is given twice.
+    """
+    absolute = [path.resolve() for path in paths]
+    for path, full in zip(paths, absolute, strict=True):
+        if absolute.count(full) > 1:
+            raise DataError(f"{path}: this run folder is given twice; name each once")
+        if not RunPaths(full).is_run:
+            inside = runs_below(path)
+            found = f"it holds {', '.join(map(str, inside[:6]))}: name those" if inside else "`aista train` makes one"
+            raise DataError(f"{path}: not a run folder (no {RunPaths(path).config_file.name}); {found}")
+    parent = absolute[0].parent if len(paths) == 1 else Path(os.path.commonpath([path.parent for path in absolute]))
+    return {path.relative_to(parent).as_posix(): RunFolder(given) for given, path in zip(paths, absolute, strict=True)}
+
+
+def make_report(
+    runs: Mapping[str, RunFolder],
+    options: ReportOptions,
+    *,
+    title: str,
+    command: str = "",
+    corpus: Corpus | None = None,
+) -> Report:
+    """Everything that the run folders hold, with transport plans of their checkpoints and the utterances' sound."""
+    metrics, notes = _metrics(next(iter(runs.values())))
+    chrf = registry.build("metric", Component("chrf"), target_language="")
+    report = gather(
+        runs,
+        metrics,
+        chrf,
+        title=title,
+        split=options.split,
+        samples=options.samples,
+        seed=options.seed,
+        limit=options.utterances,
+    )
+    views, problems = _plans(runs, report, options)
+    seen = {(view.run, view.id) for view in views}
+    plans = [*views, *(view for view in report.plans if (view.run, view.id) not in seen)]
+    missing = [*notes, *report.missing, *problems]
+    report = replace(report, plans=plans, missing=missing, command=command, corpus=corpus)
+    return with_clips(report, runs, most=options.audio, most_mib=options.audio_mib)
+
+
+def _metrics(baseline: RunFolder) -> tuple[list[Metric], list[str]]:
+    try:
+        return build_metrics(load_experiment(baseline.paths.config_file)), []
+    except (AistaError, ValueError) as error:
+        return [], [f"comparison: the metrics of {baseline.path} cannot be built ({error}); saved scores are shown"]
+
+
+def _plans(runs: Mapping[str, RunFolder], report: Report, options: ReportOptions) -> tuple[list[PlanView], list[str]]:
+    """Plans of the most telling utterances with a transcript, from every run that has a checkpoint."""
+    if report.browser is None or not options.plans:
+        return [], []
+    transcribed = {item.id for item in report.browser.utterances if item.transcript}
+    ids = [id for id in report.browser.extremes() if id in transcribed][: options.plans]
+    if not ids:
+        return [], [f"transport plans: no utterance of the {options.split} set has a transcript"]
+    views, problems = [], []
+    for label, run in runs.items():
+        try:
+            split = str(manifest_of(run, options.split))
+            records = transport_plans(run.path, split, ids, which=options.checkpoint, device=options.device)
+        except AistaError as error:
+            problems.append(f"{label}, transport plans: they need the checkpoint and the audio: {error}")
+            continue
+        views += [plan_view(label, record, record["layers"]) for record in records]
+    return views, problems

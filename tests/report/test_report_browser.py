@@ -1,0 +1,200 @@
+"""The page in a real browser: it opens without a complaint, asks for nothing, and its controls do what they say."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from aista.data.manifest import Row, write_manifest
+from aista.report.gather import gather, plan_view, with_clips
+from aista.report.render import write_report
+from aista.run_folder.contents import RunFolder
+from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
+from tests.report.chromium import Visit, chromium
+from tests.scoring.helpers import make
+from tests.written_runs import hypothesis_rows, make_plan, write_run
+
+EVIL = "</script><script>document.title = 'evil'</script><img src=x onerror=\"document.title='evil'\"> needle"
+RUNS = {"CE <b>only</b>": 0.4, "AI-STA": 0.15, "third": 0.3}
+
+
+def write_folders(folder: Path) -> dict[str, RunFolder]:
+    """Three runs with one hostile utterance, and the manifest with sound for the first five."""
+    rows = []
+    for number in range(5):
+        wave = 0.4 * np.sin(2 * np.pi * (300 + 100 * number) * np.arange(16_000) / 16_000)
+        soundfile.write(str(folder / f"u{number}.wav"), wave, 16_000)
+        rows.append(Row(f"u{number}", f"u{number}.wav", 16_000, "t"))
+    write_manifest(folder / "test.tsv", rows)
+    runs = {}
+    for number, (label, error) in enumerate(RUNS.items()):
+        path = write_run(folder / f"run{number}", error=error, noise=1 + 3 * error, aligned=label == "AI-STA")
+        (path / "config.yaml").write_text(f"seed: {number}\ndata: {{test: {folder / 'test.tsv'}}}\nnote: '<script>'\n")
+        texts = [row for row in hypothesis_rows(error) if row.id != "u4"]
+        hostile = HypothesisRow("u4", EVIL, f"{EVIL} reference", f"{EVIL} hypothesis {number}")
+        write_hypotheses(path / "evaluation/test/hypotheses.tsv", [*texts, hostile])
+        runs[label] = RunFolder(path)
+    return runs
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    runs = write_folders(folder)
+    report = gather(runs, [make("bleu"), make("chrf")], make("chrf"), title=EVIL, samples=60)
+    record = {**make_plan(), "id": "u4", "shown": 1}
+    plans = {layer: make_plan(positions=30 + layer)["plan"] for layer in range(3)}
+    report = dataclasses.replace(report, plans=[*report.plans, plan_view("AI-STA", record, plans)])
+    return write_report(folder / "report.html", with_clips(report, runs, most=3, most_mib=1))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def visit(browser: Any, file: Path) -> Iterator[Visit]:
+    found = Visit(browser, file)
+    yield found
+    assert found.complaints == []
+    assert found.requests == []
+    found.page.close()
+
+
+def deltas(page: Any) -> list[float]:
+    return [float(text.removeprefix("Δ ")) for text in page.locator(".utterance .delta").all_inner_texts()]
+
+
+def test_it_opens_and_text_from_corpora_stays_text(visit: Visit) -> None:
+    page = visit.page
+    assert page.title() == EVIL
+    assert page.locator("script").count() == 2
+    assert page.locator("img").count() == 0
+    page.fill("#filter", "needle")
+    assert page.locator(".utterance").get_attribute("data-id") == "u4"
+    assert EVIL in page.locator(".utterance td", has_text="needle").first.inner_text()
+    assert page.locator(".chart svg").count() >= 3
+
+
+def test_the_route_notices_a_request(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "bad.html").write_text('<img src="http://example.invalid/x.png">')
+    found = Visit(browser, tmp_path / "bad.html")
+    assert found.requests == ["http://example.invalid/x.png"]
+    found.page.close()
+
+
+def test_the_policy_stops_what_was_smuggled_in(browser: Any, file: Path, tmp_path: Path) -> None:
+    bad = "<script>document.title = 'evil'</script><img src='http://example.invalid/x.png'></body>"
+    (tmp_path / "bad.html").write_text(file.read_text().replace("</body>", bad))
+    found = Visit(browser, tmp_path / "bad.html")
+    assert found.page.title() == EVIL
+    assert found.requests == []
+    assert len(found.complaints) == 2
+    found.page.close()
+
+
+def test_filter_and_more(visit: Visit) -> None:
+    page = visit.page
+    assert page.locator(".status").inner_text() == "80 of 80 utterances, 20 shown"
+    page.click("#more")
+    assert page.locator(".utterance").count() == 40
+    page.fill("#filter", "SOURCE 17")
+    assert page.locator(".utterance").get_attribute("data-id") == "u17"
+    page.fill("#filter", "in no text")
+    assert page.locator(".status").inner_text() == "0 of 80 utterances, 0 shown"
+    page.fill("#filter", "")
+    page.check("#with-audio")
+    assert page.locator(".utterance").count() == page.locator(".utterance audio").count() == 3
+
+
+def test_sort(visit: Visit) -> None:
+    page = visit.page
+    best = deltas(page)
+    assert best == sorted(best, reverse=True)
+    page.select_option("#order", "worst")
+    worst = deltas(page)
+    assert worst == sorted(worst)
+    assert worst[0] < best[0]
+    page.select_option("#order", "corpus")
+    assert page.locator(".utterance").nth(3).get_attribute("data-id") == "u3"
+    page.select_option("#second", "1")
+    page.select_option("#order", "best")
+    assert deltas(page) != best
+
+
+def test_word_differences(visit: Visit) -> None:
+    page = visit.page
+    page.fill("#filter", "needle")
+    row = page.locator(".utterance tr", has_text="third")
+    assert row.locator("ins").all_inner_texts() == ["hypothesis", "2"]
+    assert row.locator("del").all_inner_texts() == ["reference"]
+
+
+def test_layer_switch_draws_another_plan(visit: Visit) -> None:
+    page = visit.page
+    page.select_option("#plan-utterance", "u4")
+
+    def picture() -> str:
+        return str(page.evaluate("document.getElementById('plan').toDataURL()"))
+
+    assert page.locator("#plan-caption").inner_text() == "AI-STA, layer 1, utterance u4"
+    first = picture()
+    page.select_option("#plan-layer", "2")
+    assert page.locator("#plan-caption").inner_text() == "AI-STA, layer 2, utterance u4"
+    assert picture() != first
+    page.select_option("#plan-layer", "1")
+    assert picture() == first
+    page.select_option("#plan-utterance", "test_0001")
+    assert picture() != first
+
+
+def test_metric_and_score_switch(visit: Visit) -> None:
+    page = visit.page
+    page.select_option("#training-metric", "bleu")
+    assert "BLEU" in page.locator("#training svg").first.text_content()
+    before = page.locator("#retrieval path.line").first.get_attribute("d")
+    page.select_option("#retrieval-score", "recall@1")
+    assert page.locator("#retrieval path.line").first.get_attribute("d") != before
+    lines = page.locator("#retrieval > .chart > svg path.line").count()
+    page.locator("#retrieval .legend button").first.click()
+    assert page.locator("#retrieval > .chart > svg path.line").count() == lines - 1
+    page.select_option("#correlation-layer", "3")
+    assert "MRR at layer 3" in page.locator("#correlation svg").first.text_content()
+
+
+def test_audio_plays(visit: Visit) -> None:
+    page = visit.page
+    page.check("#with-audio")
+    script = "audio => new Promise(done => { audio.onloadedmetadata = () => done(audio.duration); audio.load(); })"
+    page.evaluate("document.querySelectorAll('.utterance audio').forEach(audio => { audio.preload = 'metadata'; })")
+    assert page.locator(".utterance audio").first.evaluate(script) == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_single_run_and_a_bare_one_open_without_a_complaint(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "config.yaml").write_text("seed: 1\n")
+    for path in (write_run(tmp_path / "single"), tmp_path / "bare"):
+        report = gather({path.name: RunFolder(path)}, [make("bleu")], make("chrf"), title=path.name)
+        found = Visit(browser, write_report(tmp_path / f"{path.name}.html", report))
+        assert (found.complaints, found.requests) == ([], [])
+        if path.name == "single":
+            scores = [float(text.removeprefix("chrF ")) for text in found.page.locator(".delta").all_inner_texts()]
+            assert scores == sorted(scores, reverse=True)
+            assert len(scores) == 20
+        found.page.close()
+
+
+def test_options_that_differ_are_marked(visit: Visit) -> None:
+    page = visit.page
+    assert page.locator("details", has_text="Options that differ").locator("td.differs").all_inner_texts() == ["1", "2"]
+    marks = page.locator("pre mark").all_text_contents()
+    assert [re.sub(r"\s", "", text) for text in marks] == ["seed:0", "seed:1", "seed:2"]

@@ -1,0 +1,155 @@
+"""The ablation file: faults, expansion, and which runs are one training."""
+
+import copy
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aista.errors import ConfigError
+from aista.runs.ablation.plan import fingerprint, load_ablation
+from tests.tiny import tiny_config
+
+NONE, EXACT = {"alignment": []}, {"alignment": [{"name": "ot", "config": {"solver": "exact"}}]}
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(base_changes=(), **keys):
+        base = {**tiny_config(tmp_path / "corpus"), **dict(base_changes)}
+        (tmp_path / "base.yaml").write_text(yaml.safe_dump(base))
+        (tmp_path / "ablation.yaml").write_text(yaml.safe_dump({"base": "base.yaml", **keys}, sort_keys=False))
+        return load_ablation(tmp_path / "ablation.yaml", tmp_path / "out")
+
+    return load
+
+
+def faults_of(load, **keys):
+    with pytest.raises(ConfigError) as raised:
+        load(**keys)
+    return str(raised.value)
+
+
+def test_one_at_a_time_is_the_base_and_each_value_alone(load):
+    ablation = load(axes={"loss": {"none": NONE, "exact": EXACT}, "lambda": {0.1: {"alignment[0].weight": 0.1}}})
+    assert ablation.names == ("base", "loss=none", "loss=exact", "lambda=0.1")
+    assert ablation.baseline == "base"
+    runs = {run.name: run for run in ablation.runs}
+    assert runs["base"].changes == ()
+    assert runs["lambda=0.1"].changes == ("alignment[0].weight: 0.5 -> 0.1",)
+    assert runs["loss=none"].experiment.task_config.alignment == ()
+
+
+def test_a_value_replaces_the_whole_node_so_that_no_option_leaks(load):
+    run = load(axes={"encoder": {"small": {"encoder": {"name": "conformer", "config": {"model_dim": 8}}}}}).runs[1]
+    assert run.experiment.task_config.encoder.config.model_dim == 8
+    assert run.experiment.task_config.encoder.config.num_layers != 1  # the base's own option is gone
+
+
+def test_a_grid_is_the_full_product(load):
+    axes = {
+        "loss": {"none": NONE, "exact": EXACT},
+        "steps": {"2": {"trainer.max_steps": 2}, "4": {"trainer.max_steps": 4}},
+    }
+    ablation = load(axes=axes, mode="grid", baseline="loss=none,steps=2", seeds=[1, 2])
+    assert ablation.names == tuple(f"loss={loss},steps={steps}" for loss in ("none", "exact") for steps in (2, 4))
+    assert [run.seed for run in ablation.runs] == [1, 2] * 4
+    assert [run.experiment.sections.seed for run in ablation.runs] == [1, 2] * 4
+    assert len({run.id for run in ablation.runs}) == 8
+
+
+def test_equal_configs_are_one_training(load):
+    ablation = load(runs={"a": {}, "b": {"alignment[0].weight": 0.5}, "c": {"corpus_note": "x"}}, baseline="a")
+    assert len({run.id for run in ablation.runs}) == 1
+
+
+def test_every_fault_of_the_file_is_listed(load):
+    message = faults_of(
+        load,
+        axes={"empty": {}, "seed": {"one": {"seed": 3}}, "bad": {"x": {"a..b": 1}, "y": {"encoder.name": "nope"}}},
+        runs={"base": {}, "z": {"llm": {"name": "transformer_lm", "config": {"model_dim": "wide"}}}},
+        seeds=[1, 1, -2],
+        baseline="bse",
+    )
+    for part in (
+        "axes.empty: has no values",
+        "axes.seed.one.seed: seed cannot differ between runs; list seeds under `seeds`",
+        "run 'bad=x': a..b: 'a..b' is not a path",
+        "run 'bad=y': encoder.name: unknown encoder 'nope'",
+        "runs.base: the axes already make a run of this name",
+        "run 'z': llm.config.model_dim: expects a whole number, got 'wide'",
+        "seeds: a seed stands twice in [1, 1, -2]",
+        "seeds: must be at least 0",
+        "baseline: no run is named 'bse'",
+    ):
+        assert part in message
+
+
+def test_unknown_keys_a_missing_base_and_no_runs_are_faults(load):
+    assert "axis: unknown option" in faults_of(load, axis={})
+    assert "base: " in faults_of(load, base="nowhere.yaml", runs={"a": {}})
+    assert "the file describes no run" in faults_of(load)
+    assert "overrides: " in faults_of(load, overrides=["alignment"], runs={"a": {}})
+
+
+def test_axes_of_a_grid_may_not_write_the_same_node(load):
+    axes = {"loss": {"none": NONE}, "lambda": {"1": {"alignment[0].weight": 1.0}}}
+    assert "replaces 'alignment[0].weight', which axis 'loss' replaces too" in faults_of(load, axes=axes, mode="grid")
+
+
+def test_a_fault_of_many_runs_is_said_once(load):
+    bad = {str(i): {"adapter": "nope", "trainer.max_steps": i} for i in (1, 2, 3)}
+    message = faults_of(load, axes={"a": bad})
+    assert message.count("unknown adapter 'nope'") == 1
+    assert "(and in 2 more runs)" in message
+
+
+PRETRAINED = {
+    "pretraining": [{"name": "lm", "task": "text_translation", "part": "llm", "config": {"trainer": {"max_steps": 2}}}]
+}
+
+
+def test_stages_are_shared_unless_a_run_changes_what_they_train(load):
+    axes = {"loss": {"none": NONE}, "text": {"shuffled": {"data.shuffle_transcripts": True}}}
+    axes["llm"] = {"deep": {"llm": {"name": "transformer_lm", "config": {"model_dim": 16, "num_layers": 3}}}}
+    runs = load(PRETRAINED, axes=axes, seeds=[1, 2]).runs
+    folders = {run.name: {stage.folder for stage in run.stages} for run in runs}
+    assert {run.stages[0].folder for run in runs if run.name != "llm=deep"} == folders["base"]
+    assert len(folders["base"] | folders["llm=deep"]) == 2
+    assert not any(run.stages[0].experiment.sections.data.shuffle_transcripts for run in runs)
+    assert runs[0].experiment.sections.initialize.llm == runs[0].stages[0].folder
+
+
+def test_an_ablation_may_move_to_another_folder(load, tmp_path):
+    ids = {run.id for run in load(PRETRAINED, runs={"a": {}}, baseline="a").runs}
+    assert ids == {run.id for run in load_ablation(tmp_path / "ablation.yaml", tmp_path / "elsewhere").runs}
+
+
+def reordered(node):
+    if isinstance(node, dict):
+        return {key: reordered(value) for key, value in reversed(node.items())}
+    return [reordered(item) for item in node] if isinstance(node, list) else node
+
+
+leaves = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
+trees = st.dictionaries(
+    st.text(max_size=3), st.recursive(leaves, lambda inner: st.dictionaries(st.text(max_size=2), inner), max_leaves=5)
+)
+
+
+@given(trees)
+def test_the_order_of_keys_does_not_matter_and_values_do(tree):
+    assert fingerprint(tree) == fingerprint(reordered(tree))
+    changed = copy.deepcopy(tree) | {"more": 1}
+    assert fingerprint(changed) != fingerprint(changed | {"more": 2})
+
+
+def test_what_changes_no_result_is_left_out():
+    assert fingerprint({"data": {"num_workers": 2}}) == fingerprint({"data": {"num_workers": 0}})
+    assert fingerprint({"data": {"batch_size": 2}}) != fingerprint({"data": {"batch_size": 4}})
+
+
+def test_a_probe_of_too_few_utterances_is_a_fault(load):
+    assert load(runs={"a": {}}, baseline="a", probe=4).config.probe == 4
+    assert "probe: must be 0 or at least 4 utterances, got 3" in faults_of(load, runs={"a": {}}, baseline="a", probe=3)

@@ -1,0 +1,138 @@
+"""The table of an ablation from run folders, against sums of its own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+
+from aista import registry
+from aista.run_folder.contents import RunFolder
+from aista.runs.ablation.results import Outcome, ablation_rows, seconds_per_step
+from aista.runs.ablation.table import ablation_csv, ablation_table, layers_text
+from aista.schema import resolve
+from tests.written_runs import write_run
+
+ERRORS = {("base", 1): 0.30, ("base", 2): 0.31, ("good", 1): 0.10, ("good", 2): 0.12, ("close", 1): 0.32}
+
+
+@pytest.fixture(scope="module")
+def metrics():
+    return [registry.build("metric", resolve("metric", name), target_language="fr") for name in ("bleu", "chrf")]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    folders = {key: RunFolder(write_run(folder / f"{key[0]}{key[1]}", error=error)) for key, error in ERRORS.items()}
+    done = [Outcome(name, seed, f"{name}{seed}", run, "") for (name, seed), run in folders.items()]
+    equal = [Outcome("alias", seed, f"base{seed}", folders["base", seed], "") for seed in (1, 2)]
+    return [*done, Outcome("close", 2, "close2", None, "out of memory"), *equal]
+
+
+@pytest.fixture(scope="module")
+def rows(outcomes, metrics):
+    return {row.name: row for row in ablation_rows(outcomes, metrics, "base", samples=100)}
+
+
+def test_scores_and_differences_are_those_of_the_hypotheses(rows, outcomes, metrics):
+    scores = {
+        (o.name, o.seed): metrics[0]
+        .score(
+            [row.hypothesis for row in o.folder.evaluation("test").rows],
+            [row.reference for row in o.folder.evaluation("test").rows],
+        )
+        .value
+        for o in outcomes
+        if o.folder
+    }
+    differences = [scores["good", seed] - scores["base", seed] for seed in (1, 2)]
+    result = rows["good"].comparisons["bleu"]
+    assert rows["good"].scores["bleu"] == {1: scores["good", 1], 2: scores["good", 2]}
+    assert result.difference == pytest.approx(statistics.mean(differences))
+    assert result.spread == pytest.approx(statistics.stdev(differences))
+    assert result.interval.low < result.difference < result.interval.high
+
+
+def test_holm_counts_the_comparisons_and_not_the_baseline_nor_its_equal(rows):
+    assert rows["base"].comparisons == rows["alias"].comparisons == {}
+    good, close = (rows[name] for name in ("good", "close"))
+    assert good.comparisons["bleu"].p_value == pytest.approx(1 / 101)
+    assert good.adjusted["bleu"] == pytest.approx(2 / 101)
+    assert close.adjusted["bleu"] == pytest.approx(max(2 / 101, close.comparisons["bleu"].p_value))
+
+
+def test_seeds_are_corrected_for_the_rows_that_have_several(rows):
+    good = rows["good"]
+    assert good.comparisons["bleu"].seed_test.p_value == pytest.approx(0.5)
+    assert good.seeds_adjusted["bleu"] == pytest.approx(0.5)  # `close` has one seed: no comparison over seeds
+    assert rows["close"].seeds_adjusted == {}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "text"),
+    [
+        ([], "-"),
+        ([()], "-"),
+        ([(1, 2), (1, 2)], "1, 2"),
+        ([(0,), (1, 2), (1, 2)], "1, 2 (x2); 0 (x1)"),
+    ],
+)
+def test_layers_of_seeds_that_differ_are_counted(chosen, text):
+    assert layers_text(chosen) == text
+
+
+def test_a_failed_seed_is_counted_and_the_others_are_compared(rows):
+    assert rows["close"].failed == (2,)
+    assert rows["close"].comparisons["bleu"].seeds == (1,)
+    assert rows["close"].comparisons["bleu"].spread is None
+
+
+def test_the_table_as_text(outcomes, metrics):
+    table = ablation_table(ablation_rows(outcomes, metrics, "base", samples=100), "base")
+    base, good, close, _ = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
+    assert [row[0] for row in table.rows] == ["base", "good", "close", "alias"]
+    assert table.rows[0][4:11] == ("-",) * 7
+    assert good["Δ BLEU"].startswith("+")
+    assert "±" in good["BLEU"]
+    assert good["p (seeds)"] == "0.500"  # two seeds cannot say more
+    assert base["Layers"] == good["Layers"]
+    assert close["Seeds"] == "1 (1 failed)"
+    assert close["p (seeds)"] == "-"
+    assert close["p (segments)"] != "-"
+
+
+def test_the_csv_has_a_line_per_run_and_metric(rows):
+    lines = list(csv.DictReader(ablation_csv(list(rows.values())).splitlines()))
+    assert [(line["run"], line["metric"]) for line in lines][:3] == [
+        ("base", "bleu"),
+        ("base", "chrf"),
+        ("good", "bleu"),
+    ]
+    assert float(lines[2]["mean"]) == pytest.approx(statistics.mean(rows["good"].scores["bleu"].values()))
+    assert lines[0]["difference"] == lines[0]["seed_p"] == ""
+    test = rows["good"].comparisons["bleu"].seed_test
+    assert float(lines[2]["seed_interval_high"]) == pytest.approx(test.interval.high)
+    assert float(lines[2]["seed_t_p"]) == pytest.approx(test.t_p_value)
+    assert all(None not in line and len(line) == len(lines[0]) for line in lines)
+
+
+def test_a_baseline_that_failed_leaves_no_comparison(outcomes, metrics):
+    changed = [Outcome(o.name, o.seed, o.id, None if o.name == "base" else o.folder, "x") for o in outcomes[:4]]
+    rows = ablation_rows(changed, metrics, "base", samples=100)
+    assert ablation_table(rows, "base").rows[0][2] == "-"
+    assert all(not row.comparisons for row in rows)
+    everything = [Outcome(o.name, o.seed, o.id, None, "x") for o in outcomes]
+    table = ablation_table(ablation_rows(everything, metrics, "base"), "base")
+    assert {row[2] for row in table.rows} == {"-"}
+
+
+def test_seconds_per_step_is_the_median_of_the_records(tmp_path: Path):
+    run = write_run(tmp_path / "run")
+    times = [(10, 2.0), (20, 1.0), (30, 9.0)]
+    lines = [json.dumps({"step": step, "compute_time": time, "data_time": 0.5}) for step, time in times]
+    (run / "metrics" / "train.jsonl").write_text("\n".join(lines) + "\n")
+    assert seconds_per_step(RunFolder(run)) == pytest.approx(0.25)
