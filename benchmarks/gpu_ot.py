@@ -30,9 +30,9 @@ if DRY_RUN:
 import triton  # noqa: E402
 
 from aista.environment import source_commit  # noqa: E402
+from aista.losses import Sinkhorn  # noqa: E402
 from aista.losses.kernels.sinkhorn import launch, reference  # noqa: E402
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem  # noqa: E402
-from aista.losses.solvers.sinkhorn import sinkhorn  # noqa: E402
 from benchmarks.ot import workload  # noqa: E402
 from benchmarks.ot.check import relative_error  # noqa: E402
 from benchmarks.ot.rows.base import Outcome  # noqa: E402
@@ -119,15 +119,10 @@ def floor(case: Case) -> None:
 
 
 def public(case: Case) -> tuple[Tensor, ...]:
-    """``aista.losses.solvers.sinkhorn``, as a user calls it: arguments checked, costs sample by sample."""
-
-    def value(x: Tensor, y: Tensor) -> Tensor:
-        lengths = case.lengths.long().unbind(1)
-        options = {"epsilon": EPSILON, "tolerance": 0.0, "max_iterations": ITERATIONS, "backend": "triton"}
-        return sinkhorn(x, y, *lengths, polish=False, **options).value
-
+    """``aista.losses.Sinkhorn``, as a user calls it: arguments checked, costs sample by sample."""
+    solver = Sinkhorn(epsilon=EPSILON, tolerance=0.0, max_iterations=ITERATIONS, polish=False, backend="triton")
     leaves = [z.detach().requires_grad_() for z in (case.x, case.y)]
-    value_N = value(*leaves)
+    value_N = solver(*leaves, *case.lengths.long().unbind(1)).value
     return value_N.detach(), *torch.autograd.grad(value_N.sum(), leaves)
 
 

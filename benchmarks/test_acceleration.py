@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aista.losses.solvers.sinkhorn import sinkhorn
+from aista.losses import Sinkhorn
 from benchmarks.ot.workload import WORKLOADS, make_case
 
 
@@ -19,7 +19,7 @@ from benchmarks.ot.workload import WORKLOADS, make_case
 def test_acceleration(benchmark: Any, workload: str, epsilon: float, acceleration: str) -> None:
     benchmark.group = f"{workload}, epsilon {epsilon:g} of the mean cost, marginal error 1e-3"
     case = make_case(WORKLOADS[workload])
-    options = {"epsilon": epsilon, "max_iterations": 10_000, "polish": False, "acceleration": acceleration}
-    result = benchmark(sinkhorn, *case, **options)
+    solver = Sinkhorn(epsilon=epsilon, max_iterations=10_000, polish=False, acceleration=acceleration)
+    result = benchmark(solver, *case)
     assert bool(result.converged.all())
     benchmark.extra_info["mean iterations"] = float(result.num_iterations.float().mean())

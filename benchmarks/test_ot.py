@@ -9,27 +9,21 @@ from __future__ import annotations
 
 import pytest
 
-from aista.losses.solvers.exact import exact
-from aista.losses.solvers.ipot import ipot
-from aista.losses.solvers.partial import partial
-from aista.losses.solvers.relaxed import relaxed
-from aista.losses.solvers.sinkhorn import sinkhorn
-from aista.losses.solvers.sinkhorn_divergence import sinkhorn_divergence
-from aista.losses.solvers.sliced import sliced
+from aista.losses import Exact, Ipot, Partial, Relaxed, Sinkhorn, SinkhornDivergence, Sliced, Unbalanced
 from benchmarks.ot.rows.base import Row
 from benchmarks.ot.rows.own import solver
 from benchmarks.ot.rows.table import ROWS
 from benchmarks.ot.workload import WORKLOADS, make_case
 
 OTHERS = {
-    "sinkhorn_divergence": solver(sinkhorn_divergence),
-    "unbalanced": solver(sinkhorn, rho=(1.0, 1.0)),
-    "log_domain": solver(sinkhorn, backend="reference"),
-    "exact": solver(exact),
-    "partial": solver(partial),
-    "ipot": solver(ipot),
-    "relaxed": solver(relaxed),
-    "sliced": solver(sliced),
+    "sinkhorn_divergence": solver(SinkhornDivergence()),
+    "unbalanced": solver(Unbalanced()),
+    "log_domain": solver(Sinkhorn(backend="reference")),
+    "exact": solver(Exact()),
+    "partial": solver(Partial()),
+    "ipot": solver(Ipot()),
+    "relaxed": solver(Relaxed()),
+    "sliced": solver(Sliced()),
 }
 STEPS = ROWS | {name: Row(summary="", prepare=prepare, ours=True) for name, prepare in OTHERS.items()}
 

@@ -18,37 +18,27 @@ if the transcript were spoken at an even pace. A cheap baseline that tells how m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from aista.losses.solvers.problem import from_states
-from aista.losses.solvers.result import OTResult
+from aista.losses import OTResult, Problem, Solver
 from aista.registry import register
 from aista.schema import option
 
 
+@register("ot_solver", "monotone")
 @dataclass(frozen=True, kw_only=True)
-class MonotoneConfig:
-    """Options of monotone transport."""
+class Monotone(Solver):
+    """The coupling of two sequences that keeps their order, mixed with the independent coupling."""
 
     sharpness: float = option(1.0, "1: strictly in order; 0: no matching, every pair alike.", minimum=0, maximum=1)
 
-
-@register("ot_solver", "monotone", config=MonotoneConfig)
-class Monotone:
-    """The coupling of two sequences that keeps their order, mixed with the independent coupling."""
-
-    def __init__(self, config: MonotoneConfig) -> None:
-        self.config = config
-
-    def __call__(self, x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor, **geometry: Any) -> OTResult:
-        """Transport ``x [..., S, D]`` to ``y [..., T, D]``; see ``aista.losses.solvers.result.OTSolver``."""
-        problem = from_states(x, y, x_lengths, y_lengths, **geometry)  # checked, folded, without empty samples
+    def solve(self, problem: Problem) -> OTResult:
+        """Transport ``problem.cost [N, S, T]``; the states are checked and folded already, without empty samples."""
         a, b = problem.x_mass, problem.y_mass
         with torch.no_grad():
-            plan = self.config.sharpness * _overlaps(a, b) + (1 - self.config.sharpness) * a[:, :, None] * b[:, None, :]
+            plan = self.sharpness * _overlaps(a, b) + (1 - self.sharpness) * a[:, :, None] * b[:, None, :]
             error = torch.maximum((plan.sum(2) - a).abs().sum(1), (plan.sum(1) - b).abs().sum(1))
         value = (plan * problem.cost).sum((1, 2))  # autograd does the rest: the plan does not depend on the states
         return OTResult(

@@ -81,8 +81,8 @@ def test_losses_leave_triton_alone_until_it_is_chosen():
     program = """
 import torch
 from aista.losses.ot import OTAlignment
-from aista.losses.solvers.sinkhorn import sinkhorn_cost
-sinkhorn_cost(torch.rand(1, 3, 2), torch.tensor([3]), torch.tensor([2]))
+from aista.losses import Sinkhorn, from_cost
+Sinkhorn().solve(from_cost(torch.rand(1, 3, 2), torch.tensor([3]), torch.tensor([2])))
 """
     assert "torch" in imported_by(program, ["triton"])
 

@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="dev, test, or the path of a manifest (default: test)")
     parser.add_argument("--batch-size", type=int, default=0, help="rows decoded together; changes only the speed")
     parser.add_argument(
-        "--listening",
+        "--shuffled-speech",
         action="store_true",
-        help="also measure what the references cost with another row's speech; if the same, the model does not listen",
+        help="also measure the NLL of the references with another row's speech; equal: the model ignores the audio",
     )
     add_model_arguments(parser)
     add_base_argument(parser)
@@ -30,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
     configure_logging()
     from aista.engine.inference.evaluate import evaluate
+    from aista.run_folder.paths import RunPaths
 
     result = evaluate(
         args.run,
@@ -38,15 +39,15 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         device=args.device,
         base=base_weights(args),
-        listening=args.listening,
+        shuffled_speech=args.shuffled_speech,
     )
     for score in result.scores:
         print(f"{score.name} {score.value:.2f}  {score.signature}")
-    if result.listening is not None:
-        heard = result.listening
+    if result.shuffled_speech is not None:
         print(
-            f"listening: {heard.nll:.3f} nats per token with the right speech, {heard.nll_other_speech:.3f} with "
-            f"another row's ({heard.num_rows} rows, {heard.num_tokens} tokens)"
+            "NLL: {nll:.3f} nats per token with the right speech, {nll_shuffled_speech:.3f} with shuffled speech "
+            "({num_rows} rows, {num_tokens} tokens)".format(**result.shuffled_speech)
         )
-    print(f"{result.num_utterances} utterances in {result.seconds:.1f} s; hypotheses and scores in {result.folder}")
+    folder = RunPaths(args.run).evaluation_dir(result.label)
+    print(f"{result.num_utterances} utterances in {result.seconds:.1f} s; hypotheses and scores in {folder}")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aista.losses.ot import OTAlignment, OTAlignmentConfig
-from aista.losses.solvers.relaxed import SIDES, RelaxedConfig
+from aista.losses.solvers.relaxed import SIDES, Relaxed
 from aista.registry import register
 from aista.schema import Component, component, option
 
@@ -38,7 +38,7 @@ class CMOTAlignment(OTAlignment):
     """
 
     def __init__(self, config: CMOTAlignmentConfig) -> None:
-        solver = Component("relaxed", RelaxedConfig(side=config.side, window=config.window))
+        solver = Component("relaxed", Relaxed(side=config.side, window=config.window))
         super().__init__(
             OTAlignmentConfig(cost=config.cost, solver=solver, speech_mass=config.mass, text_mass=config.mass)
         )

@@ -12,7 +12,7 @@ from aista.losses._rows import result as row_result
 from aista.losses.base import AlignmentResult
 from aista.losses.costs import Cost
 from aista.losses.masses import Mass
-from aista.losses.solvers.result import OTResult, OTSolver
+from aista.losses.solvers.base import OTResult, OTSolver
 from aista.registry import build, register
 from aista.schema import Component, component, option
 from aista.types import LayerStates

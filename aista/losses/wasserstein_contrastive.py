@@ -12,8 +12,8 @@ from aista.losses._contrast import contrast, rows_per_layer, same_key, transcrip
 from aista.losses._rows import result
 from aista.losses.base import AlignmentContext, AlignmentResult
 from aista.losses.costs import Cost
+from aista.losses.solvers.base import OTSolver
 from aista.losses.solvers.pairwise import no_autocast
-from aista.losses.solvers.result import OTSolver
 from aista.registry import build, register
 from aista.schema import Component, component, option
 from aista.types import LayerStates

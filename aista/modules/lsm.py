@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -14,9 +15,41 @@ from aista.modules.generation import evaluating
 from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.modules.packing import Divergence, Prompt, append_eos, token_divergence, token_nll
 from aista.modules.prompt import PromptIds
-from aista.types import Hypothesis, LsmOutput, length_mask
+from aista.types import Hypothesis, LsmOutput, SpeechBatch, length_mask
 
-__all__ = ["LargeSpeechTextModel"]
+__all__ = ["ForwardRequest", "LargeSpeechTextModel"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwardRequest:
+    """What one forward of the model computes.
+
+    Attributes:
+        translate: The NLL of the targets given the speech. If not, it is 0 and the speech branch ends at the deepest
+            captured layer.
+        mt: The NLL of the targets given the transcripts too, with gradients; 0 for rows without a transcript.
+        capture: Layers whose states of both branches are returned, each in 0..num_layers.
+        divergences: Comparisons of the branches' predictions of each target token; rows without a transcript are
+            left out.
+        vocabulary: ``[C]`` tokens whose embeddings are returned.
+        text_gradient: Whether gradients flow through the captured text states and those embeddings.
+    """
+
+    translate: bool = True
+    mt: bool = False
+    capture: tuple[int, ...] = ()
+    divergences: tuple[Divergence, ...] = ()
+    vocabulary: Tensor | None = None
+    text_gradient: bool = False
+
+    def __post_init__(self) -> None:
+        if self.divergences and not self.translate:
+            raise ValueError("divergences compare predictions of the targets: they need translate=True")
+
+    @property
+    def runs_text_branch(self) -> bool:
+        """Whether the transcripts go through the language model."""
+        return bool(self.mt or self.capture or self.divergences)
 
 
 class LargeSpeechTextModel(FrozenInEval):
@@ -51,87 +84,45 @@ class LargeSpeechTextModel(FrozenInEval):
         self.eos_id = eos_id
         self.pad_id = pad_id
 
-    def forward(
-        self,
-        audio: Tensor,
-        audio_lengths: Tensor,
-        source: Tensor,
-        source_lengths: Tensor,
-        target: Tensor,
-        target_lengths: Tensor,
-        *,
-        capture: tuple[int, ...] = (),
-        text_gradient: bool = False,
-        mt: bool = False,
-        vocabulary: Tensor | None = None,
-        divergences: tuple[Divergence, ...] = (),
-        translate: bool = True,
-        encoded: bool = False,
-    ) -> LsmOutput:
+    def forward(self, batch: SpeechBatch, request: ForwardRequest) -> LsmOutput:
         """Run both branches in one call, as data-parallel wrappers need it.
 
-        The text branch runs only for ``capture``, ``mt`` or ``divergences``. For ``capture`` alone it ends at the
-        deepest captured layer. It runs for a batch without any transcript too, so that all ranks of a sharded
-        model take the same steps.
-
-        Args:
-            audio: ``[B, W]`` waveform or ``[B, F, M]`` features; ``[B, S, E]`` states where ``encoded``.
-            audio_lengths: ``[B]``.
-            source: ``[B, T]`` transcript ids.
-            source_lengths: ``[B]``; 0 where a row has no transcript.
-            target: ``[B, U]`` translation ids, without EOS.
-            target_lengths: ``[B]``.
-            capture: Layers whose states to return, each in 0..num_layers.
-            text_gradient: Whether gradients flow through the captured text states.
-            mt: Whether to return the NLL of the targets given the transcripts as well (with gradients;
-                0 for rows without a transcript).
-            vocabulary: ``[C]`` tokens whose embeddings to return.
-            divergences: Compare the branches' predictions of each target token by these; rows without a transcript
-                are left out.
-            translate: Whether to return the NLL of the targets; if not, it is 0 and the speech branch, too, ends at the
-                deepest captured layer.
-            encoded: Whether ``audio`` is what the encoder puts out; the encoder is not run then.
+        The text branch runs only where the request needs it. It runs for a batch without any transcript too, so
+        that all ranks of a sharded model take the same steps.
 
         Raises:
             DataError: a row needs more positions than the language model has.
-            ValueError: a captured layer does not exist, or divergences without ``translate``.
+            ValueError: a captured layer does not exist.
         """
-        if divergences and not translate:
-            raise ValueError("divergences compare predictions of the targets: they need translate=True")
-        source = source.masked_fill(~length_mask(source_lengths, source.size(1)), self.pad_id)
-        target = target.masked_fill(~length_mask(target_lengths, target.size(1)), self.pad_id)
-        goal = _Target(target, target_lengths, append_eos(target, target_lengths, self.eos_id))
-        states_BSE, lengths = self._encode(audio, audio_lengths, encoded)
-        adapted = self.adapter.adapt(states_BSE, lengths, source, source_lengths)
+        source = batch.source.masked_fill(~length_mask(batch.source_lengths, batch.source.size(1)), self.pad_id)
+        target = batch.target.masked_fill(~length_mask(batch.target_lengths, batch.target.size(1)), self.pad_id)
+        goal = _Target(target, batch.target_lengths, append_eos(target, batch.target_lengths, self.eos_id))
+        states_BSE, lengths = self._encode(batch.audio, batch.audio_lengths, batch.encoded)
+        adapted = self.adapter.adapt(states_BSE, lengths, source, batch.source_lengths)
         speech_BPD, speech_lengths = _cast(adapted.positions, self.llm), adapted.lengths
         # The speech branch goes first: autocast reuses its casts of the weights, and those made by a pass
         # without gradients would cut the weights off.
-        spoken = self._branch(speech_BPD, speech_lengths, goal if translate else None, capture)
-        written, tokens_CD = _Branch(torch.zeros_like(spoken.nll)), None
-        with torch.set_grad_enabled(torch.is_grad_enabled() and (text_gradient or mt)):
-            if capture or mt or divergences:
-                goal_or_none = goal if mt or divergences else None
-                text_BTD = self.llm.embed(source)
-                written = self._branch(text_BTD, source_lengths, goal_or_none, capture, with_nll=mt)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and text_gradient):
-            if vocabulary is not None:
-                tokens_CD = self.llm.embed(vocabulary[None])[0]
-        valid_BU = goal.valid & ((speech_lengths > 0) & (source_lengths > 0))[:, None]
-        compared = tuple(
+        spoken = self._branch(speech_BPD, speech_lengths, goal if request.translate else None, request.capture)
+        written = _Branch(torch.zeros_like(spoken.nll))
+        if request.runs_text_branch:
+            written = self._text_branch(source, batch.source_lengths, goal, request)
+        vocabulary_CD = self._vocabulary(request)
+        valid_BU = goal.valid & ((speech_lengths > 0) & (batch.source_lengths > 0))[:, None]
+        divergences = tuple(
             token_divergence(self.llm, divergence, spoken.final(), written.final(), valid_BU)
-            for divergence in divergences
+            for divergence in request.divergences
         )
         return LsmOutput(
             nll=spoken.nll,
-            num_targets=target_lengths + 1,
+            num_targets=batch.target_lengths + 1,
             speech=spoken.captured,
             speech_lengths=speech_lengths,
-            text=written.captured if text_gradient else tuple(states.detach() for states in written.captured),
-            text_lengths=source_lengths,
+            text=written.captured if request.text_gradient else tuple(states.detach() for states in written.captured),
+            text_lengths=batch.source_lengths,
             mt_nll=written.nll,
             terms=adapted.terms,
-            vocabulary=tokens_CD,
-            divergences=compared,
+            vocabulary=vocabulary_CD,
+            divergences=divergences,
         )
 
     @torch.no_grad()
@@ -173,6 +164,20 @@ class LargeSpeechTextModel(FrozenInEval):
         if not encoded:
             states_BSE, lengths = self.encoder(states_BSE, lengths)
         return _cast(states_BSE, self.adapter), lengths
+
+    def _text_branch(self, source: Tensor, source_lengths: Tensor, goal: _Target, request: ForwardRequest) -> _Branch:
+        """The transcripts' pass; for captured states alone it ends at the deepest captured layer."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and (request.text_gradient or request.mt)):
+            text_BTD = self.llm.embed(source)
+            goal_or_none = goal if request.mt or request.divergences else None
+            return self._branch(text_BTD, source_lengths, goal_or_none, request.capture, with_nll=request.mt)
+
+    def _vocabulary(self, request: ForwardRequest) -> Tensor | None:
+        """``[C, D]`` embeddings of the tokens asked for."""
+        if request.vocabulary is None:
+            return None
+        with torch.set_grad_enabled(torch.is_grad_enabled() and request.text_gradient):
+            return self.llm.embed(request.vocabulary[None])[0]
 
     def _branch(
         self,

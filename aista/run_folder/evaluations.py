@@ -28,7 +28,7 @@ class Evaluation:
         seconds: Decoding time.
         num_utterances: Number of rows.
         rows: Hypotheses beside their references.
-        listening: What the references cost with mismatched speech, as plain data; None where not measured.
+        shuffled_speech: NLL with the right and with shuffled speech, as plain data; None where not measured.
     """
 
     label: str
@@ -39,7 +39,7 @@ class Evaluation:
     seconds: float
     num_utterances: int
     rows: tuple[HypothesisRow, ...]
-    listening: Mapping[str, Any] | None = None
+    shuffled_speech: Mapping[str, Any] | None = None
 
     def save(self, run: RunPaths) -> None:
         """Write the hypotheses, then the scores."""
@@ -53,7 +53,7 @@ class Evaluation:
             "scores": [score.to_json() for score in self.scores],
             "seconds": self.seconds,
             "num_utterances": self.num_utterances,
-        } | ({} if self.listening is None else {"listening": self.listening})
+        } | ({} if self.shuffled_speech is None else {"shuffled_speech": self.shuffled_speech})
         write_json(run.scores_file(self.label), record)
 
     @classmethod
@@ -73,7 +73,7 @@ class Evaluation:
                 seconds=float(data["seconds"]),
                 num_utterances=int(data["num_utterances"]),
                 rows=tuple(rows),
-                listening=data.get("listening"),
+                shuffled_speech=data.get("shuffled_speech"),
             )
 
 

@@ -30,7 +30,7 @@ COLUMNS = tuple(field.name for field in fields(HypothesisRow))
 
 
 FEW = 0.1
-"""A system whose different outputs are a smaller share of the references' is suspected of not listening."""
+"""A system whose different outputs are a smaller share of the references' is suspected of ignoring the audio."""
 
 
 def sameness(hypotheses: Sequence[str], references: Sequence[str]) -> str:

@@ -29,7 +29,7 @@ class RetrievalProbe:
 
         probe = RetrievalProbe(layers)
         for batch in batches:
-            probe.add(lsm(batch, capture=layers), batch.source_text)
+            probe.add(model(batch, task.probe_request(layers)), batch.source_text)
         curve = probe.compute()
 
     Args:

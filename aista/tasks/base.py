@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -20,7 +20,17 @@ from aista.schema import Component
 from aista.tasks.parts import Pretrained, build_part, build_tunings
 from aista.types import SpeechBatch
 
-__all__ = ["Task", "TaskLoss"]
+__all__ = ["LossPart", "Task", "TaskLoss"]
+
+Metrics = Mapping[str, tuple[Tensor, float]]
+"""Name -> (mean over a batch, weight of this batch in the mean over batches)."""
+
+
+class LossPart(NamedTuple):
+    """A scalar that is added to the loss of a batch, and what to log of it."""
+
+    total: Tensor
+    metrics: Metrics
 
 
 @dataclass(frozen=True)
@@ -30,12 +40,21 @@ class TaskLoss:
     Attributes:
         total: Scalar; the trainer divides its gradient by the global number of targets.
         num_targets: Target tokens of this batch.
-        metrics: Name -> (mean over this batch, weight of this batch in the mean over batches).
+        metrics: What to log.
     """
 
     total: Tensor
     num_targets: int
-    metrics: Mapping[str, tuple[Tensor, float]]
+    metrics: Metrics
+
+    @classmethod
+    def of_parts(cls, first: LossPart, *others: LossPart, num_targets: int) -> TaskLoss:
+        """The sum of the parts, with the metrics of all."""
+        total, metrics = first.total, dict(first.metrics)
+        for part in others:
+            total = total + part.total
+            metrics |= part.metrics
+        return cls(total, num_targets, metrics)
 
 
 class Task(ABC):

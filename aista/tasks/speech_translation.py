@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,21 +14,19 @@ from aista.data.features.base import Feature
 from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
-from aista.errors import ConfigError
-from aista.losses.base import AlignmentContext, AlignmentLoss, apply, compares_predictions, needs
-from aista.losses.schedules.base import WeightSchedule
+from aista.errors import ConfigError, Fault
+from aista.losses.base import AlignmentContext
 from aista.modules.llms.base import GenerationConfig
-from aista.modules.lsm import LargeSpeechTextModel
+from aista.modules.lsm import ForwardRequest, LargeSpeechTextModel
 from aista.registry import register
 from aista.schema import Component, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
-from aista.selection.collapse import collapse_metrics
-from aista.tasks._terms import adapter_terms, as_divergence, fold_layers, uneven_adapter
-from aista.tasks.base import Task, TaskLoss
+from aista.tasks.alignment_terms import AlignmentTerm, AlignmentTerms
+from aista.tasks.base import LossPart, Task, TaskLoss
 from aista.tasks.limits import input_lengths, input_limit, num_tokens, position_limit
 from aista.tasks.parts import TunedPart
 from aista.tasks.prompting import ChatPrompt, encode_prompt
-from aista.types import LayerStates, LsmOutput, SpeechBatch, length_mask
+from aista.types import LsmOutput, SpeechBatch
 
 __all__ = ["SpeechTranslationConfig", "SpeechTranslationTask", "WeightedAlignment"]
 
@@ -85,41 +83,26 @@ class SpeechTranslationTask(Task):
     def __init__(self, config: SpeechTranslationConfig, *, tokenizer: TextTokenizer, feature_dim: int) -> None:
         super().__init__(config, tokenizer=tokenizer, feature_dim=feature_dim)
         self.prompt = encode_prompt(config.prompt, tokenizer)
-        self.losses = [
-            registry.build("alignment_loss", spec, at=f"alignment[{index}]")
-            for index, spec in enumerate(config.alignment)
-        ]
-        self.needs = {name for loss in self.losses for name in needs(loss)}
-        self.divergences = tuple(
-            as_divergence(loss, detach_text=not config.text_gradient)
-            for loss in self.losses
-            if compares_predictions(loss)
-        )
-        self.schedules: list[WeightSchedule] = [
-            registry.build("weight_schedule", spec.schedule, at=f"alignment[{index}].schedule")
-            for index, spec in enumerate(config.alignment)
-        ]
-        self.factors = [1.0] * len(self.losses)  # of the weights; those of the schedules where steps are announced
+        self.alignment = AlignmentTerms(_build_terms(config.alignment), text_gradient=config.text_gradient)
         self.selected: SelectedLayers | None = None
 
     @property
     def needs_words(self) -> bool:
         """Whether a loss needs to know when each word is spoken."""
-        return "words" in self.needs
+        return self.alignment.needs_words
 
     @property
     def watches_validation(self) -> bool:
         """Whether a weight depends on validation."""
-        return any(schedule.watches_validation for schedule in self.schedules)
+        return self.alignment.watches_validation
 
     def start_step(self, step: int, num_steps: int) -> None:
         """Set the alignment weights of the step."""
-        self.factors = [schedule.factor(step, num_steps) for schedule in self.schedules]
+        self.alignment.start_step(step, num_steps)
 
     def end_validation(self, step: int, score: float) -> None:
         """Tell the schedules."""
-        for schedule in self.schedules:
-            schedule.observe(step, score)
+        self.alignment.end_validation(step, score)
 
     def build_model(self) -> LargeSpeechTextModel:
         """Assemble encoder, adapter and LLM."""
@@ -129,7 +112,7 @@ class SpeechTranslationTask(Task):
         widths = {"input_dim": encoder.output_dim, "output_dim": llm.model_dim}
         adapter = self.build_part("adapter", **widths, vocab_size=tokenizer.vocab_size)
         if self.needs_words and not adapter.even_in_time:
-            raise ConfigError([uneven_adapter(self.config.adapter.name)])
+            raise ConfigError([_uneven(self.config.adapter.name)])
         return LargeSpeechTextModel(
             encoder,
             adapter,
@@ -149,122 +132,52 @@ class SpeechTranslationTask(Task):
 
     def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
         """Cross-entropy on the translation, plus alignment at the selected layers once they are known."""
-        is_aligning = self.selected is not None and any(self.factors)
-        on_states = len(self.losses) > len(self.divergences)
-        layers = self.selected.layers if self.selected is not None and is_aligning and on_states else ()
-        translate = self._translates(model, layers)
-        tokens = self._vocabulary(batch) if is_aligning else None
-        out = self.forward(model, batch, capture=layers, aligning=is_aligning, vocabulary=tokens, translate=translate)
-        num_targets = batch.num_targets
-        metrics: dict[str, tuple[Tensor, float]] = {}
-        if translate:
-            metrics["nll"] = (out.nll.detach().sum() / num_targets, num_targets)
-        total = self.config.translation_weight * out.nll.sum()
+        request = self._request(batch, is_training=model.training)
+        out: LsmOutput = model(batch, request)
+        parts = [self._cross_entropy(out, batch.num_targets, with_translation=request.translate), _adapter_part(out)]
+        if self.selected is not None:
+            context = AlignmentContext(
+                num_layers=len(request.capture),
+                transcripts=batch.source,
+                vocabulary=out.vocabulary,
+                vocabulary_ids=request.vocabulary,
+                pad_id=self.tokenizer.pad_id,
+                words=batch.words,
+            )
+            parts.append(self.alignment.loss(out, self.selected, context))
+        return TaskLoss.of_parts(*parts, num_targets=batch.num_targets)
+
+    def probe_request(self, layers: tuple[int, ...]) -> ForwardRequest:
+        """What a probe of these layers asks of the model: their states, from the rows that it is trained on."""
+        return ForwardRequest(capture=layers, mt=self.config.mt_weight > 0)
+
+    def _request(self, batch: SpeechBatch, *, is_training: bool) -> ForwardRequest:
+        """What the losses of this step need of the model."""
+        config, alignment = self.config, self.alignment
+        is_aligning = self.selected is not None and alignment.is_active
+        layers: tuple[int, ...] = ()
+        if self.selected is not None and is_aligning and alignment.state_terms:
+            layers = self.selected.layers
+        # In training nobody reads the NLL of the translation where it has no weight and states suffice.
+        can_skip = is_training and layers and not config.translation_weight and not alignment.prediction_terms
+        return ForwardRequest(
+            translate=not can_skip,
+            mt=config.mt_weight > 0,
+            capture=layers,
+            divergences=alignment.divergences if is_aligning else (),
+            vocabulary=alignment.vocabulary(batch, self.tokenizer) if is_aligning else None,
+            text_gradient=config.text_gradient,
+        )
+
+    def _cross_entropy(self, out: LsmOutput, num_targets: int, *, with_translation: bool) -> LossPart:
+        """Of the translation given the speech, and given the transcript."""
+        total, metrics = self.config.translation_weight * out.nll.sum(), {}
+        if with_translation:
+            metrics["nll"] = (out.nll.detach().sum() / num_targets, float(num_targets))
         if self.config.mt_weight > 0:
             total = total + self.config.mt_weight * out.mt_nll.sum()
-            metrics["mt_nll"] = (out.mt_nll.detach().sum() / num_targets, num_targets)
-        total = total + adapter_terms(out, metrics)
-        if self.selected is not None:
-            for number, (spec, factor) in enumerate(zip(self.config.alignment, self.factors, strict=True)):
-                weight = torch.tensor(spec.weight * factor, dtype=torch.float64)
-                metrics[f"{self._metric_name(number)}_weight"] = (weight, 1.0)
-        if is_aligning:
-            pad_id = self.tokenizer.pad_id
-            context = AlignmentContext(len(layers), batch.source, out.vocabulary, tokens, pad_id, batch.words)
-            total = total + self._alignment(out, context, metrics)
-        return TaskLoss(total, num_targets, metrics)
-
-    def _translates(self, model: nn.Module, layers: tuple[int, ...]) -> bool:
-        """Whether to compute the NLL of the translation: not in training where it has no weight and states suffice."""
-        return bool(self.config.translation_weight or self.divergences or not layers or not model.training)
-
-    def forward(
-        self,
-        model: nn.Module,
-        batch: SpeechBatch,
-        *,
-        capture: tuple[int, ...],
-        aligning: bool = False,
-        vocabulary: Tensor | None = None,
-        translate: bool = True,
-    ) -> LsmOutput:
-        """One forward of the (wrapped) model on a batch; ``aligning`` adds the losses' comparisons of predictions."""
-        output: LsmOutput = model(
-            batch.audio,
-            batch.audio_lengths,
-            batch.source,
-            batch.source_lengths,
-            batch.target,
-            batch.target_lengths,
-            capture=capture,
-            text_gradient=self.config.text_gradient,
-            mt=self.config.mt_weight > 0,
-            vocabulary=vocabulary,
-            divergences=self.divergences if aligning else (),
-            translate=translate,
-            encoded=batch.encoded,
-        )
-        return output
-
-    def _vocabulary(self, batch: SpeechBatch) -> Tensor | None:
-        """The tokens whose embeddings the losses need, ascending."""
-        device = batch.source.device
-        if "vocabulary" in self.needs:
-            return torch.arange(self.tokenizer.vocab_size, device=device)
-        if "batch_vocabulary" in self.needs:
-            tokens = batch.source[length_mask(batch.source_lengths, batch.source.size(1))]
-            ids: Tensor = torch.unique(torch.cat([tokens, tokens.new_tensor([self.tokenizer.pad_id])]))
-            return ids
-        return None
-
-    def _alignment(self, out: LsmOutput, context: AlignmentContext, metrics: dict[str, tuple[Tensor, float]]) -> Tensor:
-        """The weighted losses, summed over rows; puts their means over the aligned rows into ``metrics``."""
-        num_aligned = float((out.text_lengths > 0).sum())
-        states = fold_layers(out) if out.speech else None
-        divergences = iter(out.divergences)
-        total = out.nll.new_zeros(())
-        if num_aligned and states is not None:
-            assert self.selected is not None
-            seen = collapse_metrics(out, self.selected.layers)
-            metrics |= {name: (value, num_aligned) for name, value in seen.items()}
-        for number, (spec, loss) in enumerate(zip(self.config.alignment, self.losses, strict=True)):
-            name, weight = self._metric_name(number), spec.weight * self.factors[number]
-            if compares_predictions(loss):
-                divergence_B = next(divergences)
-                total = total + weight * divergence_B.sum()
-                rows_B = divergence_B.detach() / out.num_targets
-                found = {f"{name}_predictions": rows_B.sum() / max(num_aligned, 1)}
-            else:
-                assert states is not None
-                value, found = self._align_states(loss, states, out, context, name, num_aligned)
-                total = total + weight * value
-            if num_aligned:
-                metrics |= {key: (mean, num_aligned) for key, mean in found.items()}
-        return total
-
-    def _align_states(
-        self,
-        loss: AlignmentLoss,
-        states: LayerStates,
-        out: LsmOutput,
-        context: AlignmentContext,
-        name: str,
-        num_aligned: float,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """One loss on the states of all layers at once, and what to log of it."""
-        assert self.selected is not None
-        layers = self.selected.layers
-        result = apply(loss, states, context, detach_text=not self.config.text_gradient)
-        rows_LB = result.per_utterance_B.view(len(layers), -1)
-        means_L = rows_LB.detach().sum(dim=1) / max(num_aligned, 1)
-        found = {f"{name}_layer_{layer}": mean for layer, mean in zip(layers, means_L, strict=True)}
-        found |= {f"{name}_{key}": value for key, value in result.diagnostics.items()}
-        weights_L = rows_LB.new_tensor(self.selected.weights)
-        return weights_L @ rows_LB @ out.num_targets.to(rows_LB.dtype), found
-
-    def _metric_name(self, number: int) -> str:
-        """What the metrics of an alignment loss begin with."""
-        return "align" if len(self.losses) == 1 else f"align{number}"
+            metrics["mt_nll"] = (out.mt_nll.detach().sum() / num_targets, float(num_targets))
+        return LossPart(total, metrics)
 
     def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
         """Translate by beam search; the text branch is not used."""
@@ -285,7 +198,7 @@ class SpeechTranslationTask(Task):
             )
             in_speech_branch = speech + target.clamp(min=max_new_tokens) + model.prompt.num_positions
             in_text_branch = source + len(model.prompt.head)  # ends behind the transcript, unless trained on it
-            if self.config.mt_weight > 0 or self.divergences:
+            if self.config.mt_weight > 0 or self.alignment.prediction_terms:
                 in_text_branch = source + target + model.prompt.num_positions
             return torch.maximum(in_speech_branch, in_text_branch)
 
@@ -302,3 +215,31 @@ class SpeechTranslationTask(Task):
     def __repr__(self) -> str:
         losses: list[Any] = [spec.name for spec in self.config.alignment]
         return f"SpeechTranslationTask(alignment={losses}, selected={self.selected})"
+
+
+def _build_terms(specs: Sequence[WeightedAlignment]) -> Iterator[AlignmentTerm]:
+    for index, spec in enumerate(specs):
+        at = f"alignment[{index}]"
+        yield AlignmentTerm(
+            registry.build("alignment_loss", spec, at=at),
+            spec.weight,
+            registry.build("weight_schedule", spec.schedule, at=f"{at}.schedule"),
+            name="align" if len(specs) == 1 else f"align{index}",
+        )
+
+
+def _uneven(adapter: str) -> Fault:
+    """What is wrong with an adapter behind which nobody knows where a word is."""
+    problem = f"positions of {adapter!r} are not even in time, but an alignment loss compares words by their times"
+    return Fault("adapter", problem, "choose conv, frame_stack or another that keeps time, or another loss")
+
+
+def _adapter_part(out: LsmOutput) -> LossPart:
+    """The adapter's own losses, weighted by target tokens as the alignment is."""
+    total, metrics = out.nll.new_zeros(()), {}
+    for term in out.terms:
+        total = total + term.weight * (term.value @ out.num_targets.to(term.value.dtype))
+        num_rows = float(term.applies.sum())
+        if num_rows:
+            metrics[f"adapter_{term.name}"] = (term.value.detach().sum() / num_rows, num_rows)
+    return LossPart(total, metrics)

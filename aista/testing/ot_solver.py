@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aista.losses.solvers.result import OTResult, OTSolver
+from aista.losses.solvers.base import OTResult, OTSolver
 from aista.testing.contracts import contract
 from aista.testing.tensors import assert_close, fill_padding, gradients, ramp
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from aista.errors import RunError
-from aista.losses.solvers.result import OTResult
-from aista.losses.solvers.sinkhorn import sinkhorn
+from aista.losses import OTResult, Sinkhorn
 from benchmarks.ot.rows.base import Outcome, Row, differentiate
 from benchmarks.ot.workload import EPSILON, Case
 
@@ -43,12 +42,12 @@ def solve_exactly(case: Case) -> Outcome:
     Raises:
         RunError: the iterations did not converge.
     """
+    solver = Sinkhorn(epsilon=EPSILON, tolerance=TOLERANCE, max_iterations=MOST_ITERATIONS, backend="reference")
     result: OTResult | None = None
 
     def values(x: Tensor, y: Tensor) -> Tensor:
         nonlocal result
-        options = {"tolerance": TOLERANCE, "max_iterations": MOST_ITERATIONS, "backend": "reference"}
-        result = sinkhorn(x, y, case.x_lengths_B, case.y_lengths_B, epsilon=EPSILON, **options)  # type: ignore[arg-type]
+        result = solver(x, y, case.x_lengths_B, case.y_lengths_B)
         return result.value
 
     outcome = differentiate(case._replace(x_BSD=case.x_BSD.double(), y_BTD=case.y_BTD.double()), values)

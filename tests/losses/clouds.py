@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aista.losses.solvers.result import OTResult
+from aista.losses import OTResult
 from aista.types import length_mask
 
 

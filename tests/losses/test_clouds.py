@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aista.losses.solvers.sinkhorn import sinkhorn_cost
+from aista.losses import Sinkhorn, from_cost
 from tests.losses.clouds import check_transport, clouds
 
 CASE = clouds([5, 3], [4, 2])
 COST = torch.rand(2, 6, 5, generator=torch.Generator().manual_seed(3))
-RESULT = sinkhorn_cost(COST, CASE.x_lengths, CASE.y_lengths)
+RESULT = Sinkhorn().solve(from_cost(COST, CASE.x_lengths, CASE.y_lengths))
 
 
 def _broken(index: tuple[int, int, int], change: float):
@@ -42,7 +42,7 @@ def test_rejects_a_faulty_result(fault, message):
 
 
 def test_rejects_untruthful_convergence():
-    rough = sinkhorn_cost(COST, CASE.x_lengths, CASE.y_lengths, epsilon=0.001, max_iterations=1)
+    rough = Sinkhorn(epsilon=0.001, max_iterations=1).solve(from_cost(COST, CASE.x_lengths, CASE.y_lengths))
     assert not rough.converged.any()
     with pytest.raises(AssertionError, match="untruthful converged"):
         check_transport(replace(rough, converged=~rough.converged), CASE, COST, atol=1e-5)
@@ -50,7 +50,7 @@ def test_rejects_untruthful_convergence():
 
 def test_rejects_an_empty_sample_with_a_value():
     case = clouds([5, 0], [4, 2])
-    result = sinkhorn_cost(COST, case.x_lengths, case.y_lengths)
+    result = Sinkhorn().solve(from_cost(COST, case.x_lengths, case.y_lengths))
     check_transport(result, case, COST, atol=1e-5)
     with pytest.raises(AssertionError, match="empty but not free"):
         check_transport(replace(result, value=result.value + 1), case, COST, atol=1e-5)

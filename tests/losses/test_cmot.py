@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from aista.errors import ConfigError
+from aista.losses import Relaxed, from_cost
 from aista.losses.cmot import CMOTAlignment, CMOTAlignmentConfig
-from aista.losses.solvers.relaxed import relaxed, relaxed_cost
 from aista.schema import structure
 from tests.losses.layers import PRESENT, content, layer_states
 
@@ -48,7 +48,7 @@ def test_a_window_only_takes_matches_away():
     costs = torch.rand(3, 20, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     lengths = torch.tensor([20, 7, 3]), torch.tensor([9, 9, 9])
     for side in ("x", "y", "both"):
-        values = [relaxed_cost(costs, *lengths, side=side, window=w).value for w in (1.0, 2.0, 4.0, None)]
+        values = [Relaxed(side=side, window=w).solve(from_cost(costs, *lengths)).value for w in (1.0, 2.0, 4.0, None)]
         assert all((a >= b).all() for a, b in itertools.pairwise(values))
         assert values[0].isfinite().all()
         assert (values[0] > values[-1]).any()
@@ -58,7 +58,7 @@ def test_a_window_only_takes_matches_away():
 def test_the_narrowest_window_leaves_everyone_a_match(s, t):
     costs = torch.rand(1, s, t, dtype=torch.float64)
     for side in ("x", "y"):
-        result = relaxed_cost(costs, torch.tensor([s]), torch.tensor([t]), side=side, window=1.0)
+        result = Relaxed(side=side, window=1.0).solve(from_cost(costs, torch.tensor([s]), torch.tensor([t])))
         assert result.converged.all()
         plan = result.plan()[0]
         torch.testing.assert_close(plan.sum(), torch.ones((), dtype=torch.float64))
@@ -68,11 +68,11 @@ def test_gradcheck():
     g = torch.Generator().manual_seed(0)
     x, y = (torch.randn(2, n, 4, generator=g, dtype=torch.float64, requires_grad=True) for n in (6, 4))
     lengths = torch.tensor([6, 3]), torch.tensor([4, 2])
-    assert torch.autograd.gradcheck(lambda x, y: relaxed(x, y, *lengths, side="x", window=1.5).value, (x, y))
+    assert torch.autograd.gradcheck(lambda x, y: Relaxed(side="x", window=1.5)(x, y, *lengths).value, (x, y))
 
 
 def test_the_window_is_checked():
     with pytest.raises(ConfigError, match=r"window: must be at least 1, got 0\.5"):
         structure(CMOTAlignmentConfig, {"window": 0.5})
-    with pytest.raises(ValueError, match=r"window must be at least 1 position of the shorter side, got 0\.2"):
-        relaxed_cost(torch.rand(1, 2, 2), torch.tensor([2]), torch.tensor([2]), window=0.2)
+    with pytest.raises(ValueError, match=r"window: must be at least 1, got 0\.2"):
+        Relaxed(window=0.2)

@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from aista import registry
+from aista.losses import Sinkhorn, from_cost
 from aista.losses.ot import OTAlignment, OTAlignmentConfig
-from aista.losses.solvers.sinkhorn import Sinkhorn, sinkhorn_cost
 from aista.schema import structure
 
 PAGE = (Path(__file__).parents[2] / "docs" / "losses.md").read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def test_the_config_builds_the_alignment():
     (node,) = yaml.safe_load(_block("yaml"))["alignment"]
     loss = OTAlignment(structure(OTAlignmentConfig, node["config"]))
     assert isinstance(loss.solver, Sinkhorn)
-    assert loss.solver.options.epsilon == 0.1
+    assert loss.solver.epsilon == 0.1
 
 
 def test_the_table_lists_every_solver_of_aista():
@@ -49,5 +49,5 @@ def test_a_marginal_error_is_squared_as_the_page_says():
     C = torch.rand(1, 40, 20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     options = {"epsilon": 0.1, "max_iterations": 10}
     lengths = torch.tensor([40]), torch.tensor([20])
-    errors = [float(sinkhorn_cost(C, *lengths, **options, polish=p).marginal_error) for p in (False, True)]
+    errors = [float(Sinkhorn(**options, polish=p).solve(from_cost(C, *lengths)).marginal_error) for p in (False, True)]
     assert errors[1] < 10 * errors[0] ** 2

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from aista.errors import ConfigError
+from aista.losses import Sinkhorn
 from aista.losses.masses import Norm, Uniform, resolve_mass
-from aista.losses.solvers.sinkhorn import sinkhorn
 from tests.losses.clouds import clouds
 
 
@@ -18,9 +18,9 @@ def test_names_and_callables_are_resolved():
 
 def test_uniform_is_the_default():
     case = clouds([5, 3], [4, 2])
-    default = sinkhorn(*case).value
+    default = Sinkhorn()(*case).value
     for mass in ("uniform", Uniform(), lambda states: states.new_full(states.shape[:-1], 3.0)):
-        torch.testing.assert_close(sinkhorn(*case, x_mass=mass, y_mass=mass).value, default)
+        torch.testing.assert_close(Sinkhorn()(*case, x_mass=mass, y_mass=mass).value, default)
 
 
 def test_norms_are_a_constant():
@@ -37,7 +37,9 @@ def test_a_mass_of_ones_own_sees_content_alone_and_passes_gradients_on():
         seen.append(tuple(states.shape))
         return states[:, 0].sigmoid()
 
-    sinkhorn(*case, cost=lambda x, y: torch.cdist(x.detach(), y.detach()), x_mass=first_channel).value.sum().backward()
+    Sinkhorn()(
+        *case, cost=lambda x, y: torch.cdist(x.detach(), y.detach()), x_mass=first_channel
+    ).value.sum().backward()
     assert seen == [(5, 8), (3, 8)]
     assert case.x.grad[0, :5, 0].abs().sum() > 0
     assert case.x.grad[:, :, 1:].eq(0).all()
@@ -46,4 +48,4 @@ def test_a_mass_of_ones_own_sees_content_alone_and_passes_gradients_on():
 
 def test_a_mass_of_the_wrong_shape_is_named():
     with pytest.raises(ValueError, match=r"y_mass: a mass must map \[4, D\] to \[4\], but .* gave \[4, 8\]"):
-        sinkhorn(*clouds([5], [4]), y_mass=torch.abs)
+        Sinkhorn()(*clouds([5], [4]), y_mass=torch.abs)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from aista.errors import ConfigError
+from aista.losses import Sinkhorn
 from aista.losses.ot import OTAlignment, OTAlignmentConfig
-from aista.losses.solvers.sinkhorn import sinkhorn
 from aista.registry import build, entries
 from aista.schema import Component, structure
 from aista.types import LayerStates
@@ -26,8 +26,8 @@ def _states(x_lengths: list[int], y_lengths: list[int]) -> LayerStates:
 def test_the_config_of_the_documentation():
     loss = _loss(cost={"name": "cosine"}, solver={"name": "sinkhorn", "config": {"epsilon": 0.3}}, text_mass="norm")
     states = _states([5, 3], [4, 2])
-    expected = sinkhorn(
-        states.speech, states.text, states.speech_lengths, states.text_lengths, y_mass="norm", epsilon=0.3
+    expected = Sinkhorn(epsilon=0.3)(
+        states.speech, states.text, states.speech_lengths, states.text_lengths, y_mass="norm"
     )
     assert torch.equal(loss(states).per_utterance_B, expected.value)
 

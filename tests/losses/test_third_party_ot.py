@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from aista.errors import ConfigError
+from aista.losses import Exact
 from aista.losses.ot import OTAlignment, OTAlignmentConfig
-from aista.losses.solvers.exact import exact
 from aista.registry import get, load_plugins
 from aista.schema import structure
 from aista.types import LayerStates
@@ -41,7 +41,7 @@ def test_it_is_optimal_where_order_is_everything():
     x, y = torch.rand(2, 6, 1, generator=g).sort(1).values, torch.rand(2, 4, 1, generator=g).sort(1).values
     lengths = torch.tensor([6, 3]), torch.tensor([4, 4])
     result = _loss().solver(x, y, *lengths, cost="sqeuclidean")
-    torch.testing.assert_close(result.value, exact(x, y, *lengths, cost="sqeuclidean").value, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(result.value, Exact()(x, y, *lengths, cost="sqeuclidean").value, atol=1e-5, rtol=1e-5)
 
 
 def test_it_trains_in_the_alignment_loss():

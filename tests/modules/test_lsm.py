@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,10 +9,10 @@ from aista import registry
 from aista.errors import DataError
 from aista.modules import packing
 from aista.modules.llms.base import GenerationConfig
-from aista.modules.lsm import LargeSpeechTextModel
+from aista.modules.lsm import ForwardRequest, LargeSpeechTextModel
 from aista.modules.prompt import PromptIds
 from aista.schema import Component
-from aista.types import length_mask
+from aista.types import SpeechBatch, length_mask
 
 from .dummies import FrameEncoder, PairAdapter, build_llm, naive_nll
 
@@ -41,24 +42,36 @@ def make_batch(source_lengths=(4, 0, 6), target_lengths=(3, 5, 0), audio_lengths
     generator = torch.Generator().manual_seed(seed)
     rows = len(audio_lengths)
     ids = torch.randint(4, 13, (2, rows, 20), generator=generator)
-    return {
-        "audio": torch.randn(rows, max(audio_lengths), 5, generator=generator),
-        "audio_lengths": torch.tensor(audio_lengths),
-        "source": ids[0, :, : max(source_lengths)],
-        "source_lengths": torch.tensor(source_lengths),
-        "target": ids[1, :, : max(target_lengths)],
-        "target_lengths": torch.tensor(target_lengths),
-    }
+    return SpeechBatch(
+        ids=tuple(map(str, range(rows))),
+        audio=torch.randn(rows, max(audio_lengths), 5, generator=generator),
+        audio_lengths=torch.tensor(audio_lengths),
+        source=ids[0, :, : max(source_lengths)],
+        source_lengths=torch.tensor(source_lengths),
+        target=ids[1, :, : max(target_lengths)],
+        target_lengths=torch.tensor(target_lengths),
+    )
+
+
+def run(model, batch, **request):
+    return model(batch, ForwardRequest(**request))
+
+
+def single(batch, row):
+    """A batch of one row, as wide as it was."""
+    names = ("audio", "source", "target")
+    tensors = {name: getattr(batch, name)[row : row + 1] for name in (*names, *(f"{name}_lengths" for name in names))}
+    return replace(batch, ids=batch.ids[row : row + 1], **tensors)
 
 
 def one(batch, row, name):
-    return batch[name][row, : batch[f"{name}_lengths"][row]]
+    return getattr(batch, name)[row, : getattr(batch, f"{name}_lengths")[row]]
 
 
 def naive_rows(model, batch, row):
     """Head, speech, transcript, suffix as ``[n, D]`` embeddings of one row, and its target with EOS."""
     embed = model.llm.embed
-    speech, _ = model.encode_speech(one(batch, row, "audio")[None], batch["audio_lengths"][row : row + 1])
+    speech, _ = model.encode_speech(one(batch, row, "audio")[None], batch.audio_lengths[row : row + 1])
     head, suffix = embed(model.prompt.head[None])[0], embed(model.prompt.suffix[None])[0]
     return (
         head,
@@ -71,7 +84,7 @@ def naive_rows(model, batch, row):
 
 def test_nll_is_that_of_single_rows_token_by_token(model):
     batch = make_batch()
-    output = model(**batch, mt=True)
+    output = run(model, batch, mt=True)
     for row in range(3):
         head, speech, text, suffix, goal = naive_rows(model, batch, row)
         expected = naive_nll(model.llm, torch.cat([head, speech, suffix]), goal)
@@ -87,7 +100,7 @@ def test_nll_is_that_of_single_rows_token_by_token(model):
 def test_captured_states_are_those_of_single_rows(model):
     batch = make_batch()
     capture = (2, 0, 3)
-    output = model(**batch, capture=capture)
+    output = run(model, batch, capture=capture)
     assert output.speech_lengths.tolist() == [5, 2, 1]
     assert output.text_lengths.tolist() == [4, 0, 6]
     for row in range(3):
@@ -106,7 +119,7 @@ def test_captured_states_are_those_of_single_rows(model):
 
 
 def test_layer_records_pair_speech_and_text():
-    output = build()(**make_batch(), capture=(1, 2))
+    output = run(build(), make_batch(), capture=(1, 2))
     layer = output.layer(1)
     assert layer.speech is output.speech[1]
     assert layer.text is output.text[1]
@@ -115,23 +128,23 @@ def test_layer_records_pair_speech_and_text():
 @pytest.mark.parametrize("garbage", [1e4, float("nan")])
 def test_what_lies_in_the_padding_changes_nothing(model, garbage):
     batch = make_batch()
-    spoiled = dict(batch)
-    mask = length_mask(batch["audio_lengths"], batch["audio"].size(1))[..., None]
-    spoiled["audio"] = torch.where(mask, batch["audio"], torch.full_like(batch["audio"], garbage))
+    spoiled = {}
+    mask = length_mask(batch.audio_lengths, batch.audio.size(1))[..., None]
+    spoiled["audio"] = torch.where(mask, batch.audio, torch.full_like(batch.audio, garbage))
     for name in ("source", "target"):
-        inside = length_mask(batch[f"{name}_lengths"], batch[name].size(1))
-        spoiled[name] = torch.where(inside, batch[name], torch.full_like(batch[name], 10**6))
-    clean, dirty = (model(**b, capture=(0, 2), mt=True) for b in (batch, spoiled))
+        ids = getattr(batch, name)
+        inside = length_mask(getattr(batch, f"{name}_lengths"), ids.size(1))
+        spoiled[name] = torch.where(inside, ids, torch.full_like(ids, 10**6))
+    clean, dirty = (run(model, b, capture=(0, 2), mt=True) for b in (batch, replace(batch, **spoiled)))
     for expected, got in zip(flat(clean), flat(dirty), strict=True):
         torch.testing.assert_close(got, expected, rtol=0, atol=0)
 
 
 def test_a_row_does_not_depend_on_its_batch(model):
     batch = make_batch()
-    together = model(**batch, capture=(1,), mt=True)
+    together = run(model, batch, capture=(1,), mt=True)
     for row in range(3):
-        single = {name: value[row : row + 1] for name, value in batch.items()}
-        alone = model(**single, capture=(1,), mt=True)
+        alone = run(model, single(batch, row), capture=(1,), mt=True)
         for expected, got in zip(flat(together), flat(alone), strict=True):
             torch.testing.assert_close(got[0], expected[row], rtol=1e-4, atol=1e-4)
 
@@ -146,29 +159,29 @@ def test_an_adapters_losses_and_lengths_come_through(name):
     torch.manual_seed(0)
     model.adapter = registry.build("adapter", Component(name), input_dim=6, output_dim=16, vocab_size=13).eval()
     batch = make_batch()
-    output = model(**batch, capture=(1,))
-    states, lengths = model.encoder(batch["audio"], batch["audio_lengths"])
-    expected = model.adapter.adapt(states, lengths, batch["source"], batch["source_lengths"])
+    output = run(model, batch, capture=(1,))
+    states, lengths = model.encoder(batch.audio, batch.audio_lengths)
+    expected = model.adapter.adapt(states, lengths, batch.source, batch.source_lengths)
     assert output.speech_lengths.tolist() == expected.lengths.tolist()
-    assert (output.speech_lengths <= model.speech_positions(batch["audio_lengths"])).all()
+    assert (output.speech_lengths <= model.speech_positions(batch.audio_lengths)).all()
     for got, term in zip(output.terms, expected.terms, strict=True):
         assert got[:2] == term[:2]
         torch.testing.assert_close(got[2:], term[2:])
     for row in range(3):
-        alone = model(**{key: value[row : row + 1] for key, value in batch.items()})
+        alone = run(model, single(batch, row))
         torch.testing.assert_close(alone.nll[0], output.nll[row], rtol=1e-4, atol=1e-4)
         for got, term in zip(alone.terms, output.terms, strict=True):
             torch.testing.assert_close(got.value[0], term.value[row], rtol=1e-4, atol=1e-5)
 
 
 def test_adapters_without_losses_of_their_own_add_none():
-    assert build()(**make_batch()).terms == ()
+    assert run(build(), make_batch()).terms == ()
 
 
 @pytest.mark.parametrize(("text_gradient", "mt"), list(itertools.product([False, True], repeat=2)))
 def test_gradients_flow_where_asked_for(text_gradient, mt):
     model = build()
-    output = model(**make_batch(), capture=(0, 2), text_gradient=text_gradient, mt=mt)
+    output = run(model, make_batch(), capture=(0, 2), text_gradient=text_gradient, mt=mt)
     assert all(states.requires_grad for states in output.speech)
     assert [states.requires_grad for states in output.text] == [text_gradient] * 2
     assert output.mt_nll.requires_grad == mt
@@ -193,7 +206,7 @@ def test_text_branch_runs_no_deeper_than_needed(capture, mt, expected):
 
     for index, block in enumerate(model.llm.layers):
         block.register_forward_hook(count(index))
-    model(**make_batch(), capture=capture, mt=mt)
+    run(model, make_batch(), capture=capture, mt=mt)
     assert [number - 1 for number in calls] == expected
 
 
@@ -201,34 +214,33 @@ def test_only_target_positions_are_projected(monkeypatch):
     model = build()
     project, sizes = model.llm.project, []
     monkeypatch.setattr(model.llm, "project", lambda states: sizes.append(states.shape) or project(states))
-    model(**make_batch())
+    run(model, make_batch())
     assert sizes == [(3 + 5 + 0 + 3, 16)]
 
 
 @pytest.mark.parametrize("width", [0, 3])
 def test_a_batch_without_any_transcript(model, width):
-    batch = make_batch(source_lengths=(0, 0, 0))
-    batch["source"] = torch.zeros(3, width, dtype=torch.long)
-    output = model(**batch, capture=(0, 1), text_gradient=True, mt=True)
+    batch = replace(make_batch(source_lengths=(0, 0, 0)), source=torch.zeros(3, width, dtype=torch.long))
+    output = run(model, batch, capture=(0, 1), text_gradient=True, mt=True)
     assert [tuple(states.shape) for states in output.text] == [(3, width, 16)] * 2
     assert (output.mt_nll == 0).all()
     (output.nll.sum() + output.mt_nll.sum() + sum(states.sum() for states in output.text)).backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
-    torch.testing.assert_close(output.nll, model(**batch).nll)
+    torch.testing.assert_close(output.nll, run(model, batch).nll)
 
 
 def test_without_capture_there_is_no_text_branch():
-    output = build()(**make_batch())
+    output = run(build(), make_batch())
     assert output.speech == output.text == ()
     assert (output.mt_nll == 0).all()
 
 
 def test_inputs_are_cast_to_the_weights():
     model = build().to(torch.bfloat16)
-    output = model(**make_batch(), capture=(0,), mt=True)
+    output = run(model, make_batch(), capture=(0,), mt=True)
     assert output.speech[0].dtype == torch.bfloat16
     assert output.nll.dtype == output.mt_nll.dtype == torch.float32
-    torch.testing.assert_close(output.nll, build()(**make_batch()).nll, rtol=0.05, atol=0.1)
+    torch.testing.assert_close(output.nll, run(build(), make_batch()).nll, rtol=0.05, atol=0.1)
 
 
 def test_the_text_branch_takes_no_gradient_away_under_autocast():
@@ -236,7 +248,7 @@ def test_the_text_branch_takes_no_gradient_away_under_autocast():
     for capture in ((), (0, 3)):
         model = build()
         with torch.autocast("cpu", torch.bfloat16):
-            nll = model(**make_batch(), capture=capture).nll
+            nll = run(model, make_batch(), capture=capture).nll
         nll.sum().backward()
         grads.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
     torch.testing.assert_close(grads[0], grads[1], rtol=0, atol=0)
@@ -249,7 +261,7 @@ def absolute(speech_KV, text_KV):
 
 def test_divergences_compare_the_predictions_of_each_target_token(model):
     batch = make_batch()
-    output = model(**batch, divergences=(absolute, lambda x, y: 0 * x.sum(-1) + 1))
+    output = run(model, batch, divergences=(absolute, lambda x, y: 0 * x.sum(-1) + 1))
     for row in range(3):
         head, speech, text, suffix, goal = naive_rows(model, batch, row)
         if not len(text):
@@ -272,7 +284,7 @@ def test_slices_change_neither_divergences_nor_gradients(monkeypatch):
     for size in (1000, 2):
         monkeypatch.setattr(packing, "SLICE", size)
         model.zero_grad()
-        (value,) = model(**make_batch(), divergences=(absolute,)).divergences
+        (value,) = run(model, make_batch(), divergences=(absolute,)).divergences
         value.sum().backward()
         found.append([value.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)])
     for whole, sliced in zip(*found, strict=True):
@@ -302,15 +314,20 @@ def test_logits_of_both_branches_are_not_kept(monkeypatch):
 @pytest.mark.parametrize("text_gradient", [False, True])
 def test_the_vocabulary_is_that_of_the_embeddings(text_gradient):
     model = build()
-    table = model(**make_batch(), vocabulary=torch.arange(7), text_gradient=text_gradient).vocabulary
+    table = run(model, make_batch(), vocabulary=torch.arange(7), text_gradient=text_gradient).vocabulary
     torch.testing.assert_close(table, model.llm.embed(torch.arange(7)[None])[0])
     assert table.requires_grad == text_gradient
-    assert model(**make_batch()).vocabulary is None
+    assert run(model, make_batch()).vocabulary is None
+
+
+def test_divergences_need_the_translations_pass():
+    with pytest.raises(ValueError, match="translate=True"):
+        ForwardRequest(divergences=(absolute,), translate=False)
 
 
 def test_a_teacher_alone_runs_without_gradient():
     model = build()
-    output = model(**make_batch(), divergences=(lambda x, y: (x - y).square().sum(-1),))
+    output = run(model, make_batch(), divergences=(lambda x, y: (x - y).square().sum(-1),))
     assert (output.mt_nll == 0).all()
     assert not output.mt_nll.requires_grad
     assert output.divergences[0].requires_grad
@@ -318,7 +335,7 @@ def test_a_teacher_alone_runs_without_gradient():
 
 def test_divergences_of_a_batch_without_transcripts():
     model = build()
-    output = model(**make_batch(source_lengths=(0, 0, 0)), divergences=(absolute,))
+    output = run(model, make_batch(source_lengths=(0, 0, 0)), divergences=(absolute,))
     (output.nll.sum() + output.divergences[0].sum()).backward()
     assert output.divergences[0].tolist() == [0, 0, 0]
     assert all(p.grad.isfinite().all() for p in model.parameters())
@@ -327,7 +344,7 @@ def test_divergences_of_a_batch_without_transcripts():
 def test_a_frozen_language_model_passes_gradients_on():
     model = build()
     model.llm.requires_grad_(False)
-    model(**make_batch(), capture=(0,)).nll.sum().backward()
+    run(model, make_batch(), capture=(0,)).nll.sum().backward()
     assert all(p.grad is not None for p in [*model.encoder.parameters(), *model.adapter.parameters()])
     assert all(p.grad is None for p in model.llm.parameters())
 
@@ -344,13 +361,13 @@ def test_generation_does_not_depend_on_the_batch(beam_size):
     config = GenerationConfig(beam_size=beam_size, max_new_tokens=8)
     model.train()
     model.encoder.eval()
-    audio = batch["audio"].masked_fill(~length_mask(batch["audio_lengths"], 9)[..., None], torch.nan)
-    together = model.generate(audio, batch["audio_lengths"], config)
+    audio = batch.audio.masked_fill(~length_mask(batch.audio_lengths, 9)[..., None], torch.nan)
+    together = model.generate(audio, batch.audio_lengths, config)
     assert model.training
     assert model.llm.training
     assert not model.encoder.training
     for row in range(8):
-        (alone,) = model.generate(one(batch, row, "audio")[None], batch["audio_lengths"][row : row + 1], config)
+        (alone,) = model.generate(one(batch, row, "audio")[None], batch.audio_lengths[row : row + 1], config)
         assert [h.ids for h in alone] == [h.ids for h in together[row]]
         assert [h.score for h in alone] == pytest.approx([h.score for h in together[row]], abs=1e-4)
 
@@ -358,7 +375,7 @@ def test_generation_does_not_depend_on_the_batch(beam_size):
 def test_generated_scores_are_those_of_the_forward_pass():
     model = build()
     batch = make_batch()
-    rows = model.generate(batch["audio"], batch["audio_lengths"], GenerationConfig(beam_size=2, max_new_tokens=6))
+    rows = model.generate(batch.audio, batch.audio_lengths, GenerationConfig(beam_size=2, max_new_tokens=6))
     for row, hypotheses in enumerate(rows):
         for hypothesis in hypotheses:
             head, speech, _, suffix, _ = naive_rows(model, batch, row)
@@ -369,10 +386,10 @@ def test_generated_scores_are_those_of_the_forward_pass():
 def test_too_long_rows_name_the_row_and_the_remedy():
     model = build(max_positions=10)
     with pytest.raises(DataError, match=r"row 1 of the batch has 11 positions.*holds 10.*larger stride"):
-        model(**make_batch(audio_lengths=(2, 4, 1)))
+        run(model, make_batch(audio_lengths=(2, 4, 1)))
     batch = make_batch()
     with pytest.raises(DataError, match=r"has 9 positions.*and 5 tokens to generate.*lower max_new_tokens"):
-        model.generate(batch["audio"], batch["audio_lengths"], GenerationConfig(max_new_tokens=5))
+        model.generate(batch.audio, batch.audio_lengths, GenerationConfig(max_new_tokens=5))
 
 
 def test_training_learns_a_batch_by_heart():
@@ -382,8 +399,8 @@ def test_training_learns_a_batch_by_heart():
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(60):
         optimizer.zero_grad()
-        output = model(**batch, capture=(0, 1))
+        output = run(model, batch, capture=(0, 1))
         (output.nll.sum() / output.num_targets.sum()).backward()
         optimizer.step()
-    rows = model.generate(batch["audio"], batch["audio_lengths"], GenerationConfig(beam_size=4, max_new_tokens=9))
+    rows = model.generate(batch.audio, batch.audio_lengths, GenerationConfig(beam_size=4, max_new_tokens=9))
     assert [list(row[0].ids) for row in rows] == [one(batch, r, "target").tolist() for r in range(3)]

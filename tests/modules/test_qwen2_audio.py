@@ -14,10 +14,11 @@ from aista import registry
 from aista.errors import ConfigError, DataError
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.llms.hf_causal_lm import HFCausalLMConfig, build_hf_causal_lm
-from aista.modules.lsm import LargeSpeechTextModel
+from aista.modules.lsm import ForwardRequest, LargeSpeechTextModel
 from aista.modules.prompt import PromptIds
 from aista.schema import Component
 from aista.testing.contracts import run
+from aista.types import SpeechBatch
 from tests.modules.checks import check_padding, check_rows_are_independent, padded
 
 from .qwen2_audio import AUDIO, EOS, FRAMES, MELS, VOCABULARY, make_model
@@ -77,9 +78,9 @@ def test_loss_and_layer_states_are_those_of_transformers(model, reference):
     with torch.no_grad():
         expected = reference(**theirs(reference, x, ids), output_hidden_states=True)
         empty = torch.zeros(1, 1, dtype=torch.long)
-        out = model(
-            x, lengths, empty, torch.tensor([0]), torch.tensor([TARGET]), torch.tensor([len(TARGET)]), capture=(0, 1, 2)
-        )
+        target, target_lengths = torch.tensor([TARGET]), torch.tensor([len(TARGET)])
+        batch = SpeechBatch(("row",), x, lengths, empty, torch.tensor([0]), target, target_lengths)
+        out = model(batch, ForwardRequest(capture=(0, 1, 2)))
     logp = expected.logits[0, :-1].log_softmax(-1)
     nll = -sum(logp[place - 1, ids[place]] for place in range(len(ids) - len(TARGET) - 1, len(ids)))
     assert_close(out.nll[0], nll, rtol=1e-4, atol=1e-4)

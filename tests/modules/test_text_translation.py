@@ -7,7 +7,7 @@ from aista.modules.prompt import PromptIds
 from aista.modules.text_translation import TextTranslationModel
 
 from .dummies import FrameEncoder, PairAdapter, build_llm, naive_nll
-from .test_lsm import BOS, EOS, PAD, PROMPTS, LargeSpeechTextModel, make_batch, one
+from .test_lsm import BOS, EOS, PAD, PROMPTS, LargeSpeechTextModel, make_batch, run
 
 
 def build(prompt="full", **options):
@@ -22,7 +22,11 @@ def model(request):
 
 def text_batch(**options):
     batch = make_batch(**options)
-    return {name: batch[name] for name in ("source", "source_lengths", "target", "target_lengths")}
+    return {name: getattr(batch, name) for name in ("source", "source_lengths", "target", "target_lengths")}
+
+
+def one(batch, row, name):
+    return batch[name][row, : batch[f"{name}_lengths"][row]]
 
 
 def test_both_losses_are_those_of_single_rows(model):
@@ -54,8 +58,7 @@ def test_it_is_the_text_branch_of_the_speech_text_model():
     speech = LargeSpeechTextModel(
         FrameEncoder(), PairAdapter(6, 16), text.llm, prompt=PROMPTS["full"][1], bos_id=BOS, eos_id=EOS, pad_id=PAD
     )
-    batch = make_batch()
-    expected = speech(**batch, mt=True).mt_nll
+    expected = run(speech, make_batch(), mt=True).mt_nll
     torch.testing.assert_close(text(**text_batch()).nll, expected)
     assert set(text.state_dict()) == {name for name in speech.state_dict() if name.startswith("llm.")}
 

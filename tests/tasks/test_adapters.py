@@ -6,6 +6,7 @@ import torch
 from aista.data.dataset import SpeechTextDataset
 from aista.data.manifest import read_manifest
 from aista.modules.llms.base import GenerationConfig
+from aista.modules.lsm import ForwardRequest
 from aista.registry import build
 from aista.selection.base import SelectedLayers
 from aista.tasks.experiment import load_experiment
@@ -88,7 +89,7 @@ def test_the_adapters_losses_are_weighted_by_target_tokens(setup):
     name, task, model, batch = setup
     task.selected = None
     rows = batch(range(12))
-    out = task.forward(model, rows, capture=())
+    out = model(rows, ForwardRequest())
     own = sum(term.weight * (term.value * out.num_targets).sum() for term in out.terms)
     torch.testing.assert_close(task.loss(model, rows).total, out.nll.sum() + own)
     assert (name in LOGGED) == (float(torch.as_tensor(own).detach()) > 0)

@@ -7,6 +7,7 @@ from aista.data.dataset import SpeechTextDataset
 from aista.data.manifest import read_manifest
 from aista.errors import ConfigError
 from aista.losses.base import AlignmentResult
+from aista.modules.lsm import ForwardRequest
 from aista.registry import build, entries, register
 from aista.selection.base import SelectedLayers
 from aista.tasks.experiment import load_experiment
@@ -102,7 +103,7 @@ def test_predictions_are_compared_once_whatever_the_layers(setup):
     assert weight == 10
     assert (values[0].total - ce) > 0
     assert mean > 0
-    out = task.forward(model, rows, capture=(), aligning=True)
+    out = model(rows, ForwardRequest(divergences=task.alignment.divergences))
     assert out.speech == ()
     torch.testing.assert_close(values[0].total - ce, 2 * out.divergences[0].sum())
 

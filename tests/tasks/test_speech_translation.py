@@ -5,9 +5,11 @@ import torch
 
 from aista.data.dataset import SpeechTextDataset
 from aista.data.manifest import read_manifest
+from aista.modules.lsm import ForwardRequest
 from aista.registry import build
 from aista.schema import resolve
 from aista.selection.base import SelectedLayers
+from aista.tasks.alignment_terms import AlignmentTerms
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import build_task
 from tests.tiny import make_corpus, tiny_config, write_config
@@ -57,9 +59,10 @@ def test_the_loss_is_cross_entropy_plus_weighted_alignment(setup):
     rows = batch(range(3, 9))
     plain = task.loss(model, rows).total
     task.selected = BOTH
-    out = task.forward(model, rows, capture=(0, 1))
+    out = model(rows, ForwardRequest(capture=(0, 1)))
+    (term,) = task.alignment.terms
     expected = sum(
-        0.5 * weight * (task.losses[0](out.layer(index)).per_utterance_B * out.num_targets).sum()
+        0.5 * weight * (term.loss(out.layer(index)).per_utterance_B * out.num_targets).sum()
         for index, weight in enumerate(BOTH.weights)
     )
     torch.testing.assert_close(task.loss(model, rows).total - plain, expected, rtol=1e-4, atol=1e-4)
@@ -79,8 +82,9 @@ def test_rows_without_transcript_take_part_in_cross_entropy_only(setup):
 def test_alignment_moves_the_speech_side_and_leaves_the_text_side_alone(setup):
     task, model, batch = setup
     task.selected = SelectedLayers((0,), (1.0,), "")
-    out = task.forward(model, batch(range(3, 9)), capture=(0,))
-    task.losses[0](out.layer(0)).per_utterance_B.sum().backward()
+    out = model(batch(range(3, 9)), ForwardRequest(capture=(0,)))
+    (term,) = task.alignment.terms
+    term.loss(out.layer(0)).per_utterance_B.sum().backward()
     assert model.adapter.projection.weight.grad.abs().sum() > 0
     assert not model.llm.embedding.weight.grad.any()
 
@@ -105,7 +109,9 @@ def test_schedules_scale_their_losses_and_zero_costs_nothing(setup):
     task.selected = BOTH
     rows = batch(range(3, 9))
     whole = task.loss(model, rows)
-    task.schedules = [build("weight_schedule", resolve("weight_schedule", "linear"))]
+    linear = build("weight_schedule", resolve("weight_schedule", "linear"))
+    terms = [dataclasses.replace(term, schedule=linear) for term in task.alignment.terms]
+    task.alignment = AlignmentTerms(terms, text_gradient=False)
     task.start_step(5, 20)
     part = task.loss(model, rows)
     task.start_step(20, 20)

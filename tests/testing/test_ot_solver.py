@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from aista import registry
-from aista.losses.solvers.result import OTResult
+from aista.losses import OTResult
 from aista.schema import resolve
 from aista.testing import ot_solver as contract
 

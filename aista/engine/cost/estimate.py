@@ -201,7 +201,7 @@ def _memory(
 
 def _layers(task: Task, model: nn.Module) -> tuple[int, ...] | None:
     """The layers whose alignment would cost most, among those that the run may come to align."""
-    if not isinstance(task, SpeechTranslationTask) or not task.losses:
+    if not isinstance(task, SpeechTranslationTask) or not task.alignment.terms:
         return None
     assert isinstance(model, LargeSpeechTextModel)
     return task.build_selection(model.llm.num_layers).costliest()

@@ -18,6 +18,7 @@ from aista.engine.cost.shapes import Shapes, WithoutNumbers, like_gpu
 from aista.errors import RunError
 from aista.losses.base import AlignmentContext, AlignmentResult, apply, compares_predictions, needs
 from aista.selection.base import SelectedLayers, uniform_weights
+from aista.tasks.alignment_terms import AlignmentTerms
 from aista.tasks.base import Task
 from aista.tasks.speech_translation import SpeechTranslationTask
 from aista.types import LayerStates, SpeechBatch
@@ -188,13 +189,16 @@ def _align(task: Task, layers: tuple[int, ...] | None) -> list[_StandIn]:
     if not isinstance(task, SpeechTranslationTask):
         return []
     task.selected = None if layers is None else SelectedLayers(layers, uniform_weights(len(layers)), "")
-    task.losses = [
-        loss if compares_predictions(loss) or isinstance(loss, _StandIn) else _StandIn(loss) for loss in task.losses
-    ]
-    for loss in task.losses:
-        if isinstance(loss, _StandIn):
-            loss.seen = None
-    return [loss for loss in task.losses if isinstance(loss, _StandIn)]
+    task.alignment = AlignmentTerms(
+        [replace(term, loss=_stand_in(term.loss)) for term in task.alignment.terms],
+        text_gradient=task.config.text_gradient,
+    )
+    return [term.loss for term in task.alignment.terms if isinstance(term.loss, _StandIn)]
+
+
+def _stand_in(loss: Any) -> Any:
+    """A fresh one for a loss of states, or for its stand-in of an earlier trace."""
+    return loss if compares_predictions(loss) else _StandIn(loss.loss if isinstance(loss, _StandIn) else loss)
 
 
 def _measure(stand_in: _StandIn) -> StepMeter:

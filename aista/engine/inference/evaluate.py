@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,29 +12,17 @@ from rich.progress import track
 
 from aista.data.loader import BatchLoader
 from aista.engine.encoder_cache.cached_encoder import with_encoder_states
-from aista.engine.inference.shuffled_speech import Listening, measure_listening
+from aista.engine.inference.shuffled_speech import measure_shuffled_speech
 from aista.engine.inference.trained_run import TrainedRun, open_run
-from aista.engine.inputs import load_split, whole_pass
+from aista.engine.inputs import whole_pass
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.paths import RunPaths
-from aista.scoring.base import Score
 from aista.scoring.hypotheses import HypothesisRow, sameness
 from aista.tasks.preflight import build_metrics
 
-__all__ = ["EvaluationResult", "evaluate"]
+__all__ = ["evaluate"]
 
 log = logging.getLogger("aista.evaluate")
-
-
-@dataclass(frozen=True)
-class EvaluationResult:
-    """Scores of a split and the folder that holds them with the hypotheses; ``listening`` where it was asked for."""
-
-    scores: tuple[Score, ...]
-    folder: Path
-    seconds: float
-    num_utterances: int
-    listening: Listening | None = None
 
 
 def evaluate(
@@ -46,8 +33,8 @@ def evaluate(
     batch_size: int = 0,
     device: str = "",
     base: Mapping[str, Path] | None = None,
-    listening: bool = False,
-) -> EvaluationResult:
+    shuffled_speech: bool = False,
+) -> Evaluation:
     """Translate a split and write hypotheses and scores into the run folder.
 
     Args:
@@ -57,12 +44,10 @@ def evaluate(
         batch_size: Rows decoded together; 0 means the config's. Changes nothing but the speed.
         device: Where to decode; empty means the GPU if there is one.
         base: Base weights by part, for an export of the trainable weights alone.
-        listening: Also measure what the references cost with another row's speech.
+        shuffled_speech: Also measure the NLL of the references with another row's speech.
     """
     run = open_run(run_dir, which, device=device, base=base)
-    data = load_split(run.experiment, run.task, split)
-    new_tokens = run.experiment.sections.evaluation.generation.max_new_tokens
-    data = data.within(run.task.limits(run.model, data.dataset.feature, max_new_tokens=new_tokens))
+    data = run.load_split(split, max_new_tokens=run.experiment.sections.evaluation.generation.max_new_tokens)
     data = with_encoder_states(data, run.experiment, run.model, run.device)
     loader = whole_pass(data, batch_size or run.experiment.sections.evaluation.batch_size)
     started = time.perf_counter()
@@ -75,7 +60,6 @@ def evaluate(
     if warning:
         log.warning("%s: %s", run_dir, warning)
     scores = tuple(metric.score(hypotheses, references) for metric in build_metrics(run.experiment))
-    heard = measure_listening(run, loader) if listening else None
     evaluation = Evaluation(
         label=data.label,
         split=split,
@@ -85,10 +69,10 @@ def evaluate(
         seconds=round(seconds, 3),
         num_utterances=len(rows),
         rows=tuple(rows),
-        listening=None if heard is None else heard.to_json(),
+        shuffled_speech=measure_shuffled_speech(run, loader).to_json() if shuffled_speech else None,
     )
     evaluation.save(RunPaths(run_dir))
-    return EvaluationResult(scores, RunPaths(run_dir).evaluation_dir(data.label), seconds, len(rows), heard)
+    return evaluation
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Does a model listen? What its references cost it with their own speech, and with another row's."""
+"""Whether a model uses the audio: the NLL of the references with their own and with shuffled speech."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from aista.engine.inference.trained_run import TrainedRun
 from aista.errors import RunError
 from aista.types import SpeechBatch
 
-__all__ = ["Listening", "measure_listening", "with_other_speech"]
+__all__ = ["ShuffledSpeech", "measure_shuffled_speech", "with_shuffled_speech"]
 
 
 @dataclass(frozen=True)
-class Listening:
+class ShuffledSpeech:
     """Negative log-likelihood of the references, in nats per token.
 
     Attributes:
         nll: With each row's own speech.
-        nll_other_speech: With another row's of about the same length.
+        nll_shuffled_speech: With the speech of another row of about the same length.
         num_tokens: Tokens that both are means over, EOS included.
-        num_rows: Rows with another one beside them.
+        num_rows: Rows measured: those in batches of at least two.
     """
 
     nll: float
-    nll_other_speech: float
+    nll_shuffled_speech: float
     num_tokens: int
     num_rows: int
 
     @property
     def gain(self) -> float:
-        """Nats per token that the right speech saves; about 0 where the model does not listen."""
-        return self.nll_other_speech - self.nll
+        """Nats per token that the right speech saves; about 0 where the model ignores the audio."""
+        return self.nll_shuffled_speech - self.nll
 
     def to_json(self) -> dict[str, float | int]:
         """Plain data, the gain among them."""
@@ -43,7 +43,7 @@ class Listening:
 
 
 @torch.inference_mode()
-def measure_listening(run: TrainedRun, loader: BatchLoader) -> Listening:
+def measure_shuffled_speech(run: TrainedRun, loader: BatchLoader) -> ShuffledSpeech:
     """Score the references of a split twice.
 
     Args:
@@ -51,25 +51,25 @@ def measure_listening(run: TrainedRun, loader: BatchLoader) -> Listening:
         loader: Batches of rows of similar length; a batch of one row is left out.
 
     Raises:
-        RunError: the task hears nothing or translates nothing, or no batch has two rows.
+        RunError: the task takes no audio or translates nothing, or no batch has two rows.
     """
     if not (run.task.uses_audio and run.task.scores_translations):
-        raise RunError(f"{run.path}: --listening asks for a run that translates speech; leave it out")
-    own = other = 0.0
+        raise RunError(f"{run.path}: --shuffled-speech needs a run that translates speech; leave it out")
+    matched = shuffled = 0.0
     num_tokens = num_rows = 0
-    for batch in track(loader, description="listening", total=len(loader), transient=True):
+    for batch in track(loader, description="shuffled speech", total=len(loader), transient=True):
         if len(batch) < 2:
             continue
-        own += _nll(run, batch)
-        other += _nll(run, with_other_speech(batch))
+        matched += _nll(run, batch)
+        shuffled += _nll(run, with_shuffled_speech(batch))
         num_tokens += batch.num_targets
         num_rows += len(batch)
     if not num_rows:
-        raise RunError(f"{run.path}: --listening needs batches of at least two rows; raise --batch-size")
-    return Listening(own / num_tokens, other / num_tokens, num_tokens, num_rows)
+        raise RunError(f"{run.path}: --shuffled-speech needs batches of at least two rows; raise --batch-size")
+    return ShuffledSpeech(matched / num_tokens, shuffled / num_tokens, num_tokens, num_rows)
 
 
-def with_other_speech(batch: SpeechBatch) -> SpeechBatch:
+def with_shuffled_speech(batch: SpeechBatch) -> SpeechBatch:
     """The batch with each row's speech taken from half a batch further on, so that none keeps its own."""
 
     def turn(rows: Tensor) -> Tensor:

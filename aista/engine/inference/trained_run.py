@@ -12,6 +12,7 @@ from torch import nn
 from aista.engine.checkpoints import Checkpoint, find_checkpoint, load_weights
 from aista.engine.claim import open_experiment
 from aista.engine.export.load import build, exported_checkpoint, is_exported, is_trainable, open_exported
+from aista.engine.inputs import Split, load_split
 from aista.errors import RunError
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
@@ -31,6 +32,15 @@ class TrainedRun:
     model: nn.Module
     checkpoint: Checkpoint
     device: str
+
+    def load_split(self, name: str, *, max_new_tokens: int = 0) -> Split:
+        """The rows of a split (``dev``, ``test``, or the path of a manifest) that the model can take.
+
+        Raises:
+            DataError: there are others and they are an error, or none is left.
+        """
+        split = load_split(self.experiment, self.task, name)
+        return split.within(self.task.limits(self.model, split.dataset.feature, max_new_tokens=max_new_tokens))
 
 
 def open_run(

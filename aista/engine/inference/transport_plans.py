@@ -66,7 +66,7 @@ def plan_record(
 ) -> tuple[dict[str, Any], list[list[list[float]]]]:
     """Id, tokens and seconds per position of the row ``index``, and its plan (P rows of T masses) at each layer."""
     batch = data.dataset.batch([index], epoch=0).to(run.device)
-    out = task.forward(run.model, batch, capture=layers)
+    out = run.model(batch, task.probe_request(layers))
     positions, tokens = int(out.speech_lengths[0]), int(out.text_lengths[0])
     loss = _loss(task)
     plans = [loss.plan(out.layer(place))[0, :positions, :tokens].float().tolist() for place in range(len(layers))]
@@ -95,9 +95,9 @@ def shown_layer(run: TrainedRun) -> int:
 
 def _loss(task: SpeechTranslationTask) -> OTAlignment:
     """The run's own OT loss, or the default one for a run that was trained without."""
-    for loss in task.losses:
-        if isinstance(loss, OTAlignment):
-            return loss
+    for term in task.alignment.terms:
+        if isinstance(term.loss, OTAlignment):
+            return term.loss
     entry = registry.get("alignment_loss", "ot")
     assert entry.config is not None
     loss = registry.build("alignment_loss", Component("ot", structure(entry.config, {})))

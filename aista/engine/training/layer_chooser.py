@@ -41,7 +41,7 @@ def probe_model(
     was_training = model.training
     model.eval()
     for batch in batches:
-        probe.add(task.forward(model, batch, capture=probe.layers), batch.source_text)
+        probe.add(model(batch, task.probe_request(probe.layers)), batch.source_text)
     model.train(was_training)
     return probe.compute()
 
@@ -73,7 +73,7 @@ class LayerChooser:
     def before_step(self, step: int, model: nn.Module) -> None:
         """Called before each optimiser step (1, 2, ...) with the data-parallel model."""
         since = step - 1 - self._selection.warmup_steps
-        if not self._task.losses or since < 0:
+        if not self._task.alignment.terms or since < 0:
             return
         if since > 0 and self._task.selected is None:
             self._choices = read_choices(self._file, before=step - 1)

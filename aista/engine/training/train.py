@@ -187,7 +187,7 @@ def _chooser(
     rank: int,
     device: str,
 ) -> LayerChooser | None:
-    if not isinstance(task, SpeechTranslationTask) or not task.losses:
+    if not isinstance(task, SpeechTranslationTask) or not task.alignment.terms:
         return None
     assert isinstance(model, LargeSpeechTextModel)
     selection = task.build_selection(model.llm.num_layers)

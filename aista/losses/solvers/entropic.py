@@ -20,68 +20,69 @@ from torch import Tensor
 from aista.losses.kernels.sinkhorn.backend import BACKENDS, kernel, resolve
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem, Potentials
 from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_row_sum
+from aista.losses.solvers.base import OTResult
 from aista.losses.solvers.gradient import with_gradient
 from aista.losses.solvers.implicit import linear_derivatives
+from aista.losses.solvers.iterative import Iterative
 from aista.losses.solvers.pairwise import no_autocast
 from aista.losses.solvers.polish import newton_step
 from aista.losses.solvers.problem import Problem
-from aista.losses.solvers.result import OTResult
 from aista.losses.solvers.uncompiled import uncompiled
+from aista.schema import option
 
-__all__ = ["ACCELERATIONS", "BACKENDS", "EPSILON_SCALES", "VALUES", "EntropicOptions", "cost_scale", "solve"]
+__all__ = ["Balanced", "Entropic", "solve"]
 
-EPSILON_SCALES = ("mean", "max", "absolute")
-VALUES = ("regularized", "linear")
 GRADIENTS = ("envelope", "implicit", "unrolled")
 ACCELERATIONS = ("auto", "none", "overrelaxation")
 ROUNDING = 16  # machine epsilons of marginal error that sums of a sample's masses have anyway
 
 
 @dataclass(frozen=True, kw_only=True)
-class EntropicOptions:
-    """How to solve; see :func:`aista.losses.solvers.sinkhorn.sinkhorn` for the meanings. Raises ValueError."""
+class Entropic(Iterative):
+    """Options of every entropic solver; the properties are what the solvers differ in."""
 
-    epsilon: float
-    epsilon_scale: str
-    rho: tuple[float, float]
-    max_iterations: int
-    tolerance: float
-    value: str
-    gradient: str
-    backend: str
-    polish: bool = True
-    acceleration: str = "auto"
+    gradient: str = option(
+        "envelope",
+        "envelope: of the regularised value, exact at the optimum with the error of the marginals, from the plan; "
+        "implicit: likewise of the linear value, from a T x T solve; unrolled: autograd through log-domain iterations, "
+        "exact for the iterate that was reached, slow and large, for checks.",
+        choices=GRADIENTS,
+    )
+    backend: str = option(
+        "auto",
+        "Implementation: reference (log domain), scaling (exp domain, on any device, and log domain for samples that "
+        "leave its range), triton (one kernel launch on a GPU, fp32), or auto: triton where it can run, else scaling.",
+        choices=BACKENDS,
+    )
+
+    @property
+    def rho(self) -> tuple[float, float]:
+        """Strengths, in units of the cost, that hold the two marginals: inf exactly, 0 not at all."""
+        return math.inf, math.inf
 
     @property
     def balanced(self) -> bool:
         """Whether both marginals are held exactly."""
         return self.rho == (math.inf, math.inf)
 
-    def __post_init__(self) -> None:
-        if not 0 < self.epsilon < math.inf:
-            raise ValueError(f"epsilon must be finite and greater than 0, got {self.epsilon}")
-        if len(self.rho) != 2 or not all(strength >= 0 for strength in self.rho):
-            raise ValueError(f"rho must be two strengths from 0 (free) to inf (balanced), got {self.rho}")
-        if not isinstance(self.max_iterations, int) or self.max_iterations < 1:
-            raise ValueError(f"max_iterations must be a whole number of at least 1, got {self.max_iterations}")
-        if not 0 <= self.tolerance < math.inf:
-            raise ValueError(f"tolerance must be finite and at least 0, got {self.tolerance}")
-        for name, known in (
-            ("epsilon_scale", EPSILON_SCALES),
-            ("value", VALUES),
-            ("gradient", GRADIENTS),
-            ("backend", BACKENDS),
-            ("acceleration", ACCELERATIONS),
-        ):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        self._check_combinations()
+    @property
+    def value(self) -> str:
+        """What is returned as the value: OT_eps (``regularized``), or ``<P, C>`` alone (``linear``)."""
+        return "regularized"
 
-    def _check_combinations(self) -> None:
+    @property
+    def acceleration(self) -> str:
+        """Whether updates may overshoot; see :class:`Balanced`."""
+        return "auto"
+
+    @property
+    def polish(self) -> bool:
+        """Whether a Newton step may follow; see :class:`Balanced`."""
+        return True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         overrelaxed = self.acceleration == "overrelaxation"
-        if not self.balanced and (overrelaxed or self.value == "linear"):
-            chosen = "acceleration 'overrelaxation'" if overrelaxed else "value 'linear'"
-            raise ValueError(f"{chosen} needs balanced transport (rho of inf on both sides), got rho {self.rho}")
         if self.gradient == "implicit" and self.value != "linear":
             raise ValueError(
                 "gradient 'implicit' is that of value 'linear'; of the regularized value 'envelope' is exact already"
@@ -91,12 +92,30 @@ class EntropicOptions:
                 f"gradient 'unrolled' tapes plain iterations: it needs backend 'auto' or 'reference' and acceleration "
                 f"'auto' or 'none', got {self.backend!r} and {self.acceleration!r}"
             )
-        if overrelaxed and self.backend not in ("auto", "cpu"):
-            raise ValueError(f"acceleration 'overrelaxation' needs backend 'auto' or 'cpu', got {self.backend!r}")
+        if overrelaxed and self.backend not in ("auto", "scaling"):
+            raise ValueError(f"acceleration 'overrelaxation' needs backend 'auto' or 'scaling', got {self.backend!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balanced(Entropic):
+    """Options of entropic solvers that hold both marginals exactly."""
+
+    acceleration: str = option(
+        "auto",
+        "Over-relaxation, a third to a tenth of the iterations at small epsilon: for samples that have some 30 or more "
+        "to go, on backend scaling with a tolerance above 0 (auto), not at all (none), or from the start "
+        "(overrelaxation).",
+        choices=ACCELERATIONS,
+    )
+    polish: bool = option(
+        True,
+        "A Newton step after the iterations, for each sample whose marginal error it lowers: about squares that error "
+        "and the gradient's, for a T x T Cholesky. Not of gradient unrolled.",
+    )
 
 
 @uncompiled
-def solve(problem: Problem, options: EntropicOptions, epsilon_N: Tensor | None = None) -> OTResult:
+def solve(problem: Problem, options: Entropic, epsilon_N: Tensor | None = None) -> OTResult:
     """Solve all samples of ``problem`` and attach the gradient. ``epsilon_N`` overrules the options' epsilon."""
     taped = options.gradient == "unrolled" and torch.is_grad_enabled()
     with no_autocast(problem.cost.device), torch.set_grad_enabled(taped):
@@ -136,39 +155,25 @@ class _Solution(NamedTuple):
         return task.a_NS[:, :, None] * self.ratio_NST * task.b_NT[:, None, :]
 
 
-def _task(problem: Problem, options: EntropicOptions, epsilon_N: Tensor | None) -> EntropicProblem:
+def _task(problem: Problem, options: Entropic, epsilon_N: Tensor | None) -> EntropicProblem:
     cost = problem.cost if torch.is_grad_enabled() else problem.cost.detach()
     lengths = tuple((s, t) for _, s, t in problem.samples)
     if epsilon_N is None:
-        epsilon_N = options.epsilon * cost_scale(cost.detach(), lengths, options.epsilon_scale)
+        epsilon_N = options.epsilon_per_sample(cost.detach(), lengths)
     return EntropicProblem(cost, problem.x_mass, problem.y_mass, lengths, epsilon_N, *options.rho)
 
 
-def cost_scale(cost_NST: Tensor, lengths: tuple[tuple[int, int], ...], kind: str) -> Tensor:
-    """``[N]`` what an epsilon is relative to: each sample's mean or max of ``|C|``, or 1."""
-    if kind == "absolute" or not lengths:
-        return cost_NST.new_ones(len(lengths))
-    size = cost_NST.abs()
-    if kind == "max":
-        scale = size.amax((1, 2))
-    else:
-        total = ragged_sum(weighted_row_sum(size, torch.ones_like(size[:, :, 0])), torch.ones_like(size[:, 0]))
-        scale = total / total.new_tensor([s * t for s, t in lengths])
-    # Where every cost is 0 any regularisation will do.
-    return torch.where(scale == 0, 1.0, scale)
-
-
-def _backend(task: EntropicProblem, options: EntropicOptions) -> str:
+def _backend(task: EntropicProblem, options: Entropic) -> str:
     if torch.is_grad_enabled():
         return "reference"
-    return resolve("cpu" if options.acceleration == "overrelaxation" else options.backend, task.cost_NST)
+    return resolve("scaling" if options.acceleration == "overrelaxation" else options.backend, task.cost_NST)
 
 
-def _iterate(task: EntropicProblem, options: EntropicOptions, backend: str) -> Potentials:
+def _iterate(task: EntropicProblem, options: Entropic, backend: str) -> Potentials:
     if not task.lengths_N2:
         return Potentials(task.a_NS, task.b_NT, torch.zeros_like(task.epsilon_N, dtype=torch.long))
     automatic = options.acceleration == "auto" and options.balanced and options.tolerance > 0
-    overrelaxed = backend == "cpu" and (automatic or options.acceleration == "overrelaxation")
+    overrelaxed = backend == "scaling" and (automatic or options.acceleration == "overrelaxation")
     how = {"overrelaxed": True} if overrelaxed else {}
     f, g, num_iterations = kernel(backend).solve(task, options.max_iterations, options.tolerance, **how)
     return Potentials(f.masked_fill(~task.x_mask, 0.0), g.masked_fill(~task.y_mask, 0.0), num_iterations)

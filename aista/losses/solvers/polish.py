@@ -37,22 +37,24 @@ def newton_step(
         samples: Which of the N take the step.
     """
     f_NS, g_NT = f_NS.clone(), g_NT.clone()
-    a_NS, b_NT, ratio_NTS = task.a_NS, task.b_NT, ratio_NST.mT
-    along_y = [n for n in samples if task.lengths_N2[n][1] <= task.lengths_N2[n][0]]
-    along_x = [n for n in samples if task.lengths_N2[n][1] > task.lengths_N2[n][0]]
-    for held, ratio, mass, other, first, second, side in (
-        (along_y, ratio_NST, a_NS, b_NT, f_NS, g_NT, 1),
-        (along_x, ratio_NTS, b_NT, a_NS, g_NT, f_NS, 0),
-    ):
-        if held:
-            lengths = [(task.lengths_N2[n][1 - side], task.lengths_N2[n][side]) for n in held]
-            changes = _steps(ratio[held], mass[held], other[held], lengths)
-            for potential, change in zip((first, second), changes, strict=True):
-                potential[held] += task.epsilon_N[held, None] * change
+    along_x = [n for n in samples if task.lengths_N2[n][0] < task.lengths_N2[n][1]]
+    along_y = [n for n in samples if task.lengths_N2[n][0] >= task.lengths_N2[n][1]]
+    _step(task, f_NS, g_NT, ratio_NST, along_y)
+    _step(task.swapped(), g_NT, f_NS, ratio_NST.mT, along_x)
     return f_NS, g_NT
 
 
-def _steps(ratio_nRC: Tensor, a_nR: Tensor, b_nC: Tensor, lengths: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+def _step(task: EntropicProblem, f_NS: Tensor, g_NT: Tensor, ratio_NST: Tensor, samples: list[int]) -> None:
+    """Move the potentials of these samples in place; the second side's are solved for."""
+    if not samples:
+        return
+    lengths = [task.lengths_N2[n] for n in samples]
+    changes = _changes(ratio_NST[samples], task.a_NS[samples], task.b_NT[samples], lengths)
+    for potential, change in zip((f_NS, g_NT), changes, strict=True):
+        potential[samples] += task.epsilon_N[samples, None] * change
+
+
+def _changes(ratio_nRC: Tensor, a_nR: Tensor, b_nC: Tensor, lengths: list[tuple[int, int]]) -> tuple[Tensor, Tensor]:
     """Changes of both potentials in units of epsilon, 0 in the padding; the second side, of C, is solved for."""
     rows_nRC = ratio_nRC * b_nC[:, None]
     sums_nR = weighted_row_sum(ratio_nRC.mT, b_nC)

@@ -99,7 +99,9 @@ def from_states(
 
 
 @uncompiled
-def from_cost(cost: Tensor, x_lengths: Tensor, y_lengths: Tensor, *, x_mass: AnyMass, y_mass: AnyMass) -> Problem:
+def from_cost(
+    cost: Tensor, x_lengths: Tensor, y_lengths: Tensor, *, x_mass: AnyMass = None, y_mass: AnyMass = None
+) -> Problem:
     """Build the problem from given costs ``[..., S, T]``; a mass cannot come from states here.
 
     Raises:

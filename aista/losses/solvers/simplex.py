@@ -5,21 +5,34 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from aista.losses.solvers.base import OTResult, Solver
 from aista.losses.solvers.gradient import with_gradient
 from aista.losses.solvers.problem import Problem
-from aista.losses.solvers.result import OTResult
+from aista.schema import option
 
-__all__ = ["Solved", "check_max_iterations", "solve_each", "transport"]
+__all__ = ["SimplexSolver", "Solved", "solve_each", "transport"]
 
 if TYPE_CHECKING:  # neither numpy nor POT is needed to import this file
     import numpy as np
     import numpy.typing as npt
 
     Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimplexSolver(Solver):
+    """Options of the solvers that run a network simplex."""
+
+    max_iterations: int = option(
+        1_000_000,
+        "Maximum number of pivots of the network simplex; a sample that needs more has not converged.",
+        minimum=1,
+    )
 
 
 class Solved(NamedTuple):
@@ -31,12 +44,6 @@ class Solved(NamedTuple):
     value: float
     error: float
     converged: bool
-
-
-def check_max_iterations(max_iterations: int) -> None:
-    """Raise ValueError where the simplex could not take a single step."""
-    if max_iterations < 1:
-        raise ValueError(f"max_iterations must be at least 1, got {max_iterations}")
 
 
 def transport(cost: Array, a: Array, b: Array, max_iterations: int) -> Solved:

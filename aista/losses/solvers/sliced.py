@@ -4,75 +4,86 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from aista.losses.costs import Cosine, Cost, Euclidean, SqEuclidean, resolve_cost
 from aista.losses.masses import AnyMass
+from aista.losses.solvers.base import OTResult
 from aista.losses.solvers.gradient import with_gradient
 from aista.losses.solvers.pairwise import aligned, no_autocast
 from aista.losses.solvers.problem import Problem, from_states
-from aista.losses.solvers.result import OTResult
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
-__all__ = ["Sliced", "SlicedConfig", "projections", "sliced"]
+__all__ = ["Sliced", "projections"]
 
 
-def sliced(
-    x: Tensor,
-    y: Tensor,
-    x_lengths: Tensor,
-    y_lengths: Tensor,
-    *,
-    x_mass: AnyMass = None,
-    y_mass: AnyMass = None,
-    cost: str | Cost = "cosine",
-    position_weight: float = 0.0,
-    position_power: float = 1.0,
-    num_projections: int = 64,
-    seed: int = 0,
-) -> OTResult:
-    """Mean over K directions ``u`` of the exact transport cost of the projections on ``u``.
+@register("ot_solver", "sliced")
+@dataclass(frozen=True, kw_only=True)
+class Sliced(Options):
+    """Sliced transport: states are sorted along random lines. For the costs cosine, sqeuclidean and euclidean.
 
     ``SW = 1/K sum_k W(u_k^T x, u_k^T y)``, where on the line ``W`` is the integral over ``q`` in [0, 1] of
     ``|F^-1(q) - G^-1(q)|^p``: the q-quantiles of both sides meet, whatever their lengths and masses. Directions are
-    sqrt(D) long, so that a squared distance keeps its size on average.
+    sqrt(D) long, so that a squared distance keeps its size on average. p is 2 for ``sqeuclidean``, 1 for ``euclidean``;
+    ``cosine`` is half of p = 2 on states of unit length, since ``1 - cos = |x - y|^2 / 2`` there. No other cost can be
+    sliced, and positions have no place on the lines, so ``position_weight`` must be 0.
+
+    ``plan()`` is the mean of the K plans, ``transport_cost`` what it costs: more than exact transport. The potentials
+    are the values' derivatives by the masses. Cost: ``K (S + T) (D + log(S + T))``.
 
     Choose it as a distance of distributions without regularisation or iterations. It moves both sides to one shape
-    without saying which state belongs to which: the mean plan is blurred, the more so the larger D. For a
-    matching of states take :func:`aista.losses.solvers.sinkhorn.sinkhorn`.
-
-    Args:
-        x: ``[..., S, D]`` states; leading dimensions (layers, batch) are folded.
-        y: ``[..., T, D]`` states.
-        x_lengths: ``[...]`` how many of the S positions are content. Padding is never read.
-        y_lengths: ``[...]``. A sample with an empty side has value 0 and zero gradient.
-        x_mass: As in ``sinkhorn``.
-        y_mass: As in ``sinkhorn``.
-        cost: What to slice: ``"sqeuclidean"`` (p = 2), ``"euclidean"`` (p = 1), or ``"cosine"``: half of p = 2 on
-            states of unit length, since ``1 - cos = |x - y|^2 / 2`` there. No other cost can be sliced.
-        position_weight: Must be 0: positions have no place on the lines.
-        position_power: Without effect.
-        num_projections: K. The value's noise from the choice of directions falls as ``1 / sqrt(K)``.
-        seed: Of the directions, which are the same in every call.
-
-    Returns:
-        Value (with its gradient) and report per sample. ``plan()`` is the mean of the K plans, ``transport_cost`` what
-        it costs: more than exact transport. The potentials are the values' derivatives by the masses.
-
-    Raises:
-        ValueError: an argument is out of range or shapes disagree; the message names it.
-        ConfigError: no cost has that name.
+    without saying which state belongs to which: the mean plan is blurred, the more so the larger D. For a matching of
+    states take ``sinkhorn``.
 
     Source: Bonneel et al. 2015 (10.1007/s10851-014-0506-3).
+
+    Example:
+        >>> x, lengths = torch.randn(1, 4, 8), torch.tensor([4])
+        >>> bool(Sliced(num_projections=8)(x, x.flip(1), lengths, lengths).value < 1e-6)
+        True
     """
-    geometry = {"cost": cost, "x_mass": x_mass, "y_mass": y_mass}
-    positions = {"position_weight": position_weight, "position_power": position_power}
-    return _solve(x, y, x_lengths, y_lengths, num_projections, seed, **geometry, **positions)
+
+    num_projections: int = option(
+        64, "K random directions; the noise of the value from their choice falls as 1 / sqrt(K).", minimum=1
+    )
+    seed: int = option(0, "Of the directions, which are the same in every call.", minimum=0)
+
+    @uncompiled
+    def __call__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        x_lengths: Tensor,
+        y_lengths: Tensor,
+        *,
+        x_mass: AnyMass = None,
+        y_mass: AnyMass = None,
+        cost: str | Cost = "cosine",
+        position_weight: float = 0.0,
+        position_power: float = 1.0,
+    ) -> OTResult:
+        """Compare each sample's ``x`` with its ``y``; the arguments are those of :meth:`Solver.__call__`."""
+        kind = _sliceable(cost)
+        problem = from_states(
+            x.detach(),
+            y.detach(),
+            x_lengths,
+            y_lengths,
+            x_mass=x_mass,
+            y_mass=y_mass,
+            cost=kind,
+            position_weight=position_weight,
+            position_power=position_power,
+        )
+        if position_weight != 0:
+            raise ValueError(f"position_weight must be 0 for sliced transport, got {position_weight}")
+        sources = (_contents(problem, x, 0), _contents(problem, y, 1), problem.x_mass, problem.y_mass)
+        directions = projections(x.shape[-1], self.num_projections, self.seed).to(problem.cost)
+        return _solve(problem, sources, directions, kind)
 
 
 def projections(dim: int, num_projections: int, seed: int) -> Tensor:
@@ -82,44 +93,14 @@ def projections(dim: int, num_projections: int, seed: int) -> Tensor:
     return directions * (math.sqrt(dim) / lengths)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SlicedConfig:
-    """Options of sliced transport."""
-
-    num_projections: int = option(64, "Random directions that states are projected on.", minimum=1)
-    seed: int = option(0, "Of the directions, which never change during a run.", minimum=0)
-
-
-@register("ot_solver", "sliced", config=SlicedConfig)
-class Sliced:
-    """Sliced transport: states are sorted along random lines. For the costs cosine, sqeuclidean and euclidean."""
-
-    def __init__(self, config: SlicedConfig) -> None:
-        self.config = config
-
-    def __call__(self, x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor, **geometry: Any) -> OTResult:
-        """Solve each sample. ``geometry``: cost, masses and positional term, as in :func:`sliced`."""
-        return _solve(x, y, x_lengths, y_lengths, self.config.num_projections, self.config.seed, **geometry)
-
-
-@uncompiled
-def _solve(
-    x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor, num_projections: int, seed: int, **geometry: Any
-) -> OTResult:
-    if num_projections < 1:
-        raise ValueError(f"num_projections must be at least 1, got {num_projections}")
-    kind = _sliceable(geometry.get("cost", "cosine"))
-    problem = from_states(x.detach(), y.detach(), x_lengths, y_lengths, **geometry)
-    if geometry.get("position_weight", 0.0) != 0:
-        raise ValueError(f"position_weight must be 0 for sliced transport, got {geometry['position_weight']}")
-    sources = (_contents(problem, x, 0), _contents(problem, y, 1), problem.x_mass, problem.y_mass)
-    directions = projections(x.shape[-1], num_projections, seed).to(problem.cost)
+def _solve(problem: Problem, sources: tuple[Tensor, ...], directions_DK: Tensor, kind: Cost) -> OTResult:
+    """Transport along the directions; ``sources`` are the samples' x, y, a and b, differentiable."""
     derivatives, plan = [torch.zeros_like(z) for z in sources], torch.zeros_like(problem.cost)
     value, transport_cost, error = (plan.new_zeros(len(problem.samples)) for _ in range(3))
     for n, (_, s, t) in enumerate(problem.samples):
         inputs = [aligned(z.detach()[n, :size]) for z, size in zip(sources, (s, t, s, t), strict=True)]
         with no_autocast(plan.device):
-            value[n], gradients, part = _solve_sample(inputs, directions, kind)
+            value[n], gradients, part = _solve_sample(inputs, directions_DK, kind)
         for derivative, gradient in zip(derivatives, gradients, strict=True):
             derivative[n, : gradient.shape[0]] = gradient
         plan[n, :s, :t] = part

@@ -47,14 +47,14 @@ def test_compare_prints_p_values_and_signatures(runs, capsys):
     assert "bs:50|seed:12345" in printed
 
 
-def test_listening_is_measured_with_the_speech_of_other_rows(runs, capsys):
-    assert main(["evaluate", str(runs / "aista"), "--listening", "--batch-size", "4"]) == 0
+def test_the_nll_is_measured_with_shuffled_speech_too(runs, capsys):
+    assert main(["evaluate", str(runs / "aista"), "--shuffled-speech", "--batch-size", "4"]) == 0
     printed = capsys.readouterr().out
-    found = json.loads((runs / "aista" / "evaluation" / "test" / "scores.json").read_text())["listening"]
+    found = json.loads((runs / "aista" / "evaluation" / "test" / "scores.json").read_text())["shuffled_speech"]
     assert found["num_rows"] == 8
-    assert found["gain"] == pytest.approx(found["nll_other_speech"] - found["nll"])
+    assert found["gain"] == pytest.approx(found["nll_shuffled_speech"] - found["nll"])
     assert f"{found['nll']:.3f} nats per token with the right speech" in printed
-    assert main(["evaluate", str(runs / "aista"), "--listening", "--batch-size", "1"]) == 1
+    assert main(["evaluate", str(runs / "aista"), "--shuffled-speech", "--batch-size", "1"]) == 1
     assert "batches of at least two rows; raise --batch-size" in capsys.readouterr().err
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from aista.engine.inference.shuffled_speech import Listening, with_other_speech
+from aista.engine.inference.shuffled_speech import ShuffledSpeech, with_shuffled_speech
 from aista.types import SpeechBatch
 
 
@@ -20,7 +20,7 @@ def _batch(rows):
 def test_no_row_keeps_its_speech_and_each_speech_keeps_its_length():
     for rows in (2, 3, 8):
         batch = _batch(rows)
-        other = with_other_speech(batch)
+        other = with_shuffled_speech(batch)
         assert (other.audio[:, 0] != batch.audio[:, 0]).all()
         assert other.audio[:, 0].tolist() == other.audio_lengths.tolist()
         assert sorted(other.audio_lengths.tolist()) == batch.audio_lengths.tolist()
@@ -28,4 +28,4 @@ def test_no_row_keeps_its_speech_and_each_speech_keeps_its_length():
 
 
 def test_the_gain_is_what_the_right_speech_saves():
-    assert Listening(2.0, 3.5, 10, 2).to_json()["gain"] == 1.5
+    assert ShuffledSpeech(2.0, 3.5, 10, 2).to_json()["gain"] == 1.5

@@ -27,7 +27,9 @@ class Counting(LayerSelection):
 def run(file, steps, selection=None):
     """The layers before each step, as a fresh (or resumed) process sees them."""
     task = SimpleNamespace(
-        losses=[1], selected=None, config=SimpleNamespace(layer_selection=SimpleNamespace(name="counting"))
+        alignment=SimpleNamespace(terms=[1]),
+        selected=None,
+        config=SimpleNamespace(layer_selection=SimpleNamespace(name="counting")),
     )
     chooser = LayerChooser(task, selection or Counting(), file, list, writes=True)
     seen = []

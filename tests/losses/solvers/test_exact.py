@@ -6,7 +6,7 @@ import ot
 import pytest
 import torch
 
-from aista.losses.solvers.exact import Exact, ExactConfig, exact, exact_cost
+from aista.losses import Exact, from_cost
 from tests.losses.clouds import check_transport, clouds, masses, shares
 
 LENGTHS = ([7, 1, 4, 0, 6], [5, 3, 1, 2, 6])
@@ -23,7 +23,7 @@ def _lengths() -> tuple[torch.Tensor, torch.Tensor]:
 def test_agrees_with_pot_sample_by_sample():
     s, t = _lengths()
     a, b = masses(s, 8, dtype=torch.float64), masses(t, 7, seed=1, dtype=torch.float64)
-    result = exact_cost(_cost(), s, t, x_mass=a, y_mass=b)
+    result = Exact().solve(from_cost(_cost(), s, t, x_mass=a, y_mass=b))
     assert result.converged.all()
     for n, (i, j) in enumerate(zip(*LENGTHS, strict=True)):
         if i and j:
@@ -34,7 +34,7 @@ def test_agrees_with_pot_sample_by_sample():
 
 def test_marginals_and_report():
     case = clouds(*LENGTHS)
-    result = exact(*case, cost="sqeuclidean")
+    result = Exact()(*case, cost="sqeuclidean")
     cost = (case.x[:, :, None] - case.y[:, None]).pow(2).sum(-1)
     check_transport(result, case, cost, atol=1e-4)
     torch.testing.assert_close(result.value, result.transport_cost)
@@ -43,7 +43,7 @@ def test_marginals_and_report():
 
 def test_strong_duality():
     s, t = _lengths()
-    result = exact_cost(_cost(), s, t)
+    result = Exact().solve(from_cost(_cost(), s, t))
     f, g = result.potentials
     for n, (i, j) in enumerate(zip(*LENGTHS, strict=True)):
         if i and j:
@@ -57,12 +57,12 @@ def test_sorted_matching_on_the_line(num):
     x, y = torch.randn(2, num, 1, generator=g), torch.randn(2, num, 1, generator=g)
     lengths = torch.tensor([num, num])
     expected = (x.sort(1).values - y.sort(1).values).abs().mean((1, 2))
-    torch.testing.assert_close(exact(x, y, lengths, lengths, cost="euclidean").value, expected, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(Exact()(x, y, lengths, lengths, cost="euclidean").value, expected, atol=1e-3, rtol=1e-4)
 
 
 def test_diracs_cost_their_distance():
     x, y, one = torch.randn(2, 1, 4), torch.randn(2, 1, 4), torch.ones(2).long()
-    torch.testing.assert_close(exact(x, y, one, one, cost="sqeuclidean").value, (x - y).pow(2).sum((1, 2)))
+    torch.testing.assert_close(Exact()(x, y, one, one, cost="sqeuclidean").value, (x - y).pow(2).sum((1, 2)))
 
 
 def test_gradcheck_where_the_plan_is_unique():
@@ -71,20 +71,20 @@ def test_gradcheck_where_the_plan_is_unique():
     g = torch.Generator().manual_seed(1)
     a = (torch.rand(4, 5, generator=g, dtype=torch.float64) + 0.5).requires_grad_()
     b = (torch.rand(4, 4, generator=g, dtype=torch.float64) + 0.5).requires_grad_()
-    loss = lambda x, y, a, b: exact(x, y, *case[2:], x_mass=a, y_mass=b).value  # noqa: E731
+    loss = lambda x, y, a, b: Exact()(x, y, *case[2:], x_mass=a, y_mass=b).value  # noqa: E731
     assert torch.autograd.gradcheck(loss, (x, y, a, b), eps=1e-7, atol=1e-5)
 
 
 def test_padding_never_matters_and_a_batch_equals_its_samples():
     case = clouds(*LENGTHS)
     whole = case.leaves()
-    result = exact(*whole)
+    result = Exact()(*whole)
     result.value.sum().backward()
     assert whole.x.grad.isfinite().all()
     assert whole.x.grad[3].eq(0).all()
     for n in (0, 1, 2, 4):
         alone = case.sample(n).leaves()
-        single = exact(*alone)
+        single = Exact()(*alone)
         single.value.sum().backward()
         assert torch.equal(single.value, result.value[n : n + 1])
         assert torch.equal(whole.x.grad[n, : LENGTHS[0][n]], alone.x.grad[0])
@@ -93,8 +93,8 @@ def test_padding_never_matters_and_a_batch_equals_its_samples():
 def test_points_without_mass_do_not_count():
     C, s, t = _cost()[:1, :4, :3], torch.tensor([4]), torch.tensor([3])
     a = torch.tensor([[1.0, 0.0, 1.0, 2.0]])
-    result = exact_cost(C, s, t, x_mass=a)
-    expected = exact_cost(C[:, [0, 2, 3]], torch.tensor([3]), t, x_mass=a[:, [0, 2, 3]])
+    result = Exact().solve(from_cost(C, s, t, x_mass=a))
+    expected = Exact().solve(from_cost(C[:, [0, 2, 3]], torch.tensor([3]), t, x_mass=a[:, [0, 2, 3]]))
     torch.testing.assert_close(result.value, expected.value)
     assert result.plan()[0, 1].eq(0).all()
 
@@ -104,15 +104,15 @@ def test_stopping_early_is_reported_not_warned():
     lengths = torch.tensor([40])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert not exact_cost(C, lengths, lengths, max_iterations=1).converged.any()
-        assert exact_cost(C, lengths, lengths).converged.all()
+        assert not Exact(max_iterations=1).solve(from_cost(C, lengths, lengths)).converged.any()
+        assert Exact().solve(from_cost(C, lengths, lengths)).converged.all()
 
 
 def test_a_bad_state_spoils_its_own_sample_only():
     case = clouds([5, 4], [3, 3])
-    good = exact(*case)
+    good = Exact()(*case)
     case.x[0, 2, 1] = float("nan")
-    result = exact(*case)
+    result = Exact()(*case)
     assert result.value[0].isnan()
     assert result.converged.tolist() == [False, True]
     assert torch.equal(result.value[1], good.value[1])
@@ -120,26 +120,21 @@ def test_a_bad_state_spoils_its_own_sample_only():
 
 def test_all_empty():
     x = torch.randn(2, 3, 4, requires_grad=True)
-    result = exact(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
+    result = Exact()(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
     result.value.sum().backward()
     assert result.value.tolist() == [0, 0]
     assert x.grad.eq(0).all()
 
 
 def test_options_out_of_range():
-    with pytest.raises(ValueError, match="max_iterations must be at least 1, got 0"):
-        exact_cost(_cost(), *_lengths(), max_iterations=0)
-
-
-def test_the_registered_solver_is_the_function():
-    case = clouds([5, 3], [4, 2])
-    assert torch.equal(Exact(ExactConfig())(*case, x_mass="norm").value, exact(*case, x_mass="norm").value)
+    with pytest.raises(ValueError, match="max_iterations: must be at least 1, got 0"):
+        Exact(max_iterations=0)
 
 
 def test_negative_costs_are_feasible():
     one = torch.tensor([1])
     for cost in torch.linspace(-5, 5, 41, dtype=torch.float64):
-        result = exact_cost(cost[None, None, None], one, one)
+        result = Exact().solve(from_cost(cost[None, None, None], one, one))
         assert result.converged.all()
         torch.testing.assert_close(result.value, cost[None])
         torch.testing.assert_close(result.potentials[0] + result.potentials[1], cost[None, None])

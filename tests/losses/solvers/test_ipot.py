@@ -7,9 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aista.losses.costs import SqEuclidean
-from aista.losses.solvers.exact import exact, exact_cost
-from aista.losses.solvers.ipot import Ipot, IpotConfig, ipot, ipot_cost
+from aista.losses import Exact, Ipot, from_cost
 from tests.losses.clouds import check_transport, clouds, masses, shares
 
 LENGTHS = ([7, 1, 4, 0, 6], [5, 3, 1, 2, 6])
@@ -27,9 +25,10 @@ def _lengths() -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("epsilon", [1.0, 0.2])
 def test_tends_to_exact_transport_whatever_epsilon_is(epsilon):
     s, t = _lengths()
-    options = {"x_mass": masses(s, 8, dtype=torch.float64), "y_mass": masses(t, 7, seed=1, dtype=torch.float64)}
-    found = ipot_cost(_cost(), s, t, **options, epsilon=epsilon, **TIGHT)
-    expected = exact_cost(_cost(), s, t, **options)  # agrees with POT, sample by sample
+    mass = {"x_mass": masses(s, 8, dtype=torch.float64), "y_mass": masses(t, 7, seed=1, dtype=torch.float64)}
+    problem = from_cost(_cost(), s, t, **mass)
+    found = Ipot(epsilon=epsilon, **TIGHT).solve(problem)
+    expected = Exact().solve(problem)  # agrees with POT, sample by sample
     assert found.converged.all()
     torch.testing.assert_close(found.value, expected.value, atol=1e-8, rtol=0)
     torch.testing.assert_close(found.plan(), expected.plan(), atol=1e-6, rtol=0)
@@ -37,9 +36,9 @@ def test_tends_to_exact_transport_whatever_epsilon_is(epsilon):
 
 def test_fp32_with_default_options():
     case = clouds([60, 13, 0, 40], [20, 9, 3, 30], dim=32)
-    result = ipot(*case)
+    result = Ipot()(*case)
     assert result.converged.all()
-    expected = exact(*case)
+    expected = Exact()(*case)
     torch.testing.assert_close(result.value, expected.value, atol=2e-3, rtol=0)
     cost = torch.stack(
         [1 - torch.cosine_similarity(x[:, None], y, dim=-1) for x, y in zip(case.x, case.y, strict=True)]
@@ -53,11 +52,11 @@ def test_convergence_vouches_for_value_and_duals(s, t, seed):
     C = torch.rand(1, s, t, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     a, b = masses(torch.tensor([s]), s, seed=seed).double(), masses(torch.tensor([t]), t, seed=seed + 1).double()
     lengths = torch.tensor([s]), torch.tensor([t])
-    result = ipot_cost(C, *lengths, x_mass=a, y_mass=b, max_iterations=5000)
+    result = Ipot(max_iterations=5000).solve(from_cost(C, *lengths, x_mass=a, y_mass=b))
     p, q = shares(a[0], s), shares(b[0], t)
     f, g = (z[0] for z in result.potentials)
     assert (f[:, None] + g <= C[0] + 1e-12).all()
-    exact = exact_cost(C, *lengths, x_mass=a, y_mass=b).value[0]
+    exact = Exact().solve(from_cost(C, *lengths, x_mass=a, y_mass=b)).value[0]
     dual = p @ f + q @ g
     assert dual <= exact + 1e-12
     assert result.converged.all()
@@ -69,16 +68,16 @@ def test_convergence_vouches_for_value_and_duals(s, t, seed):
 
 
 def test_stopping_early_is_reported():
-    rough = ipot_cost(_cost(), *_lengths(), max_iterations=3)
+    rough = Ipot(max_iterations=3).solve(from_cost(_cost(), *_lengths()))
     assert not rough.converged[0]
     assert rough.num_iterations.tolist() == [3, 3, 3, 0, 3]
-    far = ipot_cost(_cost(), *_lengths(), epsilon=100.0, max_iterations=20)
+    far = Ipot(epsilon=100.0, max_iterations=20).solve(from_cost(_cost(), *_lengths()))
     assert far.marginal_error[0] <= 1e-3  # the marginals alone say nothing about the value
     assert not far.converged[0]
 
 
 def test_samples_stop_one_by_one():
-    num = ipot_cost(_cost(), *_lengths(), max_iterations=5000).num_iterations
+    num = Ipot(max_iterations=5000).solve(from_cost(_cost(), *_lengths())).num_iterations
     assert num[1] == num[2] == 10  # a single state on one side
     assert num[0] > 10
     assert num[3] == 0
@@ -86,8 +85,11 @@ def test_samples_stop_one_by_one():
 
 def test_symmetry_and_scaling():
     s, t = _lengths()
-    forward = ipot_cost(_cost(), s, t, **TIGHT)
-    backward, scaled = ipot_cost(_cost().mT, t, s, **TIGHT), ipot_cost(40 * _cost(), s, t, **TIGHT)
+    forward = Ipot(**TIGHT).solve(from_cost(_cost(), s, t))
+    backward, scaled = (
+        Ipot(**TIGHT).solve(from_cost(_cost().mT, t, s)),
+        Ipot(**TIGHT).solve(from_cost(40 * _cost(), s, t)),
+    )
     torch.testing.assert_close(forward.value, backward.value, atol=1e-8, rtol=0)
     torch.testing.assert_close(40 * forward.value, scaled.value)
     torch.testing.assert_close(forward.plan(), scaled.plan(), atol=1e-8, rtol=0)
@@ -96,7 +98,7 @@ def test_symmetry_and_scaling():
 def test_shifting_costs_shifts_values_and_leaves_plans():
     r, c = torch.randn(5, 8, 1, dtype=torch.float64), torch.randn(5, 1, 7, dtype=torch.float64)
     options = {"epsilon_scale": "absolute", **TIGHT}
-    plain, shifted = (ipot_cost(C, *_lengths(), **options) for C in (_cost(), _cost() + r + c))
+    plain, shifted = (Ipot(**options).solve(from_cost(C, *_lengths())) for C in (_cost(), _cost() + r + c))
     for n, (s, t) in enumerate(zip(*LENGTHS, strict=True)):
         if s and t:
             shift = r[n, :s].mean() + c[n, :, :t].mean()
@@ -106,27 +108,27 @@ def test_shifting_costs_shifts_values_and_leaves_plans():
 
 def test_diracs_and_equal_clouds():
     x, y, one = torch.randn(2, 1, 4), torch.randn(2, 1, 4), torch.ones(2).long()
-    torch.testing.assert_close(ipot(x, y, one, one, cost="sqeuclidean").value, (x - y).pow(2).sum((1, 2)))
+    torch.testing.assert_close(Ipot()(x, y, one, one, cost="sqeuclidean").value, (x - y).pow(2).sum((1, 2)))
     cloud, lengths = torch.randn(2, 5, 4), torch.tensor([5, 3])
-    equal = ipot(cloud, cloud, lengths, lengths, cost="sqeuclidean")
+    equal = Ipot()(cloud, cloud, lengths, lengths, cost="sqeuclidean")
     torch.testing.assert_close(equal.value, torch.zeros(2), atol=5e-3, rtol=0)
-    same = ipot(torch.ones(2, 5, 4), torch.ones(2, 5, 4), lengths, lengths)
+    same = Ipot()(torch.ones(2, 5, 4), torch.ones(2, 5, 4), lengths, lengths)
     torch.testing.assert_close(same.value, torch.zeros(2), atol=1e-5, rtol=0)
     assert same.converged.all()
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_extreme_costs_converge_like_any_other(scale):
-    result = ipot_cost(_cost().float() * scale, *_lengths(), max_iterations=2000)
+    result = Ipot(max_iterations=2000).solve(from_cost(_cost().float() * scale, *_lengths()))
     assert result.converged.all()
-    reference = exact_cost(_cost() * scale, *_lengths())
+    reference = Exact().solve(from_cost(_cost() * scale, *_lengths()))
     torch.testing.assert_close(result.value.double(), reference.value, atol=2e-3 * scale, rtol=0)
 
 
 def test_costs_far_beyond_epsilon_stay_finite():
     C = _cost().float()
     C[0, 2] += 1e4
-    result = ipot_cost(C, *_lengths(), epsilon=0.01, epsilon_scale="absolute", max_iterations=100)
+    result = Ipot(epsilon=0.01, epsilon_scale="absolute", max_iterations=100).solve(from_cost(C, *_lengths()))
     assert result.value.isfinite().all()
     assert result.marginal_error.isfinite().all()
 
@@ -136,9 +138,9 @@ def test_gradients_are_those_of_exact_transport():
     g = torch.Generator().manual_seed(1)
     mass = [torch.rand(4, size, generator=g, dtype=torch.float64) + 0.5 for size in (5, 4)]
     grads = []
-    for solver, options in ((ipot, {"tolerance": 1e-11, "max_iterations": 20_000}), (exact, {})):
+    for solver in (Ipot(tolerance=1e-11, max_iterations=20_000), Exact()):
         leaves = [z.clone().requires_grad_() for z in (*case[:2], *mass)]
-        solver(*leaves[:2], *case[2:], x_mass=leaves[2], y_mass=leaves[3], **options).value.sum().backward()
+        solver(*leaves[:2], *case[2:], x_mass=leaves[2], y_mass=leaves[3]).value.sum().backward()
         grads.append([leaf.grad for leaf in leaves])
     torch.testing.assert_close(grads[0], grads[1], atol=1e-7, rtol=0)
 
@@ -148,9 +150,9 @@ def test_points_without_mass_do_not_count_but_have_a_derivative():
     a = torch.tensor([[1.0, 0.0, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
     b = torch.tensor([[1.0, 0.0, 1.3]], dtype=torch.float64, requires_grad=True)
     options = {"epsilon_scale": "absolute", "epsilon": 0.2, **TIGHT}
-    result = ipot_cost(C, s, t, x_mass=a, y_mass=b, **options)
+    result = Ipot(**options).solve(from_cost(C, s, t, x_mass=a, y_mass=b))
     kept = C[:, [0, 2, 3]][:, :, [0, 2]]
-    expected = exact_cost(kept, s - 1, t - 1, x_mass=a[:, [0, 2, 3]], y_mass=b[:, [0, 2]])
+    expected = Exact().solve(from_cost(kept, s - 1, t - 1, x_mass=a[:, [0, 2, 3]], y_mass=b[:, [0, 2]]))
     torch.testing.assert_close(result.value, expected.value, atol=1e-8, rtol=0)
     assert result.plan()[0, 1].eq(0).all()
     result.value.sum().backward()
@@ -158,7 +160,7 @@ def test_points_without_mass_do_not_count_but_have_a_derivative():
         step = torch.zeros_like(mass)
         step[0, index] = 1e-4
         name = "x_mass" if mass is a else "y_mass"
-        more = exact_cost(C, s, t, **{name: mass.detach() + step}, **other).value
+        more = Exact().solve(from_cost(C, s, t, **{name: mass.detach() + step}, **other)).value
         torch.testing.assert_close((more - result.value).detach()[0] / 1e-4, mass.grad[0, index], atol=1e-3, rtol=1e-3)
 
 
@@ -172,11 +174,11 @@ def test_points_without_mass_do_not_count_but_have_a_derivative():
 def test_a_batch_equals_its_samples_bit_for_bit(lengths, dim, dtype, seed):
     case = clouds(*map(list, zip(*lengths, strict=True)), dim=dim, seed=seed, dtype=dtype)
     whole = case.leaves()
-    result = ipot(*whole, x_mass="norm", position_weight=0.1)
+    result = Ipot()(*whole, x_mass="norm", position_weight=0.1)
     result.value.sum().backward()
     for n, (s, t) in enumerate(lengths):
         alone = case.sample(n).leaves()
-        single = ipot(*alone, x_mass="norm", position_weight=0.1)
+        single = Ipot()(*alone, x_mass="norm", position_weight=0.1)
         single.value.sum().backward()
         for name in ("value", "transport_cost", "num_iterations", "marginal_error", "converged"):
             assert torch.equal(getattr(result, name)[n : n + 1], getattr(single, name)), name
@@ -189,9 +191,9 @@ def test_a_batch_equals_its_samples_bit_for_bit(lengths, dim, dtype, seed):
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_bad_state_spoils_its_own_sample_only(bad):
     case = clouds([5, 4], [3, 3])
-    good = ipot(*case)
+    good = Ipot()(*case)
     case.x[0, 2, 1] = bad
-    result = ipot(*case)
+    result = Ipot()(*case)
     assert not result.value[0].isfinite()
     assert not result.converged[0]
     assert torch.equal(result.value[1], good.value[1])
@@ -199,7 +201,7 @@ def test_a_bad_state_spoils_its_own_sample_only(bad):
 
 def test_all_empty():
     x = torch.randn(2, 3, 4, requires_grad=True)
-    result = ipot(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
+    result = Ipot()(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
     result.value.sum().backward()
     assert result.value.tolist() == [0, 0]
     assert x.grad.eq(0).all()
@@ -208,20 +210,13 @@ def test_all_empty():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epsilon": 0.0}, "epsilon must be finite and greater than 0, got 0.0"),
-        ({"epsilon": math.nan}, "epsilon must be finite"),
-        ({"epsilon_scale": "median"}, "epsilon_scale must be one of mean, max, absolute, got 'median'"),
-        ({"max_iterations": 0}, "max_iterations must be at least 1, got 0"),
-        ({"tolerance": -1.0}, "tolerance must be finite and at least 0, got -1.0"),
+        ({"epsilon": 0.0}, "epsilon: must be greater than 0, got 0.0"),
+        ({"epsilon": math.nan}, "epsilon: expects a number, got nan"),
+        ({"epsilon_scale": "median"}, "epsilon_scale: expects one of 'mean', 'max', 'absolute', got 'median'"),
+        ({"max_iterations": 0}, "max_iterations: must be at least 1, got 0"),
+        ({"tolerance": -1.0}, "tolerance: must be at least 0, got -1.0"),
     ],
 )
 def test_options_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
-        ipot_cost(_cost(), *_lengths(), **options)
-
-
-def test_the_registered_solver_is_the_function():
-    case = clouds([5, 3], [4, 2])
-    solver = Ipot(IpotConfig(epsilon=0.4, epsilon_scale="max", tolerance=1e-2))
-    expected = ipot(*case, cost="sqeuclidean", x_mass="norm", epsilon=0.4, epsilon_scale="max", tolerance=1e-2)
-    assert torch.equal(solver(*case, cost=SqEuclidean(), x_mass="norm").value, expected.value)
+        Ipot(**options)

@@ -8,8 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aista.losses.solvers.exact import exact_cost
-from aista.losses.solvers.partial import Partial, PartialConfig, partial, partial_cost
+from aista.losses import Exact, Partial, from_cost
 from tests.losses.clouds import check_transport, clouds, masses, shares
 
 LENGTHS = ([7, 1, 4, 0, 6], [5, 3, 1, 2, 6])
@@ -28,7 +27,7 @@ def _lengths() -> tuple[torch.Tensor, torch.Tensor]:
 def test_agrees_with_pot_sample_by_sample(fraction):
     s, t = _lengths()
     a, b = masses(s, 8, dtype=torch.float64), masses(t, 7, seed=1, dtype=torch.float64)
-    result = partial_cost(_cost(), s, t, x_mass=a, y_mass=b, fraction=fraction)
+    result = Partial(fraction=fraction).solve(from_cost(_cost(), s, t, x_mass=a, y_mass=b))
     assert result.converged.all()
     for n, (i, j) in enumerate(zip(*LENGTHS, strict=True)):
         if i and j:
@@ -39,10 +38,13 @@ def test_agrees_with_pot_sample_by_sample(fraction):
 
 
 def test_the_whole_mass_is_exact_transport():
-    whole, exact = partial_cost(_cost(), *_lengths(), fraction=1.0), exact_cost(_cost(), *_lengths())
+    whole, exact = (
+        Partial(fraction=1.0).solve(from_cost(_cost(), *_lengths())),
+        Exact().solve(from_cost(_cost(), *_lengths())),
+    )
     assert torch.equal(whole.value, exact.value)
     assert torch.equal(whole.plan(), exact.plan())
-    nearly = partial_cost(_cost(), *_lengths(), fraction=1 - 1e-9)
+    nearly = Partial(fraction=1 - 1e-9).solve(from_cost(_cost(), *_lengths()))
     torch.testing.assert_close(nearly.value, exact.value, atol=1e-8, rtol=0)
 
 
@@ -52,7 +54,7 @@ def test_marginals_and_strong_duality(s, t, fraction, seed):
     """For negative costs too: the dummies must not exchange mass."""
     C = torch.randn(1, s, t, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     a, b = masses(torch.tensor([s]), s, seed=seed).double(), masses(torch.tensor([t]), t, seed=seed + 1).double()
-    result = partial_cost(C, torch.tensor([s]), torch.tensor([t]), x_mass=a, y_mass=b, fraction=fraction)
+    result = Partial(fraction=fraction).solve(from_cost(C, torch.tensor([s]), torch.tensor([t]), x_mass=a, y_mass=b))
     plan, p, q = result.plan()[0], shares(a[0], s), shares(b[0], t)
     assert (plan >= 0).all()
     assert (plan.sum(1) <= p + 1e-9).all()
@@ -67,7 +69,7 @@ def test_marginals_and_strong_duality(s, t, fraction, seed):
 
 def test_report():
     case = clouds(*LENGTHS)
-    result = partial(*case, cost="sqeuclidean")
+    result = Partial()(*case, cost="sqeuclidean")
     cost = (case.x[:, :, None] - case.y[:, None]).pow(2).sum(-1)
     check_transport(result, case, cost, atol=1e-4, balanced=False)
     torch.testing.assert_close(result.value, result.transport_cost)
@@ -75,7 +77,7 @@ def test_report():
 
 
 def test_values_are_convex_in_the_fraction():
-    values = [partial_cost(_cost(), *_lengths(), fraction=m).value for m in (0.1, 0.3, 0.5, 0.7, 0.9)]
+    values = [Partial(fraction=m).solve(from_cost(_cost(), *_lengths())).value for m in (0.1, 0.3, 0.5, 0.7, 0.9)]
     slopes = [later - earlier for earlier, later in itertools.pairwise(values)]
     assert all((slope >= 0).all() for slope in slopes)
     assert all((later >= earlier - 1e-9).all() for earlier, later in itertools.pairwise(slopes))
@@ -83,22 +85,22 @@ def test_values_are_convex_in_the_fraction():
 
 def test_symmetry_and_scaling():
     s, t = _lengths()
-    forward, backward = partial_cost(_cost(), s, t), partial_cost(7 * _cost().mT, t, s)
+    forward, backward = Partial().solve(from_cost(_cost(), s, t)), Partial().solve(from_cost(7 * _cost().mT, t, s))
     torch.testing.assert_close(7 * forward.value, backward.value)
     torch.testing.assert_close(forward.plan(), backward.plan().mT)
 
 
 def test_diracs_cost_their_share_and_far_states_stay():
     x, y, one = torch.randn(2, 1, 4), torch.randn(2, 1, 4), torch.ones(2).long()
-    value = partial(x, y, one, one, cost="sqeuclidean", fraction=0.25).value
+    value = Partial(fraction=0.25)(x, y, one, one, cost="sqeuclidean").value
     torch.testing.assert_close(value, 0.25 * (x - y).pow(2).sum((1, 2)))
     C = torch.tensor([[[0.0, 0.1], [0.1, 0.0], [50.0, 50.0]]])
-    plan = partial_cost(C, torch.tensor([3]), torch.tensor([2]), fraction=0.6).plan()
+    plan = Partial(fraction=0.6).solve(from_cost(C, torch.tensor([3]), torch.tensor([2]))).plan()
     assert plan[0, 2].eq(0).all()
 
 
 def test_free_costs_move_the_fraction():
-    result = partial_cost(torch.zeros(1, 3, 2), torch.tensor([3]), torch.tensor([2]), fraction=0.5)
+    result = Partial(fraction=0.5).solve(from_cost(torch.zeros(1, 3, 2), torch.tensor([3]), torch.tensor([2])))
     assert result.value.eq(0).all()
     torch.testing.assert_close(result.plan().sum(), torch.tensor(0.5))
 
@@ -109,15 +111,15 @@ def test_gradcheck_where_the_plan_is_unique(fraction):
     x, y = (torch.nan_to_num(z, 1.0, posinf=1.0).requires_grad_() for z in case[:2])
     g = torch.Generator().manual_seed(1)
     a, b = ((torch.rand(4, size, generator=g, dtype=torch.float64) + 0.5).requires_grad_() for size in (5, 4))
-    loss = lambda x, y, a, b: partial(x, y, *case[2:], x_mass=a, y_mass=b, fraction=fraction).value  # noqa: E731
+    loss = lambda x, y, a, b: Partial(fraction=fraction)(x, y, *case[2:], x_mass=a, y_mass=b).value  # noqa: E731
     assert torch.autograd.gradcheck(loss, (x, y, a, b), eps=1e-7, atol=1e-5)
 
 
 def test_points_without_mass_do_not_count():
     C, s, t = _cost()[:1, :4, :3], torch.tensor([4]), torch.tensor([3])
     a = torch.tensor([[1.0, 0.0, 1.0, 2.0]])
-    result = partial_cost(C, s, t, x_mass=a)
-    expected = partial_cost(C[:, [0, 2, 3]], torch.tensor([3]), t, x_mass=a[:, [0, 2, 3]])
+    result = Partial().solve(from_cost(C, s, t, x_mass=a))
+    expected = Partial().solve(from_cost(C[:, [0, 2, 3]], torch.tensor([3]), t, x_mass=a[:, [0, 2, 3]]))
     torch.testing.assert_close(result.value, expected.value)
     assert result.plan()[0, 1].eq(0).all()
 
@@ -125,13 +127,13 @@ def test_points_without_mass_do_not_count():
 def test_padding_never_matters_and_a_batch_equals_its_samples():
     case = clouds(*LENGTHS)
     whole = case.leaves()
-    result = partial(*whole)
+    result = Partial()(*whole)
     result.value.sum().backward()
     assert whole.x.grad.isfinite().all()
     assert whole.x.grad[3].eq(0).all()
     for n in (0, 1, 2, 4):
         alone = case.sample(n).leaves()
-        single = partial(*alone)
+        single = Partial()(*alone)
         single.value.sum().backward()
         assert torch.equal(single.value, result.value[n : n + 1])
         assert torch.equal(whole.x.grad[n, : LENGTHS[0][n]], alone.x.grad[0])
@@ -140,15 +142,15 @@ def test_padding_never_matters_and_a_batch_equals_its_samples():
 def test_stopping_early_is_reported():
     C = torch.rand(1, 40, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     lengths = torch.tensor([40])
-    assert not partial_cost(C, lengths, lengths, max_iterations=1).converged.any()
-    assert partial_cost(C, lengths, lengths).converged.all()
+    assert not Partial(max_iterations=1).solve(from_cost(C, lengths, lengths)).converged.any()
+    assert Partial().solve(from_cost(C, lengths, lengths)).converged.all()
 
 
 def test_a_bad_state_spoils_its_own_sample_only():
     case = clouds([5, 4], [3, 3])
-    good = partial(*case)
+    good = Partial()(*case)
     case.x[0, 2, 1] = float("nan")
-    result = partial(*case)
+    result = Partial()(*case)
     assert result.value[0].isnan()
     assert result.converged.tolist() == [False, True]
     assert torch.equal(result.value[1], good.value[1])
@@ -156,7 +158,7 @@ def test_a_bad_state_spoils_its_own_sample_only():
 
 def test_all_empty():
     x = torch.randn(2, 3, 4, requires_grad=True)
-    result = partial(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
+    result = Partial()(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
     result.value.sum().backward()
     assert result.value.tolist() == [0, 0]
     assert x.grad.eq(0).all()
@@ -165,19 +167,12 @@ def test_all_empty():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fraction": 0.0}, "fraction must be greater than 0 and at most 1, got 0.0"),
-        ({"fraction": 1.1}, "fraction must be greater than 0 and at most 1, got 1.1"),
-        ({"fraction": float("nan")}, "fraction must be greater than 0"),
-        ({"max_iterations": 0}, "max_iterations must be at least 1, got 0"),
+        ({"fraction": 0.0}, "fraction: must be greater than 0, got 0.0"),
+        ({"fraction": 1.1}, "fraction: must be at most 1, got 1.1"),
+        ({"fraction": float("nan")}, "fraction: expects a number, got nan"),
+        ({"max_iterations": 0}, "max_iterations: must be at least 1, got 0"),
     ],
 )
 def test_options_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
-        partial_cost(_cost(), *_lengths(), **options)
-
-
-@pytest.mark.parametrize("fraction", FRACTIONS)
-def test_the_registered_solver_is_the_function(fraction):
-    case = clouds([5, 3], [4, 2])
-    solver = Partial(PartialConfig(fraction=fraction))
-    assert torch.equal(solver(*case, x_mass="norm").value, partial(*case, x_mass="norm", fraction=fraction).value)
+        Partial(**options)

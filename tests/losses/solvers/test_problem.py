@@ -6,21 +6,25 @@ import pytest
 import torch
 
 from aista.errors import ConfigError
-from aista.losses.solvers.exact import exact, exact_cost
-from aista.losses.solvers.ipot import ipot, ipot_cost
-from aista.losses.solvers.partial import partial, partial_cost
-from aista.losses.solvers.relaxed import relaxed, relaxed_cost
-from aista.losses.solvers.sinkhorn import sinkhorn, sinkhorn_cost
-from aista.losses.solvers.sinkhorn_divergence import sinkhorn_divergence
-from aista.losses.solvers.sliced import sliced
+from aista.losses import (
+    Exact,
+    Ipot,
+    Partial,
+    Relaxed,
+    Sinkhorn,
+    SinkhornDivergence,
+    Sliced,
+    from_cost,
+)
 
 X, Y = torch.randn(2, 4, 3), torch.randn(2, 5, 3)
 S, T = torch.tensor([4, 2]), torch.tensor([5, 1])
 NEGATIVE, ZERO, BAD = torch.ones(2, 4), torch.ones(2, 4), torch.ones(2, 4)
 NEGATIVE[0, 1], ZERO[1], BAD[0, 0] = -1, 0, float("nan")
+SOLVERS = [Sinkhorn(), SinkhornDivergence(), Exact(), Ipot(), Partial(), Relaxed(), Sliced()]
 
 
-@pytest.mark.parametrize("solver", [sinkhorn, sinkhorn_divergence, exact, ipot, partial, relaxed, sliced])
+@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -46,26 +50,25 @@ def test_states(solver, changes, message):
         solver(**arguments)
 
 
-@pytest.mark.parametrize("solver", [sinkhorn_cost, exact_cost, ipot_cost, partial_cost, relaxed_cost])
-def test_costs(solver):
+def test_costs():
     with pytest.raises(
         ValueError, match=r"the cost must be floating point \[\.\.\., S, T\], got torch.int64 \[2, 4, 5\]"
     ):
-        solver(torch.ones(2, 4, 5).long(), S, T)
+        from_cost(torch.ones(2, 4, 5).long(), S, T)
     with pytest.raises(
         ValueError, match="x_mass must be a tensor or 'uniform': 'norm' takes states, and there are only"
     ):
-        solver(torch.ones(2, 4, 5), S, T, x_mass="norm")
+        from_cost(torch.ones(2, 4, 5), S, T, x_mass="norm")
     with pytest.raises(ValueError, match=r"y_lengths must lie in 0\.\.5"):
-        solver(torch.ones(2, 4, 5), S, torch.tensor([6, 1]))
+        from_cost(torch.ones(2, 4, 5), S, torch.tensor([6, 1]))
 
 
 def test_an_unknown_cost_lists_the_known():
     with pytest.raises(ConfigError, match=r"unknown cost 'manhattan'.*; known: .*cosine"):
-        sinkhorn(X, Y, S, T, cost="manhattan")
+        Sinkhorn()(X, Y, S, T, cost="manhattan")
 
 
-@pytest.mark.parametrize("solver", [sinkhorn, sinkhorn_divergence, exact, ipot, partial, relaxed])
+@pytest.mark.parametrize("solver", SOLVERS[:-1])
 def test_a_cost_of_the_wrong_shape(solver):
     with pytest.raises(ValueError, match=r"a cost must map \[4, D\] x \[5, D\] to \[4, 5\], but .* returned \[4, 3\]"):
         solver(X, Y, S, T, cost=lambda x, y: x)

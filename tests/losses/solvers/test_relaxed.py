@@ -5,9 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aista.losses.solvers.exact import exact_cost
-from aista.losses.solvers.relaxed import Relaxed, RelaxedConfig, relaxed, relaxed_cost
-from aista.losses.solvers.sinkhorn import sinkhorn_cost
+from aista.losses import Exact, Relaxed, Unbalanced, from_cost
 from tests.losses.clouds import check_transport, clouds, masses, shares
 
 LENGTHS = ([7, 1, 4, 0, 6], [5, 3, 1, 2, 6])
@@ -25,7 +23,7 @@ def _lengths() -> tuple[torch.Tensor, torch.Tensor]:
 def test_the_definition_sample_by_sample():
     s, t = _lengths()
     a, b = masses(s, 8, dtype=torch.float64), masses(t, 7, seed=1, dtype=torch.float64)
-    values = {side: relaxed_cost(_cost(), s, t, x_mass=a, y_mass=b, side=side).value for side in SIDES}
+    values = {side: Relaxed(side=side).solve(from_cost(_cost(), s, t, x_mass=a, y_mass=b)).value for side in SIDES}
     for n, (i, j) in enumerate(zip(*LENGTHS, strict=True)):
         if i and j:
             C = _cost()[n, :i, :j]
@@ -39,8 +37,8 @@ def test_the_definition_sample_by_sample():
 @pytest.mark.parametrize(("side", "rho"), [("x", (float("inf"), 0.0)), ("y", (0.0, float("inf")))])
 def test_it_is_the_limit_of_one_sided_entropic_transport(side, rho):
     s, t = _lengths()
-    limit = sinkhorn_cost(_cost(), s, t, rho=rho, epsilon=1e-3)
-    sharp = relaxed_cost(_cost(), s, t, side=side)
+    limit = Unbalanced(rho_x=rho[0], rho_y=rho[1], epsilon=1e-3).solve(from_cost(_cost(), s, t))
+    sharp = Relaxed(side=side).solve(from_cost(_cost(), s, t))
     torch.testing.assert_close(limit.value, sharp.value, atol=3e-3, rtol=0)
     torch.testing.assert_close(limit.transport_cost, sharp.transport_cost, atol=1e-3, rtol=0)
 
@@ -51,21 +49,21 @@ def test_it_bounds_the_exact_cost_from_below(s, t, seed):
     C = torch.randn(1, s, t, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     a, b = masses(torch.tensor([s]), s, seed=seed).double(), masses(torch.tensor([t]), t, seed=seed + 1).double()
     lengths = torch.tensor([s]), torch.tensor([t])
-    exact = exact_cost(C, *lengths, x_mass=a, y_mass=b).value
+    exact = Exact().solve(from_cost(C, *lengths, x_mass=a, y_mass=b)).value
     for side in SIDES:
-        assert (relaxed_cost(C, *lengths, x_mass=a, y_mass=b, side=side).value <= exact + 1e-9).all()
+        assert (Relaxed(side=side).solve(from_cost(C, *lengths, x_mass=a, y_mass=b)).value <= exact + 1e-9).all()
 
 
 @pytest.mark.parametrize("side", SIDES)
 def test_plan_and_report(side):
     case = clouds(*LENGTHS)
-    result = relaxed(*case, cost="sqeuclidean", side=side)
+    result = Relaxed(side=side)(*case, cost="sqeuclidean")
     cost = (case.x[:, :, None] - case.y[:, None]).pow(2).sum(-1)
     check_transport(result, case, cost, atol=1e-4, balanced=False)
     torch.testing.assert_close(result.value, result.transport_cost)
     assert result.converged.all()
     assert result.marginal_error.eq(0).all()
-    held_by_x = relaxed(*case, cost="sqeuclidean", side="x").value == result.value
+    held_by_x = Relaxed(side="x")(*case, cost="sqeuclidean").value == result.value
     for n, (s, t) in enumerate(zip(*LENGTHS, strict=True)):
         if s and t:
             marginal = result.plan()[n, :s, :t].sum(1 if held_by_x[n] else 0)
@@ -75,7 +73,10 @@ def test_plan_and_report(side):
 def test_sides_swap_with_the_arguments():
     s, t = _lengths()
     for side, other in (("x", "y"), ("both", "both")):
-        forward, backward = relaxed_cost(_cost(), s, t, side=side), relaxed_cost(_cost().mT, t, s, side=other)
+        forward, backward = (
+            Relaxed(side=side).solve(from_cost(_cost(), s, t)),
+            Relaxed(side=other).solve(from_cost(_cost().mT, t, s)),
+        )
         torch.testing.assert_close(forward.value, backward.value)
         torch.testing.assert_close(forward.plan(), backward.plan().mT)
 
@@ -83,20 +84,20 @@ def test_sides_swap_with_the_arguments():
 def test_shifting_and_scaling_costs():
     s, t = torch.tensor([8]), torch.tensor([7])
     C, r = _cost()[:1], torch.randn(1, 8, 1, dtype=torch.float64)
-    plain, shifted = relaxed_cost(C, s, t, side="x"), relaxed_cost(3 * C + r, s, t, side="x")
+    plain, shifted = Relaxed(side="x").solve(from_cost(C, s, t)), Relaxed(side="x").solve(from_cost(3 * C + r, s, t))
     torch.testing.assert_close(shifted.value, 3 * plain.value + r.mean())
     assert torch.equal(shifted.plan(), plain.plan())
 
 
 def test_diracs_and_equal_clouds():
     x, y, one = torch.randn(2, 1, 4), torch.randn(2, 1, 4), torch.ones(2).long()
-    torch.testing.assert_close(relaxed(x, y, one, one, cost="sqeuclidean").value, (x - y).pow(2).sum((1, 2)))
+    torch.testing.assert_close(Relaxed()(x, y, one, one, cost="sqeuclidean").value, (x - y).pow(2).sum((1, 2)))
     cloud, lengths = torch.randn(2, 5, 4), torch.tensor([5, 3])
-    torch.testing.assert_close(relaxed(cloud, cloud, lengths, lengths, cost="sqeuclidean").value, torch.zeros(2))
+    torch.testing.assert_close(Relaxed()(cloud, cloud, lengths, lengths, cost="sqeuclidean").value, torch.zeros(2))
 
 
 def test_of_equally_near_states_the_earlier_is_taken():
-    plan = relaxed_cost(torch.zeros(1, 2, 3), torch.tensor([2]), torch.tensor([3]), side="x").plan()
+    plan = Relaxed(side="x").solve(from_cost(torch.zeros(1, 2, 3), torch.tensor([2]), torch.tensor([3]))).plan()
     assert plan[0].tolist() == [[0.5, 0, 0], [0.5, 0, 0]]
 
 
@@ -106,7 +107,7 @@ def test_gradcheck(side):
     x, y = (torch.nan_to_num(z, 1.0, posinf=1.0).requires_grad_() for z in case[:2])
     g = torch.Generator().manual_seed(1)
     a, b = ((torch.rand(4, size, generator=g, dtype=torch.float64) + 0.5).requires_grad_() for size in (5, 4))
-    loss = lambda x, y, a, b: relaxed(x, y, *case[2:], x_mass=a, y_mass=b, side=side).value  # noqa: E731
+    loss = lambda x, y, a, b: Relaxed(side=side)(x, y, *case[2:], x_mass=a, y_mass=b).value  # noqa: E731
     assert torch.autograd.gradcheck(loss, (x, y, a, b), eps=1e-7, atol=1e-5)
 
 
@@ -115,9 +116,9 @@ def test_points_without_mass_attract_nobody():
     a, b = torch.tensor([[1.0, 0.0, 1.0, 2.0]]), torch.tensor([[1.0, 0.0, 1.0]])
     kept = C[:, [0, 2, 3]][:, :, [0, 2]]
     for side in SIDES:
-        result = relaxed_cost(C, s, t, x_mass=a, y_mass=b, side=side)
-        options = {"x_mass": a[:, [0, 2, 3]], "y_mass": b[:, [0, 2]], "side": side}
-        torch.testing.assert_close(result.value, relaxed_cost(kept, torch.tensor([3]), t - 1, **options).value)
+        result = Relaxed(side=side).solve(from_cost(C, s, t, x_mass=a, y_mass=b))
+        without = from_cost(kept, torch.tensor([3]), t - 1, x_mass=a[:, [0, 2, 3]], y_mass=b[:, [0, 2]])
+        torch.testing.assert_close(result.value, Relaxed(side=side).solve(without).value)
         assert result.plan()[0, 1].eq(0).all()
         assert result.plan()[0, :, 1].eq(0).all()
 
@@ -132,11 +133,11 @@ def test_points_without_mass_attract_nobody():
 def test_a_batch_equals_its_samples_bit_for_bit(lengths, side, dtype, seed):
     case = clouds(*map(list, zip(*lengths, strict=True)), dim=7, seed=seed, dtype=dtype)
     whole = case.leaves()
-    result = relaxed(*whole, x_mass="norm", side=side)
+    result = Relaxed(side=side)(*whole, x_mass="norm")
     result.value.sum().backward()
     for n, (s, t) in enumerate(lengths):
         alone = case.sample(n).leaves()
-        single = relaxed(*alone, x_mass="norm", side=side)
+        single = Relaxed(side=side)(*alone, x_mass="norm")
         single.value.sum().backward()
         assert torch.equal(result.value[n : n + 1], single.value)
         assert torch.equal(result.plan()[n, :s, :t], single.plan()[0])
@@ -147,9 +148,9 @@ def test_a_batch_equals_its_samples_bit_for_bit(lengths, side, dtype, seed):
 
 def test_a_bad_state_spoils_its_own_sample_only():
     case = clouds([5, 4], [3, 3])
-    good = relaxed(*case)
+    good = Relaxed()(*case)
     case.x[0, 2, 1] = float("nan")
-    result = relaxed(*case)
+    result = Relaxed()(*case)
     assert result.value[0].isnan()
     assert result.converged.tolist() == [False, True]
     assert torch.equal(result.value[1], good.value[1])
@@ -157,18 +158,12 @@ def test_a_bad_state_spoils_its_own_sample_only():
 
 def test_all_empty():
     x = torch.randn(2, 3, 4, requires_grad=True)
-    result = relaxed(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
+    result = Relaxed()(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
     result.value.sum().backward()
     assert result.value.tolist() == [0, 0]
     assert x.grad.eq(0).all()
 
 
 def test_options_out_of_range():
-    with pytest.raises(ValueError, match="side must be one of x, y, both, got 'speech'"):
-        relaxed_cost(_cost(), *_lengths(), side="speech")
-
-
-def test_the_registered_solver_is_the_function():
-    case = clouds([5, 3], [4, 2])
-    solver = Relaxed(RelaxedConfig(side="y"))
-    assert torch.equal(solver(*case, x_mass="norm").value, relaxed(*case, x_mass="norm", side="y").value)
+    with pytest.raises(ValueError, match=r"side: expects one of 'x', 'y', 'both', got 'speech'"):
+        Relaxed(side="speech")

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aista.losses.costs import Cosine, Euclidean, SqEuclidean
-from aista.losses.solvers.exact import exact
-from aista.losses.solvers.sliced import Sliced, SlicedConfig, projections, sliced
+from aista.losses import Exact, Sliced
+from aista.losses.costs import Cosine, SqEuclidean
+from aista.losses.solvers.sliced import projections
 from tests.losses.clouds import check_transport, clouds, masses, shares
 
 LENGTHS = ([7, 1, 4, 0, 6], [5, 3, 1, 2, 6])
@@ -18,7 +18,7 @@ LENGTHS = ([7, 1, 4, 0, 6], [5, 3, 1, 2, 6])
 def test_agrees_with_pot_sample_by_sample(cost, power):
     case = clouds(*LENGTHS, dtype=torch.float64)
     a, b = masses(case.x_lengths, 8, dtype=torch.float64), masses(case.y_lengths, 7, seed=1, dtype=torch.float64)
-    result = sliced(*case, x_mass=a, y_mass=b, cost=cost, num_projections=20, seed=3)
+    result = Sliced(num_projections=20, seed=3)(*case, x_mass=a, y_mass=b, cost=cost)
     directions = projections(8, 20, 3)
     for n, (s, t) in enumerate(zip(*LENGTHS, strict=True)):
         if s and t:
@@ -44,8 +44,8 @@ def test_on_the_line_it_is_exact(cost, s, t):
     g = torch.Generator().manual_seed(s)
     x, y = (torch.randn(1, size, 1, generator=g, dtype=torch.float64) for size in (s, t))
     lengths = torch.tensor([s]), torch.tensor([t])
-    options = {"cost": cost, "x_mass": masses(lengths[0], s, dtype=torch.float64)}
-    found, expected = sliced(x, y, *lengths, **options), exact(x, y, *lengths, **options)
+    geometry = {"cost": cost, "x_mass": masses(lengths[0], s, dtype=torch.float64)}
+    found, expected = (solver(x, y, *lengths, **geometry) for solver in (Sliced(), Exact()))
     torch.testing.assert_close(found.value, expected.value)
     torch.testing.assert_close(found.transport_cost, expected.value)
     if cost == "sqeuclidean":
@@ -59,13 +59,13 @@ def test_on_the_line_it_is_exact(cost, s, t):
 def test_marginals_duality_and_the_bound_of_the_plan(s, t, cost, seed):
     case = clouds([s], [t], seed=seed, dtype=torch.float64)
     a, b = masses(case.x_lengths, s + 1, seed=seed).double(), masses(case.y_lengths, t + 1, seed=seed + 1).double()
-    options = {"x_mass": a, "y_mass": b, "cost": cost}
-    result = sliced(*case, **options, num_projections=5)
+    geometry = {"x_mass": a, "y_mass": b, "cost": cost}
+    result = Sliced(num_projections=5)(*case, **geometry)
     plan, p, q = result.plan()[0, :s, :t], shares(a[0], s), shares(b[0], t)
     assert (plan >= 0).all()
     torch.testing.assert_close(plan.sum(1), p)
     torch.testing.assert_close(plan.sum(0), q)
-    assert (result.transport_cost >= exact(*case, **options).value - 1e-9).all()
+    assert (result.transport_cost >= Exact()(*case, **geometry).value - 1e-9).all()
     f, g = (z[0] for z in result.potentials)
     torch.testing.assert_close(p @ f[:s] + q @ g[:t], result.value[0])
 
@@ -73,7 +73,7 @@ def test_marginals_duality_and_the_bound_of_the_plan(s, t, cost, seed):
 @pytest.mark.parametrize("cost", ["cosine", "sqeuclidean"])
 def test_plan_and_report(cost):
     case = clouds(*LENGTHS)
-    result = sliced(*case, cost=cost)
+    result = Sliced()(*case, cost=cost)
     kind = {"cosine": Cosine(), "sqeuclidean": SqEuclidean()}[cost]
     costs = torch.stack([kind(x, y) for x, y in zip(case.x, case.y, strict=True)])
     check_transport(result, case, costs, atol=1e-4)
@@ -83,23 +83,23 @@ def test_plan_and_report(cost):
 def test_equal_clouds_in_any_order_cost_nothing_and_others_something():
     x = torch.randn(1, 6, 4, dtype=torch.float64)
     lengths = torch.tensor([6])
-    assert float(sliced(x, x[:, [3, 0, 5, 1, 2, 4]], lengths, lengths, cost="sqeuclidean").value) < 1e-12
-    assert float(sliced(x, x + 0.1, lengths, lengths, cost="sqeuclidean").value) > 1e-3
+    assert float(Sliced()(x, x[:, [3, 0, 5, 1, 2, 4]], lengths, lengths, cost="sqeuclidean").value) < 1e-12
+    assert float(Sliced()(x, x + 0.1, lengths, lengths, cost="sqeuclidean").value) > 1e-3
 
 
 def test_symmetry_and_scaling():
     case = clouds(*LENGTHS, dtype=torch.float64)
-    forward = sliced(*case, cost="sqeuclidean")
-    backward = sliced(3 * case.y, 3 * case.x, case.y_lengths, case.x_lengths, cost="sqeuclidean")
+    forward = Sliced()(*case, cost="sqeuclidean")
+    backward = Sliced()(3 * case.y, 3 * case.x, case.y_lengths, case.x_lengths, cost="sqeuclidean")
     torch.testing.assert_close(9 * forward.value, backward.value)
     torch.testing.assert_close(forward.plan(), backward.plan().mT)
 
 
 def test_a_squared_distance_keeps_its_size_on_average():
     x, y, one = torch.randn(1, 1, 16), torch.randn(1, 1, 16), torch.ones(1).long()
-    value = sliced(x, y, one, one, cost="sqeuclidean", num_projections=20_000).value
+    value = Sliced(num_projections=20_000)(x, y, one, one, cost="sqeuclidean").value
     torch.testing.assert_close(value, (x - y).pow(2).sum((1, 2)), rtol=0.05, atol=0)
-    cosine = sliced(x, y, one, one, num_projections=20_000).value
+    cosine = Sliced(num_projections=20_000)(x, y, one, one).value
     torch.testing.assert_close(cosine, 1 - torch.cosine_similarity(x, y, dim=-1)[:, 0], rtol=0.05, atol=0)
 
 
@@ -109,8 +109,8 @@ def test_gradcheck(cost):
     x, y = (torch.nan_to_num(z, 1.0, posinf=1.0).requires_grad_() for z in case[:2])
     g = torch.Generator().manual_seed(1)
     a, b = ((torch.rand(4, size, generator=g, dtype=torch.float64) + 0.5).requires_grad_() for size in (5, 4))
-    options = {"cost": cost, "num_projections": 4}
-    loss = lambda x, y, a, b: sliced(x, y, *case[2:], x_mass=a, y_mass=b, **options).value  # noqa: E731
+    solver = Sliced(num_projections=4)
+    loss = lambda x, y, a, b: solver(x, y, *case[2:], x_mass=a, y_mass=b, cost=cost).value  # noqa: E731
     assert torch.autograd.gradcheck(loss, (x, y, a, b), eps=1e-7, atol=1e-5)
 
 
@@ -118,20 +118,20 @@ def test_points_without_mass_do_not_count_but_have_a_derivative():
     case = clouds([4], [3], dtype=torch.float64)
     x, y = case.x[:, :4], case.y[:, :3]
     a = torch.tensor([[1.0, 0.0, 1.0, 2.0]], dtype=torch.float64, requires_grad=True)
-    result = sliced(x, y, *case[2:], x_mass=a)
+    result = Sliced()(x, y, *case[2:], x_mass=a)
     kept = [0, 2, 3]
-    expected = sliced(x[:, kept], y, torch.tensor([3]), case.y_lengths, x_mass=a[:, kept])
+    expected = Sliced()(x[:, kept], y, torch.tensor([3]), case.y_lengths, x_mass=a[:, kept])
     torch.testing.assert_close(result.value, expected.value)
     assert result.plan()[0, 1].eq(0).all()
     result.value.sum().backward()
     step = torch.tensor([[0.0, 1e-7, 0.0, 0.0]], dtype=torch.float64)
-    slope = (sliced(x, y, *case[2:], x_mass=a.detach() + step).value - result.value.detach()) / 1e-7
+    slope = (Sliced()(x, y, *case[2:], x_mass=a.detach() + step).value - result.value.detach()) / 1e-7
     torch.testing.assert_close(slope[0], a.grad[0, 1], atol=1e-5, rtol=1e-4)
 
 
 def test_zero_states_get_no_gradient_from_the_cosine():
     x = torch.zeros(1, 2, 4, requires_grad=True)
-    sliced(x, torch.randn(1, 3, 4), torch.tensor([2]), torch.tensor([3])).value.sum().backward()
+    Sliced()(x, torch.randn(1, 3, 4), torch.tensor([2]), torch.tensor([3])).value.sum().backward()
     assert x.grad.eq(0).all()
 
 
@@ -146,12 +146,12 @@ def test_zero_states_get_no_gradient_from_the_cosine():
 def test_a_batch_equals_its_samples_bit_for_bit(lengths, dim, cost, dtype, seed):
     case = clouds(*map(list, zip(*lengths, strict=True)), dim=dim, seed=seed, dtype=dtype)
     whole = case.leaves()
-    options = {"cost": cost, "x_mass": "norm", "num_projections": 9}
-    result = sliced(*whole, **options)
+    geometry = {"cost": cost, "x_mass": "norm"}
+    result = Sliced(num_projections=9)(*whole, **geometry)
     result.value.sum().backward()
     for n, (s, t) in enumerate(lengths):
         alone = case.sample(n).leaves()
-        single = sliced(*alone, **options)
+        single = Sliced(num_projections=9)(*alone, **geometry)
         single.value.sum().backward()
         for name in ("value", "transport_cost", "marginal_error", "converged"):
             assert torch.equal(getattr(result, name)[n : n + 1], getattr(single, name)), name
@@ -164,23 +164,23 @@ def test_a_batch_equals_its_samples_bit_for_bit(lengths, dim, cost, dtype, seed)
 def test_bf16_stays_within_its_rounding():
     """bf16 keeps 8 bits: unit states differ by about 2^-9, values by no more than 2^-8."""
     case = clouds([20, 9, 15], [8, 5, 7], dim=64)
-    low = sliced(case.x.bfloat16(), case.y.bfloat16(), *case[2:]).value
+    low = Sliced()(case.x.bfloat16(), case.y.bfloat16(), *case[2:]).value
     assert low.dtype == torch.float32
-    torch.testing.assert_close(low, sliced(*case).value, atol=2**-8, rtol=0)
+    torch.testing.assert_close(low, Sliced()(*case).value, atol=2**-8, rtol=0)
 
 
 def test_autocast_is_off_inside():
     case = clouds([6, 4], [5, 3], dim=32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = sliced(*case).value
-    assert torch.equal(inside, sliced(*case).value)
+        inside = Sliced()(*case).value
+    assert torch.equal(inside, Sliced()(*case).value)
 
 
 def test_a_bad_state_spoils_its_own_sample_only():
     case = clouds([5, 4], [3, 3])
-    good = sliced(*case)
+    good = Sliced()(*case)
     case.x[0, 2, 1] = float("nan")
-    result = sliced(*case)
+    result = Sliced()(*case)
     assert result.value[0].isnan()
     assert result.converged.tolist() == [False, True]
     assert torch.equal(result.value[1], good.value[1])
@@ -188,23 +188,22 @@ def test_a_bad_state_spoils_its_own_sample_only():
 
 def test_leading_dimensions_are_folded():
     case = clouds([5, 3, 4, 2, 1, 5], [4, 2, 3, 3, 2, 1])
-    flat, folded = sliced(*case), sliced(*(z.unflatten(0, (2, 3)) for z in case))
+    flat, folded = Sliced()(*case), Sliced()(*(z.unflatten(0, (2, 3)) for z in case))
     assert torch.equal(flat.value.reshape(2, 3), folded.value)
     assert torch.equal(flat.plan().unflatten(0, (2, 3)), folded.plan())
 
 
 def test_all_empty():
     x = torch.randn(2, 3, 4, requires_grad=True)
-    result = sliced(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
+    result = Sliced()(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
     result.value.sum().backward()
     assert result.value.tolist() == [0, 0]
     assert x.grad.eq(0).all()
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("geometry", "message"),
     [
-        ({"num_projections": 0}, "num_projections must be at least 1, got 0"),
         ({"position_weight": 0.5}, "position_weight must be 0 for sliced transport, got 0.5"),
         (
             {"cost": lambda x, y: x @ y.mT},
@@ -212,13 +211,6 @@ def test_all_empty():
         ),
     ],
 )
-def test_options_out_of_range(options, message):
+def test_what_cannot_be_sliced(geometry, message):
     with pytest.raises(ValueError, match=message):
-        sliced(*clouds([5, 3], [4, 2]), **options)
-
-
-def test_the_registered_solver_is_the_function():
-    case = clouds([5, 3], [4, 2])
-    solver = Sliced(SlicedConfig(num_projections=7, seed=5))
-    expected = sliced(*case, cost="euclidean", x_mass="norm", num_projections=7, seed=5)
-    assert torch.equal(solver(*case, cost=Euclidean(), x_mass="norm").value, expected.value)
+        Sliced()(*clouds([5, 3], [4, 2]), **geometry)

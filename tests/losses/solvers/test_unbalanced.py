@@ -6,8 +6,7 @@ import ot
 import pytest
 import torch
 
-from aista.losses.solvers.sinkhorn import sinkhorn, sinkhorn_cost
-from aista.losses.solvers.unbalanced import Unbalanced, UnbalancedConfig
+from aista.losses import Sinkhorn, Unbalanced, from_cost
 from tests.losses.clouds import clouds, masses, shares
 
 TIGHT = {"tolerance": 1e-10, "max_iterations": 5000}
@@ -22,8 +21,8 @@ def _kl(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
 def test_agrees_with_pot_sample_by_sample(rho):
     case = clouds(*LENGTHS, dtype=torch.float64)
     a, b = masses(case.x_lengths, 8, dtype=torch.float64), masses(case.y_lengths, 7, seed=1, dtype=torch.float64)
-    options = {"epsilon": 0.1, "epsilon_scale": "absolute", "rho": rho, **TIGHT}
-    result = sinkhorn(*case, x_mass=a, y_mass=b, **options)
+    solver = Unbalanced(rho_x=rho[0], rho_y=rho[1], epsilon=0.1, epsilon_scale="absolute", **TIGHT)
+    result = solver(*case, x_mass=a, y_mass=b)
     assert result.converged.all()
     for n, (s, t) in enumerate(zip(*LENGTHS, strict=True)):
         M = 1 - torch.cosine_similarity(case.x[n, :s, None], case.y[n, None, :t], dim=-1)
@@ -43,7 +42,7 @@ def test_agrees_with_pot_sample_by_sample(rho):
 
 def test_large_rho_is_balanced():
     case = clouds(*LENGTHS, dtype=torch.float64)
-    balanced, held = sinkhorn(*case, **TIGHT), sinkhorn(*case, rho=(1e3, 1e3), **TIGHT)
+    balanced, held = Sinkhorn(**TIGHT)(*case), Unbalanced(rho_x=1e3, rho_y=1e3, **TIGHT)(*case)
     torch.testing.assert_close(balanced.value, held.value, atol=1e-3, rtol=0)
     torch.testing.assert_close(balanced.plan(), held.plan(), atol=1e-3, rtol=0)
 
@@ -51,12 +50,14 @@ def test_large_rho_is_balanced():
 def test_a_free_side_is_solved_in_closed_form():
     """With one marginal free, each row of the plan is a softmax of its own costs."""
     C = torch.rand(1, 6, 5, dtype=torch.float64)
-    result = sinkhorn_cost(
-        C, torch.tensor([6]), torch.tensor([5]), rho=(math.inf, 0.0), epsilon_scale="absolute", **TIGHT
+    result = Unbalanced(rho_x=math.inf, rho_y=0.0, epsilon_scale="absolute", **TIGHT).solve(
+        from_cost(C, torch.tensor([6]), torch.tensor([5]))
     )
     torch.testing.assert_close(result.plan(), torch.softmax(-C / 0.1, dim=2) / 6)
     assert result.converged.all()
-    unheld = sinkhorn_cost(C, torch.tensor([6]), torch.tensor([5]), rho=(0.0, 0.0), epsilon_scale="absolute")
+    unheld = Unbalanced(rho_x=0.0, rho_y=0.0, epsilon_scale="absolute").solve(
+        from_cost(C, torch.tensor([6]), torch.tensor([5]))
+    )
     torch.testing.assert_close(unheld.plan(), torch.exp(-C / 0.1) / 30)
 
 
@@ -65,7 +66,7 @@ def test_a_bad_cost_never_counts_as_converged(rho):
     """With both sides free no marginal can be wrong; the value is."""
     C = torch.rand(2, 3, 2)
     C[0, 1, 1] = math.nan
-    result = sinkhorn_cost(C, torch.tensor([3, 3]), torch.tensor([2, 2]), rho=rho)
+    result = Unbalanced(rho_x=rho[0], rho_y=rho[1]).solve(from_cost(C, torch.tensor([3, 3]), torch.tensor([2, 2])))
     assert result.converged.tolist() == [False, True]
 
 
@@ -73,9 +74,9 @@ def test_far_states_lose_their_mass():
     C = torch.tensor([[[0.0, 0.1], [0.1, 0.0], [50.0, 50.0]]])
     options = {"epsilon": 0.05, "epsilon_scale": "absolute", "max_iterations": 1000}
     s, t = torch.tensor([3]), torch.tensor([2])
-    assert sinkhorn_cost(C, s, t, rho=(1.0, 1.0), **options).plan()[0, 2].sum() < 1e-6
+    assert Unbalanced(**options).solve(from_cost(C, s, t)).plan()[0, 2].sum() < 1e-6
     torch.testing.assert_close(
-        sinkhorn_cost(C, s, t, **options).plan()[0, 2].sum(), torch.tensor(1 / 3), atol=1e-3, rtol=0
+        Sinkhorn(**options).solve(from_cost(C, s, t)).plan()[0, 2].sum(), torch.tensor(1 / 3), atol=1e-3, rtol=0
     )
 
 
@@ -87,23 +88,16 @@ def test_gradcheck(rho):
     a, b = ((torch.rand(2, size, generator=g, dtype=torch.float64) + 0.5).requires_grad_() for size in (4, 3))
 
     def loss(x, y, a, b):
-        options = {"epsilon": 0.5, "epsilon_scale": "absolute", "rho": rho, **TIGHT}
-        return sinkhorn(x, y, *case[2:], x_mass=a, y_mass=b, **options).value
+        solver = Unbalanced(rho_x=rho[0], rho_y=rho[1], epsilon=0.5, epsilon_scale="absolute", **TIGHT)
+        return solver(x, y, *case[2:], x_mass=a, y_mass=b).value
 
     assert torch.autograd.gradcheck(loss, (x, y, a, b), atol=1e-5)
 
 
 def test_the_error_measures_the_distance_from_optimal_marginals():
     case = clouds(*LENGTHS, dtype=torch.float64)
-    rough = sinkhorn(*case, rho=(1.0, 1.0), epsilon=0.02, max_iterations=2)
-    fine = sinkhorn(*case, rho=(1.0, 1.0), epsilon=0.02, **TIGHT)
+    rough = Unbalanced(epsilon=0.02, max_iterations=2)(*case)
+    fine = Unbalanced(epsilon=0.02, **TIGHT)(*case)
     assert not rough.converged[0]
     assert fine.converged.all()
     assert ((rough.plan() - fine.plan()).abs().sum((1, 2)) > 1e-6)[0]
-
-
-def test_the_registered_solver_is_the_function():
-    case = clouds([5, 3], [4, 2])
-    solver = Unbalanced(UnbalancedConfig(rho_x=0.3, rho_y=math.inf, epsilon=0.2))
-    expected = sinkhorn(*case, rho=(0.3, math.inf), epsilon=0.2)
-    assert torch.equal(solver(*case).value, expected.value)

@@ -12,8 +12,8 @@ from torch import Tensor
 
 __all__ = ["BACKENDS", "kernel", "resolve"]
 
-BACKENDS = ("auto", "reference", "cpu", "triton")
-MODULES = {"reference": "reference", "cpu": "absorbed", "triton": "launch"}  # triton is imported with its module
+BACKENDS = ("auto", "reference", "scaling", "triton")
+MODULES = {"reference": "reference", "scaling": "scaling", "triton": "launch"}  # triton is imported with its module
 
 log = logging.getLogger("aista.losses")
 
@@ -21,7 +21,7 @@ log = logging.getLogger("aista.losses")
 def resolve(backend: str, cost_NST: Tensor) -> str:
     """The backend that takes these costs; what was named explicitly is never replaced by another.
 
-    ``auto`` is ``triton`` where the costs are on a GPU, triton is installed and its kernels take them, else ``cpu``
+    ``auto`` is ``triton`` where the costs are on a GPU, triton is installed and its kernels take them, else ``scaling``
     (which runs on any device). It logs its choice once for each kind of device.
 
     Raises:
@@ -30,14 +30,14 @@ def resolve(backend: str, cost_NST: Tensor) -> str:
     """
     if backend == "auto":
         on_gpu = cost_NST.is_cuda and find_spec("triton") is not None and not kernel("triton").refusal(cost_NST)
-        chosen = "triton" if on_gpu else "cpu"
+        chosen = "triton" if on_gpu else "scaling"
         _announce(cost_NST.device.type, chosen)
         return chosen
     if backend == "triton":
         if find_spec("triton") is None:
             raise RuntimeError(
                 "backend 'triton' needs the package triton, which torch's CUDA wheels for Linux bring along: "
-                "install one of these, or choose backend 'cpu'"
+                "install one of these, or choose backend 'scaling'"
             )
         refusal = kernel("triton").refusal(cost_NST)
         if refusal:

@@ -93,13 +93,13 @@ def refusal(cost_NST: Tensor) -> str | None:
     if compiled and not cost_NST.is_cuda:
         late = " (it was set too late)" if os.environ.get("TRITON_INTERPRET") == "1" else ""
         return (
-            f"it needs tensors on a GPU, got {cost_NST.device.type}; choose 'cpu', "
+            f"it needs tensors on a GPU, got {cost_NST.device.type}; choose 'scaling', "
             f"or for tests set TRITON_INTERPRET=1 before triton is imported{late}"
         )
     if cost_NST.dtype == torch.float64:
-        return "it computes in float32, got float64; choose 'cpu' or 'reference'"
+        return "it computes in float32, got float64; choose 'scaling' or 'reference'"
     if cost_NST.shape[2] > MAX_COLUMNS:
-        return f"it takes at most {MAX_COLUMNS} positions on the second side, got {cost_NST.shape[2]}; choose 'cpu'"
+        return f"it takes at most {MAX_COLUMNS} positions on the second side, got {cost_NST.shape[2]}; choose 'scaling'"
     return None
 
 

@@ -60,6 +60,12 @@ class EntropicProblem:
         rho_N = torch.full_like(self.epsilon_N, rho)
         return 1 / (1 + self.epsilon_N / rho_N)
 
+    def swapped(self) -> EntropicProblem:
+        """The same problems with the two sides in each other's place."""
+        lengths = tuple((t, s) for s, t in self.lengths_N2)
+        costs = self.cost_NST.mT
+        return EntropicProblem(costs, self.b_NT, self.a_NS, lengths, self.epsilon_N, self.rho_y, self.rho_x)
+
     def _mask(self, side: int, size: int) -> Tensor:
         lengths = torch.tensor([pair[side] for pair in self.lengths_N2], dtype=torch.long, device=self.cost_NST.device)
         return length_mask(lengths, size)

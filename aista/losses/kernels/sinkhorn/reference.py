@@ -21,7 +21,7 @@ def solve(problem: EntropicProblem, max_iterations: int, tolerance: float) -> Po
 
     Args:
         problem: N samples.
-        max_iterations: Most full iterations.
+        max_iterations: Maximum number of full iterations.
         tolerance: L1 error of the first marginal below which a sample stops; 0 runs all iterations.
     """
     p = problem
@@ -47,7 +47,9 @@ def solve(problem: EntropicProblem, max_iterations: int, tolerance: float) -> Po
             with torch.no_grad():
                 marginal = p.a_NS * torch.exp(f - f_transform(g))
                 target = p.a_NS * torch.exp(-f * eps / p.rho_x) if p.rho_x > 0 else marginal
-                active &= ~((marginal - target).abs().sum(1) <= SAFETY * tolerance)
+                active = active & ~(
+                    (marginal - target).abs().sum(1) <= SAFETY * tolerance
+                )  # autograd keeps the old one
             if not active.any():
                 break
     return Potentials(f * eps, g * eps, num_iterations)

@@ -13,10 +13,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from aista.losses import Sinkhorn, Unbalanced, from_cost
 from aista.losses.kernels.sinkhorn import launch, onchip, reference, streaming
-from aista.losses.solvers.sinkhorn import sinkhorn, sinkhorn_cost
 from tests.losses.clouds import clouds, masses
-from tests.losses.kernels.sinkhorn.test_absorbed import _problem
+from tests.losses.kernels.sinkhorn.test_scaling import _problem
 
 # The kernels let sums overflow and look at them afterwards; numpy, which interprets, would warn.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -113,8 +113,8 @@ def test_rows_longer_than_a_tile_of_many():
     """A second side of 40 pads to 48 columns in memory and 64 in a tile."""
     case = clouds([30, 5], [40, 17], dim=6)
     args = (torch.rand(2, 30, 40), case.x_lengths, case.y_lengths)
-    result = sinkhorn_cost(*(z.to(DEVICE) for z in args), backend="triton")
-    expected = sinkhorn_cost(args[0].double(), *args[1:], backend="reference")
+    result = Sinkhorn(backend="triton").solve(from_cost(*(z.to(DEVICE) for z in args)))
+    expected = Sinkhorn(backend="reference").solve(from_cost(args[0].double(), *args[1:]))
     assert result.converged.all()
     torch.testing.assert_close(result.value.cpu().double(), expected.value, atol=1e-4, rtol=0)
 
@@ -129,9 +129,14 @@ def _solved(backend, dtype, device, rho, **options):
     a, b = masses(lengths[0], 8, dtype=torch.float64), masses(lengths[1], 6, seed=1, dtype=torch.float64)
     a[0, 2] = b[0, 3] = 0.0  # points without mass
     leaves = [z.to(device, dtype).requires_grad_() for z in (cost, a, b)]
-    options = {"epsilon": 0.1, "max_iterations": 6, "tolerance": 0.0, "polish": False} | options
+    options = {"epsilon": 0.1, "max_iterations": 6, "tolerance": 0.0} | options
     lengths = [z.to(device) for z in lengths]
-    result = sinkhorn_cost(leaves[0], *lengths, x_mass=leaves[1], y_mass=leaves[2], rho=rho, backend=backend, **options)
+    is_balanced = rho == (INF, INF)
+    if is_balanced:
+        solver = Sinkhorn(backend=backend, polish=False, **options)
+    else:
+        solver = Unbalanced(rho_x=rho[0], rho_y=rho[1], backend=backend, **options)
+    result = solver.solve(from_cost(leaves[0], *lengths, x_mass=leaves[1], y_mass=leaves[2]))
     result.value.sum().backward()
     report = (result.value, result.transport_cost, result.marginal_error, result.plan(), *(z.grad for z in leaves))
     return [z.detach().cpu().double() for z in report]
@@ -159,7 +164,7 @@ def test_states_and_their_gradients():
     mine = case._replace(**{name: z.to(DEVICE) for name, z in case._asdict().items()}).leaves()
     exact = case._replace(x=case.x.double(), y=case.y.double()).leaves()
     for leaves, backend in ((mine, "triton"), (exact, "reference")):
-        result = sinkhorn(*leaves, epsilon=0.5, tolerance=1e-5, max_iterations=200, backend=backend)
+        result = Sinkhorn(epsilon=0.5, tolerance=1e-5, max_iterations=200, backend=backend)(*leaves)
         result.value.sum().backward()
         assert result.converged.all()
     for x, y in ((mine.x, exact.x), (mine.y, exact.y)):
@@ -214,9 +219,9 @@ def test_a_bad_cost_spoils_its_own_sample_only_and_is_reported(kernel, bad):
     cost = _problem(0.1).cost_NST.clone()
     lengths = torch.tensor(_problem(0.1).lengths_N2).unbind(1)
     options = {"epsilon": 0.5, "max_iterations": 10, "backend": "triton"}
-    good = sinkhorn_cost(*(z.to(DEVICE) for z in (cost, *lengths)), **options)
+    good = Sinkhorn(**options).solve(from_cost(*(z.to(DEVICE) for z in (cost, *lengths))))
     cost[0, 2, 1] = bad
-    result = sinkhorn_cost(*(z.to(DEVICE) for z in (cost, *lengths)), **options)
+    result = Sinkhorn(**options).solve(from_cost(*(z.to(DEVICE) for z in (cost, *lengths))))
     assert not result.converged[0]
     assert not result.value[0].isfinite()
     assert torch.equal(result.value[1:], good.value[1:])
@@ -226,9 +231,9 @@ def test_a_bad_cost_spoils_its_own_sample_only_and_is_reported(kernel, bad):
 @pytest.mark.skipif(not INTERPRETED, reason="on a GPU auto is triton")
 def test_auto_stays_on_the_cpu_where_the_costs_are(caplog):
     with caplog.at_level("INFO", "aista.losses"):
-        result = sinkhorn_cost(torch.rand(1, 3, 2), torch.tensor([3]), torch.tensor([2]))
+        result = Sinkhorn().solve(from_cost(torch.rand(1, 3, 2), torch.tensor([3]), torch.tensor([2])))
     assert result.converged.all()
-    assert "backend cpu" in caplog.text
+    assert "backend scaling" in caplog.text
 
 
 @pytest.mark.skipif(INTERPRETED, reason="needs a GPU")

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from aista.losses.kernels.sinkhorn import absorbed, backend, reference
+from aista.losses import Sinkhorn, from_cost
+from aista.losses.kernels.sinkhorn import backend, reference, scaling
 from aista.losses.kernels.sinkhorn.backend import kernel, resolve
-from aista.losses.solvers.sinkhorn import sinkhorn_cost
 
 needs_triton = pytest.mark.skipif(backend.find_spec("triton") is None, reason="triton is not installed")
 not_interpreted = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="triton is interpreted")
@@ -24,26 +24,26 @@ def _absent(monkeypatch):
     monkeypatch.setattr(backend, "find_spec", lambda name: None)
 
 
-@pytest.mark.parametrize("name", ["reference", "cpu"])
+@pytest.mark.parametrize("name", ["reference", "scaling"])
 def test_a_named_backend_is_taken_anywhere(name):
     assert resolve(name, ON_CPU) == resolve(name, _on_gpu()) == name
-    assert kernel(name) is {"reference": reference, "cpu": absorbed}[name]
+    assert kernel(name) is {"reference": reference, "scaling": scaling}[name]
 
 
-def test_auto_is_cpu_for_costs_in_main_memory():
-    assert resolve("auto", ON_CPU) == "cpu"
+def test_auto_is_scaling_for_costs_in_main_memory():
+    assert resolve("auto", ON_CPU) == "scaling"
 
 
 @needs_triton
 def test_auto_is_triton_for_costs_on_a_gpu_that_it_can_take():
     assert resolve("auto", _on_gpu()) == "triton"
-    assert resolve("auto", _on_gpu(dtype=torch.float64)) == "cpu"
-    assert resolve("auto", _on_gpu(columns=5000)) == "cpu"
+    assert resolve("auto", _on_gpu(dtype=torch.float64)) == "scaling"
+    assert resolve("auto", _on_gpu(columns=5000)) == "scaling"
 
 
-def test_auto_without_triton_is_cpu(monkeypatch):
+def test_auto_without_triton_is_scaling(monkeypatch):
     _absent(monkeypatch)
-    assert resolve("auto", _on_gpu()) == "cpu"
+    assert resolve("auto", _on_gpu()) == "scaling"
 
 
 def test_auto_logs_its_choice_once(caplog):
@@ -52,12 +52,12 @@ def test_auto_logs_its_choice_once(caplog):
         for _ in range(2):
             resolve("auto", ON_CPU)
         resolve("reference", ON_CPU)
-    assert [record.getMessage() for record in caplog.records] == ["Sinkhorn on tensors of device cpu: backend cpu"]
+    assert [record.getMessage() for record in caplog.records] == ["Sinkhorn on tensors of device cpu: backend scaling"]
 
 
 def test_triton_named_but_not_installed(monkeypatch):
     _absent(monkeypatch)
-    with pytest.raises(RuntimeError, match=r"backend 'triton' needs the package triton.*or choose backend 'cpu'"):
+    with pytest.raises(RuntimeError, match=r"backend 'triton' needs the package triton.*or choose backend 'scaling'"):
         resolve("triton", _on_gpu())
 
 
@@ -65,9 +65,9 @@ def test_triton_named_but_not_installed(monkeypatch):
 @pytest.mark.parametrize(
     ("costs", "message"),
     [
-        (_on_gpu(dtype=torch.float64), "it computes in float32, got float64; choose 'cpu' or 'reference'"),
-        (_on_gpu(columns=5000), "it takes at most 4096 positions on the second side, got 5000; choose 'cpu'"),
-        pytest.param(ON_CPU, "it needs tensors on a GPU, got cpu; choose 'cpu'", marks=not_interpreted),
+        (_on_gpu(dtype=torch.float64), "it computes in float32, got float64; choose 'scaling' or 'reference'"),
+        (_on_gpu(columns=5000), "it takes at most 4096 positions on the second side, got 5000; choose 'scaling'"),
+        pytest.param(ON_CPU, "it needs tensors on a GPU, got cpu; choose 'scaling'", marks=not_interpreted),
     ],
 )
 def test_triton_named_where_it_cannot_run(costs, message):
@@ -80,7 +80,7 @@ def test_triton_named_where_it_cannot_run(costs, message):
 def test_the_solver_raises_rather_than_falls_back():
     lengths = torch.tensor([3]), torch.tensor([2])
     with pytest.raises(ValueError, match="backend 'triton' cannot run"):
-        sinkhorn_cost(ON_CPU, *lengths, backend="triton")
+        Sinkhorn(backend="triton").solve(from_cost(ON_CPU, *lengths))
 
 
 @needs_triton

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aista.losses.kernels.sinkhorn import absorbed, reference
+from aista.losses import Sinkhorn
+from aista.losses.kernels.sinkhorn import reference, scaling
 from aista.losses.kernels.sinkhorn.overrelaxation import LARGEST, OverRelaxation
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem
-from aista.losses.solvers.sinkhorn import sinkhorn
 from tests.losses.clouds import clouds
 
 INF = math.inf
@@ -90,7 +90,7 @@ def test_a_plain_sample_that_is_lost_is_not_its_concern():
 def test_the_optimum_is_that_of_plain_iterations(epsilon):
     problem = _problem(epsilon)
     plain = reference.solve(problem, 20_000, 1e-9)
-    fast = absorbed.solve(problem, 20_000, 1e-9, overrelaxed=True)
+    fast = scaling.solve(problem, 20_000, 1e-9, overrelaxed=True)
     assert (fast.num_iterations_N < 20_000).all()
     for n, (s, t) in enumerate(problem.lengths_N2):
         plans = []
@@ -102,7 +102,7 @@ def test_the_optimum_is_that_of_plain_iterations(epsilon):
 
 def test_slow_samples_take_a_fraction_of_the_iterations():
     problem = _problem(0.005)
-    plain, fast = (absorbed.solve(problem, 20_000, 1e-6, overrelaxed=over).num_iterations_N for over in (False, True))
+    plain, fast = (scaling.solve(problem, 20_000, 1e-6, overrelaxed=over).num_iterations_N for over in (False, True))
     assert float(plain.double().mean()) > 500
     assert (fast <= plain).all()
     assert 4 * fast.sum() < plain.sum()
@@ -112,8 +112,8 @@ def test_slow_samples_take_a_fraction_of_the_iterations():
 @given(st.floats(0.002, 0.3), st.sampled_from([torch.float32, torch.float64]), st.integers(0, 99))
 def test_it_never_takes_much_longer_and_reports_truthfully(epsilon, dtype, seed):
     case = clouds([20, 7, 13], [9, 15, 4], dim=4, seed=seed, dtype=dtype)
-    options = {"epsilon": epsilon, "max_iterations": 3000, "polish": False, "backend": "cpu"}
-    plain, fast = (sinkhorn(*case, **options, acceleration=which) for which in ("none", "auto"))
+    options = {"epsilon": epsilon, "max_iterations": 3000, "polish": False, "backend": "scaling"}
+    plain, fast = (Sinkhorn(**options, acceleration=which)(*case) for which in ("none", "auto"))
     assert (fast.num_iterations <= plain.num_iterations + 20).all()
     assert (fast.converged | ~plain.converged).all()
     plan = fast.plan().double()
@@ -125,13 +125,13 @@ def test_it_never_takes_much_longer_and_reports_truthfully(epsilon, dtype, seed)
 
 def test_a_sample_that_leaves_the_range_goes_back_and_a_batch_equals_its_samples_bit_for_bit(monkeypatch):
     problem = _problem(0.0006, torch.float32)
-    returns, back = [], absorbed._State.go_back
-    monkeypatch.setattr(absorbed._State, "go_back", lambda state, which: returns.append(which) or back(state, which))
+    returns, back = [], scaling._State.go_back
+    monkeypatch.setattr(scaling._State, "go_back", lambda state, which: returns.append(which) or back(state, which))
     monkeypatch.setattr(reference, "solve", lambda *_: pytest.fail("fell back to the log domain"))
-    whole = absorbed.solve(problem, 600, 1e-4, overrelaxed=True)
+    whole = scaling.solve(problem, 600, 1e-4, overrelaxed=True)
     assert any(bool(which.any()) and not bool(which.all()) for which in returns), "the case provokes nothing"
     for n, (s, t) in enumerate(problem.lengths_N2):
-        alone = absorbed.solve(problem.sample(n), 600, 1e-4, overrelaxed=True)
+        alone = scaling.solve(problem.sample(n), 600, 1e-4, overrelaxed=True)
         assert torch.equal(whole.f_NS[n, :s], alone.f_NS[0])
         assert torch.equal(whole.g_NT[n, :t], alone.g_NT[0])
         assert torch.equal(whole.num_iterations_N[n], alone.num_iterations_N[0])
@@ -140,7 +140,7 @@ def test_a_sample_that_leaves_the_range_goes_back_and_a_batch_equals_its_samples
 def test_auto_leaves_fixed_numbers_of_iterations_alone():
     case = clouds([20, 7], [9, 15], dim=4)
     options = {"epsilon": 0.01, "tolerance": 0.0, "max_iterations": 80, "polish": False}
-    none, auto, named = (sinkhorn(*case, **options, acceleration=a) for a in ("none", "auto", "overrelaxation"))
+    none, auto, named = (Sinkhorn(**options, acceleration=a)(*case) for a in ("none", "auto", "overrelaxation"))
     assert torch.equal(none.value, auto.value)
     assert (named.num_iterations == 80).all()
     assert (named.marginal_error < 0.5 * none.marginal_error).all()

@@ -6,7 +6,7 @@ Each iteration is two matrix-vector products with a kernel that is exponentiated
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ def solve(problem: EntropicProblem, max_iterations: int, tolerance: float, *, ov
 
     Args:
         problem: N samples.
-        max_iterations: Most full iterations.
+        max_iterations: Maximum number of full iterations.
         tolerance: L1 error of the first marginal below which a sample stops; 0 runs all iterations.
         overrelaxed: Whether updates overshoot where that pays; of balanced problems only.
     """
@@ -68,8 +68,7 @@ def solve(problem: EntropicProblem, max_iterations: int, tolerance: float, *, ov
     return Potentials(f_NS, g_NT, num_iterations_N)
 
 
-@dataclass
-class _Side:
+class _Side(NamedTuple):
     """One side (R positions) of the n samples that still iterate. ``absorbed`` is the potential inside the kernel."""
 
     mass_nR: Tensor
@@ -95,19 +94,21 @@ class _Side:
         exponent = (self.damping_n1 - 1) * self.absorbed_nR / self.epsilon_n1
         return torch.exp(exponent - self.damping_n1 * sums_nR.log())
 
-    def overshoot(self, sums_nR: Tensor, omega_n1: Tensor) -> Tensor:
-        """As ``weights``, balanced, after a step ``omega`` times as far; ``scaling`` holds the result."""
+    def overshoot(self, sums_nR: Tensor, omega_n1: Tensor) -> tuple[_Side, Tensor]:
+        """The side after a step ``omega`` times as far, and its ``weights`` then; balanced."""
         logs_nR = self.scaling_nR.log()
         further_nR = torch.exp(logs_nR - omega_n1 * (logs_nR + sums_nR.log()))
         # A sample whose omega is 1 gets the very bits that it has in a batch of such samples.
         relaxed_n1 = omega_n1 > 1
-        self.scaling_nR = torch.where(relaxed_n1, further_nR, sums_nR.reciprocal())
-        return torch.where(relaxed_n1, self.mass_nR * further_nR, self.mass_nR / sums_nR)
+        moved = self._replace(scaling_nR=torch.where(relaxed_n1, further_nR, sums_nR.reciprocal()))
+        return moved, torch.where(relaxed_n1, self.mass_nR * further_nR, self.mass_nR / sums_nR)
 
-    def absorb(self, samples_n: Tensor) -> None:
-        """Move the scalings of the marked samples into their potentials."""
-        self.absorbed_nR = torch.where(samples_n[:, None], self.potential(), self.absorbed_nR)
-        self.scaling_nR = self.scaling_nR.masked_fill(samples_n[:, None], 1.0)
+    def absorb(self, samples_n: Tensor) -> _Side:
+        """The side with the scalings of the marked samples moved into their potentials."""
+        return self._replace(
+            absorbed_nR=torch.where(samples_n[:, None], self.potential(), self.absorbed_nR),
+            scaling_nR=self.scaling_nR.masked_fill(samples_n[:, None], 1.0),
+        )
 
     def large(self) -> Tensor:
         """``[n]`` whether a scaling nears the edge of the range."""
@@ -118,11 +119,9 @@ class _Side:
         smallest, largest = torch.aminmax(self.scaling_nR)
         return not (math.exp(-ABSORB_AT) < float(smallest) and float(largest) < math.exp(ABSORB_AT))
 
-    def keep(self, index: Tensor) -> None:
-        """Drop all samples but these."""
-        for name, value in vars(self).items():
-            if name != "rho":
-                setattr(self, name, value.index_select(0, index))
+    def keep(self, index: Tensor) -> _Side:
+        """These samples alone."""
+        return _Side._make([*(field.index_select(0, index) for field in self[:-1]), self.rho])
 
 
 class _State:
@@ -146,19 +145,22 @@ class _State:
             self.before = x.scaling_nR, y.scaling_nR
             omega_n1 = relaxation.column(like=x.scaling_nR)
             for _ in range(steps - 1):
-                x_sums = self.sum_over_x(x.overshoot(self.y_sums, omega_n1))
-                self.y_sums = self.sum_over_y(y.overshoot(x_sums, omega_n1))
+                x, x_weights = x.overshoot(self.y_sums, omega_n1)
+                y, y_weights = y.overshoot(self.sum_over_x(x_weights), omega_n1)
+                self.y_sums = self.sum_over_y(y_weights)
             steps = 1  # and a plain one, after which the second marginal is right
         for _ in range(steps):
             before = self.y_sums
             x_sums = self.sum_over_x(x.weights(before))
             self.y_sums = self.sum_over_y(y.weights(x_sums))
-        x.scaling_nR, y.scaling_nR = x.optimal(before), y.optimal(x_sums)
+        self.x, self.y = x._replace(scaling_nR=x.optimal(before)), y._replace(scaling_nR=y.optimal(x_sums))
 
     def go_back(self, samples_n: Tensor) -> None:
         """Undo the latest over-relaxed iterations of the marked samples, and give them their full range again."""
-        for side, scaling_nR in zip((self.x, self.y), self.before, strict=True):
-            side.scaling_nR = torch.where(samples_n[:, None], scaling_nR, side.scaling_nR)
+        self.x, self.y = (
+            side._replace(scaling_nR=torch.where(samples_n[:, None], scaling_nR, side.scaling_nR))
+            for side, scaling_nR in zip((self.x, self.y), self.before, strict=True)
+        )
         self._absorb(samples_n)
 
     def marginal_error(self) -> Tensor:
@@ -174,8 +176,7 @@ class _State:
     def keep(self, index: Tensor) -> None:
         """Go on with these samples alone."""
         self.samples, self.y_sums = self.samples[index], self.y_sums[index]
-        self.x.keep(index)
-        self.y.keep(index)
+        self.x, self.y = self.x.keep(index), self.y.keep(index)
         self.sum_over_x.select(self.samples)
         self.sum_over_y.select(self.samples)
 
@@ -187,8 +188,7 @@ class _State:
 
     def _absorb(self, samples_n: Tensor) -> None:
         """Move the scalings of the marked samples into the kernel; of the others not a bit changes."""
-        self.x.absorb(samples_n)
-        self.y.absorb(samples_n)
+        self.x, self.y = self.x.absorb(samples_n), self.y.absorb(samples_n)
         changed = self.samples[samples_n]
         kernel = self._kernel(changed, self.x.absorbed_nR[samples_n], self.y.absorbed_nR[samples_n])
         self.kernel_NST[changed], self.kernel_NTS[changed] = kernel, kernel.mT

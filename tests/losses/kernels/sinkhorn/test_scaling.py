@@ -1,4 +1,4 @@
-"""The absorbed kernel against the log-domain reference."""
+"""The exp domain against the log-domain reference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aista.losses.kernels.sinkhorn import absorbed, reference
+from aista.losses.kernels.sinkhorn import reference, scaling
 from aista.losses.kernels.sinkhorn.problem import EntropicProblem
 from aista.types import length_mask
 
@@ -39,13 +39,13 @@ def _assert_same(problem, first, second, atol):
 def test_agrees_with_the_reference(epsilon, rho):
     problem = _problem(epsilon, rho, torch.float64)
     arguments = {"max_iterations": 3000, "tolerance": 1e-10}
-    _assert_same(problem, absorbed.solve(problem, **arguments), reference.solve(problem, **arguments), 1e-7)
+    _assert_same(problem, scaling.solve(problem, **arguments), reference.solve(problem, **arguments), 1e-7)
 
 
 def test_fp32_stays_close_where_scalings_are_absorbed_again_and_again():
     problem = _problem(0.001)
     exact = reference.solve(_problem(0.001, dtype=torch.float64), 200, 0.0)
-    fast = absorbed.solve(problem, 200, 0.0)
+    fast = scaling.solve(problem, 200, 0.0)
     plain = reference.solve(problem, 200, 0.0)
     for n, (s, t) in enumerate(problem.lengths_N2):
         truth, *others = (p.f_NS[n, :s, None] + p.g_NT[n, None, :t] for p in (exact, fast, plain))
@@ -55,14 +55,14 @@ def test_fp32_stays_close_where_scalings_are_absorbed_again_and_again():
 
 def test_a_sample_that_leaves_the_range_falls_back_alone(monkeypatch):
     problem = _problem(0.05)
-    expected = absorbed.solve(problem, 50, 0.0)
+    expected = scaling.solve(problem, 50, 0.0)
     calls = []
     real = reference.solve
     monkeypatch.setattr(reference, "solve", lambda p, *rest: calls.append(p) or real(p, *rest))
-    whole = absorbed._State.marginal_error
+    whole = scaling._State.marginal_error
     broken = lambda state: whole(state).masked_fill(state.samples == 1, float("nan"))  # noqa: E731
-    monkeypatch.setattr(absorbed._State, "marginal_error", broken)
-    result = absorbed.solve(problem, 50, 0.0)
+    monkeypatch.setattr(scaling._State, "marginal_error", broken)
+    result = scaling.solve(problem, 50, 0.0)
     assert [p.lengths_N2 for p in calls] == [((1, 6),)]
     _assert_same(problem, result, expected, 1e-5)
     assert torch.equal(result.f_NS[[0, 2, 3]], expected.f_NS[[0, 2, 3]])
@@ -72,7 +72,7 @@ def test_a_sample_that_leaves_the_range_falls_back_alone(monkeypatch):
 def test_costs_beyond_the_range_of_exp_stay_finite(scale):
     problem = _problem(1.0)
     problem = replace(problem, cost_NST=problem.cost_NST * scale)
-    result = absorbed.solve(problem, 20, 1e-3)
+    result = scaling.solve(problem, 20, 1e-3)
     for n, (s, t) in enumerate(problem.lengths_N2):
         assert result.f_NS[n, :s].isfinite().all()
         assert result.g_NT[n, :t].isfinite().all()
@@ -81,7 +81,7 @@ def test_costs_beyond_the_range_of_exp_stay_finite(scale):
 def test_samples_stop_one_by_one():
     problem = _problem(0.05)
     problem.epsilon_N[0] = 5.0
-    for solve in (absorbed.solve, reference.solve):
+    for solve in (scaling.solve, reference.solve):
         num = solve(problem, 500, 1e-4).num_iterations_N
         assert num[0] == 10
         assert num[3] > 10
@@ -96,9 +96,9 @@ def test_absorption_keeps_small_epsilon_in_the_exp_domain(monkeypatch, rho):
     expected = reference.solve(truth, 300, 1e-3)
     monkeypatch.setattr(reference, "solve", None)
     absorptions = []
-    absorb = absorbed._Side.absorb
-    monkeypatch.setattr(absorbed._Side, "absorb", lambda side, n: absorptions.append(len(n)) or absorb(side, n))
-    result = absorbed.solve(problem, 300, 1e-3)
+    absorb = scaling._Side.absorb
+    monkeypatch.setattr(scaling._Side, "absorb", lambda side, n: absorptions.append(len(n)) or absorb(side, n))
+    result = scaling.solve(problem, 300, 1e-3)
     assert result.num_iterations_N[2] == 10
     assert min(absorptions) < 4
     for n, (s, t) in enumerate(problem.lengths_N2):

@@ -1,0 +1,128 @@
+"""What every optimal-transport solver is called with and returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+from aista.losses.costs import Cost
+from aista.losses.masses import AnyMass
+from aista.losses.solvers.problem import Problem, from_states
+from aista.schema import Options
+
+__all__ = ["OTResult", "OTSolver", "Solver"]
+
+
+@dataclass(frozen=True)
+class OTResult:
+    """Optimal transport of each sample; all shapes start with the leading dimensions of the inputs (``...``).
+
+    Attributes:
+        value: ``[...]`` the loss; the only field with a gradient. 0 for samples with an empty side.
+        transport_cost: ``[...]`` ``<P, C>``, detached.
+        potentials: ``f [..., S]`` and ``g [..., T]``, the dual potentials in units of the cost; 0 in the padding.
+        num_iterations: ``[...]`` iterations spent on each sample; 0 where the solver does not iterate.
+        marginal_error: ``[...]`` L1 distance of the plan's marginals from where they must be, the worse side.
+        converged: ``[...]`` whether the returned solution meets the solver's tolerance.
+    """
+
+    value: Tensor
+    transport_cost: Tensor
+    potentials: tuple[Tensor, Tensor]
+    num_iterations: Tensor
+    marginal_error: Tensor
+    converged: Tensor
+    build_plan: Callable[[], Tensor] = field(repr=False)
+
+    def plan(self) -> Tensor:
+        """The transport plan ``[..., S, T]``, detached, 0 in the padding. Built when asked for."""
+        return self.build_plan()
+
+
+class OTSolver(Protocol):
+    """A component of kind ``ot_solver``: its options say how to solve, the arguments of the call say what."""
+
+    def __call__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        x_lengths: Tensor,
+        y_lengths: Tensor,
+        *,
+        x_mass: AnyMass = None,
+        y_mass: AnyMass = None,
+        cost: str | Cost = "cosine",
+        position_weight: float = 0.0,
+        position_power: float = 1.0,
+    ) -> OTResult:
+        """Transport each sample's ``x [..., S, D]`` to its ``y [..., T, D]``; see :meth:`Solver.__call__`."""
+        ...
+
+
+class Solver(Options, ABC):
+    """Base of solvers that need the costs alone: a frozen dataclass of options, and :meth:`solve`."""
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the plan must have both given marginals."""
+        return True
+
+    def __call__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        x_lengths: Tensor,
+        y_lengths: Tensor,
+        *,
+        x_mass: AnyMass = None,
+        y_mass: AnyMass = None,
+        cost: str | Cost = "cosine",
+        position_weight: float = 0.0,
+        position_power: float = 1.0,
+    ) -> OTResult:
+        """Transport each sample's ``x`` to its ``y``.
+
+        Costs are computed in fp32 (fp64 if given), with autocast off, and a sample's result is the same, to the last
+        bit, in any batch and with any padding.
+
+        Args:
+            x: ``[..., S, D]`` states; leading dimensions (layers, batch) are folded.
+            y: ``[..., T, D]`` states.
+            x_lengths: ``[...]`` how many of the S positions are content. Padding is never read.
+            y_lengths: ``[...]``. A sample with an empty side has value 0 and zero gradient.
+            x_mass: ``[..., S]`` masses, differentiable; or a registered mass (``"uniform"``, which None is too;
+                ``"norm"``: in proportion to the states' norms, detached), or a callable ``[S, D] -> [S]``. Scaled to
+                sum to 1 over each sample's length.
+            y_mass: ``[..., T]``, likewise.
+            cost: Name of a registered cost, or a callable ``[S, D] x [T, D] -> [S, T]``.
+            position_weight: Weight of ``|i/S - j/T|^position_power``, added to the cost.
+            position_power: That power.
+
+        Returns:
+            Value (with its gradient) and report per sample.
+
+        Raises:
+            ValueError: an argument is out of range or shapes disagree; the message names it.
+            ConfigError: no cost or mass has that name.
+        """
+        return self.solve(
+            from_states(
+                x,
+                y,
+                x_lengths,
+                y_lengths,
+                x_mass=x_mass,
+                y_mass=y_mass,
+                cost=cost,
+                position_weight=position_weight,
+                position_power=position_power,
+            )
+        )
+
+    @abstractmethod
+    def solve(self, problem: Problem) -> OTResult:
+        """Transport with the costs and masses of a problem, which ``from_states`` and ``from_cost`` build."""

@@ -1,0 +1,60 @@
+"""What solvers that regularise and iterate have in common: an epsilon relative to the costs, and when to stop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aista.losses.kernels.sinkhorn.ragged import ragged_sum, weighted_row_sum
+from aista.schema import Options, option
+
+__all__ = ["Iterative", "mean_cost"]
+
+EPSILON_SCALES = ("mean", "max", "absolute")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Iterative(Options):
+    """Options of every solver that regularises and iterates."""
+
+    epsilon: float = option(0.1, "Regularisation: smaller is sharper and slower.", above=0)
+    epsilon_scale: str = option(
+        "mean",
+        "What epsilon is relative to: each sample's mean or max of |C|, a constant without gradient, or 1 (absolute).",
+        choices=EPSILON_SCALES,
+    )
+    max_iterations: int = option(100, "Maximum number of iterations.", minimum=1)
+    tolerance: float = option(
+        1e-3, "L1 error of the marginals at which a sample is done; 0 runs all iterations.", minimum=0
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("epsilon", "tolerance"):
+            if math.isinf(getattr(self, name)):
+                raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
+
+    def epsilon_per_sample(self, cost_NST: Tensor, lengths: tuple[tuple[int, int], ...]) -> Tensor:
+        """``[N]`` epsilon in units of the cost."""
+        if self.epsilon_scale == "absolute":
+            return self.epsilon * cost_NST.new_ones(len(lengths))
+        if self.epsilon_scale == "max" and lengths:
+            return self.epsilon * _positive(cost_NST.abs().amax((1, 2)))
+        return self.epsilon * mean_cost(cost_NST, lengths)
+
+
+def mean_cost(cost_NST: Tensor, lengths: tuple[tuple[int, int], ...]) -> Tensor:
+    """``[N]`` each sample's mean of ``|C|``; 1 where every cost is 0."""
+    if not lengths:
+        return cost_NST.new_ones(0)
+    size = cost_NST.abs()
+    total = ragged_sum(weighted_row_sum(size, torch.ones_like(size[:, :, 0])), torch.ones_like(size[:, 0]))
+    return _positive(total / total.new_tensor([s * t for s, t in lengths]))
+
+
+def _positive(scale_N: Tensor) -> Tensor:
+    # Where every cost is 0 any regularisation will do.
+    return torch.where(scale_N == 0, 1.0, scale_N)

@@ -1,0 +1,175 @@
+"""The alignment losses of a run: each with its weight over the steps, and their weighted sum over a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from aista.data.tokenizers.base import TextTokenizer
+from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult, apply, compares_predictions, needs
+from aista.losses.schedules.base import WeightSchedule
+from aista.modules.packing import Divergence
+from aista.selection.base import SelectedLayers
+from aista.selection.collapse import collapse_metrics
+from aista.tasks.base import LossPart
+from aista.types import LayerStates, LsmOutput, SpeechBatch, length_mask
+
+__all__ = ["AlignmentTerm", "AlignmentTerms"]
+
+
+@dataclass(frozen=True)
+class AlignmentTerm:
+    """One alignment loss of the total, ``weight * schedule.factor(step) * loss``; its metrics begin with ``name``."""
+
+    loss: AlignmentLoss
+    weight: float
+    schedule: WeightSchedule
+    name: str
+
+
+class AlignmentTerms:
+    """All alignment losses of a run.
+
+    Attributes:
+        terms: In the order of the config.
+        state_terms: Those that compare the states of both branches at the selected layers.
+        prediction_terms: Those that compare both branches' predictions of the target tokens.
+        divergences: The losses of ``prediction_terms`` as the model takes them.
+        factors: Of each term's weight in this step; 1 where no steps are announced.
+    """
+
+    def __init__(self, terms: Iterable[AlignmentTerm], *, text_gradient: bool) -> None:
+        self.terms = tuple(terms)
+        self.state_terms = tuple(term for term in self.terms if not compares_predictions(term.loss))
+        self.prediction_terms = tuple(term for term in self.terms if compares_predictions(term.loss))
+        self.divergences = tuple(
+            as_divergence(term.loss, detach_text=not text_gradient) for term in self.prediction_terms
+        )
+        self.factors = (1.0,) * len(self.terms)
+        self._detach_text = not text_gradient
+        self._needs = {name for term in self.terms for name in needs(term.loss)}
+
+    @property
+    def needs_words(self) -> bool:
+        """Whether a loss needs to know when each word is spoken."""
+        return "words" in self._needs
+
+    @property
+    def watches_validation(self) -> bool:
+        """Whether a weight depends on validation."""
+        return any(term.schedule.watches_validation for term in self.terms)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a term counts in this step."""
+        return any(self.factors)
+
+    def start_step(self, step: int, num_steps: int) -> None:
+        """Set the weights of the step."""
+        self.factors = tuple(term.schedule.factor(step, num_steps) for term in self.terms)
+
+    def end_validation(self, step: int, score: float) -> None:
+        """Tell the schedules."""
+        for term in self.terms:
+            term.schedule.observe(step, score)
+
+    def vocabulary(self, batch: SpeechBatch, tokenizer: TextTokenizer) -> Tensor | None:
+        """The tokens whose embeddings the losses need, ascending."""
+        device = batch.source.device
+        if "vocabulary" in self._needs:
+            return torch.arange(tokenizer.vocab_size, device=device)
+        if "batch_vocabulary" in self._needs:
+            tokens = batch.source[length_mask(batch.source_lengths, batch.source.size(1))]
+            ids: Tensor = torch.unique(torch.cat([tokens, tokens.new_tensor([tokenizer.pad_id])]))
+            return ids
+        return None
+
+    def loss(self, out: LsmOutput, selected: SelectedLayers, context: AlignmentContext) -> LossPart:
+        """The weighted losses, summed over rows; logs their weights, and their means over rows with a transcript.
+
+        Args:
+            out: In steps that count, with the states of the selected layers and the divergences that the terms need.
+            selected: The layers and their weights.
+            context: What the losses may know of the batch.
+        """
+        weights = [term.weight * factor for term, factor in zip(self.terms, self.factors, strict=True)]
+        total = out.nll.new_zeros(())
+        metrics = {
+            f"{term.name}_weight": (torch.tensor(weight, dtype=torch.float64), 1.0)
+            for term, weight in zip(self.terms, weights, strict=True)
+        }
+        if not self.is_active:
+            return LossPart(total, metrics)
+        num_aligned = float((out.text_lengths > 0).sum())
+        values = self._predictions(out, num_aligned) | self._states(out, selected, context, num_aligned)
+        for term, weight in zip(self.terms, weights, strict=True):
+            total = total + weight * values[term.name].total
+        if num_aligned:
+            seen = collapse_metrics(out, selected.layers) if self.state_terms else {}
+            for term in self.terms:
+                seen |= values[term.name].means
+            metrics |= {name: (mean, num_aligned) for name, mean in seen.items()}
+        return LossPart(total, metrics)
+
+    def _states(
+        self, out: LsmOutput, selected: SelectedLayers, context: AlignmentContext, num_aligned: float
+    ) -> dict[str, _Value]:
+        """Term -> its loss on the states of all layers at once."""
+        if not self.state_terms:
+            return {}
+        states = fold_layers(out)
+        return {
+            term.name: _of_states(
+                term, apply(term.loss, states, context, detach_text=self._detach_text), out, selected, num_aligned
+            )
+            for term in self.state_terms
+        }
+
+    def _predictions(self, out: LsmOutput, num_aligned: float) -> dict[str, _Value]:
+        """Term -> its loss on the predictions."""
+        values = {}
+        for term, divergence_B in zip(self.prediction_terms, out.divergences, strict=True):
+            mean = (divergence_B.detach() / out.num_targets).sum() / max(num_aligned, 1)
+            values[term.name] = _Value(divergence_B.sum(), {f"{term.name}_predictions": mean})
+        return values
+
+
+class _Value(NamedTuple):
+    """A term's sum over rows, before its weight, and means over the rows with a transcript."""
+
+    total: Tensor
+    means: dict[str, Tensor]
+
+
+def _of_states(
+    term: AlignmentTerm, result: AlignmentResult, out: LsmOutput, selected: SelectedLayers, num_aligned: float
+) -> _Value:
+    rows_LB = result.per_utterance_B.view(len(selected.layers), -1)
+    means_L = rows_LB.detach().sum(dim=1) / max(num_aligned, 1)
+    means = {f"{term.name}_layer_{layer}": mean for layer, mean in zip(selected.layers, means_L, strict=True)}
+    means |= {f"{term.name}_{key}": value for key, value in result.diagnostics.items()}
+    weights_L = rows_LB.new_tensor(selected.weights)
+    return _Value(weights_L @ rows_LB @ out.num_targets.to(rows_LB.dtype), means)
+
+
+def fold_layers(out: LsmOutput) -> LayerStates:
+    """All captured layers as one batch of ``L * B`` rows, so that a solver's iterations serve them together."""
+    speech_lengths, text_lengths = (
+        lengths.repeat(len(out.speech)) for lengths in (out.speech_lengths, out.text_lengths)
+    )
+    return LayerStates(torch.cat(out.speech), speech_lengths, torch.cat(out.text), text_lengths)
+
+
+def as_divergence(loss: AlignmentLoss, *, detach_text: bool) -> Divergence:
+    """The loss as a comparison of ``[K, V]`` logits: each target token is a row of length 1."""
+
+    def compare(speech_KV: Tensor, text_KV: Tensor) -> Tensor:
+        ones = torch.ones(len(speech_KV), dtype=torch.long, device=speech_KV.device)
+        states = LayerStates(speech_KV[:, None], ones, text_KV[:, None], ones)
+        return apply(loss, states, AlignmentContext(), detach_text=detach_text).per_utterance_B
+
+    return compare
