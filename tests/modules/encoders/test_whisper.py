@@ -212,7 +212,7 @@ def test_other_features_are_refused(folder, feature_dim, received):
 
 
 def test_wrong_folders_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"nowhere is not the folder of a Hugging Face model \(no config.json"):
+    with pytest.raises(ValueError, match=r"nowhere is not the folder of a Hugging Face model \(no such folder"):
         whisper(WhisperConfig(path=tmp_path / "nowhere"), feature_dim=6)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(ValueError, match=r"holds a model of type 'bert', not 'whisper'"):
