@@ -47,7 +47,7 @@ def test_the_registry_stays_short():
     assert len((PACKAGE / "registry.py").read_text().splitlines()) < 200
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["lst"], ["train", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["lst"], ["train", "--help"], ["configs"]])
 def test_the_command_line_answers_without_torch(arguments):
     program = f"import aista.cli.main\ntry: aista.cli.main.main({arguments!r})\nexcept SystemExit: pass"
     heavy = {"torch", "numpy", "fairseq2", "transformers", "matplotlib", "rich"}

@@ -6,12 +6,16 @@ import argparse
 import os
 from pathlib import Path
 
+from aista.shipped import find_config
+
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="ablation file (docs/ablation.md)")
+    parser.add_argument(
+        "file", type=find_config, metavar="FILE", help="ablation file (docs/ablation.md) or shipped one"
+    )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of runs and tables (default: runs/ablations/FILE)"
     )

@@ -28,6 +28,7 @@ VERBS = {
     "ablate": "Train the runs that an ablation file describes, score them, and compare them in a table.",
     "probe": "Measure cross-modal retrieval per LLM layer and draw the curves.",
     "data": "Prepare a dataset, or check a manifest.",
+    "configs": "List the shipped configs, or print one.",
     "list": "List the registered components.",
     "show": "Show a component's options, with a config snippet to paste.",
     "check": "Run the public contract tests on a component or plug-in file.",
@@ -35,7 +36,7 @@ VERBS = {
 
 _EXAMPLES = """examples:
   aista quickstart
-  aista train runs/mboshi --config configs/experiments/mboshi_fr.yaml trainer.max_steps=500
+  aista train runs/mboshi --config mboshi_fr trainer.max_steps=500
 """
 
 

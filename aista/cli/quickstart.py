@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-__all__ = ["add_arguments", "run"]
+from aista.shipped import find_config
 
-CONFIG = Path("configs/experiments/quickstart.yaml")
+__all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("out", type=Path, nargs="?", default=Path("runs/quickstart"), metavar="OUT", help="run folder")
-    parser.add_argument("--config", type=Path, default=CONFIG, help=f"experiment (default: {CONFIG})")
+    parser.add_argument("--config", type=find_config, default="quickstart", help="experiment (default: quickstart)")
     parser.add_argument("--data", type=Path, default=Path("data/quickstart"), help="where the corpus is made")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="repeat with these seeds and add a table")
 

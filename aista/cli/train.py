@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aista.shipped import find_config
+
 if TYPE_CHECKING:
     from aista.tasks.experiment import Experiment
 
@@ -18,7 +20,9 @@ COST_OPTIONS = ("assume", "processes", "device", "utilization", "json")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder; a stopped run goes on where it stood")
-    parser.add_argument("--config", type=Path, help="YAML file; left out, RUN's own config is used")
+    parser.add_argument(
+        "--config", type=find_config, help="YAML file or shipped config; left out, RUN's own config is used"
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="options that replace the config's")
     parser.add_argument(
         "--dump-config", action="store_true", help="print the resolved config with all defaults and stop"

@@ -1,7 +1,6 @@
 """The quickstart from corpus to report, with a corpus and models that take seconds."""
 
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +10,8 @@ from aista.corpora.quickstart import QuickstartConfig
 from aista.errors import AistaError, RunError
 from aista.report.tables import SystemRow
 from aista.runs.quickstart import Quickstart, seed_table
+from aista.shipped import find_config
 
-SHIPPED = Path(__file__).parents[2] / "configs" / "experiments" / "quickstart.yaml"
 CORPUS = QuickstartConfig(num_train=40, num_dev=10, num_test=12, num_text=40, low_resource=10, vocab_size=80)
 WIDTHS = {"model_dim": 16, "num_layers": 1, "num_heads": 2, "ffn_dim": 32}
 
@@ -21,7 +20,7 @@ WIDTHS = {"model_dim": 16, "num_layers": 1, "num_heads": 2, "ffn_dim": 32}
 def quickstart(tmp_path_factory):
     """The shipped experiment with everything made small, run once."""
     folder = tmp_path_factory.mktemp("quickstart")
-    config = yaml.safe_load(SHIPPED.read_text())
+    config = yaml.safe_load(find_config("quickstart").read_text())
     config["encoder"]["config"] |= WIDTHS
     config["llm"]["config"] |= WIDTHS | {"num_layers": 3}
     config["layer_selection"]["config"] |= {"warmup_steps": 2, "probe_size": 8}

@@ -15,6 +15,7 @@ from aista.config import apply_overrides, differences, load_yaml, replace_nodes
 from aista.errors import ConfigError, Fault
 from aista.registry import nearest
 from aista.schema import option, required, structure
+from aista.shipped import find_config
 from aista.tasks.experiment import Experiment, Stage, resolve_experiment
 
 __all__ = ["BASE", "Ablation", "AblationConfig", "PlannedRun", "PlannedStage", "fingerprint", "load_ablation"]
@@ -39,7 +40,7 @@ _STAGE_FOLDER = re.compile(r"[\w.-]+-[0-9a-f]{12}")
 class AblationConfig:
     """The keys of an ablation file."""
 
-    base: Path = required("Experiment config that every run starts from, relative to this file.")
+    base: Path = required("Experiment that every run starts from: a file, relative to this one, or a shipped config.")
     overrides: tuple[str, ...] = option((), "key=value changes of the base, as `aista train` takes them.")
     axes: Mapping[str, Mapping[str, Nodes]] | None = option(
         None, "Axis -> named value -> {config path: the node that stands there instead}."
@@ -120,7 +121,7 @@ def load_ablation(path: Path, out: Path) -> Ablation:
         PluginError: a plug-in of the base cannot be loaded.
     """
     config = structure(AblationConfig, load_yaml(path), source=str(path))
-    base_path = path.parent / config.base
+    base_path = _find_base(config.base, path)
     raw = _read_base(base_path, config.overrides, str(path))
     base = resolve_experiment(raw, base=base_path.parent, source=str(base_path))
     seeds = (base.sections.seed,) if config.seeds is None else config.seeds
@@ -144,6 +145,13 @@ def load_ablation(path: Path, out: Path) -> Ablation:
     if faults:
         raise ConfigError(faults, str(path))
     return Ablation(path, config, baseline, tuple(run for runs in planned.values() for run in runs))
+
+
+def _find_base(base: Path, path: Path) -> Path:
+    try:
+        return find_config(base, path.parent)
+    except ConfigError as error:
+        raise ConfigError([Fault("base", str(fault)) for fault in error.faults], str(path)) from None
 
 
 def _read_base(path: Path, overrides: Sequence[str], source: str) -> dict[str, Any]:

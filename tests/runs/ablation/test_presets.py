@@ -1,22 +1,23 @@
-"""The shipped ablation files: each resolves, and its first line runs it."""
-
-from pathlib import Path
+"""The shipped ablation files: each resolves, copied elsewhere too, and its first line runs it."""
 
 import pytest
 
 from aista.runs.ablation.plan import load_ablation
+from aista.shipped import shipped_configs
 
 # Language models and CTC encoders that a file trains, where it is not one of each.
 STAGES = {"data": 4, "evidence_explore": 3, "prompt": 5, "size": 5}
-FOLDER = Path(__file__).parents[2] / "configs" / "ablations"
+FILES = [path for path in shipped_configs().values() if path.parent.name == "ablations"]
 
 
-@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_it_resolves_and_says_how_to_run_it(file, tmp_path):
     first, second, *_ = file.read_text().splitlines()
-    assert first.endswith(f"aista ablate configs/ablations/{file.name}")
+    assert first.endswith(f"aista ablate {file.stem}")
     assert second.startswith("# ")
-    ablation = load_ablation(file, tmp_path)
+    copy = tmp_path / "my.yaml"
+    copy.write_text(file.read_text())
+    ablation = load_ablation(copy, tmp_path)
     ids = [run.id for run in ablation.runs]
     assert len(set(ids)) == len(ids)  # a value that changes nothing would be a mistake of the preset
     assert len({stage.folder for run in ablation.runs for stage in run.stages}) == STAGES.get(file.stem, 2)

@@ -1,0 +1,30 @@
+"""``aista configs [NAME]``."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import groupby
+
+from aista.shipped import describe_config, find_config, shipped_configs
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="print this one, e.g. for `aista configs NAME > my.yaml`"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """List the shipped configs, or print one."""
+    if args.name is not None:
+        print(find_config(args.name).read_text(encoding="utf-8"), end="")
+        return 0
+    for folder, configs in groupby(shipped_configs().items(), lambda item: item[1].parent.name):
+        print(f"{folder}:")
+        for name, path in configs:
+            command, summary = describe_config(path)
+            print(f"  {name}: {summary}\n    {command}")
+    return 0
