@@ -32,7 +32,7 @@ import triton  # noqa: E402
 from aista.environment import source_commit  # noqa: E402
 from aista.losses import Sinkhorn  # noqa: E402
 from aista.losses.kernels.sinkhorn import launch, reference  # noqa: E402
-from aista.losses.kernels.sinkhorn.problem import EntropicProblem  # noqa: E402
+from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem  # noqa: E402
 from benchmarks.ot import workload  # noqa: E402
 from benchmarks.ot.check import relative_error  # noqa: E402
 from benchmarks.ot.rows.base import Outcome  # noqa: E402

@@ -16,7 +16,7 @@ import torch
 
 from aista.engine.inputs import load_split, training_loader
 from aista.engine.training.train import train
-from aista.records import read_records
+from aista.run_folder.metric_records import read_records
 from aista.tasks.experiment import Experiment, load_experiment
 from aista.tasks.preflight import build_task
 from tests.tiny import make_corpus, tiny_config, write_config

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
 
     configure_logging()
     from aista.corpora.quickstart import QuickstartConfig
-    from aista.runs.quickstart import Quickstart
+    from aista.runs.quickstart_workflow import Quickstart
 
     Quickstart(args.out, args.data, args.config, QuickstartConfig()).run(args.seeds)
     return 0

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from aista.types import LayerStates
 
-__all__ = [
-    "NEEDS",
-    "AlignmentContext",
-    "AlignmentLoss",
-    "AlignmentResult",
-    "apply",
-    "compares_predictions",
-    "is_batch_statistic",
-    "needs",
-]
+__all__ = ["COMPARES", "NEEDS", "AlignmentContext", "AlignmentLoss", "AlignmentResult"]
 
 NEEDS = ("transcripts", "words", "vocabulary", "batch_vocabulary")
 """What a loss can ask for in its ``needs``; see ``AlignmentContext``."""
+
+COMPARES = ("states", "predictions")
+"""What a loss can compare."""
 
 
 class AlignmentResult(NamedTuple):
@@ -59,64 +54,43 @@ class AlignmentContext(NamedTuple):
     words: Tensor | None = None
 
 
-class AlignmentLoss(Protocol):
-    """A component of kind ``alignment_loss``, called as ``factory(config)``. It has no parameters.
+class AlignmentLoss(ABC):
+    """A component of kind ``alignment_loss``. It has no parameters.
 
-    Three attributes may say more about it; a loss without them compares states, row by row:
+    A subclass sets the attributes that differ from these, in its body:
 
-    - ``needs``: names among ``NEEDS``. A loss with needs is called with ``context=AlignmentContext(...)`` too.
-    - ``batch_statistic = True``: the value of a row depends on the other rows of its layer.
-    - ``compares = "predictions"``: it compares both branches' logits of the next target token in place of
-      states, position by position, once per batch. Its ``states`` are ``[B, U, V]`` logits of equal lengths.
+    Attributes:
+        needs: Names among ``NEEDS``, of what it reads in the context beside ``num_layers``.
+        batch_statistic: Whether the value of a row depends on the other rows of its layer.
+        compares: ``"states"`` of layers; or ``"predictions"``: both branches' logits of the next target token, position
+            by position, once per batch. Its ``states`` are then ``[B, U, V]`` logits of equal lengths, and it can have
+            no needs.
     """
 
-    def __call__(self, states: LayerStates, *, detach_text: bool = True) -> AlignmentResult:
+    needs: tuple[str, ...] = ()
+    batch_statistic: bool = False
+    compares: str = "states"
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Refuse attributes that mean nothing, when the class is made. Raises TypeError."""
+        super().__init_subclass__(**arguments)
+        if not isinstance(cls.needs, tuple) or not set(cls.needs) <= set(NEEDS):
+            raise TypeError(
+                f"{cls.__name__}.needs must be a tuple of names among {', '.join(NEEDS)}, got {cls.needs!r}"
+            )
+        if cls.compares not in COMPARES:
+            raise TypeError(f"{cls.__name__}.compares must be 'states' or 'predictions', got {cls.compares!r}")
+        if not isinstance(cls.batch_statistic, bool):
+            raise TypeError(f"{cls.__name__}.batch_statistic must be True or False, got {cls.batch_statistic!r}")
+        if cls.compares == "predictions" and cls.needs:
+            raise TypeError(f"{cls.__name__} compares predictions, so it can have no needs, got {cls.needs!r}")
+
+    @abstractmethod
+    def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Compare the two modalities of one layer.
 
         Args:
             states: Padded states of both modalities; what lies in the padding must not matter.
+            context: How many layers the states hold, and what the loss needs.
             detach_text: Whether the text side is a fixed target that receives no gradient.
         """
-        ...
-
-
-def needs(loss: object) -> tuple[str, ...]:
-    """What the loss asks for beside the states.
-
-    Raises:
-        ValueError: it asks for something that there is not.
-    """
-    wanted = tuple(getattr(loss, "needs", ()))
-    unknown = [name for name in wanted if name not in NEEDS]
-    if unknown:
-        raise ValueError(
-            f"{type(loss).__name__}.needs may name {', '.join(NEEDS)}, got {unknown[0]!r}; "
-            f"see aista.losses.base.AlignmentContext"
-        )
-    return wanted
-
-
-def compares_predictions(loss: object) -> bool:
-    """Whether the loss compares predictions of the target; else it compares states of layers.
-
-    Raises:
-        ValueError: its attribute ``compares`` is neither, or it compares predictions and has needs.
-    """
-    compares = getattr(loss, "compares", "states")
-    if compares not in ("states", "predictions"):
-        raise ValueError(f"{type(loss).__name__}.compares must be 'states' or 'predictions', got {compares!r}")
-    if compares == "predictions" and needs(loss):
-        raise ValueError(f"{type(loss).__name__} compares predictions, so it can have no needs, got {needs(loss)}")
-    return bool(compares == "predictions")
-
-
-def is_batch_statistic(loss: object) -> bool:
-    """Whether a row's value depends on the other rows."""
-    return bool(getattr(loss, "batch_statistic", False))
-
-
-def apply(loss: Any, states: LayerStates, context: AlignmentContext, *, detach_text: bool) -> AlignmentResult:
-    """Call the loss, with the context if it needs one."""
-    extra = {"context": context} if needs(loss) else {}
-    result: AlignmentResult = loss(states, detach_text=detach_text, **extra)
-    return result

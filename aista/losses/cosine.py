@@ -7,18 +7,14 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from aista.losses._regression import Regression, RegressionConfig
+from aista.losses.regression import Regression
 from aista.registry import register
 
-__all__ = ["CosineAlignment", "CosineAlignmentConfig"]
+__all__ = ["CosineAlignment"]
 
 
+@register("alignment_loss", "cosine")
 @dataclass(frozen=True, kw_only=True)
-class CosineAlignmentConfig(RegressionConfig):
-    """Options of the cosine loss."""
-
-
-@register("alignment_loss", "cosine", config=CosineAlignmentConfig)
 class CosineAlignment(Regression):
     """Cosine distance ``1 - <u, v> / (|u| |v|)`` of the two sides, in [0, 2], whatever the batch size.
 

@@ -11,40 +11,22 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from aista.errors import DataError
-from aista.losses._rows import result, sides
-from aista.losses.base import AlignmentContext, AlignmentResult
+from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
+from aista.losses.sides import row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.types import LayerStates, length_mask
 
-__all__ = ["CTCAlignment", "CTCAlignmentConfig", "class_log_probs"]
+__all__ = ["CTCAlignment", "class_log_probs"]
 
 NEVER = -1e30
 """A logit of probability 0 whose gradient stays finite."""
 
 
+@register("alignment_loss", "ctc")
 @dataclass(frozen=True, kw_only=True)
-class CTCAlignmentConfig:
-    """Options of the CTC loss."""
-
-    temperature: float = option(0.1, "Divides the cosines of state and embedding; smaller is more certain.", above=0)
-    blank_id: int | None = option(
-        None, "Token whose embedding is the blank; by default the tokenizer's padding token.", minimum=0
-    )
-    classes: Literal["vocabulary", "batch"] = option(
-        "vocabulary", "Tokens among which a position is read: all, or those of the batch's transcripts."
-    )
-
-    def __post_init__(self) -> None:
-        if self.classes == "batch" and self.blank_id is not None:
-            raise ValueError(
-                "blank_id must be null with classes: batch, where the blank is the tokenizer's padding token"
-            )
-
-
-@register("alignment_loss", "ctc", config=CTCAlignmentConfig)
-class CTCAlignment:
+class CTCAlignment(Options, AlignmentLoss):
     """Connectionist temporal classification per transcript token, without parameters of its own.
 
     ``p(v | h) = softmax_v(cos(h, e_v) / tau)`` with ``e_v`` the language model's input embeddings, i.e. its text states
@@ -67,21 +49,34 @@ class CTCAlignment:
     order; ``soft_dtw`` and ``ot`` compare with states in context instead.
     """
 
-    def __init__(self, config: CTCAlignmentConfig) -> None:
-        self.config = config
-        self.batch_statistic = config.classes == "batch"
-        self.needs = ("transcripts", "batch_vocabulary" if self.batch_statistic else "vocabulary")
+    needs = ("transcripts", "vocabulary")  # with classes: batch an object has its own, and its own batch_statistic
 
-    def __call__(
-        self, states: LayerStates, *, detach_text: bool = True, context: AlignmentContext | None = None
-    ) -> AlignmentResult:
+    temperature: float = option(0.1, "Divides the cosines of state and embedding; smaller is more certain.", above=0)
+    blank_id: int | None = option(
+        None, "Token whose embedding is the blank; by default the tokenizer's padding token.", minimum=0
+    )
+    classes: Literal["vocabulary", "batch"] = option(
+        "vocabulary", "Tokens among which a position is read: all, or those of the batch's transcripts."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.classes == "batch":
+            if self.blank_id is not None:
+                raise ValueError(
+                    "blank_id must be null with classes: batch, where the blank is the tokenizer's padding token"
+                )
+            object.__setattr__(self, "batch_statistic", True)
+            object.__setattr__(self, "needs", ("transcripts", "batch_vocabulary"))
+
+    def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Return each row's loss; see ``AlignmentLoss``.
 
         Raises:
             ValueError: the context lacks transcripts or vocabulary, or the blank is not in the vocabulary.
             DataError: a transcript contains the blank.
         """
-        if context is None or context.transcripts is None or context.vocabulary is None:
+        if context.transcripts is None or context.vocabulary is None:
             raise ValueError("ctc needs the transcripts' ids and the vocabulary's embeddings in its context")
         with no_autocast(states.speech.device):
             both = sides(states, detach_text=detach_text)
@@ -100,10 +95,10 @@ class CTCAlignment:
         zeros = both.speech.new_zeros(len(both.present))
         values = zeros.index_copy(0, rows, nll / lengths[1].clamp_min(1))
         infeasible = zeros.index_copy(0, rows, (nll.detach() == 0).to(zeros.dtype))
-        return result(values, both.present, infeasible=infeasible)
+        return row_result(values, both.present, infeasible=infeasible)
 
     def _blank(self, context: AlignmentContext, size: int) -> int:
-        blank = context.pad_id if self.config.blank_id is None else self.config.blank_id
+        blank = context.pad_id if self.blank_id is None else self.blank_id
         if not 0 <= blank < size:
             raise ValueError(f"blank_id must be a token, 0 to {size - 1}, got {blank}")
         return blank
@@ -125,7 +120,7 @@ class CTCAlignment:
         size = int(lengths[1].max())
         logp, targets = [], []
         for x_PD, ids_T, p, t in zip(speech, tokens, *(z.tolist() for z in lengths), strict=True):
-            arguments = (x_PD[:p], embeddings, ids_T[:t], blank, self.config.temperature)
+            arguments = (x_PD[:p], embeddings, ids_T[:t], blank, self.temperature)
             logp_PC = checkpoint(class_log_probs, *arguments, use_reentrant=False, preserve_rng_state=False)
             logp.append(functional.pad(logp_PC, (0, size - t, 0, speech.shape[1] - p)))
             targets.append(functional.pad(_classes(ids_T[:t]), (0, size - t)))

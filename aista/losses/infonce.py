@@ -7,31 +7,21 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from aista.losses._contrast import rows_per_layer, transcript_keys
-from aista.losses._in_batch import Items, contrast_in_batch
-from aista.losses._rows import POOLINGS, Sides, pool, result, sides
-from aista.losses.base import AlignmentContext, AlignmentResult
+from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
+from aista.losses.contrast import rows_per_layer, transcript_keys
+from aista.losses.in_batch import Items, contrast_in_batch
+from aista.losses.sides import POOLINGS, Sides, pool, row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.types import LayerStates
 
-__all__ = ["InfoNCE", "InfoNCEConfig"]
+__all__ = ["InfoNCE"]
 
 
+@register("alignment_loss", "infonce")
 @dataclass(frozen=True, kw_only=True)
-class InfoNCEConfig:
-    """Options of the contrastive loss."""
-
-    level: str = option(
-        "mean", "Similarity of two rows: cosine of mean or max states, or token by token.", choices=(*POOLINGS, "token")
-    )
-    temperature: float = option(0.1, "Divides the similarities; smaller looks at the hardest negatives.", above=0)
-    gather: bool = option(True, "Take negatives from all data-parallel processes; else from this process alone.")
-
-
-@register("alignment_loss", "infonce", config=InfoNCEConfig)
-class InfoNCE:
+class InfoNCE(Options, AlignmentLoss):
     """Contrastive loss in both directions over the rows of a layer.
 
     ``l_i = -1/2 log softmax_j(s(x_i, y_j) / tau)_i - 1/2 log softmax_j(s(x_j, y_i) / tau)_i``. ``s`` is the cosine of
@@ -52,21 +42,18 @@ class InfoNCE:
     needs = ("transcripts",)
     batch_statistic = True
 
-    def __init__(self, config: InfoNCEConfig) -> None:
-        self.config = config
+    level: str = option(
+        "mean", "Similarity of two rows: cosine of mean or max states, or token by token.", choices=(*POOLINGS, "token")
+    )
+    temperature: float = option(0.1, "Divides the similarities; smaller looks at the hardest negatives.", above=0)
+    gather: bool = option(True, "Take negatives from all data-parallel processes; else from this process alone.")
 
-    def __call__(
-        self, states: LayerStates, *, detach_text: bool = True, context: AlignmentContext | None = None
-    ) -> AlignmentResult:
-        """Return each row's loss; see ``AlignmentLoss``.
-
-        Without a context all rows are one layer, and no two transcripts are the same.
-        """
+    def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
+        """Return each row's loss; see ``AlignmentLoss``. Without transcripts no two rows have the same."""
         with no_autocast(states.speech.device):
-            context = context or AlignmentContext()
             values, best, candidates = self._solve(sides(states, detach_text=detach_text), context)
         present = (states.speech_lengths > 0) & (states.text_lengths > 0)
-        return result(values, present, accuracy=best, candidates=candidates)
+        return row_result(values, present, accuracy=best, candidates=candidates)
 
     def _solve(self, both: Sides, context: AlignmentContext) -> tuple[Tensor, Tensor, Tensor]:
         """``[L * B]`` loss, share of the directions whose own candidate is best, and number of candidates."""
@@ -80,11 +67,11 @@ class InfoNCE:
             y_lengths[:num_rows],
             transcript_keys(context.transcripts, both.text_lengths[:num_rows]),
         )
-        loss, best, candidates = contrast_in_batch(items, self.config.temperature, gather=self.config.gather)
+        loss, best, candidates = contrast_in_batch(items, self.temperature, gather=self.gather)
         return loss.flatten(), best.flatten(), candidates.repeat(context.num_layers)
 
     def _features(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Unit vectors ``[L * B, N, D]`` and how many of each row's N are content; N is 1 if pooled."""
-        if self.config.level != "token":
-            states, lengths = pool(states, lengths, self.config.level)[:, None], (lengths > 0).long()
+        if self.level != "token":
+            states, lengths = pool(states, lengths, self.level)[:, None], (lengths > 0).long()
         return functional.normalize(states, dim=-1), lengths

@@ -7,27 +7,19 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from aista.losses._rows import result, row_mean, sides
-from aista.losses.base import AlignmentResult
+from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
+from aista.losses.sides import row_mean, row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.types import LayerStates
 
-__all__ = ["KLAlignment", "KLAlignmentConfig"]
+__all__ = ["KLAlignment"]
 
 
+@register("alignment_loss", "kl")
 @dataclass(frozen=True, kw_only=True)
-class KLAlignmentConfig:
-    """Options of the divergence."""
-
-    temperature: float = option(
-        1.0, "Divides the logits of both branches; above 1 it shows the teacher's doubts.", above=0
-    )
-
-
-@register("alignment_loss", "kl", config=KLAlignmentConfig)
-class KLAlignment:
+class KLAlignment(Options, AlignmentLoss):
     """Kullback-Leibler divergence of the speech branch's next-token distributions from the text branch's.
 
     ``tau^2 mean_u KL(softmax(y_u / tau) | softmax(x_u / tau))`` with ``x_u``, ``y_u`` the logits of the u-th target
@@ -47,14 +39,16 @@ class KLAlignment:
 
     compares = "predictions"
 
-    def __init__(self, config: KLAlignmentConfig) -> None:
-        self.temperature = config.temperature
+    temperature: float = option(
+        1.0, "Divides the logits of both branches; above 1 it shows the teacher's doubts.", above=0
+    )
 
-    def __call__(self, states: LayerStates, *, detach_text: bool = True) -> AlignmentResult:
+    def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Return each row's divergence per position.
 
         Args:
             states: ``[B, U, V]`` logits of both branches, as ``AlignmentLoss`` says of predictions.
+            context: Not used.
             detach_text: Whether the teacher is fixed.
 
         Raises:
@@ -69,7 +63,9 @@ class KLAlignment:
                     f"{both.speech_lengths.tolist()} and {both.text_lengths.tolist()}"
                 )
             size = min(both.speech.shape[1], both.text.shape[1])
-            return result(row_mean(self._divergence(both.speech[:, :size], both.text[:, :size]), lengths), both.present)
+            return row_result(
+                row_mean(self._divergence(both.speech[:, :size], both.text[:, :size]), lengths), both.present
+            )
 
     def _divergence(self, x_BUV: Tensor, y_BUV: Tensor) -> Tensor:
         log_x, log_y = ((z / self.temperature).log_softmax(-1) for z in (x_BUV, y_BUV))

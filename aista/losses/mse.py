@@ -6,18 +6,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from aista.losses._regression import Regression, RegressionConfig
+from aista.losses.regression import Regression
 from aista.registry import register
 
-__all__ = ["MSEAlignment", "MSEAlignmentConfig"]
+__all__ = ["MSEAlignment"]
 
 
+@register("alignment_loss", "mse")
 @dataclass(frozen=True, kw_only=True)
-class MSEAlignmentConfig(RegressionConfig):
-    """Options of the squared error."""
-
-
-@register("alignment_loss", "mse", config=MSEAlignmentConfig)
 class MSEAlignment(Regression):
     """Squared error ``|u - v|^2 / D`` of the two sides, per channel, whatever the batch size.
 

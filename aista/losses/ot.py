@@ -8,10 +8,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from aista.losses._rows import result as row_result
-from aista.losses.base import AlignmentResult
+from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.costs import Cost
 from aista.losses.masses import Mass
+from aista.losses.sides import row_result
 from aista.losses.solvers.base import OTResult, OTSolver
 from aista.registry import build, register
 from aista.schema import Component, component, option
@@ -33,7 +33,7 @@ class OTAlignmentConfig:
 
 
 @register("alignment_loss", "ot", config=OTAlignmentConfig)
-class OTAlignment:
+class OTAlignment(AlignmentLoss):
     """Optimal-transport distance between the speech and the text states of an utterance.
 
     Choose it over a contrastive or regression loss where the two sides differ in length and their
@@ -47,11 +47,12 @@ class OTAlignment:
         self.text_mass = cast(Mass, build("mass", config.text_mass, at="text_mass"))
         self.config = config
 
-    def __call__(self, states: LayerStates, *, detach_text: bool = True) -> AlignmentResult:
+    def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Return each row's transport loss; 0 with zero gradient where a side is empty.
 
         Args:
             states: Padded states of both modalities; padding is never read.
+            context: Not used.
             detach_text: Whether the text side is a fixed target that receives no gradient.
 
         Raises:

@@ -8,9 +8,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from aista.losses._rows import result
-from aista.losses.base import AlignmentResult
+from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.costs import Cost
+from aista.losses.sides import row_result
 from aista.losses.solvers.pairwise import no_autocast
 from aista.losses.solvers.problem import from_states
 from aista.losses.solvers.uncompiled import uncompiled
@@ -54,7 +54,7 @@ class SoftDTWConfig:
 
 
 @register("alignment_loss", "soft_dtw", config=SoftDTWConfig)
-class SoftDTW:
+class SoftDTW(AlignmentLoss):
     """Soft dynamic time warping, divided by S + T so that its scale is that of the cost, whatever the length.
 
     ``dtw_gamma(x, y) / (S + T)``; as a divergence ``(dtw(x, y) - dtw(x, x) / 2 - dtw(y, y) / 2) / (S + T)``. Cost:
@@ -70,7 +70,7 @@ class SoftDTW:
         self.cost = cast(Cost, build("cost", config.cost, at="cost"))
         self.config = config
 
-    def __call__(self, states: LayerStates, *, detach_text: bool = True) -> AlignmentResult:
+    def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Return each row's value; see ``AlignmentLoss``."""
         x, y = states.speech, states.text.detach() if detach_text else states.text
         present = (states.speech_lengths > 0) & (states.text_lengths > 0)
@@ -79,7 +79,7 @@ class SoftDTW:
         if self.config.divergence:
             own = self._between(x, x, lengths[0], lengths[0]) + self._between(y, y, lengths[1], lengths[1])
             values = values - 0.5 * own
-        return result(values / (lengths[0] + lengths[1]).clamp_min(1), present)
+        return row_result(values / (lengths[0] + lengths[1]).clamp_min(1), present)
 
     def _between(self, x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tensor:
         problem = from_states(x, y, x_lengths, y_lengths, cost=self.cost)

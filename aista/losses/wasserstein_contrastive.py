@@ -8,10 +8,10 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from aista.losses._contrast import contrast, rows_per_layer, same_key, transcript_keys
-from aista.losses._rows import result
-from aista.losses.base import AlignmentContext, AlignmentResult
+from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
+from aista.losses.contrast import contrast, rows_per_layer, same_key, transcript_keys
 from aista.losses.costs import Cost
+from aista.losses.sides import row_result
 from aista.losses.solvers.base import OTSolver
 from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import build, register
@@ -34,7 +34,7 @@ class WassersteinContrastiveConfig:
 
 
 @register("alignment_loss", "wasserstein_contrastive", config=WassersteinContrastiveConfig)
-class WassersteinContrastive:
+class WassersteinContrastive(AlignmentLoss):
     """Contrastive loss in both directions with ``s(x_i, y_j) = -OT(x_i, y_j)``.
 
     ``l_i = -1/2 log softmax_j(-OT(x_i, y_j) / tau)_i - 1/2 log softmax_j(-OT(x_j, y_i) / tau)_i``. The candidates of
@@ -57,14 +57,8 @@ class WassersteinContrastive:
         self.solver = cast(OTSolver, build("ot_solver", config.solver, at="solver"))
         self.config = config
 
-    def __call__(
-        self, states: LayerStates, *, detach_text: bool = True, context: AlignmentContext | None = None
-    ) -> AlignmentResult:
-        """Return each row's loss; see ``AlignmentLoss``.
-
-        Without a context all rows are one layer, and no two transcripts are the same.
-        """
-        context = context or AlignmentContext()
+    def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
+        """Return each row's loss; see ``AlignmentLoss``. Without transcripts no two rows have the same."""
         num_rows = rows_per_layer(len(states.speech), context)
         present = (states.speech_lengths > 0) & (states.text_lengths > 0)
         keys = transcript_keys(context.transcripts, states.text_lengths[:num_rows])
@@ -76,7 +70,7 @@ class WassersteinContrastive:
         rows = (torch.arange(context.num_layers, device=anchors.device)[:, None] * num_rows + anchors).flatten()
         zeros = found[0].new_zeros(len(present))
         values, best, candidates = (zeros.index_copy(0, rows, z.to(zeros.dtype).flatten()) for z in found)
-        return result(values, present, accuracy=best, candidates=candidates)
+        return row_result(values, present, accuracy=best, candidates=candidates)
 
     def _distances(self, states: LayerStates, pairs_2NC: Tensor, num_layers: int, detach_text: bool) -> Tensor:
         """Transport of every pair at every layer, ``[L, N, C]``, in one call of the solver."""

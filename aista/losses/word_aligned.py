@@ -9,28 +9,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from aista.losses._contrast import rows_per_layer
-from aista.losses._in_batch import Items, contrast_in_batch
-from aista.losses._rows import Sides, result, sides
-from aista.losses.base import AlignmentContext, AlignmentResult
+from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
+from aista.losses.contrast import rows_per_layer
+from aista.losses.in_batch import Items, contrast_in_batch
+from aista.losses.sides import Sides, row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.types import LayerStates
 
-__all__ = ["WordAligned", "WordAlignedConfig"]
+__all__ = ["WordAligned"]
 
 
+@register("alignment_loss", "word_aligned")
 @dataclass(frozen=True, kw_only=True)
-class WordAlignedConfig:
-    """Options of the word-aligned contrastive loss."""
-
-    temperature: float = option(0.2, "Divides the cosines; smaller looks at the hardest negatives.", above=0)
-    gather: bool = option(True, "Take words from all data-parallel processes as negatives; else from this one alone.")
-
-
-@register("alignment_loss", "word_aligned", config=WordAlignedConfig)
-class WordAligned:
+class WordAligned(Options, AlignmentLoss):
     """InfoNCE over the words of a batch, whose places in the speech are given (WACO).
 
     A word's speech is the mean of the states that its time covers, each by the share that it covers; its text the mean
@@ -47,21 +40,17 @@ class WordAligned:
     needs = ("transcripts", "words")
     batch_statistic = True
 
-    def __init__(self, config: WordAlignedConfig) -> None:
-        self.config = config
+    temperature: float = option(0.2, "Divides the cosines; smaller looks at the hardest negatives.", above=0)
+    gather: bool = option(True, "Take words from all data-parallel processes as negatives; else from this one alone.")
 
-    def __call__(
-        self, states: LayerStates, *, detach_text: bool = True, context: AlignmentContext | None = None
-    ) -> AlignmentResult:
+    def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Return each row's loss; see ``AlignmentLoss``.
 
         Raises:
             ValueError: the context lacks the transcripts.
         """
-        if context is None or context.transcripts is None:
-            raise ValueError(
-                "word_aligned needs a context with transcripts, got none; pass context=AlignmentContext(...)"
-            )
+        if context.transcripts is None:
+            raise ValueError("word_aligned needs a context with transcripts, got none")
         with no_autocast(states.speech.device):
             both = sides(states, detach_text=detach_text)
             num_rows = rows_per_layer(len(both.present), context)
@@ -69,7 +58,7 @@ class WordAligned:
             loss, best, candidates = self._solve(both, words, context)
             rows = [_mean(values, words.inside_BN) for values in (loss, best, candidates.expand_as(loss))]
         counts = words.inside_BN.sum(1).repeat(context.num_layers)
-        return result(rows[0], counts > 0, accuracy=rows[1], candidates=rows[2], words=counts)
+        return row_result(rows[0], counts > 0, accuracy=rows[1], candidates=rows[2], words=counts)
 
     def _solve(self, both: Sides, words: _Words, context: AlignmentContext) -> tuple[Tensor, Tensor, Tensor]:
         """``[L, B * N]`` loss and share of the directions whose own word is best; ``[B * N]`` candidates."""
@@ -82,7 +71,7 @@ class WordAligned:
         )
         lengths = words.inside_BN.flatten().long()
         items = Items(x, y, lengths, lengths, words.keys_BNK.flatten(0, 1))
-        return contrast_in_batch(items, self.config.temperature, gather=self.config.gather)
+        return contrast_in_batch(items, self.temperature, gather=self.gather)
 
 
 class _Words(NamedTuple):

@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from aista.errors import RunError
-from aista.records import read_records
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.layer_choices import LayerChoice, read_choices
+from aista.run_folder.metric_records import read_records
 from aista.run_folder.parsing import existing, parsing, read_object, require_mapping
 from aista.run_folder.paths import RunPaths
 from aista.run_folder.probes import Plan, Probe

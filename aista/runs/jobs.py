@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from aista.errors import RunError
-from aista.records import read_records
+from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
 
 __all__ = ["Job", "run_jobs"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aista.data.tokenizers.base import TextTokenizer
-from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult, apply, compares_predictions, needs
+from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.schedules.base import WeightSchedule
 from aista.modules.packing import Divergence
 from aista.selection.base import SelectedLayers
@@ -44,14 +44,14 @@ class AlignmentTerms:
 
     def __init__(self, terms: Iterable[AlignmentTerm], *, text_gradient: bool) -> None:
         self.terms = tuple(terms)
-        self.state_terms = tuple(term for term in self.terms if not compares_predictions(term.loss))
-        self.prediction_terms = tuple(term for term in self.terms if compares_predictions(term.loss))
+        self.state_terms = tuple(term for term in self.terms if term.loss.compares == "states")
+        self.prediction_terms = tuple(term for term in self.terms if term.loss.compares == "predictions")
         self.divergences = tuple(
             as_divergence(term.loss, detach_text=not text_gradient) for term in self.prediction_terms
         )
         self.factors = (1.0,) * len(self.terms)
         self._detach_text = not text_gradient
-        self._needs = {name for term in self.terms for name in needs(term.loss)}
+        self._needs = {name for term in self.terms for name in term.loss.needs}
 
     @property
     def needs_words(self) -> bool:
@@ -124,7 +124,7 @@ class AlignmentTerms:
         states = fold_layers(out)
         return {
             term.name: _of_states(
-                term, apply(term.loss, states, context, detach_text=self._detach_text), out, selected, num_aligned
+                term, term.loss(states, context, detach_text=self._detach_text), out, selected, num_aligned
             )
             for term in self.state_terms
         }
@@ -170,6 +170,6 @@ def as_divergence(loss: AlignmentLoss, *, detach_text: bool) -> Divergence:
     def compare(speech_KV: Tensor, text_KV: Tensor) -> Tensor:
         ones = torch.ones(len(speech_KV), dtype=torch.long, device=speech_KV.device)
         states = LayerStates(speech_KV[:, None], ones, text_KV[:, None], ones)
-        return apply(loss, states, AlignmentContext(), detach_text=detach_text).per_utterance_B
+        return loss(states, AlignmentContext(), detach_text=detach_text).per_utterance_B
 
     return compare

@@ -15,7 +15,7 @@ from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import ConfigError, Fault
-from aista.losses.base import AlignmentContext
+from aista.losses.base import AlignmentContext, AlignmentLoss
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.lsm import ForwardRequest, LargeSpeechTextModel
 from aista.registry import register
@@ -220,8 +220,12 @@ class SpeechTranslationTask(Task):
 def _build_terms(specs: Sequence[WeightedAlignment]) -> Iterator[AlignmentTerm]:
     for index, spec in enumerate(specs):
         at = f"alignment[{index}]"
+        loss = registry.build("alignment_loss", spec, at=at)
+        if not isinstance(loss, AlignmentLoss):
+            problem = f"{type(loss).__name__} does not derive from AlignmentLoss"
+            raise ConfigError([Fault(f"{at}.name", problem, "see aista.losses.base")])
         yield AlignmentTerm(
-            registry.build("alignment_loss", spec, at=at),
+            loss,
             spec.weight,
             registry.build("weight_schedule", spec.schedule, at=f"{at}.schedule"),
             name="align" if len(specs) == 1 else f"align{index}",

@@ -9,14 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aista.losses.base import (
-    AlignmentContext,
-    AlignmentLoss,
-    AlignmentResult,
-    apply,
-    compares_predictions,
-    is_batch_statistic,
-)
+from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.testing.contracts import contract
 from aista.testing.tensors import assert_close, fill_padding, gradients, ramp
 from aista.types import LayerStates
@@ -110,7 +103,7 @@ def check_detached_text(loss: AlignmentLoss) -> None:
         states, vocabulary = _states(loss), ramp(10, 8, seed=2).requires_grad_(True)
         speech, text = states.speech.requires_grad_(True), states.text.requires_grad_(True)
         context = _context()._replace(vocabulary=vocabulary)
-        values = _values(apply(loss, states, context, detach_text=detach))
+        values = _values(loss(states, context, detach_text=detach))
         speech_grad, *text_grads = gradients(values.sum(), speech, text, vocabulary)
         assert speech_grad.any(), "the speech states get no gradient"
         reaches_text = any(bool(grad.any()) for grad in text_grads)
@@ -140,7 +133,7 @@ def check_batch(loss: AlignmentLoss) -> None:
     states = _states(loss)
     together = _solve(loss, states)[0]
     alone = torch.cat([_solve(loss, _rows(states, [row]), _context([row]))[0] for row in range(4)])
-    if is_batch_statistic(loss):
+    if loss.batch_statistic:
         assert not torch.allclose(together, alone, atol=1e-4), (
             "the loss says batch_statistic = True, but its rows have the same values alone as together; leave it out"
         )
@@ -166,7 +159,7 @@ def check_layers(loss: AlignmentLoss) -> None:
 
 def _states(loss: AlignmentLoss, dtype: torch.dtype = torch.float32) -> LayerStates:
     speech_lengths, text_lengths = torch.tensor([9, 4, 5, 6]), torch.tensor([4, 3, 6, 1])
-    if compares_predictions(loss):
+    if loss.compares == "predictions":
         speech_lengths = text_lengths
     speech = fill_padding(ramp(4, int(speech_lengths.max()), 8), speech_lengths, 0.0).to(dtype)
     text = fill_padding(ramp(4, 6, 8, seed=1), text_lengths, 0.0).to(dtype)
@@ -185,7 +178,7 @@ def _context(rows: list[int] | None = None) -> AlignmentContext:
 
 
 def _apply(loss: AlignmentLoss, states: LayerStates) -> AlignmentResult:
-    return apply(loss, states, _context(), detach_text=True)
+    return loss(states, _context())
 
 
 def _solve(
@@ -194,7 +187,7 @@ def _solve(
     """Values, and gradients to both sides (zeros where there is none)."""
     sides = [states.speech.detach().clone().requires_grad_(True), states.text.detach().clone().requires_grad_(True)]
     states = states._replace(speech=sides[0], text=sides[1])
-    values = _values(apply(loss, states, context or _context(), detach_text=False))
+    values = _values(loss(states, context or _context(), detach_text=False))
     return values.detach(), gradients(values.sum(), *sides)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aista.records import read_records
+from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
 from aista.runs.ablation.plan import load_ablation
 from tests.tiny import make_corpus, tiny_config

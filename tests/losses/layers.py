@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from aista.losses.base import AlignmentContext
 from aista.types import LayerStates
 from tests.losses.clouds import clouds
 
 X_LENGTHS, Y_LENGTHS = [7, 3, 5, 0, 6, 1], [4, 5, 0, 2, 6, 1]
 PRESENT = [0, 1, 4, 5]
+ONE_LAYER = AlignmentContext()
 
 
 def layer_states(

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from aista.losses import from_cost
-from aista.losses.base import AlignmentContext, apply
+from aista.losses.base import AlignmentContext
 from aista.registry import build
 from aista.schema import resolve
 from aista.types import LayerStates, length_mask
@@ -181,7 +181,7 @@ def _measure_loss(name: str, options: dict[str, Any]) -> dict[str, Tensor]:
     spans = [[[0, 2, 0.0, 0.4], [2, 5, 0.5, 1.0]], [[0, 3, 0.1, 0.9], [3, 6, 0.9, 1.0]], [[0, 1, 0.0, 0.3], [0] * 4]]
     words = torch.tensor([*spans, [[0, 1, 0.2, 0.5], [1, 4, 0.5, 0.9]]])
     context = AlignmentContext(2, ids, leaves["vocabulary"], pad_id=0, words=words)
-    result = apply(loss, LayerStates(speech, x_lengths, text, y_lengths), context, detach_text=False)
+    result = loss(LayerStates(speech, x_lengths, text, y_lengths), context, detach_text=False)
     found = {"value": result.per_utterance_B, **{f"diagnostic_{key}": z for key, z in result.diagnostics.items()}}
     return _with_gradients(found, result.per_utterance_B, leaves)
 

@@ -10,6 +10,7 @@ import yaml
 
 from aista import registry
 from aista.losses.base import NEEDS, AlignmentContext
+from aista.registry import load_plugins
 from aista.schema import resolve
 from aista.tasks.speech_translation import WeightedAlignment
 from aista.testing.contracts import run
@@ -31,7 +32,7 @@ def test_the_table_tells_what_they_need():
         found = re.match(r"\| `(\w+)` \|([^|]*)\|([^|]*)\|", line)
         if found and found[1] in LOSSES:
             loss = registry.build("alignment_loss", resolve("alignment_loss", found[1]))
-            assert ("transcripts" in found[3]) == ("transcripts" in getattr(loss, "needs", ())), found[1]
+            assert ("transcripts" in found[3]) == ("transcripts" in loss.needs), found[1]
 
 
 def test_what_can_be_needed_is_in_the_context():
@@ -41,6 +42,15 @@ def test_what_can_be_needed_is_in_the_context():
 def test_the_config_builds_the_losses():
     for node in yaml.safe_load(PAGE.split("```yaml\n")[1].split("```")[0])["alignment"]:
         registry.build("alignment_loss", resolve("alignment_loss", node, type=WeightedAlignment))
+
+
+def test_the_example_keeps_the_contracts(tmp_path, clean_registry):
+    plugin = tmp_path / "huber.py"
+    plugin.write_text(PAGE.split("```python\n")[1].split("```")[0], encoding="utf-8")
+    load_plugins([plugin])
+    outcomes = run("alignment_loss", "huber", {"delta": 0.5})
+    assert outcomes
+    assert not [outcome for outcome in outcomes if outcome.status == "FAIL"]
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -10,7 +10,7 @@ from aista.errors import ConfigError
 from aista.losses import Relaxed, from_cost
 from aista.losses.cmot import CMOTAlignment, CMOTAlignmentConfig
 from aista.schema import structure
-from tests.losses.layers import PRESENT, content, layer_states
+from tests.losses.layers import ONE_LAYER, PRESENT, content, layer_states
 
 
 def _naive(costs: torch.Tensor, mass: torch.Tensor, window: float) -> torch.Tensor:
@@ -32,7 +32,7 @@ def _naive(costs: torch.Tensor, mass: torch.Tensor, window: float) -> torch.Tens
 def test_the_definition_row_by_row(side, window):
     states = layer_states()
     config = structure(CMOTAlignmentConfig, {"cost": "sqeuclidean", "side": side, "window": window})
-    values = CMOTAlignment(config)(states).per_utterance_B
+    values = CMOTAlignment(config)(states, ONE_LAYER).per_utterance_B
     for row in range(6):
         if row not in PRESENT:
             assert values[row] == 0

@@ -8,9 +8,9 @@ import torch
 
 from aista.errors import DataError
 from aista.losses.base import AlignmentContext
-from aista.losses.ctc import CTCAlignment, CTCAlignmentConfig, class_log_probs
+from aista.losses.ctc import CTCAlignment, class_log_probs
 from aista.types import LayerStates
-from tests.losses.layers import content, fold, layer_states
+from tests.losses.layers import ONE_LAYER, content, fold, layer_states
 
 VOCABULARY = torch.randn(5, 6, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
 IDS = torch.tensor([[1, 2, 2], [3, 9, 9], [1, 1, 9], [4, 2, 1], [1, 9, 9]])
@@ -18,7 +18,7 @@ X_LENGTHS, Y_LENGTHS = [5, 3, 2, 4, 0], [3, 1, 2, 3, 1]
 
 
 def _loss(tau: float = 0.3, **options: object) -> CTCAlignment:
-    return CTCAlignment(CTCAlignmentConfig(temperature=tau, **options))
+    return CTCAlignment(temperature=tau, **options)
 
 
 def _log_probs(x: torch.Tensor, tau: float) -> torch.Tensor:
@@ -138,7 +138,7 @@ def test_another_token_can_be_the_blank():
 def test_faults_are_named():
     states = layer_states([4], [2])
     with pytest.raises(ValueError, match="ctc needs the transcripts' ids and the vocabulary"):
-        _loss()(states)
+        _loss()(states, ONE_LAYER)
     context = AlignmentContext(1, torch.tensor([[1, 2]]), VOCABULARY)
     with pytest.raises(ValueError, match="blank_id must be a token, 0 to 4, got 5"):
         _loss(blank_id=5)(states, context=context)
@@ -147,4 +147,4 @@ def test_faults_are_named():
     with pytest.raises(DataError, match=r"CTC's blank; name a token .* blank_id .*, with classes: vocabulary$"):
         _loss(classes="batch")(states, context=context._replace(pad_id=2))
     with pytest.raises(ValueError, match="blank_id must be null with classes: batch"):
-        CTCAlignmentConfig(classes="batch", blank_id=2)
+        CTCAlignment(classes="batch", blank_id=2)

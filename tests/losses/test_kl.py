@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from aista.losses.kl import KLAlignment, KLAlignmentConfig
-from tests.losses.layers import content, layer_states
+from aista.losses.kl import KLAlignment
+from tests.losses.layers import ONE_LAYER, content, layer_states
 
 LENGTHS = [4, 2, 0, 3]
 
@@ -14,7 +14,7 @@ LENGTHS = [4, 2, 0, 3]
 @pytest.mark.parametrize("tau", [1.0, 2.5])
 def test_the_definition_token_by_token(tau):
     states = layer_states(LENGTHS, LENGTHS)
-    values = KLAlignment(KLAlignmentConfig(temperature=tau))(states).per_utterance_B
+    values = KLAlignment(temperature=tau)(states, ONE_LAYER).per_utterance_B
     for row, length in enumerate(LENGTHS):
         x, y = content(states, row)
         total = 0.0
@@ -26,14 +26,14 @@ def test_the_definition_token_by_token(tau):
 
 
 def test_gradients_agree_with_finite_differences():
-    loss = KLAlignment(KLAlignmentConfig(temperature=1.5))
+    loss = KLAlignment(temperature=1.5)
     x, y = (torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
     assert torch.autograd.gradcheck(loss._divergence, (x, y))
 
 
 def test_equal_predictions_are_free():
     states = layer_states(LENGTHS, LENGTHS)
-    same = KLAlignment(KLAlignmentConfig())(states._replace(text=states.speech)).per_utterance_B
+    same = KLAlignment()(states._replace(text=states.speech), ONE_LAYER).per_utterance_B
     torch.testing.assert_close(same, torch.zeros(4))
 
 
@@ -41,7 +41,7 @@ def test_certain_predictions_stay_finite():
     x = torch.tensor([[[1e4, 0.0, -1e4]]], requires_grad=True)
     one = torch.ones(1, dtype=torch.long)
     states = layer_states([1], [1])._replace(speech=x, text=x.detach().flip(2), speech_lengths=one, text_lengths=one)
-    value = KLAlignment(KLAlignmentConfig())(states).per_utterance_B
+    value = KLAlignment()(states, ONE_LAYER).per_utterance_B
     value.sum().backward()
     assert value.isfinite().all()
     assert x.grad.isfinite().all()
@@ -50,4 +50,4 @@ def test_certain_predictions_stay_finite():
 def test_rows_of_unequal_lengths_are_no_predictions_of_the_same_tokens():
     states = layer_states([4, 2], [4, 3])
     with pytest.raises(ValueError, match=r"equal lengths, got \[4, 2\] and \[4, 3\]"):
-        KLAlignment(KLAlignmentConfig())(states)
+        KLAlignment()(states, ONE_LAYER)

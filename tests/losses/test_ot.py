@@ -10,6 +10,7 @@ from aista.registry import build, entries
 from aista.schema import Component, structure
 from aista.types import LayerStates
 from tests.losses.clouds import clouds
+from tests.losses.layers import ONE_LAYER
 
 SOLVERS = [entry.name for entry in entries("ot_solver") if entry.origin.startswith("aista.")]
 
@@ -29,7 +30,7 @@ def test_the_config_of_the_documentation():
     expected = Sinkhorn(epsilon=0.3)(
         states.speech, states.text, states.speech_lengths, states.text_lengths, y_mass="norm"
     )
-    assert torch.equal(loss(states).per_utterance_B, expected.value)
+    assert torch.equal(loss(states, ONE_LAYER).per_utterance_B, expected.value)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -37,10 +38,10 @@ def test_the_config_of_the_documentation():
 def test_every_solver_with_every_cost_pulls_the_sides_together(solver, cost):
     loss = _loss(cost=cost, solver=solver, position_weight=0.0 if solver == "sliced" else 0.1)
     states = _states([6, 4], [4, 3])
-    before = loss(states)
+    before = loss(states, ONE_LAYER)
     before.per_utterance_B.sum().backward()
     step = 0.01 / states.speech.grad.norm()
-    after = loss(states._replace(speech=states.speech.detach() - step * states.speech.grad))
+    after = loss(states._replace(speech=states.speech.detach() - step * states.speech.grad), ONE_LAYER)
     assert (after.per_utterance_B.sum() < before.per_utterance_B.sum()).all()
 
 
@@ -48,20 +49,20 @@ def test_every_solver_with_every_cost_pulls_the_sides_together(solver, cost):
 def test_rows_without_a_side_are_free_and_counted_out(solver):
     loss = _loss(solver=solver)
     states = _states([6, 4, 0, 5], [4, 0, 3, 2])
-    result = loss(states, detach_text=False)
+    result = loss(states, ONE_LAYER, detach_text=False)
     result.per_utterance_B.sum().backward()
     assert result.per_utterance_B[[1, 2]].tolist() == [0, 0]
     for grad in (states.speech.grad, states.text.grad):
         assert grad[[1, 2]].eq(0).all()
         assert grad[[0, 3]].ne(0).any()
-    full = loss(LayerStates(*(z[[0, 3]] for z in states)))
+    full = loss(LayerStates(*(z[[0, 3]] for z in states)), ONE_LAYER)
     assert torch.equal(result.per_utterance_B[[0, 3]], full.per_utterance_B)
     assert result.diagnostics == full.diagnostics
 
 
 def test_no_row_takes_part():
     states = _states([6, 0], [0, 3])
-    result = _loss()(states)
+    result = _loss()(states, ONE_LAYER)
     result.per_utterance_B.sum().backward()
     assert result.per_utterance_B.tolist() == [0, 0]
     assert states.speech.grad.eq(0).all()
@@ -70,17 +71,17 @@ def test_no_row_takes_part():
 
 def test_detached_text_gets_no_gradient():
     states = _states([6, 4], [4, 3])
-    _loss()(states).per_utterance_B.sum().backward()
+    _loss()(states, ONE_LAYER).per_utterance_B.sum().backward()
     assert states.text.grad is None
     assert states.speech.grad.ne(0).any()
     speech_grad = states.speech.grad.clone()
-    _loss()(states, detach_text=False).per_utterance_B.sum().backward()
+    _loss()(states, ONE_LAYER, detach_text=False).per_utterance_B.sum().backward()
     assert states.text.grad.ne(0).any()
     torch.testing.assert_close(states.speech.grad, 2 * speech_grad)
 
 
 def test_diagnostics_are_detached_scalars():
-    diagnostics = _loss()(_states([6, 4], [4, 3])).diagnostics
+    diagnostics = _loss()(_states([6, 4], [4, 3]), ONE_LAYER).diagnostics
     assert set(diagnostics) == {"transport_cost", "marginal_error", "converged", "num_iterations"}
     assert all(value.shape == () and not value.requires_grad for value in diagnostics.values())
     assert diagnostics["converged"] == 1
@@ -90,7 +91,7 @@ def test_diagnostics_are_detached_scalars():
 def test_bf16_states_give_an_fp32_loss():
     states = _states([6, 4], [4, 3])
     low = states._replace(speech=states.speech.bfloat16(), text=states.text.bfloat16())
-    assert _loss()(low).per_utterance_B.dtype == torch.float32
+    assert _loss()(low, ONE_LAYER).per_utterance_B.dtype == torch.float32
 
 
 def test_plan_is_a_picture_of_the_transport():

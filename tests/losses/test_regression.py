@@ -6,17 +6,16 @@ import pytest
 import torch
 from torch.nn import functional
 
-from aista.losses._regression import resample
-from aista.losses.cosine import CosineAlignment, CosineAlignmentConfig
-from aista.losses.mse import MSEAlignment, MSEAlignmentConfig
-from tests.losses.layers import PRESENT, content, layer_states
+from aista.losses.cosine import CosineAlignment
+from aista.losses.mse import MSEAlignment
+from aista.losses.regression import resample
+from tests.losses.layers import ONE_LAYER, PRESENT, content, layer_states
 
-LOSSES = {"cosine": (CosineAlignment, CosineAlignmentConfig), "mse": (MSEAlignment, MSEAlignmentConfig)}
+LOSSES = {"cosine": CosineAlignment, "mse": MSEAlignment}
 
 
 def _build(name: str, level: str):
-    loss, config = LOSSES[name]
-    return loss(config(level=level))
+    return LOSSES[name](level=level)
 
 
 def _naive_resample(x: torch.Tensor, size: int) -> torch.Tensor:
@@ -44,7 +43,7 @@ def test_resampling_of_nothing_gives_zeros():
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_definition_row_by_row(name, level):
     states = layer_states()
-    values = _build(name, level)(states).per_utterance_B
+    values = _build(name, level)(states, ONE_LAYER).per_utterance_B
     for row in range(6):
         x, y = content(states, row)
         if row not in PRESENT:
@@ -64,7 +63,7 @@ def test_the_definition_row_by_row(name, level):
 @pytest.mark.parametrize("level", ["mean", "token"])
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradients_agree_with_finite_differences(name, level):
-    from aista.losses._regression import compared
+    from aista.losses.regression import compared
 
     states = layer_states([5, 3, 0], [3, 4, 2])
     clean = states._replace(speech=states.speech.detach().nan_to_num(), text=states.text.detach().nan_to_num(posinf=0))
@@ -83,17 +82,19 @@ def test_equal_sides_are_free():
     same = states._replace(text=states.speech)
     for name in LOSSES:
         for level in ("mean", "max", "token"):
-            torch.testing.assert_close(_build(name, level)(same).per_utterance_B, torch.zeros(2), atol=1e-6, rtol=0)
+            torch.testing.assert_close(
+                _build(name, level)(same, ONE_LAYER).per_utterance_B, torch.zeros(2), atol=1e-6, rtol=0
+            )
 
 
 def test_the_squared_error_does_not_grow_with_the_width():
     loss = _build("mse", "mean")
     states = layer_states([4], [3])
     wide = states._replace(speech=states.speech.repeat(1, 1, 5), text=states.text.repeat(1, 1, 5))
-    torch.testing.assert_close(loss(wide).per_utterance_B, loss(states).per_utterance_B)
+    torch.testing.assert_close(loss(wide, ONE_LAYER).per_utterance_B, loss(states, ONE_LAYER).per_utterance_B)
 
 
 def test_mismatched_sides_are_named():
     states = layer_states()
     with pytest.raises(ValueError, match=r"the same B and D, got \[6, 8, 6\] for speech and \[6, 7, 5\] for text"):
-        _build("cosine", "mean")(states._replace(text=states.text[..., :5]))
+        _build("cosine", "mean")(states._replace(text=states.text[..., :5]), ONE_LAYER)

@@ -7,7 +7,7 @@ import torch
 
 from aista.losses.soft_dtw import SoftDTW, SoftDTWConfig, soft_dtw
 from aista.schema import structure
-from tests.losses.layers import PRESENT, content, layer_states
+from tests.losses.layers import ONE_LAYER, PRESENT, content, layer_states
 
 
 def _naive(costs: torch.Tensor, gamma: float) -> torch.Tensor:
@@ -101,7 +101,7 @@ def test_fp32_and_far_apart_costs_stay_finite():
 def test_the_loss_row_by_row(divergence):
     states = layer_states()
     loss = SoftDTW(structure(SoftDTWConfig, {"cost": "sqeuclidean", "gamma": 0.5, "divergence": divergence}))
-    values = loss(states).per_utterance_B
+    values = loss(states, ONE_LAYER).per_utterance_B
     for row in range(6):
         if row not in PRESENT:
             assert values[row] == 0
@@ -117,14 +117,14 @@ def test_the_divergence_of_equal_sequences_is_zero_and_flat():
     states = layer_states([4, 3], [4, 3])
     x = states.speech.detach().clone().requires_grad_()
     loss = SoftDTW(structure(SoftDTWConfig, {"divergence": True}))
-    values = loss(states._replace(speech=x, text=x)).per_utterance_B
+    values = loss(states._replace(speech=x, text=x), ONE_LAYER).per_utterance_B
     torch.testing.assert_close(values, torch.zeros(2), atol=1e-6, rtol=0)
-    plain = SoftDTW(SoftDTWConfig())(states._replace(text=states.speech)).per_utterance_B
+    plain = SoftDTW(SoftDTWConfig())(states._replace(text=states.speech), ONE_LAYER).per_utterance_B
     assert (plain < 0).all()
 
 
 def test_a_batch_without_any_pair():
     states = layer_states([3, 0], [0, 2])
-    values = SoftDTW(SoftDTWConfig())(states).per_utterance_B
+    values = SoftDTW(SoftDTWConfig())(states, ONE_LAYER).per_utterance_B
     values.sum().backward()
     assert values.tolist() == [0, 0]

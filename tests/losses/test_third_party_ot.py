@@ -14,6 +14,7 @@ from aista.registry import get, load_plugins
 from aista.schema import structure
 from aista.types import LayerStates
 from tests.losses.clouds import check_transport, clouds
+from tests.losses.layers import ONE_LAYER
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -46,7 +47,7 @@ def test_it_is_optimal_where_order_is_everything():
 
 def test_it_trains_in_the_alignment_loss():
     case = clouds([6, 4], [4, 3]).leaves()
-    result = _loss()(LayerStates(case.x, case.x_lengths, case.y, case.y_lengths))
+    result = _loss()(LayerStates(case.x, case.x_lengths, case.y, case.y_lengths), ONE_LAYER)
     result.per_utterance_B.sum().backward()
     assert case.x.grad.isfinite().all()
     assert case.x.grad.ne(0).any()

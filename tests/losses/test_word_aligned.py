@@ -8,9 +8,9 @@ import torch
 from torch import multiprocessing
 
 from aista.losses.base import AlignmentContext
-from aista.losses.word_aligned import WordAligned, WordAlignedConfig
+from aista.losses.word_aligned import WordAligned
 from aista.types import LayerStates
-from tests.losses.layers import content, fold, layer_states
+from tests.losses.layers import ONE_LAYER, content, fold, layer_states
 
 IDS = torch.tensor([[1, 2, 3, 4, 9, 9], [5, 6, 7, 8, 1, 9], [9, 9, 9, 9, 9, 9], [1, 2, 9, 9, 9, 9],
                     [1, 2, 3, 4, 5, 6], [1, 9, 9, 9, 9, 9]])  # fmt: skip
@@ -32,7 +32,7 @@ def _context(states: LayerStates, **changes: object) -> AlignmentContext:
 
 
 def _loss(tau: float = 0.5) -> WordAligned:
-    return WordAligned(WordAlignedConfig(temperature=tau))
+    return WordAligned(temperature=tau)
 
 
 def _covered(x: torch.Tensor, start: float, end: float) -> torch.Tensor:
@@ -116,7 +116,7 @@ def test_words_beyond_the_transcript_are_left_out():
 
 def test_transcripts_are_needed():
     with pytest.raises(ValueError, match="word_aligned needs a context with transcripts, got none"):
-        _loss()(layer_states())
+        _loss()(layer_states(), ONE_LAYER)
 
 
 def _process(rank: int, port: int, queue) -> None:

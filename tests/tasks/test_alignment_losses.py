@@ -6,7 +6,7 @@ import torch
 from aista.data.dataset import SpeechTextDataset
 from aista.data.manifest import read_manifest
 from aista.errors import ConfigError
-from aista.losses.base import AlignmentResult
+from aista.losses.base import AlignmentLoss, AlignmentResult
 from aista.modules.lsm import ForwardRequest
 from aista.registry import build, entries, register
 from aista.selection.base import SelectedLayers
@@ -123,14 +123,14 @@ def test_predictions_and_states_together(setup):
     assert names <= set(total.metrics)
 
 
-def test_a_third_partys_loss_for_the_plain_interface_works(setup, clean_registry):
-    """No ``needs``, no context, no attributes: as losses were written before there was any of it."""
+def test_a_third_partys_loss_works(setup, clean_registry):
+    """No options and no attributes: it compares states, row by row."""
 
     @register("alignment_loss", "norms")
-    class Norms:
+    class Norms(AlignmentLoss):
         """Difference of the mean norms."""
 
-        def __call__(self, states, *, detach_text=True):
+        def __call__(self, states, context, *, detach_text=True):
             means = [z.float().norm(dim=-1).mean(1) for z in (states.speech, states.text)]
             taken = states.text_lengths > 0
             return AlignmentResult((means[0] - means[1]).square() * taken, {})
@@ -139,14 +139,10 @@ def test_a_third_partys_loss_for_the_plain_interface_works(setup, clean_registry
     assert task.loss(model, batch(range(12))).metrics["align_layer_0"][0] > 0
 
 
-def test_a_loss_that_asks_for_what_there_is_not_is_named(setup, clean_registry):
-    @register("alignment_loss", "greedy")
-    class Greedy:
-        """Wants too much."""
+def test_a_loss_that_is_none_is_named(setup, clean_registry):
+    @register("alignment_loss", "plain")
+    class Plain:
+        """Callable, but it says nothing about itself."""
 
-        needs = ("transcript",)
-
-    with pytest.raises(
-        ConfigError, match=r"Greedy\.needs may name transcripts, words, vocabulary, batch_vocabulary, got 'transcript'"
-    ):
-        setup({"name": "greedy"})
+    with pytest.raises(ConfigError, match=r"alignment\[0\]\.name: Plain does not derive from AlignmentLoss"):
+        setup({"name": "plain"})

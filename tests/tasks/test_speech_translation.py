@@ -5,6 +5,7 @@ import torch
 
 from aista.data.dataset import SpeechTextDataset
 from aista.data.manifest import read_manifest
+from aista.losses.base import AlignmentContext
 from aista.modules.lsm import ForwardRequest
 from aista.registry import build
 from aista.schema import resolve
@@ -62,7 +63,7 @@ def test_the_loss_is_cross_entropy_plus_weighted_alignment(setup):
     out = model(rows, ForwardRequest(capture=(0, 1)))
     (term,) = task.alignment.terms
     expected = sum(
-        0.5 * weight * (term.loss(out.layer(index)).per_utterance_B * out.num_targets).sum()
+        0.5 * weight * (term.loss(out.layer(index), AlignmentContext()).per_utterance_B * out.num_targets).sum()
         for index, weight in enumerate(BOTH.weights)
     )
     torch.testing.assert_close(task.loss(model, rows).total - plain, expected, rtol=1e-4, atol=1e-4)
@@ -84,7 +85,7 @@ def test_alignment_moves_the_speech_side_and_leaves_the_text_side_alone(setup):
     task.selected = SelectedLayers((0,), (1.0,), "")
     out = model(batch(range(3, 9)), ForwardRequest(capture=(0,)))
     (term,) = task.alignment.terms
-    term.loss(out.layer(0)).per_utterance_B.sum().backward()
+    term.loss(out.layer(0), AlignmentContext()).per_utterance_B.sum().backward()
     assert model.adapter.projection.weight.grad.abs().sum() > 0
     assert not model.llm.embedding.weight.grad.any()
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from aista.losses.base import AlignmentResult
+from aista.losses.base import AlignmentLoss, AlignmentResult
 from aista.testing import alignment_loss as contract
 from aista.types import length_mask
 
@@ -11,10 +11,10 @@ def pooled(states, lengths):
     return torch.where(mask, states, 0).float().sum(1) / lengths.clamp_min(1)[:, None]
 
 
-class Correct:
+class Correct(AlignmentLoss):
     """Squared distance of the mean states."""
 
-    def __call__(self, states, *, detach_text=True):
+    def __call__(self, states, context, *, detach_text=True):
         text = states.text.detach() if detach_text else states.text
         distance = (pooled(states.speech, states.speech_lengths) - pooled(text, states.text_lengths)).square().sum(-1)
         taken = (states.speech_lengths > 0) & (states.text_lengths > 0)
@@ -39,24 +39,24 @@ def with_diagnostic(function):
 
 
 class IgnoresDetach(Correct):
-    def __call__(self, states, *, detach_text=True):
-        return super().__call__(states, detach_text=False)
+    def __call__(self, states, context, *, detach_text=True):
+        return super().__call__(states, context, detach_text=False)
 
 
 class AlwaysDetaches(Correct):
-    def __call__(self, states, *, detach_text=True):
-        return super().__call__(states, detach_text=True)
+    def __call__(self, states, context, *, detach_text=True):
+        return super().__call__(states, context, detach_text=True)
 
 
 class CountsEmptyRows(Correct):
-    def __call__(self, states, *, detach_text=True):
-        result = super().__call__(states, detach_text=detach_text)
+    def __call__(self, states, context, *, detach_text=True):
+        result = super().__call__(states, context, detach_text=detach_text)
         return result._replace(per_utterance_B=result[0] + (states.text_lengths == 0))
 
 
 class DividesByRows(Correct):
-    def __call__(self, states, *, detach_text=True):
-        result = super().__call__(states, detach_text=detach_text)
+    def __call__(self, states, context, *, detach_text=True):
+        result = super().__call__(states, context, detach_text=detach_text)
         return result._replace(per_utterance_B=result[0] / (states.text_lengths.sum() > 0))
 
 
@@ -66,7 +66,7 @@ class Contrast(Correct):
     needs = ("transcripts",)
     batch_statistic = True
 
-    def __call__(self, states, *, detach_text=True, context):
+    def __call__(self, states, context, *, detach_text=True):
         text = states.text.detach() if detach_text else states.text
         sides = (pooled(states.speech, states.speech_lengths), pooled(text, states.text_lengths))
         taken = (states.speech_lengths > 0) & (states.text_lengths > 0)
@@ -96,8 +96,8 @@ class ClaimsABatch(Correct):
 
 
 class DependsOnOrder(Contrast):
-    def __call__(self, states, *, detach_text=True, context):
-        result = super().__call__(states, detach_text=detach_text, context=context)
+    def __call__(self, states, context, *, detach_text=True):
+        result = super().__call__(states, context, detach_text=detach_text)
         return result._replace(per_utterance_B=result[0] + torch.arange(len(states.speech)) * (result[0] != 0))
 
 
@@ -106,10 +106,10 @@ class Predictions(Correct):
 
     compares = "predictions"
 
-    def __call__(self, states, *, detach_text=True):
+    def __call__(self, states, context, *, detach_text=True):
         taken = (states.speech_lengths > 0) & (states.text_lengths > 0)
         assert (states.speech_lengths == states.text_lengths)[taken].all(), "rows of unequal lengths"
-        return super().__call__(states, detach_text=detach_text)
+        return super().__call__(states, context, detach_text=detach_text)
 
 
 class ReadsTheVocabulary(Correct):
@@ -117,7 +117,7 @@ class ReadsTheVocabulary(Correct):
 
     needs = ("vocabulary",)
 
-    def __call__(self, states, *, detach_text=True, context):
+    def __call__(self, states, context, *, detach_text=True):
         vocabulary = context.vocabulary.detach() if detach_text else context.vocabulary
         distance = (pooled(states.speech, states.speech_lengths) - vocabulary.mean(0)).square().sum(-1)
         taken = (states.speech_lengths > 0) & (states.text_lengths > 0)
@@ -125,8 +125,8 @@ class ReadsTheVocabulary(Correct):
 
 
 class IgnoresDetachOfTheVocabulary(ReadsTheVocabulary):
-    def __call__(self, states, *, detach_text=True, context):
-        return super().__call__(states, detach_text=False, context=context)
+    def __call__(self, states, context, *, detach_text=True):
+        return super().__call__(states, context, detach_text=False)
 
 
 CASES = [
@@ -178,16 +178,17 @@ def test_a_correct_loss_passes(check, loss):
     [
         (
             {"needs": ("context",)},
-            r"Broken\.needs may name transcripts, words, vocabulary, batch_vocabulary, got 'context'",
+            r"Broken\.needs must be a tuple of names among transcripts, words, vocabulary, batch_vocabulary, got",
         ),
+        ({"needs": "transcripts"}, r"Broken\.needs must be a tuple of names .*, got 'transcripts'"),
         ({"compares": "logits"}, r"Broken\.compares must be 'states' or 'predictions', got 'logits'"),
+        ({"batch_statistic": "yes"}, r"Broken\.batch_statistic must be True or False, got 'yes'"),
         (
             {"compares": "predictions", "needs": ("transcripts",)},
             "Broken compares predictions, so it can have no needs",
         ),
     ],
 )
-def test_attributes_that_mean_nothing_are_named(attributes, message):
-    broken = type("Broken", (Correct,), attributes)()
-    with pytest.raises(ValueError, match=message):
-        contract.check_shapes(broken)
+def test_attributes_that_mean_nothing_fail_when_the_class_is_made(attributes, message):
+    with pytest.raises(TypeError, match=message):
+        type("Broken", (Correct,), attributes)

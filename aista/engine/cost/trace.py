@@ -16,7 +16,7 @@ from aista.data.tokenizers.base import TextTokenizer
 from aista.engine.cost.meter import Operations, StepMeter
 from aista.engine.cost.shapes import Shapes, WithoutNumbers, like_gpu
 from aista.errors import RunError
-from aista.losses.base import AlignmentContext, AlignmentResult, apply, compares_predictions, needs
+from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.selection.base import SelectedLayers, uniform_weights
 from aista.tasks.alignment_terms import AlignmentTerms
 from aista.tasks.base import Task
@@ -169,18 +169,16 @@ def _words(lengths: Sequence[int], width: int) -> Tensor:
     return spans.masked_fill((token >= size)[..., None], 0)
 
 
-class _StandIn:
+class _StandIn(AlignmentLoss):
     """Takes an alignment loss' place: gradients reach the states, and what the loss would be given is kept."""
 
-    def __init__(self, loss: Any) -> None:
+    def __init__(self, loss: AlignmentLoss) -> None:
         self.loss = loss
-        self.needs = needs(loss)
+        self.needs = loss.needs
         self.seen: tuple[LayerStates, AlignmentContext, bool] | None = None
 
-    def __call__(
-        self, states: LayerStates, *, detach_text: bool = True, context: AlignmentContext | None = None
-    ) -> AlignmentResult:
-        self.seen = states, context or AlignmentContext(), detach_text
+    def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
+        self.seen = states, context, detach_text
         text = states.text.detach() if detach_text else states.text
         return AlignmentResult(states.speech.float().mean(dim=(1, 2)) + text.float().mean(dim=(1, 2)), {})
 
@@ -196,9 +194,11 @@ def _align(task: Task, layers: tuple[int, ...] | None) -> list[_StandIn]:
     return [term.loss for term in task.alignment.terms if isinstance(term.loss, _StandIn)]
 
 
-def _stand_in(loss: Any) -> Any:
+def _stand_in(loss: AlignmentLoss) -> AlignmentLoss:
     """A fresh one for a loss of states, or for its stand-in of an earlier trace."""
-    return loss if compares_predictions(loss) else _StandIn(loss.loss if isinstance(loss, _StandIn) else loss)
+    if loss.compares == "predictions":
+        return loss
+    return _StandIn(loss.loss if isinstance(loss, _StandIn) else loss)
 
 
 def _measure(stand_in: _StandIn) -> StepMeter:
@@ -216,7 +216,7 @@ def _measure(stand_in: _StandIn) -> StepMeter:
     context = context._replace(vocabulary=numbers(context.vocabulary))
     meter = StepMeter(nn.Module(), [real.speech, real.text])
     with meter.measuring():
-        result = apply(stand_in.loss, real, context, detach_text=detach_text)
+        result = stand_in.loss(real, context, detach_text=detach_text)
         result.per_utterance_B.sum().backward()  # type: ignore[no-untyped-call]
     return meter
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from aista.records import read_records
+from aista.run_folder.metric_records import read_records
 
 __all__ = ["LEAST", "CollapseWatch"]
 

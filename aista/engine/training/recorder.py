@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from fairseq2.metrics.recorders import MetricRecorder
 from torch import Tensor
 
 from aista.engine.training.collapse_watch import CollapseWatch
+from aista.run_folder.metric_records import append_record, drop_cut_line
 from aista.run_folder.paths import RunPaths
 
 __all__ = ["RunRecorder"]
@@ -33,7 +32,7 @@ class RunRecorder(MetricRecorder):
         self._run = run
         self._max_steps = max_steps
         for split in ("train", "valid"):
-            _drop_cut_line(run.metrics_file(split))
+            drop_cut_line(run.metrics_file(split))
         self._collapse = CollapseWatch(run.metrics_file("train"))
 
     def record_metric_values(self, category: str, values: Mapping[str, object], step_nr: int | None = None) -> None:
@@ -42,24 +41,13 @@ class RunRecorder(MetricRecorder):
         for name, value in values.items():
             if isinstance(value, (int, float, list, tuple, Tensor)):
                 record[name] = _number(value)
-        self._run.metrics_dir.mkdir(parents=True, exist_ok=True)
-        with self._run.metrics_file(category).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
+        append_record(self._run.metrics_file(category), record)
         log.info("%s %s/%d  %s", category, step_nr, self._max_steps, _line(record))
         if category == "train":
             self._collapse.look(record)
 
     def close(self) -> None:
         """Nothing stays open."""
-
-
-def _drop_cut_line(file: Path) -> None:
-    if not file.is_file():
-        return
-    content = file.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        file.write_bytes(whole)
 
 
 def _number(value: float | list[float] | tuple[float, ...] | Tensor) -> float | list[float] | None:

@@ -27,8 +27,8 @@ from aista.environment import peak_mib
 from aista.errors import AistaError, RunError
 from aista.files import write_json
 from aista.modules.lsm import LargeSpeechTextModel
-from aista.records import read_records
 from aista.registry import nearest
+from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment, Stage

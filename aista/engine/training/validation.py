@@ -10,7 +10,7 @@ import torch
 from fairseq2.gang import Gang
 
 from aista.engine.training.recipe_config import SCORE
-from aista.records import read_records
+from aista.run_folder.metric_records import read_records
 from aista.tasks.base import Task
 
 __all__ = ["ValidationScores", "past_scores"]

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from aista.losses.kernels.sinkhorn.backend import BACKENDS, kernel, resolve
-from aista.losses.kernels.sinkhorn.problem import EntropicProblem, Potentials
+from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem, Potentials
 from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_row_sum
 from aista.losses.solvers.base import OTResult
 from aista.losses.solvers.gradient import with_gradient

@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aista.losses.kernels.sinkhorn.problem import EntropicProblem
+from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem
 from aista.losses.solvers.pairwise import aligned
 
 __all__ = ["linear_derivatives"]

@@ -57,7 +57,7 @@ class Ipot(Iterative, Solver):
 
     @uncompiled
     def solve(self, problem: Problem) -> OTResult:
-        """As :class:`Solver` says."""
+        """Step until each sample has the right marginals and a small gap."""
         with torch.no_grad(), no_autocast(problem.cost.device):
             solution, num_iterations = _iterate(problem, self)
             plan = problem.x_mass[:, :, None] * solution.ratio_NST * problem.y_mass[:, None, :]
@@ -87,36 +87,10 @@ class _Solution(NamedTuple):
     gap_N: Tensor
 
 
-def _iterate(problem: Problem, options: Ipot) -> tuple[_Solution, Tensor]:
-    state = _start(problem, options)
-    num_iterations = torch.zeros_like(state.samples)
-    per_sample = torch.zeros_like(state.epsilon)
-    final = _Solution(
-        *(torch.zeros_like(z) for z in (state.cost, state.a, state.b)), *[per_sample.clone() for _ in range(3)]
-    )
-    iteration = 0
-    while state.samples.numel():
-        steps = min(CHECK_EVERY, options.max_iterations - iteration)
-        for _ in range(steps):
-            state = state.step()
-        iteration += steps
-        current = state.evaluate()
-        worst = torch.maximum(current.marginal_error_N, current.gap_N)
-        done = ~worst.isfinite() | (worst <= (options.tolerance or -1.0))
-        done |= torch.tensor(iteration == options.max_iterations, device=done.device)
-        if bool(done.any()):
-            finished = state.samples[done]
-            for whole, part in zip(final, current, strict=True):
-                whole[finished] = part[done]
-            num_iterations[finished] = iteration
-            state = _State(*(field[~done] for field in state))
-    return final, num_iterations
+class _Samples(NamedTuple):
+    """The n samples that still iterate."""
 
-
-class _State(NamedTuple):
-    """The n samples that still iterate; the log of ``P / (a b^T)`` and the scalings of the latest step."""
-
-    samples: Tensor
+    numbers: Tensor
     cost: Tensor
     a: Tensor
     b: Tensor
@@ -124,45 +98,47 @@ class _State(NamedTuple):
     y_mask: Tensor
     mean_cost: Tensor
     epsilon: Tensor
+
+
+class _Iterate(NamedTuple):
+    """Their plans, as the log of ``P / (a b^T)``, and the scalings of the latest step."""
+
     log_ratio: Tensor
     log_u: Tensor
     log_v: Tensor
 
-    def step(self) -> _State:
-        """One proximal step: the kernel takes the plan in, one Sinkhorn iteration restores the marginals."""
-        kernel = self.log_ratio - self.cost / self.epsilon[:, None, None] + self.log_v[:, None, :]
-        log_u = -_log_sum(kernel.mT, self.b)
-        kernel += log_u[:, :, None]
-        correction = -_log_sum(kernel, self.a)
-        return self._replace(log_ratio=kernel + correction[:, None, :], log_u=log_u, log_v=self.log_v + correction)
 
-    def evaluate(self) -> _Solution:
-        """Plan, dual feasible potentials and how far both are from the optimum."""
-        used = (self.a > 0)[:, :, None] & (self.b > 0)[:, None, :]
-        ratio = self.log_ratio.exp().masked_fill(~used, 0.0)
-        x_error = ragged_sum((RowSum(ratio.mT)(self.b) - 1).abs(), self.a)
-        y_error = ragged_sum((weighted_row_sum(ratio, self.a) - 1).abs(), self.b)
-        cost = ragged_sum(weighted_row_sum(ratio * self.cost, self.a), self.b)
-        f, g = self._feasible(self.epsilon[:, None] * self.log_u)
-        gap = (cost - ragged_sum(f, self.a) - ragged_sum(g, self.b)).abs() / self.mean_cost
-        return _Solution(ratio, f, g, cost, torch.maximum(x_error, y_error), gap)
-
-    def _feasible(self, f: Tensor) -> tuple[Tensor, Tensor]:
-        """C-transforms of ``f``: ``f + g <= C`` wherever an end has mass; 0 in the padding."""
-        no_x, no_y = (self.a == 0)[:, :, None], (self.b == 0)[:, None, :]
-        g = (self.cost - f[:, :, None]).masked_fill(no_x, torch.inf).amin(1)
-        f = (self.cost - g[:, None, :]).masked_fill(no_y, torch.inf).amin(2)
-        g = (self.cost - f[:, :, None]).masked_fill(no_x, torch.inf).amin(1)  # changes columns without mass only
-        return f.masked_fill(~self.x_mask, 0.0), g.masked_fill(~self.y_mask, 0.0)
+def _iterate(problem: Problem, options: Ipot) -> tuple[_Solution, Tensor]:
+    samples = _samples(problem, options)
+    now = _Iterate(*(torch.zeros_like(z) for z in (samples.cost, samples.a, samples.b)))
+    num_iterations = torch.zeros_like(samples.numbers)
+    per_sample = [torch.zeros_like(samples.epsilon) for _ in range(3)]
+    final = _Solution(*(torch.zeros_like(z) for z in now), *per_sample)
+    iteration = 0
+    while samples.numbers.numel():
+        steps = min(CHECK_EVERY, options.max_iterations - iteration)
+        for _ in range(steps):
+            now = _step(samples, now)
+        iteration += steps
+        current = _evaluate(samples, now)
+        worst = torch.maximum(current.marginal_error_N, current.gap_N)
+        done = ~worst.isfinite() | (worst <= (options.tolerance or -1.0))
+        done |= torch.tensor(iteration == options.max_iterations, device=done.device)
+        if bool(done.any()):
+            finished = samples.numbers[done]
+            for whole, part in zip(final, current, strict=True):
+                whole[finished] = part[done]
+            num_iterations[finished] = iteration
+            samples, now = _Samples(*(z[~done] for z in samples)), _Iterate(*(z[~done] for z in now))
+    return final, num_iterations
 
 
-def _start(problem: Problem, options: Ipot) -> _State:
-    """Before the first step, at the independent coupling."""
+def _samples(problem: Problem, options: Ipot) -> _Samples:
     lengths = tuple((s, t) for _, s, t in problem.samples)
     cost, a, b = problem.cost.detach(), problem.x_mass.detach(), problem.y_mass.detach()
     sizes = torch.tensor(lengths, dtype=torch.long, device=cost.device).reshape(-1, 2)
-    return _State(
-        samples=torch.arange(len(lengths), device=cost.device),
+    return _Samples(
+        numbers=torch.arange(len(lengths), device=cost.device),
         cost=cost,
         a=a,
         b=b,
@@ -170,14 +146,42 @@ def _start(problem: Problem, options: Ipot) -> _State:
         y_mask=length_mask(sizes[:, 1], b.shape[1]),
         mean_cost=mean_cost(cost, lengths),
         epsilon=options.epsilon_per_sample(cost, lengths),
-        log_ratio=torch.zeros_like(cost),
-        log_u=torch.zeros_like(a),
-        log_v=torch.zeros_like(b),
     )
+
+
+def _step(samples: _Samples, now: _Iterate) -> _Iterate:
+    """One proximal step: the kernel takes the plan in, one Sinkhorn iteration restores the marginals."""
+    kernel = now.log_ratio - samples.cost / samples.epsilon[:, None, None] + now.log_v[:, None, :]
+    log_u = -_log_sum(kernel.mT, samples.b)
+    kernel += log_u[:, :, None]
+    correction = -_log_sum(kernel, samples.a)
+    return _Iterate(kernel + correction[:, None, :], log_u, now.log_v + correction)
+
+
+def _evaluate(samples: _Samples, now: _Iterate) -> _Solution:
+    """Plan, dual feasible potentials and how far both are from the optimum."""
+    a, b = samples.a, samples.b
+    used = (a > 0)[:, :, None] & (b > 0)[:, None, :]
+    ratio = now.log_ratio.exp().masked_fill(~used, 0.0)
+    x_error = ragged_sum((RowSum(ratio.mT)(b) - 1).abs(), a)
+    y_error = ragged_sum((weighted_row_sum(ratio, a) - 1).abs(), b)
+    cost = ragged_sum(weighted_row_sum(ratio * samples.cost, a), b)
+    f, g = _feasible(samples, samples.epsilon[:, None] * now.log_u)
+    gap = (cost - ragged_sum(f, a) - ragged_sum(g, b)).abs() / samples.mean_cost
+    return _Solution(ratio, f, g, cost, torch.maximum(x_error, y_error), gap)
+
+
+def _feasible(samples: _Samples, f: Tensor) -> tuple[Tensor, Tensor]:
+    """C-transforms of ``f``: ``f + g <= C`` wherever an end has mass; 0 in the padding."""
+    no_x, no_y = (samples.a == 0)[:, :, None], (samples.b == 0)[:, None, :]
+    g = (samples.cost - f[:, :, None]).masked_fill(no_x, torch.inf).amin(1)
+    f = (samples.cost - g[:, None, :]).masked_fill(no_y, torch.inf).amin(2)
+    g = (samples.cost - f[:, :, None]).masked_fill(no_x, torch.inf).amin(1)  # changes columns without mass only
+    return f.masked_fill(~samples.x_mask, 0.0), g.masked_fill(~samples.y_mask, 0.0)
 
 
 def _log_sum(logs_nRC: Tensor, mass_nR: Tensor) -> Tensor:
     """``[n, C]``: ``log sum_r mass[r] exp(logs[r, c])``; rows without mass have no say."""
-    held = logs_nRC.masked_fill((mass_nR == 0)[:, :, None], -torch.inf)
-    peak = held.amax(1)
-    return peak + weighted_row_sum((held - peak[:, None, :]).exp_(), mass_nR).log()
+    logs_nRC = logs_nRC.masked_fill((mass_nR == 0)[:, :, None], -torch.inf)
+    peak = logs_nRC.amax(1)
+    return peak + weighted_row_sum((logs_nRC - peak[:, None, :]).exp_(), mass_nR).log()

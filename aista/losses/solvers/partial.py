@@ -49,7 +49,7 @@ class Partial(SimplexSolver):
 
     @uncompiled
     def solve(self, problem: Problem) -> OTResult:
-        """As :class:`Solver` says."""
+        """One network simplex per sample, dummies included."""
         return solve_each(problem, self._with_dummies)
 
     def _with_dummies(self, cost: Array, a: Array, b: Array) -> Solved:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from aista.losses.kernels.sinkhorn.problem import EntropicProblem
+from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem
 from aista.losses.kernels.sinkhorn.ragged import weighted_row_sum
 from aista.losses.solvers.pairwise import aligned
 

@@ -60,7 +60,7 @@ class Relaxed(Solver):
 
     @uncompiled
     def solve(self, problem: Problem) -> OTResult:
-        """As :class:`Solver` says."""
+        """Send each state of the side to its nearest."""
         with torch.no_grad():
             solution = _hold(problem if self.window is None else _within(problem, self.window), self.side)
             finite = solution.cost_N.isfinite()

@@ -43,5 +43,5 @@ class Sinkhorn(Balanced, Solver):
     )
 
     def solve(self, problem: Problem) -> OTResult:
-        """As :class:`Solver` says."""
+        """Iterate, and polish what is not right yet."""
         return solve(problem, self)

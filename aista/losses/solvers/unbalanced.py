@@ -42,5 +42,5 @@ class Unbalanced(Entropic, Solver):
         return self.rho_x, self.rho_y
 
     def solve(self, problem: Problem) -> OTResult:
-        """As :class:`Solver` says."""
+        """Iterate until the marginals are as far off as the penalties want them."""
         return solve(problem, self)

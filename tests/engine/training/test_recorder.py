@@ -4,7 +4,7 @@ import math
 import torch
 
 from aista.engine.training.recorder import RunRecorder
-from aista.records import read_records
+from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
 
 

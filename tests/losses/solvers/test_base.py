@@ -13,6 +13,7 @@ from aista.losses import from_cost, from_states
 from aista.registry import build, entries
 from aista.schema import Component, resolve, structure
 from tests.losses.clouds import clouds
+from tests.test_imports import imported_by
 
 SOLVERS = {
     "exact": "Exact",
@@ -80,3 +81,7 @@ def test_a_call_solves_the_problem_of_its_states():
     assert torch.equal(solver(*case, **geometry).value, solver.solve(problem).value)
     given = from_cost(problem.restore(problem.cost), *case[2:], x_mass=problem.restore(problem.x_mass))
     torch.testing.assert_close(solver.solve(given).value, solver.solve(problem).value)
+
+
+def test_the_room_is_imported_without_torch():
+    assert "torch" not in imported_by("import aista.losses; dir(aista.losses)")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aista.losses import Sinkhorn, SinkhornDivergence, from_cost
-from aista.losses.kernels.sinkhorn.problem import EntropicProblem
+from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem
 from aista.losses.solvers.polish import newton_step
 from tests.losses.clouds import Clouds, clouds, masses
 

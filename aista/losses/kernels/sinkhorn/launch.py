@@ -15,7 +15,7 @@ import triton
 from torch import Tensor
 
 from aista.losses.kernels.sinkhorn import epilogue, onchip, reference, streaming
-from aista.losses.kernels.sinkhorn.problem import EntropicProblem, Potentials
+from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem, Potentials
 
 __all__ = [
     "Evaluation",

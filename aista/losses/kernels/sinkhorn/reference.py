@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aista.losses.kernels.sinkhorn.problem import EntropicProblem, Potentials
+from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem, Potentials
 
 __all__ = ["CHECK_EVERY", "SAFETY", "solve"]
 

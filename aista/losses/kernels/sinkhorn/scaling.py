@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from aista.losses.kernels.sinkhorn import reference
+from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem, Potentials
 from aista.losses.kernels.sinkhorn.overrelaxation import OverRelaxation
-from aista.losses.kernels.sinkhorn.problem import EntropicProblem, Potentials
 from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum
 
 __all__ = ["solve"]

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from aista.losses import Sinkhorn
 from aista.losses.kernels.sinkhorn import reference, scaling
+from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem
 from aista.losses.kernels.sinkhorn.overrelaxation import LARGEST, OverRelaxation
-from aista.losses.kernels.sinkhorn.problem import EntropicProblem
 from tests.losses.clouds import clouds
 
 INF = math.inf

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from aista.losses.kernels.sinkhorn import reference, scaling
-from aista.losses.kernels.sinkhorn.problem import EntropicProblem
+from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem
 from aista.types import length_mask
 
 INF = float("inf")

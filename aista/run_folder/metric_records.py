@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from aista.errors import RunError
 
-__all__ = ["read_records"]
+__all__ = ["append_record", "drop_cut_line", "read_records"]
 
 
 def read_records(path: Path) -> list[dict[str, float]]:
@@ -29,3 +30,20 @@ def read_records(path: Path) -> list[dict[str, float]]:
                 f"{path}:{number}: expects a JSON object with a step, got {line:.60} ({type(error).__name__}: {error})"
             ) from error
     return [by_step[step] for step in sorted(by_step)]
+
+
+def append_record(path: Path, record: Mapping[str, object]) -> None:
+    """Add a record, making the folder if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(record) + "\n")
+
+
+def drop_cut_line(path: Path) -> None:
+    """Remove a last line that a kill cut off, so that the next record begins a line."""
+    if not path.is_file():
+        return
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        path.write_bytes(whole)

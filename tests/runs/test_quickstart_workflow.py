@@ -9,7 +9,7 @@ import yaml
 from aista.corpora.quickstart import QuickstartConfig
 from aista.errors import AistaError, RunError
 from aista.report.tables import SystemRow
-from aista.runs.quickstart import Quickstart, seed_table
+from aista.runs.quickstart_workflow import Quickstart, seed_table
 from aista.shipped import find_config
 
 CORPUS = QuickstartConfig(num_train=40, num_dev=10, num_test=12, num_text=40, low_resource=10, vocab_size=80)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from aista.report.measures import (
+from aista.report.probe_measures import (
     agreement_table,
     checkpoint_curves,
     checkpoint_table,

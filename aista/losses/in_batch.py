@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aista.losses._contrast import contrast, same_key
-from aista.losses._gather import gather_rows, process_rank, world_size
-from aista.losses._rows import row_mean
+from aista.losses.contrast import contrast, same_key
+from aista.losses.processes import gather_rows, process_rank, world_size
+from aista.losses.sides import row_mean
 from aista.types import length_mask
 
 __all__ = ["Items", "contrast_in_batch", "max_sim"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aista.losses._gather import process_rank
 from aista.losses.base import AlignmentContext
+from aista.losses.processes import process_rank
 from aista.types import length_mask
 
 __all__ = ["contrast", "rows_per_layer", "same_key", "transcript_keys"]

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from aista.losses._rows import POOLINGS, pool, result, row_mean, sides
-from aista.losses.base import AlignmentResult
+from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
+from aista.losses.sides import POOLINGS, pool, row_mean, row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
-from aista.schema import option
+from aista.schema import Options, option
 from aista.types import LayerStates
 
-__all__ = ["LEVELS", "Regression", "RegressionConfig", "compared", "resample"]
+__all__ = ["Regression", "compared", "resample"]
 
 LEVELS = (*POOLINGS, "token")
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegressionConfig:
-    """Options of every regression loss."""
+class Regression(Options, AlignmentLoss):
+    """A loss that compares one vector of each side with one of the other, pooled or token by token."""
 
     level: str = option(
         "mean",
@@ -29,23 +29,16 @@ class RegressionConfig:
         choices=LEVELS,
     )
 
-
-class Regression(ABC):
-    """A loss that compares one vector of each side with one of the other, pooled or token by token."""
-
-    def __init__(self, config: RegressionConfig) -> None:
-        self.level = config.level
-
     @abstractmethod
     def error(self, u: Tensor, v: Tensor) -> Tensor:
         """``[B, N, D]`` of both sides -> ``[B, N]``."""
 
-    def __call__(self, states: LayerStates, *, detach_text: bool = True) -> AlignmentResult:
+    def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Return each row's mean error; see ``AlignmentLoss``."""
         with no_autocast(states.speech.device):
             u, v, lengths = compared(states, self.level, detach_text=detach_text)
             present = (states.speech_lengths > 0) & (states.text_lengths > 0)
-            return result(row_mean(self.error(u, v), lengths), present)
+            return row_result(row_mean(self.error(u, v), lengths), present)
 
 
 def resample(states: Tensor, lengths: Tensor, new_lengths: Tensor, size: int) -> Tensor:

@@ -15,7 +15,7 @@ from aista.losses.base import AlignmentResult
 from aista.losses.solvers.pairwise import working_dtype
 from aista.types import LayerStates, length_mask
 
-__all__ = ["POOLINGS", "Sides", "pool", "result", "row_mean", "sides"]
+__all__ = ["POOLINGS", "Sides", "pool", "row_mean", "row_result", "sides"]
 
 POOLINGS = ("mean", "max")
 
@@ -74,7 +74,7 @@ def row_mean(values: Tensor, lengths: Tensor) -> Tensor:
     return values.masked_fill(~inside, 0).sum(1) / lengths.clamp_min(1)
 
 
-def result(values_B: Tensor, present_B: Tensor, **diagnostics_B: Tensor) -> AlignmentResult:
+def row_result(values_B: Tensor, present_B: Tensor, **diagnostics_B: Tensor) -> AlignmentResult:
     """Zero the rows that lack a side, and average the diagnostics over the others; 0 if there is none."""
     count = present_B.sum().clamp_min(1)
     means = {
