@@ -14,11 +14,11 @@ from packaging.version import Version
 from aista.shipped import find_config, shipped_configs
 
 ROOT = Path(__file__).parents[1]
-SETUPTOOLS = Version(importlib.metadata.version("setuptools"))
+VERSION = importlib.metadata.version("setuptools")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(SETUPTOOLS < Version("77"), reason=f"needs setuptools 77, has {SETUPTOOLS} (pip install -U)"),
+    pytest.mark.skipif(Version(VERSION) < Version("77"), reason=f"needs setuptools 77, has {VERSION}"),
 ]
 
 
