@@ -58,10 +58,14 @@ def qwen2_audio(config: Qwen2AudioAdapterConfig, *, input_dim: int, output_dim: 
 
 
 def _build(config: Qwen2AudioAdapterConfig, input_dim: int, output_dim: int, *, with_weights: bool) -> Adapter:
-    from aista.modules._qwen2_audio import build_part
+    from aista.modules.hf_folder import fill_from_folder, read_config
 
-    parts = build_part(config.path, "multi_modal_projector", dtype=torch.float32, with_weights=with_weights)
-    linear: nn.Linear = parts["linear"]
+    settings = read_config(config.path, ("qwen2_audio",))
+    widths = settings.audio_config.d_model, settings.text_config.hidden_size
+    # Neither initialised nor, in doing so, a draw from the random numbers of what is built next.
+    linear = nn.Linear(*widths, device="meta", dtype=torch.float32).to_empty(device=torch.get_default_device())
+    if with_weights:
+        fill_from_folder(linear, config.path, "multi_modal_projector.linear.{}".format)
     if (linear.in_features, linear.out_features) != (input_dim, output_dim):
         raise ValueError(
             f"path: the projector in {config.path} turns states of width {linear.in_features} into "

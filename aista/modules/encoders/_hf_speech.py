@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
-from aista.modules.encoders._pretrained import build_unloaded, load_pretrained
 from aista.modules.encoders._wavlm import merge_padding_into_bias
 from aista.modules.encoders.attention_mask import attention_mask
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
@@ -22,16 +21,17 @@ from aista.modules.encoders.conv_frontend import conv_lengths, convolve_waveform
 from aista.modules.encoders.hf_speech import HFSpeechConfig
 from aista.modules.encoders.layer_mix import LayerMix
 from aista.modules.encoders.span_mask import span_mask
+from aista.modules.hf_folder import build_model
 from aista.types import length_mask, zero_padding
 
 __all__ = ["HFSpeechEncoder", "load_encoder"]
 
 
-def load_encoder(config: HFSpeechConfig, expected: ExpectedInput, *, with_weights: bool = True) -> HFSpeechEncoder:
-    """The encoder in a checked folder, without the blocks that ``config.layers`` does not need."""
-    get_model = load_pretrained if with_weights else build_unloaded
-    # The vector that replaces masked frames is a parameter: unused, data parallelism would miss its gradient.
-    model = get_model(AutoModel, config.path, mask_time_prob=config.mask_time_prob, mask_feature_prob=0.0)
+def load_encoder(
+    config: HFSpeechConfig, settings: Any, expected: ExpectedInput, *, with_weights: bool
+) -> HFSpeechEncoder:
+    """The encoder in a folder whose config was read, without the blocks that ``config.layers`` does not need."""
+    model = build_model(AutoModel, config.path, settings, with_weights=with_weights, dtype="float32")
     if config.mask_time_prob == 0.0 and hasattr(model, "masked_spec_embed"):  # UniSpeech-SAT always has it
         del model.masked_spec_embed
     classes: dict[str, type[HFSpeechEncoder]] = {"wav2vec2-bert": _W2VBertEncoder, "wavlm": _WavLMEncoder}

@@ -7,19 +7,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import AutoModel
 
-from aista.modules._qwen2_audio import build_part
 from aista.modules.encoders._whisper import WhisperEncoder
 from aista.modules.encoders.base import ExpectedInput
+from aista.modules.hf_folder import build_skeleton, fill_from_folder
 
 __all__ = ["Qwen2AudioEncoder", "load_qwen2_audio"]
 
 _POOL = 2
 
 
-def load_qwen2_audio(folder: Path, expected: ExpectedInput, *, with_weights: bool) -> Qwen2AudioEncoder:
+def load_qwen2_audio(folder: Path, settings: Any, expected: ExpectedInput, *, with_weights: bool) -> Qwen2AudioEncoder:
     """The audio tower of a folder, in float32."""
-    tower = build_part(folder, "audio_tower", dtype=torch.float32, with_weights=with_weights, attention="sdpa")
+    tower = build_skeleton(AutoModel, folder, settings, dtype=torch.float32, attention="sdpa")
+    if with_weights:
+        fill_from_folder(tower, folder, "audio_tower.{}".format)
     return Qwen2AudioEncoder(tower, expected)
 
 

@@ -7,26 +7,27 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu
-from transformers import WhisperModel
+from transformers import AutoModel
 
-from aista.modules.encoders._pretrained import build_unloaded, load_pretrained
 from aista.modules.encoders.attention_mask import attention_mask
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.layer_mix import LayerChoice, LayerMix
 from aista.modules.encoders.whisper import WhisperConfig
 from aista.modules.encoders.windows import join_windows, split_windows
+from aista.modules.hf_folder import build_model
 from aista.modules.strided_conv import ceil_divide
 from aista.types import zero_padding
 
 __all__ = ["WhisperEncoder", "load_whisper"]
 
 
-def load_whisper(config: WhisperConfig, expected: ExpectedInput, *, with_weights: bool) -> WhisperEncoder:
+def load_whisper(
+    config: WhisperConfig, settings: Any, expected: ExpectedInput, *, with_weights: bool
+) -> WhisperEncoder:
     """The encoder of a folder's model; the decoder is dropped."""
-    if with_weights:
-        model = load_pretrained(WhisperModel, config.path, part="encoder.", attn_implementation="sdpa")
-    else:
-        model = build_unloaded(WhisperModel, config.path, attn_implementation="sdpa")
+    model = build_model(
+        AutoModel, config.path, settings, with_weights=with_weights, dtype="float32", attention="sdpa", part="encoder."
+    )
     return WhisperEncoder(model.encoder, config.layers, expected)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from aista.modules._folder import read_json, read_model_config
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice
 from aista.registry import register
@@ -61,35 +59,44 @@ def hf_speech(config: HFSpeechConfig, *, feature_dim: int) -> SpeechEncoder:
 
 
 def _build(config: HFSpeechConfig, feature_dim: int, *, with_weights: bool) -> SpeechEncoder:
-    settings = read_model_config(config.path, WAVEFORM_MODELS + FBANK_MODELS, with_weights=with_weights)
+    from aista.modules.encoders._hf_speech import load_encoder
+    from aista.modules.hf_folder import read_config
+
+    settings = read_config(
+        config.path,
+        WAVEFORM_MODELS + FBANK_MODELS,
+        # The vector that replaces masked frames is a parameter: unused, data parallelism would miss its gradient.
+        mask_time_prob=config.mask_time_prob,
+        mask_feature_prob=0.0,
+    )
     for key in ("add_adapter", "use_intermediate_ffn_before_adapter"):
-        if settings.get(key):
+        if getattr(settings, key, False):
             raise ValueError(
                 f"path: the model in {config.path} has a head over its frame states ({key}: true in config.json), but "
                 f"lengths are for aista's adapters to change; set {key} to false there, which leaves the head out"
             )
-    is_fbank = settings["model_type"] in FBANK_MODELS
+    is_fbank = settings.model_type in FBANK_MODELS
     expected = _expected_input(config.path, is_fbank)
     if feature_dim != (FBANK_DIM if is_fbank else 0):
         received = f"{feature_dim} channels" if feature_dim else "raw waveforms (feature_dim 0)"
         wanted = f"features of {FBANK_DIM} channels" if is_fbank else "raw waveforms"
         raise ValueError(
-            f"the {settings['model_type']} model in {config.path} reads {wanted}, but the configured features are "
+            f"the {settings.model_type} model in {config.path} reads {wanted}, but the configured features are "
             f"{received}; set data.feature: {expected.remedy}"
         )
-    from aista.modules.encoders._hf_speech import load_encoder
-
-    return load_encoder(config, expected, with_weights=with_weights)
+    return load_encoder(config, settings, expected, with_weights=with_weights)
 
 
 def _expected_input(folder: Path, is_fbank: bool) -> ExpectedInput:
+    from aista.modules.hf_folder import read_json
+
     file = folder / "preprocessor_config.json"
     if not file.is_file():
         raise ValueError(
             f"path: {folder} lacks preprocessor_config.json, which says what input the model was trained on; copy it "
             "from where the model came from"
         )
-    settings: dict[str, Any] = read_json(file)
+    settings = read_json(file)
     rate = settings.get("sampling_rate", 16_000)
     if is_fbank:
         received = (settings.get("num_mel_bins", 80), settings.get("stride", 2), rate)

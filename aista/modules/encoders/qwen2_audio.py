@@ -42,9 +42,9 @@ def qwen2_audio(config: Qwen2AudioEncoderConfig, *, feature_dim: int) -> SpeechE
 
 
 def _build(config: Qwen2AudioEncoderConfig, feature_dim: int, *, with_weights: bool) -> SpeechEncoder:
-    from aista.modules._qwen2_audio import read_config
     from aista.modules.encoders._qwen2_audio import load_qwen2_audio
+    from aista.modules.hf_folder import read_config
 
-    channels = read_config(config.path, with_weights=with_weights).audio_config.num_mel_bins
-    expected = expect_log_mel(config.path, channels, feature_dim)
-    return load_qwen2_audio(config.path, expected, with_weights=with_weights)
+    settings = read_config(config.path, ("qwen2_audio",)).audio_config
+    expected = expect_log_mel(config.path, settings.num_mel_bins, feature_dim)
+    return load_qwen2_audio(config.path, settings, expected, with_weights=with_weights)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aista.modules._folder import read_model_config
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice
 from aista.registry import register
@@ -46,11 +45,12 @@ def whisper(config: WhisperConfig, *, feature_dim: int) -> SpeechEncoder:
 
 
 def _build(config: WhisperConfig, feature_dim: int, *, with_weights: bool) -> SpeechEncoder:
-    settings = read_model_config(config.path, ("whisper",), with_weights=with_weights)
-    expected = expect_log_mel(config.path, settings.get("num_mel_bins", 80), feature_dim)
     from aista.modules.encoders._whisper import load_whisper
+    from aista.modules.hf_folder import read_config
 
-    return load_whisper(config, expected, with_weights=with_weights)
+    settings = read_config(config.path, ("whisper",))
+    expected = expect_log_mel(config.path, settings.num_mel_bins, feature_dim)
+    return load_whisper(config, settings, expected, with_weights=with_weights)
 
 
 def expect_log_mel(path: Path, channels: int, feature_dim: int) -> ExpectedInput:
