@@ -160,7 +160,7 @@ class Quickstart:
             ReportOptions(),
             title="aista quickstart: does inner alignment help?",
             corpus=corpus,
-            command="make quickstart",
+            command="aista quickstart",
         )
         return write_report(self.out / "report.html", report)
 
