@@ -19,7 +19,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from aista.modules.llms._common import left_pad
+from aista.modules.generation import left_pad
 from aista.modules.llms.base import GenerationConfig
 from aista.types import SpeechBatch
 from benchmarks import pretrained_page

@@ -6,9 +6,10 @@ import argparse
 from collections import Counter
 
 from aista import registry
-from aista.cli._options import add_plugin_argument, find
+from aista.cli.arguments import add_plugin_argument
 from aista.config import apply_overrides
-from aista.errors import PluginError
+from aista.errors import PluginError, RegistryError
+from aista.kinds import KINDS
 from aista.registry import Entry
 
 __all__ = ["add_arguments", "run"]
@@ -50,8 +51,28 @@ def run(args: argparse.Namespace) -> int:
 
 def _components(target: str) -> list[Entry]:
     if not target.endswith(".py"):
-        return [find(target)]
+        return [_find(target)]
     own = registry.load_plugins([target])
     if not own:
         raise PluginError(f"plug-in {target!r} registers no component; decorate one with aista.registry.register")
     return own
+
+
+def _find(text: str) -> Entry:
+    """The component that ``KIND/NAME`` or an unambiguous ``NAME`` means.
+
+    Raises:
+        RegistryError: there is none, or several kinds have one of that name.
+    """
+    kind, slash, name = text.partition("/")
+    if slash:
+        return registry.get(kind, name)
+    known = {kind: registry.names(kind) for kind in sorted(KINDS)}
+    hits = [kind for kind, names in known.items() if text in names]
+    if len(hits) == 1:
+        return registry.get(hits[0], text)
+    if hits:
+        choices = ", ".join(f"{kind}/{text}" for kind in hits)
+        raise RegistryError(f"{text!r} is the name of several components; choose one of {choices}")
+    hint = registry.nearest(text, {name for names in known.values() for name in names})
+    raise RegistryError(f"no component is named {text!r}{hint}; see aista list")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aista.cli._options import add_plugin_argument
+from aista.cli.arguments import add_plugin_argument
 
 __all__ = ["add_arguments", "run"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aista.cli._options import add_base_argument, add_model_arguments, base_weights
+from aista.cli.arguments import add_base_argument, add_model_arguments, base_weights
 
 __all__ = ["add_arguments", "run"]
 

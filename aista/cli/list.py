@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from aista import registry
-from aista.cli._options import add_plugin_argument
+from aista.cli.arguments import add_plugin_argument
 from aista.kinds import KINDS
 
 __all__ = ["add_arguments", "run"]

@@ -10,7 +10,7 @@ from fairseq2.models.transformer import MultiheadAttention, StandardFeedForwardN
 from fairseq2.nn import StandardLayerNorm
 from torch import nn
 
-from aista.modules._gangs import placement
+from aista.modules.placement import placement
 
 __all__ = ["ConvolutionKind", "check_block", "conformer_block"]
 

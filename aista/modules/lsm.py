@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from aista.modules.adapters.base import Adapter
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.freezing import FrozenInEval
-from aista.modules.llms._common import evaluating
+from aista.modules.generation import evaluating
 from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.modules.packing import Divergence, Prompt, append_eos, token_divergence, token_nll
 from aista.modules.prompt import PromptIds

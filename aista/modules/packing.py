@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from aista.modules.llms._common import check_positions
 from aista.modules.llms.base import LanguageModel
 from aista.modules.prompt import PromptIds
 from aista.types import length_mask
@@ -98,7 +97,7 @@ class Prompt(nn.Module):
         # One zero vector at the end stands for rows without any content.
         pool_BSD = torch.cat([*parts, middle.new_zeros(batch, 1, middle.size(2))], dim=1)
         longest = max(int(totals.max()), 1)
-        check_positions(totals, longest, llm.max_positions)
+        llm.check_positions(totals, longest)
         position_N = torch.arange(longest, device=middle.device)
         # Up to the end of the middle a row reads the pool as it is; behind it the middle's padding is skipped.
         behind_BN = position_N >= (len(head) + lengths)[:, None]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aista.modules.freezing import FrozenInEval
-from aista.modules.llms._common import evaluating
+from aista.modules.generation import evaluating
 from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.modules.packing import Prompt, append_eos, token_nll
 from aista.modules.prompt import PromptIds

@@ -20,9 +20,9 @@ from fairseq2.nn import BatchLayout, RotaryEncoder, SinusoidalPositionEncoder
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from aista.modules._gangs import placement
 from aista.modules.conformer_block import check_block, conformer_block
 from aista.modules.encoders.base import SpeechEncoder
+from aista.modules.placement import placement
 from aista.modules.strided_conv import StridedConv, ceil_divide, stride_factors
 from aista.registry import register
 from aista.schema import Options, option

@@ -23,11 +23,11 @@ from fairseq2.models.wav2vec2 import Wav2Vec2Frontend
 from fairseq2.nn import BatchLayout
 from torch import Tensor, nn
 
-from aista.modules._gangs import placement
 from aista.modules.conformer_block import ConvolutionKind, check_block, conformer_block
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.fairseq_checkpoint import Renaming, load_checkpoint
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix
+from aista.modules.placement import placement
 from aista.registry import register
 from aista.schema import Options, option
 

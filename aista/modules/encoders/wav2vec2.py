@@ -24,11 +24,11 @@ from fairseq2.nn.utils.grad import scale_grad
 from fairseq2.runtime.lazy import Lazy
 from torch import Tensor, nn
 
-from aista.modules._gangs import placement
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.encoders.conv_frontend import conv_lengths, convolve_waveform, receptive_field
 from aista.modules.encoders.fairseq_checkpoint import Renaming, load_checkpoint
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix
+from aista.modules.placement import placement
 from aista.registry import register
 from aista.schema import Options, option
 

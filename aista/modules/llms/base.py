@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from aista.schema import option
+from aista.errors import DataError
+from aista.schema import Options, option
 from aista.types import Hypothesis
 
 __all__ = ["GenerationConfig", "LanguageModel"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationConfig:
+class GenerationConfig(Options):
     """How translations are searched."""
 
     beam_size: int = option(4, "Beams; 1 is greedy search.", minimum=1)
@@ -89,3 +90,31 @@ class LanguageModel(nn.Module, ABC):
         Returns:
             For each row at most ``beam_size`` hypotheses, best first.
         """
+
+    def check_capture(self, capture: Sequence[int]) -> None:
+        """Raise ValueError if a layer to capture is not in ``0..num_layers``."""
+        for layer in capture:
+            if not 0 <= layer <= self.num_layers:
+                raise ValueError(
+                    f"layer {layer} does not exist: the language model has states 0..{self.num_layers} "
+                    f"(0 enters the first block, {self.num_layers} leaves the last); choose layers among them"
+                )
+
+    def check_positions(self, lengths: Tensor, needed: int, *, new_tokens: int = 0) -> None:
+        """Raise DataError if the longest row, with the tokens still to come, does not fit into the model.
+
+        Args:
+            lengths: ``[B]`` positions of each row.
+            needed: Positions of the longest row.
+            new_tokens: Tokens to generate after each row.
+        """
+        if needed + new_tokens <= self.max_positions:
+            return
+        row = int(lengths.argmax())
+        plus = f" and {new_tokens} tokens to generate" if new_tokens else ""
+        remedy = "lower max_new_tokens, " if new_tokens else ""
+        raise DataError(
+            f"row {row} of the batch has {needed} positions (prompt, speech or transcript, target){plus}, but the "
+            f"language model holds {self.max_positions}; {remedy}leave out or split longer utterances, shorten the "
+            f"speech with an adapter of a larger stride, or use a language model with more positions"
+        )

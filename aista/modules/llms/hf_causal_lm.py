@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from transformers import AutoModelForCausalLM
+
+from aista.modules.hf_folder import build_model, check_weights, read_causal_config
 from aista.modules.llms.base import LanguageModel
+from aista.modules.llms.huggingface_lm import HuggingFaceLM
 from aista.registry import register
-from aista.schema import option, required
+from aista.schema import Options, option, required
 
 __all__ = ["HFCausalLMConfig", "build_hf_causal_lm"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class HFCausalLMConfig:
+class HFCausalLMConfig(Options):
     """Options of ``hf_causal_lm``."""
 
     path: Path = required("Folder with config.json and *.safetensors, as save_pretrained or a download leaves it.")
@@ -28,17 +33,31 @@ class HFCausalLMConfig:
 
     def outline(self, *, vocab_size: int) -> LanguageModel:
         """The model without weights; see ``aista.modules.llms.base.LanguageModel``."""
-        from aista.modules.llms._folder import outline_causal_lm
-        from aista.modules.llms._huggingface import HuggingFaceLM
-
-        return HuggingFaceLM(outline_causal_lm(self, vocab_size), vocab_size)
+        with torch.device("meta"):
+            llm = self.skeleton(vocab_size=vocab_size)
+        check_weights(self.path)
+        return llm
 
     def skeleton(self, *, vocab_size: int) -> LanguageModel:
         """The model from the folder's config.json alone, for weights that are loaded later."""
-        from aista.modules.llms._folder import skeleton_causal_lm
-        from aista.modules.llms._huggingface import HuggingFaceLM
+        return self.build(vocab_size, with_weights=False)
 
-        return HuggingFaceLM(skeleton_causal_lm(self, vocab_size), vocab_size)
+    def build(self, vocab_size: int, *, with_weights: bool) -> LanguageModel:
+        """The model, with the folder's weights or with arbitrary ones.
+
+        Raises:
+            ValueError: the folder holds no such model.
+        """
+        config = read_causal_config(self.path, vocab_size)
+        model = build_model(
+            AutoModelForCausalLM,
+            self.path,
+            config,
+            with_weights=with_weights,
+            dtype=self.dtype,
+            attention=self.attention,
+        )
+        return HuggingFaceLM(model, vocab_size)
 
 
 @register("llm", "hf_causal_lm", config=HFCausalLMConfig)
@@ -52,7 +71,4 @@ def build_hf_causal_lm(config: HFCausalLMConfig, *, vocab_size: int) -> Language
         ValueError: the folder is missing or holds no causal language model in safetensors, the
             architecture is not supported, or its vocabulary is smaller than ``vocab_size``.
     """
-    from aista.modules.llms._folder import load_causal_lm
-    from aista.modules.llms._huggingface import HuggingFaceLM
-
-    return HuggingFaceLM(load_causal_lm(config, vocab_size), vocab_size)
+    return config.build(vocab_size, with_weights=True)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from aista.modules.llms._native_options import NativeConfig
+from fairseq2.nn import PositionEncoder
+from fairseq2.nn.position_encoder import ReferenceRotaryEncoder
+
 from aista.modules.llms.base import LanguageModel
+from aista.modules.llms.fairseq2_family import Family, FamilyConfig
 from aista.registry import register
 
 __all__ = ["QwenConfig", "build_qwen"]
 
 
+def _positions(hf_config: Any, head_dim: int, size: int) -> PositionEncoder:
+    """fairseq2's Qwen turns channels half a head apart."""
+    return ReferenceRotaryEncoder(head_dim, size, theta=hf_config.rope_theta)
+
+
 @dataclass(frozen=True, kw_only=True)
-class QwenConfig(NativeConfig):
+class QwenConfig(FamilyConfig):
     """Options of ``qwen``."""
 
-    model_types = ("qwen2", "qwen3")
+    family = Family(model_types=("qwen2", "qwen3"), positions=_positions)
 
 
 @register("llm", "qwen", config=QwenConfig)
@@ -29,6 +38,5 @@ def build_qwen(config: QwenConfig, *, vocab_size: int) -> LanguageModel:
     Raises:
         ValueError: the folder holds no Qwen in safetensors, a variant that fairseq2 does not have, or a vocabulary
             smaller than ``vocab_size``.
-        RunError: fairseq2 cannot be imported.
     """
-    return config.build("load", vocab_size)
+    return config.build(vocab_size, with_weights=True)

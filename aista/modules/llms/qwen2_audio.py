@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from transformers import AutoModelForCausalLM
+
+from aista.modules.hf_folder import build_skeleton, check_vocabulary, fill_from_folder, read_config, saved_dtype
 from aista.modules.llms.base import LanguageModel
 from aista.modules.llms.hf_causal_lm import HFCausalLMConfig
+from aista.modules.llms.huggingface_lm import HuggingFaceLM
 from aista.registry import register
 from aista.schema import required
 
@@ -19,16 +23,24 @@ class Qwen2AudioLMConfig(HFCausalLMConfig):
 
     path: Path = required("Folder of a Hugging Face Qwen2-Audio model (config.json and *.safetensors).")
 
-    def outline(self, *, vocab_size: int) -> LanguageModel:
-        """The model without weights; see ``aista.modules.llms.base.LanguageModel``."""
-        import torch
+    def build(self, vocab_size: int, *, with_weights: bool) -> LanguageModel:
+        """The model, with the folder's weights or with arbitrary ones.
 
-        with torch.device("meta"):
-            return _build(self, vocab_size, with_weights=False)
-
-    def skeleton(self, *, vocab_size: int) -> LanguageModel:
-        """The model from the folder's config.json alone, for weights that are loaded later."""
-        return _build(self, vocab_size, with_weights=False)
+        Raises:
+            ValueError: the folder holds no such model.
+        """
+        config = read_config(self.path, ("qwen2_audio",))
+        check_vocabulary(config, self.path, vocab_size)
+        model = build_skeleton(
+            AutoModelForCausalLM,
+            self.path,
+            config.text_config,
+            dtype=saved_dtype(config, self.dtype),
+            attention=self.attention,
+        )
+        if with_weights:
+            fill_from_folder(model, self.path, "language_model.{}".format)
+        return HuggingFaceLM(model, vocab_size)
 
 
 @register("llm", "qwen2_audio", config=Qwen2AudioLMConfig)
@@ -42,26 +54,4 @@ def qwen2_audio(config: Qwen2AudioLMConfig, *, vocab_size: int) -> LanguageModel
         ValueError: the folder holds no Qwen2-Audio model in safetensors, or its vocabulary is smaller than
             ``vocab_size``.
     """
-    return _build(config, vocab_size, with_weights=True)
-
-
-def _build(config: Qwen2AudioLMConfig, vocab_size: int, *, with_weights: bool) -> LanguageModel:
-    import torch
-
-    from aista.modules._qwen2_audio import build_part, read_config
-    from aista.modules.llms._huggingface import HuggingFaceLM
-
-    rows = read_config(config.path, with_weights=with_weights).text_config.vocab_size
-    if rows < vocab_size:
-        raise ValueError(
-            f"path {str(config.path)!r}: its vocabulary has {rows} tokens, fewer than the tokenizer's {vocab_size}; "
-            f"use the tokenizer of this model"
-        )
-    model = build_part(
-        config.path,
-        "language_model",
-        dtype=None if config.dtype == "auto" else getattr(torch, config.dtype),
-        with_weights=with_weights,
-        attention="" if config.attention == "auto" else config.attention,
-    )
-    return HuggingFaceLM(model, vocab_size)
+    return config.build(vocab_size, with_weights=True)

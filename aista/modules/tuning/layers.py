@@ -9,13 +9,13 @@ from torch import nn
 
 from aista.modules.tuning.base import Tuning
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["LayersConfig", "LayersTuning"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayersConfig:
+class LayersConfig(Options):
     """Options of ``layers``."""
 
     first: int = option(0, "Blocks trained at the input side.", minimum=0)
@@ -26,6 +26,7 @@ class LayersConfig:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (self.first or self.last or self.norms or self.embeddings):
             raise ValueError(
                 "first, last, norms or embeddings must name something to train, got first 0 and last 0; "

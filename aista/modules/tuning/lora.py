@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import torch
+from peft import LoraConfig as PeftConfig
+from peft import inject_adapter_in_model
+from peft.tuners.lora.layer import Linear as PeftLinear
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from aista.modules.tuning.base import Tuning
-from aista.registry import register
-from aista.schema import option
+from aista.modules.tuning.lora_linear import LinearWithLora
+from aista.registry import nearest, register
+from aista.schema import Options, option
 
 __all__ = ["LoraConfig", "LoraTuning"]
 
+_CLOSED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
+"""They hand their children's weights to fused kernels."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class LoraConfig:
+class LoraConfig(Options):
     """Options of ``lora``."""
 
     r: int = option(16, "Rank of the update.", minimum=1)
@@ -29,6 +40,7 @@ class LoraConfig:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.target_modules:
             raise ValueError("target_modules must name at least one linear layer, got []; or write auto")
 
@@ -50,16 +62,35 @@ class LoraTuning(Tuning):
         self.config = config
 
     def prepare(self, part: nn.Module) -> None:
-        """Wrap the target layers; see ``Tuning.prepare``."""
-        from aista.modules.tuning._lora import inject
-
-        inject(part, self.config)
+        """Put LoRA layers in place of the target layers; see ``Tuning.prepare``."""
+        targets = _targets(part, self.config.target_modules)
+        options = self.config
+        peft = PeftConfig(
+            r=options.r,
+            lora_alpha=options.lora_alpha,
+            lora_dropout=options.lora_dropout,
+            target_modules=sorted(targets),
+        )
+        custom: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: LinearWithLora}
+        custom.update(dict.fromkeys(_fairseq2_classes(), _ProjectionWithLora))
+        peft._register_custom_module(custom)
+        with warnings.catch_warnings():
+            # GPT-2's Conv1D keeps its weight transposed; peft sees that by itself and says so.
+            warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
+            inject_adapter_in_model(peft, part)
+        for name, parameter in part.named_parameters():
+            if _is_update(name):
+                # Steps of AdamW are lost in bfloat16, which keeps 8 bits of a number.
+                parameter.data = parameter.data.to(torch.float32)
 
     def merge(self, part: nn.Module) -> None:
         """``W <- W + (lora_alpha / r) B A``, and the layers are plain again; see ``Tuning.merge``."""
-        from aista.modules.tuning._lora import merge
-
-        merge(part)
+        wrapped = [(name, module) for name, module in part.named_modules() if isinstance(module, PeftLinear)]
+        for name, module in wrapped:
+            _check_own_weight(part, name, module.get_base_layer().weight)
+            module.merge(safe_merge=True)
+            owner, _, last = name.rpartition(".")
+            setattr(part.get_submodule(owner), last, module.get_base_layer())
 
     def trainable(self, part: nn.Module) -> list[nn.Parameter]:
         """The matrices A and B."""
@@ -82,3 +113,62 @@ def _is_update(name: str) -> bool:
 def _plain(name: str) -> str:
     """The name that a parameter had before its layer was wrapped."""
     return name.replace(".base_layer.", ".")
+
+
+def _check_own_weight(part: nn.Module, name: str, weight: Any) -> None:
+    sharing = [other for other, own in part.named_parameters(remove_duplicate=False) if own is weight]
+    if len(sharing) > 1:
+        raise ValueError(f"{name} shares its weight with others ({', '.join(sharing)}), which would change with it")
+
+
+class _ProjectionWithLora(LinearWithLora):
+    """LoRA on a linear layer of fairseq2, which names its widths otherwise."""
+
+    def _get_in_out_features(self, module: Any) -> tuple[int, int]:
+        return module.input_dim, module.output_dim
+
+
+def _targets(part: nn.Module, wanted: tuple[str, ...] | str) -> list[str]:
+    linear = _linear_layers(part)
+    if not linear:
+        raise ValueError(f"target_modules: {type(part).__name__} has no linear layer; choose another tuning for it")
+    names = list(dict.fromkeys(name.rpartition(".")[2] for name in linear))
+    if isinstance(wanted, str):
+        blocks = getattr(part, "layers", None)
+        inside = set(blocks.modules()) if isinstance(blocks, nn.ModuleList) else set(linear.values())
+        chosen = [name for name, module in linear.items() if module in inside]
+        if not chosen:
+            raise ValueError(
+                f"target_modules: auto takes the linear layers of the blocks, but those of {type(part).__name__} have "
+                f"none; name some of {', '.join(names)}"
+            )
+        return chosen
+    for target in wanted:
+        if not any(_answers(name, target) for name in linear):
+            raise ValueError(
+                f"target_modules: {target!r} matches no linear layer of the part{nearest(target, names)}; "
+                f"its linear layers are called {', '.join(names)}; write some of these, or auto"
+            )
+    return [name for name in linear if any(_answers(name, target) for target in wanted)]
+
+
+def _answers(name: str, target: str) -> bool:
+    return name == target or name.endswith(f".{target}")
+
+
+def _linear_layers(part: nn.Module) -> dict[str, nn.Module]:
+    """Linear layers by name, without those whose weights are read past their ``forward``: they would not learn."""
+    classes = (nn.Linear, Conv1D, *_fairseq2_classes())
+    closed = {child for module in part.modules() if isinstance(module, _CLOSED) for child in module.modules()}
+    return {
+        name: module
+        for name, module in part.named_modules()
+        if name and isinstance(module, classes) and module not in closed
+    }
+
+
+def _fairseq2_classes() -> tuple[type[nn.Module], ...]:
+    """fairseq2's linear layers, if any model here is built of them."""
+    library: Any = sys.modules.get("fairseq2.nn")
+    names = ("Linear", "ColumnShardedLinear", "RowShardedLinear")
+    return tuple(getattr(library, name) for name in names) if library is not None else ()

@@ -155,7 +155,7 @@ def test_a_stage_trains_in_full_and_lora_starts_on_its_weights(tmp_path, corpus,
         ),
         (["llm.tuning.config.r=0"], r"llm\.tuning\.config\.r: must be at least 1, got 0"),
         (["llm.tuning={name: layers, config: {first: 3}}"], r"llm\.tuning\.config: first and last must be at most 2"),
-        (["llm.config.path=nowhere"], r"llm\.config: path 'nowhere': no such folder"),
+        (["llm.config.path=nowhere"], r"llm\.config: path: nowhere is not the folder .*no such folder"),
     ],
 )
 def test_what_is_wrong_with_the_llm_shows_before_the_folder_is_made(tmp_path, config, overrides, message):
@@ -173,11 +173,14 @@ def test_a_folder_that_is_no_language_model_here_shows_before_too(tmp_path, conf
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     transformers.BertForMaskedLM(transformers.BertConfig(**sizes)).save_pretrained(tmp_path / "bert")
     for folder, message in (
-        ("small", r"its vocabulary has 8 tokens, fewer than the tokenizer's \d+; use the tokenizer of this model"),
-        ("pickled", r"holds no \*\.safetensors but pytorch_model\.bin; only safetensors are read"),
-        ("bert", r"holds BertForMaskedLM, not a causal language model"),
+        (
+            "small",
+            r"the vocabulary of .*small has 8 tokens, fewer than the tokenizer's \d+; use the tokenizer of this model",
+        ),
+        ("pickled", r".*pickled holds only pytorch_model\.bin, which can run code"),
+        ("bert", r".*bert holds BertForMaskedLM, not a causal language model"),
     ):
-        with pytest.raises(ConfigError, match=rf"llm\.config: path '.*{folder}': {message}"):
+        with pytest.raises(ConfigError, match=rf"llm\.config: path: {message}"):
             train(load_experiment(config, [f"llm.config.path={tmp_path / folder}"]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -27,7 +27,7 @@ def test_family(tmp_path, family):
     other, _ = skeleton(skeleton.embed(IDS), lengths)
     assert torch.equal(final, other)
     assert torch.equal(expected.project(final), skeleton.project(other))
-    with pytest.raises(ValueError, match=r"holds no \*\.safetensors"):
+    with pytest.raises(ValueError, match="holds no weights"):
         build_hf_causal_lm(HFCausalLMConfig(path=bare), vocab_size=11)
 
 

@@ -1,10 +1,8 @@
-import sys
-
 import pytest
 import torch
 
 from aista import registry
-from aista.errors import ConfigError, DataError, RunError
+from aista.errors import ConfigError, DataError
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.llms.transformer_lm import TransformerLMConfig, build_transformer_lm
 from aista.schema import Component, structure
@@ -156,9 +154,3 @@ def test_registry_builds_it_and_reports_an_empty_vocabulary():
     assert registry.build("llm", Component("transformer_lm"), vocab_size=7).num_layers == 4
     with pytest.raises(ConfigError, match=r"llm\.config: vocab_size must be at least 1, got 0"):
         registry.build("llm", Component("transformer_lm"), at="llm", vocab_size=0)
-
-
-def test_without_fairseq2_the_message_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "aista.modules.llms._transformer_lm", None)
-    with pytest.raises(RunError, match="needs fairseq2"):
-        build()

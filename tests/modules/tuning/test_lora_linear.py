@@ -7,9 +7,8 @@ from peft import inject_adapter_in_model
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from aista.modules.tuning._lora import inject
-from aista.modules.tuning._lora_linear import LinearWithLora
-from aista.modules.tuning.lora import LoraConfig
+from aista.modules.tuning.lora import LoraConfig, LoraTuning
+from aista.modules.tuning.lora_linear import LinearWithLora
 
 
 def make_layers(dropout=0.0, dtype=torch.float32):
@@ -19,7 +18,7 @@ def make_layers(dropout=0.0, dtype=torch.float32):
         torch.manual_seed(0)
         part = nn.ModuleDict({"layer": nn.Linear(6, 5)}).requires_grad_(False).to(dtype)
         if is_ours:
-            inject(part, LoraConfig(r=3, lora_alpha=7.0, lora_dropout=dropout))
+            LoraTuning(LoraConfig(r=3, lora_alpha=7.0, lora_dropout=dropout)).prepare(part)
         else:
             options = {"r": 3, "lora_alpha": 7.0, "lora_dropout": dropout, "target_modules": ["layer"]}
             inject_adapter_in_model(PeftConfig(**options), part)
@@ -79,7 +78,7 @@ def test_merged_and_disabled_layers_are_those_of_peft():
 def make_dropping(p):
     """A layer whose output shows what was dropped: W and its bias are 0, A picks a channel, B passes it on."""
     part = nn.ModuleDict({"layer": nn.Linear(1, 1)})
-    inject(part, LoraConfig(r=1, lora_alpha=1.0, lora_dropout=p))
+    LoraTuning(LoraConfig(r=1, lora_alpha=1.0, lora_dropout=p)).prepare(part)
     layer = part["layer"].train()
     with torch.no_grad():
         for name, parameter in layer.named_parameters():

@@ -5,7 +5,7 @@ import torch
 import transformers
 from transformers import DynamicCache
 
-from aista.modules.llms._cache import BeamCache
+from aista.modules.llms.beam_cache import BeamCache
 
 from .families import CONFIGS
 

@@ -2,14 +2,13 @@
 
 import json
 import shutil
-import sys
 
 import pytest
 import torch
 import transformers
 
 from aista import registry
-from aista.errors import ConfigError, RunError
+from aista.errors import ConfigError
 from aista.modules.llms.base import GenerationConfig
 from aista.schema import resolve
 
@@ -92,7 +91,7 @@ def test_skeletons_outlines_and_types(folders, tmp_path, name):
     assert {p.dtype for p in cast.parameters()} == {torch.bfloat16}
     for table, other in zip(cast.positions.buffers(), llm.positions.buffers(), strict=True):
         torch.testing.assert_close(table, other, rtol=0, atol=0)
-    with pytest.raises(ConfigError, match=r"llm\.config: path '.*bare': holds no \*\.safetensors"):
+    with pytest.raises(ConfigError, match=r"llm\.config: path: .*bare holds no weights"):
         build(name, bare)
 
 
@@ -118,9 +117,9 @@ YARN = {"rope_type": "yarn", "factor": 2.0}
         (
             "native_qwen2",
             {"rope_scaling": YARN},
-            r"config\.json has rope_scaling \{.*yarn.*\}, which fairseq2's qwen2 does",
+            r"config\.json in .* has rope_scaling \{.*yarn.*\}, which fairseq2's qwen2 does",
         ),
-        ("native_llama", {"rope_scaling": YARN}, r"config\.json has rope_scaling .*use hf_causal_lm"),
+        ("native_llama", {"rope_scaling": YARN}, r"config\.json in .* has rope_scaling .*use hf_causal_lm"),
         ("native_qwen2", {"use_sliding_window": True}, "has use_sliding_window True, which"),
         ("native_qwen3", {"attention_bias": True}, "has attention_bias True, which"),
         ("native_llama", {"mlp_bias": True}, "has mlp_bias True, which"),
@@ -128,7 +127,7 @@ YARN = {"rope_type": "yarn", "factor": 2.0}
         ("native_llama", {"hidden_act": "gelu"}, "has hidden_act 'gelu', which"),
         ("native_llama", {"intermediate_size": 32}, r"has shape \[\d+, \d+\], but config\.json describes \["),
         ("native_llama", {"num_hidden_layers": 4}, r"lack 9 tensors, e\.g\. model\.layers\.3\."),
-        ("native_qwen2", {"vocab_size": 10}, "its vocabulary has 10 tokens, fewer than the tokenizer's 11"),
+        ("native_qwen2", {"vocab_size": 10}, "has 10 tokens, fewer than the tokenizer's 11"),
     ],
 )
 def test_variants_that_fairseq2_does_not_have(folders, tmp_path, name, settings, message):
@@ -143,10 +142,3 @@ def test_families_are_not_mixed_up(folders):
         build("native_qwen2", folders["native_llama"])
     with pytest.raises(ConfigError, match=r"holds a model of type 'qwen3', not 'llama'"):
         build("native_llama", folders["native_qwen3"])
-
-
-def test_without_fairseq2_the_message_says_so(folders, monkeypatch):
-    monkeypatch.setitem(sys.modules, "aista.modules.llms._native", None)
-    monkeypatch.delattr("aista.modules.llms._native", raising=False)
-    with pytest.raises(RunError, match=r"need fairseq2, which cannot be imported here .*or use hf_causal_lm"):
-        build("native_qwen2", folders["native_qwen2"])

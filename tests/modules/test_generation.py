@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from aista.errors import RunError
-from aista.modules.llms._beam_search import beam_search
+from aista.modules.generation import beam_search
 from aista.modules.llms.base import GenerationConfig
 
 EOS, PAD = 2, 3

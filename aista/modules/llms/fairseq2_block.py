@@ -19,7 +19,7 @@ from fairseq2.nn import BatchLayout, LayerNorm, PositionEncoder, RMSNorm, Standa
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aista.modules._gangs import placement
+from aista.modules.placement import placement
 
 __all__ = ["CAUSAL", "MASK", "BlockSpec", "CausalAttention", "build_block", "build_norm"]
 

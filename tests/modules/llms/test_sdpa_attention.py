@@ -7,7 +7,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from aista.errors import RunError
-from aista.modules.llms._attention import NAME, rows_without_padding
+from aista.modules.llms.sdpa_attention import NAME, rows_without_padding
 from aista.types import length_mask
 
 from . import checks

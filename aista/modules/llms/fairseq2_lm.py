@@ -19,11 +19,10 @@ from fairseq2.nn import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-from aista.modules.llms._beam_search import beam_search
-from aista.modules.llms._common import check_capture, check_positions, evaluating, left_pad, zero_padding
-from aista.modules.llms._fairseq2_block import CAUSAL, MASK
+from aista.modules.generation import beam_search, evaluating, left_pad
 from aista.modules.llms.base import GenerationConfig, LanguageModel
-from aista.types import Hypothesis
+from aista.modules.llms.fairseq2_block import CAUSAL, MASK
+from aista.types import Hypothesis, zero_padding
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -86,8 +85,8 @@ class Fairseq2LM(LanguageModel):
         self, embeddings: Tensor, lengths: Tensor, *, capture: Sequence[int] = (), stop_at_capture: bool = False
     ) -> tuple[Tensor | None, tuple[Tensor, ...]]:
         """Run the blocks; see ``LanguageModel.forward``."""
-        check_capture(capture, self.num_layers)
-        check_positions(lengths, embeddings.size(1), self.max_positions)
+        self.check_capture(capture)
+        self.check_positions(lengths, embeddings.size(1))
         deepest = max(capture, default=0) if stop_at_capture else self.num_layers
         # Right padding is invisible to a causal model: no mask, and so the fused attention kernel.
         state = self.dropout(zero_padding(embeddings, lengths))
@@ -107,7 +106,7 @@ class Fairseq2LM(LanguageModel):
         self, embeddings: Tensor, lengths: Tensor, config: GenerationConfig, *, eos_id: int, pad_id: int
     ) -> list[list[Hypothesis]]:
         """Beam search; see ``LanguageModel.generate``."""
-        check_positions(lengths, embeddings.size(1), self.max_positions, new_tokens=config.max_new_tokens)
+        self.check_positions(lengths, embeddings.size(1), new_tokens=config.max_new_tokens)
         with evaluating(self):
             decoding = _Fairseq2Decoding(self, lengths, embeddings.size(1) + config.max_new_tokens)
             logits = decoding.prefill(embeddings, lengths)

@@ -1,17 +1,19 @@
-"""Beam search over a batch of ragged prompts, the same for every language model."""
+"""Beam search over a batch of ragged prompts, the same for every language model, and what it needs around it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from aista.errors import RunError
 from aista.modules.llms.base import GenerationConfig
 from aista.types import Hypothesis
 
-__all__ = ["Decoding", "beam_search"]
+__all__ = ["Decoding", "beam_search", "evaluating", "left_pad"]
 
 
 class Decoding(Protocol):
@@ -22,6 +24,36 @@ class Decoding(Protocol):
 
     def reorder(self, order: Tensor) -> None:
         """Keep sequences ``order`` ``[R']`` (with repetitions) in this order."""
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode and no gradients inside; afterwards every submodule has the mode it had."""
+    modes = {child: child.training for child in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for child, mode in modes.items():
+            child.training = mode
+
+
+def left_pad(embeddings: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Move right-padded rows to the right edge, so that all of them end in the same column.
+
+    Args:
+        embeddings: ``[B, N, D]``.
+        lengths: ``[B]``.
+
+    Returns:
+        ``[B, N, D]`` with zeros on the left, and the ``[B, N]`` mask of its content.
+    """
+    size = embeddings.size(1)
+    columns_BN = torch.arange(size, device=embeddings.device) - (size - lengths)[:, None]
+    content_BN = columns_BN >= 0
+    index_BND = columns_BN.clamp(min=0)[..., None].expand_as(embeddings)
+    return embeddings.gather(1, index_BND).masked_fill(~content_BN[..., None], 0), content_BN
 
 
 def beam_search(

@@ -1,4 +1,4 @@
-"""The implementation of ``hf_causal_lm``: a Hugging Face model behind aista's interface."""
+"""A Hugging Face causal language model behind aista's interface; imports transformers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from aista.modules.llms._attention import NAME, rows_without_padding
-from aista.modules.llms._beam_search import beam_search
-from aista.modules.llms._cache import BeamCache
-from aista.modules.llms._common import check_capture, check_positions, evaluating, left_pad, zero_padding
+from aista.modules.generation import beam_search, evaluating, left_pad
 from aista.modules.llms.base import GenerationConfig, LanguageModel
-from aista.types import Hypothesis, length_mask
+from aista.modules.llms.beam_cache import BeamCache
+from aista.modules.llms.sdpa_attention import NAME, rows_without_padding
+from aista.types import Hypothesis, length_mask, zero_padding
 
 __all__ = ["HuggingFaceLM"]
 
@@ -83,8 +82,8 @@ class HuggingFaceLM(LanguageModel):
         self, embeddings: Tensor, lengths: Tensor, *, capture: Sequence[int] = (), stop_at_capture: bool = False
     ) -> tuple[Tensor | None, tuple[Tensor, ...]]:
         """Run the body; see ``LanguageModel.forward``."""
-        check_capture(capture, self.num_layers)
-        check_positions(lengths, embeddings.size(1), self.max_positions)
+        self.check_capture(capture)
+        self.check_positions(lengths, embeddings.size(1))
         found: dict[int, Tensor] = {}
         stop = max(capture, default=0) if stop_at_capture else None
         joined = self._joins_rows(embeddings, lengths)
@@ -115,7 +114,7 @@ class HuggingFaceLM(LanguageModel):
         self, embeddings: Tensor, lengths: Tensor, config: GenerationConfig, *, eos_id: int, pad_id: int
     ) -> list[list[Hypothesis]]:
         """Beam search; see ``LanguageModel.generate``."""
-        check_positions(lengths, embeddings.size(1), self.max_positions, new_tokens=config.max_new_tokens)
+        self.check_positions(lengths, embeddings.size(1), new_tokens=config.max_new_tokens)
         with evaluating(self):
             decoding = _HuggingFaceDecoding(self, len(embeddings), embeddings.size(1) + config.max_new_tokens)
             logits = decoding.prefill(embeddings, lengths)
