@@ -19,7 +19,7 @@ from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
 from aista.errors import DataError
 from aista.files import replacing, write_text
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["Covost2", "Covost2Config"]
 
@@ -56,7 +56,7 @@ Audio: {audio}.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Covost2Config:
+class Covost2Config(Options):
     """Options of the CoVoST 2 preparation."""
 
     source: str = option("en", "Language of the speech, as CoVoST names it.")

@@ -19,7 +19,7 @@ from aista.data.word_times import check_word_times, format_word_times
 from aista.errors import DataError
 from aista.files import replacing, write_text
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["Mboshi", "MboshiConfig"]
 
@@ -65,7 +65,7 @@ _ORIGINS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class MboshiConfig:
+class MboshiConfig(Options):
     """Options of the Mboshi-French preparation."""
 
     seed: int = option(1, "Seed of the dev split.", minimum=0)

@@ -18,7 +18,7 @@ from aista.data.word_times import format_word_times
 from aista.errors import DataError
 from aista.files import write_text
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["Quickstart", "QuickstartConfig"]
 
@@ -50,7 +50,7 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuickstartConfig:
+class QuickstartConfig(Options):
     """Options of the embedded corpus. The same options give the same files."""
 
     seed: int = option(1, "Seed of sentences, splits, voices and noise.", minimum=0)
@@ -62,6 +62,7 @@ class QuickstartConfig:
     vocab_size: int = option(300, "Pieces of the joint BPE model.", minimum=60)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.low_resource > self.num_train:
             raise ValueError(f"low_resource must be at most num_train ({self.num_train}), got {self.low_resource}")
 

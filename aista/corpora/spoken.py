@@ -22,7 +22,7 @@ from aista.corpora.recording import read_recording, write_recording
 from aista.data.manifest import Row, write_manifest
 from aista.errors import DataError
 from aista.files import write_text
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["Sentence", "SpokenConfig", "draw_splits", "prepare_spoken", "text_key"]
 
@@ -68,7 +68,7 @@ class Sentence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpokenConfig:
+class SpokenConfig(Options):
     """Options that such datasets share. The same options give the same files."""
 
     languages: tuple[str, ...] = option(("fr", "es"), "Languages beside English.")
@@ -81,6 +81,7 @@ class SpokenConfig:
     vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.languages or len(set(self.languages)) < len(self.languages):
             raise ValueError(f"languages must name at least one language, each once, got {list(self.languages)}")
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from aista.config import apply_overrides, differences, load_yaml, replace_nodes
 from aista.errors import ConfigError, Fault
 from aista.registry import nearest
-from aista.schema import option, required, structure
+from aista.schema import Options, option, required, structure
 from aista.shipped import find_config
 from aista.tasks.experiment import Experiment, Stage, resolve_experiment
 
@@ -37,7 +37,7 @@ _STAGE_FOLDER = re.compile(r"[\w.-]+-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AblationConfig:
+class AblationConfig(Options):
     """The keys of an ablation file."""
 
     base: Path = required("Experiment that every run starts from: a file, relative to this one, or a shipped config.")
@@ -58,6 +58,7 @@ class AblationConfig:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if 0 < self.probe < 4:
             raise ValueError(f"probe: must be 0 or at least 4 utterances, got {self.probe}")
 
