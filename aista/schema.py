@@ -46,6 +46,7 @@ T = TypeVar("T")
 class Options:
     """Base of dataclasses that declare options: types and bounds hold however an object is made.
 
+    Values are converted as those of a config are: a list to a tuple, a whole number to a float where one is declared.
     A rule that spans options goes into ``__post_init__`` as a ``ValueError``, after ``super().__post_init__()``.
 
     Raises:
@@ -57,13 +58,14 @@ class Options:
         hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(typing.cast(Any, self)):
             if "kind" not in field.metadata and field.init:
-                _field(hints[field.name], field.metadata, getattr(self, field.name), field.name, faults)
+                value = _field(hints[field.name], field.metadata, getattr(self, field.name), field.name, faults)
+                object.__setattr__(self, field.name, value)
         if faults:
             raise ValueError("; ".join(map(str, faults)))
 
 
 @dataclass(frozen=True)
-class Component:
+class Component(Options):
     """A registered component named by a config, with its structured options.
 
     A subclass may add options of the place where the component stands, written beside ``name``::
@@ -86,10 +88,15 @@ def option(
     above: float | None = None,
     below: float | None = None,
     choices: Sequence[object] | None = None,
+    inherit: bool = True,
 ) -> T:
-    """A dataclass field with a default, a meaning and bounds that ``structure`` and ``Options`` enforce."""
+    """A dataclass field with a default, a meaning and bounds that ``structure`` and ``Options`` enforce.
+
+    With ``inherit=False`` a pretraining stage does not take it over from the main config; the same holds for
+    ``section`` and ``component``.
+    """
     bounds = {"minimum": minimum, "maximum": maximum, "above": above, "below": below, "choices": choices}
-    metadata = {"help": help, **{key: value for key, value in bounds.items() if value is not None}}
+    metadata = {"help": help, "inherit": inherit, **{key: value for key, value in bounds.items() if value is not None}}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: copy.copy(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -103,17 +110,19 @@ def required(help: str, **bounds: Any) -> Any:
     return dataclasses.field(metadata={"help": help, **bounds})
 
 
-def section(kind: type[T], help: str) -> T:
+def section(kind: type[T], help: str, *, inherit: bool = True) -> T:
     """A nested dataclass whose own defaults apply where the config leaves it out."""
-    return dataclasses.field(default_factory=kind, metadata={"help": help, "section": kind})
+    return dataclasses.field(default_factory=kind, metadata={"help": help, "inherit": inherit, "section": kind})
 
 
-def component(kind: str, default: str | None, help: str, *, type: type[Component] = Component) -> Any:
+def component(
+    kind: str, default: str | None, help: str, *, type: type[Component] = Component, inherit: bool = True
+) -> Any:
     """A field that holds one component of ``kind``: ``{name: ..., config: {...}}`` or just a name.
 
     With ``default=None`` the config must give it, unless the annotation allows None.
     """
-    metadata = {"help": help, "kind": kind, "type": type, "default": default}
+    metadata = {"help": help, "inherit": inherit, "kind": kind, "type": type, "default": default}
     if default is None:
         return dataclasses.field(default=None, metadata=metadata)
     return dataclasses.field(default_factory=lambda: _default(kind, default, type), metadata=metadata)

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from aista.schema import Component, component, option
+from aista.schema import Component, Options, component, option
 
 __all__ = ["DataConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class DataConfig(Options):
     """What to train on and how rows become batches. Paths are relative to the current folder."""
 
     train: Path | None = option(None, "Manifest to train on.")
     dev: Path | None = option(None, "Manifest for validation and for choosing the best checkpoint.")
     test: Path | None = option(None, "Manifest for the final evaluation.")
     speech: tuple[Path, ...] = option(
-        (), "Further manifests to train on, for tasks that hear; stages do not inherit them."
+        (), "Further manifests to train on, for tasks that use audio; stages do not inherit them.", inherit=False
     )
     text: tuple[Path, ...] = option((), "Further manifests whose texts alone are used, for language-model training.")
     feature: Component = component("feature", "log_mel", "Turns waveforms into the encoder's input.")
@@ -47,14 +47,19 @@ class DataConfig:
         minimum=0,
     )
     encoder_cache: Component | None = component(
-        "encoder_cache", None, "Run a frozen encoder once per recording and keep its states; stages do not inherit it."
+        "encoder_cache",
+        None,
+        "Run a frozen encoder once per recording and keep its states; stages do not inherit it.",
+        inherit=False,
     )
     shuffle_transcripts: bool = option(
         False,
         "A control: give every training row another row's transcript; dev and test stay; stages do not inherit it.",
+        inherit=False,
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.min_seconds > self.max_seconds:
             raise ValueError(
                 f"min_seconds must not exceed max_seconds, got {self.min_seconds} and {self.max_seconds}; swap them"

@@ -15,7 +15,7 @@ from aista.losses.solvers.pairwise import no_autocast
 from aista.losses.solvers.problem import from_states
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.registry import build, register
-from aista.schema import Component, component, option
+from aista.schema import Component, Options, component, option
 from aista.types import LayerStates
 
 __all__ = ["SoftDTW", "SoftDTWConfig", "soft_dtw"]
@@ -45,7 +45,7 @@ def soft_dtw(costs: Tensor, x_lengths: Tensor, y_lengths: Tensor, gamma: float) 
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoftDTWConfig:
+class SoftDTWConfig(Options):
     """Options of soft dynamic time warping."""
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
@@ -77,8 +77,8 @@ class SoftDTW(AlignmentLoss):
         lengths = states.speech_lengths.masked_fill(~present, 0), states.text_lengths.masked_fill(~present, 0)
         values = self._between(x, y, *lengths)
         if self.config.divergence:
-            own = self._between(x, x, lengths[0], lengths[0]) + self._between(y, y, lengths[1], lengths[1])
-            values = values - 0.5 * own
+            self_values = self._between(x, x, lengths[0], lengths[0]) + self._between(y, y, lengths[1], lengths[1])
+            values = values - 0.5 * self_values
         return row_result(values / (lengths[0] + lengths[1]).clamp_min(1), present)
 
     def _between(self, x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tensor:

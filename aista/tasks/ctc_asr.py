@@ -12,7 +12,7 @@ from aista.data.manifest import Row
 from aista.modules.ctc_model import CtcModel
 from aista.modules.llms.base import GenerationConfig
 from aista.registry import register
-from aista.schema import Component, component, option
+from aista.schema import Component, Options, component, option
 from aista.tasks.base import Task, TaskLoss
 from aista.tasks.limits import input_limit
 from aista.tasks.parts import TunedPart
@@ -22,11 +22,11 @@ __all__ = ["CtcAsrConfig", "CtcAsrTask"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CtcAsrConfig:
+class CtcAsrConfig(Options):
     """Options of the task ``ctc_asr``."""
 
     encoder: TunedPart = component("encoder", "conformer", "Speech encoder.", type=TunedPart)
-    freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.")
+    freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.", inherit=False)
 
 
 @register("task", "ctc_asr", config=CtcAsrConfig)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aista.modules.llms.base import GenerationConfig
-from aista.schema import Component, components, option, required, section
+from aista.schema import Component, Options, components, option, required, section
 
 __all__ = ["EvaluationConfig", "ParameterGroup", "TrainerConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParameterGroup:
+class ParameterGroup(Options):
     """Parameters with a learning rate of their own."""
 
     params: str = required("Regular expression matched against parameter names, e.g. 'llm\\..*'.")
@@ -20,12 +20,14 @@ class ParameterGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainerConfig:
+class TrainerConfig(Options):
     """How a model is trained (AdamW; fairseq2's Trainer)."""
 
     max_steps: int = option(1000, "Optimiser steps.", minimum=1)
     learning_rate: float = option(1e-3, "Peak learning rate.", above=0)
-    parameter_groups: tuple[ParameterGroup, ...] = option((), "Groups with other learning rates; first match wins.")
+    parameter_groups: tuple[ParameterGroup, ...] = option(
+        (), "Groups with other learning rates; first match wins.", inherit=False
+    )
     betas: tuple[float, float] = option((0.9, 0.98), "AdamW's running-average coefficients.")
     weight_decay: float = option(0.0, "AdamW's decoupled weight decay.", minimum=0)
     schedule: Literal["constant", "cosine", "inverse_sqrt"] = option("cosine", "Learning rate after the warm-up.")
@@ -47,6 +49,7 @@ class TrainerConfig:
     tensorboard: bool = option(False, "Also write TensorBoard event files.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("validate_every", "checkpoint_every"):
             if getattr(self, name) % self.log_every:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be a multiple of log_every ({self.log_every})")
@@ -62,7 +65,7 @@ class TrainerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
+class EvaluationConfig(Options):
     """How checkpoints are scored, in validation and by ``aista evaluate``."""
 
     metrics: tuple[Component, ...] = components("metric", "Scores; empty means the task's usual ones.")
