@@ -41,14 +41,14 @@ class Monotone(Solver):
             plan = self.sharpness * _overlaps(a, b) + (1 - self.sharpness) * a[:, :, None] * b[:, None, :]
             error = torch.maximum((plan.sum(2) - a).abs().sum(1), (plan.sum(1) - b).abs().sum(1))
         value = (plan * problem.cost).sum((1, 2))  # autograd does the rest: the plan does not depend on the states
-        return OTResult(
-            value=problem.restore(value),
-            transport_cost=problem.restore(value.detach()),
-            potentials=(problem.restore_padded(torch.zeros_like(a), 0), problem.restore_padded(torch.zeros_like(b), 1)),
-            num_iterations=problem.restore(torch.zeros_like(error, dtype=torch.long)),
-            marginal_error=problem.restore(error),
-            converged=problem.restore(torch.ones_like(error, dtype=torch.bool), fill=True),
-            build_plan=lambda: problem.restore_padded(plan, 0, 1),
+        return OTResult.of(
+            problem,
+            value_N=value,
+            transport_cost_N=value,
+            potentials=(torch.zeros_like(a), torch.zeros_like(b)),
+            marginal_error_N=error,
+            converged_N=error.isfinite(),
+            plan_NST=plan,
         )
 
 

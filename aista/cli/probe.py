@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")
     parser.add_argument("--split", default="dev", help="dev, test, or the path of a manifest (default: dev)")
-    parser.add_argument("--size", type=int, default=500, help="most utterances, each a query and a candidate")
+    parser.add_argument("--size", type=int, default=500, help="maximum number of utterances (default: 500)")
     parser.add_argument("--name", default="", help="name of the files in RUN/probe (default: SPLIT_step_N)")
     parser.add_argument(
         "--all-checkpoints", action="store_true", help="every checkpoint of the run instead of one: how the curves move"

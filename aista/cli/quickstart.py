@@ -19,12 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the corpus, train the CE-only twin and AI-STA, evaluate, probe, compare, report."""
+    """Make the corpus, train the CE-only baseline and AI-STA, evaluate, probe, compare, report."""
     from aista.console import configure_logging
 
     configure_logging()
-    from aista.corpora.quickstart import QuickstartConfig
+    from aista.corpora.quickstart import QuickstartCorpus
     from aista.runs.quickstart_workflow import Quickstart
 
-    Quickstart(args.out, args.data, args.config, QuickstartConfig()).run(args.seeds)
+    Quickstart(args.out, args.data, args.config, QuickstartCorpus()).run(args.seeds)
     return 0

@@ -18,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", help="evaluated split (default: test)")
     parser.add_argument("--samples", type=int, default=1000, help="bootstrap samples (default: 1000)")
     parser.add_argument("--seed", type=int, default=12345, help="seed of the resampling (default: 12345)")
-    parser.add_argument("--utterances", type=int, default=1000, help="most utterances to show (default: 1000)")
-    parser.add_argument("--audio", type=int, default=20, help="most utterances with audio (default: 20)")
-    parser.add_argument("--audio-mib", type=float, default=4.0, help="most MiB of audio (default: 4)")
+    parser.add_argument("--utterances", type=int, default=1000, help="maximum number of utterances (default: 1000)")
+    parser.add_argument("--audio", type=int, default=20, help="maximum number of utterances with audio (default: 20)")
+    parser.add_argument("--audio-mib", type=float, default=4.0, help="maximum size of the audio in MiB (default: 4)")
     parser.add_argument(
         "--plans", type=int, default=2, help="utterances with transport plans of every run (default: 2)"
     )

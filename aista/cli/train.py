@@ -19,10 +19,8 @@ COST_OPTIONS = ("assume", "processes", "device", "utilization", "json")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder; a stopped run goes on where it stood")
-    parser.add_argument(
-        "--config", type=find_config, help="YAML file or shipped config; left out, RUN's own config is used"
-    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder; a stopped run is resumed")
+    parser.add_argument("--config", type=find_config, help="YAML file or shipped config; default: RUN's config")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="options that replace the config's")
     parser.add_argument(
         "--dump-config", action="store_true", help="print the resolved config with all defaults and stop"
@@ -31,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="check everything, say what the run would cost, write nothing"
     )
-    costs = parser.add_argument_group("what a dry run is told (docs/cost.md)")
+    costs = parser.add_argument_group("assumptions for --dry-run (docs/cost.md)")
     costs.add_argument(
         "--assume",
         metavar="NAME=VALUE,...",

@@ -29,7 +29,7 @@ class WassersteinContrastiveConfig:
     solver: Component = component("ot_solver", "sinkhorn", "How each pair's transport problem is solved.")
     temperature: float = option(0.1, "Divides the distances; smaller looks at the hardest negatives.", above=0)
     max_candidates: int = option(
-        8, "Most candidates of a row, its own among them: the rows behind it in the batch, cyclically.", minimum=2
+        8, "Maximum number of candidates of a row: itself and the rows behind it in the batch, cyclically.", minimum=2
     )
 
 

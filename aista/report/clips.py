@@ -51,16 +51,16 @@ def matrix(values: Tensor) -> Matrix:
 
 
 def read_clips(
-    manifest: Path, ids: Sequence[str], drawn: Collection[str], *, most: int, most_bytes: int
+    manifest: Path, ids: Sequence[str], drawn: Collection[str], *, max_clips: int, max_bytes: int
 ) -> tuple[list[Clip], list[str]]:
     """Encode utterances in the order of ``ids`` until the budget is spent.
 
     Args:
         manifest: The evaluated manifest.
-        ids: Utterances, the most telling first.
+        ids: Utterances in order of priority.
         drawn: Those that need a spectrogram, whether their audio fits or not.
-        most: Most clips with audio.
-        most_bytes: Most bytes of audio; a clip that does not fit is left out, a shorter one behind it may fit.
+        max_clips: Maximum number of clips with audio.
+        max_bytes: Maximum size of the audio; a clip that does not fit is left out, a shorter later one may fit.
 
     Returns:
         The clips, and why some could not be read.
@@ -70,9 +70,9 @@ def read_clips(
     """
     table = read_manifest(manifest)
     rows = {row.id: row for row in table.rows}
-    clips, problems, left, count = [], [], most_bytes, 0
+    clips, problems, left, count = [], [], max_bytes, 0
     for name in dict.fromkeys([*drawn, *ids]):
-        if count >= most and name not in drawn:
+        if count >= max_clips and name not in drawn:
             continue
         try:
             if name not in rows or not rows[name].audio:
@@ -81,7 +81,7 @@ def read_clips(
         except DataError as error:
             problems.append(f"audio of utterance {name}: {error}")
             continue
-        encoded = _mp3(wave_W) if count < most else b""
+        encoded = _mp3(wave_W) if count < max_clips else b""
         if len(encoded) > left:
             encoded = b""
         left, count = left - len(encoded), count + bool(encoded)
@@ -99,7 +99,7 @@ def _mp3(wave_W: Tensor) -> bytes:
 
 
 def _spectrogram(wave_W: Tensor) -> Matrix:
-    """Log-mel energies, high pitches on top, the quietest twentieth black."""
+    """Log-mel energies, high frequencies on top, the quietest twentieth black."""
     feature = LogMel(LogMelConfig(num_mels=NUM_MELS, normalize="none"))
     mel_FM = feature(wave_W)
     if len(mel_FM) > MOST_FRAMES:

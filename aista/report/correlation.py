@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +10,9 @@ import numpy.typing as npt
 
 from aista.report.tables import NONE, Table, label_of
 
-__all__ = ["LEAST_RUNS", "Correlation", "correlate", "correlation_table"]
+__all__ = ["MIN_RUNS", "Correlation", "correlate", "correlation_table"]
 
-LEAST_RUNS = 3
+MIN_RUNS = 3
 Floats = npt.NDArray[np.float64]
 
 
@@ -48,12 +47,24 @@ def correlate(curves: Mapping[str, Mapping[int, float]], scores: Mapping[str, fl
     for layer in layers:
         values = {label: curve.get(layer) for label, curve in curves.items() if label in scores}
         points = tuple((label, mrr, scores[label]) for label, mrr in values.items() if mrr is not None)
-        if len(points) < LEAST_RUNS:
+        if len(points) < MIN_RUNS:
             continue
-        x, y = (np.array([point[side] for point in points]) for side in (1, 2))
-        r = _pearson(x, y)
-        found.append(Correlation(layer, points, r, _interval(r, len(points)), _pearson(_ranks(x), _ranks(y))))
+        found.append(_correlation(layer, points))
     return found
+
+
+def _correlation(layer: int, points: tuple[tuple[str, float, float], ...]) -> Correlation:
+    x, y = (np.array([point[side] for point in points]) for side in (1, 2))
+    if not (_varies(x) and _varies(y)):
+        return Correlation(layer, points, None, None, None)
+    from scipy import stats  # slow to import
+
+    pearson, spearman = stats.pearsonr(x, y), stats.spearmanr(x, y)
+    interval = None
+    if len(points) >= 4 and abs(pearson.statistic) < 1 - 1e-12:
+        bounds = pearson.confidence_interval(0.95)
+        interval = (float(bounds.low), float(bounds.high))
+    return Correlation(layer, points, float(pearson.statistic), interval, float(spearman.statistic))
 
 
 def correlation_table(found: Sequence[Correlation], metric: str) -> Table:
@@ -76,21 +87,5 @@ def correlation_table(found: Sequence[Correlation], metric: str) -> Table:
     return Table(f"Correlation of MRR with {label_of(metric)}", columns, rows)
 
 
-def _pearson(x: Floats, y: Floats) -> float | None:
-    a, b = x - x.mean(), y - y.mean()
-    norm = math.sqrt(float(a @ a) * float(b @ b))
-    return None if norm < 1e-12 else max(-1.0, min(1.0, float(a @ b) / norm))
-
-
-def _ranks(x: Floats) -> Floats:
-    _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: Floats = ((2 * last - counts - 1) / 2)[inverse]
-    return ranks
-
-
-def _interval(r: float | None, size: int) -> tuple[float, float] | None:
-    if r is None or size < 4 or abs(r) > 1 - 1e-12:
-        return None
-    z, half = math.atanh(r), 1.959964 / math.sqrt(size - 3)
-    return math.tanh(z - half), math.tanh(z + half)
+def _varies(values: Floats) -> bool:
+    return bool(np.ptp(values) > 1e-12 * max(1.0, float(np.abs(values).max())))

@@ -11,7 +11,7 @@ import torch
 
 from aista.errors import AistaError, DataError
 from aista.report.clips import matrix, read_clips
-from aista.report.correlation import LEAST_RUNS, Correlation, correlate
+from aista.report.correlation import MIN_RUNS, Correlation, correlate
 from aista.report.report import PlanView, Report, RunCurve, TrainingRun
 from aista.report.summary import summarise
 from aista.report.tables import Table, label_of
@@ -67,7 +67,7 @@ def gather(
         split: The evaluated split.
         samples: Bootstrap samples.
         seed: Seed of the resampling.
-        limit: Most utterances to show.
+        limit: Maximum number of utterances to show.
     """
     notes = _Notes()
     report = _scored(runs, metrics, sentence_metric, notes, split=split, samples=samples, seed=seed, limit=limit)
@@ -130,14 +130,14 @@ def _scored(
     )
 
 
-def with_clips(report: Report, runs: Mapping[str, RunFolder], *, most: int, most_mib: float) -> Report:
-    """The report with sound: first of the utterances with plans, then by turns of the best and the worst.
+def with_clips(report: Report, runs: Mapping[str, RunFolder], *, max_clips: int, max_mib: float) -> Report:
+    """The report with sound: first of the utterances with plans, then of the largest gains and losses.
 
     Args:
         report: What ``gather`` returned, its plans complete.
         runs: The same folders.
-        most: Most clips.
-        most_mib: Most MiB of MP3.
+        max_clips: Maximum number of clips.
+        max_mib: Maximum size of the MP3 in MiB.
     """
     drawn = list(dict.fromkeys(plan.id for plan in report.plans))
     ids = report.browser.extremes() if report.browser else []
@@ -146,15 +146,15 @@ def with_clips(report: Report, runs: Mapping[str, RunFolder], *, most: int, most
     split = report.browser.split if report.browser else "test"
     try:
         manifest = manifest_of(next(iter(runs.values())), split)
-        clips, problems = read_clips(manifest, ids, drawn, most=most, most_bytes=int(most_mib * 2**20))
+        clips, problems = read_clips(manifest, ids, drawn, max_clips=max_clips, max_bytes=int(max_mib * 2**20))
     except AistaError as error:
         return dataclasses.replace(report, missing=[*report.missing, f"audio: {error}"])
     count = sum(bool(clip.audio) for clip in clips)
     size = sum(len(clip.audio) for clip in clips) * 3 / 4 / 2**20
     note = (
-        f"{count} utterances can be heard ({size:.1f} MiB of MP3 within this page); at most {most} (--audio) and "
-        f"{most_mib:g} MiB (--audio-mib) are embedded, first those with transport plans, then by turns those where a "
-        "run gains and loses most."
+        f"{count} utterances can be heard ({size:.1f} MiB of MP3 within this page); at most {max_clips} (--audio) and "
+        f"{max_mib:g} MiB (--audio-mib) are embedded, first those with transport plans, then alternating the largest "
+        "gains and losses."
     )
     few = problems[:3] + ([f"audio: {len(problems) - 3} more could not be read"] if len(problems) > 3 else [])
     return dataclasses.replace(report, clips=clips, audio_note=note, missing=[*report.missing, *few])
@@ -244,7 +244,7 @@ def _training(label: str, run: RunFolder, notes: _Notes) -> TrainingRun:
 
 
 def _correlations(runs: Mapping[str, RunFolder], report: Report, notes: _Notes) -> list[Correlation]:
-    if report.comparison is None or len(runs) < LEAST_RUNS:
+    if report.comparison is None or len(runs) < MIN_RUNS:
         return []
     latest = notes.each(runs, "latest probe", lambda run: run.latest_probe())
     metric = report.comparison.metric
@@ -252,7 +252,7 @@ def _correlations(runs: Mapping[str, RunFolder], report: Report, notes: _Notes) 
     found = correlate({label: probe.curve.values() for label, probe in latest.items()}, scores)
     if not found:
         notes.found.append(
-            f"correlation of MRR with {label_of(metric)}: it needs {LEAST_RUNS} runs that are evaluated on the same "
+            f"correlation of MRR with {label_of(metric)}: it needs {MIN_RUNS} runs that are evaluated on the same "
             "utterances and probed at the same layer"
         )
     return found

@@ -12,9 +12,9 @@ from aista.report.report import Report, RunCurve
 from aista.report.tables import label_of
 from aista.selection.metrics import DIRECTIONS, SCORES
 
-__all__ = ["MOST_POINTS", "payload"]
+__all__ = ["MAX_POINTS", "payload"]
 
-MOST_POINTS = 300
+MAX_POINTS = 300
 TITLES = {"nll": "Translation loss (nats per token)", "lr": "Learning rate"}
 
 
@@ -56,8 +56,8 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _thin(points: Sequence[tuple[float, float]]) -> list[list[float | None]]:
-    """Means of runs of records where there are more than ``MOST_POINTS``; a value that is no number stays a gap."""
-    size = math.ceil(len(points) / MOST_POINTS)
+    """Means of runs of records where there are more than ``MAX_POINTS``; NaN stays a gap."""
+    size = math.ceil(len(points) / MAX_POINTS)
     thinned: list[list[float | None]] = []
     for start in range(0, len(points), max(1, size)):
         part = points[start : start + size]

@@ -9,14 +9,14 @@ import yaml
 from aista.report.correlation import correlation_table
 from aista.report.differences import differing, flat, marked_yaml, side_by_side
 from aista.report.figure import to_svg
-from aista.report.payload import MOST_POINTS
+from aista.report.payload import MAX_POINTS
 from aista.report.plots import bootstrap_differences
 from aista.report.report import Report
 from aista.report.tables import Table, collapse_table, headline_table, label_of, retrieval_table, to_html
 
 __all__ = ["body"]
 
-FEW = 4  # histograms of differences that stand open
+MAX_OPEN = 4  # histograms of differences that are shown unfolded
 
 
 def body(report: Report) -> str:
@@ -77,7 +77,7 @@ def _results(report: Report) -> str:
             "Higher BLEU and chrF are better (0 to 100), lower WER and CER; Δ is the difference from the first row. "
             "p is the paired-bootstrap p-value: the smaller, the less likely that the difference is luck of this test "
             "set (it is one-sided: ask for less than 0.025, or for an interval that leaves out 0). Aligned layers are "
-            "the layers of the language model (0 = its input) in which speech and transcript were pulled together."
+            "the layers of the language model (0 = its input) whose speech and text states were aligned."
         )
     systems = _scrolled(headline_table(report.systems)) if report.systems else ""
     rows = tuple((label_of(name), signature) for name, signature in report.signatures.items())
@@ -95,14 +95,14 @@ def _differences(report: Report) -> str:
         f"The test set of {size} utterances was drawn anew {count} times, with replacement, and the systems were "
         "scored on each draw. A histogram shows the differences from the first system, the diamond the difference on "
         "the real test set, the bar the range of the middle 95 % of draws. A bar that stays clear of 0 means that "
-        "another test set of this kind would most likely tell the same story. It does not tell what another training "
-        "seed would give."
+        "another test set of this kind would most likely give the same sign. It says nothing about another training "
+        "seed."
     )
     picture = (
         f"<figure>\n<div>{to_svg(bootstrap_differences(report.comparison))}</div>\n"
         f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
     )
-    is_open = len(report.comparison.systems) <= FEW
+    is_open = len(report.comparison.systems) <= MAX_OPEN
     return _details("Differences over resampled test sets", picture, is_open=is_open)
 
 
@@ -113,24 +113,23 @@ def _retrieval(report: Report) -> str:
     sizes = " or ".join(map(str, sorted({curve.num_utterances for curve in curves.values()})))
     caption = (
         f"Each of {sizes} utterances is turned into one point per layer, once from its speech and once from its "
-        "transcript. Recall@1 is the share of utterances whose own partner is the nearest point of the other kind; "
-        "MRR is the mean of 1 / (rank of the partner), so 1 means that the partner always comes first. The higher the "
-        "curve, the more alike the model sees what is said and what is written. The dotted line is what candidates in "
-        "random order score; bands are 95 % bootstrap intervals of the mean of both directions, where the probe "
-        "measured them."
+        "transcript. Recall@1 is the share of utterances whose counterpart in the other modality is the nearest "
+        "point; MRR is the mean of 1 / (rank of the counterpart), so 1 means that the counterpart always ranks first. "
+        "The higher the curve, the closer the speech and text states. The dotted line is the score of random order; "
+        "bands are 95 % bootstrap intervals of the mean of both directions, where the probe measured them."
     )
     if report.selected:
         caption += " Shaded layers were aligned in at least one run."
     skipped = sorted({curve.num_skipped for curve in curves.values()} - {0})
-    omitted = f"Left out for want of a transcript: {' or '.join(map(str, skipped))} utterances." if skipped else ""
+    omitted = f"{' or '.join(map(str, skipped))} utterances without a transcript are left out." if skipped else ""
     collapse = (
-        "Alignment could cheat by making all states alike. Spread is the variance of the states over their mean "
-        "squared norm: 0 means that all utterances fell onto one point. The cosine of pairs should exceed the "
-        "cosine of others."
+        "Collapsed states would minimise an alignment loss trivially. Spread is the variance of the states over "
+        "their mean squared norm: 0 means that all utterances have the same state. The cosine of pairs should exceed "
+        "the cosine of others."
     )
     reasons = "\n".join(f"<li>{escape(label)}: {escape(reason)}</li>" for label, reason in report.selections.items())
     return _section(
-        "Where speech and text meet",
+        "Cross-modal retrieval per layer",
         _place("retrieval"),
         _caption(caption),
         f"<ul>\n{reasons}\n</ul>" if reasons else "",
@@ -162,8 +161,8 @@ def _training(report: Report) -> str:
         "Lines are training steps, dashed lines with markers the validation set. Translation loss says how surprised "
         "the model is by the reference translation; where alignment is trained, align layer N says how far the speech "
         "states are from the transcript's at layer N. "
-        f"More than {MOST_POINTS} records are shown as means of neighbours. A gap is a value that is no number. A name "
-        "below the chart hides and shows its line."
+        f"More than {MAX_POINTS} records are shown as means of neighbours. Gaps are NaN. "
+        "Click a name below the chart to toggle its curve."
     )
     return _section("Training", _place("training"), _caption(caption))
 
@@ -176,8 +175,8 @@ def _browser(report: Report) -> str:
     rule = f"All {size} utterances of the {browser.split} set."
     if shown < size:
         rule = (
-            f"{shown} of the {size} utterances of the {browser.split} set (--utterances): by turns those where a run "
-            "gains and loses most against the first by the sentence score."
+            f"{shown} of the {size} utterances of the {browser.split} set (--utterances): alternating the "
+            "largest gains and the largest losses against the first run by the sentence score."
         )
     rule += (
         f" The sentence score is {label_of(browser.metric)} ({browser.signature}). In a hypothesis, words that the "
@@ -193,10 +192,10 @@ def _plans(report: Report) -> str:
         "Optimal transport moves each speech position (left to right in time) onto the tokens of the transcript (top "
         "to bottom). Dark cells take most of a position. A staircase from top left to bottom right means that the "
         "model lines up sounds with words, though nobody told it which belong together. The spectrogram above shows "
-        "the sound on the same time axis, high pitches on top. The plan is that of the run's own transport loss, or of "
-        "the default one where it has none."
+        "the sound on the same time axis, high frequencies on top. The plan is computed with the run's transport loss, "
+        "or with the default one if it has none."
     )
-    return _section("What is aligned with what", _place("plans"), _caption(caption))
+    return _section("Transport plans", _place("plans"), _caption(caption))
 
 
 def _corpus(report: Report) -> str:

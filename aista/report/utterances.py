@@ -56,21 +56,21 @@ class Browser:
     num_utterances: int
 
     def extremes(self) -> list[str]:
-        """Ids, the most telling first: by turns the best and the worst by score difference."""
-        return _by_turns(self.utterances)
+        """Ids, largest score differences first, alternating gains and losses."""
+        return _alternating(self.utterances)
 
 
 def browse(
     split: str, rows: Sequence[HypothesisRow], hypotheses: Mapping[str, Sequence[str]], metric: Metric, limit: int
 ) -> Browser:
-    """Score every utterance and keep at most ``limit``: by turns the best and the worst by score difference.
+    """Score every utterance and keep at most ``limit``: the largest score differences, alternating gains and losses.
 
     Args:
         split: The evaluated split.
         rows: The test set.
         hypotheses: Run label -> hypotheses in the order of ``rows``, the baseline first.
         metric: Scores a sentence from its own statistics, as chrF does sensibly.
-        limit: Most utterances.
+        limit: Maximum number of utterances.
     """
     references = [row.reference for row in rows]
     scores = {
@@ -87,12 +87,12 @@ def browse(
         )
         for index, row in enumerate(rows)
     ]
-    kept = set(_by_turns(every)[:limit])
-    shown = tuple(item for item in every if item.id in kept)
+    wanted = set(_alternating(every)[:limit])
+    shown = tuple(item for item in every if item.id in wanted)
     return Browser(split, metric.name, metric.signature, shown, len(every))
 
 
-def _by_turns(utterances: Sequence[Utterance]) -> list[str]:
+def _alternating(utterances: Sequence[Utterance]) -> list[str]:
     best = sorted(utterances, key=lambda item: -item.spread[0])
     worst = sorted(utterances, key=lambda item: item.spread[1])
     turns = (item.id for pair in zip(best, worst, strict=True) for item in pair)

@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,47 +19,38 @@ from aista.errors import RunError
 from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
 
-__all__ = ["Job", "run_jobs"]
+__all__ = ["Job", "JobFiles", "run_jobs"]
 
 # glibc gives large blocks back to the system after each use; keeping those of small models saves about a tenth of a
 # CPU step. Larger blocks, such as the logits of a pretrained vocabulary, must go back: their sizes differ from batch to
-# batch, and what is kept of them only grows.
-_KEPT = str(128 * 2**20)
-_MALLOC = {"MALLOC_TRIM_THRESHOLD_": _KEPT, "MALLOC_MMAP_THRESHOLD_": _KEPT}
+# batch, and memory that is not given back only grows.
+_LARGEST_REUSED = str(128 * 2**20)
+_MALLOC = {"MALLOC_TRIM_THRESHOLD_": _LARGEST_REUSED, "MALLOC_MMAP_THRESHOLD_": _LARGEST_REUSED}
 
 
 @dataclass(frozen=True)
-class Job:
-    """A training in a process of its own.
+class JobFiles:
+    """What lies beside a job's config."""
 
-    Attributes:
-        label: Shown beside its progress bar.
-        folder: The run folder.
-        config: The experiment's file; the log lies beside it.
-        num_steps: Length of the bar.
-        command: Arguments of Python; empty means ``aista train folder --config config``.
-        threads: Threads that it computes with.
-    """
-
-    label: str
-    folder: Path
     config: Path
-    num_steps: int
-    command: tuple[str, ...] = ()
-    threads: int = 1
 
     @property
     def log(self) -> Path:
-        """Where the job's messages go."""
+        """The job's messages."""
         return self.config.with_suffix(".log")
 
     @property
+    def failure(self) -> Path:
+        """Why it failed, in one line, if its command says so."""
+        return self.config.with_suffix(".failure")
+
+    @property
     def lock(self) -> Path:
-        """The file that whoever works on the job holds a lock on, if its command takes one."""
+        """Locked by whoever works on the job, if its command does so."""
         return self.config.with_suffix(".lock")
 
-    def is_held(self) -> bool:
-        """Whether another process works on it."""
+    def is_locked(self) -> bool:
+        """Whether another process works on the job."""
         if not self.lock.is_file():
             return False
         with self.lock.open("rb") as stream:
@@ -68,11 +60,40 @@ class Job:
                 return True
         return False
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Wait while another process works on the job; if that one is killed, the system frees the lock."""
+        self.lock.parent.mkdir(parents=True, exist_ok=True)
+        with self.lock.open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training in a process of its own.
+
+    Attributes:
+        label: Shown beside its progress bar.
+        folder: The run folder.
+        files: The experiment's config, and what lies beside it.
+        num_steps: Length of the bar.
+        command: Arguments of Python; empty means ``aista train folder --config config``.
+        threads: Threads that it computes with.
+    """
+
+    label: str
+    folder: Path
+    files: JobFiles
+    num_steps: int
+    command: tuple[str, ...] = ()
+    threads: int = 1
+
     def start(self) -> subprocess.Popen[bytes]:
         """Begin, or go on where the run folder stands."""
-        arguments = self.command or ("-m", "aista", "train", str(self.folder), "--config", str(self.config))
+        arguments = self.command or ("-m", "aista", "train", str(self.folder), "--config", str(self.files.config))
         environment = _MALLOC | os.environ | {"OMP_NUM_THREADS": str(self.threads)}
-        with self.log.open("ab") as log:
+        with self.files.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
             )
@@ -109,7 +130,7 @@ def run_jobs(
         try:
             while waiting or running:
                 while waiting and len(running) < (num_parallel or os.cpu_count() or 1):
-                    job = next((job for job in waiting if not job.is_held()), None)
+                    job = next((job for job in waiting if not job.files.is_locked()), None)
                     if job is None:
                         break
                     waiting.remove(job)
@@ -145,5 +166,5 @@ def _collect(
 
 
 def _failure(job: Job, code: int) -> RunError:
-    tail = "\n".join(job.log.read_text(encoding="utf-8").splitlines()[-15:])
-    return RunError(f"{job.label}: training failed with exit code {code}; the end of {job.log}:\n{tail}")
+    tail = "\n".join(job.files.log.read_text(encoding="utf-8").splitlines()[-15:])
+    return RunError(f"{job.label}: training failed with exit code {code}; the end of {job.files.log}:\n{tail}")

@@ -1,4 +1,4 @@
-"""The quickstart: corpus, shared pretraining, CE-only twin and AI-STA, scores, probes, report."""
+"""The quickstart: corpus, shared pretraining, CE-only baseline and AI-STA, scores, probes, report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from aista import registry
 from aista.config import dump_yaml
 from aista.console import passing_progress
-from aista.corpora.quickstart import QuickstartConfig
+from aista.corpora.quickstart import QuickstartCorpus
 from aista.engine.claim import holds
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
@@ -24,7 +24,7 @@ from aista.report.summary import Summary, summarise
 from aista.report.tables import Table, headline_table, label_of, retrieval_table, to_markdown, to_rich
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths
-from aista.runs.jobs import Job, run_jobs
+from aista.runs.jobs import Job, JobFiles, run_jobs
 from aista.runs.report_assembly import ReportOptions, make_report
 from aista.schema import Component
 from aista.selection.curve import ProbeCurve
@@ -46,7 +46,7 @@ class Quickstart:
         corpus: Options of the corpus.
     """
 
-    def __init__(self, out: Path, data: Path, config: Path, corpus: QuickstartConfig) -> None:
+    def __init__(self, out: Path, data: Path, config: Path, corpus: QuickstartCorpus) -> None:
         self.out = out
         self.data = data
         self.config = config
@@ -58,7 +58,7 @@ class Quickstart:
         started = time.monotonic()
         self._prepare_corpus()
         shared = self._pretrain()
-        self._train_twins(seeds, shared)
+        self._train_systems(seeds, shared)
         summaries = {seed: self._score(seed) for seed in seeds}
         first = seeds[0]
         path = self._report(first, summaries[first], seeds)
@@ -95,7 +95,7 @@ class Quickstart:
         )
         return [f"initialize.{stage.part}={RunPaths(self.out).stage(stage.name).path}" for stage in stages]
 
-    def _train_twins(self, seeds: Sequence[int], shared: Sequence[str]) -> None:
+    def _train_systems(self, seeds: Sequence[int], shared: Sequence[str]) -> None:
         self._train(
             (f"{label}, seed {seed}", self._folder(seed, name), self._experiment([*shared, f"seed={seed}", *changes]))
             for seed in seeds
@@ -115,7 +115,7 @@ class Quickstart:
     def _job(self, label: str, folder: Path, experiment: Experiment) -> Job:
         file = self.out / "configs" / f"{folder.relative_to(self.out).as_posix().replace('/', '_')}.yaml"
         write_text(file, dump_yaml(experiment.to_plain()))
-        return Job(label, folder, file, experiment.sections.trainer.max_steps)
+        return Job(label, folder, JobFiles(file), experiment.sections.trainer.max_steps)
 
     def _score(self, seed: int) -> Summary:
         for name, _ in SYSTEMS.values():

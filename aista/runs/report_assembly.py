@@ -91,7 +91,7 @@ def make_report(
     plans = [*views, *(view for view in report.plans if (view.run, view.id) not in seen)]
     missing = [*notes, *report.missing, *problems]
     report = replace(report, plans=plans, missing=missing, command=command, corpus=corpus)
-    return with_clips(report, runs, most=options.audio, most_mib=options.audio_mib)
+    return with_clips(report, runs, max_clips=options.audio, max_mib=options.audio_mib)
 
 
 def _metrics(baseline: RunFolder) -> tuple[list[Metric], list[str]]:
@@ -102,7 +102,7 @@ def _metrics(baseline: RunFolder) -> tuple[list[Metric], list[str]]:
 
 
 def _plans(runs: Mapping[str, RunFolder], report: Report, options: ReportOptions) -> tuple[list[PlanView], list[str]]:
-    """Plans of the most telling utterances with a transcript, from every run that has a checkpoint."""
+    """Plans of the utterances with the largest score differences, from every run that has a checkpoint."""
     if report.browser is None or not options.plans:
         return [], []
     transcribed = {item.id for item in report.browser.utterances if item.transcript}

@@ -38,7 +38,7 @@ def decoded(uri: str) -> np.ndarray:
 
 
 def test_clips_are_the_sound_and_drawn_ones_come_first(manifest: Path) -> None:
-    clips, problems = read_clips(manifest, ["a", "c"], ["b"], most=2, most_bytes=10**6)
+    clips, problems = read_clips(manifest, ["a", "c"], ["b"], max_clips=2, max_bytes=10**6)
     assert problems == []
     assert [(clip.id, clip.spectrogram is None) for clip in clips] == [("b", False), ("a", True)]
     wave = decoded(clips[1].audio)
@@ -50,15 +50,15 @@ def test_clips_are_the_sound_and_drawn_ones_come_first(manifest: Path) -> None:
 
 
 def test_the_budget_leaves_out_what_does_not_fit_but_keeps_its_spectrogram(manifest: Path) -> None:
-    (short, *_), _ = read_clips(manifest, ["a"], [], most=1, most_bytes=10**6)
+    (short, *_), _ = read_clips(manifest, ["a"], [], max_clips=1, max_bytes=10**6)
     size = len(base64.b64decode(short.audio.split(",")[1]))
-    clips, _ = read_clips(manifest, ["a", "c"], ["b"], most=9, most_bytes=size + 10)
+    clips, _ = read_clips(manifest, ["a", "c"], ["b"], max_clips=9, max_bytes=size + 10)
     assert [(clip.id, bool(clip.audio)) for clip in clips] == [("b", False), ("a", True)]
-    assert read_clips(manifest, ["a"], [], most=0, most_bytes=10**6) == ([], [])
+    assert read_clips(manifest, ["a"], [], max_clips=0, max_bytes=10**6) == ([], [])
 
 
 def test_what_cannot_be_read_is_told(manifest: Path) -> None:
-    clips, problems = read_clips(manifest, ["text", "gone", "unknown", "a"], [], most=9, most_bytes=10**6)
+    clips, problems = read_clips(manifest, ["text", "gone", "unknown", "a"], [], max_clips=9, max_bytes=10**6)
     assert [clip.id for clip in clips] == ["a"]
     assert [problem.split(":")[0] for problem in problems] == [
         "audio of utterance text",
@@ -66,7 +66,7 @@ def test_what_cannot_be_read_is_told(manifest: Path) -> None:
         "audio of utterance unknown",
     ]
     with pytest.raises(DataError, match="no such manifest"):
-        read_clips(manifest.with_name("other.tsv"), ["a"], [], most=1, most_bytes=1)
+        read_clips(manifest.with_name("other.tsv"), ["a"], [], max_clips=1, max_bytes=1)
 
 
 def test_a_matrix_keeps_its_values_to_a_255th() -> None:

@@ -113,10 +113,10 @@ def test_page_holds_every_section(html: str, report: Report) -> None:
     assert re.findall("<h2>(.*?)</h2>", html) == [
         "What is missing",
         "Result",
-        "Where speech and text meet",
+        "Cross-modal retrieval per layer",
         "Training",
         "Test utterances",
-        "What is aligned with what",
+        "Transport plans",
         "Data",
         "What was run",
     ]
@@ -272,12 +272,12 @@ def test_nothing_at_all_is_still_a_page(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("seed: 1\n")
     report = report_of({"bare": RunFolder(tmp_path)})
     assert report.browser is None
-    assert with_clips(report, {"bare": RunFolder(tmp_path)}, most=3, most_mib=1) is report
+    assert with_clips(report, {"bare": RunFolder(tmp_path)}, max_clips=3, max_mib=1) is report
     assert re.findall("<h2>(.*?)</h2>", render_report(report)) == ["What is missing", "What was run"]
 
 
 def test_audio_needs_the_manifest(runs: dict[str, RunFolder], tmp_path: Path) -> None:
-    report = with_clips(report_of(runs), runs, most=3, most_mib=1)
+    report = with_clips(report_of(runs), runs, max_clips=3, max_mib=1)
     assert "audio: " in report.missing[-1]
     assert "the config names none" in report.missing[-1]
     run = write_run(tmp_path / "run")

@@ -52,7 +52,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = {**make_plan(), "id": "u4", "shown": 1}
     plans = {layer: make_plan(positions=30 + layer)["plan"] for layer in range(3)}
     report = dataclasses.replace(report, plans=[*report.plans, plan_view("AI-STA", record, plans)])
-    return write_report(folder / "report.html", with_clips(report, runs, most=3, most_mib=1))
+    return write_report(folder / "report.html", with_clips(report, runs, max_clips=3, max_mib=1))
 
 
 @pytest.fixture(scope="module")

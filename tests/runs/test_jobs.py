@@ -6,23 +6,23 @@ import time
 
 from rich.console import Console
 
-from aista.runs.jobs import Job, run_jobs
+from aista.runs.jobs import Job, JobFiles, run_jobs
 
 
 def jobs(folder, *names):
     program = "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + '\\n')"
     return [
-        Job(name, folder / name, folder / f"{name}.yaml", 1, ("-c", program, str(folder / "done"), name))
+        Job(name, folder / name, JobFiles(folder / f"{name}.yaml"), 1, ("-c", program, str(folder / "done"), name))
         for name in names
     ]
 
 
 def test_what_another_process_holds_is_started_when_it_lets_go(tmp_path):
     first, second, third = jobs(tmp_path, "first", "second", "third")
-    with first.lock.open("w") as stream:
+    with first.files.lock.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
-        assert first.is_held()
-        assert not second.is_held()
+        assert first.files.is_locked()
+        assert not second.files.is_locked()
         sweep = threading.Thread(
             target=run_jobs, args=([first, second, third], Console(quiet=True)), kwargs={"num_parallel": 1}
         )
@@ -38,6 +38,6 @@ def test_what_another_process_holds_is_started_when_it_lets_go(tmp_path):
 
 def test_a_lock_that_nobody_holds_stops_nobody(tmp_path):
     (job,) = jobs(tmp_path, "alone")
-    job.lock.touch()
+    job.files.lock.touch()
     assert run_jobs([job], Console(quiet=True), num_parallel=1) == {}
     assert (tmp_path / "done").read_text() == "alone\n"

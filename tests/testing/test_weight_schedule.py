@@ -1,14 +1,13 @@
 import pytest
 
-from aista.losses.schedules.base import StartConfig, WeightSchedule
+from aista.losses.schedules.base import WeightSchedule
 from aista.testing import weight_schedule as contract
 
 
 class Half(WeightSchedule):
     """Half the weight, always."""
 
-    def __init__(self):
-        super().__init__(StartConfig())
+    start_step = 0
 
     def factor(self, step, num_steps):
         return 0.5
@@ -20,9 +19,7 @@ class Large(Half):
 
 
 class Early(Half):
-    def __init__(self):
-        super().__init__()
-        self.start_step = 3
+    start_step = 3
 
 
 class Never(Half):

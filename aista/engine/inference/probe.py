@@ -94,7 +94,7 @@ def probe_checkpoints(
 
 def _probe_set(run: TrainedRun, split: str, size: int) -> tuple[Split, list[SpeechBatch]]:
     data = load_split(run.experiment, run.task, split)
-    data = data.within(run.task.limits(run.model, data.dataset.feature))
+    data = data.within(run.task.limits(run.model))
     batch_size = run.experiment.sections.evaluation.batch_size
     probed = with_encoder_states(probe_split(data, size), run.experiment, run.model, run.device)
     return data, list(probe_batches(probed, size, batch_size, run.device))

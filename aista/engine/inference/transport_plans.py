@@ -45,7 +45,7 @@ def transport_plans(
     run = open_run(run_dir, which, device=device)
     task, model = with_states(run)
     data = load_split(run.experiment, task, split)
-    data = data.within(task.limits(model, data.dataset.feature))
+    data = data.within(task.limits(model))
     places = {row.id: index for index, row in enumerate(data.dataset.rows) if row.src_text}
     lacking = [id for id in utterances if id not in places]
     if lacking:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from aista.losses.schedules.base import StartConfig, WeightSchedule
+from aista.losses.schedules.base import Start, WeightSchedule
 from aista.registry import register
 from aista.schema import option
 
@@ -13,7 +13,7 @@ __all__ = ["UntilPlateauSchedule", "UntilPlateauScheduleConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class UntilPlateauScheduleConfig(StartConfig):
+class UntilPlateauScheduleConfig(Start):
     """Options of ``until_plateau``."""
 
     patience: int = option(3, "Validations in a row without improvement that make a plateau.", minimum=1)
@@ -34,11 +34,15 @@ class UntilPlateauSchedule(WeightSchedule):
     watches_validation = True
 
     def __init__(self, config: UntilPlateauScheduleConfig) -> None:
-        super().__init__(config)
         self.config = config
         self._best = -math.inf
         self._without_gain = 0
         self._plateau: int | None = None
+
+    @property
+    def start_step(self) -> int:
+        """As configured."""
+        return self.config.start_step
 
     def observe(self, step: int, score: float) -> None:
         """Count validations without improvement; a score that is not finite is none."""
@@ -54,6 +58,6 @@ class UntilPlateauSchedule(WeightSchedule):
     def factor(self, step: int, num_steps: int) -> float:
         """1 up to the plateau, then down to ``final``."""
         if self._plateau is None or step <= self._plateau:
-            return self.ramp(step)
+            return self.config.ramp(step)
         share = min(1.0, (step - self._plateau) / max(1, self.config.decay_steps))
-        return self.ramp(step) * (1 - (1 - self.config.final) * share)
+        return self.config.ramp(step) * (1 - (1 - self.config.final) * share)

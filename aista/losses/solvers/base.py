@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from aista.losses.costs import Cost
@@ -41,6 +42,49 @@ class OTResult:
     def plan(self) -> Tensor:
         """The transport plan ``[..., S, T]``, detached, 0 in the padding. Built when asked for."""
         return self.build_plan()
+
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        *,
+        value_N: Tensor,
+        transport_cost_N: Tensor,
+        potentials: tuple[Tensor, Tensor],
+        marginal_error_N: Tensor,
+        converged_N: Tensor,
+        plan_NST: Tensor | Callable[[], Tensor],
+        num_iterations_N: Tensor | None = None,
+    ) -> OTResult:
+        """The results of a problem's samples in the shapes of its inputs, empty samples included.
+
+        Args:
+            problem: What was solved.
+            value_N: Differentiable; all else is detached.
+            transport_cost_N: ``<P, C>``.
+            potentials: ``[N, S]`` and ``[N, T]``, 0 in the padding.
+            marginal_error_N: Of the worse side.
+            converged_N: Whether the solution meets the tolerance.
+            plan_NST: The plans, or what builds them.
+            num_iterations_N: None where the solver does not iterate.
+        """
+        num_iterations_N = (
+            torch.zeros_like(converged_N, dtype=torch.long) if num_iterations_N is None else num_iterations_N
+        )
+        f_NS, g_NT = potentials
+
+        def build_plan() -> Tensor:
+            return problem.restore_padded(plan_NST if isinstance(plan_NST, Tensor) else plan_NST(), 0, 1)
+
+        return cls(
+            value=problem.restore(value_N),
+            transport_cost=problem.restore(transport_cost_N.detach()),
+            potentials=(problem.restore_padded(f_NS.detach(), 0), problem.restore_padded(g_NT.detach(), 1)),
+            num_iterations=problem.restore(num_iterations_N),
+            marginal_error=problem.restore(marginal_error_N.detach()),
+            converged=problem.restore(converged_N, fill=True),
+            build_plan=build_plan,
+        )
 
 
 class OTSolver(Protocol):

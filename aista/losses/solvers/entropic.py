@@ -10,7 +10,6 @@ from the entropy form ``<P, C> + eps sum P log P`` by the constant ``eps (H(a) +
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -136,9 +135,18 @@ def solve(problem: Problem, options: Entropic, epsilon_N: Tensor | None = None) 
 
     def build_plan() -> Tensor:
         with torch.no_grad():
-            return problem.restore_padded(_evaluate(task, potentials, backend).plan(task), 0, 1)
+            return _evaluate(task, potentials, backend).plan(task)
 
-    return _report(problem, potentials, solution, value, options.tolerance, build_plan)
+    return OTResult.of(
+        problem,
+        value_N=value,
+        transport_cost_N=solution.transport_cost,
+        potentials=potentials[:2],
+        num_iterations_N=potentials.num_iterations_N,
+        marginal_error_N=solution.marginal_error,
+        converged_N=(solution.marginal_error <= options.tolerance) & value.isfinite(),
+        plan_NST=build_plan,
+    )
 
 
 class _Solution(NamedTuple):
@@ -242,23 +250,3 @@ def _marginal_error(factor: Tensor, potential: Tensor, mass: Tensor, rho: float)
     if rho == 0:
         return factor.new_zeros(factor.shape[0])
     return ragged_sum((factor - torch.exp(-potential / rho)).abs(), mass)
-
-
-def _report(
-    problem: Problem,
-    potentials: Potentials,
-    solution: _Solution,
-    value: Tensor,
-    tolerance: float,
-    build_plan: Callable[[], Tensor],
-) -> OTResult:
-    f, g, num_iterations = potentials
-    return OTResult(
-        value=problem.restore(value),
-        transport_cost=problem.restore(solution.transport_cost.detach()),
-        potentials=(problem.restore_padded(f.detach(), 0), problem.restore_padded(g.detach(), 1)),
-        num_iterations=problem.restore(num_iterations),
-        marginal_error=problem.restore(solution.marginal_error),
-        converged=problem.restore((solution.marginal_error <= tolerance) & value.isfinite(), fill=True),
-        build_plan=build_plan,
-    )

@@ -65,14 +65,15 @@ class Ipot(Iterative, Solver):
             error, gap = solution.marginal_error_N, solution.gap_N
             converged = (error <= self.tolerance) & (gap <= self.tolerance)
         sources = ((problem.cost, plan), (problem.x_mass, f), (problem.y_mass, g))
-        return OTResult(
-            value=problem.restore(with_gradient(solution.transport_cost_N, *sources)),
-            transport_cost=problem.restore(solution.transport_cost_N),
-            potentials=(problem.restore_padded(f, 0), problem.restore_padded(g, 1)),
-            num_iterations=problem.restore(num_iterations),
-            marginal_error=problem.restore(error),
-            converged=problem.restore(converged, fill=True),
-            build_plan=lambda: problem.restore_padded(plan, 0, 1),
+        return OTResult.of(
+            problem,
+            value_N=with_gradient(solution.transport_cost_N, *sources),
+            transport_cost_N=solution.transport_cost_N,
+            potentials=(f, g),
+            num_iterations_N=num_iterations,
+            marginal_error_N=error,
+            converged_N=converged,
+            plan_NST=plan,
         )
 
 

@@ -66,14 +66,14 @@ class Relaxed(Solver):
             finite = solution.cost_N.isfinite()
         plan, f, g = solution[1:]
         value = with_gradient(solution.cost_N, (problem.cost, plan), (problem.x_mass, f), (problem.y_mass, g))
-        return OTResult(
-            value=problem.restore(value),
-            transport_cost=problem.restore(solution.cost_N),
-            potentials=(problem.restore_padded(f, 0), problem.restore_padded(g, 1)),
-            num_iterations=problem.restore(torch.zeros_like(finite, dtype=torch.long)),
-            marginal_error=problem.restore(torch.where(finite, 0.0, solution.cost_N)),
-            converged=problem.restore(finite, fill=True),
-            build_plan=lambda: problem.restore_padded(plan, 0, 1),
+        return OTResult.of(
+            problem,
+            value_N=value,
+            transport_cost_N=solution.cost_N,
+            potentials=(f, g),
+            marginal_error_N=torch.where(finite, 0.0, solution.cost_N),
+            converged_N=finite,
+            plan_NST=plan,
         )
 
 

@@ -67,14 +67,14 @@ def solve_each(problem: Problem, solve_sample: Callable[[Array, Array, Array], S
     cost = plan.new_tensor([one.value for one in solved])
     value = with_gradient(cost, (problem.cost, plan), (problem.x_mass, f), (problem.y_mass, g))
     converged = torch.tensor([one.converged for one in solved], dtype=torch.bool, device=plan.device)
-    return OTResult(
-        value=problem.restore(value),
-        transport_cost=problem.restore(cost),
-        potentials=(problem.restore_padded(f, 0), problem.restore_padded(g, 1)),
-        num_iterations=problem.restore(torch.zeros_like(converged, dtype=torch.long)),
-        marginal_error=problem.restore(plan.new_tensor([one.error for one in solved])),
-        converged=problem.restore(converged, fill=True),
-        build_plan=lambda: problem.restore_padded(plan, 0, 1),
+    return OTResult.of(
+        problem,
+        value_N=value,
+        transport_cost_N=cost,
+        potentials=(f, g),
+        marginal_error_N=plan.new_tensor([one.error for one in solved]),
+        converged_N=converged,
+        plan_NST=plan,
     )
 
 

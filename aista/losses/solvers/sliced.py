@@ -106,14 +106,14 @@ def _solve(problem: Problem, sources: tuple[Tensor, ...], directions_DK: Tensor,
         plan[n, :s, :t] = part
         transport_cost[n] = (part * aligned(problem.cost[n, :s, :t])).sum()
         error[n] = max((part.sum(1) - inputs[2]).abs().sum(), (part.sum(0) - inputs[3]).abs().sum())
-    return OTResult(
-        value=problem.restore(with_gradient(value, *zip(sources, derivatives, strict=True))),
-        transport_cost=problem.restore(transport_cost),
-        potentials=(problem.restore_padded(derivatives[2], 0), problem.restore_padded(derivatives[3], 1)),
-        num_iterations=problem.restore(torch.zeros_like(value, dtype=torch.long)),
-        marginal_error=problem.restore(error),
-        converged=problem.restore(value.isfinite(), fill=True),
-        build_plan=lambda: problem.restore_padded(plan, 0, 1),
+    return OTResult.of(
+        problem,
+        value_N=with_gradient(value, *zip(sources, derivatives, strict=True)),
+        transport_cost_N=transport_cost,
+        potentials=(derivatives[2], derivatives[3]),
+        marginal_error_N=error,
+        converged_N=value.isfinite(),
+        plan_NST=plan,
     )
 
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from aista.modules.adapters.base import Adapter
+from aista.modules.hf_folder import fill_from_folder, read_config
 from aista.registry import register
 from aista.schema import Options, required
 from aista.types import zero_padding
 
-__all__ = ["Qwen2AudioAdapter", "Qwen2AudioAdapterConfig"]
+__all__ = ["Qwen2AudioAdapter", "Qwen2AudioAdapterConfig", "qwen2_audio"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,7 @@ class Qwen2AudioAdapterConfig(Options):
 
     def skeleton(self, *, input_dim: int, output_dim: int) -> Adapter:
         """The projector from the folder's config.json alone, for weights that are loaded later."""
-        return _build(self, input_dim, output_dim, with_weights=False)
+        return qwen2_audio(self, input_dim=input_dim, output_dim=output_dim, with_weights=False)
 
 
 class Qwen2AudioAdapter(Adapter):
@@ -45,7 +46,9 @@ class Qwen2AudioAdapter(Adapter):
 
 
 @register("adapter", "qwen2_audio", config=Qwen2AudioAdapterConfig)
-def qwen2_audio(config: Qwen2AudioAdapterConfig, *, input_dim: int, output_dim: int) -> Adapter:
+def qwen2_audio(
+    config: Qwen2AudioAdapterConfig, *, input_dim: int, output_dim: int, with_weights: bool = True
+) -> Adapter:
     """The projector of Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759): one linear layer, already trained.
 
     Only its tensors are read from the folder, as float32. Choose it between the encoder and the LLM of the same name
@@ -54,12 +57,6 @@ def qwen2_audio(config: Qwen2AudioAdapterConfig, *, input_dim: int, output_dim: 
     Raises:
         ValueError: the folder holds no Qwen2-Audio model in safetensors, or encoder and LLM have other widths.
     """
-    return _build(config, input_dim, output_dim, with_weights=True)
-
-
-def _build(config: Qwen2AudioAdapterConfig, input_dim: int, output_dim: int, *, with_weights: bool) -> Adapter:
-    from aista.modules.hf_folder import fill_from_folder, read_config
-
     settings = read_config(config.path, ("qwen2_audio",))
     widths = settings.audio_config.d_model, settings.text_config.hidden_size
     # Neither initialised nor, in doing so, a draw from the random numbers of what is built next.

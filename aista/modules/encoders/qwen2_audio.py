@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from aista.modules.encoders.base import SpeechEncoder
-from aista.modules.encoders.whisper import expect_log_mel
+import torch
+from torch import Tensor
+from transformers import AutoModel
+
+from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
+from aista.modules.encoders.whisper import WhisperEncoder, expect_log_mel
+from aista.modules.hf_folder import build_skeleton, fill_from_folder, read_config
 from aista.registry import register
 from aista.schema import Options, required
 
-__all__ = ["Qwen2AudioEncoderConfig", "qwen2_audio"]
+__all__ = ["Qwen2AudioEncoder", "Qwen2AudioEncoderConfig", "qwen2_audio"]
+
+_POOL = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +29,11 @@ class Qwen2AudioEncoderConfig(Options):
 
     def skeleton(self, *, feature_dim: int) -> SpeechEncoder:
         """The encoder from the folder's config.json alone, for weights that are loaded later."""
-        return _build(self, feature_dim, with_weights=False)
+        return qwen2_audio(self, feature_dim=feature_dim, with_weights=False)
 
 
 @register("encoder", "qwen2_audio", config=Qwen2AudioEncoderConfig)
-def qwen2_audio(config: Qwen2AudioEncoderConfig, *, feature_dim: int) -> SpeechEncoder:
+def qwen2_audio(config: Qwen2AudioEncoderConfig, *, feature_dim: int, with_weights: bool = True) -> SpeechEncoder:
     """The audio tower of Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759): a Whisper encoder, each two states averaged.
 
     F log-mel frames become ``ceil(F / 2) // 2`` states (25 a second). Only this tower's tensors are read from the
@@ -38,13 +46,33 @@ def qwen2_audio(config: Qwen2AudioEncoderConfig, *, feature_dim: int) -> SpeechE
     Raises:
         ValueError: the folder holds no Qwen2-Audio model in safetensors, or the features have other channels.
     """
-    return _build(config, feature_dim, with_weights=True)
-
-
-def _build(config: Qwen2AudioEncoderConfig, feature_dim: int, *, with_weights: bool) -> SpeechEncoder:
-    from aista.modules.encoders._qwen2_audio import load_qwen2_audio
-    from aista.modules.hf_folder import read_config
-
     settings = read_config(config.path, ("qwen2_audio",)).audio_config
     expected = expect_log_mel(config.path, settings.num_mel_bins, feature_dim)
-    return load_qwen2_audio(config.path, settings, expected, with_weights=with_weights)
+    tower = build_skeleton(AutoModel, config.path, settings, dtype=torch.float32, attention="sdpa")
+    if with_weights:
+        fill_from_folder(tower, config.path, "audio_tower.{}".format)
+    return Qwen2AudioEncoder(tower, expected)
+
+
+class Qwen2AudioEncoder(WhisperEncoder):
+    """Whisper's encoder with the last norm behind the averages of two states."""
+
+    def __init__(self, tower: Any, expected: ExpectedInput) -> None:
+        super().__init__(tower, "last", expected)
+        self.length_range = (2 * _POOL - 1, self.length_range[1])
+
+    def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode log-mel features ``[B, F, M]``; see ``SpeechEncoder``."""
+        h_BSE, _ = super().encode(audio, lengths)
+        size = h_BSE.size(1) // _POOL * _POOL
+        pooled_BSE = torch.stack([h_BSE[:, start:size:_POOL] for start in range(_POOL)]).mean(dim=0)
+        assert self.layer_norm is not None
+        return self.layer_norm(pooled_BSE), self.output_lengths(lengths)
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """``ceil(F / 2) // 2``; windows have a multiple of 4 frames, so no pair spans two of them."""
+        return self.num_unpooled(lengths) // _POOL
+
+    def finish(self, h_NSE: Tensor) -> Tensor:
+        """As given: the final norm follows the pooling."""
+        return h_NSE

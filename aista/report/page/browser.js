@@ -75,8 +75,8 @@ function browserControls(state, named, pick) {
   const controls = make("div", { class: "controls" }, make("label", { class: "control" }, "Filter", filter));
   controls.append(select("order", "Sort", orders, "best", pick("order", String)));
   if (named.length > 1) {
-    controls.append(select("second", "by chrF of", named, String(state.second), pick("second", Number)));
-    controls.append(select("first", "less that of", named, String(state.first), pick("first", Number)));
+    controls.append(select("second", "by Δ chrF:", named, String(state.second), pick("second", Number)));
+    controls.append(select("first", "minus", named, String(state.first), pick("first", Number)));
   }
   controls.append(make("label", { class: "control" }, audio, "with audio only"));
   return controls;

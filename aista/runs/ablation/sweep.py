@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from aista.files import write_json, write_text
 from aista.report.tables import to_rich
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths
-from aista.runs.ablation.outputs import probe_name, write_outputs
+from aista.runs.ablation.outputs import write_outputs
 from aista.runs.ablation.plan import Ablation, PlannedRun, fingerprint
 from aista.runs.ablation.results import Outcome
-from aista.runs.jobs import Job, run_jobs
+from aista.runs.jobs import Job, JobFiles, run_jobs
 from aista.tasks.experiment import Experiment
 from aista.tasks.preflight import build_metrics, preflight
 
@@ -28,7 +28,6 @@ __all__ = ["Sweep"]
 SHOWN_CHANGE = 110
 WIDTH = 140
 """Columns of the table where there is no terminal to ask."""
-Runner = Callable[[Sequence[Job]], Mapping[Job, int]]
 
 
 class Sweep:
@@ -84,7 +83,10 @@ class Sweep:
             ConfigError: every fault, with the first run that has it.
         """
         faults: dict[tuple[str, str], Fault] = {}
+        first_seed = self.ablation.runs[0].seed
         for run in self.ablation.runs:
+            if run.seed != first_seed:
+                continue  # its files, tokenizer and layers are those of the first seed
             try:
                 preflight(run.unstaged)
             except ConfigError as error:
@@ -121,35 +123,34 @@ class Sweep:
     def _state(self, run: PlannedRun) -> str:
         folder = self.folder(run)
         if not RunPaths(folder).is_run:
-            return "failed, to do" if self._file(folder, "failure").is_file() else "to do"
+            return "failed, to do" if self._files(folder).failure.is_file() else "to do"
         if fingerprint(load_yaml(RunPaths(folder).config_file)) != run.id:
             holds(folder, run.experiment)  # says how they differ
         if RunPaths(folder).is_complete and all(file.is_file() for file in self._results(run)):
             return "done"
-        return "failed, to resume" if self._file(folder, "failure").is_file() else "to resume"
+        return "failed, to resume" if self._files(folder).failure.is_file() else "to resume"
 
     def _results(self, run: PlannedRun) -> list[Path]:
         """The files that a run is done with."""
         config, paths = self.ablation.config, RunPaths(self.folder(run))
-        scores = paths.scores_file(Path(config.split).stem)
-        return [scores, paths.probe_file(probe_name(config))] if config.probe else [scores]
+        scores = paths.scores_file(config.label)
+        return [scores, paths.probe_file(config.probe_name)] if config.probe else [scores]
 
-    def _file(self, folder: Path, kind: str) -> Path:
-        return self.out / "jobs" / f"{folder.name}.{kind}"
+    def _files(self, folder: Path) -> JobFiles:
+        return JobFiles(self.out / "jobs" / f"{folder.name}.yaml")
 
     def _scoring(self) -> tuple[str, ...]:
         """Arguments of the worker: what is scored and probed."""
         config = self.ablation.config
-        probe = ("--probe", str(config.probe), "--probe-name", probe_name(config)) if config.probe else ()
+        probe = ("--probe", str(config.probe), "--probe-name", config.probe_name) if config.probe else ()
         return ("--split", config.split, *probe)
 
     def _job(self, label: str, folder: Path, experiment: Experiment, *scoring: str) -> Job:
-        file, failure = self._file(folder, "yaml"), self._file(folder, "failure")
-        write_text(file, dump_yaml(experiment.to_plain()))
-        failure.unlink(missing_ok=True)
-        worker = ("-m", "aista.runs.ablation.worker", str(folder), "--config", str(file), "--failure", str(failure))
-        command = (*worker, *scoring)
-        return Job(label, folder, file, experiment.sections.trainer.max_steps, command, _threads(self.num_jobs))
+        files = self._files(folder)
+        write_text(files.config, dump_yaml(experiment.to_plain()))
+        files.failure.unlink(missing_ok=True)
+        command = ("-m", "aista.runs.ablation.worker", str(folder), "--config", str(files.config), *scoring)
+        return Job(label, folder, files, experiment.sections.trainer.max_steps, command, _threads(self.num_jobs))
 
     def _work(self, jobs: Iterable[Job]) -> None:
         waiting = list(jobs)
@@ -162,9 +163,8 @@ class Sweep:
 
             failed = run_on_cluster(waiting, self.console, folder=self.out / "slurm", options=self.cluster)
         for job, code in failed.items():
-            file = self._file(job.folder, "failure")
-            if not file.is_file():  # killed before it could say why
-                write_text(file, f"ended with exit code {code}\n")
+            if not job.files.failure.is_file():  # killed before it could say why
+                write_text(job.files.failure, f"ended with exit code {code}\n")
 
     def _write_table(self) -> bool:
         outcomes = [self._outcome(run) for run in self.ablation.runs]
@@ -184,9 +184,9 @@ class Sweep:
             return Outcome(run.name, run.seed, run.id, RunFolder(folder), "")
         places = [*(stage.folder for stage in run.stages if not RunPaths(stage.folder).is_complete), folder]
         for place in places:
-            file = self._file(place, "failure")
-            if file.is_file():
-                error = f"{file.read_text(encoding='utf-8').strip()} (log: {self._file(place, 'log')})"
+            files = self._files(place)
+            if files.failure.is_file():
+                error = f"{files.failure.read_text(encoding='utf-8').strip()} (log: {files.log})"
                 return Outcome(run.name, run.seed, run.id, None, error)
         return Outcome(run.name, run.seed, run.id, None, "did not run")
 

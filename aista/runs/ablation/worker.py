@@ -1,16 +1,13 @@
 """One run of an ablation in a process of its own: trains, evaluates, and leaves its error where the sweep reads it.
 
-python -m aista.runs.ablation.worker RUN --config FILE --failure FILE [--split SPLIT [--probe SIZE --probe-name NAME]]
+python -m aista.runs.ablation.worker RUN --config FILE [--split SPLIT [--probe SIZE --probe-name NAME]]
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from aista.console import configure_logging
@@ -20,6 +17,7 @@ from aista.engine.training.train import train
 from aista.errors import AistaError, ConfigError
 from aista.files import write_text
 from aista.run_folder.paths import RunPaths
+from aista.runs.jobs import JobFiles
 from aista.tasks.experiment import load_experiment
 
 __all__ = ["main"]
@@ -30,14 +28,14 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path)
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--failure", type=Path, required=True)
     parser.add_argument("--split", default="")
     parser.add_argument("--probe", type=int, default=0)
     parser.add_argument("--probe-name", default="")
     args = parser.parse_args(arguments)
     configure_logging()
+    files = JobFiles(args.config)
     try:
-        with _alone(args.failure.with_suffix(".lock")):
+        with files.locked():
             run = RunPaths(args.run)
             train(load_experiment(run.config_file if run.is_run else args.config), args.run)
             if args.split and not run.scores_file(Path(args.split).stem).is_file():
@@ -46,18 +44,9 @@ def main(arguments: list[str]) -> int:
                 probe(args.run, args.split, size=args.probe, name=args.probe_name, resamples=0)
     except Exception as error:  # whatever it is, it becomes a row of the table
         traceback.print_exc()
-        write_text(args.failure, f"{_first_line(error)}\n")
+        write_text(files.failure, f"{_first_line(error)}\n")
         return error.exit_code if isinstance(error, AistaError) else 1
     return 0
-
-
-@contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Wait while another process works on this run, e.g. one whose sweep was killed; the system frees the lock."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _first_line(error: Exception) -> str:
