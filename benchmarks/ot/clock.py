@@ -41,6 +41,6 @@ def _gpu_clock(device: str) -> Callable[[Step], float]:
         step()
         end.record()
         end.synchronize()
-        return start.elapsed_time(end) / 1000
+        return float(start.elapsed_time(end)) / 1000
 
     return time_on_gpu

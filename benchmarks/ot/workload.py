@@ -57,8 +57,8 @@ class Case(NamedTuple):
 
     def to(self, device: str, dtype: torch.dtype) -> Case:
         """A copy elsewhere, the states in another type."""
-        states = (z.to(device, dtype) for z in (self.x_BSD, self.y_BTD))
-        return Case(*states, self.x_lengths_B.to(device), self.y_lengths_B.to(device))
+        x, y = (z.to(device, dtype) for z in (self.x_BSD, self.y_BTD))
+        return Case(x, y, self.x_lengths_B.to(device), self.y_lengths_B.to(device))
 
 
 def make_case(workload: Workload, seed: int = 0) -> Case:

@@ -90,7 +90,8 @@ def _loader(case: Case) -> Callable[[Tensor, Tensor], Loaded]:
 
 
 def _inverse_norm(z: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(z, dim=-1, keepdim=True, dtype=torch.float32).reciprocal()
+    norm: Tensor = torch.linalg.vector_norm(z, dim=-1, keepdim=True, dtype=torch.float32)
+    return norm.reciprocal()
 
 
 def _product(x: Tensor, y: Tensor) -> Tensor:

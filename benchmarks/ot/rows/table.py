@@ -19,8 +19,8 @@ def _ours(summary: str, prepare: Prepare, *, polished: bool) -> Row:
 
 
 def _kernels(summary: str, prepare: Prepare, *, devices: tuple[str, ...] = ("cuda",), checked: bool = True) -> Row:
-    bring = {"module": "triton", "distribution": "triton", "extra": "triton"}
-    return Row(summary=summary, prepare=prepare, devices=devices, ours=True, half=True, checked=checked, **bring)
+    row = Row(summary=summary, prepare=prepare, devices=devices, ours=True, half=True, checked=checked)
+    return replace(row, module="triton", distribution="triton", extra="triton")
 
 
 def _pot(summary: str, prepare: Prepare, *, devices: tuple[str, ...] = ("cpu", "cuda")) -> Row:
