@@ -60,10 +60,10 @@ class TaskLoss:
 class Task(ABC):
     """A pure PyTorch task; a component of kind ``task``.
 
-    Its factory is ``factory(config, *, tokenizer, feature)``. The options dataclass has a field
-    ``freeze_params`` (patterns of parameters that are not trained). Parts of the model whose training can
-    be chosen are options of type ``TunedPart``, are built with ``build_part`` and are attributes of the
-    model under the option's name.
+    Its factory is ``factory(config, *, tokenizer, feature)``. The options dataclass has a field ``freeze_params``:
+    patterns of parameters that are not trained, declared with ``inherit=False``. Parts of the model whose training
+    can be chosen are options of type ``TunedPart``, are built with ``build_part`` and are attributes of the model
+    under the option's name.
 
     Attributes:
         uses_audio: Whether its batches hold audio.

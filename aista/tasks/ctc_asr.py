@@ -26,7 +26,7 @@ class CtcAsrConfig:
     """Options of the task ``ctc_asr``."""
 
     encoder: TunedPart = component("encoder", "conformer", "Speech encoder.", type=TunedPart)
-    freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.")
+    freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.", inherit=False)
 
 
 @register("task", "ctc_asr", config=CtcAsrConfig)

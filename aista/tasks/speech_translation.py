@@ -61,7 +61,9 @@ class SpeechTranslationConfig:
         minimum=0,
     )
     mt_weight: float = option(0.0, "Weight of the text-translation loss from the transcript.", minimum=0)
-    freeze_params: tuple[str, ...] = option((), "Parameters not trained, e.g. [llm]; see `aista.modules.freezing`.")
+    freeze_params: tuple[str, ...] = option(
+        (), "Parameters not trained, e.g. [llm]; see `aista.modules.freezing`.", inherit=False
+    )
 
     def __post_init__(self) -> None:
         if not self.translation_weight and not self.mt_weight and not self.alignment:

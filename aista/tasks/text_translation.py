@@ -32,7 +32,7 @@ class TextTranslationConfig:
         "{speech}", "The speech task's prompt, a text or a chat; the transcript takes the speech's place."
     )
     source_weight: float = option(0.5, "Weight of the language-model loss on the source text.", minimum=0)
-    freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.")
+    freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.", inherit=False)
 
 
 @register("task", "text_translation", config=TextTranslationConfig)
