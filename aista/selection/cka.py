@@ -21,6 +21,7 @@ class CkaSelectionConfig(RankedConfig):
     pooling: str = option("mean", "How a row's states become one vector.", choices=POOLINGS)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.probe_size < CKA_LEAST:
             raise ValueError(f"probe_size: the debiased CKA needs at least {CKA_LEAST}, got {self.probe_size}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aista.errors import RunError
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.selection.base import LayerSelection, SelectedLayers, check_layers, normalized, uniform_weights
 from aista.selection.curve import ProbeCurve
 from aista.selection.metrics import DIRECTIONS, POOLINGS, SCORES
@@ -17,7 +17,7 @@ __all__ = ["LearnedSelection", "LearnedSelectionConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnedSelectionConfig:
+class LearnedSelectionConfig(Options):
     """Options of ``learned``."""
 
     score: str = option("mrr", "Retrieval score that layers gain by.", choices=SCORES)

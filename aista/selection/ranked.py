@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 from aista.errors import RunError
-from aista.schema import option
+from aista.schema import Options, option
 from aista.selection.base import LayerSelection, SelectedLayers, check_layers, normalized, uniform_weights
 from aista.selection.curve import ProbeCurve
 
@@ -17,7 +17,7 @@ NEAR_CHANCE = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankedConfig:
+class RankedConfig(Options):
     """Options of every strategy that ranks layers."""
 
     top_k: int | None = option(2, "Most layers to take beside those in always, best first; null: no limit.", minimum=1)

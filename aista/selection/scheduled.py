@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from aista.registry import build, register
-from aista.schema import Component, component, option
+from aista.schema import Component, Options, component, option
 from aista.selection.base import LayerSelection, SelectedLayers
 from aista.selection.curve import ProbeCurve
 from aista.selection.probe import RetrievalProbe
@@ -15,7 +15,7 @@ __all__ = ["ScheduledSelection", "ScheduledSelectionConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduledSelectionConfig:
+class ScheduledSelectionConfig(Options):
     """Options of ``scheduled``."""
 
     strategy: Component = component("layer_selection", "retrieval", "The strategy that chooses; it must rank layers.")
