@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aista.registry import register
 from aista.schema import option
 from aista.selection.curve import ProbeCurve
-from aista.selection.measures import CKA_LEAST
+from aista.selection.layer_measures import CKA_LEAST
 from aista.selection.metrics import POOLINGS
 from aista.selection.ranked import RankedConfig, RankedSelection
 

@@ -1,4 +1,4 @@
-"""Layers drawn by lot."""
+"""Layers drawn at random."""
 
 from __future__ import annotations
 

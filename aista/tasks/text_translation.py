@@ -11,7 +11,7 @@ from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
 from aista.modules.llms.base import GenerationConfig
-from aista.modules.text_translation import TextTranslationModel
+from aista.modules.text_translation_model import TextTranslationModel
 from aista.registry import register
 from aista.schema import Component, Options, component, option
 from aista.tasks.base import Task, TaskLoss
