@@ -51,12 +51,14 @@ class CTCAlignment(Options, AlignmentLoss):
 
     needs = ("transcripts", "vocabulary")  # with classes: batch an object has its own, and its own batch_statistic
 
-    temperature: float = option(0.1, "Divides the cosines of state and embedding; smaller is more certain.", above=0)
+    temperature: float = option(
+        0.1, "Temperature of the cosines of state and embedding; a smaller one sharpens the distribution.", above=0
+    )
     blank_id: int | None = option(
-        None, "Token whose embedding is the blank; by default the tokenizer's padding token.", minimum=0
+        None, "Token whose embedding stands for the blank; null: the tokenizer's padding token.", minimum=0
     )
     classes: Literal["vocabulary", "batch"] = option(
-        "vocabulary", "Tokens among which a position is read: all, or those of the batch's transcripts."
+        "vocabulary", "Tokens that the softmax is over: all, or those of the batch's transcripts."
     )
 
     def __post_init__(self) -> None:

@@ -46,8 +46,10 @@ class InfoNCE(Options, AlignmentLoss):
     level: str = option(
         "mean", "Similarity of two rows: cosine of mean or max states, or token by token.", choices=(*POOLINGS, "token")
     )
-    temperature: float = option(0.1, "Divides the similarities; smaller looks at the hardest negatives.", above=0)
-    gather: bool = option(True, "Take negatives from all data-parallel processes; else from this process alone.")
+    temperature: float = option(
+        0.1, "Temperature of the similarities; a smaller one gives the hardest negatives more weight.", above=0
+    )
+    gather: bool = option(True, "Gather negatives from all data-parallel processes, not from this one alone.")
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Return each row's loss; see ``AlignmentLoss``. Without transcripts no two rows have the same."""

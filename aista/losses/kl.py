@@ -40,7 +40,7 @@ class KLAlignment(Options, AlignmentLoss):
     compares = "predictions"
 
     temperature: float = option(
-        1.0, "Divides the logits of both branches; above 1 it shows the teacher's doubts.", above=0
+        1.0, "Temperature of both branches' logits; above 1 it softens the teacher's distribution.", above=0
     )
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:

@@ -49,8 +49,10 @@ class SoftDTWConfig(Options):
     """Options of soft dynamic time warping."""
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
-    gamma: float = option(0.1, "Blur of the minimum over paths, in units of the cost.", above=0)
-    divergence: bool = option(False, "Take off half of each side's value against itself: 0 for equal sequences.")
+    gamma: float = option(0.1, "Smoothing of the minimum over paths, in units of the cost.", above=0)
+    divergence: bool = option(
+        False, "Subtract half of each side's value against itself (the soft-DTW divergence): equal sequences score 0."
+    )
 
 
 @register("alignment_loss", "soft_dtw", config=SoftDTWConfig)

@@ -27,7 +27,9 @@ class WassersteinContrastiveConfig(Options):
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
     solver: Component = component("ot_solver", "sinkhorn", "How each pair's transport problem is solved.")
-    temperature: float = option(0.1, "Divides the distances; smaller looks at the hardest negatives.", above=0)
+    temperature: float = option(
+        0.1, "Temperature of the distances; a smaller one gives the hardest negatives more weight.", above=0
+    )
     max_candidates: int = option(
         8, "Maximum number of candidates of a row: itself and the rows behind it in the batch, cyclically.", minimum=2
     )

@@ -40,8 +40,10 @@ class WordAligned(Options, AlignmentLoss):
     needs = ("transcripts", "words")
     batch_statistic = True
 
-    temperature: float = option(0.2, "Divides the cosines; smaller looks at the hardest negatives.", above=0)
-    gather: bool = option(True, "Take words from all data-parallel processes as negatives; else from this one alone.")
+    temperature: float = option(
+        0.2, "Temperature of the cosines; a smaller one gives the hardest negatives more weight.", above=0
+    )
+    gather: bool = option(True, "Gather negatives from all data-parallel processes, not from this one alone.")
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Return each row's loss; see ``AlignmentLoss``.

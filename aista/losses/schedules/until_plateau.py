@@ -16,10 +16,10 @@ __all__ = ["UntilPlateauSchedule", "UntilPlateauScheduleConfig"]
 class UntilPlateauScheduleConfig(Start):
     """Options of ``until_plateau``."""
 
-    patience: int = option(3, "Validations in a row without improvement that make a plateau.", minimum=1)
-    min_delta: float = option(0.0, "How much better than the best a score must be to count.", minimum=0)
-    decay_steps: int = option(0, "Steps of straight decay after the plateau was seen; 0: at once.", minimum=0)
-    final: float = option(0.0, "Factor of the weight from there on.", minimum=0, maximum=1)
+    patience: int = option(3, "Consecutive validations without improvement that count as a plateau.", minimum=1)
+    min_delta: float = option(0.0, "Smallest gain over the best score that counts as an improvement.", minimum=0)
+    decay_steps: int = option(0, "Steps of linear decay after the plateau; 0 drops to `final` at once.", minimum=0)
+    final: float = option(0.0, "Factor of the weight after the decay.", minimum=0, maximum=1)
 
 
 @register("weight_schedule", "until_plateau", config=UntilPlateauScheduleConfig)

@@ -46,12 +46,12 @@ class Ipot(Iterative, Solver):
         tensor([3, 2, 1, 0])
     """
 
-    epsilon: float = option(1.0, "Strength that holds each plan to the one before.", above=0)
+    epsilon: float = option(1.0, "Strength of the proximal term that ties each plan to the previous one.", above=0)
     max_iterations: int = option(500, "Maximum number of steps.", minimum=1)
     tolerance: float = option(
         1e-3,
-        "A sample is done when the L1 error of its marginals, and its gap between <P, C> and the dual value as a share "
-        "of its mean |C|, are no larger; 0 runs all steps.",
+        "A sample stops when neither the L1 error of its marginals nor its duality gap, relative to its mean "
+        "|C|, exceeds this; 0 runs all steps.",
         minimum=0,
     )
 

@@ -50,7 +50,7 @@ class Sliced(Options):
     num_projections: int = option(
         64, "K random directions; the noise of the value from their choice falls as 1 / sqrt(K).", minimum=1
     )
-    seed: int = option(0, "Of the directions, which are the same in every call.", minimum=0)
+    seed: int = option(0, "Seed of the directions, which are the same in every call.", minimum=0)
 
     @uncompiled
     def __call__(
