@@ -54,7 +54,7 @@ _ALL = (
         "task",
         "Assembles components into a model and turns a batch into losses.",
         "aista.tasks",
-        ("tokenizer", "feature_dim"),
+        ("tokenizer", "feature"),
     ),
 )
 

@@ -86,10 +86,15 @@ def option(
     above: float | None = None,
     below: float | None = None,
     choices: Sequence[object] | None = None,
+    inherit: bool = True,
 ) -> T:
-    """A dataclass field with a default, a meaning and bounds that ``structure`` and ``Options`` enforce."""
+    """A dataclass field with a default, a meaning and bounds that ``structure`` and ``Options`` enforce.
+
+    With ``inherit=False`` a pretraining stage does not take it over from the main config; the same holds for
+    ``section`` and ``component``.
+    """
     bounds = {"minimum": minimum, "maximum": maximum, "above": above, "below": below, "choices": choices}
-    metadata = {"help": help, **{key: value for key, value in bounds.items() if value is not None}}
+    metadata = {"help": help, "inherit": inherit, **{key: value for key, value in bounds.items() if value is not None}}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: copy.copy(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -103,17 +108,19 @@ def required(help: str, **bounds: Any) -> Any:
     return dataclasses.field(metadata={"help": help, **bounds})
 
 
-def section(kind: type[T], help: str) -> T:
+def section(kind: type[T], help: str, *, inherit: bool = True) -> T:
     """A nested dataclass whose own defaults apply where the config leaves it out."""
-    return dataclasses.field(default_factory=kind, metadata={"help": help, "section": kind})
+    return dataclasses.field(default_factory=kind, metadata={"help": help, "inherit": inherit, "section": kind})
 
 
-def component(kind: str, default: str | None, help: str, *, type: type[Component] = Component) -> Any:
+def component(
+    kind: str, default: str | None, help: str, *, type: type[Component] = Component, inherit: bool = True
+) -> Any:
     """A field that holds one component of ``kind``: ``{name: ..., config: {...}}`` or just a name.
 
     With ``default=None`` the config must give it, unless the annotation allows None.
     """
-    metadata = {"help": help, "kind": kind, "type": type, "default": default}
+    metadata = {"help": help, "inherit": inherit, "kind": kind, "type": type, "default": default}
     if default is None:
         return dataclasses.field(default=None, metadata=metadata)
     return dataclasses.field(default_factory=lambda: _default(kind, default, type), metadata=metadata)

@@ -12,6 +12,7 @@ import transformers
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from aista.data.features.log_mel import LogMel, LogMelConfig
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.schema import structure
 from aista.selection.base import SelectedLayers
@@ -128,7 +129,9 @@ class Aista:
             "alignment": [{"name": "ot", "weight": 0.1}],
         }
         config = structure(SpeechTranslationConfig, options)
-        self.task = SpeechTranslationTask(config, tokenizer=Tokens(vocab_size), feature_dim=80)
+        self.task = SpeechTranslationTask(
+            config, tokenizer=Tokens(vocab_size), feature=LogMel(LogMelConfig(num_mels=80))
+        )
         self.model: LargeSpeechTextModel = self.task.build_model()
         self.adapter_config = config.adapter.config
         self.adapter_widths = {"input_dim": self.model.encoder.output_dim, "output_dim": self.model.llm.model_dim}

@@ -65,7 +65,7 @@ def make(name: str, folder: Path) -> tuple[SpeechTranslationTask, torch.nn.Modul
         SpeechTranslationConfig, {"encoder": encoder, "adapter": "linear", "llm": llm, "alignment": ["ot"]}
     )
     feature = LogMel(LogMelConfig(num_mels=80))
-    task = SpeechTranslationTask(config, tokenizer=Vocabulary(), feature_dim=80)
+    task = SpeechTranslationTask(config, tokenizer=Vocabulary(), feature=feature)
     task.selected = SelectedLayers((0, 1), (0.5, 0.5), "")
     model = task.build_model()
     task.select_trainable(model)

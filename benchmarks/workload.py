@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from aista.data.features.log_mel import LogMel, LogMelConfig
 from aista.schema import structure
 from aista.selection.base import SelectedLayers
 from aista.tasks.speech_translation import SpeechTranslationConfig, SpeechTranslationTask
@@ -61,7 +62,7 @@ def make_step(layers: tuple[int, ...], text_gradient: bool, *, batch_size: int =
             "text_gradient": text_gradient,
         },
     )
-    task = SpeechTranslationTask(config, tokenizer=Vocabulary(), feature_dim=80)
+    task = SpeechTranslationTask(config, tokenizer=Vocabulary(), feature=LogMel(LogMelConfig(num_mels=80)))
     model = task.build_model().train()
     if layers:
         task.selected = SelectedLayers(layers, (1 / len(layers),) * len(layers), "")

@@ -23,8 +23,8 @@ def run(args: argparse.Namespace) -> int:
     from aista.console import configure_logging
 
     configure_logging()
-    from aista.corpora.quickstart import QuickstartConfig
+    from aista.corpora.quickstart import QuickstartCorpus
     from aista.runs.quickstart_workflow import Quickstart
 
-    Quickstart(args.out, args.data, args.config, QuickstartConfig()).run(args.seeds)
+    Quickstart(args.out, args.data, args.config, QuickstartCorpus()).run(args.seeds)
     return 0

@@ -5,18 +5,18 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from aista.corpora.deb import opened
 from aista.corpora.preparation import Folder, PreparationReport, Progress, one_line
-from aista.corpora.spoken import Sentence, SpokenConfig, prepare_spoken
+from aista.corpora.spoken import Sentence, SpokenPreparation
 from aista.errors import DataError
 from aista.registry import register
 from aista.schema import option
 
-__all__ = ["Asterisk", "AsteriskConfig"]
+__all__ = ["Asterisk"]
 
 PACKAGES = "asterisk-core-sounds-*"
 SOUNDS, TEXTS = "usr/share/asterisk/sounds", "usr/share/doc"
@@ -41,10 +41,17 @@ _SYMBOL = re.compile(r"\[[^\w\]]*\]")
 _BRACKET = re.compile(r"[\[\]()<>]")
 
 
+@register("dataset", "asterisk")
 @dataclass(frozen=True, kw_only=True)
-class AsteriskConfig(SpokenConfig):
-    """Options of the Asterisk preparation. The same options give the same files."""
+class Asterisk(SpokenPreparation):
+    """Asterisk's voice prompts (real telephone speech, 0.3 to 0.4 h per language), from Debian packages.
 
+    Choose it for real AI-STA triples whose recordings fit their transcripts, under a free licence; ``direction: en-x``
+    for English speech, which encoders such as Whisper tiny.en know. One voice per language and one domain: no measure
+    of how well a model generalises.
+    """
+
+    dataset: ClassVar[str] = "asterisk"
     languages: tuple[str, ...] = option(("fr", "es"), f"Languages beside English: {', '.join(VOICES)}.")
     direction: Literal["x-en", "en-x"] = option(
         "x-en", "Their recordings into English, or the English recordings into them."
@@ -63,55 +70,28 @@ class AsteriskConfig(SpokenConfig):
         """Whether English is spoken."""
         return self.direction == "en-x"
 
+    def fill(self, folder: Folder, source: Path | None, progress: Progress) -> PreparationReport:
+        """Read, validate and split the recordings.
 
-@register("dataset", "asterisk", config=AsteriskConfig)
-class Asterisk:
-    """Asterisk's voice prompts (real telephone speech, 0.3 to 0.4 h per language), from Debian packages.
-
-    Choose it for real AI-STA triples whose recordings fit their transcripts, under a free licence; ``direction: en-x``
-    for English speech, which encoders such as Whisper tiny.en know. One voice per language and one domain: no measure
-    of how well a model generalises.
-    """
-
-    def __init__(self, config: AsteriskConfig) -> None:
-        self.config = config
-
-    def prepare(self, out: Path, *, source: Path | None = None, progress: Progress | None = None) -> PreparationReport:
-        """Read, validate and split the recordings into ``out``.
-
-        A folder that is complete is verified and left alone; an interrupted one is continued.
-
-        Args:
-            out: Folder to create.
-            source: Folder of the packages' .deb files, or what they were unpacked or installed to; not
-                needed once complete.
-            progress: Called as ``progress(stage, done, total)``.
-
-        Raises:
-            DataError: ``source`` lacks a package, ``out`` holds something else or was changed, or too
-                few rows remain.
+        ``source`` is the folder of the packages' .deb files, or what they were unpacked or installed to.
         """
-        folder = Folder(out, "asterisk", asdict(self.config))
-        finished = folder.finished()
-        if finished is not None:
-            return finished
         if source is None:
             raise DataError(f"asterisk is read from Debian packages: {self._remedy()}")
-        turned = self.config.from_english
+        turned = self.from_english
         with opened(source, PACKAGES, [SOUNDS, TEXTS]) as root:
-            needed = [path for one in self.config.languages for path in _paths(root, one, turned)]
+            needed = [path for one in self.languages for path in _paths(root, one, turned)]
             missing = sorted({path.relative_to(root).as_posix() for path in needed if not path.exists()})
             if missing:
                 raise DataError(f"--from {source}: no {', no '.join(missing)}; {self._remedy()}")
             there = [one for one in VOICES if all(path.exists() for path in _paths(root, one, turned))]
             sentences = _read_prompts(root, there, turned)
             about = ABOUT.format(**(FROM_ENGLISH if turned else TO_ENGLISH))
-            return prepare_spoken("asterisk", sentences, folder, self.config, about, progress, from_english=turned)
+            return self.fill_with(folder, sentences, about, progress, from_english=turned)
 
     def _remedy(self) -> str:
         """How to get the packages. They are small; a slim system lacks the texts of those that it has installed."""
-        spoken = ("en",) if self.config.from_english else self.config.languages
-        names = [f"asterisk-core-sounds-{one}" for one in ("en", *self.config.languages)]
+        spoken = ("en",) if self.from_english else self.languages
+        names = [f"asterisk-core-sounds-{one}" for one in ("en", *self.languages)]
         names += [f"asterisk-core-sounds-{one}-wav" for one in spoken]
         return f"apt-get download {' '.join(names)}, then give the folder with --from"
 

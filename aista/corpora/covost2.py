@@ -6,13 +6,15 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import soundfile
 
+from aista.corpora.base import Preparation
 from aista.corpora.covost_tables import SPLITS, Entry, read_splits, read_transcripts
-from aista.corpora.preparation import Folder, PreparationReport, Progress, train_sentencepiece
+from aista.corpora.preparation import Folder, PreparationReport, Progress, reasons_table, train_sentencepiece
 from aista.data.audio import EmptyAudioError, MissingAudioError, UndecodableAudioError, read_audio
 from aista.data.file_memory import ProbeCache
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
@@ -21,7 +23,7 @@ from aista.files import replacing, write_text
 from aista.registry import register
 from aista.schema import option
 
-__all__ = ["Covost2", "Covost2Config"]
+__all__ = ["Covost2"]
 
 CLIPS = "clips"
 SAVE_EVERY = 5000
@@ -55,10 +57,16 @@ Audio: {audio}.
 """
 
 
+@register("dataset", "covost2")
 @dataclass(frozen=True, kw_only=True)
-class Covost2Config:
-    """Options of the CoVoST 2 preparation."""
+class Covost2(Preparation):
+    """CoVoST 2 (Wang et al. 2021, arXiv 2007.10310) from a Common Voice folder: ``clips/`` and the tables beside it.
 
+    The official splits, nothing resampled unless asked for. What was decoded is remembered beside the manifests, where
+    training finds it too. Choose it to compare with published systems: En-Zh and En-Ja are the pairs of AI-STA's paper.
+    """
+
+    dataset: ClassVar[str] = "covost2"
     source: str = option("en", "Language of the speech, as CoVoST names it.")
     target: str = option("zh-CN", "Language of the translations, as CoVoST names it, e.g. zh-CN, ja, de.")
     convert: bool = option(
@@ -69,43 +77,18 @@ class Covost2Config:
         None, "Pieces of a joint BPE model; null makes none: a pretrained LLM has its own tokenizer.", minimum=50
     )
 
-
-@register("dataset", "covost2", config=Covost2Config)
-class Covost2:
-    """CoVoST 2 (Wang et al. 2021, arXiv 2007.10310) from a Common Voice folder: ``clips/`` and the tables beside it.
-
-    The official splits, nothing resampled unless asked for. Choose it to compare with published systems: En-Zh and
-    En-Ja are the pairs of AI-STA's paper.
-    """
-
-    def __init__(self, config: Covost2Config) -> None:
-        self.config = config
-
-    def prepare(self, out: Path, *, source: Path | None = None, progress: Progress | None = None) -> PreparationReport:
+    def fill(self, folder: Folder, source: Path | None, progress: Progress) -> PreparationReport:
         """Read the splits, decode every clip to its end, and write manifests.
 
-        A folder that is complete is verified and left alone; an interrupted one is continued: what was decoded is
-        remembered beside the manifests, where training finds it too.
-
-        Args:
-            out: Folder to create.
-            source: Common Voice folder with ``clips/``, ``validated.tsv`` and CoVoST's tables.
-            progress: Called as ``progress(stage, done, total)``.
-
-        Raises:
-            DataError: ``source`` is not the corpus, ``out`` holds something else or was changed, or a split is empty.
+        ``source`` is a Common Voice folder with ``clips/``, ``validated.tsv`` and CoVoST's tables.
         """
-        folder = Folder(out, "covost2", asdict(self.config))
-        finished = folder.finished()
-        if finished is not None:
-            return finished
         if source is None or not (source / CLIPS).is_dir():
             found = "" if source is None else f"; {source} has no folder {CLIPS}"
             raise DataError(
-                f"covost2 is read from an unpacked Common Voice 4 ({self.config.source}): give the folder that holds "
+                f"covost2 is read from an unpacked Common Voice 4 ({self.source}): give the folder that holds "
                 f"{CLIPS}/ and validated.tsv with --from{found}"
             )
-        splits = read_splits(source, f"{self.config.source}_{self.config.target}")
+        splits = read_splits(source, f"{self.source}_{self.target}")
         folder.start()
         dropped: dict[str, list[str]] = defaultdict(list)
         noted = _note(splits, read_transcripts(source))
@@ -114,14 +97,13 @@ class Covost2:
         for split in SPLITS:
             candidates = list(self._usable(splits[split], dropped))
             rows[split] = []
-            for row, fault in self._measured(candidates, out, source, split):
+            for row, fault in self._measured(candidates, folder.out, source, split):
                 if fault:
                     dropped[fault].append(row.id)
                 else:
                     rows[split].append(row)
                 done += 1
-                if progress is not None:
-                    progress("clips", done, total)
+                progress("clips", done, total)
         return self._write(folder, rows, dropped, noted)
 
     def _usable(self, entries: list[Entry], dropped: dict[str, list[str]]) -> Iterator[Row]:
@@ -135,7 +117,7 @@ class Covost2:
             if fault:
                 dropped[fault].append(id)
                 continue
-            languages = self.config.source, self.config.target
+            languages = self.source, self.target
             yield Row(id, entry.clip, 0, entry.translation, entry.speaker, entry.transcript, *languages)
 
     def _measured(self, rows: list[Row], out: Path, source: Path, split: str) -> Iterator[tuple[Row, str]]:
@@ -146,7 +128,7 @@ class Covost2:
         def measure(row: Row) -> tuple[Row, str]:
             clip = str(clips / row.audio)
             try:
-                if self.config.convert:
+                if self.convert:
                     clip = _convert(clip, out, f"audio/{row.id}.flac")
                 info = cache.probe(clip)
             except MissingAudioError:
@@ -172,30 +154,27 @@ class Covost2:
         dropped: Mapping[str, list[str]],
         noted: Mapping[str, list[str]],
     ) -> PreparationReport:
-        config = self.config
         for split in SPLITS:
             if not rows[split]:
                 reasons = ", ".join(f"{len(ids)} rows: {reason}" for reason, ids in sorted(dropped.items()))
                 raise DataError(f"covost2: no usable row is left for {split} ({reasons or 'the table is empty'})")
             write_manifest(folder.out / f"{split}.tsv", rows[split])
-        if config.vocab_size is not None:
+        if self.vocab_size is not None:
             sentences = [text for row in rows["train"] for text in (row.src_text, row.tgt_text)]
             train_sentencepiece(
-                folder.out / "spm.model", sentences, vocab_size=config.vocab_size, symbols=[f"<{config.target}>"]
+                folder.out / "spm.model", sentences, vocab_size=self.vocab_size, symbols=[f"<{self.target}>"]
             )
-        counts = {split: len(rows[split]) for split in SPLITS}
-        hours = {split: sum(row.seconds for row in rows[split]) / 3600 for split in SPLITS}
+        report = PreparationReport.of(folder.out, rows, dropped, noted)
         text = README.format(
-            source=config.source,
-            target=config.target,
-            splits="\n".join(f"| {split} | {counts[split]} | {hours[split]:.2f} |" for split in SPLITS),
-            audio="16 kHz FLAC copies" if config.convert else "the clips of Common Voice, which lie elsewhere",
-            dropped=_table(dropped),
-            noted=_table(noted),
+            source=self.source,
+            target=self.target,
+            splits="\n".join(f"| {split} | {report.counts[split]} | {report.hours[split]:.2f} |" for split in SPLITS),
+            audio="16 kHz FLAC copies" if self.convert else "the clips of Common Voice, which lie elsewhere",
+            dropped=reasons_table(report.dropped),
+            noted=reasons_table(report.noted),
         )
         write_text(folder.out / "README.md", text)
-        left_out = {reason: ids for reason, ids in sorted(dropped.items()) if ids}
-        return folder.seal(PreparationReport(folder.out, counts, hours, left_out, noted=dict(noted)))
+        return folder.seal(report)
 
 
 def _note(splits: Mapping[str, list[Entry]], validated: Mapping[str, str]) -> dict[str, list[str]]:
@@ -206,7 +185,7 @@ def _note(splits: Mapping[str, list[Entry]], validated: Mapping[str, str]) -> di
         DIFFERS: [entry for entry in everything if validated.get(entry.clip, entry.transcript) != entry.transcript],
         REPEATED: [entry for entry in splits["train"] if entry.transcript.casefold() in tested],
     }
-    return {reason: [Path(entry.clip).stem for entry in entries] for reason, entries in found.items() if entries}
+    return {reason: [Path(entry.clip).stem for entry in entries] for reason, entries in found.items()}
 
 
 def _convert(clip: str, out: Path, copy: str) -> str:
@@ -216,8 +195,3 @@ def _convert(clip: str, out: Path, copy: str) -> str:
         with replacing(out / copy) as temporary:
             soundfile.write(str(temporary), wave.clamp(-1, 1).numpy(), MANIFEST_SAMPLE_RATE, format="FLAC")
     return copy
-
-
-def _table(reasons: Mapping[str, list[str]]) -> str:
-    rows = [f"| {reason} | {len(ids)} |" for reason, ids in sorted(reasons.items()) if ids]
-    return "\n".join(rows) or "| (none) | 0 |"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from aista.corpora.preparation import one_line
 from aista.errors import DataError
 
 __all__ = ["SPLITS", "Entry", "read_splits", "read_transcripts"]
@@ -54,12 +54,12 @@ def read_transcripts(source: Path) -> dict[str, str]:
     file = source / VALIDATED
     if not file.is_file():
         return {}
-    return {_clip(row["path"]): _text(row["sentence"]) for row in _rows(file, ("path", "sentence"))}
+    return {_clip(row["path"]): one_line(row["sentence"]) for row in _rows(file, ("path", "sentence"))}
 
 
 def _entries(file: Path) -> Iterator[Entry]:
     for row in _rows(file, ("path", "sentence", "translation", "client_id")):
-        yield Entry(_clip(row["path"]), _text(row["sentence"]), _text(row["translation"]), row["client_id"])
+        yield Entry(_clip(row["path"]), one_line(row["sentence"]), one_line(row["translation"]), row["client_id"])
 
 
 def _join(joint: Path, validated: Path) -> dict[str, list[Entry]]:
@@ -71,7 +71,7 @@ def _join(joint: Path, validated: Path) -> dict[str, list[Entry]]:
         if row["split"] in homes:
             clip = _clip(row["path"])
             voice = spoken.get(clip, nothing)
-            entry = Entry(clip, _text(voice["sentence"]), _text(row["translation"]), voice["client_id"])
+            entry = Entry(clip, one_line(voice["sentence"]), one_line(row["translation"]), voice["client_id"])
             splits[homes[row["split"]]].append(entry)
     return splits
 
@@ -96,7 +96,3 @@ def _rows(file: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
 
 def _clip(path: str) -> str:
     return path if Path(path).suffix else f"{path}.mp3"
-
-
-def _text(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", text).split())

@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import soundfile
 
+from aista.corpora.base import Preparation
 from aista.corpora.clone import Clone, open_clone
 from aista.corpora.letter_alignment import word_times_of_letters
-from aista.corpora.preparation import Folder, PreparationReport, Progress, one_line, train_sentencepiece
+from aista.corpora.preparation import Folder, PreparationReport, Progress, one_line, reasons_table, train_sentencepiece
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
 from aista.data.word_times import check_word_times, format_word_times
 from aista.errors import DataError
@@ -21,7 +23,7 @@ from aista.files import replacing, write_text
 from aista.registry import register
 from aista.schema import option
 
-__all__ = ["Mboshi", "MboshiConfig"]
+__all__ = ["Mboshi"]
 
 ROOT = "full_corpus_newsplit"
 ALIGNMENTS = "forced_alignments_supervised_spkr/align-kit-old/all"
@@ -64,44 +66,22 @@ _ORIGINS = {
 }
 
 
+@register("dataset", "mboshi")
 @dataclass(frozen=True, kw_only=True)
-class MboshiConfig:
-    """Options of the Mboshi-French preparation."""
-
-    seed: int = option(1, "Seed of the dev split.", minimum=0)
-    num_dev: int = option(300, "Rows of train that become dev.", minimum=1)
-    vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100)
-
-
-@register("dataset", "mboshi", config=MboshiConfig)
-class Mboshi:
+class Mboshi(Preparation):
     """Mboshi-French parallel corpus (4.4 h of real speech, low resource), from a git clone.
 
     Choose it for a real low-resource AI-STA triple: speech, transcript and translation of a
     language that no pretrained part has seen. Expect single-digit BLEU.
     """
 
-    def __init__(self, config: MboshiConfig) -> None:
-        self.config = config
+    dataset: ClassVar[str] = "mboshi"
+    seed: int = option(1, "Seed of the dev split.", minimum=0)
+    num_dev: int = option(300, "Rows of train that become dev.", minimum=1)
+    vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100)
 
-    def prepare(self, out: Path, *, source: Path | None = None, progress: Progress | None = None) -> PreparationReport:
-        """Extract, validate and split the corpus into ``out``.
-
-        A folder that is complete is verified and left alone; an interrupted one is continued.
-
-        Args:
-            out: Folder to create.
-            source: Clone of the corpus, bare or with a work tree; not needed once complete.
-            progress: Called as ``progress(stage, done, total)``.
-
-        Raises:
-            DataError: ``source`` is not the corpus, ``out`` holds something else or was changed, or
-                too few rows remain.
-        """
-        folder = Folder(out, "mboshi", asdict(self.config))
-        finished = folder.finished()
-        if finished is not None:
-            return finished
+    def fill(self, folder: Folder, source: Path | None, progress: Progress) -> PreparationReport:
+        """Extract, validate and split the corpus; ``source`` is a clone of it, bare or with a work tree."""
         if source is None:
             raise DataError(f"mboshi is read from a clone: git clone --bare {URL}, then give it with --from")
         dropped: dict[str, list[str]] = defaultdict(list)
@@ -111,7 +91,7 @@ class Mboshi:
             taken = {_key(row.tgt_text) for row in texts["dev"]}
             dropped[SHARED] = [row.id for row in texts["train"] if _key(row.tgt_text) in taken]
             texts["train"] = [row for row in texts["train"] if _key(row.tgt_text) not in taken]
-            rows = _extract(clone, out, texts, dropped, progress)
+            rows = _extract(clone, folder.out, texts, dropped, progress)
             rows = {split: [_aligned(clone, row) for row in found] for split, found in rows.items()}
         train, dev = self._carve(rows["train"])
         return self._write(folder, {"train": train, "dev": dev, "test": rows["dev"]}, dropped)
@@ -124,49 +104,45 @@ class Mboshi:
             groups[_key(row.tgt_text)].append(row)
             homes[_key(row.src_text)].add(_key(row.tgt_text))
         keys = sorted(groups)
-        Random(f"{self.config.seed}/mboshi-dev").shuffle(keys)
+        Random(f"{self.seed}/mboshi-dev").shuffle(keys)
         chosen: set[str] = set()
         count = 0
         for key in keys:
             alone = all(len(homes[_key(row.src_text)]) == 1 for row in groups[key])
-            if alone and count + len(groups[key]) <= self.config.num_dev:
+            if alone and count + len(groups[key]) <= self.num_dev:
                 chosen.add(key)
                 count += len(groups[key])
-        if count < self.config.num_dev or len(chosen) == len(groups):
-            raise DataError(f"mboshi: num_dev={self.config.num_dev} of {len(rows)} training rows is too many; lower it")
+        if count < self.num_dev or len(chosen) == len(groups):
+            raise DataError(f"mboshi: num_dev={self.num_dev} of {len(rows)} training rows is too many; lower it")
         train = [row for row in rows if _key(row.tgt_text) not in chosen]
         return train, [row for row in rows if _key(row.tgt_text) in chosen]
 
     def _write(
         self, folder: Folder, splits: Mapping[str, list[Row]], dropped: Mapping[str, list[str]]
     ) -> PreparationReport:
-        out, config = folder.out, self.config
+        out = folder.out
         for split, rows in splits.items():
             if not rows:
                 raise DataError(f"mboshi: no usable row is left for {split} ({_counted(dropped)}); clone it again")
             write_manifest(out / f"{split}.tsv", rows)
         transcripts = [row.src_text for row in splits["train"]]
         sentences = [text for row in splits["train"] for text in (row.src_text, row.tgt_text)]
-        train_sentencepiece(out / "spm.model", sentences, vocab_size=config.vocab_size, symbols=["<fr>"])
+        train_sentencepiece(out / "spm.model", sentences, vocab_size=self.vocab_size, symbols=["<fr>"])
         train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=None, symbols=["<fr>"])
-        counts = {split: len(rows) for split, rows in splits.items()}
-        hours = {
-            split: sum(row.n_frames for row in rows) / MANIFEST_SAMPLE_RATE / 3600 for split, rows in splits.items()
-        }
-        table = [f"| {split} | {counts[split]} | {hours[split]:.2f} | {_ORIGINS[split]} |" for split in splits]
-        reasons = [f"| {reason} | {len(ids)} |" for reason, ids in sorted(dropped.items()) if ids]
+        unaligned = [row.id for rows in splits.values() for row in rows if not row.word_times]
+        report = PreparationReport.of(out, splits, dropped, {NOT_ALIGNED: unaligned})
+        table = [
+            f"| {split} | {report.counts[split]} | {report.hours[split]:.2f} | {_ORIGINS[split]} |" for split in splits
+        ]
         text = README.format(
             url=URL,
             splits="\n".join(table),
-            vocab_size=config.vocab_size,
-            seed=config.seed,
-            dropped="\n".join(reasons) or "| (none) | 0 |",
+            vocab_size=self.vocab_size,
+            seed=self.seed,
+            dropped=reasons_table(report.dropped),
         )
         write_text(out / "README.md", text)
-        kept = {reason: ids for reason, ids in sorted(dropped.items()) if ids}
-        unaligned = [row.id for rows in splits.values() for row in rows if not row.word_times]
-        noted = {NOT_ALIGNED: unaligned} if unaligned else {}
-        return folder.seal(PreparationReport(out, counts, hours, kept, noted=noted))
+        return folder.seal(report)
 
 
 def _texts(clone: Clone, split: str, dropped: dict[str, list[str]]) -> list[Row]:
@@ -206,7 +182,7 @@ def _extract(
     out: Path,
     texts: Mapping[str, list[Row]],
     dropped: dict[str, list[str]],
-    progress: Progress | None,
+    progress: Progress,
 ) -> dict[str, list[Row]]:
     """Copy the recordings of usable rows to ``out/audio`` and fill in their lengths."""
     total, done = sum(len(rows) for rows in texts.values()), 0
@@ -224,8 +200,7 @@ def _extract(
                     with replacing(path) as temporary:
                         temporary.write_bytes(content)
             done += 1
-            if progress is not None:
-                progress("audio", done, total)
+            progress("audio", done, total)
     return kept
 
 

@@ -12,13 +12,14 @@ import hashlib
 import io
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import sentencepiece
 
+from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
 from aista.errors import DataError
 from aista.files import hash_file, replacing, write_json, write_text
 
@@ -31,6 +32,7 @@ __all__ = [
     "PreparationReport",
     "Progress",
     "one_line",
+    "reasons_table",
     "train_sentencepiece",
 ]
 
@@ -69,12 +71,32 @@ class PreparationReport:
     noted: dict[str, list[str]] = field(default_factory=dict)
     reused: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        out: Path,
+        manifests: Mapping[str, Sequence[Row]],
+        dropped: Mapping[str, list[str]] | None = None,
+        noted: Mapping[str, list[str]] | None = None,
+    ) -> PreparationReport:
+        """The report on rows by manifest; reasons without a row are left out."""
+        counts = {name: len(rows) for name, rows in manifests.items()}
+        frames = {name: sum(row.n_frames for row in rows) for name, rows in manifests.items()}
+        hours = {name: total / MANIFEST_SAMPLE_RATE / 3600 for name, total in frames.items()}
+        reasons = [{reason: ids for reason, ids in sorted((one or {}).items()) if ids} for one in (dropped, noted)]
+        return cls(out, counts, hours, reasons[0], noted=reasons[1])
+
     def __str__(self) -> str:
         lines = [f"{self.out}: " + ("already prepared, all files verified" if self.reused else "prepared")]
         lines += [f"  {name}: {count} rows, {self.hours[name]:.2f} h" for name, count in self.counts.items()]
         lines += [f"  left out: {len(ids)} rows ({reason})" for reason, ids in self.dropped.items()]
         lines += [f"  noted: {len(ids)} rows ({reason})" for reason, ids in self.noted.items()]
         return "\n".join([*lines, f"  files: {', '.join(self.files)}", f"  fingerprint: {self.fingerprint}"])
+
+
+def reasons_table(reasons: Mapping[str, list[str]]) -> str:
+    """Reasons and how many rows they are about, as lines of a Markdown table."""
+    return "\n".join(f"| {reason} | {len(ids)} |" for reason, ids in reasons.items()) or "| (none) | 0 |"
 
 
 def one_line(text: str) -> str:

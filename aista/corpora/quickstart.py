@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import ClassVar
 
 import soundfile
 
+from aista.corpora.base import Preparation
 from aista.corpora.preparation import Folder, PreparationReport, Progress, train_sentencepiece
 from aista.corpora.recording import write_recording
 from aista.corpora.synthetic.corpus import draw_corpus
 from aista.corpora.synthetic.grammar import SentencePair
-from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
+from aista.data.manifest import Row, write_manifest
 from aista.data.word_times import format_word_times
 from aista.errors import DataError
 from aista.files import write_text
 from aista.registry import register
 from aista.schema import option
 
-__all__ = ["Quickstart", "QuickstartConfig"]
+__all__ = ["QuickstartCorpus"]
 
 README = """\
 # aista quickstart corpus: SYNTHETIC
@@ -49,10 +51,15 @@ _MEANINGS = {
 }
 
 
+@register("dataset", "quickstart")
 @dataclass(frozen=True, kw_only=True)
-class QuickstartConfig:
-    """Options of the embedded corpus. The same options give the same files."""
+class QuickstartCorpus(Preparation):
+    """Embedded synthetic English -> French corpus, labelled as such; needs no download.
 
+    Choose it to see the whole workflow in minutes or to test; never to claim a result on speech.
+    """
+
+    dataset: ClassVar[str] = "quickstart"
     seed: int = option(1, "Seed of sentences, splits, voices and noise.", minimum=0)
     num_train: int = option(2000, "Training sentences with speech.", minimum=1)
     num_dev: int = option(200, "Dev sentences with speech.", minimum=1)
@@ -62,71 +69,48 @@ class QuickstartConfig:
     vocab_size: int = option(300, "Pieces of the joint BPE model.", minimum=60)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.low_resource > self.num_train:
             raise ValueError(f"low_resource must be at most num_train ({self.num_train}), got {self.low_resource}")
 
-
-@register("dataset", "quickstart", config=QuickstartConfig)
-class Quickstart:
-    """Embedded synthetic English -> French corpus, labelled as such; needs no download.
-
-    Choose it to see the whole workflow in minutes or to test; never to claim a result on speech.
-    """
-
-    def __init__(self, config: QuickstartConfig) -> None:
-        self.config = config
-
     def prepare(self, out: Path, *, source: Path | None = None, progress: Progress | None = None) -> PreparationReport:
-        """Make the corpus in ``out``: manifests, audio, ``spm.model``, README and fingerprint.
-
-        A folder that is complete is verified and left alone; an interrupted one is continued.
-
-        Args:
-            out: Folder to create.
-            source: Must be None: there is nothing to read.
-            progress: Called as ``progress(stage, done, total)``.
-
-        Raises:
-            DataError: ``out`` holds something else or was changed, or the options ask for too much.
-        """
+        """As in ``Preparation``, but refuses a source, since there is nothing to read."""
         if source is not None:
             raise DataError(f"quickstart makes its own corpus and reads nothing: drop --from {source}")
-        folder = Folder(out, "quickstart", asdict(self.config))
-        finished = folder.finished()
-        if finished is not None:
-            return finished
-        config = self.config
+        return super().prepare(out, progress=progress)
+
+    def fill(self, folder: Folder, source: Path | None, progress: Progress) -> PreparationReport:
+        """Draw the sentences and speak them."""
         corpus = draw_corpus(
-            config.seed,
-            num_train=config.num_train,
-            num_dev=config.num_dev,
-            num_test=config.num_test,
-            num_text=config.num_text,
+            self.seed,
+            num_train=self.num_train,
+            num_dev=self.num_dev,
+            num_test=self.num_test,
+            num_text=self.num_text,
         )
         folder.start()
         spoken = {"train": corpus.train, "dev": corpus.dev, "test": corpus.test}
-        rows = self._speak(out, spoken, progress or _ignore)
+        rows = self._speak(folder.out, spoken, progress)
         rows["text"] = [_row("text", index, pair) for index, pair in enumerate(corpus.text)]
         return self._write(folder, rows)
 
     def _write(self, folder: Folder, rows: dict[str, list[Row]]) -> PreparationReport:
-        out, config = folder.out, self.config
+        out = folder.out
         shuffled = rows["train"].copy()
-        Random(f"{config.seed}/train_low").shuffle(shuffled)
-        rows["train_low"] = shuffled[: config.low_resource]
+        Random(f"{self.seed}/train_low").shuffle(shuffled)
+        rows["train_low"] = shuffled[: self.low_resource]
         for split in _MEANINGS:
             write_manifest(out / f"{split}.tsv", rows[split])
         train_sentencepiece(
             out / "spm.model",
             _sentences(rows["train"] + rows["text"]),
-            vocab_size=config.vocab_size,
+            vocab_size=self.vocab_size,
             symbols=["<fr>"],
         )
-        counts = {split: len(rows[split]) for split in _MEANINGS}
-        table = "\n".join(f"| {split}.tsv | {counts[split]} | {meaning} |" for split, meaning in _MEANINGS.items())
-        write_text(out / "README.md", README.format(table=table, vocab_size=config.vocab_size, seed=config.seed))
-        hours = {split: sum(row.n_frames for row in rows[split]) / MANIFEST_SAMPLE_RATE / 3600 for split in _MEANINGS}
-        return folder.seal(PreparationReport(out, counts, hours))
+        report = PreparationReport.of(out, {split: rows[split] for split in _MEANINGS})
+        table = "\n".join(f"| {split}.tsv | {report.counts[split]} | {text} |" for split, text in _MEANINGS.items())
+        write_text(out / "README.md", README.format(table=table, vocab_size=self.vocab_size, seed=self.seed))
+        return folder.seal(report)
 
     def _speak(
         self, out: Path, splits: dict[str, tuple[SentencePair, ...]], progress: Progress
@@ -142,11 +126,10 @@ class Quickstart:
             for split, pairs in splits.items():
                 for index, pair in enumerate(pairs):
                     row = _row(split, index, pair)
-                    delivery = draw_delivery(f"{self.config.seed}/{row.id}")
+                    delivery = draw_delivery(f"{self.seed}/{row.id}")
                     path = out / "audio" / f"{row.id}.flac"
                     utterance = speaker.speak(pair.source, delivery)
-                    if not path.is_file():
-                        write_recording(path, utterance.samples)
+                    write_recording(path, utterance.samples)
                     audio = path.relative_to(out).as_posix()
                     frames = soundfile.info(str(path)).frames
                     times = format_word_times(utterance.word_times)
@@ -164,7 +147,3 @@ def _row(split: str, index: int, pair: SentencePair) -> Row:
 
 def _sentences(rows: Iterable[Row]) -> list[str]:
     return [text for row in rows for text in (row.src_text, row.tgt_text)]
-
-
-def _ignore(stage: str, done: int, total: int) -> None:
-    pass

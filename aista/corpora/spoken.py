@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import unicodedata
+from abc import ABC
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,14 +18,15 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from aista.corpora.preparation import Folder, PreparationReport, Progress, train_sentencepiece
+from aista.corpora.base import Preparation
+from aista.corpora.preparation import Folder, PreparationReport, Progress, reasons_table, train_sentencepiece
 from aista.corpora.recording import read_recording, write_recording
 from aista.data.manifest import Row, write_manifest
 from aista.errors import DataError
 from aista.files import write_text
 from aista.schema import option
 
-__all__ = ["Sentence", "SpokenConfig", "draw_splits", "prepare_spoken", "text_key"]
+__all__ = ["Sentence", "SpokenPreparation", "draw_splits", "text_key"]
 
 SPLITS = ("train", "dev", "test")
 README = """\
@@ -68,8 +70,8 @@ class Sentence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpokenConfig:
-    """Options that such datasets share. The same options give the same files."""
+class SpokenPreparation(Preparation, ABC):
+    """Base of such datasets: the options that they share, and what is done with their sentences."""
 
     languages: tuple[str, ...] = option(("fr", "es"), "Languages beside English.")
     seed: int = option(1, "Seed of the splits.", minimum=0)
@@ -81,8 +83,74 @@ class SpokenConfig:
     vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.languages or len(set(self.languages)) < len(self.languages):
             raise ValueError(f"languages must name at least one language, each once, got {list(self.languages)}")
+
+    def fill_with(
+        self,
+        folder: Folder,
+        sentences: Sequence[Sentence],
+        about: str,
+        progress: Progress,
+        *,
+        from_english: bool = False,
+    ) -> PreparationReport:
+        """Validate and split recorded sentences, from each language into English or the reverse.
+
+        Args:
+            folder: To fill and seal.
+            sentences: What the source holds, in all its languages.
+            about: First part of the README: title, origin, licence.
+            progress: Called as ``progress(stage, done, total)``.
+            from_english: Whether English is spoken and the languages are what it is translated into.
+
+        Raises:
+            DataError: too few sentences, or no usable row for a manifest.
+        """
+        splits = draw_splits(self.dataset, sentences, {"test": self.num_test, "dev": self.num_dev}, self.seed)
+        folder.start()
+        dropped: dict[str, list[str]] = defaultdict(list)
+        rows: dict[str, list[Row]] = {}
+        for language in self.languages:
+            wanted = [_Wanted(language, one, from_english) for one in sentences if language in one.recordings]
+            rows[language] = _rows(wanted, folder.out, self.max_characters_per_second, dropped, progress)
+        manifests: dict[str, list[Row]] = {split: [] for split in SPLITS}
+        for language, split in itertools.product(self.languages, SPLITS):
+            english = [row.src_text if from_english else row.tgt_text for row in rows[language]]
+            chosen = [row for row, text in zip(rows[language], english, strict=True) if splits[text_key(text)] == split]
+            manifests[split] += chosen
+            if len(self.languages) > 1:
+                manifests[f"{split}_{language}"] = chosen
+        missing = [name for name, content in manifests.items() if not content]
+        if missing:
+            raise DataError(
+                f"{self.dataset}: no usable row is left for {', '.join(missing)} of {len(rows)} rows; "
+                "choose other sizes or languages"
+            )
+        return self._write(folder, manifests, dropped, about)
+
+    def _write(
+        self, folder: Folder, manifests: Mapping[str, list[Row]], dropped: Mapping[str, list[str]], about: str
+    ) -> PreparationReport:
+        out = folder.out
+        for name, rows in manifests.items():
+            write_manifest(out / f"{name}.tsv", rows)
+        transcripts = [row.src_text for row in manifests["train"]]
+        sentences = [text for row in manifests["train"] for text in (row.src_text, row.tgt_text)]
+        symbols = sorted({f"<{row.tgt_lang}>" for row in manifests["train"]})
+        train_sentencepiece(out / "spm.model", sentences, vocab_size=self.vocab_size, symbols=symbols)
+        train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=None, symbols=symbols)
+        report = PreparationReport.of(out, manifests, {reason: sorted(ids) for reason, ids in dropped.items()})
+        text = README.format(
+            about=about,
+            manifests="\n".join(f"| {name} | {report.counts[name]} | {report.hours[name]:.2f} |" for name in manifests),
+            vocab_size=self.vocab_size,
+            seed=self.seed,
+            dropped=reasons_table(report.dropped),
+        )
+        write_text(out / "README.md", text)
+        return folder.seal(report)
 
 
 @dataclass(frozen=True)
@@ -111,56 +179,6 @@ class _Wanted:
 class _Utterance:
     row: Row
     samples: NDArray[np.int16]
-
-
-def prepare_spoken(
-    dataset: str,
-    sentences: Sequence[Sentence],
-    folder: Folder,
-    config: SpokenConfig,
-    about: str,
-    progress: Progress | None,
-    *,
-    from_english: bool = False,
-) -> PreparationReport:
-    """Validate and split recorded sentences into ``folder``, from each language into English or the reverse.
-
-    Args:
-        dataset: Registered name.
-        sentences: What the source holds, in all its languages.
-        folder: To fill and seal.
-        config: Options.
-        about: First part of the README: title, origin, licence.
-        progress: Called as ``progress(stage, done, total)``.
-        from_english: Whether English is spoken and the languages are what it is translated into.
-
-    Raises:
-        DataError: too few sentences, or no usable row for a manifest.
-    """
-    sizes = {"test": config.num_test, "dev": config.num_dev}
-    splits = draw_splits(dataset, sentences, sizes, config.seed)
-    folder.start()
-    dropped: dict[str, list[str]] = defaultdict(list)
-    rows: dict[str, list[Row]] = {}
-    for language in config.languages:
-        wanted = [
-            _Wanted(language, sentence, from_english) for sentence in sentences if language in sentence.recordings
-        ]
-        rows[language] = _rows(wanted, folder.out, config.max_characters_per_second, dropped, progress)
-    manifests: dict[str, list[Row]] = {split: [] for split in SPLITS}
-    for language, split in itertools.product(config.languages, SPLITS):
-        english = [row.src_text if from_english else row.tgt_text for row in rows[language]]
-        chosen = [row for row, text in zip(rows[language], english, strict=True) if splits[text_key(text)] == split]
-        manifests[split] += chosen
-        if len(config.languages) > 1:
-            manifests[f"{split}_{language}"] = chosen
-    missing = [name for name, content in manifests.items() if not content]
-    if missing:
-        raise DataError(
-            f"{dataset}: no usable row is left for {', '.join(missing)} of {len(rows)} rows; "
-            "choose other sizes or languages"
-        )
-    return _write(folder, manifests, dropped, config, about)
 
 
 def text_key(text: str) -> str:
@@ -219,7 +237,7 @@ def _rows(
     out: Path,
     max_rate: float,
     dropped: dict[str, list[str]],
-    progress: Progress | None,
+    progress: Progress,
 ) -> list[Row]:
     """The usable rows of one language, one per recording, their audio written to ``out/audio``."""
     utterances: dict[bytes, list[_Utterance]] = defaultdict(list)
@@ -229,8 +247,7 @@ def _rows(
             dropped[fault].append(one.id)
         else:
             utterances[hashlib.sha256(utterance.samples.tobytes()).digest()].append(utterance)
-        if progress is not None:
-            progress(f"audio {one.language}", done, len(wanted))
+        progress(f"audio {one.language}", done, len(wanted))
     rows = []
     for same in utterances.values():
         ids = [utterance.row.id for utterance in same]
@@ -260,32 +277,3 @@ def _read(wanted: _Wanted, max_rate: float) -> tuple[_Utterance | None, str]:
     if len(row.src_text) > max_rate * row.seconds:
         return None, f"more than {max_rate:g} characters per second"
     return _Utterance(row, samples), ""
-
-
-def _write(
-    folder: Folder,
-    manifests: Mapping[str, list[Row]],
-    dropped: Mapping[str, list[str]],
-    config: SpokenConfig,
-    about: str,
-) -> PreparationReport:
-    out = folder.out
-    for name, rows in manifests.items():
-        write_manifest(out / f"{name}.tsv", rows)
-    transcripts = [row.src_text for row in manifests["train"]]
-    sentences = [text for row in manifests["train"] for text in (row.src_text, row.tgt_text)]
-    symbols = sorted({f"<{row.tgt_lang}>" for row in manifests["train"]})
-    train_sentencepiece(out / "spm.model", sentences, vocab_size=config.vocab_size, symbols=symbols)
-    train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=None, symbols=symbols)
-    counts = {name: len(rows) for name, rows in manifests.items()}
-    hours = {name: sum(row.seconds for row in rows) / 3600 for name, rows in manifests.items()}
-    kept = {reason: sorted(ids) for reason, ids in sorted(dropped.items()) if ids}
-    text = README.format(
-        about=about,
-        manifests="\n".join(f"| {name} | {counts[name]} | {hours[name]:.2f} |" for name in manifests),
-        vocab_size=config.vocab_size,
-        seed=config.seed,
-        dropped="\n".join(f"| {reason} | {len(ids)} |" for reason, ids in kept.items()) or "| (none) | 0 |",
-    )
-    write_text(out / "README.md", text)
-    return folder.seal(PreparationReport(out, counts, hours, kept))

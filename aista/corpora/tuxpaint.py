@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from aista.corpora.deb import opened
 from aista.corpora.preparation import Folder, PreparationReport, Progress, one_line
-from aista.corpora.spoken import Sentence, SpokenConfig, prepare_spoken
+from aista.corpora.spoken import Sentence, SpokenPreparation
 from aista.errors import DataError
 from aista.registry import register
 from aista.schema import option
 
-__all__ = ["Tuxpaint", "TuxpaintConfig"]
+__all__ = ["Tuxpaint"]
 
 PACKAGE = "tuxpaint-stamps-default"
 ROOT = "usr/share/tuxpaint/stamps"
@@ -32,44 +33,22 @@ _RECORDING = re.compile(r"(?P<stem>.+)_desc_(?P<language>[A-Za-z_]+)\.(?:ogg|wav
 _TRANSLATION = re.compile(r"(?P<language>[\w@]+)\.utf8=(?P<text>.*)")
 
 
+@register("dataset", "tuxpaint")
 @dataclass(frozen=True, kw_only=True)
-class TuxpaintConfig(SpokenConfig):
-    """Options of the Tux Paint preparation. The same options give the same files."""
-
-    languages: tuple[str, ...] = option(
-        ("fr", "es"), "Languages of the speech: be, bg, ca, da, el, es, fr, nl, ro, ru; see docs/corpora.md."
-    )
-
-
-@register("dataset", "tuxpaint", config=TuxpaintConfig)
-class Tuxpaint:
+class Tuxpaint(SpokenPreparation):
     """Tux Paint's spoken stamp descriptions (real speech, about 0.3 h per language), from a Debian package.
 
     Choose it for real AI-STA triples under a free licence that download in a minute, and to compare
     languages on the same sentences. They are short and few: expect to need pretrained parts.
     """
 
-    def __init__(self, config: TuxpaintConfig) -> None:
-        self.config = config
+    dataset: ClassVar[str] = "tuxpaint"
+    languages: tuple[str, ...] = option(
+        ("fr", "es"), "Languages of the speech: be, bg, ca, da, el, es, fr, nl, ro, ru; see docs/corpora.md."
+    )
 
-    def prepare(self, out: Path, *, source: Path | None = None, progress: Progress | None = None) -> PreparationReport:
-        """Read, validate and split the recordings into ``out``.
-
-        A folder that is complete is verified and left alone; an interrupted one is continued.
-
-        Args:
-            out: Folder to create.
-            source: The package as a file, unpacked, or its folder of stamps; not needed once complete.
-            progress: Called as ``progress(stage, done, total)``.
-
-        Raises:
-            DataError: ``source`` is not the package, lacks a language, ``out`` holds something else or
-                was changed, or too few rows remain.
-        """
-        folder = Folder(out, "tuxpaint", asdict(self.config))
-        finished = folder.finished()
-        if finished is not None:
-            return finished
+    def fill(self, folder: Folder, source: Path | None, progress: Progress) -> PreparationReport:
+        """Read, validate and split the recordings; ``source`` is the package, unpacked or not, or its stamps."""
         if source is None:
             raise DataError(
                 f"tuxpaint is read from the Debian package {PACKAGE}: apt-get download {PACKAGE}, "
@@ -80,13 +59,13 @@ class Tuxpaint:
             found = {language for sentence in sentences for language in sentence.recordings}
             if not found:
                 raise DataError(f"--from {source}: no spoken descriptions (NAME_desc_LANGUAGE.ogg); is it {PACKAGE}?")
-            unknown = [language for language in self.config.languages if language not in found]
+            unknown = [language for language in self.languages if language not in found]
             if unknown:
                 raise DataError(
                     f"tuxpaint: languages must have recordings in --from {source}, got {', '.join(unknown)}; "
                     f"there are {', '.join(sorted(found))}"
                 )
-            return prepare_spoken("tuxpaint", sentences, folder, self.config, ABOUT, progress)
+            return self.fill_with(folder, sentences, ABOUT, progress)
 
 
 def _read_stamps(root: Path) -> list[Sentence]:

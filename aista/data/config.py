@@ -19,7 +19,7 @@ class DataConfig:
     dev: Path | None = option(None, "Manifest for validation and for choosing the best checkpoint.")
     test: Path | None = option(None, "Manifest for the final evaluation.")
     speech: tuple[Path, ...] = option(
-        (), "Further manifests to train on, for tasks that hear; stages do not inherit them."
+        (), "Further manifests to train on, for tasks that use audio; stages do not inherit them.", inherit=False
     )
     text: tuple[Path, ...] = option((), "Further manifests whose texts alone are used, for language-model training.")
     feature: Component = component("feature", "log_mel", "Turns waveforms into the encoder's input.")
@@ -47,11 +47,15 @@ class DataConfig:
         minimum=0,
     )
     encoder_cache: Component | None = component(
-        "encoder_cache", None, "Run a frozen encoder once per recording and keep its states; stages do not inherit it."
+        "encoder_cache",
+        None,
+        "Run a frozen encoder once per recording and keep its states; stages do not inherit it.",
+        inherit=False,
     )
     shuffle_transcripts: bool = option(
         False,
         "A control: give every training row another row's transcript; dev and test stay; stages do not inherit it.",
+        inherit=False,
     )
 
     def __post_init__(self) -> None:

@@ -172,7 +172,7 @@ def narrow(splits: dict[str, Split], task: Task, model: nn.Module, experiment: E
     """
     generated = {"train": 0, "dev": experiment.sections.evaluation.generation.max_new_tokens}
     for name, split in splits.items():
-        limits = task.limits(model, split.dataset.feature, max_new_tokens=generated[name])
+        limits = task.limits(model, max_new_tokens=generated[name])
         splits[name] = split.within(limits)
 
 
@@ -252,14 +252,13 @@ def _dataset(
     experiment: Experiment, task: Task, rows: tuple[Row, ...], base: Path, training: bool
 ) -> SpeechTextDataset:
     config = experiment.sections.data
-    feature = registry.build("feature", config.feature, at="data.feature") if task.uses_audio else None
     augmentation = None
-    if training and feature is not None and config.augmentation is not None:
+    if training and task.feature is not None and config.augmentation is not None:
         augmentation = registry.build("augmentation", config.augmentation, at="data.augmentation")
     return SpeechTextDataset(
         rows,
         base,
-        feature,
+        task.feature,
         task.tokenizer,
         augmentation,
         seed=experiment.sections.seed,

@@ -12,21 +12,21 @@ from aista.types import length_mask
 __all__ = ["contrast", "rows_per_layer", "same_key", "transcript_keys"]
 
 
-def contrast(logits: Tensor, is_candidate: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
-    """``-log softmax`` of each anchor's own candidate.
+def contrast(logits: Tensor, is_candidate: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+    """``-log softmax`` of each anchor's positive.
 
     Args:
         logits: ``[..., A, C]`` similarities over the temperature.
-        is_candidate: ``[A, C]``; the own candidate always counts.
-        own: ``[A]`` index of the own candidate.
+        is_candidate: ``[A, C]``; the positive always counts.
+        positive: ``[A]`` index of the right candidate.
 
     Returns:
-        ``[..., A]`` loss, and whether the own candidate is the best.
+        ``[..., A]`` loss, and whether the positive is the best.
     """
-    is_own = torch.arange(logits.shape[-1], device=own.device) == own[:, None]
-    logp = logits.masked_fill(~(is_candidate | is_own), -torch.inf).log_softmax(-1)
-    index = own.expand(logp.shape[:-1])[..., None]
-    return -logp.gather(-1, index).squeeze(-1), logp.detach().argmax(-1) == own
+    is_positive = torch.arange(logits.shape[-1], device=positive.device) == positive[:, None]
+    logp = logits.masked_fill(~(is_candidate | is_positive), -torch.inf).log_softmax(-1)
+    index = positive.expand(logp.shape[:-1])[..., None]
+    return -logp.gather(-1, index).squeeze(-1), logp.detach().argmax(-1) == positive
 
 
 def rows_per_layer(num_rows: int, context: AlignmentContext) -> int:

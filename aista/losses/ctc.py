@@ -88,8 +88,8 @@ class CTCAlignment(Options, AlignmentLoss):
             blank = self._blank(context, len(vocabulary) if known is None else int(known[-1]) + 1)
             self._check(tokens, lengths[1], blank)
             if self.batch_statistic:
-                tokens, kept, blank = _of_the_batch(tokens, lengths[1], blank)
-                vocabulary = vocabulary[kept if known is None else torch.searchsorted(known, kept)]
+                tokens, batch_tokens, blank = _of_the_batch(tokens, lengths[1], blank)
+                vocabulary = vocabulary[batch_tokens if known is None else torch.searchsorted(known, batch_tokens)]
             embeddings_VD = functional.normalize(vocabulary.to(both.speech.dtype), dim=-1)
             nll = self._nll(both.speech[rows], tokens, lengths, embeddings_VD, blank)
         zeros = both.speech.new_zeros(len(both.present))
@@ -154,9 +154,9 @@ def class_log_probs(states: Tensor, embeddings: Tensor, tokens: Tensor, blank: i
 def _of_the_batch(tokens: Tensor, lengths: Tensor, blank: int) -> tuple[Tensor, Tensor, int]:
     """Ids ``[N, T]`` among the batch's own tokens, those ``[C]`` tokens, and the blank's id among them."""
     is_token = length_mask(lengths, tokens.shape[1])
-    kept = torch.unique(torch.cat([tokens[is_token], tokens.new_tensor([blank])]))
-    ids = torch.searchsorted(kept, tokens.masked_fill(~is_token, blank))
-    return ids, kept, int(torch.searchsorted(kept, blank))
+    batch_tokens = torch.unique(torch.cat([tokens[is_token], tokens.new_tensor([blank])]))
+    ids = torch.searchsorted(batch_tokens, tokens.masked_fill(~is_token, blank))
+    return ids, batch_tokens, int(torch.searchsorted(batch_tokens, blank))
 
 
 def _classes(tokens: Tensor) -> Tensor:

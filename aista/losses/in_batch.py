@@ -42,26 +42,26 @@ def contrast_in_batch(local: Items, temperature: float, *, gather: bool) -> tupl
         gather: Whether the items of all processes are candidates, with their gradients.
 
     Returns:
-        ``[L, B]`` loss, ``[L, B]`` share of the directions whose own candidate is best, ``[B]`` number of candidates.
+        ``[L, B]`` loss, ``[L, B]`` share of the directions whose positive is best, ``[B]`` number of candidates.
     """
     num_items = len(local.x_lengths)
-    every = _everyone(local) if gather else local
-    is_alone = len(every.x_lengths) == num_items
-    own = torch.arange(num_items, device=local.x.device)
+    candidates = _of_all_processes(local) if gather else local
+    is_alone = len(candidates.x_lengths) == num_items
+    positive = torch.arange(num_items, device=local.x.device)
     if not is_alone:
-        own = own + process_rank() * (len(every.x_lengths) // world_size())
-    present = (every.x_lengths > 0) & (every.y_lengths > 0)
-    is_candidate = present & ~same_key(local.keys, every.keys)
-    forward = _similarities(local.x, every.y, local.x_lengths, every.y_lengths)
-    backward = forward if is_alone else _similarities(every.x, local.y, every.x_lengths, local.y_lengths)
-    x_loss, x_best = contrast(forward / temperature, is_candidate, own)
-    y_loss, y_best = contrast(backward.mT / temperature, is_candidate, own)
+        positive = positive + process_rank() * (len(candidates.x_lengths) // world_size())
+    present = (candidates.x_lengths > 0) & (candidates.y_lengths > 0)
+    is_candidate = present & ~same_key(local.keys, candidates.keys)
+    forward = _similarities(local.x, candidates.y, local.x_lengths, candidates.y_lengths)
+    backward = forward if is_alone else _similarities(candidates.x, local.y, candidates.x_lengths, local.y_lengths)
+    x_loss, x_best = contrast(forward / temperature, is_candidate, positive)
+    y_loss, y_best = contrast(backward.mT / temperature, is_candidate, positive)
     dtype = local.x.dtype
     best = 0.5 * (x_best.to(dtype) + y_best.to(dtype))
     return 0.5 * (x_loss + y_loss), best, 1 + is_candidate.sum(1).to(dtype)
 
 
-def _everyone(local: Items) -> Items:
+def _of_all_processes(local: Items) -> Items:
     """The items of all processes, one process behind the other, padded with absent ones."""
     x, y, x_lengths, y_lengths, keys = gather_rows(*local)
     return Items(

@@ -56,7 +56,7 @@ class InfoNCE(Options, AlignmentLoss):
         return row_result(values, present, accuracy=best, candidates=candidates)
 
     def _solve(self, both: Sides, context: AlignmentContext) -> tuple[Tensor, Tensor, Tensor]:
-        """``[L * B]`` loss, share of the directions whose own candidate is best, and number of candidates."""
+        """``[L * B]`` loss, share of the directions whose positive is best, and number of candidates."""
         num_rows = rows_per_layer(len(both.present), context)
         x, x_lengths = self._features(both.speech, both.speech_lengths)
         y, y_lengths = self._features(both.text, both.text_lengths)

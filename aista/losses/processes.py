@@ -35,7 +35,7 @@ def gather_rows(*tensors: Tensor) -> tuple[Tensor, ...]:
     largest, gathered = sizes.tolist(), []
     for tensor in tensors:
         shape, largest = largest[: tensor.dim()], largest[tensor.dim() :]
-        margins = [m for size, own in zip(shape, tensor.shape, strict=True) for m in (size - own, 0)]
+        margins = [m for size, local in zip(shape, tensor.shape, strict=True) for m in (size - local, 0)]
         padded = functional.pad(tensor, margins[::-1])
         gathered.append(cast(Tensor, _Gather.apply(padded)))  # type: ignore[no-untyped-call]
     return tuple(gathered)

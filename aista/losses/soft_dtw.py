@@ -77,8 +77,8 @@ class SoftDTW(AlignmentLoss):
         lengths = states.speech_lengths.masked_fill(~present, 0), states.text_lengths.masked_fill(~present, 0)
         values = self._between(x, y, *lengths)
         if self.config.divergence:
-            own = self._between(x, x, lengths[0], lengths[0]) + self._between(y, y, lengths[1], lengths[1])
-            values = values - 0.5 * own
+            self_values = self._between(x, x, lengths[0], lengths[0]) + self._between(y, y, lengths[1], lengths[1])
+            values = values - 0.5 * self_values
         return row_result(values / (lengths[0] + lengths[1]).clamp_min(1), present)
 
     def _between(self, x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tensor:

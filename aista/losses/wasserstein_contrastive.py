@@ -66,10 +66,12 @@ class WassersteinContrastive(AlignmentLoss):
         pairs = _pairs(len(anchors), self.config.max_candidates, device=anchors.device)
         with no_autocast(states.speech.device):
             distances_LNC = self._distances(states, anchors[pairs], context.num_layers, detach_text)
-            found = _both_directions(distances_LNC / self.config.temperature, same_key(keys, keys)[anchors][:, anchors])
+            results = _both_directions(
+                distances_LNC / self.config.temperature, same_key(keys, keys)[anchors][:, anchors]
+            )
         rows = (torch.arange(context.num_layers, device=anchors.device)[:, None] * num_rows + anchors).flatten()
-        zeros = found[0].new_zeros(len(present))
-        values, best, candidates = (zeros.index_copy(0, rows, z.to(zeros.dtype).flatten()) for z in found)
+        zeros = results[0].new_zeros(len(present))
+        values, best, candidates = (zeros.index_copy(0, rows, z.to(zeros.dtype).flatten()) for z in results)
         return row_result(values, present, accuracy=best, candidates=candidates)
 
     def _distances(self, states: LayerStates, pairs_2NC: Tensor, num_layers: int, detach_text: bool) -> Tensor:
@@ -96,17 +98,17 @@ def _pairs(num: int, most: int, *, device: torch.device) -> Tensor:
 
 
 def _both_directions(distances_LNC: Tensor, is_same_NN: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``[L, N]`` loss, accuracy and number of candidates; the own pair is the first of the C."""
+    """``[L, N]`` loss, accuracy and number of candidates; the positive is the first of the C."""
     num, most = distances_LNC.shape[1:]
     anchors = torch.arange(num, device=distances_LNC.device)[:, None]
     shift = torch.arange(most, device=distances_LNC.device)
-    own = torch.zeros_like(anchors[:, 0])
+    positive = torch.zeros_like(anchors[:, 0])
     behind, before = (anchors + shift) % max(num, 1), (anchors - shift) % max(num, 1)
     # The text of row n was compared with the speech of row n - k as that row's k-th pair.
     losses, bests, counts = [], [], []
     for distances, others in ((distances_LNC, behind), (distances_LNC[:, before, shift], before)):
         is_candidate = ~is_same_NN[anchors, others]
-        loss, best = contrast(-distances, is_candidate, own)
+        loss, best = contrast(-distances, is_candidate, positive)
         losses.append(loss)
         bests.append(best.to(loss.dtype))
         counts.append((1 + is_candidate.sum(1)).to(loss.dtype).expand_as(loss))

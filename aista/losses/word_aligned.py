@@ -61,7 +61,7 @@ class WordAligned(Options, AlignmentLoss):
         return row_result(rows[0], counts > 0, accuracy=rows[1], candidates=rows[2], words=counts)
 
     def _solve(self, both: Sides, words: _Words, context: AlignmentContext) -> tuple[Tensor, Tensor, Tensor]:
-        """``[L, B * N]`` loss and share of the directions whose own word is best; ``[B * N]`` candidates."""
+        """``[L, B * N]`` loss and share of the directions whose positive is best; ``[B * N]`` candidates."""
         num_items = words.inside_BN.numel()
         x, y = (
             functional.normalize(_pool(states, weights, context.num_layers), dim=-1).view(

@@ -18,6 +18,7 @@ from aista.report.tables import Table, label_of
 from aista.report.utterances import browse
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import Evaluation
+from aista.run_folder.probes import Plan
 from aista.scoring.base import Metric
 from aista.scoring.hypotheses import align
 
@@ -180,21 +181,14 @@ def manifest_of(run: RunFolder, split: str) -> Path:
     return path
 
 
-def plan_view(run: str, record: Mapping[str, object], layers: Mapping[int, Sequence[Sequence[float]]]) -> PlanView:
-    """Plans (P rows of T masses per layer) as the page shows them: shares of a position, tokens as rows."""
-    tokens, seconds, shown = record["tokens"], record["seconds_per_position"], record["shown"]
-    assert isinstance(tokens, Sequence)
-    shares = {layer: matrix((torch.tensor(plan) * len(plan)).T) for layer, plan in layers.items()}
-    second = float(seconds) if isinstance(seconds, int | float) else None
-    return PlanView(run, str(record["id"]), tuple(map(str, tokens)), second, int(str(shown)), shares)
+def plan_view(run: str, plan: Plan) -> PlanView:
+    """A plan as the page shows it: shares of a position, tokens as rows."""
+    shares = {layer: matrix((torch.tensor(masses) * len(masses)).T) for layer, masses in plan.layers.items()}
+    return PlanView(run, plan.id, plan.tokens, plan.seconds_per_position, plan.shown, shares)
 
 
 def _folder_plans(label: str, run: RunFolder) -> list[PlanView]:
-    views = []
-    for plan in (run.plan(name) for name in run.paths.plan_names()):
-        record = {"id": plan.id, "tokens": plan.tokens, "seconds_per_position": plan.seconds_per_position}
-        views.append(plan_view(label, {**record, "shown": plan.layer}, {plan.layer: plan.plan}))
-    return views
+    return [plan_view(label, run.plan(name)) for name in run.paths.plan_names()]
 
 
 def _evaluation(run: RunFolder, split: str) -> Evaluation:

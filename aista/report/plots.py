@@ -62,12 +62,13 @@ def layer_curves(
 
 
 def transport_plan(plan: Plan) -> Figure:
-    """Which speech positions were matched with which transcript tokens.
+    """Which speech positions were matched with which transcript tokens, at the layer ``plan.shown``.
 
     Colour is the share of a position's mass (mass times the number of positions, so that a balanced
     plan's columns sum to 1); dots mark the token that takes most of each position.
     """
-    share_TP = np.array(plan.plan, dtype=np.float64).T * len(plan.plan)
+    masses = plan.layers[plan.shown]
+    share_TP = np.array(masses, dtype=np.float64).T * len(masses)
     tokens, positions = share_TP.shape
     width = min(16.0, max(6.5, 0.21 * positions + 2.2))
     with style():
@@ -84,7 +85,7 @@ def transport_plan(plan: Plan) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
         axes.set_xlabel("speech position")
         axes.set_ylabel("transcript token")
-        axes.set_title(f"Layer {plan.layer}, utterance {printable(plan.id)}")
+        axes.set_title(f"Layer {plan.shown}, utterance {printable(plan.id)}")
         if plan.seconds_per_position:
             _add_seconds(axes, plan.seconds_per_position)
         figure.colorbar(image, ax=axes, label="share of the position", fraction=0.05, pad=0.02)

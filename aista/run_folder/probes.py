@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from aista.errors import RunError
 from aista.files import write_json
@@ -12,7 +11,9 @@ from aista.run_folder.parsing import parsing, read_object
 from aista.run_folder.paths import RunPaths
 from aista.selection.curve import ProbeCurve
 
-__all__ = ["Plan", "Probe"]
+__all__ = ["Masses", "Plan", "Probe"]
+
+Masses = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -42,34 +43,32 @@ class Probe:
 
 @dataclass(frozen=True)
 class Plan:
-    """One utterance's transport plan.
+    """One utterance's transport plans at some layers of a checkpoint.
 
     Attributes:
-        name: The probe's name.
         id: The utterance.
-        layer: The layer whose states were aligned.
         tokens: T transcript tokens as text.
-        plan: P rows (speech positions) of T masses.
         seconds_per_position: Audio seconds that one position covers; None if unknown.
+        shown: The layer to show first.
+        layers: Layer -> P rows (speech positions) of T masses.
     """
 
-    name: str
     id: str
-    layer: int
     tokens: tuple[str, ...]
-    plan: tuple[tuple[float, ...], ...]
     seconds_per_position: float | None
+    shown: int
+    layers: Mapping[int, Masses]
 
-    def save(self, run: RunPaths) -> None:
-        """Write it under the probe's name."""
+    def save(self, run: RunPaths, name: str) -> None:
+        """Write the plan at the layer ``shown`` under a probe's name."""
         record = {
             "id": self.id,
-            "tokens": list(self.tokens),
+            "tokens": self.tokens,
             "seconds_per_position": self.seconds_per_position,
-            "layer": self.layer,
-            "plan": [list(row) for row in self.plan],
+            "layer": self.shown,
+            "plan": self.layers[self.shown],
         }
-        write_json(run.plan_file(self.name), record)
+        write_json(run.plan_file(name), record)
 
     @classmethod
     def load(cls, run: RunPaths, name: str) -> Plan:
@@ -77,23 +76,18 @@ class Plan:
         file = run.plan_file(name)
         data = read_object(file, f"aista probe {run.path}")
         with parsing(file):
-            plan = cls.from_record(name, data, layer=int(data["layer"]), rows=data["plan"])
-        if not plan.tokens or not plan.plan or any(len(row) != len(plan.tokens) for row in plan.plan):
+            seconds, layer = data.get("seconds_per_position"), int(data["layer"])
+            masses = tuple(tuple(float(mass) for mass in row) for row in data["plan"])
+            plan = cls(
+                id=str(data["id"]),
+                tokens=tuple(str(token) for token in data["tokens"]),
+                seconds_per_position=None if seconds is None else float(seconds),
+                shown=layer,
+                layers={layer: masses},
+            )
+        if not plan.tokens or not masses or any(len(row) != len(plan.tokens) for row in masses):
             raise RunError(
                 f"{file}: the plan must have one row per speech position and {len(plan.tokens)} columns, "
                 f"one per token, at least one of each; probe again"
             )
         return plan
-
-    @classmethod
-    def from_record(cls, name: str, data: Mapping[str, Any], *, layer: int, rows: Any) -> Plan:
-        """From the plain data about an utterance, and its plan at a layer."""
-        seconds = data.get("seconds_per_position")
-        return cls(
-            name=name,
-            id=str(data["id"]),
-            layer=layer,
-            tokens=tuple(str(token) for token in data["tokens"]),
-            plan=tuple(tuple(float(mass) for mass in row) for row in rows),
-            seconds_per_position=None if seconds is None else float(seconds),
-        )

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from aista import registry
 from aista.config import dump_yaml
 from aista.console import passing_progress
-from aista.corpora.quickstart import QuickstartConfig
+from aista.corpora.quickstart import QuickstartCorpus
 from aista.engine.claim import holds
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
@@ -46,7 +46,7 @@ class Quickstart:
         corpus: Options of the corpus.
     """
 
-    def __init__(self, out: Path, data: Path, config: Path, corpus: QuickstartConfig) -> None:
+    def __init__(self, out: Path, data: Path, config: Path, corpus: QuickstartCorpus) -> None:
         self.out = out
         self.data = data
         self.config = config

@@ -113,9 +113,9 @@ def _plans(runs: Mapping[str, RunFolder], report: Report, options: ReportOptions
     for label, run in runs.items():
         try:
             split = str(manifest_of(run, options.split))
-            records = transport_plans(run.path, split, ids, which=options.checkpoint, device=options.device)
+            plans = transport_plans(run.path, split, ids, which=options.checkpoint, device=options.device)
         except AistaError as error:
             problems.append(f"{label}, transport plans: they need the checkpoint and the audio: {error}")
             continue
-        views += [plan_view(label, record, record["layers"]) for record in records]
+        views += [plan_view(label, plan) for plan in plans]
     return views, problems

@@ -60,13 +60,14 @@ class TaskLoss:
 class Task(ABC):
     """A pure PyTorch task; a component of kind ``task``.
 
-    Its factory is ``factory(config, *, tokenizer, feature_dim)``. The options dataclass has a field
-    ``freeze_params`` (patterns of parameters that are not trained). Parts of the model whose training can
-    be chosen are options of type ``TunedPart``, are built with ``build_part`` and are attributes of the
-    model under the option's name.
+    Its factory is ``factory(config, *, tokenizer, feature)``. The options dataclass has a field ``freeze_params``:
+    patterns of parameters that are not trained, declared with ``inherit=False``. Parts of the model whose training
+    can be chosen are options of type ``TunedPart``, are built with ``build_part`` and are attributes of the model
+    under the option's name.
 
     Attributes:
         uses_audio: Whether its batches hold audio.
+        feature: Turns recordings into the model's input; None where it uses no audio.
         takes_states: Whether ``loss`` and ``decode`` also take batches of encoder states (``SpeechBatch.encoded``),
             those of the part ``encoder`` of the options and of the model; only then can they be cached.
         tunings: How the parts with a tuning are trained, by the option's name.
@@ -80,10 +81,10 @@ class Task(ABC):
     scores_translations: ClassVar[bool] = True
     default_metrics: ClassVar[tuple[Component, ...]]
 
-    def __init__(self, config: Any, *, tokenizer: TextTokenizer, feature_dim: int) -> None:
+    def __init__(self, config: Any, *, tokenizer: TextTokenizer, feature: Feature | None = None) -> None:
         self.config = config
         self.tokenizer = tokenizer
-        self.feature_dim = feature_dim
+        self.feature = feature
         self.tunings = build_tunings(config)
         self.pretrained: Pretrained = "load"
 
@@ -140,12 +141,11 @@ class Task(ABC):
             score: ``evaluation.score``, oriented so that higher is better; NaN where it was not finite.
         """
 
-    def limits(self, model: nn.Module, feature: Feature | None, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
+    def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
         """Bounds of the bare model on the rows it takes, checked before it is trained or decoded with.
 
         Args:
             model: What ``build_model`` returned.
-            feature: Turns recordings into the model's input; None for tasks without audio.
             max_new_tokens: Tokens that decoding may add to each row; 0 where rows are only scored.
         """
         return ()

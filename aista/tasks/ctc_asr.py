@@ -26,7 +26,7 @@ class CtcAsrConfig:
     """Options of the task ``ctc_asr``."""
 
     encoder: TunedPart = component("encoder", "conformer", "Speech encoder.", type=TunedPart)
-    freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.")
+    freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.", inherit=False)
 
 
 @register("task", "ctc_asr", config=CtcAsrConfig)
@@ -36,10 +36,11 @@ class CtcAsrTask(Task):
     takes_states = True
     scores_translations = False
     default_metrics = (Component("wer"), Component("cer"))
+    feature: Feature
 
     def build_model(self) -> CtcModel:
         """The encoder under a linear CTC head over the tokenizer's pieces."""
-        encoder = self.build_part("encoder", feature_dim=self.feature_dim)
+        encoder = self.build_part("encoder", feature_dim=self.feature.dim)
         return CtcModel(encoder, self.tokenizer.vocab_size)
 
     def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
@@ -58,11 +59,10 @@ class CtcAsrTask(Task):
         rows = model.greedy(batch.audio, batch.audio_lengths, encoded=batch.encoded)
         return [self.tokenizer.decode(ids) for ids in rows]
 
-    def limits(self, model: nn.Module, feature: Feature | None, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
+    def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
         """The encoder's range."""
         assert isinstance(model, CtcModel)
-        assert feature is not None
-        return (input_limit(model.encoder, feature),)
+        return (input_limit(model.encoder, self.feature),)
 
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
         """The transcripts."""

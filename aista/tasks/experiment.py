@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from aista import registry
 from aista.config import apply_overrides, load_yaml, merge
@@ -53,8 +53,8 @@ class Sections:
     data: DataConfig = section(DataConfig, "Manifests, features and batching.")
     trainer: TrainerConfig = section(TrainerConfig, "Optimiser, schedule, checkpoints.")
     evaluation: EvaluationConfig = section(EvaluationConfig, "Search and scores.")
-    initialize: Initialize = section(Initialize, "Weights to start from.")
-    pretraining: tuple[Stage, ...] = option((), "Tasks trained first, in order.")
+    initialize: Initialize = section(Initialize, "Weights to start from.", inherit=False)
+    pretraining: tuple[Stage, ...] = option((), "Tasks trained first, in order.", inherit=False)
 
 
 @dataclass(frozen=True)
@@ -82,24 +82,14 @@ class Experiment:
     def stage(self, stage: Stage) -> Experiment:
         """The experiment of one pretraining stage: this one with another task and its own changes.
 
-        What says how the main model is trained (``tuning`` of its parts, ``freeze_params``,
-        ``trainer.parameter_groups``) is not inherited: a stage trains all of its model unless its own
-        ``config`` says otherwise. Nor are ``data.shuffle_transcripts``, a control of the
-        main model's alignment, and ``data.encoder_cache``, which needs a frozen encoder.
+        Options declared with ``inherit=False`` are not taken over: they say how the main model is trained (a stage
+        trains all of its model unless its own ``config`` says otherwise), need that, or are controls of it.
 
         Raises:
             ConfigError: with paths into ``pretraining[...]``.
         """
-        own = _task_fields(stage.task, f"pretraining.{stage.name}.task")
-        shared = {field.name for field in dataclasses.fields(Sections)} - {"pretraining", "initialize"}
-        base = {key: value for key, value in self.raw.items() if key in (own | shared) - {"freeze_params"}}
-        not_inherited = {"trainer": ("parameter_groups",), "data": ("shuffle_transcripts", "encoder_cache", "speech")}
-        for name, options in not_inherited.items():
-            if isinstance(base.get(name), Mapping):
-                base[name] = {key: value for key, value in base[name].items() if key not in options}
-        for part in base.keys() & set(get_args(Part)):
-            if isinstance(base[part], Mapping):
-                base[part] = {key: value for key, value in base[part].items() if key != "tuning"}
+        own = _task_options(stage.task, f"pretraining.{stage.name}.task")
+        base = _inherited(Sections, self.raw) | _inherited(own, self.raw)
         raw = merge(base, dict(stage.config or {})) | {"task": stage.task}
         return structure_experiment(raw, source=f"{self.source} (pretraining stage {stage.name!r})")
 
@@ -182,10 +172,21 @@ def _collect(cls: type[Any], data: Mapping[str, Any], source: str, faults: list[
         return None
 
 
-def _task_fields(task: str, at: str) -> set[str]:
+def _inherited(cls: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stage whose options are ``cls`` takes over of the main config."""
+    kept = {}
+    for field in dataclasses.fields(cls):
+        if field.name not in raw or not field.metadata.get("inherit", True):
+            continue
+        value, nested = raw[field.name], field.metadata.get("section") or field.metadata.get("type")
+        kept[field.name] = _inherited(nested, value) if nested and isinstance(value, Mapping) else value
+    return kept
+
+
+def _task_options(task: str, at: str) -> type[Any]:
     try:
         entry = registry.get("task", task)
     except RegistryError as error:
         raise ConfigError([Fault(at, str(error))]) from None
     assert entry.config is not None
-    return {field.name for field in dataclasses.fields(entry.config)}
+    return entry.config

@@ -27,7 +27,10 @@ class TunedPart(Component):
     """An encoder, adapter or LLM and how it is trained."""
 
     tuning: Component | None = component(
-        "tuning", None, "How the part is trained; left out, all of it is but what freeze_params names."
+        "tuning",
+        None,
+        "How the part is trained; left out, everything is trained except what freeze_params matches.",
+        inherit=False,
     )
 
 

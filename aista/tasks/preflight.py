@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from aista import registry
@@ -20,29 +21,32 @@ __all__ = ["FREEZE_ENCODER", "build_metrics", "build_task", "preflight"]
 FREEZE_ENCODER = "set encoder.tuning: frozen, or remove data.encoder_cache"
 
 
-def preflight(experiment: Experiment, *, with_data: bool = True, with_weights: bool = True) -> None:
+def preflight(experiment: Experiment, *, with_data: bool = True, pretrained: Pretrained = "load") -> Task:
     """Check files, tokenizer, layers and metrics of an experiment and of its pretraining stages.
 
     Args:
         experiment: What to check.
         with_data: Whether the manifests must be there.
-        with_weights: Whether pretrained weights must be there.
+        pretrained: As in ``build_task``; pretrained weights must be there if they are to be loaded.
+
+    Returns:
+        The experiment's task, as ``build_task`` builds it.
 
     Raises:
         ConfigError: every fault found, one line each.
     """
-    faults = _check(experiment, "", with_data, with_weights)
+    task, faults = _check(experiment, "", with_data, pretrained)
     initialize = experiment.sections.initialize
     for stage in experiment.sections.pretraining:
         if getattr(initialize, stage.part) is None:
-            faults += _check(experiment.stage(stage), f"pretraining.{stage.name}.", with_data, with_weights)
-    unique = list(dict.fromkeys(faults))
-    if unique:
-        raise ConfigError(unique, experiment.source)
+            faults += _check(experiment.stage(stage), f"pretraining.{stage.name}.", with_data, pretrained)[1]
+    if faults or task is None:
+        raise ConfigError(list(dict.fromkeys(faults)), experiment.source)
+    return task
 
 
 def build_task(experiment: Experiment, *, pretrained: Pretrained = "load") -> Task:
-    """The experiment's task with its tokenizer; builds no model yet.
+    """The experiment's task with its tokenizer and feature; builds no model yet.
 
     Args:
         experiment: What to build.
@@ -54,9 +58,11 @@ def build_task(experiment: Experiment, *, pretrained: Pretrained = "load") -> Ta
     """
     sections = experiment.sections
     tokenizer = registry.build("tokenizer", sections.tokenizer, at="tokenizer")
-    feature = registry.build("feature", sections.data.feature, at="data.feature")
+    feature = None
+    if task_class(experiment).uses_audio:
+        feature = registry.build("feature", sections.data.feature, at="data.feature")
     spec = Component(sections.task, experiment.task_config)
-    task: Task = registry.build("task", spec, at="task", tokenizer=tokenizer, feature_dim=feature.dim)
+    task: Task = registry.build("task", spec, at="task", tokenizer=tokenizer, feature=feature)
     task.pretrained = pretrained
     return task
 
@@ -80,7 +86,10 @@ def task_class(experiment: Experiment) -> type[Task]:
     return factory
 
 
-def _check(experiment: Experiment, prefix: str, with_data: bool, with_weights: bool) -> list[Fault]:
+def _check(
+    experiment: Experiment, prefix: str, with_data: bool, pretrained: Pretrained
+) -> tuple[Task | None, list[Fault]]:
+    """The task if it can be built, and all faults."""
     faults = _files(experiment.sections.data, prefix) if with_data else []
     for part in ("encoder", "adapter", "llm"):
         folder = getattr(experiment.sections.initialize, part)
@@ -88,22 +97,22 @@ def _check(experiment: Experiment, prefix: str, with_data: bool, with_weights: b
             remedy = f"train it first with `aista train {folder} --config ...`"
             faults.append(Fault(f"{prefix}initialize.{part}", f"no trained run folder at {str(folder)!r}", remedy))
     if faults:
-        return faults
+        return None, faults
     try:
-        task = build_task(experiment)
-        if with_weights:
+        task = build_task(experiment, pretrained=pretrained)
+        if pretrained == "load":
             _outlines(task)
         metrics = build_metrics(experiment)
     except ConfigError as error:
-        return [Fault(f"{prefix}{fault.path}", fault.problem, fault.remedy) for fault in error.faults]
+        return None, [Fault(f"{prefix}{fault.path}", fault.problem, fault.remedy) for fault in error.faults]
     except (DataError, AistaError) as error:
-        return [Fault(f"{prefix}tokenizer", str(error))]
+        return None, [Fault(f"{prefix}tokenizer", str(error))]
     names = ["nll", "loss", *(metric.name for metric in metrics)]
     score = experiment.sections.evaluation.score
     if score not in names:
         faults.append(Fault(f"{prefix}evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
-    faults += _durations(experiment, prefix) + _encoder_cache(experiment, prefix)
-    return faults + _layers(experiment, prefix) + _schedules(experiment, prefix)
+    faults += _durations(experiment, task, prefix) + _encoder_cache(experiment, prefix)
+    return task, faults + _layers(experiment, prefix) + _schedules(experiment, prefix)
 
 
 def _outlines(task: Task) -> None:
@@ -134,10 +143,9 @@ def _files(data: DataConfig, prefix: str) -> list[Fault]:
     return faults
 
 
-def _durations(experiment: Experiment, prefix: str) -> list[Fault]:
-    data = experiment.sections.data
-    longest = registry.build("feature", data.feature, at="data.feature").max_seconds
-    if not task_class(experiment).uses_audio or data.max_seconds <= longest:
+def _durations(experiment: Experiment, task: Task, prefix: str) -> list[Fault]:
+    data, longest = experiment.sections.data, math.inf if task.feature is None else task.feature.max_seconds
+    if data.max_seconds <= longest:
         return []
     problem = f"must be at most {longest:g}, what the feature {data.feature.name!r} takes, got {data.max_seconds:g}"
     return [Fault(f"{prefix}data.max_seconds", problem)]

@@ -61,7 +61,9 @@ class SpeechTranslationConfig:
         minimum=0,
     )
     mt_weight: float = option(0.0, "Weight of the text-translation loss from the transcript.", minimum=0)
-    freeze_params: tuple[str, ...] = option((), "Parameters not trained, e.g. [llm]; see `aista.modules.freezing`.")
+    freeze_params: tuple[str, ...] = option(
+        (), "Parameters not trained, e.g. [llm]; see `aista.modules.freezing`.", inherit=False
+    )
 
     def __post_init__(self) -> None:
         if not self.translation_weight and not self.mt_weight and not self.alignment:
@@ -79,9 +81,10 @@ class SpeechTranslationTask(Task):
 
     takes_states = True
     default_metrics = (Component("bleu"), Component("chrf"))
+    feature: Feature
 
-    def __init__(self, config: SpeechTranslationConfig, *, tokenizer: TextTokenizer, feature_dim: int) -> None:
-        super().__init__(config, tokenizer=tokenizer, feature_dim=feature_dim)
+    def __init__(self, config: SpeechTranslationConfig, *, tokenizer: TextTokenizer, feature: Feature) -> None:
+        super().__init__(config, tokenizer=tokenizer, feature=feature)
         self.prompt = encode_prompt(config.prompt, tokenizer)
         self.alignment = AlignmentTerms(_build_terms(config.alignment), text_gradient=config.text_gradient)
         self.selected: SelectedLayers | None = None
@@ -107,7 +110,7 @@ class SpeechTranslationTask(Task):
     def build_model(self) -> LargeSpeechTextModel:
         """Assemble encoder, adapter and LLM."""
         tokenizer = self.tokenizer
-        encoder = self.build_part("encoder", feature_dim=self.feature_dim)
+        encoder = self.build_part("encoder", feature_dim=self.feature.dim)
         llm = self.build_part("llm", vocab_size=tokenizer.vocab_size)
         widths = {"input_dim": encoder.output_dim, "output_dim": llm.model_dim}
         adapter = self.build_part("adapter", **widths, vocab_size=tokenizer.vocab_size)
@@ -185,13 +188,12 @@ class SpeechTranslationTask(Task):
         best = model.generate(batch.audio, batch.audio_lengths, generation, encoded=batch.encoded)
         return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
 
-    def limits(self, model: nn.Module, feature: Feature | None, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
+    def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
         """The encoder's range, and the language model's positions in both branches."""
         assert isinstance(model, LargeSpeechTextModel)
-        assert feature is not None
 
         def positions(rows: Sequence[Row], seconds: Sequence[float]) -> Tensor:
-            speech = model.speech_positions(input_lengths(seconds, feature))
+            speech = model.speech_positions(input_lengths(seconds, self.feature))
             source, target = (
                 num_tokens([getattr(row, column) for row in rows], self.tokenizer)
                 for column in ("src_text", "tgt_text")
@@ -202,7 +204,7 @@ class SpeechTranslationTask(Task):
                 in_text_branch = source + target + model.prompt.num_positions
             return torch.maximum(in_speech_branch, in_text_branch)
 
-        return input_limit(model.encoder, feature), position_limit(model.llm, positions)
+        return input_limit(model.encoder, self.feature), position_limit(model.llm, positions)
 
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
         """The reference translations."""

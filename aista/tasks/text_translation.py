@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from aista.data.features.base import Feature
 from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
@@ -33,7 +32,7 @@ class TextTranslationConfig:
         "{speech}", "The speech task's prompt, a text or a chat; the transcript takes the speech's place."
     )
     source_weight: float = option(0.5, "Weight of the language-model loss on the source text.", minimum=0)
-    freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.")
+    freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.", inherit=False)
 
 
 @register("task", "text_translation", config=TextTranslationConfig)
@@ -43,8 +42,8 @@ class TextTranslationTask(Task):
     uses_audio = False
     default_metrics = (Component("bleu"), Component("chrf"))
 
-    def __init__(self, config: TextTranslationConfig, *, tokenizer: TextTokenizer, feature_dim: int) -> None:
-        super().__init__(config, tokenizer=tokenizer, feature_dim=feature_dim)
+    def __init__(self, config: TextTranslationConfig, *, tokenizer: TextTokenizer) -> None:
+        super().__init__(config, tokenizer=tokenizer)
         self.prompt = encode_prompt(config.prompt, tokenizer)
 
     def build_model(self) -> TextTranslationModel:
@@ -75,7 +74,7 @@ class TextTranslationTask(Task):
         best = model.generate(batch.source, batch.source_lengths, generation)
         return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
 
-    def limits(self, model: nn.Module, feature: Feature | None, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
+    def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
         """The language model's positions."""
         assert isinstance(model, TextTranslationModel)
 

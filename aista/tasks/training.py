@@ -25,7 +25,9 @@ class TrainerConfig:
 
     max_steps: int = option(1000, "Optimiser steps.", minimum=1)
     learning_rate: float = option(1e-3, "Peak learning rate.", above=0)
-    parameter_groups: tuple[ParameterGroup, ...] = option((), "Groups with other learning rates; first match wins.")
+    parameter_groups: tuple[ParameterGroup, ...] = option(
+        (), "Groups with other learning rates; first match wins.", inherit=False
+    )
     betas: tuple[float, float] = option((0.9, 0.98), "AdamW's running-average coefficients.")
     weight_decay: float = option(0.0, "AdamW's decoupled weight decay.", minimum=0)
     schedule: Literal["constant", "cosine", "inverse_sqrt"] = option("cosine", "Learning rate after the warm-up.")

@@ -8,13 +8,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from aista.data.features.base import Feature
 from aista.data.tokenizers.base import TextTokenizer
 from aista.modules.adapters.base import Adapter
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.types import Hypothesis
 
-__all__ = ["DummyAdapter", "DummyEncoder", "DummyLanguageModel", "DummyTokenizer"]
+__all__ = ["DummyAdapter", "DummyEncoder", "DummyFeature", "DummyLanguageModel", "DummyTokenizer"]
+
+
+class DummyFeature(Feature):
+    """The samples of each 10 ms, every second one of them."""
+
+    dim = 80
+    sample_rate = 16_000
+
+    def __call__(self, wave: Tensor) -> Tensor:
+        """As ``Feature.__call__``."""
+        return functional.pad(wave, (0, -len(wave) % 160))[::2].reshape(-1, self.dim)
+
+    def num_frames(self, num_samples: int) -> int:
+        """As ``Feature.num_frames``."""
+        return (num_samples + 159) // 160
 
 
 class DummyEncoder(SpeechEncoder):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from aista.modules.llms.base import GenerationConfig
 from aista.testing.contracts import contract, dependencies
-from aista.testing.dummies import DummyTokenizer
+from aista.testing.dummies import DummyFeature, DummyTokenizer
 from aista.testing.tensors import assert_trainable, fill_padding, ramp
 from aista.types import SpeechBatch
 
@@ -26,14 +26,14 @@ __all__ = [
     "speech_batch",
 ]
 
-FEATURE_DIM = 80
+FEATURE = DummyFeature()
 TRANSCRIPTS = ("red house", "one two", "a")
 TRANSLATIONS = ("maison rouge", "un deux", "une")
-dependencies("task", {"tokenizer": DummyTokenizer(), "feature_dim": FEATURE_DIM})
+dependencies("task", {"tokenizer": DummyTokenizer(), "feature": FEATURE})
 
 
 @contract("task")
-def check_options(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> None:
+def check_options(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
     """It knows its usual metrics and whether it uses audio; its options have ``freeze_params``."""
     assert isinstance(task.uses_audio, bool), f"uses_audio must be true or false, got {task.uses_audio!r}"
     assert task.default_metrics, "default_metrics is empty, so evaluation would score nothing"
@@ -41,7 +41,7 @@ def check_options(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> 
 
 
 @contract("task")
-def check_loss(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> None:
+def check_loss(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
     """The loss is a finite scalar with a positive count; each metric has a mean and a weight."""
     loss = task.loss(_model(task), speech_batch(task, tokenizer))
     assert loss.total.dim() == 0, f"total must be a scalar, got the shape {list(loss.total.shape)}"
@@ -54,7 +54,7 @@ def check_loss(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> Non
 
 
 @contract("task")
-def check_sums(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> None:
+def check_sums(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
     """Loss and count are sums over rows, so that micro-batches and processes change nothing."""
     model, batch = _model(task), speech_batch(task, tokenizer)
     with torch.no_grad():
@@ -69,7 +69,7 @@ def check_sums(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> Non
 
 
 @contract("task")
-def check_padding(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> None:
+def check_padding(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
     """What lies in the padding of audio and tokens never matters."""
     model, batch = _model(task), speech_batch(task, tokenizer)
     dirty = speech_batch(task, tokenizer, garbage=5)
@@ -80,14 +80,14 @@ def check_padding(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> 
 
 
 @contract("task")
-def check_gradients(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> None:
+def check_gradients(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
     """Every trainable parameter of the model gets a finite gradient."""
     model = _model(task)
     assert_trainable(model, task.loss(model, speech_batch(task, tokenizer)).total)
 
 
 @contract("task")
-def check_decode(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> None:
+def check_decode(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
     """One text per row, the same in any batch, to be scored against one reference per row."""
     model, batch = _model(task), speech_batch(task, tokenizer)
     generation = GenerationConfig(beam_size=2, max_new_tokens=5)
@@ -105,7 +105,7 @@ def check_decode(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> N
 
 
 @contract("task")
-def check_states(task: Any, *, tokenizer: DummyTokenizer, feature_dim: int) -> None:
+def check_states(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
     """With ``takes_states``, a batch of the encoder's states gives what its audio gives, without the encoder."""
     if not getattr(task, "takes_states", False):
         return
@@ -130,7 +130,7 @@ def speech_batch(
     frames = torch.tensor([96, 80, 64])
     audio, lengths = torch.zeros(3, 0), torch.zeros(3, dtype=torch.long)
     if task.uses_audio:
-        audio, lengths = fill_padding(ramp(3, 96, FEATURE_DIM), frames, float(garbage)), frames
+        audio, lengths = fill_padding(ramp(3, 96, FEATURE.dim), frames, float(garbage)), frames
         audio = audio[list(rows), : int(lengths[list(rows)].max())]
     else:
         audio = audio[list(rows)]

@@ -65,10 +65,10 @@ def test_plans_are_what_probe_writes(folder, aista):
     run = folder / "runs" / "aista"
     assert aista("probe", run, "--split", "test", "--name", "now", "--utterance", "test3")[0] == 0
     written = json.loads((run / "probe" / "now_plan.json").read_text())
-    (record,) = transport_plans(run, "test", ["test3"])
-    assert (record["id"], record["tokens"], record["shown"]) == ("test3", written["tokens"], written["layer"])
-    assert record["seconds_per_position"] == written["seconds_per_position"]
-    flat = [mass for row in record["layers"][written["layer"]] for mass in row]
+    (plan,) = transport_plans(run, "test", ["test3"])
+    assert (plan.id, list(plan.tokens), plan.shown) == ("test3", written["tokens"], written["layer"])
+    assert plan.seconds_per_position == written["seconds_per_position"]
+    flat = [mass for row in plan.layers[written["layer"]] for mass in row]
     assert flat == pytest.approx([mass for row in written["plan"] for mass in row], abs=1e-5)
     shutil.rmtree(run / "probe")
     with pytest.raises(DataError, match="no utterance 'nobody' with a transcript in the split test"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from aista.corpora.asterisk import ENGLISH, SOUNDS, SPEAKERS, TEXTS, VOICES, Asterisk, AsteriskConfig
+from aista.corpora.asterisk import ENGLISH, SOUNDS, SPEAKERS, TEXTS, VOICES, Asterisk
 from aista.corpora.preparation import PreparationReport
 from aista.corpora.spoken import text_key
 from aista.errors import ConfigError, DataError
@@ -86,7 +86,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def prepare(out: Path, source: Path | None, **changes: object) -> PreparationReport:
-    return Asterisk(AsteriskConfig(**{**OPTIONS, **changes})).prepare(out, source=source)
+    return Asterisk(**{**OPTIONS, **changes}).prepare(out, source=source)
 
 
 def rows(out: Path, name: str) -> list[dict[str, str]]:
@@ -232,4 +232,4 @@ def test_unreadable_texts_are_reported(packages: Path, tmp_path: Path, content: 
 
 def test_unknown_languages_are_reported() -> None:
     with pytest.raises(ConfigError, match="languages must be among es, fr, it, ru, got de, en"):
-        structure(AsteriskConfig, {"languages": ["de", "fr", "en"]}, source="test")
+        structure(Asterisk, {"languages": ["de", "fr", "en"]}, source="test")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from aista.corpora.covost2 import DIFFERS, REPEATED, Covost2, Covost2Config
+from aista.corpora.covost2 import DIFFERS, REPEATED, Covost2
 from aista.corpora.preparation import PreparationReport
 from aista.data.config import DataConfig
 from aista.data.inspection import inspect
@@ -57,7 +57,7 @@ def add(voice: Path, *rows: list[str]) -> None:
 
 
 def prepare(out: Path, source: Path | None, **options: object) -> PreparationReport:
-    return Covost2(Covost2Config(**options)).prepare(out, source=source)
+    return Covost2(**options).prepare(out, source=source)
 
 
 def test_manifests_name_the_clips_where_they_lie(tmp_path: Path, voice: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_complete_folder_is_verified_and_an_interrupted_one_continued(tmp_path
 
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        Covost2(Covost2Config()).prepare(out, source=voice, progress=interrupt)
+        Covost2().prepare(out, source=voice, progress=interrupt)
     assert (out / ".train.tsv.decoded.json").is_file()
     report = prepare(out, voice)
     assert report.fingerprint == prepare(tmp_path / "whole", voice).fingerprint

@@ -10,11 +10,11 @@ import pytest
 import sentencepiece
 import soundfile
 
-from aista.corpora.mboshi import ALIGNMENTS, NOT_ALIGNED, ROOT, Mboshi, MboshiConfig
+from aista.corpora.mboshi import ALIGNMENTS, NOT_ALIGNED, ROOT, Mboshi
 from aista.corpora.preparation import PreparationReport
 from aista.errors import DataError
 
-CONFIG = MboshiConfig(num_dev=4, vocab_size=100)
+CONFIG = Mboshi(num_dev=4, vocab_size=100)
 NUM_TRAIN = 30
 LETTERS = "abdefghiklmnoprstuvwyzáéíóúέω"
 
@@ -73,7 +73,7 @@ def bare(worktree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def prepare(out: Path, source: Path | None) -> PreparationReport:
-    return Mboshi(CONFIG).prepare(out, source=source)
+    return CONFIG.prepare(out, source=source)
 
 
 def rows(out: Path, split: str) -> list[dict[str, str]]:
@@ -150,7 +150,7 @@ def test_interrupted_preparation_is_continued(bare: Path, tmp_path: Path) -> Non
 
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        Mboshi(CONFIG).prepare(out, source=bare, progress=interrupt)
+        CONFIG.prepare(out, source=bare, progress=interrupt)
     kept = {path: path.stat().st_mtime_ns for path in (out / "audio").iterdir()}
     assert kept
     assert prepare(out, bare).fingerprint == prepare(tmp_path / "whole", bare).fingerprint
@@ -180,4 +180,4 @@ def test_wrong_sources_are_reported(bare: Path, tmp_path: Path) -> None:
 
 def test_too_large_a_dev_split_is_reported(worktree: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="num_dev=31 of 30 training rows is too many"):
-        Mboshi(MboshiConfig(num_dev=31, vocab_size=100)).prepare(tmp_path / "out", source=worktree)
+        Mboshi(num_dev=31, vocab_size=100).prepare(tmp_path / "out", source=worktree)

@@ -6,7 +6,7 @@ import sentencepiece
 import soundfile
 
 from aista.corpora.preparation import PreparationReport
-from aista.corpora.quickstart import Quickstart, QuickstartConfig
+from aista.corpora.quickstart import QuickstartCorpus
 from aista.data.word_times import check_word_times, parse_word_times
 from aista.errors import ConfigError, DataError
 from aista.registry import get
@@ -16,7 +16,7 @@ SIZES = {"seed": 3, "num_train": 60, "num_dev": 2, "num_test": 3, "num_text": 40
 
 
 def prepare(out: Path, **changes) -> PreparationReport:
-    return Quickstart(QuickstartConfig(**{**SIZES, **changes})).prepare(out)
+    return QuickstartCorpus(**{**SIZES, **changes}).prepare(out)
 
 
 def rows(out: Path, split: str) -> list[dict[str, str]]:
@@ -32,7 +32,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_is_registered() -> None:
-    assert get("dataset", "quickstart").factory is Quickstart
+    assert get("dataset", "quickstart").factory is QuickstartCorpus
 
 
 def test_manifests_audio_and_model_belong_together(corpus: Path) -> None:
@@ -85,7 +85,7 @@ def test_interrupted_preparation_is_continued(corpus: Path, tmp_path: Path) -> N
             raise KeyboardInterrupt
 
     out = tmp_path / "out"
-    dataset = Quickstart(QuickstartConfig(**SIZES))
+    dataset = QuickstartCorpus(**SIZES)
     with pytest.raises(KeyboardInterrupt):
         dataset.prepare(out, progress=interrupt)
     kept = sorted((out / "audio").iterdir())
@@ -103,10 +103,10 @@ def test_readme_says_that_it_is_synthetic(corpus: Path) -> None:
 
 def test_a_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="makes its own corpus and reads nothing: drop --from x"):
-        Quickstart(QuickstartConfig()).prepare(tmp_path / "out", source=Path("x"))
+        QuickstartCorpus().prepare(tmp_path / "out", source=Path("x"))
     assert not (tmp_path / "out").exists()
 
 
 def test_low_resource_beyond_train_is_a_config_fault() -> None:
     with pytest.raises(ConfigError, match=r"low_resource must be at most num_train \(100\), got 400"):
-        structure(QuickstartConfig, {"num_train": 100})
+        structure(QuickstartCorpus, {"num_train": 100})

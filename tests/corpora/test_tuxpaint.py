@@ -10,7 +10,7 @@ import soundfile
 
 from aista.corpora.preparation import PreparationReport
 from aista.corpora.spoken import text_key
-from aista.corpora.tuxpaint import ROOT, Tuxpaint, TuxpaintConfig
+from aista.corpora.tuxpaint import ROOT, Tuxpaint
 from aista.errors import ConfigError, DataError
 from aista.registry import get
 from aista.schema import structure
@@ -87,7 +87,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def prepare(out: Path, source: Path | None, **changes: object) -> PreparationReport:
-    return Tuxpaint(TuxpaintConfig(**{**OPTIONS, **changes})).prepare(out, source=source)
+    return Tuxpaint(**{**OPTIONS, **changes}).prepare(out, source=source)
 
 
 def rows(out: Path, name: str) -> list[dict[str, str]]:
@@ -222,7 +222,7 @@ def test_interrupted_preparation_is_continued(package: Path, corpus: Path, tmp_p
 
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        Tuxpaint(TuxpaintConfig(**OPTIONS)).prepare(out, source=package, progress=interrupt)
+        Tuxpaint(**OPTIONS).prepare(out, source=package, progress=interrupt)
     kept = {path: path.stat().st_mtime_ns for path in (out / "audio").rglob("*.flac")}
     assert len(kept) == NUM_DESCRIPTIONS + 1
     prepare(out, package)
@@ -265,4 +265,4 @@ def test_too_large_splits_are_reported(package: Path, tmp_path: Path, sizes: dic
 @pytest.mark.parametrize("languages", [[], ["fr", "fr"]])
 def test_options_name_each_language_once(languages: list[str]) -> None:
     with pytest.raises(ConfigError, match="at least one language, each once"):
-        structure(TuxpaintConfig, {"languages": languages}, source="test")
+        structure(Tuxpaint, {"languages": languages}, source="test")

@@ -23,7 +23,7 @@ from tests.written_runs import hypothesis_rows, make_plan
 
 def plan_of(positions: int, tokens: list[str], seconds: float | None = None) -> Plan:
     data = make_plan(positions, tokens)
-    return Plan("final", "u$1$", 1, tuple(tokens), tuple(map(tuple, data["plan"])), seconds)
+    return Plan("u$1$", tuple(tokens), seconds, 1, {1: data["plan"]})
 
 
 def comparison(error: float) -> Comparison:
@@ -55,18 +55,18 @@ def test_layer_curves_draw_each_score_and_mark_layers(curve: Callable[..., Probe
 
 def test_transport_plan_shows_shares_and_the_argmax_path() -> None:
     mass = ((0.25, 0.0), (0.15, 0.10), (0.0, 0.25), (0.05, 0.20))
-    figure = transport_plan(Plan("final", "u1", 1, ("a", "b"), mass, 0.5))
+    figure = transport_plan(Plan("u1", ("a", "b"), 0.5, 1, {1: mass}))
     axes = figure.axes[0]
     np.testing.assert_allclose(np.asarray(axes.images[0].get_array()), np.array(mass).T * 4)
     dots = axes.lines[1]
     np.testing.assert_allclose(dots.get_xdata(), [0, 1, 2, 3])
     np.testing.assert_allclose(dots.get_ydata(), [0, 0, 1, 1])
     assert "seconds of audio" in texts(to_svg(figure))
-    assert "seconds of audio" not in texts(to_svg(transport_plan(Plan("final", "u1", 1, ("a", "b"), mass, None))))
+    assert "seconds of audio" not in texts(to_svg(transport_plan(Plan("u1", ("a", "b"), None, 1, {1: mass}))))
 
 
 def test_positions_without_mass_get_no_dot() -> None:
-    figure = transport_plan(Plan("final", "u1", 1, ("a", "b"), ((0.5, 0.0), (0.0, 0.0), (0.0, 0.5)), None))
+    figure = transport_plan(Plan("u1", ("a", "b"), None, 1, {1: ((0.5, 0.0), (0.0, 0.0), (0.0, 0.5))}))
     np.testing.assert_allclose(figure.axes[0].lines[1].get_xdata(), [0, 2])
 
 

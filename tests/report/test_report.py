@@ -17,6 +17,7 @@ from aista.report.report import Corpus, Report, RunCurve, TrainingRun
 from aista.report.summary import Summary, summarise
 from aista.report.utterances import Browser, Utterance
 from aista.run_folder.contents import RunFolder
+from aista.run_folder.probes import Plan
 from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
 from tests.scoring.helpers import make
 from tests.written_runs import make_curve, write_run
@@ -171,7 +172,7 @@ def test_page_loads_nothing_and_is_balanced(html: str) -> None:
 
 def test_everything_from_outside_is_escaped() -> None:
     item = Utterance(EVIL, EVIL, EVIL, {EVIL: EVIL}, {EVIL: 3.0})
-    record = {"id": EVIL, "tokens": [EVIL], "seconds_per_position": None, "shown": 0}
+    plan = Plan(EVIL, (EVIL,), None, 0, {0: [[1.0]]})
     report = Report(
         title=EVIL,
         runs=[EVIL],
@@ -179,7 +180,7 @@ def test_everything_from_outside_is_escaped() -> None:
         command=EVIL,
         missing=[EVIL],
         browser=Browser(EVIL, EVIL, EVIL, (item,), 1),
-        plans=[plan_view(EVIL, record, {0: [[1.0]]})],
+        plans=[plan_view(EVIL, plan)],
         training={EVIL: TrainingRun([{"step": 1, EVIL: 2.0}])},
         selections={EVIL: EVIL},
         signatures={EVIL: EVIL},

@@ -16,6 +16,7 @@ from aista.data.manifest import Row, write_manifest
 from aista.report.gather import gather, plan_view, with_clips
 from aista.report.render import write_report
 from aista.run_folder.contents import RunFolder
+from aista.run_folder.probes import Plan
 from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
 from tests.report.chromium import Visit, chromium
 from tests.scoring.helpers import make
@@ -49,9 +50,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     runs = write_folders(folder)
     report = gather(runs, [make("bleu"), make("chrf")], make("chrf"), title=EVIL, samples=60)
-    record = {**make_plan(), "id": "u4", "shown": 1}
-    plans = {layer: make_plan(positions=30 + layer)["plan"] for layer in range(3)}
-    report = dataclasses.replace(report, plans=[*report.plans, plan_view("AI-STA", record, plans)])
+    layers = {layer: make_plan(positions=30 + layer)["plan"] for layer in range(3)}
+    plan = Plan("u4", tuple(make_plan()["tokens"]), make_plan()["seconds_per_position"], 1, layers)
+    report = dataclasses.replace(report, plans=[*report.plans, plan_view("AI-STA", plan)])
     return write_report(folder / "report.html", with_clips(report, runs, max_clips=3, max_mib=1))
 
 

@@ -25,7 +25,7 @@ def test_reads_every_part(run_path: Path) -> None:
     assert run.paths.probe_names() == run.paths.plan_names() == ["final"]
     assert run.probe("final").curve.num_skipped == 3
     plan = run.plan("final")
-    assert (len(plan.plan), len(plan.tokens), plan.seconds_per_position) == (40, 14, 0.08)
+    assert (len(plan.layers[plan.shown]), len(plan.tokens), plan.seconds_per_position) == (40, 14, 0.08)
     assert run.paths.evaluated_splits() == ["test"]
     evaluation = run.evaluation("test")
     assert (len(evaluation.rows), evaluation.seconds, evaluation.scores[0].value) == (80, 3.5, 40.0)

@@ -7,7 +7,6 @@ from aista.data.dataset import SpeechTextDataset
 from aista.data.manifest import read_manifest
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.lsm import ForwardRequest
-from aista.registry import build
 from aista.selection.base import SelectedLayers
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import build_task
@@ -43,9 +42,8 @@ def setup(request, tmp_path, untranscribed):
     experiment = load_experiment(write_config(tmp_path / "config.yaml", options))
     task = build_task(experiment)
     task.selected = SelectedLayers((0, 1), (0.5, 0.5), "")
-    feature = build("feature", experiment.sections.data.feature)
     rows = read_manifest(untranscribed / "train.tsv").rows
-    dataset = SpeechTextDataset(rows, untranscribed, feature, task.tokenizer)
+    dataset = SpeechTextDataset(rows, untranscribed, task.feature, task.tokenizer)
     torch.manual_seed(1)
     return request.param, task, task.build_model(), lambda rows: dataset.batch(rows, 0)
 

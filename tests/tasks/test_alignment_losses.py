@@ -8,7 +8,7 @@ from aista.data.manifest import read_manifest
 from aista.errors import ConfigError
 from aista.losses.base import AlignmentLoss, AlignmentResult
 from aista.modules.lsm import ForwardRequest
-from aista.registry import build, entries, register
+from aista.registry import entries, register
 from aista.selection.base import SelectedLayers
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import build_task
@@ -33,9 +33,8 @@ def setup(corpus, tmp_path):
         experiment = load_experiment(write_config(tmp_path / "config.yaml", options))
         task = build_task(experiment)
         task.selected = BOTH
-        feature = build("feature", experiment.sections.data.feature)
         rows = read_manifest(corpus / "train.tsv").rows
-        dataset = SpeechTextDataset(rows, corpus, feature, task.tokenizer, words=task.needs_words)
+        dataset = SpeechTextDataset(rows, corpus, task.feature, task.tokenizer, words=task.needs_words)
         torch.manual_seed(0)
         return task, task.build_model(), lambda rows: dataset.batch(rows, 0)
 

@@ -45,6 +45,9 @@ def test_a_stage_inherits_what_it_understands_but_not_names_of_parameters(tmp_pa
         tmp_path,
         corpus,
         "trainer.parameter_groups=[{params: llm, learning_rate: 0.1}]",
+        f"data.speech=[{corpus / 'dev.tsv'}]",
+        "data.shuffle_transcripts=true",
+        "data.encoder_cache={name: disk, config: {path: states}}",
         pretraining=[{"name": "ctc", "task": "ctc_asr", "part": "encoder", "config": {"trainer": {"max_steps": 3}}}],
         freeze_params=["llm"],
     )
@@ -55,6 +58,11 @@ def test_a_stage_inherits_what_it_understands_but_not_names_of_parameters(tmp_pa
     assert stage.sections.trainer.learning_rate == experiment.sections.trainer.learning_rate
     assert stage.sections.trainer.parameter_groups == ()
     assert stage.task_config.freeze_params == ()
+    assert stage.sections.data.speech == ()
+    assert not stage.sections.data.shuffle_transcripts
+    assert stage.sections.data.encoder_cache is None
+    assert stage.sections.data.feature == experiment.sections.data.feature
+    assert stage.sections.pretraining == ()
 
 
 def test_a_stage_inherits_no_tuning_but_may_have_its_own(tmp_path, corpus):

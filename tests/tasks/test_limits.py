@@ -33,13 +33,13 @@ class Parts:
         experiment = load_experiment(write_config(folder / "config.yaml", options))
         self.task = build_task(experiment)
         self.model = self.task.build_model().eval()
-        self.feature = build("feature", experiment.sections.data.feature) if self.task.uses_audio else None
+        self.feature = self.task.feature
         manifest = read_manifest(corpus / "train.tsv")
         self.inspection = inspect(manifest, experiment.sections.data, with_audio=self.task.uses_audio)
         self.dataset = SpeechTextDataset(manifest.rows, corpus, self.feature, self.task.tokenizer)
 
     def measures(self, name, **options):
-        limits = self.task.limits(self.model, self.feature, **options)
+        limits = self.task.limits(self.model, **options)
         (limit,) = [limit for limit in limits if limit.name == name]
         return limit.measure(self.inspection.kept, self.inspection.durations)
 

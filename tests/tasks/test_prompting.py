@@ -10,7 +10,7 @@ from aista.modules.prompt import PromptIds
 from aista.schema import structure
 from aista.tasks.prompting import ChatPrompt, encode_prompt
 from aista.tasks.speech_translation import SpeechTranslationConfig, SpeechTranslationTask
-from aista.testing.dummies import DummyTokenizer
+from aista.testing.dummies import DummyFeature, DummyTokenizer
 
 TURNS = "<s> </s> <pad> <audio> <|im_start|> <|im_end|> <start_of_turn> <end_of_turn> [INST] [/INST] <|end|> <|user|>"
 USER = "Translate into French:\n{speech}\nFrench:"
@@ -101,7 +101,7 @@ def test_the_model_is_built_with_the_chats_tokens(make):
         "prompt": {"user": USER},
     }
     config = structure(SpeechTranslationConfig, options)
-    model = SpeechTranslationTask(config, tokenizer=tokenizer, feature_dim=20).build_model()
+    model = SpeechTranslationTask(config, tokenizer=tokenizer, feature=DummyFeature()).build_model()
     assert model.eos_id == id_of(fast, "<end_of_turn>")
     assert model.prompt.head.tolist()[:2] == [id_of(fast, "<s>"), id_of(fast, "<start_of_turn>")]
 

@@ -26,8 +26,7 @@ def setup(tmp_path):
     options["encoder"]["config"]["dropout"] = options["llm"].setdefault("config", {})["dropout"] = 0.0
     experiment = load_experiment(write_config(tmp_path / "config.yaml", options))
     task = build_task(experiment)
-    feature = build("feature", experiment.sections.data.feature)
-    dataset = SpeechTextDataset(read_manifest(corpus / "train.tsv").rows, corpus, feature, task.tokenizer)
+    dataset = SpeechTextDataset(read_manifest(corpus / "train.tsv").rows, corpus, task.feature, task.tokenizer)
     return task, task.build_model(), lambda rows: dataset.batch(rows, 0)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from aista import registry
 from aista.engine.cost.cost_table import cost_lines
 from aista.engine.cost.device import DEVICES
 from aista.engine.cost.estimate import CostEstimate, estimate_cost
@@ -21,7 +20,7 @@ from aista.errors import AistaError, RunError
 from aista.modules.trainable import ParameterTable
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
-from aista.tasks.preflight import build_task, preflight
+from aista.tasks.preflight import preflight
 
 __all__ = ["DryRun", "dry_run"]
 
@@ -82,13 +81,12 @@ def dry_run(
         DataError: the manifests have faults, or a tokenizer is missing.
     """
     data = experiment.sections.data
-    preflight(experiment, with_data=assumption is None, with_weights=False)
+    task = preflight(experiment, with_data=assumption is None, pretrained="meta")
     if max(processes) > data.batch_size:
         raise AistaError(
             f"--processes: a batch has data.batch_size {data.batch_size} rows, fewer than {max(processes)} processes; "
             "raise the first or name fewer processes"
         )
-    task = build_task(experiment, pretrained="meta")
     splits = {}
     if assumption is None:
         names = ("train", "dev") if data.dev is not None else ("train",)
@@ -99,11 +97,10 @@ def dry_run(
     check_parameter_groups(experiment.sections.trainer, model)
     missing = {part: str(path) for part, (_, path) in base_paths(experiment).items() if not _has_weights(path)}
     states = _states(splits, model, experiment)
-    feature = registry.build("feature", data.feature, at="data.feature") if task.uses_audio else None
     rows = _rows(splits, task, experiment, assumption)
     plan: dict[str, Any] = {"processes": processes, "device": DEVICES[device], "utilization": utilization}
     try:
-        cost = estimate_cost(experiment, task, model, feature, rows, **plan)
+        cost = estimate_cost(experiment, task, model, task.feature, rows, **plan)
     except RunError as error:
         return DryRun(experiment.source, table, missing, None, f"no cost is estimated: {error}", states)
     return DryRun(experiment.source, table, missing, cost, states=states)

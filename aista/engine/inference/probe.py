@@ -8,7 +8,7 @@ from pathlib import Path
 from aista.engine.checkpoints import Checkpoint, checkpoint_steps, load_weights
 from aista.engine.encoder_cache.cached_encoder import with_encoder_states
 from aista.engine.inference.trained_run import TrainedRun, open_run
-from aista.engine.inference.transport_plans import plan_record, shown_layer, with_states
+from aista.engine.inference.transport_plans import plan_of, shown_layer, with_states
 from aista.engine.inputs import Split, load_split, probe_batches, probe_split
 from aista.engine.training.layer_chooser import probe_model
 from aista.errors import DataError
@@ -45,7 +45,7 @@ def probe(
         run_dir: Run folder of a speech-translation run.
         split: ``dev``, ``test``, or the path of a manifest; rows without a transcript are left out.
         which: Checkpoint: ``best``, ``last`` or a step number.
-        size: Most utterances; each is a query and a candidate.
+        size: Maximum number of utterances; each is a query and a candidate.
         name: Name of the files; empty means ``SPLIT_step_N``.
         utterance: Id of the utterance whose transport plan is drawn; empty means one of middle length.
         device: Where to run; empty means the GPU if there is one.
@@ -60,7 +60,7 @@ def probe(
     curve = probe_model(task, model, batches, _probe(model, resamples))
     name = name or f"{data.label}_{run.checkpoint.name}"
     _write(run_dir, name, run.checkpoint, split, curve)
-    _plan(run, task, data, utterance, name).save(RunPaths(run_dir))
+    _plan(run, task, data, utterance).save(RunPaths(run_dir), name)
     return name, curve
 
 
@@ -94,7 +94,7 @@ def probe_checkpoints(
 
 def _probe_set(run: TrainedRun, split: str, size: int) -> tuple[Split, list[SpeechBatch]]:
     data = load_split(run.experiment, run.task, split)
-    data = data.within(run.task.limits(run.model, data.dataset.feature))
+    data = data.within(run.task.limits(run.model))
     batch_size = run.experiment.sections.evaluation.batch_size
     probed = with_encoder_states(probe_split(data, size), run.experiment, run.model, run.device)
     return data, list(probe_batches(probed, size, batch_size, run.device))
@@ -109,13 +109,11 @@ def _write(run_dir: Path, name: str, checkpoint: Checkpoint, split: str, curve: 
     Probe(name, checkpoint.name, checkpoint.step, split, curve).save(RunPaths(run_dir))
 
 
-def _plan(run: TrainedRun, task: SpeechTranslationTask, data: Split, utterance: str, name: str) -> Plan:
+def _plan(run: TrainedRun, task: SpeechTranslationTask, data: Split, utterance: str) -> Plan:
     rows = [index for index, row in enumerate(data.dataset.rows) if row.src_text]
     if utterance:
         rows = [index for index in rows if data.dataset.rows[index].id == utterance]
         if not rows:
             raise DataError(f"no utterance {utterance!r} with a transcript in the split {data.name}")
     rows.sort(key=lambda index: data.dataset.rows[index].n_frames)
-    layer = shown_layer(run)
-    record, (plan,) = plan_record(run, task, data, rows[len(rows) // 2], (layer,))
-    return Plan.from_record(name, record, layer=layer, rows=plan)
+    return plan_of(run, task, data, rows[len(rows) // 2], (shown_layer(run),))

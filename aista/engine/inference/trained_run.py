@@ -40,7 +40,7 @@ class TrainedRun:
             DataError: there are others and they are an error, or none is left.
         """
         split = load_split(self.experiment, self.task, name)
-        return split.within(self.task.limits(self.model, split.dataset.feature, max_new_tokens=max_new_tokens))
+        return split.within(self.task.limits(self.model, max_new_tokens=max_new_tokens))
 
 
 def open_run(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 
-from aista import registry
 from aista.data.audio import read_audio
 from aista.data.dataset import Example, collate
 from aista.data.features.base import Feature
@@ -24,10 +23,10 @@ class Translator:
 
     def __init__(self, run: TrainedRun) -> None:
         sections = run.experiment.sections
-        if not run.task.uses_audio:
+        if run.task.feature is None:
             raise DataError(f"{run.path}: its task {sections.task} does not take audio; name a speech run")
         self.run = run
-        self._feature: Feature = registry.build("feature", sections.data.feature, at="data.feature")
+        self._feature = run.task.feature
 
     def translate(self, files: Sequence[str | os.PathLike[str]], *, beam_size: int = 0) -> list[str]:
         """The translation of each file, in the order given.

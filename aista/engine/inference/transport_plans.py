@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,15 +15,16 @@ from aista.losses.ot import OTAlignment
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.run_folder.layer_choices import read_choices
 from aista.run_folder.paths import RunPaths
+from aista.run_folder.probes import Plan
 from aista.schema import Component, structure
 from aista.tasks.speech_translation import SpeechTranslationTask
 
-__all__ = ["plan_record", "shown_layer", "transport_plans", "with_states"]
+__all__ = ["plan_of", "shown_layer", "transport_plans", "with_states"]
 
 
 def transport_plans(
     run_dir: Path, split: str, utterances: Sequence[str], *, which: str = "best", device: str = ""
-) -> list[dict[str, Any]]:
+) -> list[Plan]:
     """The plans of some utterances at every layer of a checkpoint; writes nothing.
 
     Args:
@@ -34,10 +34,6 @@ def transport_plans(
         which: Checkpoint: ``best``, ``last`` or a step number.
         device: Where to run; empty means the GPU if there is one.
 
-    Returns:
-        Per utterance: ``id``, ``tokens``, ``seconds_per_position``, ``shown`` (the layer to show first) and ``layers``
-        (layer -> P rows of T masses).
-
     Raises:
         RunError: there is no such checkpoint.
         DataError: the split lacks an utterance, or its transcript.
@@ -45,7 +41,7 @@ def transport_plans(
     run = open_run(run_dir, which, device=device)
     task, model = with_states(run)
     data = load_split(run.experiment, task, split)
-    data = data.within(task.limits(model, data.dataset.feature))
+    data = data.within(task.limits(model))
     places = {row.id: index for index, row in enumerate(data.dataset.rows) if row.src_text}
     lacking = [id for id in utterances if id not in places]
     if lacking:
@@ -53,30 +49,26 @@ def transport_plans(
             f"no utterance {lacking[0]!r} with a transcript in the split {data.name} that {run_dir} can take"
         )
     layers = tuple(range(model.llm.num_layers + 1))
-    records = []
-    for id in utterances:
-        record, plans = plan_record(run, task, data, places[id], layers)
-        records.append({**record, "shown": shown_layer(run), "layers": dict(zip(layers, plans, strict=True))})
-    return records
+    return [plan_of(run, task, data, places[id], layers) for id in utterances]
 
 
 @torch.no_grad()
-def plan_record(
-    run: TrainedRun, task: SpeechTranslationTask, data: Split, index: int, layers: tuple[int, ...]
-) -> tuple[dict[str, Any], list[list[list[float]]]]:
-    """Id, tokens and seconds per position of the row ``index``, and its plan (P rows of T masses) at each layer."""
+def plan_of(run: TrainedRun, task: SpeechTranslationTask, data: Split, index: int, layers: tuple[int, ...]) -> Plan:
+    """The plan of the row ``index`` at some layers."""
     batch = data.dataset.batch([index], epoch=0).to(run.device)
     out = run.model(batch, task.probe_request(layers))
     positions, tokens = int(out.speech_lengths[0]), int(out.text_lengths[0])
-    loss = _loss(task)
-    plans = [loss.plan(out.layer(place))[0, :positions, :tokens].float().tolist() for place in range(len(layers))]
-    row = data.dataset.rows[index]
-    record = {
-        "id": row.id,
-        "tokens": [task.tokenizer.piece(id) for id in batch.source[0].tolist()],
-        "seconds_per_position": row.seconds / positions,
-    }
-    return record, plans
+    loss, row = _loss(task), data.dataset.rows[index]
+    return Plan(
+        id=row.id,
+        tokens=tuple(task.tokenizer.piece(id) for id in batch.source[0].tolist()),
+        seconds_per_position=row.seconds / positions,
+        shown=shown_layer(run),
+        layers={
+            layer: loss.plan(out.layer(place))[0, :positions, :tokens].float().tolist()
+            for place, layer in enumerate(layers)
+        },
+    )
 
 
 def with_states(run: TrainedRun) -> tuple[SpeechTranslationTask, LargeSpeechTextModel]:

@@ -32,7 +32,7 @@ from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment, Stage
-from aista.tasks.preflight import build_metrics, build_task, preflight
+from aista.tasks.preflight import build_metrics, preflight
 from aista.tasks.speech_translation import SpeechTranslationTask
 
 __all__ = ["find_stage", "train"]
@@ -55,13 +55,12 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
         DataError: the manifests have faults.
         RunError: training failed.
     """
-    preflight(experiment)
+    task = preflight(experiment)
     if stage:
         found = find_stage(experiment, stage)
         claim(run_dir, experiment)
         train(found, RunPaths(run_dir).stage(stage).path)
         return
-    task = build_task(experiment)
     splits = {"train": load_split(experiment, task, "train", training=True)}
     if experiment.sections.data.dev is not None:
         splits["dev"] = load_split(experiment, task, "dev")

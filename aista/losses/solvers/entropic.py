@@ -56,12 +56,12 @@ class Entropic(Iterative):
 
     @property
     def rho(self) -> tuple[float, float]:
-        """Strengths, in units of the cost, that hold the two marginals: inf exactly, 0 not at all."""
+        """Strengths of the penalties on the two marginals, in units of the cost: inf is exact, 0 is none."""
         return math.inf, math.inf
 
     @property
     def balanced(self) -> bool:
-        """Whether both marginals are held exactly."""
+        """Whether both marginals must be exact."""
         return self.rho == (math.inf, math.inf)
 
     @property
@@ -97,7 +97,7 @@ class Entropic(Iterative):
 
 @dataclass(frozen=True, kw_only=True)
 class Balanced(Entropic):
-    """Options of entropic solvers that hold both marginals exactly."""
+    """Options of entropic solvers whose plan has both marginals."""
 
     acceleration: str = option(
         "auto",

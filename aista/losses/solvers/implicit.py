@@ -48,10 +48,10 @@ def _sample_derivatives(C: Tensor, a: Tensor, b: Tensor, eps: float, ratio: Tens
     columns = ratio * a[:, None]
     columns = columns / columns.sum(0, keepdim=True)
     # Potentials are free up to a constant, which b b^T fixes; points without mass drop out.
-    held = b > 0
+    has_mass = b > 0
     P = a[:, None] * ratio * b
     mean_rows = (rows * C).sum(1)
-    schur = torch.diag(torch.where(held, P.sum(0), 1.0)) - P.mT @ rows + b[:, None] * b
+    schur = torch.diag(torch.where(has_mass, P.sum(0), 1.0)) - P.mT @ rows + b[:, None] * b
     beta = torch.linalg.solve(schur, (P * C).sum(0) - P.mT @ mean_rows)
     alpha = mean_rows - rows @ beta
     beta = (columns * (C - alpha[:, None])).sum(0)

@@ -158,11 +158,11 @@ class _TapedPairs:
     def backward(self, n: int, grad_n: Tensor, x_grad: Tensor | None, y_grad: Tensor | None) -> None:
         sides, cost_n = self.graphs[n]
         wanted = [(z, out) for z, out in zip(sides, (x_grad, y_grad), strict=True) if out is not None]
-        found: tuple[Tensor | None, ...] = (None,) * len(wanted)
+        grads: tuple[Tensor | None, ...] = (None,) * len(wanted)
         if cost_n.requires_grad:
             leaves = [z for z, _ in wanted]
-            found = torch.autograd.grad(cost_n, leaves, grad_n, retain_graph=True, allow_unused=True)
-        for (_, out), part in zip(wanted, found, strict=True):
+            grads = torch.autograd.grad(cost_n, leaves, grad_n, retain_graph=True, allow_unused=True)
+        for (_, out), part in zip(wanted, grads, strict=True):
             if part is None:
                 out.zero_()
             else:

@@ -1,4 +1,4 @@
-"""Relaxed transport: every state goes to its nearest on the other side; one marginal is held, the other is free."""
+"""Relaxed transport: every state goes to its nearest on the other side; one marginal is dropped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Relaxed(Solver):
     mass are nobody's nearest. Where two are equally near, the earlier one is taken. Within a ``window``, the nearest is
     looked for where ``|(i + 1/2) / S - (j + 1/2) / T| min(S, T) <= window``.
 
-    ``plan()`` and the potentials are those of the held side; ``marginal_error`` is about the held marginal, so 0;
+    ``plan()`` and the potentials are those of the side that moves; ``marginal_error`` is about its marginal, so 0;
     ``num_iterations`` is 0. Cost: time and memory of the cost matrix; the gradient is exact almost everywhere.
 
     Choose it as the cheapest baseline. It lets one state attract all others; ``sinkhorn`` does not.
@@ -62,7 +62,7 @@ class Relaxed(Solver):
     def solve(self, problem: Problem) -> OTResult:
         """Send each state of the side to its nearest."""
         with torch.no_grad():
-            solution = _hold(problem if self.window is None else _within(problem, self.window), self.side)
+            solution = _solve_side(problem if self.window is None else _within(problem, self.window), self.side)
             finite = solution.cost_N.isfinite()
         plan, f, g = solution[1:]
         value = with_gradient(solution.cost_N, (problem.cost, plan), (problem.x_mass, f), (problem.y_mass, g))
@@ -77,8 +77,8 @@ class Relaxed(Solver):
         )
 
 
-class _Held(NamedTuple):
-    """Transport that holds one side's marginal; the potentials of the other side are 0."""
+class _OneSided(NamedTuple):
+    """Transport under one side's marginal alone; the potentials of the other side are 0."""
 
     cost_N: Tensor
     plan_NST: Tensor
@@ -97,19 +97,19 @@ def _within(problem: Problem, window: float) -> Problem:
     return replace(problem, cost=problem.cost.masked_fill(is_far, torch.inf))
 
 
-def _hold(problem: Problem, side: str) -> _Held:
+def _solve_side(problem: Problem, side: str) -> _OneSided:
     cost, a, b = problem.cost, problem.x_mass, problem.y_mass
     if side == "x":
         x_lengths = torch.tensor([s for _, s, _ in problem.samples], dtype=torch.long, device=cost.device)
         distance, plan = _to_nearest(cost, a, b, x_lengths)
-        return _Held(ragged_sum(distance, a), plan, distance, torch.zeros_like(b))
+        return _OneSided(ragged_sum(distance, a), plan, distance, torch.zeros_like(b))
     if side == "y":
         y_lengths = torch.tensor([t for _, _, t in problem.samples], dtype=torch.long, device=cost.device)
         distance, plan = _to_nearest(cost.mT, b, a, y_lengths)
-        return _Held(ragged_sum(distance, b), plan.mT, torch.zeros_like(a), distance)
-    x_side, y_side = _hold(problem, "x"), _hold(problem, "y")
+        return _OneSided(ragged_sum(distance, b), plan.mT, torch.zeros_like(a), distance)
+    x_side, y_side = _solve_side(problem, "x"), _solve_side(problem, "y")
     x_costs_more = x_side.cost_N >= y_side.cost_N
-    return _Held(
+    return _OneSided(
         *(
             torch.where(x_costs_more.reshape(-1, *[1] * (u.dim() - 1)), u, v)
             for u, v in zip(x_side, y_side, strict=True)

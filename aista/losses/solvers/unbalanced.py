@@ -1,4 +1,4 @@
-"""Unbalanced entropic transport: marginals held by penalties, so that some states may stay unmatched."""
+"""Unbalanced entropic transport: penalties in place of marginals, so that some states may stay unmatched."""
 
 from __future__ import annotations
 
@@ -33,8 +33,12 @@ class Unbalanced(Entropic, Solver):
         tensor([[0.2000, 0.2000, 0.2000, 0.2000, 0.2000]])
     """
 
-    rho_x: float = option(1.0, "Strength that holds the speech marginal, in units of the cost; 0 frees it.", minimum=0)
-    rho_y: float = option(1.0, "Strength that holds the text marginal; .inf for exactly.", minimum=0)
+    rho_x: float = option(
+        1.0,
+        "Strength of the penalty on the speech marginal, in units of the cost; 0 drops it, .inf makes it exact.",
+        minimum=0,
+    )
+    rho_y: float = option(1.0, "Likewise on the text marginal.", minimum=0)
 
     @property
     def rho(self) -> tuple[float, float]:

@@ -11,17 +11,12 @@ from aista.report.figure import save_png
 from aista.report.plots import seed_differences
 from aista.report.scatter import retrieval_and_score
 from aista.report.tables import Table, to_latex, to_markdown
-from aista.runs.ablation.plan import AblationConfig
 from aista.runs.ablation.results import AblationRow, Outcome, ablation_rows, layer_scores
 from aista.runs.ablation.table import ablation_csv, ablation_table
+from aista.runs.ablation.variants import AblationConfig
 from aista.scoring.base import Metric
 
-__all__ = ["probe_name", "write_outputs"]
-
-
-def probe_name(config: AblationConfig) -> str:
-    """Name of the probe that ``AblationConfig.probe`` asks for; empty if it asks for none."""
-    return f"{Path(config.split).stem}_{config.probe}" if config.probe else ""
+__all__ = ["write_outputs"]
 
 
 def write_outputs(
@@ -39,8 +34,7 @@ def write_outputs(
     Returns:
         The table, and the names of the files.
     """
-    split = Path(config.split).stem
-    rows = ablation_rows(outcomes, metrics, baseline, split=split, samples=config.samples)
+    rows = ablation_rows(outcomes, metrics, baseline, split=config.label, samples=config.samples)
     table, metric = ablation_table(rows, baseline), metrics[0].name
     failed = [f"{outcome.name}, seed {outcome.seed}: {outcome.error}" for outcome in outcomes if outcome.error]
     write_text(out / "table.md", to_markdown(table) + "".join(f"\nFailed: {note}\n" for note in failed))
@@ -52,7 +46,7 @@ def write_outputs(
         save_png(seed_differences(compared, metric, baseline), out / "differences.png")
         files.append("differences.png")
     if config.probe:
-        files += _correlation(out, rows, layer_scores(outcomes, probe_name(config)), metric)
+        files += _correlation(out, rows, layer_scores(outcomes, config.probe_name), metric)
     return table, files
 
 

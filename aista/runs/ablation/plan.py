@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from aista.config import apply_overrides, differences, load_yaml, replace_nodes
 from aista.errors import ConfigError, Fault
 from aista.registry import nearest
-from aista.schema import option, required, structure
+from aista.runs.ablation.variants import BASE, AblationConfig, find_faults, variants
+from aista.schema import structure
 from aista.shipped import find_config
 from aista.tasks.experiment import Experiment, Stage, resolve_experiment
 
-__all__ = ["BASE", "Ablation", "AblationConfig", "PlannedRun", "PlannedStage", "fingerprint", "load_ablation"]
-
-BASE = "base"
-"""Name of the unchanged run in the mode ``one_at_a_time``."""
-
-Nodes = Mapping[str, Any]
+__all__ = ["Ablation", "PlannedRun", "PlannedStage", "fingerprint", "load_ablation"]
 
 # What changes no result: how fast a run is, and what is written beside it.
 _IRRELEVANT = (
@@ -34,32 +29,6 @@ _IRRELEVANT = (
     ("trainer", "tensorboard"),
 )
 _STAGE_FOLDER = re.compile(r"[\w.-]+-[0-9a-f]{12}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AblationConfig:
-    """The keys of an ablation file."""
-
-    base: Path = required("Experiment that every run starts from: a file, relative to this one, or a shipped config.")
-    overrides: tuple[str, ...] = option((), "key=value changes of the base, as `aista train` takes them.")
-    axes: Mapping[str, Mapping[str, Nodes]] | None = option(
-        None, "Axis -> named value -> {config path: the node that stands there instead}."
-    )
-    runs: Mapping[str, Nodes] | None = option(None, "Further runs by name: {config path: node}; {} is the base itself.")
-    mode: Literal["one_at_a_time", "grid"] = option(
-        "one_at_a_time", "The base and each value of each axis alone, or every combination of values."
-    )
-    seeds: tuple[int, ...] | None = option(None, "Seeds of every run; null means the base's own.")
-    baseline: str | None = option(None, "Run that the others are compared with; null means the base.")
-    split: str = option("test", "Split that is scored: dev, test, or the path of a manifest.")
-    samples: int = option(1000, "Bootstrap samples of the comparison.", minimum=40)
-    probe: int = option(
-        0, "Utterances of the split that each run's retrieval is probed on, at least 4; 0: none.", minimum=0
-    )
-
-    def __post_init__(self) -> None:
-        if 0 < self.probe < 4:
-            raise ValueError(f"probe: must be 0 or at least 4 utterances, got {self.probe}")
 
 
 @dataclass(frozen=True)
@@ -126,24 +95,24 @@ def load_ablation(path: Path, out: Path) -> Ablation:
     base = resolve_experiment(raw, base=base_path.parent, source=str(base_path))
     seeds = (base.sections.seed,) if config.seeds is None else config.seeds
     possible = [seed for seed in seeds if seed >= 0]
-    variants = dict(_variants(config))
-    faults = [*_name_faults(config, variants), *_seed_faults(config, seeds), *_overlap_faults(config)]
+    changes = dict(variants(config))
+    found = find_faults(config, changes, seeds)
     baseline = BASE if config.baseline is None else config.baseline
-    if baseline not in variants:
-        known = ", ".join(variants) or "none"
-        faults.append(Fault("baseline", f"no run is named {baseline!r}{nearest(baseline, variants)}", f"runs: {known}"))
+    if baseline not in changes:
+        known = ", ".join(changes) or "none"
+        found.append(Fault("baseline", f"no run is named {baseline!r}{nearest(baseline, changes)}", f"runs: {known}"))
     planned: dict[str, list[PlannedRun]] = {}
     broken: dict[str, list[Fault]] = {}
-    for name, nodes in variants.items():
+    for name, nodes in changes.items():
         try:
             changed = replace_nodes(raw, nodes)
             variant = resolve_experiment(changed, base=base_path.parent, source=f"{base_path} ({name})")
             planned[name] = _plan(name, variant, possible, base, out)
         except ConfigError as error:
             broken[name] = error.faults
-    faults += _once(broken)
-    if faults:
-        raise ConfigError(faults, str(path))
+    found += _once(broken)
+    if found:
+        raise ConfigError(found, str(path))
     return Ablation(path, config, baseline, tuple(run for runs in planned.values() for run in runs))
 
 
@@ -195,20 +164,6 @@ def fingerprint(plain: Mapping[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-def _variants(config: AblationConfig) -> Iterator[tuple[str, Nodes]]:
-    axes = config.axes or {}
-    if axes and config.mode == "one_at_a_time":
-        yield BASE, {}
-        for axis, values in axes.items():
-            for value, nodes in values.items():
-                yield f"{axis}={value}", nodes
-    elif axes:
-        for picked in itertools.product(*([(axis, value) for value in values] for axis, values in axes.items())):
-            merged = {place: node for axis, value in picked for place, node in axes[axis][value].items()}
-            yield ",".join(f"{axis}={value}" for axis, value in picked), merged
-    yield from (config.runs or {}).items()
-
-
 def _plan(name: str, variant: Experiment, seeds: Sequence[int], base: Experiment, out: Path) -> list[PlannedRun]:
     """The runs of a variant. Its stages keep the seed of the base: seeds vary the main training alone."""
     stages = [
@@ -253,57 +208,3 @@ def _brief(node: Any, *, full: bool = False) -> str:
     if isinstance(node, (list, tuple)):
         return f"[{', '.join(_brief(item, full=full) for item in node)}]"
     return str(node)
-
-
-def _name_faults(config: AblationConfig, variants: Mapping[str, Nodes]) -> Iterator[Fault]:
-    axes = config.axes or {}
-    if not variants:
-        yield Fault("axes", "the file describes no run", "give axes or runs")
-    for axis, values in axes.items():
-        if not values:
-            yield Fault(f"axes.{axis}", "has no values", "give at least one, e.g. {none: {alignment: []}}")
-    generated = {name for name, _ in _variants(replace(config, runs=None))}
-    for name in config.runs or {}:
-        if name in generated and axes:
-            yield Fault(f"runs.{name}", "the axes already make a run of this name", "choose another")
-    for place, nodes in _places(config):
-        for path in nodes:
-            first = re.split(r"[.\[]", path)[0]
-            if first in ("seed", "plugins"):
-                remedy = "list seeds under `seeds`" if first == "seed" else "name plug-ins in the base"
-                yield Fault(f"{place}.{path}", f"{first} cannot differ between runs", remedy)
-
-
-def _places(config: AblationConfig) -> Iterator[tuple[str, Nodes]]:
-    for axis, values in (config.axes or {}).items():
-        for value, nodes in values.items():
-            yield f"axes.{axis}.{value}", nodes
-    for name, nodes in (config.runs or {}).items():
-        yield f"runs.{name}", nodes
-
-
-def _seed_faults(config: AblationConfig, seeds: Sequence[int]) -> Iterator[Fault]:
-    if not seeds:
-        yield Fault("seeds", "needs at least one seed", "e.g. [1, 2, 3]")
-    if len(set(seeds)) != len(seeds):
-        yield Fault("seeds", f"a seed stands twice in {list(seeds)}", "give each once")
-    if any(seed < 0 for seed in seeds):
-        yield Fault("seeds", f"must be at least 0, got {list(seeds)}")
-
-
-def _overlap_faults(config: AblationConfig) -> Iterator[Fault]:
-    """In a grid, two axes that write the same node: the later would silently win."""
-    if config.mode != "grid":
-        return
-    written = {
-        axis: {path for nodes in values.values() for path in nodes} for axis, values in (config.axes or {}).items()
-    }
-    for (first, its), (second, others) in itertools.combinations(written.items(), 2):
-        for one, two in itertools.product(sorted(its), sorted(others)):
-            if _inside(one, two) or _inside(two, one):
-                remedy = "write the combinations as one axis, or as runs"
-                yield Fault(f"axes.{second}", f"replaces {two!r}, which axis {first!r} replaces too ({one!r})", remedy)
-
-
-def _inside(path: str, other: str) -> bool:
-    return path == other or path.startswith((f"{other}.", f"{other}["))

@@ -16,7 +16,7 @@ from aista.files import write_json, write_text
 from aista.report.tables import to_rich
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths
-from aista.runs.ablation.outputs import probe_name, write_outputs
+from aista.runs.ablation.outputs import write_outputs
 from aista.runs.ablation.plan import Ablation, PlannedRun, fingerprint
 from aista.runs.ablation.results import Outcome
 from aista.runs.jobs import Job, JobFiles, run_jobs
@@ -133,8 +133,8 @@ class Sweep:
     def _results(self, run: PlannedRun) -> list[Path]:
         """The files that a run is done with."""
         config, paths = self.ablation.config, RunPaths(self.folder(run))
-        scores = paths.scores_file(Path(config.split).stem)
-        return [scores, paths.probe_file(probe_name(config))] if config.probe else [scores]
+        scores = paths.scores_file(config.label)
+        return [scores, paths.probe_file(config.probe_name)] if config.probe else [scores]
 
     def _files(self, folder: Path) -> JobFiles:
         return JobFiles(self.out / "jobs" / f"{folder.name}.yaml")
@@ -142,7 +142,7 @@ class Sweep:
     def _scoring(self) -> tuple[str, ...]:
         """Arguments of the worker: what is scored and probed."""
         config = self.ablation.config
-        probe = ("--probe", str(config.probe), "--probe-name", probe_name(config)) if config.probe else ()
+        probe = ("--probe", str(config.probe), "--probe-name", config.probe_name) if config.probe else ()
         return ("--split", config.split, *probe)
 
     def _job(self, label: str, folder: Path, experiment: Experiment, *scoring: str) -> Job:

@@ -45,7 +45,7 @@ def identity(tmp_path, corpus, folder):
         config["data"]["feature"] = {"name": "whisper_log_mel"}
         experiment = load_experiment(write_config(tmp_path / "config.yaml", config), overrides)
         task = build_task(experiment)
-        encoder = task.build_part("encoder", feature_dim=task.feature_dim)
+        encoder = task.build_part("encoder", feature_dim=task.feature.dim)
         change(encoder)
         return encoder_identity(experiment, encoder)
 
@@ -111,5 +111,5 @@ def test_the_source_of_a_plugin_counts(tmp_path, corpus, clean_registry):
         experiment = load_experiment(write_config(tmp_path / "config.yaml", config))
         torch.manual_seed(0)
         task = build_task(experiment)
-        found.append(encoder_identity(experiment, task.build_part("encoder", feature_dim=task.feature_dim)))
+        found.append(encoder_identity(experiment, task.build_part("encoder", feature_dim=task.feature.dim)))
     assert found[0] == found[1] != found[2]

@@ -52,8 +52,8 @@ class EntropicProblem:
     @cached_property
     def unused(self) -> Tensor:
         """``[N, S, T]`` entries without influence, whose exponentials may overflow: padding, no mass at either end."""
-        held = (self.a_NS > 0)[:, :, None] | (self.b_NT > 0)[:, None, :]
-        return ~(held & self.x_mask[:, :, None] & self.y_mask[:, None, :])
+        has_mass = (self.a_NS > 0)[:, :, None] | (self.b_NT > 0)[:, None, :]
+        return ~(has_mass & self.x_mask[:, :, None] & self.y_mask[:, None, :])
 
     def damping(self, rho: float) -> Tensor:
         """``[N]`` ``rho / (rho + eps)``: the exponent that a finite strength puts on an update; 1 where balanced."""

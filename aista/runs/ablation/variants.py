@@ -1,0 +1,131 @@
+"""The keys of an ablation file, the variants of the base config that it describes, and what can be wrong with them."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from aista.errors import Fault
+from aista.schema import Options, option, required
+
+__all__ = ["BASE", "AblationConfig", "Nodes", "find_faults", "variants"]
+
+BASE = "base"
+"""Name of the unchanged run in the mode ``one_at_a_time``."""
+
+Nodes = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationConfig(Options):
+    """The keys of an ablation file."""
+
+    base: Path = required("Experiment that every run starts from: a file, relative to this one, or a shipped config.")
+    overrides: tuple[str, ...] = option((), "key=value changes of the base, as `aista train` takes them.")
+    axes: Mapping[str, Mapping[str, Nodes]] | None = option(
+        None, "Axis -> named value -> {config path: the node that stands there instead}."
+    )
+    runs: Mapping[str, Nodes] | None = option(None, "Further runs by name: {config path: node}; {} is the base itself.")
+    mode: Literal["one_at_a_time", "grid"] = option(
+        "one_at_a_time", "The base and each value of each axis alone, or every combination of values."
+    )
+    seeds: tuple[int, ...] | None = option(None, "Seeds of every run; null means the base's own.")
+    baseline: str | None = option(None, "Run that the others are compared with; null means the base.")
+    split: str = option("test", "Split that is scored: dev, test, or the path of a manifest.")
+    samples: int = option(1000, "Bootstrap samples of the comparison.", minimum=40)
+    probe: int = option(
+        0, "Utterances of the split that each run's retrieval is probed on, at least 4; 0: none.", minimum=0
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0 < self.probe < 4:
+            raise ValueError(f"probe: must be 0 or at least 4 utterances, got {self.probe}")
+
+    @property
+    def label(self) -> str:
+        """Name of the scored split's folder in a run."""
+        return Path(self.split).stem
+
+    @property
+    def probe_name(self) -> str:
+        """Name of the probe that ``probe`` asks for; empty if it asks for none."""
+        return f"{self.label}_{self.probe}" if self.probe else ""
+
+
+def variants(config: AblationConfig) -> Iterator[tuple[str, Nodes]]:
+    """Name of each row of the table -> the nodes that it replaces in the base."""
+    axes = config.axes or {}
+    if axes and config.mode == "one_at_a_time":
+        yield BASE, {}
+        for axis, values in axes.items():
+            for value, nodes in values.items():
+                yield f"{axis}={value}", nodes
+    elif axes:
+        for picked in itertools.product(*([(axis, value) for value in values] for axis, values in axes.items())):
+            merged = {place: node for axis, value in picked for place, node in axes[axis][value].items()}
+            yield ",".join(f"{axis}={value}" for axis, value in picked), merged
+    yield from (config.runs or {}).items()
+
+
+def find_faults(config: AblationConfig, names: Mapping[str, Nodes], seeds: Sequence[int]) -> list[Fault]:
+    """What is wrong with the variants ``names`` and the seeds of a file."""
+    return [*_name_faults(config, names), *_seed_faults(seeds), *_overlap_faults(config)]
+
+
+def _name_faults(config: AblationConfig, names: Mapping[str, Nodes]) -> Iterator[Fault]:
+    axes = config.axes or {}
+    if not names:
+        yield Fault("axes", "the file describes no run", "give axes or runs")
+    for axis, values in axes.items():
+        if not values:
+            yield Fault(f"axes.{axis}", "has no values", "give at least one, e.g. {none: {alignment: []}}")
+    generated = {name for name, _ in variants(replace(config, runs=None))}
+    for name in config.runs or {}:
+        if name in generated and axes:
+            yield Fault(f"runs.{name}", "the axes already make a run of this name", "choose another")
+    for place, nodes in _places(config):
+        for path in nodes:
+            first = re.split(r"[.\[]", path)[0]
+            if first in ("seed", "plugins"):
+                remedy = "list seeds under `seeds`" if first == "seed" else "name plug-ins in the base"
+                yield Fault(f"{place}.{path}", f"{first} cannot differ between runs", remedy)
+
+
+def _places(config: AblationConfig) -> Iterator[tuple[str, Nodes]]:
+    for axis, values in (config.axes or {}).items():
+        for value, nodes in values.items():
+            yield f"axes.{axis}.{value}", nodes
+    for name, nodes in (config.runs or {}).items():
+        yield f"runs.{name}", nodes
+
+
+def _seed_faults(seeds: Sequence[int]) -> Iterator[Fault]:
+    if not seeds:
+        yield Fault("seeds", "needs at least one seed", "e.g. [1, 2, 3]")
+    if len(set(seeds)) != len(seeds):
+        yield Fault("seeds", f"a seed stands twice in {list(seeds)}", "give each once")
+    if any(seed < 0 for seed in seeds):
+        yield Fault("seeds", f"must be at least 0, got {list(seeds)}")
+
+
+def _overlap_faults(config: AblationConfig) -> Iterator[Fault]:
+    """In a grid, two axes that write the same node: the later would silently win."""
+    if config.mode != "grid":
+        return
+    written = {
+        axis: {path for nodes in values.values() for path in nodes} for axis, values in (config.axes or {}).items()
+    }
+    for (first, its), (second, others) in itertools.combinations(written.items(), 2):
+        for one, two in itertools.product(sorted(its), sorted(others)):
+            if _inside(one, two) or _inside(two, one):
+                remedy = "write the combinations as one axis, or as runs"
+                yield Fault(f"axes.{second}", f"replaces {two!r}, which axis {first!r} replaces too ({one!r})", remedy)
+
+
+def _inside(path: str, other: str) -> bool:
+    return path == other or path.startswith((f"{other}.", f"{other}["))
