@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.highlighter import NullHighlighter
 from rich.logging import RichHandler
-from rich.progress import Progress, ProgressColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-__all__ = ["configure_logging", "passing_progress", "terminal_handler"]
+__all__ = ["configure_logging", "passing_progress", "stage_bars", "terminal_handler"]
 
 
 def terminal_handler(console: Console | None = None) -> logging.Handler:
@@ -40,3 +50,18 @@ def passing_progress(*columns: str | ProgressColumn, console: Console | None = N
     """A progress bar that is gone when its work is done, and that writes nothing where there is no terminal."""
     console = console or Console()
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+@contextmanager
+def stage_bars(console: Console | None = None) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield ``progress(stage, done, total)``, which shows a passing progress bar per stage."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with passing_progress(*columns, console=console) as bars:
+        by_stage: dict[str, TaskID] = {}
+
+        def progress(stage: str, done: int, total: int) -> None:
+            if stage not in by_stage:
+                by_stage[stage] = bars.add_task(stage, total=total)
+            bars.update(by_stage[stage], completed=done, total=total)
+
+        yield progress

@@ -46,6 +46,7 @@ T = TypeVar("T")
 class Options:
     """Base of dataclasses that declare options: types and bounds hold however an object is made.
 
+    Values are converted as those of a config are: a list to a tuple, a whole number to a float where one is declared.
     A rule that spans options goes into ``__post_init__`` as a ``ValueError``, after ``super().__post_init__()``.
 
     Raises:
@@ -57,13 +58,14 @@ class Options:
         hints = typing.get_type_hints(type(self))
         for field in dataclasses.fields(typing.cast(Any, self)):
             if "kind" not in field.metadata and field.init:
-                _field(hints[field.name], field.metadata, getattr(self, field.name), field.name, faults)
+                value = _field(hints[field.name], field.metadata, getattr(self, field.name), field.name, faults)
+                object.__setattr__(self, field.name, value)
         if faults:
             raise ValueError("; ".join(map(str, faults)))
 
 
 @dataclass(frozen=True)
-class Component:
+class Component(Options):
     """A registered component named by a config, with its structured options.
 
     A subclass may add options of the place where the component stands, written beside ``name``::

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 
 from aista import registry
 from aista.errors import ConfigError
-from aista.schema import Component, component, components, option, required, resolve, section, structure, to_plain
+from aista.schema import (
+    Component,
+    Options,
+    component,
+    components,
+    option,
+    required,
+    resolve,
+    section,
+    structure,
+    to_plain,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +64,7 @@ class Inner:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Everything:
     flag: bool = option(False, "A flag.")
     count: int = option(1, "A count.", minimum=0, maximum=10)
     rate: float = option(0.1, "A rate.", above=0)
@@ -76,8 +87,8 @@ def faults(cls, data, **kwargs):
 
 
 def test_defaults_are_those_of_the_dataclass():
-    assert structure(Options, {}) == structure(Options, None) == Options()
-    assert Options().table is not Options().table
+    assert structure(Everything, {}) == structure(Everything, None) == Everything()
+    assert Everything().table is not Everything().table
 
 
 @pytest.mark.parametrize(
@@ -102,9 +113,9 @@ def test_defaults_are_those_of_the_dataclass():
     ],
 )
 def test_values_are_converted(data, expected):
-    assert structure(Options, data) == Options(**expected)
+    assert structure(Everything, data) == Everything(**expected)
     (name,) = expected
-    assert type(getattr(structure(Options, data), name)) is type(expected[name])
+    assert type(getattr(structure(Everything, data), name)) is type(expected[name])
 
 
 @pytest.mark.parametrize(
@@ -140,23 +151,23 @@ def test_values_are_converted(data, expected):
         ({"inner": {"size": 0}}, "inner.size: must be at least 1, got 0"),
         ({"inner": 3}, "inner: expects a mapping of options, got 3"),
         ({"groups": [{}, {"sise": 1}]}, "groups[1].sise: unknown option (did you mean 'size'?); known: size"),
-        ({1: 2}, f"1: unknown option; known: {', '.join(Options.__dataclass_fields__)}"),
+        ({1: 2}, f"1: unknown option; known: {', '.join(Everything.__dataclass_fields__)}"),
     ],
 )
 def test_a_wrong_value_is_one_fault(data, fault):
-    assert faults(Options, data) == [fault]
+    assert faults(Everything, data) == [fault]
 
 
 def test_every_fault_is_reported_with_its_source():
     data = {"flag": 3, "cuont": 1, "inner": {"size": 0}, "pair": [True, 1]}
     with pytest.raises(ConfigError) as caught:
-        structure(Options, data, at="top", source="my.yaml")
+        structure(Everything, data, at="top", source="my.yaml")
     assert str(caught.value).startswith("my.yaml: 4 faults\n")
     assert [fault.path for fault in caught.value.faults] == ["top.cuont", "top.flag", "top.pair[0]", "top.inner.size"]
 
 
 def test_the_top_level_must_be_a_mapping():
-    assert faults(Options, [1], at="") == ["(top level): expects a mapping of options, got [1]"]
+    assert faults(Everything, [1], at="") == ["(top level): expects a mapping of options, got [1]"]
 
 
 def test_required_options_and_post_init_rules():
@@ -274,7 +285,7 @@ def test_resolve_structures_one_component():
 
 def test_structured_values_pass_through():
     inner, weighted = Inner(size=7), Weighted(name="ot", config=LossConfig(), weight=0.5)
-    assert structure(Options, {"inner": inner}).inner is inner
+    assert structure(Everything, {"inner": inner}).inner is inner
     assert structure(Experiment, {"alignment": [weighted]}).alignment == (weighted,)
 
 
@@ -284,7 +295,7 @@ def test_to_plain_keeps_declaration_order_and_component_options():
     assert list(plain) == ["alignment", "distances", "solver", "extra"]
     assert list(plain["alignment"][0]) == ["name", "weight", "config"]
     assert plain["distances"][0] == {"name": "plain"}
-    assert to_plain(Options(path=Path("a/b")))["path"] == "a/b"
+    assert to_plain(Everything(path=Path("a/b")))["path"] == "a/b"
 
 
 node = st.fixed_dictionaries({"name": st.just("ot"), "weight": st.floats(0, 10)})
@@ -310,5 +321,49 @@ def test_structure_inverts_to_plain(data):
     )
 )
 def test_structure_inverts_to_plain_for_any_options(data):
-    value = structure(Options, data)
-    assert structure(Options, to_plain(value)) == value
+    value = structure(Everything, data)
+    assert structure(Everything, to_plain(value)) == value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounded(Options):
+    epsilon: float = option(0.1, "Sharpness.", above=0, below=math.inf)
+    rounds: int = option(3, "How often.", minimum=1)
+    sides: tuple[float, ...] = option((1.0, 1.0), "Two strengths.", minimum=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rounds > 9 and self.epsilon > 1:
+            raise ValueError("rounds above 9 need epsilon of at most 1")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epsilon": 0}, "epsilon: must be greater than 0, got 0"),
+        ({"epsilon": math.inf}, "epsilon: must be less than inf, got inf"),
+        ({"epsilon": math.nan}, "epsilon: expects a number, got nan"),
+        ({"rounds": 2.5}, "rounds: expects a whole number, got 2.5"),
+        ({"rounds": True}, "rounds: expects a whole number, got True"),
+        ({"sides": (1.0, -1.0)}, r"sides\[1\]: must be at least 0, got -1.0"),
+        ({"rounds": 10, "epsilon": 2.0}, "rounds above 9 need epsilon of at most 1"),
+        (
+            {"rounds": 0, "epsilon": -1},
+            r"epsilon: must be greater than 0, got -1\.0; rounds: must be at least 1, got 0",
+        ),
+    ],
+)
+def test_options_hold_to_their_bounds_in_python(values, message):
+    with pytest.raises(ValueError, match=message):
+        Bounded(**values)
+
+
+def test_options_in_bounds_are_made():
+    made = Bounded(epsilon=1, rounds=10, sides=[1, 2])
+    assert made == structure(Bounded, {"epsilon": 1, "rounds": 10, "sides": [1, 2]})
+    assert (type(made.epsilon), made.sides) == (float, (1.0, 2.0))
+
+
+def test_what_stands_beside_a_components_name_is_held_to_its_bounds():
+    with pytest.raises(ValueError, match="weight: must be at least 0, got -1"):
+        Weighted(name="ot", weight=-1)

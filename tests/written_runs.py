@@ -11,7 +11,7 @@ import torch
 
 from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
 from aista.selection.curve import ProbeCurve
-from aista.selection.probe import RetrievalProbe
+from aista.selection.retrieval_probe import RetrievalProbe
 from aista.types import LayerStates
 
 WORDS = ["le", "petit", "chat", "noir", "mange", "une", "pomme", "rouge", "dans", "la", "grande", "maison", "verte"]

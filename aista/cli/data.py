@@ -25,11 +25,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace) -> int:
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-
     from aista import registry
     from aista.config import apply_overrides
-    from aista.console import passing_progress
+    from aista.console import stage_bars
     from aista.schema import Component, structure
 
     registry.load_plugins(args.plugin)
@@ -37,15 +35,7 @@ def _prepare(args: argparse.Namespace) -> int:
     options = apply_overrides({}, args.overrides)
     config = structure(entry.config, options, source=f"aista data {args.name}") if entry.config else None
     dataset = registry.build("dataset", Component(args.name, config))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with passing_progress(*columns) as bar:
-        jobs: dict[str, object] = {}
-
-        def progress(stage: str, done: int, total: int) -> None:
-            if stage not in jobs:
-                jobs[stage] = bar.add_task(stage, total=total)
-            bar.update(jobs[stage], completed=done, total=total)  # type: ignore[arg-type]
-
+    with stage_bars() as progress:
         report = dataset.prepare(args.out, source=args.source, progress=progress)
     print(report)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 
 from aista.cli.arguments import add_model_arguments
@@ -34,17 +35,7 @@ def run(args: argparse.Namespace) -> int:
     configure_logging()
     from aista.runs.report_assembly import ReportOptions, labelled, make_report
 
-    options = ReportOptions(
-        split=args.split,
-        samples=args.samples,
-        seed=args.seed,
-        utterances=args.utterances,
-        audio=args.audio,
-        audio_mib=args.audio_mib,
-        plans=args.plans,
-        checkpoint=args.checkpoint,
-        device=args.device,
-    )
+    options = ReportOptions(**{field.name: getattr(args, field.name) for field in fields(ReportOptions)})
     runs = labelled(args.runs)
     command = f"aista report {' '.join(map(str, args.runs))} --out {args.out}"
     report = make_report(runs, options, title=args.title or f"aista report: {', '.join(runs)}", command=command)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from aista.schema import Component, component, option
+from aista.schema import Component, Options, component, option
 
 __all__ = ["DataConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig:
+class DataConfig(Options):
     """What to train on and how rows become batches. Paths are relative to the current folder."""
 
     train: Path | None = option(None, "Manifest to train on.")
@@ -59,6 +59,7 @@ class DataConfig:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.min_seconds > self.max_seconds:
             raise ValueError(
                 f"min_seconds must not exceed max_seconds, got {self.min_seconds} and {self.max_seconds}; swap them"

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from aista.losses.ot import OTAlignment, OTAlignmentConfig
 from aista.losses.solvers.relaxed import SIDES, Relaxed
 from aista.registry import register
-from aista.schema import Component, component, option
+from aista.schema import Component, Options, component, option
 
 __all__ = ["CMOTAlignment", "CMOTAlignmentConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CMOTAlignmentConfig:
+class CMOTAlignmentConfig(Options):
     """Options of one-sided matching."""
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")

@@ -14,14 +14,14 @@ from aista.losses.masses import Mass
 from aista.losses.sides import row_result
 from aista.losses.solvers.base import OTResult, OTSolver
 from aista.registry import build, register
-from aista.schema import Component, component, option
+from aista.schema import Component, Options, component, option
 from aista.types import LayerStates
 
 __all__ = ["OTAlignment", "OTAlignmentConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OTAlignmentConfig:
+class OTAlignmentConfig(Options):
     """What is transported, at what cost, and by which solver."""
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")

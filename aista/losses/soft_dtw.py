@@ -15,7 +15,7 @@ from aista.losses.solvers.pairwise import no_autocast
 from aista.losses.solvers.problem import from_states
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.registry import build, register
-from aista.schema import Component, component, option
+from aista.schema import Component, Options, component, option
 from aista.types import LayerStates
 
 __all__ = ["SoftDTW", "SoftDTWConfig", "soft_dtw"]
@@ -45,7 +45,7 @@ def soft_dtw(costs: Tensor, x_lengths: Tensor, y_lengths: Tensor, gamma: float) 
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoftDTWConfig:
+class SoftDTWConfig(Options):
     """Options of soft dynamic time warping."""
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")

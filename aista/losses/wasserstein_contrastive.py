@@ -15,14 +15,14 @@ from aista.losses.sides import row_result
 from aista.losses.solvers.base import OTSolver
 from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import build, register
-from aista.schema import Component, component, option
+from aista.schema import Component, Options, component, option
 from aista.types import LayerStates
 
 __all__ = ["WassersteinContrastive", "WassersteinContrastiveConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WassersteinContrastiveConfig:
+class WassersteinContrastiveConfig(Options):
     """Options of the contrastive transport loss."""
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")

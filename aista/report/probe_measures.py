@@ -15,7 +15,7 @@ from aista.report.figure import COLORS, DASHES, GREY, MARKERS, empty, panels, st
 from aista.report.tables import NONE, Table
 from aista.selection.bootstrap import Estimate
 from aista.selection.curve import ProbeCurve
-from aista.selection.measures import MEASURES
+from aista.selection.layer_measures import MEASURES
 
 __all__ = [
     "agreement_table",

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from aista import registry
 from aista.config import dump_yaml
-from aista.console import passing_progress
+from aista.console import stage_bars
 from aista.corpora.quickstart import QuickstartCorpus
 from aista.engine.claim import holds
 from aista.engine.inference.evaluate import evaluate
@@ -71,13 +70,8 @@ class Quickstart:
 
     def _prepare_corpus(self) -> None:
         dataset = registry.build("dataset", Component("quickstart", self.corpus))
-        columns = (TextColumn("synthetic corpus: {task.description}"), BarColumn(), MofNCompleteColumn())
-        with passing_progress(*columns, console=self.console) as bar:
-            job = bar.add_task("", total=None)
-            report = dataset.prepare(
-                self.data,
-                progress=lambda stage, done, total: bar.update(job, description=stage, completed=done, total=total),
-            )
+        with stage_bars(self.console) as progress:
+            report = dataset.prepare(self.data, progress=progress)
         self.console.print(f"synthetic corpus in {self.data}{' (reused)' if report.reused else ''}", highlight=False)
 
     def _experiment(self, overrides: Sequence[str]) -> Experiment:

@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aista.errors import RunError
 from aista.selection.curve import ProbeCurve
-from aista.selection.probe import RetrievalProbe
-from aista.selection.transport import PairTransport
+from aista.selection.pair_transport import PairTransport
+from aista.selection.retrieval_probe import RetrievalProbe
 
-__all__ = ["LayerSelection", "SelectedLayers", "check_layers", "normalized", "uniform_weights"]
+__all__ = ["LayerSelection", "ProbedSelection", "SelectedLayers", "check_layers", "normalized", "uniform_weights"]
 
 
 @dataclass(frozen=True)
@@ -30,34 +31,22 @@ class SelectedLayers:
 
 
 class LayerSelection(ABC):
-    """A strategy that turns a probe curve (or nothing) into layers with weights.
+    """A strategy that says which layers are aligned, with which weights.
 
     A component of kind ``layer_selection`` is called as ``factory(config, *, num_layers)``, where
     ``num_layers`` counts the LLM's blocks, so that layers are numbered 0..num_layers. It raises
-    ValueError for impossible layers.
+    ValueError for impossible layers. A strategy that reads a probe derives from ``ProbedSelection``.
 
     Attributes:
-        needs_probe: Whether ``select`` must be given a curve.
-        warmup_steps: CE-only training steps before the probe; 0 where no probe is needed.
+        warmup_steps: CE-only training steps before the first choice.
         every: Training steps between choices after the first one; 0: the first one stays.
-        probe_size: Most utterances that the probe uses; 0 where no probe is needed.
-        pooling: How the probe turns a row's states into one vector.
-        similarity: What the probe's retrieval ranks by: cosine, csls or ot.
-        neighbours: Of CSLS.
-        transport: Solves the probe's transport problems; None where none is measured.
-        mismatches: Other utterances that each one's transport cost is compared with.
+        probe_size: Maximum number of utterances that the probe uses; 0 where no probe is needed.
         probe_layers: Layers whose states the probe must capture.
     """
 
-    needs_probe: bool = False
     warmup_steps: int = 0
     every: int = 0
     probe_size: int = 0
-    pooling: str = "mean"
-    similarity: str = "cosine"
-    neighbours: int = 10
-    transport: PairTransport | None = None
-    mismatches: int = 4
     probe_layers: tuple[int, ...] = ()
 
     @abstractmethod
@@ -65,10 +54,7 @@ class LayerSelection(ABC):
         """Choose the layers.
 
         Args:
-            curve: The probe's result; None is allowed only where ``needs_probe`` is False.
-
-        Raises:
-            RunError: the curve is missing or lacks a layer that the strategy considers.
+            curve: The probe's result; None unless this is a ``ProbedSelection``.
         """
 
     def reselect(self, curve: ProbeCurve | None, current: SelectedLayers) -> SelectedLayers:
@@ -83,14 +69,49 @@ class LayerSelection(ABC):
         return self.select(curve)
 
     def costliest(self) -> tuple[int, ...]:
-        """Of the choices that it may make, the layers whose alignment takes most; cost estimates assume them.
+        """Of the choices that it may make, the layers whose alignment costs most; cost estimates assume them."""
+        return self.select(None).layers
 
-        Without a probe, what it selects; else all probed layers, unless the strategy overrides it.
-        """
-        return self.probe_layers if self.needs_probe else self.select(None).layers
+
+class ProbedSelection(LayerSelection):
+    """A strategy that reads a probe curve; it is never asked without one that has all of ``probe_layers``.
+
+    Attributes:
+        pooling: How the probe turns a row's states into one vector.
+        similarity: What the probe's retrieval ranks by: cosine, csls or ot.
+        neighbours: Of CSLS.
+        transport: Solves the probe's transport problems; None where none is measured.
+        mismatches: Other utterances that each one's transport cost is compared with.
+    """
+
+    pooling: str = "mean"
+    similarity: str = "cosine"
+    neighbours: int = 10
+    transport: PairTransport | None = None
+    mismatches: int = 4
+
+    @abstractmethod
+    def choose(self, curve: ProbeCurve) -> SelectedLayers:
+        """Choose the layers by a curve."""
+
+    def choose_again(self, curve: ProbeCurve, current: SelectedLayers) -> SelectedLayers:
+        """Choose again by a new curve; see ``reselect``."""
+        return self.choose(curve)
+
+    def select(self, curve: ProbeCurve | None) -> SelectedLayers:
+        """Choose the layers. Raises RunError if the curve is missing or lacks a layer of ``probe_layers``."""
+        return self.choose(self._demand(curve))
+
+    def reselect(self, curve: ProbeCurve | None, current: SelectedLayers) -> SelectedLayers:
+        """Choose again. Raises RunError as ``select``."""
+        return self.choose_again(self._demand(curve), current)
+
+    def costliest(self) -> tuple[int, ...]:
+        """All probed layers, unless the strategy knows that it takes fewer."""
+        return self.probe_layers
 
     def probe(self) -> RetrievalProbe:
-        """A fresh probe that measures what ``select`` reads."""
+        """A fresh probe that measures what ``choose`` reads."""
         return RetrievalProbe(
             self.probe_layers,
             pooling=self.pooling,
@@ -99,6 +120,14 @@ class LayerSelection(ABC):
             transport=self.transport,
             mismatches=self.mismatches,
         )
+
+    def _demand(self, curve: ProbeCurve | None) -> ProbeCurve:
+        if curve is None:
+            raise RunError(f"{type(self).__name__} needs a probe curve; probe the warmed-up model first")
+        missing = [layer for layer in self.probe_layers if layer not in curve.numbers]
+        if missing:
+            raise RunError(f"the probe curve lacks layers {missing}; probe layers {list(self.probe_layers)}")
+        return curve
 
 
 def check_layers(option: str, layers: Sequence[int], num_layers: int) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aista.registry import register
 from aista.schema import option
 from aista.selection.curve import ProbeCurve
-from aista.selection.measures import CKA_LEAST
+from aista.selection.layer_measures import CKA_LEAST
 from aista.selection.metrics import POOLINGS
 from aista.selection.ranked import RankedConfig, RankedSelection
 
@@ -21,6 +21,7 @@ class CkaSelectionConfig(RankedConfig):
     pooling: str = option("mean", "How a row's states become one vector.", choices=POOLINGS)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.probe_size < CKA_LEAST:
             raise ValueError(f"probe_size: the debiased CKA needs at least {CKA_LEAST}, got {self.probe_size}")
 

@@ -41,7 +41,7 @@ class LayerDiagnostics:
 
 @dataclass(frozen=True)
 class LayerProbe:
-    """One layer's retrieval scores, diagnostics, and measures by the names of ``aista.selection.measures``."""
+    """One layer's retrieval scores, diagnostics, and measures by the names of ``aista.selection.layer_measures``."""
 
     layer: int
     scores: RetrievalScores

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.selection.base import LayerSelection, SelectedLayers, check_layers, normalized, uniform_weights
 from aista.selection.curve import ProbeCurve
 
@@ -13,7 +13,7 @@ __all__ = ["FixedSelection", "FixedSelectionConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FixedSelectionConfig:
+class FixedSelectionConfig(Options):
     """Options of ``fixed``."""
 
     layers: tuple[int, ...] = option(
@@ -24,6 +24,7 @@ class FixedSelectionConfig:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.weights is not None and len(self.weights) != len(self.layers):
             raise ValueError(
                 f"weights: expects one per layer, {len(self.layers)}, got {len(self.weights)}; give as many or null"

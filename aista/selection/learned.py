@@ -7,17 +7,16 @@ from dataclasses import dataclass
 
 from aista.errors import RunError
 from aista.registry import register
-from aista.schema import option
-from aista.selection.base import LayerSelection, SelectedLayers, check_layers, normalized, uniform_weights
+from aista.schema import Options, option
+from aista.selection.base import ProbedSelection, SelectedLayers, check_layers, normalized, uniform_weights
 from aista.selection.curve import ProbeCurve
 from aista.selection.metrics import DIRECTIONS, POOLINGS, SCORES
-from aista.selection.ranked import need_curve
 
 __all__ = ["LearnedSelection", "LearnedSelectionConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnedSelectionConfig:
+class LearnedSelectionConfig(Options):
     """Options of ``learned``."""
 
     score: str = option("mrr", "Retrieval score that layers gain by.", choices=SCORES)
@@ -30,11 +29,13 @@ class LearnedSelectionConfig:
     learning_rate: float = option(5.0, "How fast weights follow scores: a factor exp(rate * score) each.", above=0)
     share: float = option(0.05, "Part of the weight spread evenly at each update.", above=0, maximum=1)
     warmup_steps: int = option(100, "Training steps on cross-entropy alone before the first probe.", minimum=0)
-    probe_size: int = option(256, "Most utterances in the probe; each is a query and a candidate.", minimum=2)
+    probe_size: int = option(
+        256, "Maximum number of utterances in the probe; each is a query and a candidate.", minimum=2
+    )
 
 
 @register("layer_selection", "learned", config=LearnedSelectionConfig)
-class LearnedSelection(LayerSelection):
+class LearnedSelection(ProbedSelection):
     """Align all candidates, with weights that grow where retrieval succeeds (Hedge with fixed share).
 
     ``w_l <- (1 - share) w_l exp(rate s_l) / Z + share / K`` over K layers with scores s, from equal weights (Freund
@@ -45,8 +46,6 @@ class LearnedSelection(LayerSelection):
     Choose it over ``scheduled`` where several layers do well by turns, so that a hard choice would jump; name the
     ``candidates``, since all of them are aligned in every step.
     """
-
-    needs_probe = True
 
     def __init__(self, config: LearnedSelectionConfig, *, num_layers: int) -> None:
         named = range(num_layers + 1) if config.candidates is None else config.candidates
@@ -59,11 +58,11 @@ class LearnedSelection(LayerSelection):
         self.probe_size = config.probe_size
         self.pooling = config.pooling
 
-    def select(self, curve: ProbeCurve | None) -> SelectedLayers:
+    def choose(self, curve: ProbeCurve) -> SelectedLayers:
         """The first update, from equal weights."""
         return self._update(curve, uniform_weights(len(self.probe_layers)))
 
-    def reselect(self, curve: ProbeCurve | None, current: SelectedLayers) -> SelectedLayers:
+    def choose_again(self, curve: ProbeCurve, current: SelectedLayers) -> SelectedLayers:
         """The next update, from the current weights."""
         if current.layers != self.probe_layers:
             raise RunError(
@@ -72,12 +71,9 @@ class LearnedSelection(LayerSelection):
             )
         return self._update(curve, current.weights)
 
-    def _update(self, curve: ProbeCurve | None, weights: tuple[float, ...]) -> SelectedLayers:
+    def _update(self, curve: ProbeCurve, weights: tuple[float, ...]) -> SelectedLayers:
         name = f"{self.config.score} ({self.config.direction})"
-        scores = need_curve(curve, name).values(self.config.score, self.config.direction)
-        missing = [layer for layer in self.probe_layers if layer not in scores]
-        if missing:
-            raise RunError(f"the probe curve lacks layers {missing}; probe layers {list(self.probe_layers)}")
+        scores = curve.values(self.config.score, self.config.direction)
         best = max(scores[layer] for layer in self.probe_layers)  # taken off, so that no exponential overflows
         grown = normalized(
             [

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from aista.registry import register
 from aista.schema import option, section
 from aista.selection.curve import ProbeCurve
+from aista.selection.pair_transport import PairTransport, TransportConfig
 from aista.selection.ranked import RankedConfig, RankedSelection
-from aista.selection.transport import PairTransport, TransportConfig
 
 __all__ = ["OTDistanceSelection", "OTDistanceSelectionConfig"]
 

@@ -1,4 +1,4 @@
-"""Layers drawn by lot."""
+"""Layers drawn at random."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.selection.base import LayerSelection, SelectedLayers, check_layers, uniform_weights
 from aista.selection.curve import ProbeCurve
 
@@ -14,7 +14,7 @@ __all__ = ["RandomSelection", "RandomSelectionConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomSelectionConfig:
+class RandomSelectionConfig(Options):
     """Options of ``random``."""
 
     count: int = option(2, "Layers to draw.", minimum=1)

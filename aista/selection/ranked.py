@@ -6,21 +6,23 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 from aista.errors import RunError
-from aista.schema import option
-from aista.selection.base import LayerSelection, SelectedLayers, check_layers, normalized, uniform_weights
+from aista.schema import Options, option
+from aista.selection.base import ProbedSelection, SelectedLayers, check_layers, normalized, uniform_weights
 from aista.selection.curve import ProbeCurve
 
-__all__ = ["RankedConfig", "RankedSelection", "elbow", "need_curve"]
+__all__ = ["RankedConfig", "RankedSelection", "elbow"]
 
 NEAR_CHANCE = 2.0
 """The best layer of a ranking that says something scores at least this many times what chance does."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RankedConfig:
+class RankedConfig(Options):
     """Options of every strategy that ranks layers."""
 
-    top_k: int | None = option(2, "Most layers to take beside those in always, best first; null: no limit.", minimum=1)
+    top_k: int | None = option(
+        2, "Maximum number of layers to take beside those in always, best first; null: no limit.", minimum=1
+    )
     threshold: float | None = option(None, "Lowest score that top_k may take; null is off.", minimum=0, maximum=1)
     elbow: bool = option(False, "Take the layers above the elbow of the ranked scores only.")
     always: tuple[int, ...] = option((), "Layers taken whatever they score.", minimum=0)
@@ -29,18 +31,18 @@ class RankedConfig:
         "uniform", "Weights of the layers: equal, or in proportion to their scores.", choices=("uniform", "score")
     )
     warmup_steps: int = option(100, "Training steps on cross-entropy alone before the probe.", minimum=0)
-    probe_size: int = option(256, "Most utterances in the probe; each is a query and a candidate.", minimum=2)
+    probe_size: int = option(
+        256, "Maximum number of utterances in the probe; each is a query and a candidate.", minimum=2
+    )
 
 
-class RankedSelection(LayerSelection):
+class RankedSelection(ProbedSelection):
     """Takes the layers that score best; subclasses say what the score is.
 
     Equal scores prefer the shallower layer. ``top_k``, ``threshold`` and ``elbow`` each only leave layers out. Where
     they leave none and ``always`` is empty, the best layer is taken all the same, because stopping would waste the
     warm-up; the reason then says so.
     """
-
-    needs_probe = True
 
     def __init__(self, config: RankedConfig, *, num_layers: int) -> None:
         everything = tuple(range(num_layers + 1))
@@ -74,23 +76,20 @@ class RankedSelection(LayerSelection):
         """What states that know nothing would score, where that is known."""
         return None
 
-    def scores(self, curve: ProbeCurve | None) -> dict[int, float]:
-        """Layer number -> score of every layer that the strategy considers.
+    def scores(self, curve: ProbeCurve) -> dict[int, float]:
+        """Layer number -> score of each layer that the strategy considers.
 
         Raises:
-            RunError: the curve is missing or lacks one of them.
+            RunError: the curve lacks the score of one of them.
         """
-        curve = need_curve(curve, self.score_name)
         scores = self.read(curve)
         missing = [layer for layer in self.probe_layers if layer not in scores]
         if missing:
-            what = "" if set(missing).isdisjoint(curve.numbers) else f"{self.score_name} of "
-            raise RunError(f"the probe curve lacks {what}layers {missing}; probe layers {list(self.probe_layers)}")
+            raise RunError(f"the probe curve lacks {self.score_name} of layers {missing}")
         return scores
 
-    def select(self, curve: ProbeCurve | None) -> SelectedLayers:
+    def choose(self, curve: ProbeCurve) -> SelectedLayers:
         """Rank the candidates by the curve's score and take the best."""
-        curve = need_curve(curve, self.score_name)
         scores = self.scores(curve)
         ranked = sorted(self.candidates, key=lambda layer: (-scores[layer], layer))
         best = ranked[: self.ranked.top_k]
@@ -104,8 +103,8 @@ class RankedSelection(LayerSelection):
         chance = self.chance(curve)
         if chance is not None and scores[ranked[0]] < NEAR_CHANCE * chance:
             reason += (
-                f"; NO layer scores {NEAR_CHANCE:g} times chance ({chance:.3f}): speech and text have hardly met, and "
-                "these layers are drawn by lot rather than chosen"
+                f"; NO layer reaches {NEAR_CHANCE:g} times chance ({chance:.3f}): the ranking is noise; raise "
+                "warmup_steps or use fixed layers"
             )
         return SelectedLayers(layers, weights, reason)
 
@@ -149,10 +148,3 @@ def elbow(ranked: list[float]) -> int:
     below = [ranked[0] - drop * index - score for index, score in enumerate(ranked)]
     deepest = max(range(len(ranked)), key=lambda index: below[index])
     return deepest if below[deepest] > 1e-9 * (ranked[0] - ranked[-1]) else len(ranked)
-
-
-def need_curve(curve: ProbeCurve | None, what: str) -> ProbeCurve:
-    """The curve. Raises RunError without one."""
-    if curve is None:
-        raise RunError(f"layer selection by {what} needs a probe curve; probe the warmed-up model first")
-    return curve

@@ -8,9 +8,9 @@ from aista.registry import register
 from aista.schema import option, section
 from aista.selection.curve import ProbeCurve
 from aista.selection.metrics import DIRECTIONS, POOLINGS, SCORES
+from aista.selection.pair_transport import PairTransport, TransportConfig
 from aista.selection.ranked import RankedConfig, RankedSelection
 from aista.selection.similarity import SIMILARITIES
-from aista.selection.transport import PairTransport, TransportConfig
 
 __all__ = ["RetrievalSelection", "RetrievalSelectionConfig"]
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from aista.registry import build, register
-from aista.schema import Component, component, option
-from aista.selection.base import LayerSelection, SelectedLayers
+from aista.schema import Component, Options, component, option
+from aista.selection.base import ProbedSelection, SelectedLayers
 from aista.selection.curve import ProbeCurve
-from aista.selection.probe import RetrievalProbe
 from aista.selection.ranked import RankedSelection
+from aista.selection.retrieval_probe import RetrievalProbe
 
 __all__ = ["ScheduledSelection", "ScheduledSelectionConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScheduledSelectionConfig:
+class ScheduledSelectionConfig(Options):
     """Options of ``scheduled``."""
 
     strategy: Component = component("layer_selection", "retrieval", "The strategy that chooses; it must rank layers.")
@@ -26,7 +26,7 @@ class ScheduledSelectionConfig:
 
 
 @register("layer_selection", "scheduled", config=ScheduledSelectionConfig)
-class ScheduledSelection(LayerSelection):
+class ScheduledSelection(ProbedSelection):
     """Probe and choose again every ``every`` steps; keep the layers unless others are clearly better.
 
     Both means are of the new probe, so a rise of all scores changes nothing. Alignment raises the scores of the
@@ -35,8 +35,6 @@ class ScheduledSelection(LayerSelection):
     Choose it for long trainings that start far from where they end, as with an untrained adapter; each choice costs
     a probe (a forward pass of ``probe_size`` utterances).
     """
-
-    needs_probe = True
 
     def __init__(self, config: ScheduledSelectionConfig, *, num_layers: int) -> None:
         strategy = build("layer_selection", config.strategy, at="strategy", num_layers=num_layers)
@@ -60,14 +58,14 @@ class ScheduledSelection(LayerSelection):
         """The strategy's probe."""
         return self.strategy.probe()
 
-    def select(self, curve: ProbeCurve | None) -> SelectedLayers:
+    def choose(self, curve: ProbeCurve) -> SelectedLayers:
         """The strategy's choice."""
-        return self.strategy.select(curve)
+        return self.strategy.choose(curve)
 
-    def reselect(self, curve: ProbeCurve | None, current: SelectedLayers) -> SelectedLayers:
+    def choose_again(self, curve: ProbeCurve, current: SelectedLayers) -> SelectedLayers:
         """The strategy's choice if it beats the current layers by the hysteresis, else those."""
         scores = self.strategy.scores(curve)
-        chosen = self.strategy.select(curve)
+        chosen = self.strategy.choose(curve)
         if chosen.layers == current.layers:
             return chosen
         new, old = (_mean(scores, layers) for layers in (chosen.layers, current.layers))

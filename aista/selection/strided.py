@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.selection.base import LayerSelection, SelectedLayers, check_layers, uniform_weights
 from aista.selection.curve import ProbeCurve
 
@@ -13,7 +13,7 @@ __all__ = ["StridedSelection", "StridedSelectionConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StridedSelectionConfig:
+class StridedSelectionConfig(Options):
     """Options of ``strided``."""
 
     stride: int = option(4, "Take every n-th layer.", minimum=1)

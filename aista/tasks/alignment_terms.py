@@ -14,7 +14,7 @@ from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.schedules.base import WeightSchedule
 from aista.modules.packing import Divergence
 from aista.selection.base import SelectedLayers
-from aista.selection.collapse import collapse_metrics
+from aista.selection.collapse_metrics import collapse_metrics
 from aista.tasks.base import LossPart
 from aista.types import LayerStates, LsmOutput, SpeechBatch, length_mask
 

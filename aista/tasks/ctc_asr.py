@@ -12,7 +12,7 @@ from aista.data.manifest import Row
 from aista.modules.ctc_model import CtcModel
 from aista.modules.llms.base import GenerationConfig
 from aista.registry import register
-from aista.schema import Component, component, option
+from aista.schema import Component, Options, component, option
 from aista.tasks.base import Task, TaskLoss
 from aista.tasks.limits import input_limit
 from aista.tasks.parts import TunedPart
@@ -22,7 +22,7 @@ __all__ = ["CtcAsrConfig", "CtcAsrTask"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class CtcAsrConfig:
+class CtcAsrConfig(Options):
     """Options of the task ``ctc_asr``."""
 
     encoder: TunedPart = component("encoder", "conformer", "Speech encoder.", type=TunedPart)

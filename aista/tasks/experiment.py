@@ -12,7 +12,7 @@ from aista import registry
 from aista.config import apply_overrides, load_yaml, merge
 from aista.data.config import DataConfig
 from aista.errors import ConfigError, Fault, RegistryError
-from aista.schema import Component, component, option, required, section, structure, to_plain
+from aista.schema import Component, Options, component, option, required, section, structure, to_plain
 from aista.tasks.training import EvaluationConfig, TrainerConfig
 
 __all__ = ["Experiment", "Sections", "Stage", "load_experiment", "resolve_experiment"]
@@ -21,7 +21,7 @@ Part = Literal["encoder", "adapter", "llm"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class Stage(Options):
     """A task trained first, whose part the main model starts from."""
 
     name: str = required("Folder name under RUN/pretraining.")
@@ -33,7 +33,7 @@ class Stage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Initialize:
+class Initialize(Options):
     """Run folders whose best weights parts of the model start from; replaces the matching pretraining stage."""
 
     encoder: Path | None = option(None, "Run folder to take the encoder from.")
@@ -42,7 +42,7 @@ class Initialize:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sections:
+class Sections(Options):
     """The top-level keys that every task shares; all others are the task's own options."""
 
     task: str = option("speech_translation", "Registered task.")

@@ -12,6 +12,7 @@ from aista.errors import AistaError, ConfigError, DataError, Fault
 from aista.run_folder.paths import RunPaths
 from aista.schema import Component
 from aista.scoring.base import Metric
+from aista.selection.base import ProbedSelection
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.parts import Pretrained, prepare_part
@@ -179,7 +180,7 @@ def _layers(experiment: Experiment, prefix: str) -> list[Fault]:
         strategy = registry.build("layer_selection", selection, at="layer_selection", num_layers=depth)
     except ConfigError as error:
         return [Fault(f"{prefix}{fault.path}", fault.problem, fault.remedy) for fault in error.faults]
-    if strategy.needs_probe and experiment.sections.data.dev is None:
+    if isinstance(strategy, ProbedSelection) and experiment.sections.data.dev is None:
         return [Fault(f"{prefix}data.dev", f"layer selection {selection.name!r} probes the dev set; name one")]
     if strategy.warmup_steps >= experiment.sections.trainer.max_steps:
         steps = experiment.sections.trainer.max_steps

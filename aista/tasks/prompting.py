@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from aista.data.tokenizers.base import TextTokenizer
 from aista.modules.prompt import PLACEHOLDER, PromptIds, parse_template
-from aista.schema import option, required
+from aista.schema import Options, option, required
 
 __all__ = ["ChatPrompt", "EncodedPrompt", "encode_prompt"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChatPrompt:
+class ChatPrompt(Options):
     """A prompt in the chat format of an instruction-tuned language model.
 
     The tokenizer's own template puts the special tokens around the turns, and its end of turn ends a
@@ -30,6 +30,7 @@ class ChatPrompt:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         parse_template(self.user)
         if PLACEHOLDER in self.system:
             raise ValueError(f"system must not hold {PLACEHOLDER}; the speech belongs to the user's turn")

@@ -19,7 +19,7 @@ from aista.losses.base import AlignmentContext, AlignmentLoss
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.lsm import ForwardRequest, LargeSpeechTextModel
 from aista.registry import register
-from aista.schema import Component, component, components, option
+from aista.schema import Component, Options, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
 from aista.tasks.alignment_terms import AlignmentTerm, AlignmentTerms
 from aista.tasks.base import LossPart, Task, TaskLoss
@@ -40,7 +40,7 @@ class WeightedAlignment(Component):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeechTranslationConfig:
+class SpeechTranslationConfig(Options):
     """Options of the task ``speech_translation``."""
 
     encoder: TunedPart = component("encoder", "conformer", "Speech encoder.", type=TunedPart)
@@ -66,6 +66,7 @@ class SpeechTranslationConfig:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.translation_weight and not self.mt_weight and not self.alignment:
             raise ValueError("translation_weight 0 leaves nothing to train on; name an alignment loss or raise it")
 

@@ -11,9 +11,9 @@ from aista.data.inspection import Limit
 from aista.data.manifest import Row
 from aista.data.tokenizers.base import TextTokenizer
 from aista.modules.llms.base import GenerationConfig
-from aista.modules.text_translation import TextTranslationModel
+from aista.modules.text_translation_model import TextTranslationModel
 from aista.registry import register
-from aista.schema import Component, component, option
+from aista.schema import Component, Options, component, option
 from aista.tasks.base import Task, TaskLoss
 from aista.tasks.limits import num_tokens, position_limit
 from aista.tasks.parts import TunedPart
@@ -24,7 +24,7 @@ __all__ = ["TextTranslationConfig", "TextTranslationTask"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextTranslationConfig:
+class TextTranslationConfig(Options):
     """Options of the task ``text_translation``."""
 
     llm: TunedPart = component("llm", "transformer_lm", "Decoder-only language model.", type=TunedPart)

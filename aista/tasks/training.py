@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aista.modules.llms.base import GenerationConfig
-from aista.schema import Component, components, option, required, section
+from aista.schema import Component, Options, components, option, required, section
 
 __all__ = ["EvaluationConfig", "ParameterGroup", "TrainerConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParameterGroup:
+class ParameterGroup(Options):
     """Parameters with a learning rate of their own."""
 
     params: str = required("Regular expression matched against parameter names, e.g. 'llm\\..*'.")
@@ -20,7 +20,7 @@ class ParameterGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainerConfig:
+class TrainerConfig(Options):
     """How a model is trained (AdamW; fairseq2's Trainer)."""
 
     max_steps: int = option(1000, "Optimiser steps.", minimum=1)
@@ -49,6 +49,7 @@ class TrainerConfig:
     tensorboard: bool = option(False, "Also write TensorBoard event files.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("validate_every", "checkpoint_every"):
             if getattr(self, name) % self.log_every:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be a multiple of log_every ({self.log_every})")
@@ -64,7 +65,7 @@ class TrainerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationConfig:
+class EvaluationConfig(Options):
     """How checkpoints are scored, in validation and by ``aista evaluate``."""
 
     metrics: tuple[Component, ...] = components("metric", "Scores; empty means the task's usual ones.")

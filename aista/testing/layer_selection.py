@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aista.errors import RunError
-from aista.selection.base import LayerSelection, SelectedLayers
+from aista.selection.base import LayerSelection, ProbedSelection, SelectedLayers
 from aista.selection.bootstrap import Estimate
 from aista.selection.curve import LayerDiagnostics, LayerProbe, ProbeCurve
-from aista.selection.measures import MEASURES
+from aista.selection.layer_measures import MEASURES
 from aista.selection.metrics import RetrievalScores, ScoreSet
 from aista.testing.contracts import contract, dependencies
 
@@ -44,8 +44,8 @@ def _check(chosen: SelectedLayers, num_layers: int) -> None:
 
 @contract("layer_selection")
 def check_probe(selection: LayerSelection, *, num_layers: int = NUM_LAYERS) -> None:
-    """With ``needs_probe`` it says what to probe and refuses to do without; otherwise no curve is needed."""
-    if not selection.needs_probe:
+    """A ``ProbedSelection`` says what to probe and refuses to do without; any other needs no curve."""
+    if not isinstance(selection, ProbedSelection):
         selection.select(None)
         return
     assert selection.probe_size >= 2, f"retrieval needs at least 2 utterances, probe_size is {selection.probe_size}"

@@ -8,7 +8,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from aista.registry import Entry
-from aista.schema import structure, to_plain
+from aista.schema import Options, structure, to_plain
 
 __all__ = ["CHECKS", "check_documented", "check_frozen_options", "check_options_round_trip"]
 
@@ -21,10 +21,11 @@ def check_documented(entry: Entry) -> None:
 
 
 def check_frozen_options(entry: Entry) -> None:
-    """The options dataclass is frozen."""
+    """The options dataclass is frozen, and holds to its bounds when it is made in Python."""
     if entry.config is not None:
         parameters = vars(entry.config)["__dataclass_params__"]
         assert parameters.frozen, f"{entry.config.__name__} must be a frozen dataclass, for a config never changes"
+        assert issubclass(entry.config, Options), f"{entry.config.__name__} must derive from aista.schema.Options"
 
 
 def check_options_round_trip(entry: Entry) -> None:

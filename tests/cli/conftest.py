@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChebyshevConfig:
+class ChebyshevConfig(Options):
     scale: float = option(1.0, "Factor of the distance.", above=0)
 
 

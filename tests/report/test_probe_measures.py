@@ -18,7 +18,7 @@ from aista.report.probe_measures import (
     measures_csv,
 )
 from aista.selection.curve import ProbeCurve
-from aista.selection.probe import RetrievalProbe
+from aista.selection.retrieval_probe import RetrievalProbe
 from aista.types import LayerStates
 
 

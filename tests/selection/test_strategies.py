@@ -13,7 +13,7 @@ import pytest
 from aista.errors import ConfigError, RunError
 from aista.registry import build, get
 from aista.schema import component, structure
-from aista.selection.base import LayerSelection, SelectedLayers
+from aista.selection.base import LayerSelection, ProbedSelection, SelectedLayers
 from aista.selection.bootstrap import Estimate
 from aista.selection.curve import LayerDiagnostics, LayerProbe, ProbeCurve
 from aista.selection.metrics import RetrievalScores, ScoreSet, chance
@@ -55,7 +55,8 @@ class TestFixed:
 
     def test_needs_no_probe(self) -> None:
         selection = make("fixed")
-        assert (selection.needs_probe, selection.warmup_steps, selection.probe_layers) == (False, 0, ())
+        assert not isinstance(selection, ProbedSelection)
+        assert (selection.warmup_steps, selection.probe_layers) == (0, ())
 
     def test_impossible_layers_name_the_range(self) -> None:
         with pytest.raises(ConfigError, match=r"layer_selection.config: layers: .* no layer 5, 9; .* 0\.\.4"):
@@ -275,7 +276,7 @@ class TestRetrieval:
         """Chance is 0.090 among 50 utterances."""
         by_lot = make("retrieval", 1, top_k=1).select(make_curve({0: 0.1, 1: 0.17}))
         assert by_lot.layers == (1,)
-        assert "NO layer scores 2 times chance (0.090)" in by_lot.reason
+        assert "NO layer reaches 2 times chance (0.090)" in by_lot.reason
         assert "chance" not in make("retrieval", 1, top_k=1).select(make_curve({0: 0.1, 1: 0.19})).reason
 
     def test_weights(self) -> None:
@@ -288,7 +289,7 @@ class TestRetrieval:
 
     def test_what_the_engine_reads(self) -> None:
         selection = make("retrieval", warmup_steps=7, probe_size=33, pooling="last")
-        assert (selection.needs_probe, selection.warmup_steps, selection.probe_size) == (True, 7, 33)
+        assert (selection.warmup_steps, selection.probe_size) == (7, 33)
         assert selection.pooling == "last"
         assert selection.probe_layers == (0, 1, 2, 3, 4)
 

@@ -8,7 +8,7 @@ import aista.testing
 from aista import registry
 from aista.errors import RegistryError
 from aista.kinds import KINDS
-from aista.schema import option, required
+from aista.schema import Options, option, required
 from aista.testing import contracts
 from aista.testing.contracts import Outcome, run
 
@@ -57,7 +57,7 @@ def test_every_built_in_component_keeps_its_contracts(kind, name):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GainConfig:
+class GainConfig(Options):
     gain: float = option(1.0, "A factor.", above=0)
 
 
@@ -105,7 +105,7 @@ def test_a_component_that_raises_fails(gain):
 
 def test_required_options_that_are_missing_are_skipped_aloud(clean_registry):
     @dataclass(frozen=True, kw_only=True)
-    class NeedsFolder:
+    class NeedsFolder(Options):
         path: str = required("Folder of the model.")
 
     NeedsFolder.__annotations__["path"] = "str"

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from aista.errors import RunError
-from aista.selection.base import LayerSelection, SelectedLayers
+from aista.selection.base import LayerSelection, ProbedSelection, SelectedLayers
 from aista.testing import layer_selection as contract
 
 
@@ -17,17 +17,11 @@ class Fixed(LayerSelection):
         return self.chosen
 
 
-class Best(LayerSelection):
+class Best(ProbedSelection):
     """The layer that retrieval likes best."""
 
-    needs_probe = True
     probe_size = 10
     probe_layers = (0, 1, 2)
-
-    def select(self, curve):
-        if curve is None or not set(self.probe_layers) <= set(curve.numbers):
-            raise RunError("layers are missing")
-        return self.choose(curve)
 
     def choose(self, curve):
         scores = curve.values()
@@ -40,8 +34,11 @@ class NeedsNothing(Best):
         return SelectedLayers((0,), (1.0,), "x") if curve is None else super().select(curve)
 
 
-class NeedsAfterAll(Best):
-    needs_probe = False
+class NeedsAfterAll(LayerSelection):
+    def select(self, curve):
+        if curve is None:
+            raise RunError("layers are missing")
+        return SelectedLayers((0,), (1.0,), "x")
 
 
 class Incomplete(Best):

@@ -4,12 +4,12 @@ import pytest
 
 from aista.errors import ConfigError
 from aista.registry import Entry
-from aista.schema import option, required
+from aista.schema import Options, option, required
 from aista.testing import options
 
 
 @dataclass(frozen=True, kw_only=True)
-class Good:
+class Good(Options):
     size: int = option(1, "A size.", minimum=0)
 
 
@@ -21,6 +21,11 @@ class Silent:
 @dataclass(kw_only=True)
 class Thawed:
     size: int = option(1, "A size.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unbounded:
+    size: int = option(1, "A size.", minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +43,7 @@ class Changing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Needy:
+class Needy(Options):
     size: int = required("A size.", minimum=0)
 
 
@@ -54,6 +59,7 @@ BROKEN = [
     (options.check_documented, entry(Good, lambda config: None), AssertionError, "tests.x has no docstring"),
     (options.check_documented, entry(Silent), AssertionError, "options without a meaning: size"),
     (options.check_frozen_options, entry(Thawed), AssertionError, "Thawed must be a frozen dataclass"),
+    (options.check_frozen_options, entry(Unbounded), AssertionError, "Unbounded must derive from aista.schema.Options"),
     (options.check_options_round_trip, entry(OutOfBounds), ConfigError, "size: must be at least 0, got -1"),
     (
         options.check_options_round_trip,

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from aista.data.augmentations.base import Augmentation
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["SpecAugment", "SpecAugmentConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpecAugmentConfig:
+class SpecAugmentConfig(Options):
     """Options of ``spec_augment``."""
 
     num_time_masks: int = option(2, "Masks over time.", minimum=0)

@@ -22,7 +22,7 @@ from aista.data.encoder_caches.shard import Place, read_places, read_tensor, wri
 from aista.errors import DataError
 from aista.files import write_text
 from aista.registry import register
-from aista.schema import option, required
+from aista.schema import Options, option, required
 
 __all__ = ["DiskCache", "DiskConfig"]
 
@@ -34,7 +34,7 @@ _LEFTOVER_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiskConfig:
+class DiskConfig(Options):
     """Options of ``disk``."""
 
     path: Path = required("Folder; runs that name the same one share the states of equal encoders.")

@@ -12,7 +12,7 @@ from torchaudio.transforms import MelSpectrogram
 
 from aista.data.features.base import Feature
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["LogMel", "LogMelConfig"]
 
@@ -21,7 +21,7 @@ _VARIANCE_FLOOR = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
-class LogMelConfig:
+class LogMelConfig(Options):
     """Options of ``log_mel``."""
 
     num_mels: int = option(80, "Mel channels.", minimum=1)

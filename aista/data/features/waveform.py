@@ -8,7 +8,7 @@ from torch import Tensor
 
 from aista.data.features.base import Feature
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["Waveform", "WaveformConfig"]
 
@@ -16,7 +16,7 @@ _EPSILON = 1e-7  # as in Hugging Face's Wav2Vec2FeatureExtractor
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaveformConfig:
+class WaveformConfig(Options):
     """Options of ``waveform``."""
 
     sample_rate: int = option(16_000, "Rate in Hz that files are resampled to.", minimum=1000)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aista.data.features.base import Feature
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 
 __all__ = ["WhisperLogMel", "WhisperLogMelConfig"]
 
@@ -20,7 +20,7 @@ _DYNAMIC_RANGE = 8.0  # decades below the loudest value
 
 
 @dataclass(frozen=True, kw_only=True)
-class WhisperLogMelConfig:
+class WhisperLogMelConfig(Options):
     """Options of ``whisper_log_mel``."""
 
     num_mels: int = option(80, "Mel channels: 80, or 128 for large-v3 and its descendants.", choices=(80, 128))

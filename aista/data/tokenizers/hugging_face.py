@@ -13,7 +13,7 @@ from typing import Any
 from aista.data.tokenizers.base import Chat, TextTokenizer
 from aista.errors import DataError
 from aista.registry import register
-from aista.schema import option, required
+from aista.schema import Options, option, required
 
 __all__ = ["HuggingFaceConfig", "HuggingFaceTokenizer"]
 
@@ -24,7 +24,7 @@ _MODEL_FILES = ("config.json", "generation_config.json", "preprocessor_config.js
 
 
 @dataclass(frozen=True, kw_only=True)
-class HuggingFaceConfig:
+class HuggingFaceConfig(Options):
     """Options of ``hugging_face``."""
 
     path: Path = required("The model's local folder, with tokenizer.json or its like.")

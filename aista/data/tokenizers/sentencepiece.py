@@ -15,13 +15,13 @@ from aista.data.tokenizers.base import TextTokenizer
 from aista.data.tokenizers.model_proto import user_defined_symbols
 from aista.errors import DataError
 from aista.registry import register
-from aista.schema import option, required
+from aista.schema import Options, option, required
 
 __all__ = ["SentencePieceConfig", "SentencePieceTokenizer"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SentencePieceConfig:
+class SentencePieceConfig(Options):
     """Options of ``sentencepiece``."""
 
     path: Path = required("The model file, as `spm_train` and `aista data` write it.")

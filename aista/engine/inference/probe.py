@@ -16,8 +16,8 @@ from aista.modules.lsm import LargeSpeechTextModel
 from aista.run_folder.paths import RunPaths
 from aista.run_folder.probes import Plan, Probe
 from aista.selection.curve import ProbeCurve
-from aista.selection.probe import RetrievalProbe
-from aista.selection.transport import PairTransport, TransportConfig
+from aista.selection.pair_transport import PairTransport, TransportConfig
+from aista.selection.retrieval_probe import RetrievalProbe
 from aista.tasks.speech_translation import SpeechTranslationTask
 from aista.types import SpeechBatch
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from aista.run_folder.layer_choices import LayerChoice, read_choices, write_choices
-from aista.selection.base import LayerSelection
+from aista.selection.base import LayerSelection, ProbedSelection
 from aista.selection.curve import ProbeCurve
-from aista.selection.probe import RetrievalProbe
+from aista.selection.retrieval_probe import RetrievalProbe
 from aista.tasks.speech_translation import SpeechTranslationTask
 from aista.types import SpeechBatch
 
@@ -83,7 +83,7 @@ class LayerChooser:
 
     def _choose(self, step: int, model: nn.Module) -> None:
         current, curve = self._task.selected, None
-        if self._selection.needs_probe:
+        if isinstance(self._selection, ProbedSelection):
             curve = probe_model(self._task, model, self._probe_batches(), self._selection.probe())
         selected = self._selection.select(curve) if current is None else self._selection.reselect(curve, current)
         self._task.selected = selected

@@ -9,7 +9,7 @@ import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.scoring.base import Metric, Statistics, language_of
 
 __all__ = ["Bleu", "BleuConfig"]
@@ -20,7 +20,7 @@ CHOICES = ("13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BleuConfig:
+class BleuConfig(Options):
     """Options of ``bleu``."""
 
     tokenize: str | None = option(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.scoring.base import language_of
 from aista.scoring.edit_rate import NORMALIZERS, EditRate, normalize
 
@@ -16,7 +16,7 @@ UNSPACED = frozenset({"zh", "zho", "cmn", "yue", "ja", "jpn", "th", "tha", "lo",
 
 
 @dataclass(frozen=True, kw_only=True)
-class CerConfig:
+class CerConfig(Options):
     """Options of ``cer``."""
 
     normalizer: str = option(

@@ -9,14 +9,14 @@ import numpy as np
 from sacrebleu.metrics.chrf import CHRF
 
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.scoring.base import Metric, Statistics
 
 __all__ = ["Chrf", "ChrfConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChrfConfig:
+class ChrfConfig(Options):
     """Options of ``chrf``."""
 
     char_order: int = option(6, "Longest character n-gram.", minimum=1)

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aista.registry import register
-from aista.schema import option
+from aista.schema import Options, option
 from aista.scoring.edit_rate import NORMALIZERS, EditRate, normalize
 
 __all__ = ["Wer", "WerConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WerConfig:
+class WerConfig(Options):
     """Options of ``wer``."""
 
     normalizer: str = option(

@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from aista.registry import build
-from aista.schema import Component, component, option
+from aista.schema import Component, Options, component, option
 
 __all__ = ["PairTransport", "TransportConfig", "all_pairs", "mismatched_pairs"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransportConfig:
+class TransportConfig(Options):
     """How the transport cost of a pair of utterances is computed."""
 
     solver: Component = component("ot_solver", "sinkhorn", "How each transport problem is solved.")

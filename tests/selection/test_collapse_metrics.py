@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aista.selection.collapse import collapse_metrics, sample_states
+from aista.selection.collapse_metrics import collapse_metrics, sample_states
 from aista.types import LsmOutput
 
 

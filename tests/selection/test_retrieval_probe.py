@@ -9,7 +9,7 @@ import torch
 from aista.errors import RunError
 from aista.selection.curve import ProbeCurve
 from aista.selection.metrics import retrieval
-from aista.selection.probe import RetrievalProbe, diagnose
+from aista.selection.retrieval_probe import RetrievalProbe, diagnose
 from aista.types import LayerStates, LsmOutput
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from aista.selection.bootstrap import Estimate, estimate, weighted_means
 from aista.selection.geometry import effective_rank, linear_cka, mean_cosine
 from aista.selection.metrics import SCORES, Ranking, rank
+from aista.selection.pair_transport import PairTransport, mismatched_pairs
 from aista.selection.similarity import csls_matrix
-from aista.selection.transport import PairTransport, mismatched_pairs
 
 __all__ = ["MEASURES", "pooled_measures", "transport_measures"]
 

@@ -4,7 +4,7 @@ import torch
 from aista.errors import DataError
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.prompt import PromptIds
-from aista.modules.text_translation import TextTranslationModel
+from aista.modules.text_translation_model import TextTranslationModel
 
 from .dummies import FrameEncoder, PairAdapter, build_llm, naive_nll
 from .test_lsm import BOS, EOS, PAD, PROMPTS, LargeSpeechTextModel, make_batch, run

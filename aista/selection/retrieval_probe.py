@@ -10,10 +10,10 @@ from torch import Tensor
 from aista.errors import RunError
 from aista.selection.bootstrap import resample
 from aista.selection.curve import LayerDiagnostics, LayerProbe, ProbeCurve
-from aista.selection.measures import pooled_measures, transport_measures
+from aista.selection.layer_measures import pooled_measures, transport_measures
 from aista.selection.metrics import POOLINGS, TIE, Ranking, RetrievalScores, check_pairs, pool, rank
+from aista.selection.pair_transport import PairTransport, all_pairs
 from aista.selection.similarity import SIMILARITIES, cosine_matrix, csls_matrix
-from aista.selection.transport import PairTransport, all_pairs
 from aista.types import LayerStates, LsmOutput
 
 __all__ = ["RetrievalProbe", "diagnose"]

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from aista.errors import RunError
 from aista.schema import structure
-from aista.selection.measures import transport_measures
+from aista.selection.layer_measures import transport_measures
 from aista.selection.metrics import rank
-from aista.selection.probe import RetrievalProbe
-from aista.selection.transport import PairTransport, TransportConfig, all_pairs, mismatched_pairs
+from aista.selection.pair_transport import PairTransport, TransportConfig, all_pairs, mismatched_pairs
+from aista.selection.retrieval_probe import RetrievalProbe
 from aista.types import LayerStates
 
 
