@@ -2,7 +2,7 @@
 
     python -m benchmarks.compile_kernels
 
-Whether it compiles and what it occupies, no more: how fast it runs, only a GPU can tell (``gpu_ot.py``).
+Whether it compiles and what it occupies, no more: how fast it runs, only a GPU can tell (``benchmarks.ot``).
 """
 
 from __future__ import annotations

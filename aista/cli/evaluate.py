@@ -48,6 +48,6 @@ def run(args: argparse.Namespace) -> int:
             "NLL: {nll:.3f} nats per token with the right speech, {nll_shuffled_speech:.3f} with shuffled speech "
             "({num_rows} rows, {num_tokens} tokens)".format(**result.shuffled_speech)
         )
-    folder = RunPaths(args.run).evaluation_dir(result.label)
+    folder = RunPaths(args.run).scores_file(result.label).parent
     print(f"{result.num_utterances} utterances in {result.seconds:.1f} s; hypotheses and scores in {folder}")
     return 0

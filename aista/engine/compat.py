@@ -83,7 +83,7 @@ def run_recipe(recipe: fairseq2.recipe.Recipe, config: object, run_dir: Path) ->
     except TaskStopException:
         pass  # early stopping; with a step limit set, fairseq2 ignores other requests to stop
     except (OperationalError, GangError, CheckpointError, StateDictError) as error:
-        raise RunError(f"{run_dir}: training failed: {_chain(error)}; see {run.log_dir}") from error
+        raise RunError(f"{run_dir}: training failed: {_chain(error)}; see {run.engine_logs_dir}") from error
 
 
 def _chain(error: BaseException) -> str:

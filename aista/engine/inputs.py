@@ -31,6 +31,7 @@ __all__ = [
     "Split",
     "length_batches",
     "load_split",
+    "load_training_splits",
     "narrow",
     "probe_batches",
     "probe_split",
@@ -115,6 +116,12 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
         _check_words(rows, path, training=training)
     dataset = _dataset(experiment, task, rows, path.parent, training)
     return Split(name, dataset, inspections, config.on_bad_rows)
+
+
+def load_training_splits(experiment: Experiment, task: Task) -> dict[str, Split]:
+    """``train``, and ``dev`` where the config names one; see ``load_split``."""
+    names = ("train",) if experiment.sections.data.dev is None else ("train", "dev")
+    return {name: load_split(experiment, task, name, training=name == "train") for name in names}
 
 
 def training_loader(split: Split, experiment: Experiment, rank: int, world_size: int) -> BatchLoader:

@@ -43,8 +43,7 @@ class Evaluation:
 
     def save(self, run: RunPaths) -> None:
         """Write the hypotheses, then the scores."""
-        folder = run.evaluation_dir(self.label)
-        folder.mkdir(parents=True, exist_ok=True)
+        run.hypotheses_file(self.label).parent.mkdir(parents=True, exist_ok=True)
         write_hypotheses(run.hypotheses_file(self.label), list(self.rows))
         record = {
             "checkpoint": self.checkpoint,

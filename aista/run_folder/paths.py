@@ -25,16 +25,34 @@ def runs_below(path: Path) -> list[Path]:
     return sorted(folder for folder in outer if PRETRAINING not in folder.relative_to(path).parts)
 
 
+class _Part:
+    """Descriptor: the path of a file or folder of that name in each run folder."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, run: RunPaths, owner: type[RunPaths]) -> Path:
+        return run.path / self.name
+
+
 @dataclass(frozen=True)
 class RunPaths:
-    """Paths of the files of a run folder, whether they exist or not (docs/run_folder.md)."""
+    """Paths of the files of a run folder, whether they exist or not; docs/run_folder.md says what they hold."""
 
     path: Path
 
-    @property
-    def config_file(self) -> Path:
-        """The resolved config, which makes a folder a run folder."""
-        return self.path / CONFIG
+    config_file = _Part(CONFIG)
+    environment_file = _Part("environment.json")
+    data_file = _Part("data.json")
+    parameters_file = _Part("parameters.json")
+    selection_file = _Part("selection.json")
+    timing_file = _Part("timing.json")
+    checkpoints_dir = _Part("checkpoints")
+    evaluation_dir = _Part("evaluation")
+    metrics_dir = _Part("metrics")
+    probe_dir = _Part("probe")
+    engine_dir = _Part("engine")
+    engine_logs_dir = _Part("engine/logs")
 
     @property
     def is_run(self) -> bool:
@@ -42,72 +60,27 @@ class RunPaths:
         return self.config_file.is_file()
 
     @property
-    def environment_file(self) -> Path:
-        """Versions, commit and device."""
-        return self.path / "environment.json"
-
-    @property
-    def data_file(self) -> Path:
-        """Outcome of the inspection of every manifest."""
-        return self.path / "data.json"
-
-    @property
-    def parameters_file(self) -> Path:
-        """Number of parameters of each part."""
-        return self.path / "parameters.json"
-
-    @property
-    def selection_file(self) -> Path:
-        """The aligned layers."""
-        return self.path / "selection.json"
-
-    @property
-    def timing_file(self) -> Path:
-        """Seconds, steps and peak memory; written last."""
-        return self.path / "timing.json"
-
-    @property
     def is_complete(self) -> bool:
-        """Whether training came to its end."""
+        """Whether training came to its end, which is when it writes its timing."""
         return self.timing_file.is_file()
-
-    @property
-    def engine_dir(self) -> Path:
-        """fairseq2's own config, logs and caches."""
-        return self.path / "engine"
-
-    @property
-    def log_dir(self) -> Path:
-        """fairseq2's logs."""
-        return self.engine_dir / "logs"
-
-    @property
-    def metrics_dir(self) -> Path:
-        """Folder of the metrics' files."""
-        return self.path / "metrics"
-
-    def metrics_file(self, split: str) -> Path:
-        """Metrics per step of ``train`` or ``valid``."""
-        return self.metrics_dir / f"{split}.jsonl"
 
     def stage(self, name: str) -> RunPaths:
         """The run folder of a pretraining stage."""
         return RunPaths(self.path / PRETRAINING / name)
 
-    @property
-    def checkpoints_dir(self) -> Path:
-        """Folder of the checkpoints."""
-        return self.path / "checkpoints"
-
-    def checkpoint_steps(self) -> list[int]:
-        """Steps that have a checkpoint, ascending."""
-        numbers = [path.name.removeprefix(STEP) for path in self.checkpoints_dir.glob(f"{STEP}*") if path.is_dir()]
-        return sorted(int(number) for number in numbers if number.isdigit())
+    def metrics_file(self, split: str) -> Path:
+        """Metrics per step of ``train`` or ``valid``."""
+        return self.metrics_dir / f"{split}.jsonl"
 
     @property
     def has_checkpoints(self) -> bool:
         """Whether any step was saved, be it in part."""
         return any(self.checkpoints_dir.glob(f"{STEP}*"))
+
+    def checkpoint_steps(self) -> list[int]:
+        """Steps that have a checkpoint, ascending."""
+        numbers = [path.name.removeprefix(STEP) for path in self.checkpoints_dir.glob(f"{STEP}*") if path.is_dir()]
+        return sorted(int(number) for number in numbers if number.isdigit())
 
     def checkpoint_dir(self, step: int) -> Path:
         """The checkpoint of a step."""
@@ -117,26 +90,17 @@ class RunPaths:
         """The validation score of a checkpoint."""
         return self.checkpoints_dir / "scores" / f"{checkpoint_name(step)}.txt"
 
-    def evaluation_dir(self, split: str) -> Path:
-        """Folder of an evaluated split."""
-        return self.path / "evaluation" / split
-
     def hypotheses_file(self, split: str) -> Path:
         """Translations of an evaluated split."""
-        return self.evaluation_dir(split) / "hypotheses.tsv"
+        return self.evaluation_dir / split / "hypotheses.tsv"
 
     def scores_file(self, split: str) -> Path:
         """Scores of an evaluated split."""
-        return self.evaluation_dir(split) / "scores.json"
+        return self.evaluation_dir / split / "scores.json"
 
     def evaluated_splits(self) -> list[str]:
         """Splits that have scores, sorted."""
-        return sorted(path.parent.name for path in self.path.glob(str(self.scores_file("*").relative_to(self.path))))
-
-    @property
-    def probe_dir(self) -> Path:
-        """Folder of the probes, with their tables and pictures."""
-        return self.path / "probe"
+        return sorted(path.name for path in self.evaluation_dir.glob("*") if self.scores_file(path.name).is_file())
 
     def probe_file(self, name: str) -> Path:
         """A probe's curve."""

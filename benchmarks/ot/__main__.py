@@ -1,6 +1,7 @@
 """The transport solver beside its peers: each is checked against float64, then they are timed in turns.
 
 python -m benchmarks.ot --workload typical --rows sinkhorn ott_jax
+python -m benchmarks.ot --device cuda --workload typical large --layers 4 --rounds 60
 """
 
 from __future__ import annotations
@@ -10,26 +11,29 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from aista.console import passing_progress
 from aista.errors import AistaError, RegistryError
+from aista.files import write_text
 from aista.registry import nearest
 from aista.report.figure import save_png
-from aista.report.tables import to_rich
-from benchmarks.ot.chart import benchmark_table, floor_ratios
-from benchmarks.ot.measure import count_tasks, measure
+from aista.report.tables import to_markdown, to_rich
+from benchmarks.ot.chart import benchmark_table, floor_ratios, ratio_table
+from benchmarks.ot.measure import check_rows, count_tasks, measure
 from benchmarks.ot.measurement import Measurement, read_csv, write_csv
 from benchmarks.ot.rows.base import Row
-from benchmarks.ot.rows.table import FLOOR, ROWS
+from benchmarks.ot.rows.table import FLOOR, RACE, ROWS
 from benchmarks.ot.threads import limited_threads
-from benchmarks.ot.workload import WORKLOADS, Workload
+from benchmarks.ot.workload import WORKLOADS, Workload, fold_layers, make_case
 
 __all__ = ["main"]
 
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 Value = TypeVar("Value")
 
 
@@ -48,54 +52,98 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.ot", description="Time the transport solver beside other libraries'."
     )
     parser.add_argument("--workload", nargs="+", metavar="NAME", help="sizes to measure at (default: all)")
-    parser.add_argument("--rows", nargs="+", metavar="NAME", help="rows to measure (default: all; the floor joins)")
+    parser.add_argument(
+        "--layers", type=_count, default=1, metavar="N", help="layers folded into the batch (default: 1)"
+    )
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        metavar="NAME",
+        help="solvers to time (the lower bound is always included; default: the race)",
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to measure (default: cpu)")
+    parser.add_argument(
+        "--dtype",
+        choices=tuple(DTYPES),
+        help="type of the states (default: float32, on a GPU bfloat16); peers get float32",
+    )
     parser.add_argument("--rounds", type=_count, default=15, metavar="N", help="timed rounds (default: 15)")
     parser.add_argument("--threads", type=_threads, default=1, metavar="N", help="threads of each row (default: 1)")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"), metavar="DIR", help="default: runs/bench")
-    parser.add_argument("--dry-run", action="store_true", help="list workloads and rows, and what is not installed")
+    parser.add_argument("--check", action="store_true", help="check the rows against float64 and time nothing")
+    parser.add_argument("--dry-run", action="store_true", help="list workloads and rows, and what cannot run here")
     return parser
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Check every row against float64, time them in turns, print tables, write ratios.csv and ratios.png."""
-    workloads = _chosen("workload", args.workload, WORKLOADS)
-    rows = _chosen("row", args.rows and [FLOOR, *args.rows], ROWS)
+    """Check every row against float64, time them in turns, print tables, write the files."""
+    chosen = _chosen("workload", args.workload or WORKLOADS, WORKLOADS)
+    rows = _chosen("row", [FLOOR, *args.rows] if args.rows else RACE, ROWS)
+    workloads = {_name(name, args.layers): fold_layers(sizes, args.layers) for name, sizes in chosen.items()}
+    present = {name: row for name, row in rows.items() if not row.obstacle(args.device)}
     if args.dry_run:
-        _describe(workloads, rows)
+        _describe(workloads, present)
+    for name, row in rows.items():
+        if name not in present:
+            print(f"skipped: {name} ({row.obstacle(args.device)})")
+    if args.dry_run:
         return 0
-    present = {name: row for name, row in rows.items() if row.is_installed}
-    _name_missing(rows)
-    _measure(workloads, present, args)
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise AistaError("--device cuda: torch finds no GPU here")
+    with limited_threads(args.threads):
+        _check(workloads, present, args) if args.check else _measure(workloads, present, args)
     return 0
 
 
+def _check(workloads: Mapping[str, Workload], rows: Mapping[str, Row], args: argparse.Namespace) -> None:
+    for name, workload in workloads.items():
+        case = make_case(workload).to(args.device, _dtype(args))
+        _, errors = check_rows(name, case, rows, progress=lambda _: None)
+        for row, item in errors.items():
+            faults = item.faults(rows[row], _dtype(args))
+            shown = [f"{what} {error:.0e}" for what, error in item._asdict().items() if error == error]
+            print(f"{name}, {row}: {', '.join(faults or shown) or 'not compared'}")
+
+
 def _measure(workloads: Mapping[str, Workload], rows: Mapping[str, Row], args: argparse.Namespace) -> None:
-    console, file = Console(), args.out / "ratios.csv"
+    console, file = Console(), args.out / f"ot_{args.device}.csv"
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    where: dict[str, Any] = {"device": args.device, "dtype": _dtype(args)}
     measurements: list[Measurement] = []
-    with limited_threads(args.threads), passing_progress(*columns, console=console) as progress:
-        bar = progress.add_task("", total=len(workloads) * count_tasks(len(rows), args.rounds))
+    with passing_progress(*columns, console=console) as progress:
+        bar = progress.add_task("", total=len(workloads) * count_tasks(len(rows), args.rounds, args.device))
 
         def advance(text: str) -> None:
             progress.update(bar, advance=1, description=text)
 
         for name, workload in workloads.items():
-            measurements += (new := measure(name, workload, rows, args.rounds, progress=advance))
+            measurements += (new := measure(name, workload, rows, args.rounds, **where, progress=advance))
             write_csv(measurements, file)
             console.print(to_rich(benchmark_table(new)))
             for item in new:
                 if item.fault:
                     print(f"{name}, {item.row}: {item.fault}")
-    save_png(floor_ratios(read_csv(file)), args.out / "ratios.png")
-    print(f"{file}, {args.out / 'ratios.png'}")
+    table, figure = file.with_name(f"{file.stem}_table.md"), file.with_suffix(".png")
+    write_text(table, to_markdown(ratio_table(measurements)))
+    save_png(floor_ratios(read_csv(file)), figure)
+    print(", ".join(map(str, (file, table, figure))))
 
 
-def _chosen(kind: str, names: Sequence[str] | None, known: Mapping[str, Value]) -> dict[str, Value]:
-    """The named ones in the order of the table; all if none are named."""
-    for name in names or ():
+def _name(workload: str, layers: int) -> str:
+    return workload if layers == 1 else f"{workload}, {layers} layers"
+
+
+def _dtype(args: argparse.Namespace) -> torch.dtype:
+    return DTYPES[args.dtype or ("float32" if args.device == "cpu" else "bfloat16")]
+
+
+def _chosen(kind: str, names: Iterable[str], known: Mapping[str, Value]) -> dict[str, Value]:
+    """The named ones in the order of the table."""
+    names = list(names)
+    for name in names:
         if name not in known:
             raise RegistryError(f"unknown {kind} {name!r}{nearest(name, known)}; known: {', '.join(known)}")
-    return {name: value for name, value in known.items() if not names or name in names}
+    return {name: value for name, value in known.items() if name in names}
 
 
 def _describe(workloads: Mapping[str, Workload], rows: Mapping[str, Row]) -> None:
@@ -104,15 +152,7 @@ def _describe(workloads: Mapping[str, Workload], rows: Mapping[str, Row]) -> Non
         print(f"  {name:{_width(workloads)}}  {', '.join(map(str, sizes))}")
     print("rows:")
     for name, row in rows.items():
-        if row.is_installed:
-            print(f"  {name:{_width(rows)}}  {row.summary} ({row.version})")
-    _name_missing(rows)
-
-
-def _name_missing(rows: Mapping[str, Row]) -> None:
-    for name, row in rows.items():
-        if not row.is_installed:
-            print(f"skipped: {name} ({row.distribution} is not installed; pip install '{row.extra}')")
+        print(f"  {name:{_width(rows)}}  {row.summary} ({row.version})")
 
 
 def _width(names: Iterable[str]) -> int:

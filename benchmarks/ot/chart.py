@@ -15,7 +15,7 @@ from aista.report.tables import NONE, Table
 from benchmarks.ot.measurement import Measurement
 from benchmarks.ot.rows.table import FLOOR, ROWS
 
-__all__ = ["benchmark_table", "floor_ratios"]
+__all__ = ["benchmark_table", "floor_ratios", "ratio_table"]
 
 COLUMNS = 3  # panels side by side
 
@@ -36,6 +36,28 @@ def benchmark_table(measurements: Sequence[Measurement]) -> Table:
     columns = ("row", "x floor", "ms", "value", "x grad.", "y grad.", "MiB")
     threads = f"{first.threads} thread" + ("s" if first.threads > 1 else "")
     return Table(f"{first.workload}: {first.rounds} rounds, {threads}, {first.device}", columns, tuple(rows))
+
+
+def ratio_table(measurements: Sequence[Measurement]) -> Table:
+    """All workloads side by side: time over the floor's with the larger gradient error; the floor's own time."""
+    workloads = list(dict.fromkeys(item.workload for item in measurements))
+    cells = {(item.row, item.workload): _cell(item) for item in measurements}
+    rows = dict.fromkeys(item.row for item in measurements)
+    body = tuple((row, *(cells.get((row, workload), NONE) for workload in workloads)) for row in rows)
+    return Table("time over the floor (gradient error)", ("row", *workloads), body)
+
+
+def _cell(item: Measurement) -> str:
+    if item.row == FLOOR:
+        return f"1 ({item.p50_ms:.3g} ms)"
+    error = _gradient_error(item)
+    return f"{item.ratio:.2f}" + (f" ({error})" if error else "")
+
+
+def _gradient_error(item: Measurement) -> str:
+    """The larger of both sides', marked with ! where something is above its bound; empty where there is none."""
+    errors = [error for error in (item.x_gradient_error, item.y_gradient_error) if not math.isnan(error)]
+    return f"{max(errors):.0e}{'!' if item.fault else ''}" if errors else ""
 
 
 def floor_ratios(measurements: Sequence[Measurement]) -> Figure:
@@ -76,10 +98,8 @@ def _draw(axes: Axes, measurements: Sequence[Measurement]) -> None:
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     for place, item in zip(places, measurements, strict=True):
-        text = f"{item.ratio:.2f}"
-        errors = [e for e in (item.x_gradient_error, item.y_gradient_error) if not math.isnan(e)]
-        if errors:
-            text += f", error {max(errors):.0e}" + ("!" if item.fault else "")
+        error = _gradient_error(item)
+        text = f"{item.ratio:.2f}" + (f", error {error}" if error else "")
         axes.annotate(text, (item.ratio, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
 
 

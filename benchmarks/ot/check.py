@@ -17,6 +17,7 @@ __all__ = ["Errors", "measure_errors", "relative_error", "solve_exactly"]
 
 MOST_ITERATIONS = 5000
 TOLERANCE = 1e-9  # of the marginals; the gradient's error is of that order, and the Newton step squares it
+BF16_VALUE_BOUND, BF16_GRADIENT_BOUND = 1e-4, 1e-2  # where states and gradients are rounded to bf16
 
 
 class Errors(NamedTuple):
@@ -26,9 +27,12 @@ class Errors(NamedTuple):
     x_gradient: float = math.nan
     y_gradient: float = math.nan
 
-    def faults(self, row: Row) -> list[str]:
+    def faults(self, row: Row, dtype: torch.dtype = torch.float32) -> list[str]:
         """What is above its bound, in words; a result that is not finite has an infinite error."""
-        bounds = (("value", row.value_bound), ("x_gradient", row.gradient_bound), ("y_gradient", row.gradient_bound))
+        value_bound, gradient_bound = row.value_bound, row.gradient_bound
+        if dtype == torch.bfloat16 and row.half:
+            value_bound, gradient_bound = max(value_bound, BF16_VALUE_BOUND), max(gradient_bound, BF16_GRADIENT_BOUND)
+        bounds = (("value", value_bound), ("x_gradient", gradient_bound), ("y_gradient", gradient_bound))
         return [
             f"{name.replace('_', ' ')} is off by {getattr(self, name):.1e}, the bound is {bound:.0e}"
             for name, bound in bounds

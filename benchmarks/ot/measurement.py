@@ -30,10 +30,12 @@ class Measurement:
         x_gradient_error: Likewise, speech side.
         y_gradient_error: Likewise, text side.
         memory_mib: Peak memory that a step adds.
+        gb_per_s: Rate at which the median step moves what any step must move (``least_bytes``).
         fault: What is above its bound, in words; empty if the row is right.
         rounds: How many were timed.
         threads: How many were allowed.
-        device: The processor.
+        device: The processor or GPU.
+        dtype: Of the states; peers get them in fp32.
         library: The row's library and version.
         aista: Version of this package.
         torch: Version.
@@ -51,10 +53,12 @@ class Measurement:
     x_gradient_error: float
     y_gradient_error: float
     memory_mib: float
+    gb_per_s: float
     fault: str
     rounds: int
     threads: int
     device: str
+    dtype: str
     library: str
     aista: str
     torch: str

@@ -1,4 +1,4 @@
-"""Peak memory that a row's step adds, each measured in a process of its own.
+"""Peak memory that a row's step adds: on the CPU measured in a process of its own.
 
 python -m benchmarks.ot.memory CASE_FILE ROW
 """
@@ -15,10 +15,11 @@ import torch
 
 from aista.environment import peak_mib
 from aista.errors import RunError
+from benchmarks.ot.rows.base import Step
 from benchmarks.ot.rows.table import ROWS
 from benchmarks.ot.workload import Case, Workload, make_case
 
-__all__ = ["extra_memory", "save_case"]
+__all__ = ["extra_gpu_memory", "extra_memory", "save_case"]
 
 WARM_UP = Workload(2, 5, 4, 8)
 
@@ -38,14 +39,24 @@ def extra_memory(case_file: Path, row: str) -> float:
     return float(result.stdout.splitlines()[-1])
 
 
+def extra_gpu_memory(step: Step, device: str) -> float:
+    """MiB that the step allocates on top of what is there; a CUDA graph's own pool is there already."""
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    step()
+    torch.cuda.synchronize(device)
+    return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+
+
 def save_case(case: Case, file: Path) -> None:
     """Write the case: a process that reads it has no peak from making it."""
     torch.save(tuple(case), file)
 
 
 def _measure(case_file: str, row: str) -> float:
-    ROWS[row].prepare(make_case(WARM_UP))()  # loads what libraries load at first use
-    step = ROWS[row].prepare(Case(*torch.load(case_file)))
+    ROWS[row].start(make_case(WARM_UP))()  # loads what libraries load at first use
+    step = ROWS[row].start(Case(*torch.load(case_file)))
     with suppress(OSError):  # forget the peak of a compilation; where that is refused, a small step may hide below it
         Path("/proc/self/clear_refs").write_text("5")
     before = peak_mib()

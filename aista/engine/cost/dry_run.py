@@ -14,7 +14,7 @@ from aista.engine.cost.estimate import CostEstimate, estimate_cost
 from aista.engine.cost.rows import Assumption, RowLengths
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
 from aista.engine.export.description import base_paths
-from aista.engine.inputs import Split, load_split, narrow
+from aista.engine.inputs import Split, load_training_splits, narrow
 from aista.engine.training.optimizer import check_parameter_groups
 from aista.errors import AistaError, RunError
 from aista.modules.trainable import ParameterTable
@@ -87,10 +87,7 @@ def dry_run(
             f"--processes: a batch has data.batch_size {data.batch_size} rows, fewer than {max(processes)} processes; "
             "raise the first or name fewer processes"
         )
-    splits = {}
-    if assumption is None:
-        names = ("train", "dev") if data.dev is not None else ("train",)
-        splits = {name: load_split(experiment, task, name, training=name == "train") for name in names}
+    splits = load_training_splits(experiment, task) if assumption is None else {}
     model = task.build_model()
     narrow(splits, task, model, experiment)
     table = task.select_trainable(model)

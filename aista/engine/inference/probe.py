@@ -9,7 +9,7 @@ from aista.engine.checkpoints import Checkpoint, checkpoint_steps, load_weights
 from aista.engine.encoder_cache.cached_encoder import with_encoder_states
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inference.transport_plans import plan_of, shown_layer, with_states
-from aista.engine.inputs import Split, load_split, probe_batches, probe_split
+from aista.engine.inputs import Split, probe_batches, probe_split
 from aista.engine.training.layer_chooser import probe_model
 from aista.errors import DataError
 from aista.modules.lsm import LargeSpeechTextModel
@@ -93,8 +93,7 @@ def probe_checkpoints(
 
 
 def _probe_set(run: TrainedRun, split: str, size: int) -> tuple[Split, list[SpeechBatch]]:
-    data = load_split(run.experiment, run.task, split)
-    data = data.within(run.task.limits(run.model))
+    data = run.load_split(split)
     batch_size = run.experiment.sections.evaluation.batch_size
     probed = with_encoder_states(probe_split(data, size), run.experiment, run.model, run.device)
     return data, list(probe_batches(probed, size, batch_size, run.device))

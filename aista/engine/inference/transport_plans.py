@@ -9,7 +9,7 @@ import torch
 
 from aista import registry
 from aista.engine.inference.trained_run import TrainedRun, open_run
-from aista.engine.inputs import Split, load_split
+from aista.engine.inputs import Split
 from aista.errors import AistaError, DataError
 from aista.losses.ot import OTAlignment
 from aista.modules.lsm import LargeSpeechTextModel
@@ -40,8 +40,7 @@ def transport_plans(
     """
     run = open_run(run_dir, which, device=device)
     task, model = with_states(run)
-    data = load_split(run.experiment, task, split)
-    data = data.within(task.limits(model))
+    data = run.load_split(split)
     places = {row.id: index for index, row in enumerate(data.dataset.rows) if row.src_text}
     lacking = [id for id in utterances if id not in places]
     if lacking:

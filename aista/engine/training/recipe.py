@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from fairseq2.composition import register_model_family
@@ -20,9 +21,9 @@ from aista.engine.compat import PatienceStopper, set_early_stopper, validate_onc
 from aista.engine.training.blocks import apply_activation_checkpointing, apply_fsdp
 from aista.engine.training.layer_chooser import LayerChooser
 from aista.engine.training.optimizer import check_parameter_groups, register_optimizer
-from aista.engine.training.reader import LoaderReader
 from aista.engine.training.recipe_config import FAMILY, SCORE, RecipeConfig
 from aista.engine.training.recorder import RunRecorder
+from aista.engine.training.run_data import RunData
 from aista.engine.training.units import TaskEvalUnit, TaskTrainUnit
 from aista.engine.training.validation import ValidationScores, past_scores
 from aista.errors import RunError
@@ -31,6 +32,7 @@ from aista.modules.lsm import LargeSpeechTextModel
 from aista.run_folder.paths import RunPaths
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
+from aista.tasks.speech_translation import SpeechTranslationTask
 from aista.tasks.training import EvaluationConfig, TrainerConfig
 
 __all__ = ["TaskRecipe"]
@@ -56,10 +58,7 @@ class TaskRecipe(Recipe):
         evaluation: Search and scores of validation.
         metrics: Scores of validation.
         initial: Part name -> weights that the part starts from.
-        prepare_data: (bare model, process rank, number of processes, device), called once the model's frozen parts have
-            their weights; raises DataError for rows that the model cannot take.
-        readers: (process rank, number of processes) -> (training reader, dev reader or None).
-        chooser: (bare model, process rank, device) -> layer chooser; None for tasks without alignment.
+        data: Train and dev rows.
     """
 
     task: Task
@@ -68,9 +67,7 @@ class TaskRecipe(Recipe):
     evaluation: EvaluationConfig
     metrics: Sequence[Metric]
     initial: Mapping[str, Mapping[str, Tensor]]
-    prepare_data: Callable[[nn.Module, int, int, str], None]
-    readers: Callable[[int, int], tuple[LoaderReader, LoaderReader | None]]
-    chooser: Callable[[nn.Module, int, str], LayerChooser | None]
+    data: RunData
 
     @property
     def config_kls(self) -> type[object]:
@@ -112,7 +109,7 @@ class TaskRecipe(Recipe):
         if is_main_process():
             write_json(RunPaths(self.run_dir).parameters_file, table.to_json())
         gangs = context.gangs
-        self.prepare_data(model, gangs.dp.rank, gangs.dp.size, str(gangs.device))
+        self.data.prepare(model, self.run_dir, gangs.dp.rank, gangs.dp.size, str(gangs.device))
         return model
 
     def _named_as_in(self, model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -123,11 +120,12 @@ class TaskRecipe(Recipe):
         """Readers and units into a trainer."""
         gangs = context.gangs
         model, bare = context.get_data_parallel_model(), context.get_model()
-        reader, dev_reader = self.readers(gangs.dp.rank, gangs.dp.size)
+        reader = self.data.training_reader(gangs.dp.rank, gangs.dp.size)
+        dev_reader = self.data.dev_reader(gangs.dp.rank, gangs.dp.size)
         last = context.get_checkpoint_manager().maybe_get_last_step_number() or 0
         past = past_scores(RunPaths(self.run_dir).metrics_file("valid"), last)
         scores = ValidationScores(self.task, gangs.root, past)
-        chooser = self.chooser(bare, gangs.root.rank, str(gangs.device))
+        chooser = self._chooser(bare, str(gangs.device), writes=gangs.root.rank == 0)
         unit = TaskTrainUnit(self.task, model, chooser, scores, self.trainer.max_steps)
         validation: list[TaskEvalUnit] = []
         if dev_reader is not None:
@@ -140,6 +138,15 @@ class TaskRecipe(Recipe):
         if validation and last and every and last % every == 0 and last not in dict(past):
             validate_once_restored(trainer)
         return trainer
+
+    def _chooser(self, model: nn.Module, device: str, *, writes: bool) -> LayerChooser | None:
+        """None for tasks without alignment."""
+        if not isinstance(self.task, SpeechTranslationTask) or not self.task.alignment.terms:
+            return None
+        assert isinstance(model, LargeSpeechTextModel)
+        selection = self.task.build_selection(model.llm.num_layers)
+        batches = partial(self.data.probe_batches, selection.probe_size, device)
+        return LayerChooser(self.task, selection, RunPaths(self.run_dir).selection_file, batches, writes=writes)
 
 
 def load_part(model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> None:

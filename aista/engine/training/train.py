@@ -6,34 +6,28 @@ import logging
 import math
 import os
 import time
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
 from aista.engine.claim import claim, is_main_process, released_if_unused
 from aista.engine.compat import run_recipe
-from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
-from aista.engine.inputs import Split, load_split, narrow, probe_batches, training_loader, whole_pass
-from aista.engine.training.layer_chooser import LayerChooser
+from aista.engine.encoder_cache.cached_encoder import require_frozen
 from aista.engine.training.optimizer import check_parameter_groups
-from aista.engine.training.reader import LoaderReader
 from aista.engine.training.recipe import TaskRecipe
 from aista.engine.training.recipe_config import recipe_config
+from aista.engine.training.run_data import RunData
 from aista.environment import peak_mib
-from aista.errors import AistaError, RunError
+from aista.errors import AistaError
 from aista.files import write_json
-from aista.modules.lsm import LargeSpeechTextModel
 from aista.registry import nearest
 from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment, Stage
 from aista.tasks.preflight import build_metrics, preflight
-from aista.tasks.speech_translation import SpeechTranslationTask
 
 __all__ = ["find_stage", "train"]
 
@@ -61,16 +55,14 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
         claim(run_dir, experiment)
         train(found, RunPaths(run_dir).stage(stage).path)
         return
-    splits = {"train": load_split(experiment, task, "train", training=True)}
-    if experiment.sections.data.dev is not None:
-        splits["dev"] = load_split(experiment, task, "dev")
+    data = RunData(experiment, task)
     claimed = claim(run_dir, experiment)
     if RunPaths(run_dir).is_complete:
         log.info("%s: already trained; nothing to do", run_dir)
         return
     with released_if_unused(run_dir, claimed=claimed):
         initial = _initial_weights(experiment, task, run_dir)
-        _run(experiment, task, run_dir, splits, initial)
+        _run(experiment, task, run_dir, data, initial)
 
 
 def find_stage(experiment: Experiment, name: str) -> Experiment:
@@ -124,31 +116,9 @@ def _check_one_process(run_dir: Path, stage: Stage) -> None:
 
 
 def _run(
-    experiment: Experiment,
-    task: Task,
-    run_dir: Path,
-    splits: dict[str, Split],
-    initial: dict[str, dict[str, Tensor]],
+    experiment: Experiment, task: Task, run_dir: Path, data: RunData, initial: dict[str, dict[str, Tensor]]
 ) -> None:
     sections = experiment.sections
-
-    def prepare_data(model: nn.Module, rank: int, world_size: int, device: str) -> None:
-        narrow(splits, task, model, experiment)
-        if is_main_process():
-            write_json(RunPaths(run_dir).data_file, {name: split.report for name, split in splits.items()})
-        if sections.data.encoder_cache is not None:
-            require_frozen(model)
-            _settle_encoder(model, run_dir)
-            encoder = CachedEncoder(experiment, model, device, rank=rank, world_size=world_size)
-            splits.update({name: encoder.serve(split) for name, split in splits.items()})
-
-    def readers(rank: int, world_size: int) -> tuple[LoaderReader, LoaderReader | None]:
-        loader = training_loader(splits["train"], experiment, rank, world_size)
-        reader = LoaderReader(loader, num_accumulate=sections.trainer.grad_accumulation)
-        if "dev" not in splits:
-            return reader, None
-        return reader, LoaderReader(whole_pass(splits["dev"], sections.evaluation.batch_size, rank, world_size))
-
     recipe = TaskRecipe(
         task=task,
         run_dir=run_dir,
@@ -156,47 +126,13 @@ def _run(
         evaluation=sections.evaluation,
         metrics=build_metrics(experiment),
         initial=initial,
-        prepare_data=prepare_data,
-        readers=readers,
-        chooser=partial(_chooser, experiment, task, run_dir, splits),
+        data=data,
     )
-    config = recipe_config(sections.trainer, seed=sections.seed, validate="dev" in splits)
+    config = recipe_config(sections.trainer, seed=sections.seed, validate="dev" in data.splits)
     started = time.monotonic()
     run_recipe(recipe, config, run_dir)
     if is_main_process():
         write_json(RunPaths(run_dir).timing_file, _timing(run_dir, time.monotonic() - started))
-
-
-def _settle_encoder(model: nn.Module, run_dir: Path) -> None:
-    """Give the encoder the weights that it will be trained with, before the trainer restores or shares them out."""
-    encoder = model.get_submodule("encoder")
-    if checkpoint_steps(run_dir):
-        encoder.load_state_dict(load_part_weights(run_dir, "encoder", "last"))
-    elif torch.distributed.is_initialized():  # the main process' initialisation counts, as in the trainer
-        for tensor in encoder.state_dict().values():
-            torch.distributed.broadcast(tensor, src=0)
-
-
-def _chooser(
-    experiment: Experiment,
-    task: Task,
-    run_dir: Path,
-    splits: dict[str, Split],
-    model: nn.Module,
-    rank: int,
-    device: str,
-) -> LayerChooser | None:
-    if not isinstance(task, SpeechTranslationTask) or not task.alignment.terms:
-        return None
-    assert isinstance(model, LargeSpeechTextModel)
-    selection = task.build_selection(model.llm.num_layers)
-
-    def batches() -> Any:
-        if "dev" not in splits:
-            raise RunError("layer selection needs a dev set to probe; name one in data.dev")
-        return probe_batches(splits["dev"], selection.probe_size, experiment.sections.evaluation.batch_size, device)
-
-    return LayerChooser(task, selection, RunPaths(run_dir).selection_file, batches, writes=rank == 0)
 
 
 def _timing(run_dir: Path, seconds: float) -> dict[str, float | int]:

@@ -20,7 +20,7 @@ EPSILON_SCALES = ("mean", "max", "absolute")
 class Iterative(Options):
     """Options of every solver that regularises and iterates."""
 
-    epsilon: float = option(0.1, "Regularisation: smaller is sharper and slower.", above=0)
+    epsilon: float = option(0.1, "Regularisation: smaller is sharper and slower.", above=0, below=math.inf)
     epsilon_scale: str = option(
         "mean",
         "What epsilon is relative to: each sample's mean or max of |C|, a constant without gradient, or 1 (absolute).",
@@ -28,14 +28,11 @@ class Iterative(Options):
     )
     max_iterations: int = option(100, "Maximum number of iterations.", minimum=1)
     tolerance: float = option(
-        1e-3, "L1 error of the marginals at which a sample is done; 0 runs all iterations.", minimum=0
+        1e-3,
+        "L1 error of the marginals at which a sample is done; 0 runs all iterations.",
+        minimum=0,
+        below=math.inf,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("epsilon", "tolerance"):
-            if math.isinf(getattr(self, name)):
-                raise ValueError(f"{name} must be finite, got {getattr(self, name)}")
 
     def epsilon_per_sample(self, cost_NST: Tensor, lengths: tuple[tuple[int, int], ...]) -> Tensor:
         """``[N]`` epsilon in units of the cost."""

@@ -1,7 +1,8 @@
 """What a row is, and what adapters of torch libraries share.
 
 An adapter is ``prepare(case) -> step``. ``prepare`` does what is done once (conversion to another library's arrays,
-compilation); ``step()`` goes from the states to values and gradients, and is what is timed.
+compilation); ``step()`` goes from the states to values and gradients, and is what is timed. The tensors of the case are
+on the device that is measured.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ class Row:
         prepare: Its adapter.
         module: What must be importable, with ``distribution`` the package that has it.
         extra: What ``pip install`` takes to bring it.
+        devices: Where it runs.
         ours: Whether a failed check is an error of this package.
+        checked: Whether it solves the problem of the reference; where not, it has no errors.
+        half: Whether it takes states in bf16; other rows get them in fp32.
         value_bound: Largest relative error of the values (L2, against float64) that passes.
         gradient_bound: Likewise of each side's gradient. The default allows what 50 plain iterations leave to be done.
     """
@@ -51,14 +55,22 @@ class Row:
     module: str = "torch"
     distribution: str = "torch"
     extra: str = "aista"
+    devices: tuple[str, ...] = ("cpu", "cuda")
     ours: bool = False
+    checked: bool = True
+    half: bool = False
     value_bound: float = 1e-3
     gradient_bound: float = 1e-2
 
-    @property
-    def is_installed(self) -> bool:
-        """Whether the row can run here."""
-        return find_spec(self.module) is not None
+    def obstacle(self, device: str) -> str:
+        """Why the row cannot run here; empty where it can."""
+        if find_spec(self.module) is None:
+            return f"{self.distribution} is not installed; pip install '{self.extra}'"
+        return "" if device in self.devices else f"runs on {' and '.join(self.devices)} only"
+
+    def start(self, case: Case) -> Step:
+        """Prepare the row on a case, which it gets in the type that it takes."""
+        return self.prepare(case if self.half else case.to(case.x_BSD.device.type, torch.float32))
 
     @property
     def version(self) -> str:

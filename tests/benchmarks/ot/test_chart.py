@@ -4,7 +4,7 @@ import math
 import pytest
 
 from aista.report.figure import save_png
-from benchmarks.ot.chart import benchmark_table, floor_ratios
+from benchmarks.ot.chart import benchmark_table, floor_ratios, ratio_table
 from benchmarks.ot.measurement import Measurement
 
 FLOOR = Measurement(
@@ -18,10 +18,12 @@ FLOOR = Measurement(
     x_gradient_error=math.nan,
     y_gradient_error=math.nan,
     memory_mib=3.0,
+    gb_per_s=1.5,
     fault="",
     rounds=5,
     threads=2,
     device="a processor",
+    dtype="float32",
     library="torch 2",
     aista="1",
     torch="2",
@@ -47,6 +49,12 @@ def test_the_table_marks_what_is_above_its_bound():
         ("floor", "1.00", "1", "-", "-", "-", "3"),
         ("peer!", "250.00", "250", "1e-05", "3e-02", "2e-02", "3"),
     )
+
+
+def test_workloads_stand_side_by_side():
+    table = ratio_table([FLOOR, WRONG, dataclasses.replace(FLOOR, workload="other")])
+    assert table.columns == ("row", "tiny", "other")
+    assert table.rows == (("floor", "1 (1 ms)", "1 (1 ms)"), ("peer", "250.00 (3e-02!)", "-"))
 
 
 def test_the_figure_has_a_bar_and_its_error_for_every_row(tmp_path):

@@ -1,6 +1,8 @@
 import dataclasses
+from unittest.mock import ANY
 
 import pytest
+import torch
 
 from benchmarks.ot import __main__ as command
 from benchmarks.ot.measurement import read_csv
@@ -33,14 +35,15 @@ def test_tables_file_and_figure(bench, tiny, tmp_path):
     code, out, err = bench(*arguments)
     assert (code, err) == (0, "")
     assert "tiny: 2 rounds, 1 thread" in out
-    measurements = read_csv(tmp_path / "ratios.csv")
+    measurements = read_csv(tmp_path / "ot_cpu.csv")
     assert [(item.workload, item.row) for item in measurements] == [
         ("tiny", "floor"),
         ("tiny", "sinkhorn"),
         ("tiny", "pot_loop"),
     ]
     assert all(item.p50_ms > 0 and item.device and item.library for item in measurements)
-    assert (tmp_path / "ratios.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "ot_cpu_table.md").read_text().startswith("| row | tiny |\n|---|---:|\n| floor | 1 (")
+    assert (tmp_path / "ot_cpu.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_broken_row_of_ours_fails(bench, tiny, tmp_path, monkeypatch):
@@ -51,7 +54,7 @@ def test_a_broken_row_of_ours_fails(bench, tiny, tmp_path, monkeypatch):
     assert err.startswith(
         "benchmarks.ot: workload 'tiny': wrong results, so nothing was timed\n  sinkhorn_unpolished: x grad"
     )
-    assert not (tmp_path / "ratios.csv").exists()
+    assert not (tmp_path / "ot_cpu.csv").exists()
 
 
 def test_a_dry_run_lists_everything_and_what_is_missing(bench, monkeypatch):
@@ -61,8 +64,11 @@ def test_a_dry_run_lists_everything_and_what_is_missing(bench, monkeypatch):
     assert (code, err) == (0, "")
     assert "  xl          8, 1500, 128, 1024\n" in out
     assert "skipped: ott_jax (ott-jax is not installed; pip install 'aista[peers]')\n" in out
-    for name in table.ROWS:
+    assert "skipped: kernels_graph (runs on cuda only)\n" in out
+    for name in table.RACE:
         assert name in out
+    assert "ipot" not in out
+    assert "  ipot " in bench("--dry-run", "--rows", "ipot")[1]
 
 
 def test_unknown_names(bench):
@@ -86,3 +92,18 @@ def test_threads_are_bounded_by_the_cores(bench, monkeypatch):
     code, _, err = bench("--threads", "3")
     assert code == 2
     assert "argument --threads: must be at most the number of usable cores, 2, got 3" in err
+
+
+def test_a_check_alone_writes_nothing(bench, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ("--check", "--workload", "tiny", "--layers", "2", "--dtype", "bfloat16", "--rows", "sinkhorn", "ipot")
+    code, out, err = bench(*arguments)
+    assert (code, err) == (0, "")
+    assert "tiny, 2 layers, sinkhorn: value " in out
+    assert "tiny, 2 layers, ipot: not compared\n" in out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(bench):
+    assert bench("--device", "cuda", "--check") == (2, ANY, "benchmarks.ot: --device cuda: torch finds no GPU here\n")

@@ -1,21 +1,29 @@
+import dataclasses
 import math
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks.ot.check import measure_errors, solve_exactly
 from benchmarks.ot.rows.table import FLOOR, ROWS
-from benchmarks.ot.workload import WORKLOADS, Workload, make_case
+from benchmarks.ot.workload import WORKLOADS, Workload, least_bytes, make_case
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_is_right(case, name):
     row = ROWS[name]
-    if not row.is_installed:
-        pytest.skip(f"{row.distribution} is not installed")
-    outcome = row.prepare(case)()
-    if name == FLOOR:
-        assert outcome is None
+    if obstacle := row.obstacle("cpu"):
+        pytest.skip(obstacle)
+    outcome = row.start(case)()
+    if not row.checked:
+        assert (outcome is None) == (name == FLOOR)
         return
     errors = measure_errors(outcome, solve_exactly(case))
     if name == "geomloss":  # its averaged updates are slow: the check must see that, and the rest must be right
@@ -29,9 +37,9 @@ def test_a_row_is_right(case, name):
 @pytest.mark.parametrize("name", ROWS)
 def test_a_step_can_be_repeated(case, name):
     row = ROWS[name]
-    if not row.is_installed:
-        pytest.skip(f"{row.distribution} is not installed")
-    step = row.prepare(case)
+    if obstacle := row.obstacle("cpu"):
+        pytest.skip(obstacle)
+    step = row.start(case)
     for once, again in zip(step() or (), step() or (), strict=True):
         torch.testing.assert_close(once, again, rtol=0, atol=0)
 
@@ -68,3 +76,44 @@ def test_masses_are_uniform_on_the_content(case):
     for mass, lengths in zip(case.masses(), case[2:], strict=True):
         torch.testing.assert_close(mass.sum(1), torch.ones(len(lengths)))
         assert ((mass > 0).sum(1) == lengths).all()
+
+
+def test_a_case_elsewhere_has_the_same_lengths_and_masses(case):
+    low = case.to("cpu", torch.bfloat16)
+    assert low.x_BSD.dtype == low.y_BTD.dtype == torch.bfloat16
+    torch.testing.assert_close(low.masses(), case.masses(), rtol=0, atol=0)
+    assert least_bytes(low) == 3 * 2 * 3 * (9 + 5) * 16 + 6 * 4 * 3 * 9 * 5
+    assert least_bytes(case) > least_bytes(low)
+
+
+def test_only_rows_that_take_them_get_low_precision(case):
+    low = case.to("cpu", torch.bfloat16)
+    assert ROWS["sinkhorn"].start(low)().x_grad_BSD.dtype == torch.bfloat16
+    assert ROWS["unrolled"].start(low)().x_grad_BSD.dtype == torch.float32
+
+
+def test_rows_say_why_they_cannot_run():
+    assert ROWS["sinkhorn"].obstacle("cuda") == ""
+    assert ROWS["pot_loop"].obstacle("cuda") == "runs on cpu only"
+    absent = dataclasses.replace(ROWS["geomloss"], module="no_such_module")
+    assert absent.obstacle("cpu") == "geomloss is not installed; pip install 'aista[peers]'"
+
+
+@pytest.mark.parametrize(("bound", "code"), [("1e-2", 0), ("1e-9", 1)])
+@pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
+@pytest.mark.slow
+def test_the_kernels_pass_the_check_in_the_interpreter(bound, code):
+    """In a process of its own: the interpreter must be chosen before triton is imported."""
+    program = f"""
+import sys
+from dataclasses import replace
+from benchmarks.ot.__main__ import main
+from benchmarks.ot.rows.table import ROWS
+ROWS["kernels"] = replace(ROWS["kernels"], gradient_bound={bound})
+sys.exit(main(["--check", "--workload", "quickstart", "--rows", "kernels"]))
+"""
+    environment = os.environ | {"TRITON_INTERPRET": "1"}
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert run.returncode == code, run.stdout + run.stderr
+    assert ("quickstart, kernels: value " in run.stdout) == (not code)
+    assert ("wrong results, so nothing was timed" in run.stderr) == bool(code)

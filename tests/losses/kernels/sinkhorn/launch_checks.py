@@ -15,6 +15,10 @@ import torch
 
 from aista.losses import Sinkhorn, Unbalanced, from_cost
 from aista.losses.kernels.sinkhorn import launch, onchip, reference, streaming
+from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem
+from benchmarks.ot.check import relative_error
+from benchmarks.ot.rows.base import cosine_cost, sample_epsilon
+from benchmarks.ot.workload import Workload, make_case
 from tests.losses.clouds import clouds, masses
 from tests.losses.kernels.sinkhorn.test_scaling import _problem
 
@@ -117,6 +121,32 @@ def test_rows_longer_than_a_tile_of_many():
     expected = Sinkhorn(backend="reference").solve(from_cost(args[0].double(), *args[1:]))
     assert result.converged.all()
     torch.testing.assert_close(result.value.cpu().double(), expected.value, atol=1e-4, rtol=0)
+
+
+SIZES = [(2, 12, 6, 16), (1, 260, 70, 8)] if INTERPRETED else [(64, 200, 40, 1024), (64, 375, 128, 2048)]
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("factor", [10.0, 1.0, 0.1])
+@pytest.mark.parametrize("rho", [(INF, INF), (1.0, 0.5), (0.0, INF)])
+def test_plans_of_states_are_the_references(sizes, factor, rho):
+    """On chip and streaming with the tiles that such sizes get; on a GPU the sizes of training."""
+    case = make_case(Workload(*sizes))
+    a, b = case.masses()
+    inside = (a[:, :, None] * b[:, None]) > 0
+    cost, lengths = cosine_cost(case.x_BSD, case.y_BTD), torch.stack(case[2:], 1)
+    epsilon = factor * sample_epsilon(cost, a, b)
+    inputs = cost.where(inside, 0.0).double(), a.double(), b.double(), tuple(map(tuple, lengths.tolist()))
+    problem = EntropicProblem(*inputs, epsilon.double(), *rho)
+    num_iterations = 3 if INTERPRETED else 50
+    f, g, _ = reference.solve(problem, num_iterations, 0.0)
+    ratio = torch.exp((f[:, :, None] + g[:, None] - problem.cost_NST) / problem.epsilon_N[:, None, None])
+    plan = (ratio * problem.a_NS[:, :, None] * problem.b_NT[:, None]).where(inside, 0.0)
+    tensors = (z.to(DEVICE) for z in (cost.masked_fill(~inside, math.nan), a, b, lengths.int(), epsilon))
+    loaded = launch.load(*tensors, rho)
+    result = launch.evaluate(loaded, launch.iterate(loaded, num_iterations, 0.0))
+    assert relative_error(result.entry_NST.cpu(), plan) < 1e-3
+    assert relative_error(result.transport_cost_N.cpu(), (plan * problem.cost_NST).sum((1, 2))) < 1e-4
 
 
 # Value, report, gradient --------------------------------------------------------------------------

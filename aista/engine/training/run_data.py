@@ -1,0 +1,84 @@
+"""The data of a training: fitted to the model once that is built, then read by each process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from aista.engine.checkpoints import checkpoint_steps, load_part_weights
+from aista.engine.claim import is_main_process
+from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
+from aista.engine.inputs import load_training_splits, narrow, probe_batches, training_loader, whole_pass
+from aista.engine.training.reader import LoaderReader
+from aista.errors import RunError
+from aista.files import write_json
+from aista.run_folder.paths import RunPaths
+from aista.tasks.base import Task
+from aista.tasks.experiment import Experiment
+from aista.types import SpeechBatch
+
+__all__ = ["RunData"]
+
+
+class RunData:
+    """The train and dev rows of one run.
+
+    Attributes:
+        splits: ``train``, and ``dev`` where the config names it.
+
+    Raises:
+        DataError: the manifests have faults.
+    """
+
+    def __init__(self, experiment: Experiment, task: Task) -> None:
+        self._experiment = experiment
+        self._task = task
+        self.splits = load_training_splits(experiment, task)
+
+    def prepare(self, model: nn.Module, run_dir: Path, rank: int, world_size: int, device: str) -> None:
+        """Leave out what the bare model cannot take, and run its encoder once where the config asks for that.
+
+        Called once the model's frozen parts have their weights.
+
+        Raises:
+            DataError: there are rows that the model cannot take, and they are an error.
+        """
+        narrow(self.splits, self._task, model, self._experiment)
+        if is_main_process():
+            write_json(RunPaths(run_dir).data_file, {name: split.report for name, split in self.splits.items()})
+        if self._experiment.sections.data.encoder_cache is not None:
+            require_frozen(model)
+            _settle_encoder(model, run_dir)
+            encoder = CachedEncoder(self._experiment, model, device, rank=rank, world_size=world_size)
+            self.splits = {name: encoder.serve(split) for name, split in self.splits.items()}
+
+    def training_reader(self, rank: int, world_size: int) -> LoaderReader:
+        """A process' share of the training batches."""
+        loader = training_loader(self.splits["train"], self._experiment, rank, world_size)
+        return LoaderReader(loader, num_accumulate=self._experiment.sections.trainer.grad_accumulation)
+
+    def dev_reader(self, rank: int, world_size: int) -> LoaderReader | None:
+        """A process' share of dev; None without one."""
+        if "dev" not in self.splits:
+            return None
+        size = self._experiment.sections.evaluation.batch_size
+        return LoaderReader(whole_pass(self.splits["dev"], size, rank, world_size))
+
+    def probe_batches(self, size: int, device: str) -> Iterator[SpeechBatch]:
+        """The dev rows that layers are chosen by, the same ones on every process."""
+        if "dev" not in self.splits:
+            raise RunError("layer selection needs a dev set to probe; name one in data.dev")
+        return probe_batches(self.splits["dev"], size, self._experiment.sections.evaluation.batch_size, device)
+
+
+def _settle_encoder(model: nn.Module, run_dir: Path) -> None:
+    """Give the encoder the weights that it will be trained with, before the trainer restores or shares them out."""
+    encoder = model.get_submodule("encoder")
+    if checkpoint_steps(run_dir):
+        encoder.load_state_dict(load_part_weights(run_dir, "encoder", "last"))
+    elif torch.distributed.is_initialized():  # the main process' initialisation counts, as in the trainer
+        for tensor in encoder.state_dict().values():
+            torch.distributed.broadcast(tensor, src=0)
