@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from aista import registry
-from aista.data.config import DataConfig
+from aista.data.data_config import DataConfig
 from aista.errors import AistaError, ConfigError, DataError, Fault
 from aista.run_folder.paths import RunPaths
 from aista.schema import Component
