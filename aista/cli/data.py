@@ -43,7 +43,7 @@ def _prepare(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from aista.config import apply_overrides
-    from aista.data.config import DataConfig
+    from aista.data.data_config import DataConfig
     from aista.data.inspection import inspect
     from aista.data.manifest import read_manifest
     from aista.schema import structure

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aista.data.audio import AudioInfo, EmptyAudioError, MissingAudioError, UndecodableAudioError, probe_audio
-from aista.data.config import DataConfig
+from aista.data.data_config import DataConfig
 from aista.data.file_memory import ProbeCache
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Manifest, Row
 from aista.errors import DataError

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 import aista
+from aista import strict_yaml
 from aista.config import differences, dump_yaml, load_yaml
 from aista.environment import source_commit
 from aista.errors import AistaError, RunError
@@ -94,7 +94,8 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
     if not RunPaths(run_dir).is_run:
         return False
     file = RunPaths(run_dir).config_file
-    found = differences(load_yaml(file), _reloaded(experiment.to_plain()))
+    asked = strict_yaml.parse(dump_yaml(experiment.to_plain()), experiment.source)  # tuples are lists there
+    found = differences(load_yaml(file), asked)
     lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in found]
     if lines:
         raise AistaError(
@@ -159,9 +160,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _reloaded(config: dict[str, Any]) -> dict[str, Any]:
-    """The config as it reads after a round trip through YAML (tuples become lists and so on)."""
-    data: dict[str, Any] = yaml.safe_load(dump_yaml(config))
-    return data

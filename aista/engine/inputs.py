@@ -14,7 +14,7 @@ from torch import nn
 from aista import registry
 from aista.console import passing_progress
 from aista.data.batching import LengthBatches, SequentialBatches
-from aista.data.config import DataConfig
+from aista.data.data_config import DataConfig
 from aista.data.dataset import SpeechTextDataset
 from aista.data.inspection import Inspection, Limit, inspect
 from aista.data.loader import BatchLoader

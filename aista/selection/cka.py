@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aista.pooling import POOLINGS
 from aista.registry import register
 from aista.schema import option
 from aista.selection.curve import ProbeCurve
 from aista.selection.layer_measures import CKA_LEAST
-from aista.selection.metrics import POOLINGS
 from aista.selection.ranked import RankedConfig, RankedSelection
 
 __all__ = ["CkaSelection", "CkaSelectionConfig"]
@@ -35,7 +35,7 @@ class CkaSelection(RankedSelection):
     states, however wide they are; a layer may score below 0.
 
     Choose it where retrieval is at chance in all layers, because speech and text still lie in different
-    coordinates, and where alignment shall start at layers that need a rotation rather than new content.
+    coordinates, and where alignment must start at layers that need a rotation rather than new content.
     """
 
     def __init__(self, config: CkaSelectionConfig, *, num_layers: int) -> None:

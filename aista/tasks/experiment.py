@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from aista import registry
 from aista.config import apply_overrides, load_yaml, merge
-from aista.data.config import DataConfig
+from aista.data.data_config import DataConfig
 from aista.errors import ConfigError, Fault, RegistryError
 from aista.schema import Component, Options, component, option, required, section, structure, to_plain
 from aista.tasks.training import EvaluationConfig, TrainerConfig

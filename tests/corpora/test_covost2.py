@@ -8,7 +8,7 @@ import soundfile
 
 from aista.corpora.covost2 import DIFFERS, REPEATED, Covost2
 from aista.corpora.preparation import PreparationReport
-from aista.data.config import DataConfig
+from aista.data.data_config import DataConfig
 from aista.data.inspection import inspect
 from aista.data.manifest import read_manifest
 from aista.errors import DataError

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from aista.data import file_memory
-from aista.data.config import DataConfig
+from aista.data.data_config import DataConfig
 from aista.data.inspection import Inspection, Limit, inspect
 from aista.data.manifest import Manifest, Row, read_manifest, write_manifest
 from aista.errors import DataError

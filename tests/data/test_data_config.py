@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from aista.data.config import DataConfig
+from aista.data.data_config import DataConfig
 from aista.errors import ConfigError
 from aista.schema import structure, to_plain
 
