@@ -45,7 +45,7 @@ class CTCAlignment(Options, AlignmentLoss):
 
     Sources: Graves et al. 2006 (CTC); reading states of inner layers with an LLM's own matrix is the "logit lens"
     (nostalgebraist 2020), there the output matrix behind the final norm. The input matrix and the cosine are aista's
-    choice: every LLM here has them, at any layer. Choose it to make speech positions speak the LLM's vocabulary, in
+    choice: every LLM here has them, at any layer. Choose it to make speech positions predict the transcript's tokens in
     order; ``soft_dtw`` and ``ot`` compare with states in context instead.
     """
 

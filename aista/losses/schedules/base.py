@@ -13,7 +13,8 @@ __all__ = ["Decay", "Start", "WeightSchedule"]
 class WeightSchedule(ABC):
     """How a loss's weight changes while training; a component of kind ``weight_schedule``.
 
-    ``factor`` is a function of its arguments and of what was observed, in order: a resumed run is told the same again.
+    ``factor`` is a function of its arguments and of what was observed, in order: a resumed run replays the same
+    observations.
 
     Attributes:
         watches_validation: Whether ``observe`` matters, so that the run must validate.
@@ -46,7 +47,7 @@ class WeightSchedule(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Start(Options):
-    """When the loss begins to count."""
+    """When the loss starts."""
 
     start_step: int = option(0, "Steps before the loss starts.", minimum=0)
     warmup_steps: int = option(0, "Steps over which its weight then rises linearly.", minimum=0)

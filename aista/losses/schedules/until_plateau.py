@@ -26,9 +26,9 @@ class UntilPlateauScheduleConfig(Start):
 class UntilPlateauSchedule(WeightSchedule):
     """The whole weight until ``evaluation.score`` has not improved for ``patience`` validations, then ``final``.
 
-    Only validations at full weight count. What it knows is the list of scores: a resumed run hands them over again.
+    Only validations at full weight count. Its state is the list of scores, which a resumed run replays.
 
-    Choose it where alignment helps early and nobody knows until when; it needs ``trainer.validate_every``.
+    Choose it where alignment helps early, for an unknown number of steps; it needs ``trainer.validate_every``.
     """
 
     watches_validation = True
@@ -44,7 +44,7 @@ class UntilPlateauSchedule(WeightSchedule):
         return self.config.start_step
 
     def observe(self, step: int, score: float) -> None:
-        """Count validations without improvement; a score that is not finite is none."""
+        """Count validations without improvement; a NaN score is no improvement."""
         if self._plateau is not None or step <= self.config.full_step:
             return
         if score > self._best + self.config.min_delta:

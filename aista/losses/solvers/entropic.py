@@ -38,7 +38,7 @@ ROUNDING = 16  # machine epsilons of marginal error that sums of a sample's mass
 
 @dataclass(frozen=True, kw_only=True)
 class Entropic(Iterative):
-    """Options of every entropic solver; the properties are what the solvers differ in."""
+    """Options of every entropic solver; the solvers differ in the properties."""
 
     gradient: str = option(
         "envelope",

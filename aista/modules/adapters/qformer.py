@@ -43,7 +43,7 @@ class QFormerAdapter(NormedAdapter):
 
     @property
     def even_in_time(self) -> bool:
-        """Queries look where they like."""
+        """A query may attend to any frame."""
         return False
 
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
