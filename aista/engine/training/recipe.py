@@ -15,6 +15,7 @@ from fairseq2.recipe import Recipe, RecipeContext
 from fairseq2.runtime.dependency import DependencyContainer
 from fairseq2.task import Task as Fairseq2Task
 from torch import Tensor, nn
+from typing_extensions import override
 
 from aista.engine.claim import is_main_process
 from aista.engine.compat import PatienceStopper, set_early_stopper, validate_once_restored
@@ -70,8 +71,8 @@ class TaskRecipe(Recipe):
     data: RunData
 
     @property
+    @override
     def config_kls(self) -> type[object]:
-        """The recipe sections."""
         return RecipeConfig
 
     def has_static_autograd_graph(self, context: RecipeContext) -> bool:
