@@ -157,12 +157,12 @@ def load_part(model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> Non
         RunError: the architectures differ; names the first differing tensors.
     """
     target = getattr(model, part)
-    own = target.state_dict()
-    missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    current = target.state_dict()
+    missing, unknown = sorted(current.keys() - weights.keys()), sorted(weights.keys() - current.keys())
     shapes = [
-        f"{name}: {tuple(weights[name].shape)} given, {tuple(own[name].shape)} wanted"
-        for name in own.keys() & weights.keys()
-        if own[name].shape != weights[name].shape
+        f"{name}: {tuple(weights[name].shape)} given, {tuple(current[name].shape)} wanted"
+        for name in current.keys() & weights.keys()
+        if current[name].shape != weights[name].shape
     ]
     if missing or unknown or shapes:
         details = [f"missing {missing[:3]}"] * bool(missing) + [f"unknown {unknown[:3]}"] * bool(unknown) + shapes[:3]

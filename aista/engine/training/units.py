@@ -56,7 +56,7 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
         return loss.total, loss.num_targets
 
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
-        """Put the means beside the trainer's own values."""
+        """Add the means to the trainer's values."""
         values.update(_pop_means(values))
 
 
