@@ -28,5 +28,4 @@ class CosineAlignment(Regression):
     """
 
     def error(self, u: Tensor, v: Tensor) -> Tensor:
-        """The cosine distances."""
         return 1 - functional.cosine_similarity(u, v, dim=-1, eps=1e-12)

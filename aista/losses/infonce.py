@@ -10,8 +10,9 @@ from torch.nn import functional
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.contrast import rows_per_layer, transcript_keys
 from aista.losses.in_batch import Items, contrast_in_batch
-from aista.losses.sides import POOLINGS, Sides, pool, row_result, sides
+from aista.losses.sides import POOLINGS, Sides, row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
+from aista.pooling import pool
 from aista.registry import register
 from aista.schema import Options, option
 from aista.types import LayerStates

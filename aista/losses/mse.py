@@ -26,5 +26,4 @@ class MSEAlignment(Regression):
     """
 
     def error(self, u: Tensor, v: Tensor) -> Tensor:
-        """The squared errors per channel."""
         return (u - v).square().mean(-1)

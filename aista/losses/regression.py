@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
-from aista.losses.sides import POOLINGS, pool, row_mean, row_result, sides
+from aista.losses.sides import POOLINGS, row_mean, row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
+from aista.pooling import pool
 from aista.schema import Options, option
 from aista.types import LayerStates
 

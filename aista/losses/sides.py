@@ -1,4 +1,4 @@
-"""What the alignment losses share: both sides without padding, pooling, and the result's form.
+"""What the alignment losses share: both sides without padding, means, and the result's form.
 
 B: rows (layers folded in); P: speech positions; T: text positions; D: width.
 """
@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from aista.losses.base import AlignmentResult
 from aista.losses.solvers.pairwise import working_dtype
-from aista.types import LayerStates, length_mask
+from aista.types import LayerStates, zero_padding
 
-__all__ = ["POOLINGS", "Sides", "pool", "row_mean", "row_result", "sides"]
+__all__ = ["POOLINGS", "Sides", "row_mean", "row_result", "sides"]
 
 POOLINGS = ("mean", "max")
 
@@ -52,26 +51,15 @@ def sides(states: LayerStates, *, detach_text: bool) -> Sides:
             f"and {list(text.shape)} for text"
         )
     dtype = working_dtype(speech, text)
-    speech = speech.to(dtype).masked_fill(~length_mask(states.speech_lengths, speech.shape[1])[..., None], 0)
-    text = (text.detach() if detach_text else text).to(dtype)
-    text = text.masked_fill(~length_mask(states.text_lengths, text.shape[1])[..., None], 0)
+    speech = zero_padding(speech.to(dtype), states.speech_lengths)
+    text = zero_padding((text.detach() if detach_text else text).to(dtype), states.text_lengths)
     present = (states.speech_lengths > 0) & (states.text_lengths > 0)
     return Sides(speech, text, states.speech_lengths, states.text_lengths, present)
 
 
-def pool(states: Tensor, lengths: Tensor, how: str) -> Tensor:
-    """``[B, N, D]`` with zeros in the padding -> the ``[B, D]`` mean or maximum over the content; 0 for empty rows."""
-    if how == "mean":
-        return states.sum(1) / lengths.clamp_min(1)[:, None]
-    states = states if states.shape[1] else functional.pad(states, (0, 0, 0, 1))
-    inside = length_mask(lengths, states.shape[1])[..., None]
-    return states.masked_fill(~inside, -torch.inf).amax(1).masked_fill(lengths[:, None] == 0, 0)
-
-
 def row_mean(values: Tensor, lengths: Tensor) -> Tensor:
     """``[B, N]`` -> ``[B]`` mean over the content, which must be finite in the padding too; 0 for empty rows."""
-    inside = length_mask(lengths, values.shape[1])
-    return values.masked_fill(~inside, 0).sum(1) / lengths.clamp_min(1)
+    return zero_padding(values, lengths).sum(1) / lengths.clamp_min(1)
 
 
 def row_result(values_B: Tensor, present_B: Tensor, **diagnostics_B: Tensor) -> AlignmentResult:

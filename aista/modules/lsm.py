@@ -13,7 +13,7 @@ from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.freezing import FrozenInEval
 from aista.modules.generation import evaluating
 from aista.modules.llms.base import GenerationConfig, LanguageModel
-from aista.modules.packing import Divergence, Prompt, append_eos, token_divergence, token_nll
+from aista.modules.packing import Divergence, Prompt, append_eos, fill_padding, token_divergence, token_nll
 from aista.modules.prompt import PromptIds
 from aista.types import Hypothesis, LsmOutput, SpeechBatch, length_mask
 
@@ -94,8 +94,8 @@ class LargeSpeechTextModel(FrozenInEval):
             DataError: a row needs more positions than the language model has.
             ValueError: a captured layer does not exist.
         """
-        source = batch.source.masked_fill(~length_mask(batch.source_lengths, batch.source.size(1)), self.pad_id)
-        target = batch.target.masked_fill(~length_mask(batch.target_lengths, batch.target.size(1)), self.pad_id)
+        source = fill_padding(batch.source, batch.source_lengths, self.pad_id)
+        target = fill_padding(batch.target, batch.target_lengths, self.pad_id)
         goal = _Target(target, batch.target_lengths, append_eos(target, batch.target_lengths, self.eos_id))
         states_BSE, lengths = self._encode(batch.audio, batch.audio_lengths, batch.encoded)
         adapted = self.adapter.adapt(states_BSE, lengths, source, batch.source_lengths)

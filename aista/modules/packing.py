@@ -12,9 +12,9 @@ from torch.utils.checkpoint import checkpoint
 
 from aista.modules.llms.base import LanguageModel
 from aista.modules.prompt import PromptIds
-from aista.types import length_mask
+from aista.types import length_mask, zero_padding
 
-__all__ = ["Divergence", "PackedRows", "Prompt", "append_eos", "token_divergence", "token_nll"]
+__all__ = ["Divergence", "PackedRows", "Prompt", "append_eos", "fill_padding", "token_divergence", "token_nll"]
 
 Divergence = Callable[[Tensor, Tensor], Tensor]
 """Logits ``[K, V]`` of the speech branch and of the text branch -> ``[K]``."""
@@ -42,7 +42,7 @@ class PackedRows(NamedTuple):
         """Cut the speech or transcript positions out of ``[B, N, D]`` states: ``[B, size, D]``, zero-padded."""
         cut = states[:, self.middle_start : self.middle_start + size]
         cut = functional.pad(cut, (0, 0, 0, size - cut.size(1)))
-        return cut.masked_fill(~length_mask(lengths, size)[..., None], 0)
+        return zero_padding(cut, lengths)
 
 
 class Prompt(nn.Module):
@@ -105,6 +105,11 @@ class Prompt(nn.Module):
         index_BN = torch.where(length_mask(totals, longest), index_BN, pool_BSD.size(1) - 1)
         rows_BND = pool_BSD.gather(1, index_BN[..., None].expand(-1, -1, middle.size(2)))
         return PackedRows(rows_BND, totals.clamp(min=1), len(head), target_start)
+
+
+def fill_padding(ids: Tensor, lengths: Tensor, pad_id: int) -> Tensor:
+    """``[B, T]`` ids with ``pad_id`` beyond each row's length."""
+    return ids.masked_fill(~length_mask(lengths, ids.size(1)), pad_id)
 
 
 def append_eos(ids: Tensor, lengths: Tensor, eos_id: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from aista.modules.freezing import FrozenInEval
 from aista.modules.generation import evaluating
 from aista.modules.llms.base import GenerationConfig, LanguageModel
-from aista.modules.packing import Prompt, append_eos, token_nll
+from aista.modules.packing import Prompt, append_eos, fill_padding, token_nll
 from aista.modules.prompt import PromptIds
 from aista.types import Hypothesis, length_mask
 
@@ -68,8 +68,8 @@ class TextTranslationModel(FrozenInEval):
         Raises:
             DataError: a row needs more positions than the language model has.
         """
-        source = source.masked_fill(~length_mask(source_lengths, source.size(1)), self.pad_id)
-        target = target.masked_fill(~length_mask(target_lengths, target.size(1)), self.pad_id)
+        source = fill_padding(source, source_lengths, self.pad_id)
+        target = fill_padding(target, target_lengths, self.pad_id)
         rows = self.prompt.pack(self.llm, self.llm.embed(source), source_lengths, target, target_lengths)
         states, _ = self.llm(rows.embeddings, rows.lengths)
         labels = append_eos(target, target_lengths, self.eos_id)
@@ -94,6 +94,6 @@ class TextTranslationModel(FrozenInEval):
             DataError: prompt, source and ``max_new_tokens`` exceed the language model's positions.
         """
         with evaluating(self):
-            source = source.masked_fill(~length_mask(source_lengths, source.size(1)), self.pad_id)
+            source = fill_padding(source, source_lengths, self.pad_id)
             rows = self.prompt.pack(self.llm, self.llm.embed(source), source_lengths)
             return self.llm.generate(rows.embeddings, rows.lengths, config, eos_id=self.eos_id, pad_id=self.pad_id)

@@ -72,17 +72,11 @@ def combine_seeds(results: Mapping[int, SystemScore]) -> SeedComparison:
         seeds=tuple(results),
         difference=difference,
         spread=statistics.stdev(observed) if len(observed) > 1 else None,
-        interval=_interval(samples),
+        interval=Interval.of(samples),
         p_value=_p_value(samples, difference),
         differences=tuple(observed),
         seed_test=seed_test(observed),
     )
-
-
-def _interval(samples: np.ndarray) -> Interval:
-    ordered = np.sort(samples)
-    low = len(ordered) // 40
-    return Interval(float(ordered[low]), float(ordered[-1 - low]))
 
 
 def _p_value(samples: np.ndarray, difference: float) -> float:

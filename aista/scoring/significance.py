@@ -23,6 +23,13 @@ class Interval:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, samples: Statistics) -> Interval:
+        """What is left of the sorted samples without n // 40 at either end, as sacrebleu takes it."""
+        ordered = np.sort(samples)
+        cut = len(ordered) // 40
+        return cls(float(ordered[cut]), float(ordered[-1 - cut]))
+
 
 @dataclass(frozen=True)
 class SystemScore:
@@ -156,9 +163,9 @@ def _system(
     return SystemScore(
         name=name,
         score=score,
-        interval=_interval(resampled[name]),
+        interval=Interval.of(resampled[name]),
         difference=difference,
-        difference_interval=_interval(sampled),
+        difference_interval=Interval.of(sampled),
         p_value=p_value,
         differences=tuple(sampled.tolist()),
     )
@@ -179,12 +186,6 @@ def _resample(statistics: Mapping[str, Statistics], metric: Metric, samples: int
     if not all(np.isfinite(values).all() for values in arrays.values()):
         raise DataError(f"{metric.name} is undefined in some bootstrap samples: {size} utterances are too few")
     return arrays
-
-
-def _interval(values: Statistics) -> Interval:
-    ordered = np.sort(values)
-    low = len(ordered) // 40
-    return Interval(float(ordered[low]), float(ordered[len(ordered) - low - 1]))
 
 
 def _p_value(sampled: Statistics, difference: float) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aista.pooling import POOLINGS
 from aista.registry import register
 from aista.schema import option
 from aista.selection.curve import ProbeCurve
 from aista.selection.layer_measures import CKA_LEAST
-from aista.selection.metrics import POOLINGS
 from aista.selection.ranked import RankedConfig, RankedSelection
 
 __all__ = ["CkaSelection", "CkaSelectionConfig"]

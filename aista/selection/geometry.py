@@ -110,22 +110,34 @@ def _hsic(k_NN: Tensor, m_NN: Tensor, w_RN: Tensor) -> Tensor:
     """Unbiased HSIC of each resample: a U-statistic over four different utterances i, j, q, r, weighted by counts.
 
     ``E[K_ij M_ij + K_ij M_qr - 2 K_ij M_iq]``; both kernels have a zero diagonal. All three terms take the same
-    weights ``w_i w_j w_q w_r``: otherwise a shift of the states would change the value.
+    weights ``w_i w_j w_q w_r``: otherwise a shift of the states would change the value. Sums over different indices
+    are those over all indices, less those in which two are equal. With ``p_a = sum_i w_i^a``::
+
+        pairs(a, b)    = sum_ij  w_i^a w_j^b K_ij M_ij
+        chain(a, b, c) = sum_ijq w_i^a w_j^b w_q^c K_ij M_iq
+        apart(a, b, c) = chain(a, b, c) - pairs(a, b + c)               where j and q differ
+
+        sum K_ij M_ij = (p_1^2 - p_2) pairs(1, 1) - 4 p_1 pairs(2, 1) + 4 pairs(3, 1) + 2 pairs(2, 2)
+        sum K_ij M_qr = (sum_ij w_i w_j K_ij) (sum_qr w_q w_r M_qr) - 4 chain(2, 1, 1) + 2 pairs(2, 2)
+        sum K_ij M_iq = p_1 apart(1, 1, 1) - apart(2, 1, 1) - apart(1, 2, 1) - apart(1, 1, 2)
     """
-    w1, w2, w3 = w_RN, w_RN.square(), w_RN.pow(3)
-    p1, p2 = w1.sum(dim=1), w2.sum(dim=1)
-    k1, k2, m1, m2 = w1 @ k_NN, w2 @ k_NN, w1 @ m_NN, w2 @ m_NN
-    b1, b2, b3 = (power @ (k_NN * m_NN) for power in (w1, w2, w3))
+    w = {power: w_RN.pow(power) for power in (1, 2, 3)}
+    wk, wm = ({power: w[power] @ kernel for power in (1, 2)} for kernel in (k_NN, m_NN))
+    wkm = {power: w[power] @ (k_NN * m_NN) for power in (1, 2, 3)}
 
-    def total(*factors: Tensor) -> Tensor:
-        return torch.stack(factors).prod(dim=0).sum(dim=1)
+    def pairs(a: int, b: int) -> Tensor:
+        return (w[a] * wkm[b]).sum(dim=1)
 
-    s11, s21, s31, s22 = total(w1, b1), total(w2, b1), total(w3, b1), total(w2, b2)
-    # What the two utterances that a term does not name can weigh, summed over them.
-    two = (p1**2 - p2) * s11 - 4 * p1 * s21 + 4 * s31 + 2 * s22
-    one_index = p1 * (total(w1, k1, m1) - total(w1, b2)) - (total(w2, k1, m1) - s22)
-    three = one_index - (total(w1, k2, m1) - total(w1, b3)) - (total(w1, k1, m2) - total(w1, b3))
-    four = total(k1, w1) * total(m1, w1) - 4 * total(w2, k1, m1) + 2 * s22
+    def chain(a: int, b: int, c: int) -> Tensor:
+        return (w[a] * wk[b] * wm[c]).sum(dim=1)
+
+    def apart(a: int, b: int, c: int) -> Tensor:
+        return chain(a, b, c) - pairs(a, b + c)
+
+    p1, p2 = w[1].sum(dim=1), w[2].sum(dim=1)
+    two = (p1**2 - p2) * pairs(1, 1) - 4 * p1 * pairs(2, 1) + 4 * pairs(3, 1) + 2 * pairs(2, 2)
+    four = (wk[1] * w[1]).sum(dim=1) * (wm[1] * w[1]).sum(dim=1) - 4 * chain(2, 1, 1) + 2 * pairs(2, 2)
+    three = p1 * apart(1, 1, 1) - apart(2, 1, 1) - apart(1, 2, 1) - apart(1, 1, 2)
     weight = _quadruples(w_RN)
     return torch.where(weight > 0, (two + four - 2 * three) / weight, torch.nan)
 

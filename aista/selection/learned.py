@@ -6,11 +6,12 @@ import math
 from dataclasses import dataclass
 
 from aista.errors import RunError
+from aista.pooling import POOLINGS
 from aista.registry import register
 from aista.schema import Options, option
 from aista.selection.base import ProbedSelection, SelectedLayers, check_layers, normalized, uniform_weights
 from aista.selection.curve import ProbeCurve
-from aista.selection.metrics import DIRECTIONS, POOLINGS, SCORES
+from aista.selection.metrics import DIRECTIONS, SCORES
 
 __all__ = ["LearnedSelection", "LearnedSelectionConfig"]
 

@@ -1,4 +1,4 @@
-"""Cross-modal retrieval: pooled states, similarities, MRR and recall@k.
+"""Cross-modal retrieval: MRR and recall@k from similarities.
 
 Rules, the same for every caller:
 
@@ -19,11 +19,9 @@ import torch
 from torch import Tensor
 
 from aista.selection.similarity import cosine_matrix
-from aista.types import length_mask
 
 __all__ = [
     "DIRECTIONS",
-    "POOLINGS",
     "SCORES",
     "TIE",
     "Ranking",
@@ -31,12 +29,10 @@ __all__ = [
     "ScoreSet",
     "chance",
     "check_pairs",
-    "pool",
     "rank",
     "retrieval",
 ]
 
-POOLINGS = ("mean", "max", "last", "norm")
 SCORES = ("mrr", "recall@1", "recall@5", "recall@10")
 DIRECTIONS = ("both", "speech_to_text", "text_to_speech")
 TIE = 1e-9  # cosines this close come from angles below 5e-5, which is rounding of half-precision states
@@ -95,37 +91,6 @@ class Ranking:
 
     scores: RetrievalScores
     values_N4: Tensor
-
-
-def pool(states_BLD: Tensor, lengths: Tensor, how: str = "mean") -> Tensor:
-    """One fp32 vector per row from its true positions; padding never counts.
-
-    Args:
-        states_BLD: ``[B, L, D]`` states, padded on the right.
-        lengths: ``[B]``, each at least 1.
-        how: ``mean``, ``max`` (per channel), ``last`` (the last true position, which in a causal
-            LM has seen the whole row) or ``norm`` (the mean weighted by the states' norms, the mass that
-            ``speech_mass: norm`` gives them in transport; a row of zeros is pooled evenly).
-
-    Returns:
-        ``[B, D]``.
-    """
-    if how not in POOLINGS:
-        raise ValueError(f"unknown pooling {how!r}; known: {', '.join(POOLINGS)}")
-    if bool((lengths < 1).any()):
-        raise ValueError(f"pooling needs rows of at least one position, got lengths {lengths.tolist()}")
-    states_BLD = states_BLD.float()
-    if how == "last":
-        return states_BLD[torch.arange(len(states_BLD), device=states_BLD.device), lengths - 1]
-    mask_BL1 = length_mask(lengths, states_BLD.shape[1])[..., None]
-    if how == "max":
-        return states_BLD.masked_fill(~mask_BL1, float("-inf")).amax(dim=1)
-    states_BLD = states_BLD.masked_fill(~mask_BL1, 0.0)
-    if how == "norm":
-        mass_BL1 = states_BLD.norm(dim=2, keepdim=True)
-        mass_BL1 = torch.where(mass_BL1.sum(dim=1, keepdim=True) > 0, mass_BL1, mask_BL1.float())
-        return (states_BLD * mass_BL1).sum(dim=1) / mass_BL1.sum(dim=1)
-    return states_BLD.sum(dim=1) / lengths[:, None]
 
 
 def chance(num_candidates: int) -> ScoreSet:

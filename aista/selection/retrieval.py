@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aista.pooling import POOLINGS
 from aista.registry import register
 from aista.schema import option, section
 from aista.selection.curve import ProbeCurve
-from aista.selection.metrics import DIRECTIONS, POOLINGS, SCORES
+from aista.selection.metrics import DIRECTIONS, SCORES
 from aista.selection.pair_transport import PairTransport, TransportConfig
 from aista.selection.ranked import RankedConfig, RankedSelection
 from aista.selection.similarity import SIMILARITIES

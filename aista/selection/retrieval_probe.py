@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from aista.errors import RunError
+from aista.pooling import POOLINGS, pool
 from aista.selection.bootstrap import resample
 from aista.selection.curve import LayerDiagnostics, LayerProbe, ProbeCurve
 from aista.selection.layer_measures import pooled_measures, transport_measures
-from aista.selection.metrics import POOLINGS, TIE, Ranking, RetrievalScores, check_pairs, pool, rank
+from aista.selection.metrics import TIE, Ranking, RetrievalScores, check_pairs, rank
 from aista.selection.pair_transport import PairTransport, all_pairs
 from aista.selection.similarity import SIMILARITIES, cosine_matrix, csls_matrix
 from aista.types import LayerStates, LsmOutput
@@ -107,8 +108,8 @@ class RetrievalProbe:
         if not len(rows):
             return
         for index, layer in enumerate(states):
-            self._speech[index].append(pool(layer.speech[rows], layer.speech_lengths[rows], self.pooling).cpu())
-            self._text[index].append(pool(layer.text[rows], layer.text_lengths[rows], self.pooling).cpu())
+            self._speech[index].append(pool(layer.speech[rows].float(), layer.speech_lengths[rows], self.pooling).cpu())
+            self._text[index].append(pool(layer.text[rows].float(), layer.text_lengths[rows], self.pooling).cpu())
             if self.transport is not None:
                 self._device = layer.speech.device
                 self._speech_states[index] += _content(layer.speech[rows], layer.speech_lengths[rows])

@@ -29,7 +29,6 @@ class DummyFeature(Feature):
         return functional.pad(wave, (0, -len(wave) % 160))[::2].reshape(-1, self.dim)
 
     def num_frames(self, num_samples: int) -> int:
-        """As ``Feature.num_frames``."""
         return (num_samples + 159) // 160
 
 
@@ -45,17 +44,14 @@ class DummyEncoder(SpeechEncoder):
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The one linear layer."""
         return self.blocks
 
     def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``SpeechEncoder.encode``."""
         if self.feature_dim == 0:
             audio = functional.pad(audio, (0, -audio.shape[1] % 160)).reshape(len(audio), -1, 160)
         return torch.tanh(self.blocks[0](audio)), self.output_lengths(lengths)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """As ``SpeechEncoder.output_lengths``."""
         return lengths if self.feature_dim else (lengths + 159) // 160
 
 
@@ -67,11 +63,9 @@ class DummyAdapter(Adapter):
         self.linear = nn.Linear(input_dim, output_dim)
 
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``Adapter.forward``."""
         return self.linear(states[:, ::2]), self.output_lengths(lengths)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """As ``Adapter.output_lengths``."""
         return (lengths + 1) // 2
 
 
@@ -100,18 +94,15 @@ class DummyLanguageModel(LanguageModel):
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The blocks."""
         return self.blocks
 
     def embed(self, ids: Tensor) -> Tensor:
-        """As ``LanguageModel.embed``."""
         embeddings: Tensor = self.embedding(ids)
         return embeddings
 
     def forward(
         self, embeddings: Tensor, lengths: Tensor, *, capture: Sequence[int] = (), stop_at_capture: bool = False
     ) -> tuple[Tensor | None, tuple[Tensor, ...]]:
-        """As ``LanguageModel.forward``."""
         depth = max(capture, default=0) if stop_at_capture else self.num_layers
         states = [embeddings]
         for block in self.blocks[:depth]:
@@ -120,7 +111,6 @@ class DummyLanguageModel(LanguageModel):
         return final, tuple(states[layer] for layer in capture)
 
     def project(self, states: Tensor) -> Tensor:
-        """As ``LanguageModel.project``."""
         return functional.linear(states, self.embedding.weight)
 
     @torch.no_grad()
@@ -168,13 +158,10 @@ class DummyTokenizer(TextTokenizer):
         self.vocab_size = 4 + len(self.alphabet)
 
     def encode(self, text: str) -> list[int]:
-        """As ``TextTokenizer.encode``."""
         return [4 + self.alphabet.find(letter) for letter in text.lower()]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """As ``TextTokenizer.decode``."""
         return "".join(self.piece(id) for id in ids if id > 2)
 
     def piece(self, id: int) -> str:
-        """As ``TextTokenizer.piece``."""
         return self.alphabet[id - 4] if id >= 4 else ("<s>", "</s>", "<pad>", "?")[id]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from aista import registry
-from aista.losses.base import NEEDS, AlignmentContext
+from aista.losses.base import NEEDS, AlignmentContext, AlignmentLoss
 from aista.registry import load_plugins
 from aista.schema import resolve
 from aista.tasks.speech_translation import WeightedAlignment
@@ -41,7 +41,8 @@ def test_what_can_be_needed_is_in_the_context():
 
 def test_the_config_builds_the_losses():
     for node in yaml.safe_load(PAGE.split("```yaml\n")[1].split("```")[0])["alignment"]:
-        registry.build("alignment_loss", resolve("alignment_loss", node, type=WeightedAlignment))
+        loss = registry.build("alignment_loss", resolve("alignment_loss", node, type=WeightedAlignment))
+        assert isinstance(loss, AlignmentLoss)
 
 
 def test_the_example_keeps_the_contracts(tmp_path, clean_registry):

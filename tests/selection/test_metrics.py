@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import pytest
 import torch
@@ -9,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from aista.selection.metrics import SCORES, RetrievalScores, ScoreSet, chance, pool, retrieval
+from aista.selection.metrics import SCORES, RetrievalScores, ScoreSet, chance, retrieval
 
 
 def naive_direction(query: Tensor, answer: Tensor, groups: list[int]) -> ScoreSet:
@@ -129,44 +128,3 @@ def test_chance_is_the_mean_over_random_orders() -> None:
     assert chance(100).recall_10 == pytest.approx(0.1)
     with pytest.raises(ValueError, match="at least 1, got 0"):
         chance(0)
-
-
-def norm_pooled() -> list[list[float]]:
-    """Means weighted by norms, by hand."""
-    pooled = []
-    for row in ([(1, 4), (3, 2)], [(5, -1), (7, -3), (9, -5)]):
-        norms = [math.hypot(*state) for state in row]
-        pooled.append([sum(n * s[c] for n, s in zip(norms, row, strict=True)) / sum(norms) for c in (0, 1)])
-    return pooled
-
-
-class TestPool:
-    states = torch.tensor([[[1.0, 4.0], [3.0, 2.0], [math.nan, math.inf]], [[5.0, -1.0], [7.0, -3.0], [9.0, -5.0]]])
-    lengths = torch.tensor([2, 3])
-
-    @pytest.mark.parametrize(
-        ("how", "expected"),
-        [
-            ("mean", [[2.0, 3.0], [7.0, -3.0]]),
-            ("max", [[3.0, 4.0], [9.0, -1.0]]),
-            ("last", [[3.0, 2.0], [9.0, -5.0]]),
-            ("norm", norm_pooled()),
-        ],
-    )
-    def test_only_true_positions_count(self, how: str, expected: list[list[float]]) -> None:
-        torch.testing.assert_close(pool(self.states, self.lengths, how), torch.tensor(expected))
-
-    def test_a_row_of_zeros_has_a_mean_too(self) -> None:
-        torch.testing.assert_close(pool(torch.zeros(1, 3, 2), torch.tensor([2]), "norm"), torch.zeros(1, 2))
-
-    def test_half_precision_is_pooled_in_fp32(self) -> None:
-        states = torch.full((1, 4096, 1), 1.001, dtype=torch.bfloat16)
-        pooled = pool(states, torch.tensor([4096]))
-        assert pooled.dtype == torch.float32
-        torch.testing.assert_close(pooled, states[:, 0].float())
-
-    def test_errors(self) -> None:
-        with pytest.raises(ValueError, match="unknown pooling 'sum'; known: mean, max, last, norm"):
-            pool(self.states, self.lengths, "sum")
-        with pytest.raises(ValueError, match=r"at least one position, got lengths \[0, 3\]"):
-            pool(self.states, torch.tensor([0, 3]))

@@ -20,5 +20,4 @@ class ConstantSchedule(Start, WeightSchedule):
     """
 
     def factor(self, step: int, num_steps: int) -> float:
-        """1 after the warm-up."""
         return self.ramp(step)

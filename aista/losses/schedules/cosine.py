@@ -21,6 +21,5 @@ class CosineSchedule(Decay, WeightSchedule):
     """
 
     def factor(self, step: int, num_steps: int) -> float:
-        """Half a cosine, after the warm-up."""
         share = self.decay_share(step, num_steps)
         return self.ramp(step) * (self.final + (1 - self.final) * (1 + math.cos(math.pi * share)) / 2)

@@ -19,5 +19,4 @@ class LinearSchedule(Decay, WeightSchedule):
     """
 
     def factor(self, step: int, num_steps: int) -> float:
-        """A straight line, after the warm-up."""
         return self.ramp(step) * (1 - (1 - self.final) * self.decay_share(step, num_steps))

@@ -41,7 +41,6 @@ class UntilPlateauSchedule(WeightSchedule):
 
     @property
     def start_step(self) -> int:
-        """As configured."""
         return self.config.start_step
 
     def observe(self, step: int, score: float) -> None:

@@ -36,5 +36,4 @@ class Exact(SimplexSolver):
 
     @uncompiled
     def solve(self, problem: Problem) -> OTResult:
-        """One network simplex per sample."""
         return solve_each(problem, partial(transport, max_iterations=self.max_iterations))

@@ -43,5 +43,4 @@ class Sinkhorn(Balanced, Solver):
     )
 
     def solve(self, problem: Problem) -> OTResult:
-        """Iterate, and polish what is not right yet."""
         return solve(problem, self)

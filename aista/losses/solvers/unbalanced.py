@@ -42,7 +42,6 @@ class Unbalanced(Entropic, Solver):
 
     @property
     def rho(self) -> tuple[float, float]:
-        """Both strengths."""
         return self.rho_x, self.rho_y
 
     def solve(self, problem: Problem) -> OTResult:

@@ -104,7 +104,7 @@ class NormedAdapter(Adapter):
         self.output_norm: nn.Module = nn.LayerNorm(output_dim) if output_norm else nn.Identity()
 
     def match_output_scale(self, rms: float) -> None:
-        """Set the layer norm's gain to ``rms``; see ``Adapter.match_output_scale``."""
+        """Set the layer norm's gain to ``rms``."""
         if isinstance(self.output_norm, nn.LayerNorm):
             with torch.no_grad():
                 self.output_norm.weight.fill_(rms)

@@ -59,7 +59,6 @@ class ContextAdapter(NormedAdapter):
         self.projection = nn.Linear(self.model_dim, output_dim)
 
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, S, E]`` -> ``[B, P, D]`` with lengths ``ceil(n / stride)``."""
         x_BPE, lengths = self.reduction(states, lengths)
         return self.normalize(self.projection(self.mix(self.dropout(x_BPE), lengths))), lengths
 

@@ -66,7 +66,6 @@ class ConvAdapter(NormedAdapter):
         self.projection = nn.Linear(hidden_dim, output_dim)
 
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, S, E]`` -> ``[B, P, D]`` with lengths ``ceil(n / stride)``."""
         h_BSE = states.to(self.projection.weight.dtype)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             h_BSE, lengths = conv(h_BSE, lengths)

@@ -44,7 +44,6 @@ class FrameStackAdapter(NormedAdapter):
         self.projection = nn.Linear(config.hidden_dim or width, output_dim)
 
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, S, E]`` -> ``[B, P, D]`` with lengths ``ceil(n / stride)``."""
         h_BPK = stack_frames(states.to(self.projection.weight.dtype), lengths, self.stride)
         if self.inner is not None:
             h_BPK = gelu(self.inner(h_BPK))

@@ -40,5 +40,4 @@ class LinearAdapter(NormedAdapter):
         return self.normalize(self.projection(self.dropout(h_BSE))), lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """As given."""
         return lengths

@@ -44,5 +44,4 @@ class MlpAdapter(NormedAdapter):
         return self.normalize(self.transform(h_BSE)), lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """As given."""
         return lengths

@@ -68,7 +68,6 @@ class MoeAdapter(NormedAdapter):
         )
 
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, S, E]`` -> ``[B, P, D]`` with lengths ``ceil(n / stride)``."""
         return self.adapt(states, lengths)[:2]
 
     def adapt(

@@ -53,5 +53,4 @@ class QFormerAdapter(NormedAdapter):
         return self.normalize(x_BPD), self.output_lengths(lengths)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """``num_queries``."""
         return torch.full_like(lengths, self.num_queries)

@@ -41,7 +41,6 @@ class Qwen2AudioAdapter(Adapter):
         return x_BSD, lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """As given."""
         return lengths
 
 

@@ -45,7 +45,6 @@ class TransformerAdapter(ContextAdapter):
         self.norm = nn.LayerNorm(self.model_dim)
 
     def mix(self, x_BPE: Tensor, lengths: Tensor) -> Tensor:
-        """Run the blocks and the norm behind them."""
         mask_BP = length_mask(lengths, x_BPE.size(1))
         for block in self.blocks:
             x_BPE = block(x_BPE, mask_BP)

@@ -48,7 +48,6 @@ class WindowQFormerAdapter(NormedAdapter):
         return self.num_queries == 1
 
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, S, E]`` -> ``[B, P, D]`` with lengths ``num_queries * ceil(n / window)``."""
         h_BSE = zero_padding(states, lengths).to(self.qformer.queries.dtype)
         h_BSE = pad(h_BSE, (0, 0, 0, -h_BSE.size(1) % self.window))
         batch, size = h_BSE.shape[:2]

@@ -86,11 +86,10 @@ class ConformerEncoder(SpeechEncoder):
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The conformer blocks."""
         return self.stack.layers
 
     def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode features ``[B, F, M]``; see ``SpeechEncoder``."""
+        """Encode features ``[B, F, M]``."""
         h_BSE, lengths = self.subsampling(audio, lengths)
         layout = BatchLayout.of(h_BSE, lengths.tolist())
         if self.positions is not None:

@@ -145,12 +145,11 @@ class HFSpeechEncoder(SpeechEncoder):
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The transformer or conformer blocks."""
         blocks: nn.ModuleList = self.model.encoder.layers
         return blocks
 
     def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode waveforms ``[B, W]`` or features ``[B, F, M]``; see ``SpeechEncoder``."""
+        """Encode waveforms ``[B, W]`` or features ``[B, F, M]``."""
         audio = audio[:, : int(lengths.max())].to(self._dtype)  # nothing lies beyond the longest row
         x_BSE, lengths = self._project(audio, lengths)
         return self.mix(self._states(self._mask_spans(x_BSE, lengths), lengths)), lengths
@@ -216,7 +215,6 @@ class _WaveformEncoder(HFSpeechEncoder):
             del model.encoder.layer_norm
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Lengths after the convolutions over the waveform."""
         return conv_lengths(lengths, self.convolutions)
 
     def train(self, mode: bool = True) -> _WaveformEncoder:
@@ -264,7 +262,6 @@ class _W2VBertEncoder(HFSpeechEncoder):
     """w2v-BERT 2.0: conformer blocks over stacked filterbanks."""
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """As many as feature frames."""
         return lengths
 
     def _project(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -62,7 +62,7 @@ class Qwen2AudioEncoder(WhisperEncoder):
         self.length_range = (2 * _POOL - 1, self.length_range[1])
 
     def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode log-mel features ``[B, F, M]``; see ``SpeechEncoder``."""
+        """Encode log-mel features ``[B, F, M]``."""
         h_BSE, _ = super().encode(audio, lengths)
         size = h_BSE.size(1) // _POOL * _POOL
         pooled_BSE = torch.stack([h_BSE[:, start:size:_POOL] for start in range(_POOL)]).mean(dim=0)

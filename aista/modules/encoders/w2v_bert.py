@@ -130,7 +130,6 @@ class W2VBertEncoder(SpeechEncoder):
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The conformer blocks."""
         return self.stack.layers
 
     def train(self, mode: bool = True) -> W2VBertEncoder:
@@ -142,7 +141,7 @@ class W2VBertEncoder(SpeechEncoder):
         return self
 
     def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode features ``[B, F, M]``; see ``SpeechEncoder``."""
+        """Encode features ``[B, F, M]``."""
         features_BFM = audio.to(next(self.frontend.parameters()).dtype)
         layout = BatchLayout.of(features_BFM, lengths.tolist())
         h_BFE, _ = self.frontend(features_BFM, layout)

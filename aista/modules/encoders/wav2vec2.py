@@ -121,12 +121,11 @@ class Wav2Vec2Encoder(SpeechEncoder):
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The transformer layers."""
         blocks: nn.ModuleList = self.stack.layers
         return blocks
 
     def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode waveforms ``[B, W]``; see ``SpeechEncoder``."""
+        """Encode waveforms ``[B, W]``."""
         wave_BW = audio.to(next(self.frontend.parameters()).dtype)
         extractor: Any = self.frontend.feature_extractor
         frames_BSC = convolve_waveform(extractor.layers, wave_BW, lengths)
@@ -138,7 +137,6 @@ class Wav2Vec2Encoder(SpeechEncoder):
         return self.mix(self._states(h_BSE, layout)), lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Lengths after the convolutions over the waveform."""
         return conv_lengths(lengths, self.convolutions)
 
     def _states(self, h_BSE: Tensor, layout: BatchLayout) -> Iterator[Tensor]:

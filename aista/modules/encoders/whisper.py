@@ -100,11 +100,10 @@ class WhisperEncoder(SpeechEncoder):
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The transformer blocks."""
         return self.blocks
 
     def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode log-mel features ``[B, F, M]``; see ``SpeechEncoder``."""
+        """Encode log-mel features ``[B, F, M]``."""
         # Nothing lies beyond the longest row.
         windows = split_windows(audio[:, : int(lengths.max())], lengths, self.window)
         h_NSE, state_lengths = self._convolve(windows.frames, windows.lengths)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from aista.modules.tuning.base import Tuning
-from aista.modules.tuning.lora_linear import LinearWithLora
+from aista.modules.tuning.cheap_dropout import CheapDropout
 from aista.registry import nearest, register
 from aista.schema import Options, option
 
@@ -71,13 +71,16 @@ class LoraTuning(Tuning):
             lora_dropout=options.lora_dropout,
             target_modules=sorted(targets),
         )
-        custom: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: LinearWithLora}
-        custom.update(dict.fromkeys(_fairseq2_classes(), _ProjectionWithLora))
-        peft._register_custom_module(custom)
+        peft._register_custom_module(dict.fromkeys(_fairseq2_classes(), _ProjectionWithLora))
         with warnings.catch_warnings():
             # GPT-2's Conv1D keeps its weight transposed; peft sees that by itself and says so.
             warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
             inject_adapter_in_model(peft, part)
+        for module in part.modules():
+            if isinstance(module, PeftLinear) and options.lora_dropout > 0:
+                module.lora_dropout = nn.ModuleDict(
+                    {name: CheapDropout(options.lora_dropout) for name in module.lora_A}
+                )
         for name, parameter in part.named_parameters():
             if _is_update(name):
                 # Steps of AdamW are lost in bfloat16, which keeps 8 bits of a number.
@@ -121,7 +124,7 @@ def _check_own_weight(part: nn.Module, name: str, weight: Any) -> None:
         raise ValueError(f"{name} shares its weight with others ({', '.join(sharing)}), which would change with it")
 
 
-class _ProjectionWithLora(LinearWithLora):
+class _ProjectionWithLora(PeftLinear):  # type: ignore[misc]
     """LoRA on a linear layer of fairseq2, which names its widths otherwise."""
 
     def _get_in_out_features(self, module: Any) -> tuple[int, int]:

@@ -62,7 +62,6 @@ class Bleu(Metric):
 
     @property
     def signature(self) -> str:
-        """Signature of sacrebleu."""
         return str(self._bleu.get_signature())
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> Statistics:
@@ -70,5 +69,4 @@ class Bleu(Metric):
         return np.array(self._bleu._extract_corpus_statistics(hypotheses, [references]), dtype=np.float64)
 
     def from_totals(self, totals: Statistics) -> float:
-        """Value in 0..100."""
         return float(self._bleu._compute_score_from_stats([int(total) for total in totals]).score)

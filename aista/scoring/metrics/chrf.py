@@ -41,7 +41,6 @@ class Chrf(Metric):
 
     @property
     def signature(self) -> str:
-        """Signature of sacrebleu."""
         return str(self._chrf.get_signature())
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> Statistics:
@@ -49,5 +48,4 @@ class Chrf(Metric):
         return np.array(self._chrf._extract_corpus_statistics(hypotheses, [references]), dtype=np.float64)
 
     def from_totals(self, totals: Statistics) -> float:
-        """Value in 0..100."""
         return float(self._chrf._compute_score_from_stats([int(total) for total in totals]).score)

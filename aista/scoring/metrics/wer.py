@@ -37,5 +37,4 @@ class Wer(EditRate):
         super().__init__(config.normalizer)
 
     def units(self, text: str) -> Sequence[str]:
-        """Words between white space."""
         return normalize(text, self.normalizer).split()

@@ -207,11 +207,12 @@ def test_freezing_the_model_leaves_the_weights_of_the_sum(saved):
     assert holder.encoder.mix.weights.grad.abs().max() > 0
 
 
-def test_no_warning_is_raised_for_padded_batches(saved):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for kind in ("wavlm-base", "wav2vec2-large"):
-            build(saved(kind)[1], kind)(*inputs(kind))
+@pytest.mark.parametrize("kind", ["wavlm-base", "wav2vec2-large"])
+def test_no_warning_is_raised_for_padded_batches(saved, kind):
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always")
+        build(saved(kind)[1], kind)(*inputs(kind))
+    assert not raised
 
 
 def test_a_ctc_checkpoint_gives_its_encoder(tmp_path):

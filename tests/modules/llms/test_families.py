@@ -185,7 +185,7 @@ def outcome(tmp_path_factory):
 def test_proof(outcome, family, what):
     error = outcome(family, what)
     if error is not None:
-        raise error
+        raise AssertionError(f"{family} fails the proof {what!r}") from error
 
 
 def test_the_page_says_what_was_proved(outcome):

@@ -6,6 +6,7 @@ from torch import nn
 from aista import registry
 from aista.errors import ConfigError
 from aista.modules.trainable import select_trainable
+from aista.modules.tuning.cheap_dropout import CheapDropout
 from aista.modules.tuning.lora import LoraConfig, LoraTuning
 from aista.schema import resolve
 from aista.testing.dummies import DummyAdapter, DummyLanguageModel
@@ -224,3 +225,10 @@ def test_a_tied_weight_is_not_merged():
     tuning.prepare(model)
     with pytest.raises(ValueError, match=r"lm_head shares its weight with others \(model\.embed_tokens\.weight"):
         tuning.merge(model)
+
+
+@pytest.mark.parametrize(("p", "expected"), [(0.3, CheapDropout), (0.0, nn.Identity)])
+def test_dropout_of_the_update_is_the_cheap_one(p, expected):
+    part = nn.ModuleDict({"layer": nn.Linear(6, 5)})
+    LoraTuning(LoraConfig(r=3, lora_dropout=p)).prepare(part)
+    assert type(part["layer"].lora_dropout["default"]) is expected
