@@ -21,7 +21,7 @@ from typing_extensions import override
 from aista.data.encoder_caches.base import EncoderCache
 from aista.data.encoder_caches.shard import Place, read_places, read_tensor, write_shard
 from aista.errors import DataError
-from aista.files import write_text
+from aista.files import leftover_pattern, write_text
 from aista.registry import register
 from aista.schema import Options, option, required
 
@@ -126,7 +126,7 @@ class DiskCache(EncoderCache):
 
     def _remove_leftovers(self) -> None:
         """What a writer was killed over; a living one is done with a file within seconds."""
-        for file in self.folder.glob(".*.safetensors.*"):
+        for file in self.folder.glob(leftover_pattern("*.safetensors")):
             with suppress(FileNotFoundError):  # its writer has moved it into place since
                 if time.time() - file.stat().st_mtime > _LEFTOVER_SECONDS:
                     file.unlink()
