@@ -21,8 +21,8 @@ class SpeechBatch:
 
     Attributes:
         ids: Utterance ids, B of them.
-        audio: Encoder input: waveform ``[B, W]`` or features ``[B, F, M]``; ``[B, 0]`` in text-only batches. What the
-            encoder puts out, ``[B, S, E]``, where ``encoded``.
+        audio: Encoder input: waveform ``[B, W]`` or features ``[B, F, M]``; ``[B, 0]`` in text-only batches. The
+            encoder's output, ``[B, S, E]``, where ``encoded``.
         audio_lengths: ``[B]`` samples or frames.
         source: Transcript token ids ``[B, T]`` without BOS and EOS.
         source_lengths: ``[B]``; 0 where the row has no transcript (it takes part in CE only).

@@ -35,7 +35,7 @@ class CkaSelection(RankedSelection):
     states, however wide they are; a layer may score below 0.
 
     Choose it where retrieval is at chance in all layers, because speech and text still lie in different
-    coordinates, and where alignment shall start at layers that need a rotation rather than new content.
+    coordinates, and where alignment must start at layers that need a rotation rather than new content.
     """
 
     def __init__(self, config: CkaSelectionConfig, *, num_layers: int) -> None:

@@ -15,7 +15,7 @@ __all__ = ["LayerDiagnostics", "LayerProbe", "ProbeCurve"]
 
 @dataclass(frozen=True)
 class LayerDiagnostics:
-    """Numbers that unmask a collapse: alignment can shrink a distance by making all states alike.
+    """Numbers that show a collapse: alignment can shrink a distance by making all states alike.
 
     Attributes:
         speech_norm: Mean L2 norm of the pooled speech states.

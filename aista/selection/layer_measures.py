@@ -66,15 +66,15 @@ def pooled_measures(
     columns = dict(zip(SCORES, ranking.values_N4.unbind(dim=1), strict=True))
     columns |= {"csls_mrr": csls.values_N4[:, 0], "csls_recall@1": csls.values_N4[:, 1]}
     columns |= {"speech_norm": speech_ND.double().norm(dim=1), "text_norm": text_ND.double().norm(dim=1)}
-    found = {name: _mean(values_N, counts_RN) for name, values_N in columns.items()}
+    measures = {name: _mean(values_N, counts_RN) for name, values_N in columns.items()}
     if len(speech_ND) >= CKA_LEAST:
         samples = None if counts_RN is None else linear_cka(speech_ND, text_ND, counts_RN)
-        found["cka"] = estimate(float(linear_cka(speech_ND, text_ND)), samples)
+        measures["cka"] = estimate(float(linear_cka(speech_ND, text_ND)), samples)
     for name, states_ND in (("speech", speech_ND), ("text", text_ND)):
         samples = None if counts_RN is None else mean_cosine(states_ND, counts_RN)
-        found[f"{name}_cosine"] = estimate(float(mean_cosine(states_ND)), samples)
-        found[f"{name}_rank"] = Estimate(float(effective_rank(states_ND)))
-    return {name: found[name] for name in MEASURES if name in found}
+        measures[f"{name}_cosine"] = estimate(float(mean_cosine(states_ND)), samples)
+        measures[f"{name}_rank"] = Estimate(float(effective_rank(states_ND)))
+    return {name: measures[name] for name in MEASURES if name in measures}
 
 
 def transport_measures(
@@ -96,23 +96,23 @@ def transport_measures(
     others = mismatched_pairs(groups, mismatches)
     if not len(others):
         raise ValueError(f"all {size} utterances have the same transcript; transport needs others to compare with")
-    true = torch.arange(size)[:, None].expand(-1, 2)
-    costs, converged = transport(speech, text, torch.cat([true, others]), device)
+    true_pairs = torch.arange(size)[:, None].expand(-1, 2)
+    costs, converged = transport(speech, text, torch.cat([true_pairs, others]), device)
     if not bool(costs.isfinite().all()):
         raise ValueError(f"{int((~costs.isfinite()).sum())} of {len(costs)} transport costs are not finite")
-    own_N, other_K = costs[:size], costs[size:]
+    true_N, mismatched_K = costs[:size], costs[size:]
     # An utterance is drawn with all its mismatched pairs: sums and numbers per speech utterance.
-    sums_N = torch.zeros(size, dtype=torch.float64).index_add_(0, others[:, 0], other_K)
+    sums_N = torch.zeros(size, dtype=torch.float64).index_add_(0, others[:, 0], mismatched_K)
     numbers_N = torch.bincount(others[:, 0], minlength=size).double()
-    own_R = weighted_means(own_N, counts_RN) if counts_RN is not None else None
-    other_R = (counts_RN @ sums_N) / (counts_RN @ numbers_N) if counts_RN is not None else None
-    own, other = own_N.mean(), other_K.mean()
+    true_R = weighted_means(true_N, counts_RN) if counts_RN is not None else None
+    mismatched_R = (counts_RN @ sums_N) / (counts_RN @ numbers_N) if counts_RN is not None else None
+    true, mismatched = true_N.mean(), mismatched_K.mean()
     return {
-        "ot_cost": estimate(float(own), own_R),
-        "ot_other": estimate(float(other), other_R),
+        "ot_cost": estimate(float(true), true_R),
+        "ot_other": estimate(float(mismatched), mismatched_R),
         "ot_separation": estimate(
-            float(_separation(own, other)),
-            _separation(own_R, other_R) if own_R is not None and other_R is not None else None,
+            float(_separation(true, mismatched)),
+            _separation(true_R, mismatched_R) if true_R is not None and mismatched_R is not None else None,
         ),
         "ot_converged": Estimate(float(converged.double().mean())),
     }
@@ -122,7 +122,7 @@ def _mean(values_N: Tensor, counts_RN: Tensor | None) -> Estimate:
     return estimate(float(values_N.mean()), None if counts_RN is None else weighted_means(values_N, counts_RN))
 
 
-def _separation(own: Tensor, other: Tensor) -> Tensor:
-    """``1 - own / other``; 0 where mismatched pairs cost nothing, as after a collapse."""
-    costs = other > 1e-6
-    return torch.where(costs, 1 - own / torch.where(costs, other, 1), 0)
+def _separation(true: Tensor, mismatched: Tensor) -> Tensor:
+    """``1 - true / mismatched``; 0 where mismatched pairs cost nothing, as after a collapse."""
+    costs = mismatched > 1e-6
+    return torch.where(costs, 1 - true / torch.where(costs, mismatched, 1), 0)

@@ -17,6 +17,7 @@ from aista.errors import ConfigError, Fault
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.trainable import ParameterTable, select_trainable
 from aista.schema import Component
+from aista.tasks.experiment import Sections
 from aista.tasks.parts import Pretrained, build_part, build_tunings
 from aista.types import SpeechBatch
 
@@ -87,6 +88,10 @@ class Task(ABC):
         self.feature = feature
         self.tunings = build_tunings(config)
         self.pretrained: Pretrained = "load"
+
+    def check(self, sections: Sections) -> list[Fault]:
+        """What in the shared sections does not fit the task's options, as far as it shows before a model is built."""
+        return []
 
     @abstractmethod
     def build_model(self) -> nn.Module:

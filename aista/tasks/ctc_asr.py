@@ -1,4 +1,4 @@
-"""CTC speech recognition: teaches a small speech encoder to hear before it is joined to the LLM."""
+"""CTC speech recognition: trains a small speech encoder before it is joined to the LLM."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from aista.errors import AistaError, ConfigError, DataError, Fault
 from aista.run_folder.paths import RunPaths
 from aista.schema import Component
 from aista.scoring.base import Metric
-from aista.selection.base import ProbedSelection
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.parts import Pretrained, prepare_part
@@ -36,11 +34,12 @@ def preflight(experiment: Experiment, *, with_data: bool = True, pretrained: Pre
     Raises:
         ConfigError: every fault found, one line each.
     """
-    task, faults = _check(experiment, "", with_data, pretrained)
+    task, faults = _check(experiment, with_data, pretrained)
     initialize = experiment.sections.initialize
     for stage in experiment.sections.pretraining:
         if getattr(initialize, stage.part) is None:
-            faults += _check(experiment.stage(stage), f"pretraining.{stage.name}.", with_data, pretrained)[1]
+            _, more = _check(experiment.stage(stage), with_data, pretrained)
+            faults += [Fault(f"pretraining.{stage.name}.{f.path}", f.problem, f.remedy) for f in more]
     if faults or task is None:
         raise ConfigError(list(dict.fromkeys(faults)), experiment.source)
     return task
@@ -87,16 +86,14 @@ def task_class(experiment: Experiment) -> type[Task]:
     return factory
 
 
-def _check(
-    experiment: Experiment, prefix: str, with_data: bool, pretrained: Pretrained
-) -> tuple[Task | None, list[Fault]]:
+def _check(experiment: Experiment, with_data: bool, pretrained: Pretrained) -> tuple[Task | None, list[Fault]]:
     """The task if it can be built, and all faults."""
-    faults = _files(experiment.sections.data, prefix) if with_data else []
+    faults = _files(experiment.sections.data) if with_data else []
     for part in ("encoder", "adapter", "llm"):
         folder = getattr(experiment.sections.initialize, part)
         if folder is not None and not RunPaths(folder).checkpoints_dir.is_dir():
             remedy = f"train it first with `aista train {folder} --config ...`"
-            faults.append(Fault(f"{prefix}initialize.{part}", f"no trained run folder at {str(folder)!r}", remedy))
+            faults.append(Fault(f"initialize.{part}", f"no trained run folder at {str(folder)!r}", remedy))
     if faults:
         return None, faults
     try:
@@ -105,15 +102,15 @@ def _check(
             _outlines(task)
         metrics = build_metrics(experiment)
     except ConfigError as error:
-        return None, [Fault(f"{prefix}{fault.path}", fault.problem, fault.remedy) for fault in error.faults]
+        return None, list(error.faults)
     except (DataError, AistaError) as error:
-        return None, [Fault(f"{prefix}tokenizer", str(error))]
+        return None, [Fault("tokenizer", str(error))]
     names = ["nll", "loss", *(metric.name for metric in metrics)]
     score = experiment.sections.evaluation.score
     if score not in names:
-        faults.append(Fault(f"{prefix}evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
-    faults += _durations(experiment, task, prefix) + _encoder_cache(experiment, prefix)
-    return task, faults + _layers(experiment, prefix) + _schedules(experiment, prefix)
+        faults.append(Fault("evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
+    faults += _durations(experiment, task) + _encoder_cache(experiment, task)
+    return task, faults + task.check(experiment.sections)
 
 
 def _outlines(task: Task) -> None:
@@ -130,35 +127,35 @@ def _outlines(task: Task) -> None:
         prepare_part("llm", part, task.tunings["llm"])
 
 
-def _files(data: DataConfig, prefix: str) -> list[Fault]:
+def _files(data: DataConfig) -> list[Fault]:
     named: list[tuple[str, Path | None]] = [("train", data.train), ("dev", data.dev), ("test", data.test)]
     for name, paths in (("speech", data.speech), ("text", data.text)):
         named += [(f"{name}[{index}]", path) for index, path in enumerate(paths)]
     faults = [
-        Fault(f"{prefix}data.{name}", f"no such file: {str(path)!r}", "prepare it with `aista data` or mend the path")
+        Fault(f"data.{name}", f"no such file: {str(path)!r}", "prepare it with `aista data` or mend the path")
         for name, path in named
         if path is not None and not path.is_file()
     ]
     if data.train is None:
-        faults.append(Fault(f"{prefix}data.train", "is required", "name a manifest to train on"))
+        faults.append(Fault("data.train", "is required", "name a manifest to train on"))
     return faults
 
 
-def _durations(experiment: Experiment, task: Task, prefix: str) -> list[Fault]:
+def _durations(experiment: Experiment, task: Task) -> list[Fault]:
     data, longest = experiment.sections.data, math.inf if task.feature is None else task.feature.max_seconds
     if data.max_seconds <= longest:
         return []
     problem = f"must be at most {longest:g}, what the feature {data.feature.name!r} takes, got {data.max_seconds:g}"
-    return [Fault(f"{prefix}data.max_seconds", problem)]
+    return [Fault("data.max_seconds", problem)]
 
 
-def _encoder_cache(experiment: Experiment, prefix: str) -> list[Fault]:
+def _encoder_cache(experiment: Experiment, task: Task) -> list[Fault]:
     """Encoder states that nothing would read, or that training changes; see ``aista.engine.encoder_cache``."""
     sections, config = experiment.sections, experiment.task_config
     if sections.data.encoder_cache is None:
         return []
-    at = f"{prefix}data.encoder_cache"
-    if not task_class(experiment).takes_states:
+    at = "data.encoder_cache"
+    if not task.takes_states:
         return [Fault(at, f"the task {sections.task!r} reads no encoder states", "remove it")]
     tuning = config.encoder.tuning
     if tuning is None and not config.freeze_params:
@@ -166,57 +163,3 @@ def _encoder_cache(experiment: Experiment, prefix: str) -> list[Fault]:
     if tuning is not None and tuning.name != "frozen":
         return [Fault(at, f"needs a frozen encoder, got encoder.tuning {tuning.name!r}", FREEZE_ENCODER)]
     return []
-
-
-def _layers(experiment: Experiment, prefix: str) -> list[Fault]:
-    config = experiment.task_config
-    selection, llm = getattr(config, "layer_selection", None), getattr(config, "llm", None)
-    if selection is None or llm is None or not config.alignment:
-        return []
-    depth = _llm_depth(llm)
-    if depth is None:
-        return []
-    try:
-        strategy = registry.build("layer_selection", selection, at="layer_selection", num_layers=depth)
-    except ConfigError as error:
-        return [Fault(f"{prefix}{fault.path}", fault.problem, fault.remedy) for fault in error.faults]
-    if isinstance(strategy, ProbedSelection) and experiment.sections.data.dev is None:
-        return [Fault(f"{prefix}data.dev", f"layer selection {selection.name!r} probes the dev set; name one")]
-    if strategy.warmup_steps >= experiment.sections.trainer.max_steps:
-        steps = experiment.sections.trainer.max_steps
-        return [
-            Fault(
-                f"{prefix}layer_selection.config.warmup_steps",
-                f"must be less than trainer.max_steps ({steps}), got {strategy.warmup_steps}",
-            )
-        ]
-    return []
-
-
-def _schedules(experiment: Experiment, prefix: str) -> list[Fault]:
-    """Schedules that begin behind the run's end, or wait for validations that never come."""
-    sections, faults = experiment.sections, []
-    for index, spec in enumerate(getattr(experiment.task_config, "alignment", ())):
-        at = f"{prefix}alignment[{index}].schedule"
-        schedule = registry.build("weight_schedule", spec.schedule, at=at)
-        if schedule.start_step >= sections.trainer.max_steps:
-            problem = f"must be less than trainer.max_steps ({sections.trainer.max_steps}), got {schedule.start_step}"
-            faults.append(Fault(f"{at}.config.start_step", problem))
-        if schedule.watches_validation and (sections.data.dev is None or not sections.trainer.validate_every):
-            problem = f"{spec.schedule.name!r} watches validation, and this run has none"
-            faults.append(Fault(at, problem, "set data.dev and trainer.validate_every"))
-    return faults
-
-
-def _llm_depth(llm: Component) -> int | None:
-    """Blocks of the LLM from its options or its folder's config.json; None if neither says."""
-    depth = getattr(llm.config, "num_layers", None)
-    if isinstance(depth, int):
-        return depth
-    folder = getattr(llm.config, "path", None)
-    try:
-        data = json.loads(Path(folder, "config.json").read_text(encoding="utf-8")) if folder else {}
-    except (OSError, ValueError):
-        return None
-    text = data.get("text_config", data)
-    return next((text[key] for key in ("num_hidden_layers", "n_layer", "num_layers") if key in text), None)

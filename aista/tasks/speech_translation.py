@@ -21,8 +21,10 @@ from aista.modules.lsm import ForwardRequest, LargeSpeechTextModel
 from aista.registry import register
 from aista.schema import Component, Options, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
+from aista.tasks.alignment_checks import check_layers, check_schedules
 from aista.tasks.alignment_terms import AlignmentTerm, AlignmentTerms
 from aista.tasks.base import LossPart, Task, TaskLoss
+from aista.tasks.experiment import Sections
 from aista.tasks.limits import input_lengths, input_limit, num_tokens, position_limit
 from aista.tasks.parts import TunedPart
 from aista.tasks.prompting import ChatPrompt, encode_prompt
@@ -100,6 +102,13 @@ class SpeechTranslationTask(Task):
         """Whether a weight depends on validation."""
         return self.alignment.watches_validation
 
+    def check(self, sections: Sections) -> list[Fault]:
+        """Layers and schedules that do not fit the model or the run."""
+        config = self.config
+        layers = check_layers(config.layer_selection, config.llm, sections) if config.alignment else []
+        schedules = [spec.schedule for spec in config.alignment]
+        return layers + check_schedules(self.alignment.terms, schedules, sections)
+
     def start_step(self, step: int, num_steps: int) -> None:
         """Set the alignment weights of the step."""
         self.alignment.start_step(step, num_steps)
@@ -162,7 +171,7 @@ class SpeechTranslationTask(Task):
         layers: tuple[int, ...] = ()
         if self.selected is not None and is_aligning and alignment.state_terms:
             layers = self.selected.layers
-        # In training nobody reads the NLL of the translation where it has no weight and states suffice.
+        # In training the NLL of the translation is not used where it has no weight and the losses read states alone.
         can_skip = is_training and layers and not config.translation_weight and not alignment.prediction_terms
         return ForwardRequest(
             translate=not can_skip,
@@ -212,7 +221,7 @@ class SpeechTranslationTask(Task):
         return batch.target_text
 
     def reject(self, row: Row) -> str:
-        """Every row is meant for this task: one without audio or translation is a fault, not a stranger."""
+        """Every row belongs to this task: one without audio or translation is a fault, not a row of another task."""
         return ""
 
     def __repr__(self) -> str:
@@ -236,7 +245,7 @@ def _build_terms(specs: Sequence[WeightedAlignment]) -> Iterator[AlignmentTerm]:
 
 
 def _uneven(adapter: str) -> Fault:
-    """What is wrong with an adapter behind which nobody knows where a word is."""
+    """What is wrong with an adapter whose positions do not say which time they stand for."""
     problem = f"positions of {adapter!r} are not even in time, but an alignment loss compares words by their times"
     return Fault("adapter", problem, "choose conv, frame_stack or another that keeps time, or another loss")
 

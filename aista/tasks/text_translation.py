@@ -1,4 +1,4 @@
-"""Text translation: teaches a small LLM the two languages before it hears any speech."""
+"""Text translation: trains a small LLM on the two languages before speech."""
 
 from __future__ import annotations
 

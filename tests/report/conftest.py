@@ -19,7 +19,7 @@ def run_path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def baseline_path(tmp_path: Path) -> Path:
-    """Its CE-only twin."""
+    """A CE-only run."""
     return write_run(tmp_path / "ce_only")
 
 

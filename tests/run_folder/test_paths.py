@@ -15,7 +15,7 @@ FILES = re.compile(
     r"step_[*{]"
 )
 FOLDERS = {"checkpoints", "engine", "evaluation", "metrics", "pretraining", "probe"}
-HAS_FOLDER_OF_ITS_OWN = {("runs/ablation/plan.py", "pretraining"), ("tasks/ablation.py", "pretraining")}
+HAS_FOLDER_OF_ITS_OWN = {("runs/ablation/plan.py", "pretraining")}
 """The folder of an ablation has pretraining stages too; it is no run folder."""
 
 

@@ -11,7 +11,7 @@ from aista.report.figure import save_png
 from aista.report.plots import seed_differences
 from aista.report.scatter import retrieval_and_score
 from aista.report.tables import Table, to_latex, to_markdown
-from aista.runs.ablation.results import AblationRow, Outcome, ablation_rows, layer_scores
+from aista.runs.ablation.results import AblationRow, Outcome, ablation_rows, label, layer_scores
 from aista.runs.ablation.table import ablation_csv, ablation_table
 from aista.runs.ablation.variants import AblationConfig
 from aista.scoring.base import Metric
@@ -36,8 +36,8 @@ def write_outputs(
     """
     rows = ablation_rows(outcomes, metrics, baseline, split=config.label, samples=config.samples)
     table, metric = ablation_table(rows, baseline), metrics[0].name
-    failed = [f"{outcome.name}, seed {outcome.seed}: {outcome.error}" for outcome in outcomes if outcome.error]
-    write_text(out / "table.md", to_markdown(table) + "".join(f"\nFailed: {note}\n" for note in failed))
+    failed = [outcome.failure for outcome in outcomes if outcome.error]
+    write_text(out / "table.md", to_markdown(table) + "".join(f"\nFailed: {failure}\n" for failure in failed))
     write_text(out / "table.tex", to_latex(table))
     write_text(out / "table.csv", ablation_csv(rows))
     files = ["table.md", "table.tex", "table.csv"]
@@ -60,7 +60,7 @@ def _correlation(
         if not by_seed:
             continue
         for seed, score in by_seed.items():
-            values[f"{row.name}, seed {seed}"], scores[f"{row.name}, seed {seed}"] = mrr[row.name][seed], score
+            values[label(row.name, seed)], scores[label(row.name, seed)] = mrr[row.name][seed], score
         curves = [mrr[row.name][seed] for seed in by_seed]
         means[row.name] = {layer: sum(curve[layer] for curve in curves) / len(curves) for layer in curves[0]}
         mean_scores[row.name] = sum(by_seed.values()) / len(by_seed)

@@ -13,6 +13,7 @@ from typing import Any
 from aista.config import apply_overrides, differences, load_yaml, replace_nodes
 from aista.errors import ConfigError, Fault
 from aista.registry import nearest
+from aista.runs.ablation.results import label
 from aista.runs.ablation.variants import BASE, AblationConfig, find_faults, variants
 from aista.schema import structure
 from aista.shipped import find_config
@@ -61,6 +62,11 @@ class PlannedRun:
     unstaged: Experiment
     stages: tuple[PlannedStage, ...]
     changes: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Name and seed."""
+        return label(self.name, self.seed)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,12 @@ from aista.scoring.hypotheses import align
 from aista.scoring.seeds import SeedComparison, combine_seeds
 from aista.scoring.significance import SystemScore, paired_bootstrap
 
-__all__ = ["AblationRow", "Outcome", "ablation_rows", "layer_scores", "seconds_per_step"]
+__all__ = ["AblationRow", "Outcome", "ablation_rows", "label", "layer_scores", "seconds_per_step"]
+
+
+def label(name: str, seed: int) -> str:
+    """How a run is called where every run has its line."""
+    return f"{name}, seed {seed}"
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,11 @@ class Outcome:
     id: str
     folder: RunFolder | None
     error: str
+
+    @property
+    def failure(self) -> str:
+        """Which run failed, and why; empty if it did not."""
+        return f"{label(self.name, self.seed)}: {self.error}" if self.error else ""
 
 
 @dataclass(frozen=True)
@@ -120,7 +130,7 @@ def seconds_per_step(run: RunFolder) -> float | None:
 def _texts(done: Mapping[tuple[str, int], Outcome], split: str) -> tuple[dict[tuple[str, int], list[str]], list[str]]:
     if not done:
         return {}, []
-    labels = {f"{name}, seed {seed}": (name, seed) for name, seed in done}
+    labels = {label(name, seed): (name, seed) for name, seed in done}
     rows, hypotheses = align(
         {label: done[key].folder.evaluation(split).rows for label, key in labels.items()}  # type: ignore[union-attr]
     )

@@ -67,11 +67,10 @@ class Sweep:
         """Print every run with its state and its difference from the base config."""
         seen: dict[str, str] = {}
         for run in self.ablation.runs:
-            label = _label(run)
             state = self._state(run)
             same = f", the same training as {seen[run.id]}" if run.id in seen else ""
-            self._say(f"{label}  [{state}{same}]  {self.folder(run)}")
-            seen.setdefault(run.id, label)
+            self._say(f"{run.label}  [{state}{same}]  {self.folder(run)}")
+            seen.setdefault(run.id, run.label)
             for change in run.changes or ("as the base",):
                 shown = change if len(change) <= SHOWN_CHANGE else f"{change[: SHOWN_CHANGE - 3]}..."
                 self._say(f"    {shown}")
@@ -91,7 +90,7 @@ class Sweep:
                 preflight(run.unstaged)
             except ConfigError as error:
                 for fault in error.faults:
-                    place = f"run {_label(run)}: {fault.path}"
+                    place = f"run {run.label}: {fault.path}"
                     faults.setdefault((fault.path, fault.problem), Fault(place, fault.problem, fault.remedy))
         if faults:
             raise ConfigError(list(faults.values()), str(self.ablation.source))
@@ -113,8 +112,8 @@ class Sweep:
         ready = [run for run in todo if all(RunPaths(stage.folder).is_complete for stage in run.stages)]
         for run in self.ablation.runs:
             if states[run.id] == "done":
-                self._say(f"{_label(run)} (reused)")
-        self._work(self._job(_label(run), self.folder(run), run.experiment, *self._scoring()) for run in ready)
+                self._say(f"{run.label} (reused)")
+        self._work(self._job(run.label, self.folder(run), run.experiment, *self._scoring()) for run in ready)
         return self._write_table()
 
     def _seed_order(self, run: PlannedRun) -> int:
@@ -172,9 +171,9 @@ class Sweep:
         table, files = write_outputs(self.out, outcomes, metrics, self.ablation.baseline, self.ablation.config)
         write_json(self.out / "runs.json", [self._record(run) for run in self.ablation.runs])
         self.console.print(to_rich(table))
-        failed = [outcome for outcome in outcomes if outcome.error]
-        for outcome in failed:
-            self._say(f"failed: {outcome.name}, seed {outcome.seed}: {outcome.error}")
+        failed = [outcome.failure for outcome in outcomes if outcome.error]
+        for failure in failed:
+            self._say(f"failed: {failure}")
         self._say(f"written: {self.out}/{', '.join(files)}")
         return not failed
 
@@ -207,7 +206,3 @@ def _threads(num_jobs: int) -> int:
     """Threads of each run: ``OMP_NUM_THREADS`` where the caller set it, else the cores divided among the jobs."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return int(asked) if asked.isdecimal() and int(asked) else max(1, (os.cpu_count() or 1) // num_jobs)
-
-
-def _label(run: PlannedRun) -> str:
-    return f"{run.name}, seed {run.seed}"

@@ -1,0 +1,68 @@
+"""What can be known to be wrong with layers and weight schedules before a model is built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from aista import registry
+from aista.errors import ConfigError, Fault
+from aista.schema import Component
+from aista.selection.base import ProbedSelection
+from aista.tasks.alignment_terms import AlignmentTerm
+from aista.tasks.experiment import Sections
+
+__all__ = ["check_layers", "check_schedules"]
+
+
+def check_layers(selection: Component, llm: Component, sections: Sections) -> list[Fault]:
+    """Layers that the LLM lacks, and probes without rows or after the end of the run."""
+    depth = _llm_depth(llm)
+    if depth is None:
+        return []
+    try:
+        strategy = registry.build("layer_selection", selection, at="layer_selection", num_layers=depth)
+    except ConfigError as error:
+        return list(error.faults)
+    if isinstance(strategy, ProbedSelection) and sections.data.dev is None:
+        return [Fault("data.dev", f"layer selection {selection.name!r} probes the dev set; name one")]
+    steps = sections.trainer.max_steps
+    if strategy.warmup_steps >= steps:
+        problem = f"must be less than trainer.max_steps ({steps}), got {strategy.warmup_steps}"
+        return [Fault("layer_selection.config.warmup_steps", problem)]
+    return []
+
+
+def check_schedules(terms: Sequence[AlignmentTerm], schedules: Sequence[Component], sections: Sections) -> list[Fault]:
+    """Schedules that begin after the end of the run, or wait for validations that never come.
+
+    Args:
+        terms: The alignment terms.
+        schedules: What the config says of the schedule of each.
+        sections: The run.
+    """
+    faults, steps = [], sections.trainer.max_steps
+    for index, (term, spec) in enumerate(zip(terms, schedules, strict=True)):
+        at = f"alignment[{index}].schedule"
+        if term.schedule.start_step >= steps:
+            problem = f"must be less than trainer.max_steps ({steps}), got {term.schedule.start_step}"
+            faults.append(Fault(f"{at}.config.start_step", problem))
+        if term.schedule.watches_validation and (sections.data.dev is None or not sections.trainer.validate_every):
+            problem = f"{spec.name!r} watches validation, and this run has none"
+            faults.append(Fault(at, problem, "set data.dev and trainer.validate_every"))
+    return faults
+
+
+def _llm_depth(llm: Component) -> int | None:
+    """Blocks of the LLM from its options or its folder's config.json; None if neither says."""
+    depth = getattr(llm.config, "num_layers", None)
+    if isinstance(depth, int):
+        return depth
+    folder = getattr(llm.config, "path", None)
+    try:
+        data = json.loads(Path(folder, "config.json").read_text(encoding="utf-8")) if folder else {}
+    except (OSError, ValueError):
+        return None
+    text = data.get("text_config", data)
+    return next((text[key] for key in ("num_hidden_layers", "n_layer", "num_layers") if key in text), None)
