@@ -12,12 +12,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["hash_file", "leftover_prefix", "replacing", "replacing_folder", "write_json", "write_text"]
+__all__ = [
+    "hash_file",
+    "leftover_pattern",
+    "leftover_prefix",
+    "replacing",
+    "replacing_folder",
+    "write_json",
+    "write_text",
+]
 
 
 def leftover_prefix(name: str) -> str:
     """Prefix of the temporary names of ``name`` while it is written; a killed process leaves one behind."""
     return f".{name}."
+
+
+def leftover_pattern(name: str = "*") -> str:
+    """The pattern, for ``glob``, of such names; ``name`` may be a pattern itself."""
+    return f"{leftover_prefix(name)}{8 * '?'}"  # tempfile adds eight characters
 
 
 @contextmanager

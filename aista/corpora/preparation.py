@@ -21,7 +21,7 @@ import sentencepiece
 
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
 from aista.errors import DataError
-from aista.files import hash_file, replacing, write_json, write_text
+from aista.files import hash_file, leftover_pattern, replacing, write_json, write_text
 
 __all__ = [
     "BOS_ID",
@@ -41,8 +41,6 @@ MAX_CHARACTERS = 10_000
 FORMAT = 1
 FINGERPRINT = "fingerprint.json"
 CHECKSUMS = "checksums.txt"
-# What aista.files leaves behind when it is killed while writing.
-LEFTOVER = ".*.????????"
 
 Progress = Callable[[str, int, int], None]
 
@@ -168,7 +166,7 @@ class Folder:
 
     def start(self) -> None:
         """Mark the folder as under preparation with these options and clear what an interruption left."""
-        for leftover in self.out.rglob(LEFTOVER):
+        for leftover in self.out.rglob(leftover_pattern()):
             leftover.unlink()
         self._write_fingerprint({"complete": False})
 

@@ -27,7 +27,7 @@ class LengthBatches:
     Args:
         lengths: Length of each row, in any unit.
         batch_size: Rows of a global batch.
-        max_batch_total: Most that longest row times rows of a batch may come to, in the unit of ``lengths``;
+        max_batch_total: Maximum of longest row times number of rows in a batch, in the unit of ``lengths``;
             0 for no limit.
         seed: With the epoch, the only source of randomness.
         world_size: Processes that share a batch.

@@ -73,24 +73,24 @@ def read_config(folder: Path, model_types: Collection[str] = (), *, remedy: str 
         raise ValueError(f"path: {file} names no model that transformers knows ({error})") from error
 
 
-def read_causal_config(folder: Path, vocab_size: int) -> Any:
-    """The config of a causal language model that holds a tokenizer's vocabulary.
+def read_causal_config(folder: Path, vocab_size: int, model_types: Collection[str] = (), *, remedy: str = "") -> Any:
+    """The config of a causal language model that holds a tokenizer's vocabulary; arguments as of ``read_config``.
 
     Raises:
         ValueError: the folder holds something else, or its vocabulary is too small.
     """
-    config = read_config(folder)
+    config = read_config(folder, model_types, remedy=remedy)
     known = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
     names = {cls.__name__ for cls in (known if isinstance(known, tuple) else (known,)) if cls is not None}
     saved = config.architectures or []
     if not names.intersection(saved):
         wanted = f"; as a causal language model it would be {' or '.join(sorted(names))}" if names else ""
-        remedy = "choose a decoder-only checkpoint"
+        instead = "choose a decoder-only checkpoint"
         if config.model_type == "qwen2_audio":
-            remedy = "the llm 'qwen2_audio' reads the one inside"
+            instead = "the llm 'qwen2_audio' reads the one inside"
         raise ValueError(
             f"path: {folder} holds {', '.join(saved) or config.model_type}, not a causal language model{wanted}; "
-            f"{remedy}"
+            f"{instead}"
         )
     check_vocabulary(config, folder, vocab_size)
     return config
@@ -111,9 +111,9 @@ def check_weights(folder: Path) -> None:
     if any(folder.glob("*.safetensors")):
         return
     pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-    held = f"only {', '.join(pickles)}, which can run code when loaded" if pickles else "no weights"
+    content = f"only {', '.join(pickles)}, which can run code when loaded" if pickles else "no weights"
     raise ValueError(
-        f"path: {folder} holds {held}; weights are read from *.safetensors alone: get model.safetensors, or load "
+        f"path: {folder} holds {content}; weights are read from *.safetensors alone: get model.safetensors, or load "
         "a file you trust with transformers once and save_pretrained(..., safe_serialization=True)"
     )
 

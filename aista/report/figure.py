@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
+
+from aista.files import replacing
 
 __all__ = ["COLORS", "DASHES", "GREY", "MARKERS", "empty", "panels", "printable", "save_png", "style", "to_svg"]
 
@@ -102,8 +103,5 @@ def to_svg(figure: Figure) -> str:
 
 def save_png(figure: Figure, path: str | Path, *, dpi: int = 150) -> None:
     """Write the figure as a PNG file, atomically."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with style():
-        figure.savefig(part, format="png", dpi=dpi)
-    os.replace(part, path)
+    with style(), replacing(Path(path)) as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi)

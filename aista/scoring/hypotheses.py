@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from aista.errors import DataError
+from aista.files import write_text
 
 __all__ = ["HypothesisRow", "align", "read_hypotheses", "sameness", "write_hypotheses"]
 
@@ -56,10 +56,7 @@ def write_hypotheses(path: str | Path, rows: Sequence[HypothesisRow]) -> None:
     lines += [
         "\t".join(re.sub(r"[\\\t\n\r]", lambda hit: _ESCAPES[hit[0]], cell) for cell in astuple(row)) for row in rows
     ]
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(("\n".join(lines) + "\n").encode())
-    os.replace(part, path)
+    write_text(Path(path), "\n".join(lines) + "\n")
 
 
 def read_hypotheses(path: str | Path) -> list[HypothesisRow]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aista.data import dataset as dataset_module
-from aista.data.augmentations.spec_augment import SpecAugment, SpecAugmentConfig
+from aista.data.augmentations.spec_augment import SpecAugment
 from aista.data.dataset import SpeechTextDataset, collate
 from aista.data.features.log_mel import LogMel, LogMelConfig
 from aista.data.features.waveform import Waveform, WaveformConfig
@@ -17,7 +17,7 @@ from aista.errors import DataError
 from tests.data.conftest import WriteAudio
 
 LOG_MEL = LogMel(LogMelConfig())
-AUGMENT = SpecAugment(SpecAugmentConfig())
+AUGMENT = SpecAugment()
 
 
 def test_a_batch_is_padded_on_the_right(tmp_path: Path, corpus: tuple[Row, ...], tokenizer: TextTokenizer) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from aista.data.augmentations.spec_augment import SpecAugment, SpecAugmentConfig
+from aista.data.augmentations.spec_augment import SpecAugment
 from aista.data.batching import LengthBatches, SequentialBatches
 from aista.data.dataset import SpeechTextDataset
 from aista.data.features.log_mel import LogMel, LogMelConfig
@@ -24,7 +24,7 @@ from aista.types import SpeechBatch
 
 @pytest.fixture
 def dataset(tmp_path: Path, corpus: tuple[Row, ...], tokenizer: TextTokenizer) -> SpeechTextDataset:
-    augment = SpecAugment(SpecAugmentConfig())
+    augment = SpecAugment()
     return SpeechTextDataset(corpus, tmp_path, LogMel(LogMelConfig()), tokenizer, augment, seed=5)
 
 

@@ -12,25 +12,12 @@ from aista.data.augmentations.base import Augmentation
 from aista.registry import register
 from aista.schema import Options, option
 
-__all__ = ["SpecAugment", "SpecAugmentConfig"]
+__all__ = ["SpecAugment"]
 
 
+@register("augmentation", "spec_augment")
 @dataclass(frozen=True, kw_only=True)
-class SpecAugmentConfig(Options):
-    """Options of ``spec_augment``."""
-
-    num_time_masks: int = option(2, "Masks over time.", minimum=0)
-    max_time_width: int = option(50, "A time mask is narrower than this many frames.", minimum=1)
-    max_time_fraction: float = option(
-        0.2, "A time mask is narrower than this share of the utterance.", above=0, maximum=1
-    )
-    num_frequency_masks: int = option(2, "Masks over frequency.", minimum=0)
-    max_frequency_width: int = option(27, "A frequency mask is narrower than this many channels.", minimum=1)
-    fill: Literal["mean", "zero"] = option("mean", "What masked values become: the utterance's mean, or 0.")
-
-
-@register("augmentation", "spec_augment", config=SpecAugmentConfig)
-class SpecAugment(Augmentation):
+class SpecAugment(Options, Augmentation):
     """Masks blocks of frames and of channels (no time warping).
 
     A mask's width is ``floor(u * limit)``, u uniform in [0, 1), and its start is uniform where it
@@ -41,21 +28,26 @@ class SpecAugment(Augmentation):
     learning a small corpus by heart, but its states cannot be cached then. Source: park2019specaugment.
     """
 
-    def __init__(self, config: SpecAugmentConfig) -> None:
-        self._config = config
+    num_time_masks: int = option(2, "Masks over time.", minimum=0)
+    max_time_width: int = option(50, "A time mask is narrower than this many frames.", minimum=1)
+    max_time_fraction: float = option(
+        0.2, "A time mask is narrower than this share of the utterance.", above=0, maximum=1
+    )
+    num_frequency_masks: int = option(2, "Masks over frequency.", minimum=0)
+    max_frequency_width: int = option(27, "A frequency mask is narrower than this many channels.", minimum=1)
+    fill: Literal["mean", "zero"] = option("mean", "What masked values become: the utterance's mean, or 0.")
 
     def __call__(self, features: Tensor, generator: torch.Generator) -> Tensor:
         """Mask ``[F, M]`` frames."""
-        config = self._config
         num_frames, num_channels = features.shape
-        fill = features.mean() if config.fill == "mean" else features.new_zeros(())
+        fill = features.mean() if self.fill == "mean" else features.new_zeros(())
         mask_FM = torch.zeros(num_frames, num_channels, dtype=torch.bool)
-        time_limit = min(config.max_time_width, int(num_frames * config.max_time_fraction))
-        frequency_limit = min(config.max_frequency_width, num_channels)
-        for _ in range(config.num_time_masks):
+        time_limit = min(self.max_time_width, int(num_frames * self.max_time_fraction))
+        frequency_limit = min(self.max_frequency_width, num_channels)
+        for _ in range(self.num_time_masks):
             start, end = _draw(num_frames, time_limit, generator)
             mask_FM[start:end] = True
-        for _ in range(config.num_frequency_masks):
+        for _ in range(self.num_frequency_masks):
             start, end = _draw(num_channels, frequency_limit, generator)
             mask_FM[:, start:end] = True
         return torch.where(mask_FM, fill, features)

@@ -16,11 +16,12 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from aista.data.encoder_caches.base import EncoderCache
 from aista.data.encoder_caches.shard import Place, read_places, read_tensor, write_shard
 from aista.errors import DataError
-from aista.files import write_text
+from aista.files import leftover_pattern, write_text
 from aista.registry import register
 from aista.schema import Options, option, required
 
@@ -63,16 +64,16 @@ class DiskCache(EncoderCache):
         self._places: dict[str, Place] = {}
         self._seen: set[str] = set()
 
+    @override
     def missing(self, keys: Iterable[str]) -> list[str]:
-        """See ``EncoderCache.missing``."""
         for file in sorted(self.folder.glob("*.safetensors")):
             if file.name not in self._seen:
                 self._seen.add(file.name)
                 self._enter(file)
         return [key for key in keys if key not in self._places]
 
+    @override
     def read(self, key: str) -> Tensor:
-        """See ``EncoderCache.read``."""
         place = self._places.get(key)
         if place is None:
             raise DataError(f"{self.folder}: has no states of the recording {key}; encode it first")
@@ -84,8 +85,8 @@ class DiskCache(EncoderCache):
                 "same command encodes its recordings again"
             ) from error
 
+    @override
     def write(self, states: Mapping[str, Tensor]) -> None:
-        """See ``EncoderCache.write``."""
         new = {key: self._stored(key, states[key]) for key in self.missing(states)}
         if not new:
             return
@@ -103,8 +104,8 @@ class DiskCache(EncoderCache):
         self._seen.add(file.name)
         self._enter(file)
 
+    @override
     def require_space(self, num_bytes: int) -> None:
-        """See ``EncoderCache.require_space``."""
         there = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.is_dir())
         free = shutil.disk_usage(there).free
         if num_bytes > free:
@@ -125,7 +126,7 @@ class DiskCache(EncoderCache):
 
     def _remove_leftovers(self) -> None:
         """What a writer was killed over; a living one is done with a file within seconds."""
-        for file in self.folder.glob(".*.safetensors.*"):
+        for file in self.folder.glob(leftover_pattern("*.safetensors")):
             with suppress(FileNotFoundError):  # its writer has moved it into place since
                 if time.time() - file.stat().st_mtime > _LEFTOVER_SECONDS:
                     file.unlink()

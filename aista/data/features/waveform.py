@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import Tensor
+from typing_extensions import override
 
 from aista.data.features.base import Feature
 from aista.registry import register
@@ -45,6 +46,6 @@ class Waveform(Feature):
             return wave
         return (wave - wave.mean()) / (wave.var(correction=0) + _EPSILON).sqrt()
 
+    @override
     def num_frames(self, num_samples: int) -> int:
-        """As many as samples."""
         return num_samples

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from aista.data.tokenizers.base import Chat, TextTokenizer
 from aista.errors import DataError
 from aista.registry import register
@@ -69,8 +71,8 @@ class HuggingFaceTokenizer(TextTokenizer):
             return raw  # SentencePiece's own mark, or bytes that are no character of their own
         return "▁" + text[1:] if text.startswith(" ") else text
 
+    @override
     def offsets(self, text: str) -> list[tuple[int, int]]:
-        """See ``TextTokenizer.offsets``."""
         if not self._tokenizer.is_fast:
             raise DataError(
                 f"{self._path}: its tokenizer ({type(self._tokenizer).__name__}) does not say where tokens lie in a "

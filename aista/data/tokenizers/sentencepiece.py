@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sentencepiece import SentencePieceProcessor
+from typing_extensions import override
 
 from aista.data.tokenizers.base import TextTokenizer
 from aista.data.tokenizers.model_proto import user_defined_symbols
@@ -63,8 +64,8 @@ class SentencePieceTokenizer(TextTokenizer):
             ids += [self._symbols[part]] if part in self._symbols else self._processor.encode(part)
         return ids
 
+    @override
     def offsets(self, text: str) -> list[tuple[int, int]]:
-        """See ``TextTokenizer.offsets``."""
         spans: list[tuple[int, int]] = []
         for start, part in self._parts(text):
             if part in self._symbols:

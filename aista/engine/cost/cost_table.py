@@ -16,7 +16,7 @@ _NAMES = {(REST, 1): "LM head and loss", LOSSES: "alignment losses", ("llm", 2):
 
 
 def cost_lines(cost: CostEstimate) -> list[str]:
-    """All tables."""
+    """The tables of rows, operations, memory and time."""
     return [*_row_lines(cost), "", *_step_lines(cost), "", *_memory_lines(cost), "", *_time_lines(cost)]
 
 

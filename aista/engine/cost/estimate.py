@@ -200,7 +200,7 @@ def _memory(
 
 
 def _layers(task: Task, model: nn.Module) -> tuple[int, ...] | None:
-    """The layers whose alignment would cost most, among those that the run may come to align."""
+    """The layers whose alignment would cost most, among those that the run may align."""
     if not isinstance(task, SpeechTranslationTask) or not task.alignment.terms:
         return None
     assert isinstance(model, LargeSpeechTextModel)

@@ -28,15 +28,15 @@ __all__ = ["MemoryEstimate", "Weights", "estimate_memory", "weigh"]
 
 @dataclass(frozen=True)
 class Weights:
-    """Bytes of a model's parameters.
+    """Bytes of a model's parameters, gradients and buffers.
 
     Attributes:
-        parameters: All of them.
-        gradients: Of those that are trained, in their own type.
-        buffers: Of all buffers.
+        parameters: All parameters.
+        gradients: Gradients of the trained parameters, in the parameters' type.
+        buffers: All buffers.
         resident: Parameters that FSDP2 keeps gathered during a step.
         block: Parameters of the largest block.
-        block_gradients: Gradients of the block that has most.
+        block_gradients: Gradients of the block with the largest ones.
     """
 
     parameters: int
@@ -52,13 +52,13 @@ class MemoryEstimate:
     """Bytes of one process at the peak of a step.
 
     Attributes:
-        processes: How many share the run.
+        processes: Number of processes.
         sharded: Whether by FSDP2.
         weights: Parameters and buffers.
         optimizer: State of AdamW.
         gradients: Gradients and the buckets they travel in.
         gathered: Parameters of other processes, and what is on its way.
-        activations: What forward and backward hold.
+        activations: What forward and backward keep.
     """
 
     processes: int
@@ -71,7 +71,7 @@ class MemoryEstimate:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """Sum of the five."""
         return self.weights + self.optimizer + self.gradients + self.gathered + self.activations
 
 
@@ -98,8 +98,8 @@ def estimate_memory(
     """Memory of one process; ``trace`` is of its share of the batch.
 
     Args:
-        weights: Of the model.
-        trace: Of the step.
+        weights: The model's.
+        trace: The step's.
         processes: Number of processes.
         sharded: FSDP2 in place of DDP. One process shards nothing.
         accumulates: Whether a step adds up several batches.

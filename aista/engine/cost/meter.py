@@ -26,9 +26,9 @@ class Operations(NamedTuple):
     """Floating-point operations of matrix products, convolutions and attention; a multiplication and addition are two.
 
     Attributes:
-        forward: Of the forward pass.
-        backward: Of the backward pass: gradients of states, and of weights where these are trained.
-        recomputed: Of what activation checkpointing computes again in the backward pass.
+        forward: In the forward pass.
+        backward: In the backward pass: gradients of states, and of weights where these are trained.
+        recomputed: What activation checkpointing computes again in the backward pass.
     """
 
     forward: int = 0
@@ -37,7 +37,7 @@ class Operations(NamedTuple):
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Sum of the three."""
         return sum(self)
 
 
@@ -75,10 +75,10 @@ class StepMeter(TorchDispatchMode):
     Attributes:
         operations: (part, number of the pass through it, counted from 1) -> [forward, backward, recomputed].
         by_type: The same by the type that they are computed in.
-        live: Bytes held now by tensors that came into being inside, gradients included.
-        peak: Most bytes held at once.
-        gradients_at_peak: Those of them that belonged to finished gradients of parameters.
-        peak_without_gradients: Most bytes held at once beside such gradients.
+        live: Bytes of the tensors that were made inside and still exist, gradients included.
+        peak: Maximum of ``live``.
+        gradients_at_peak: Finished gradients of parameters among them.
+        peak_without_gradients: Maximum of ``live`` without such gradients.
     """
 
     def __init__(self, model: nn.Module, inputs: Iterable[Tensor]) -> None:

@@ -129,7 +129,7 @@ class Batches:
         return max(range(len(self.padded)), key=lambda index: self.padded[index].size)
 
     def over_epoch(self, mean: float, largest: float) -> float:
-        """What all batches come to, of something that the two batches come to.
+        """The sum over all batches of a quantity that is known for two of them.
 
         A batch of B rows, the longest of length L, counts ``a B L + b B L^2``, as operations do; ``a`` and ``b`` follow
         from the two.

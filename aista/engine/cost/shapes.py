@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from typing_extensions import override
 
 __all__ = ["Shapes", "WithoutNumbers", "like_gpu"]
 
@@ -63,10 +64,10 @@ class WithoutNumbers(TorchFunctionMode):
     that has numbers. CTC's loss has no products of matrices: a sum of the right shape takes its place.
     """
 
+    @override
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Call, or take the place."""
         if func is functional.ctc_loss and isinstance(args[0], FakeTensor):
             return args[0].sum(dim=(0, 2))
         if func is Tensor.__getitem__ and isinstance(args[0], FakeTensor) and _is_real_mask(args[1]):

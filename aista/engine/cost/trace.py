@@ -48,9 +48,9 @@ class Trace:
 
     Attributes:
         operations: (part, number of the pass through it) -> operations.
-        peak: Most bytes of activations, temporaries and gradients at once.
-        gradients_at_peak: Bytes of finished gradients among them.
-        peak_without_gradients: Most bytes at once beside finished gradients.
+        peak: Maximum of the bytes of activations, temporaries and gradients.
+        gradients_at_peak: Finished gradients among them.
+        peak_without_gradients: The same without finished gradients.
         by_type: All operations by the type that they are computed in.
     """
 
@@ -62,7 +62,7 @@ class Trace:
 
     @property
     def total(self) -> Operations:
-        """Of all parts."""
+        """Sum over the parts."""
         return Operations(*(sum(column) for column in zip(*self.operations.values(), strict=True)))
 
 

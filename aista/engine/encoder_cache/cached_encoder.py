@@ -38,7 +38,7 @@ WRITE_BYTES = 1 << 28
 WRITE_SECONDS = 60.0
 PATIENCE_SECONDS = 1800.0
 _POLL_SECONDS = 0.2
-_CHUNK = 256  # before each so many recordings, those that other processes have encoded are left out
+_CHUNK = 256  # the cache is asked again before each chunk: other processes may have encoded its recordings
 
 
 def require_frozen(model: nn.Module) -> None:
@@ -144,19 +144,19 @@ class CachedEncoder:
 
     def _encode(self, split: Split, rows: Mapping[str, Row], advance: Callable[[int], None]) -> None:
         """Encode and write what is missing of ``rows``, in portions worth a file."""
-        keys, held, size, started = list(rows), dict[str, Tensor](), 0, time.monotonic()
+        keys, encoded, size, started = list(rows), dict[str, Tensor](), 0, time.monotonic()
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
             missing = self.cache.missing(chunk)
             advance(len(chunk) - len(missing))
             for key, states_SE in self._run_encoder(split, {key: rows[key] for key in missing}):
-                held[key] = states_SE
+                encoded[key] = states_SE
                 size += states_SE.nbytes
                 advance(1)
                 if size >= WRITE_BYTES or time.monotonic() - started >= WRITE_SECONDS:
-                    self.cache.write(held)
-                    held, size, started = {}, 0, time.monotonic()
-        self.cache.write(held)
+                    self.cache.write(encoded)
+                    encoded, size, started = {}, 0, time.monotonic()
+        self.cache.write(encoded)
 
     @torch.inference_mode()
     def _run_encoder(self, split: Split, rows: Mapping[str, Row]) -> Iterator[tuple[str, Tensor]]:

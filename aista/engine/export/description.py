@@ -76,7 +76,7 @@ def map_paths(value: Any, change: Callable[[Path], Path]) -> Any:
 
 
 def generation_to_json(generation: GenerationConfig, task: Task) -> dict[str, Any]:
-    """generation_config.json in the words of transformers."""
+    """generation_config.json with transformers' names."""
     prompt = getattr(task, "prompt", None)
     return {
         "num_beams": generation.beam_size,

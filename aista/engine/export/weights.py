@@ -57,14 +57,14 @@ def load_into(
     Raises:
         RunError: a file is damaged or does not fit the model.
     """
-    own = model.state_dict(keep_vars=True)
+    state = model.state_dict(keep_vars=True)
     filled: set[int] = set()
     for file in files:
         with _open(file) as tensors:
             for name in tensors.keys():  # noqa: SIM118 - it is no mapping
-                _fill(own, rename(name), tensors.get_tensor(name), file)
-                filled.add(id(own[rename(name)]))
-    return {name: tensor for name, tensor in own.items() if id(tensor) not in filled}
+                _fill(state, rename(name), tensors.get_tensor(name), file)
+                filled.add(id(state[rename(name)]))
+    return {name: tensor for name, tensor in state.items() if id(tensor) not in filled}
 
 
 def fingerprint(path: Path) -> str:
@@ -93,7 +93,7 @@ def fingerprint(path: Path) -> str:
 
 @contextmanager
 def _open(file: Path) -> Iterator[Any]:
-    """The file's tensors by safetensors' own reader. Raises RunError if the file is damaged."""
+    """The file's tensors by safetensors' reader. Raises RunError if the file is damaged."""
     try:
         with safe_open(file, framework="pt") as tensors:
             yield tensors
@@ -101,8 +101,8 @@ def _open(file: Path) -> Iterator[Any]:
         raise _damaged(file, error) from error
 
 
-def _fill(own: Mapping[str, Tensor], name: str, tensor: Tensor, file: Path) -> None:
-    target = own.get(name)
+def _fill(state: Mapping[str, Tensor], name: str, tensor: Tensor, file: Path) -> None:
+    target = state.get(name)
     if target is None or target.shape != tensor.shape:
         has = "no such tensor" if target is None else f"{list(target.shape)}"
         raise RunError(
@@ -120,11 +120,11 @@ def _damaged(file: Path, error: Exception) -> RunError:
 
 
 def _distinct(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    kept: dict[tuple[Any, ...], tuple[str, Tensor]] = {}
+    distinct: dict[tuple[Any, ...], tuple[str, Tensor]] = {}
     for name, tensor in weights.items():
         place = (tensor.data_ptr(), tensor.shape, tensor.stride()) if tensor.numel() else (name,)
-        kept.setdefault(place, (name, tensor))
-    return {name: tensor.detach().contiguous() for name, tensor in kept.values()}
+        distinct.setdefault(place, (name, tensor))
+    return {name: tensor.detach().contiguous() for name, tensor in distinct.values()}
 
 
 def _shards(weights: Mapping[str, Tensor], limit: int) -> Iterator[dict[str, Tensor]]:

@@ -39,7 +39,7 @@ class _Run:
 
     @property
     def id(self) -> str:
-        """Of the experiment: two runs of the same config are the same."""
+        """Hash of the config: two runs of one config have the same."""
         return hash_file(RunPaths(self.path).config_file)
 
 

@@ -1,4 +1,4 @@
-"""Probes checkpoints: what each layer's states say, and one utterance's transport plan for the eye."""
+"""Probes checkpoints: measures of each layer's states, and one utterance's transport plan to be drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transport plans of single utterances between speech and transcript, for the eye."""
+"""Transport plans of single utterances between speech and transcript, to be drawn."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def shown_layer(run: TrainedRun) -> int:
 
 
 def _loss(task: SpeechTranslationTask) -> OTAlignment:
-    """The run's own OT loss, or the default one for a run that was trained without."""
+    """The run's OT loss; the default one where the run has none."""
     for term in task.alignment.terms:
         if isinstance(term.loss, OTAlignment):
             return term.loss

@@ -40,7 +40,7 @@ class NamedMeans(Metric[dict[str, float]]):
         """Have the same names on all processes: torcheval pairs other processes' values with ours by their order."""
         names: list[list[str]] = [[] for _ in range(torch.distributed.get_world_size())]
         torch.distributed.all_gather_object(names, list(self.sums))
-        for name in sorted({name for own in names for name in own} - self.sums.keys()):
+        for name in sorted({name for process in names for name in process} - self.sums.keys()):
             self.sums[name] = torch.zeros((), dtype=torch.float64, device=self.device)
             self.weights[name] = torch.zeros((), dtype=torch.float64, device=self.device)
 

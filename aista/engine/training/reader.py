@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fairseq2.datasets import DataReader
 from fairseq2.device import Device, SupportsDeviceTransfer
-from typing_extensions import Self
+from typing_extensions import Self, override
 
 from aista.data.loader import BatchLoader
 from aista.types import SpeechBatch
@@ -64,6 +64,6 @@ class LoaderReader(DataReader[DeviceBatch]):
         self._loader.load_state_dict(state_dict)
 
     @property
+    @override
     def num_accumulate(self) -> int:
-        """Batches per step."""
         return self._num_accumulate

@@ -15,6 +15,7 @@ from fairseq2.recipe import Recipe, RecipeContext
 from fairseq2.runtime.dependency import DependencyContainer
 from fairseq2.task import Task as Fairseq2Task
 from torch import Tensor, nn
+from typing_extensions import override
 
 from aista.engine.claim import is_main_process
 from aista.engine.compat import PatienceStopper, set_early_stopper, validate_once_restored
@@ -70,8 +71,8 @@ class TaskRecipe(Recipe):
     data: RunData
 
     @property
+    @override
     def config_kls(self) -> type[object]:
-        """The recipe sections."""
         return RecipeConfig
 
     def has_static_autograd_graph(self, context: RecipeContext) -> bool:
@@ -156,12 +157,12 @@ def load_part(model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> Non
         RunError: the architectures differ; names the first differing tensors.
     """
     target = getattr(model, part)
-    own = target.state_dict()
-    missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    current = target.state_dict()
+    missing, unknown = sorted(current.keys() - weights.keys()), sorted(weights.keys() - current.keys())
     shapes = [
-        f"{name}: {tuple(weights[name].shape)} given, {tuple(own[name].shape)} wanted"
-        for name in own.keys() & weights.keys()
-        if own[name].shape != weights[name].shape
+        f"{name}: {tuple(weights[name].shape)} given, {tuple(current[name].shape)} wanted"
+        for name in current.keys() & weights.keys()
+        if current[name].shape != weights[name].shape
     ]
     if missing or unknown or shapes:
         details = [f"missing {missing[:3]}"] * bool(missing) + [f"unknown {unknown[:3]}"] * bool(unknown) + shapes[:3]

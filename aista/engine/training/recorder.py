@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from fairseq2.metrics.recorders import MetricRecorder
 from torch import Tensor
+from typing_extensions import override
 
 from aista.engine.training.collapse_watch import CollapseWatch
 from aista.run_folder.metric_records import append_record, drop_cut_line
@@ -35,8 +36,8 @@ class RunRecorder(MetricRecorder):
             drop_cut_line(run.metrics_file(split))
         self._collapse = CollapseWatch(run.metrics_file("train"))
 
+    @override
     def record_metric_values(self, category: str, values: Mapping[str, object], step_nr: int | None = None) -> None:
-        """Append one record."""
         record: dict[str, float | int | list[float] | None] = {"step": step_nr or 0}
         for name, value in values.items():
             if isinstance(value, (int, float, list, tuple, Tensor)):

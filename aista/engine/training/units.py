@@ -10,6 +10,7 @@ from fairseq2.gang import Gang
 from fairseq2.metrics import MetricBag
 from fairseq2.trainer import TrainUnit
 from torch import Tensor, nn
+from typing_extensions import override
 
 from aista.engine.training.layer_chooser import LayerChooser
 from aista.engine.training.meters import NamedMeans
@@ -55,7 +56,7 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
         return loss.total, loss.num_targets
 
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
-        """Put the means beside the trainer's own values."""
+        """Add the means to the trainer's values."""
         values.update(_pop_means(values))
 
 
@@ -91,8 +92,8 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
         metric_bag.add(_MEANS, NamedMeans())
         self._pairs = []
 
+    @override
     def set_train_step_nr(self, train_step_nr: int) -> None:
-        """Called before each validation."""
         self._step = train_step_nr
 
     def process_batch(self, batch: DeviceBatch, metric_bag: MetricBag) -> None:

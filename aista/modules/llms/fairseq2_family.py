@@ -18,11 +18,11 @@ import torch
 from fairseq2.nn import Linear, PositionEncoder, StandardEmbedding
 from torch import Tensor, nn
 
-from aista.modules.hf_folder import check_weights, fill_from_folder, read_causal_config, saved_dtype
+from aista.modules.hf_folder import fill_from_folder, read_causal_config, saved_dtype
 from aista.modules.llms.base import LanguageModel
 from aista.modules.llms.fairseq2_block import BlockSpec, build_block, build_norm
 from aista.modules.llms.fairseq2_lm import Fairseq2LM, Parts
-from aista.schema import Options, option, required
+from aista.modules.llms.folder_options import FolderOptions
 
 __all__ = ["Family", "FamilyConfig", "rope_type"]
 
@@ -59,34 +59,14 @@ class Family:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilyConfig(Options):
+class FamilyConfig(FolderOptions):
     """Options of ``qwen`` and ``llama``."""
 
     family: ClassVar[Family]
 
-    path: Path = required("Hugging Face folder with config.json and *.safetensors.")
-    dtype: str = option(
-        "auto", "Type of the weights; auto is the checkpoint's own.", choices=("auto", "float32", "bfloat16")
-    )
-
-    def outline(self, *, vocab_size: int) -> LanguageModel:
-        """The model without weights; see ``aista.modules.llms.base.LanguageModel``."""
-        with torch.device("meta"):
-            llm = self.skeleton(vocab_size=vocab_size)
-        check_weights(self.path)
-        return llm
-
-    def skeleton(self, *, vocab_size: int) -> LanguageModel:
-        """The model from the folder's config.json alone, for weights that are loaded later."""
-        return self.build(vocab_size, with_weights=False)
-
     def build(self, vocab_size: int, *, with_weights: bool) -> LanguageModel:
-        """The model, with the folder's weights or with arbitrary ones.
-
-        Raises:
-            ValueError: the folder holds no such model.
-        """
-        hf_config = read_causal_config(self.path, vocab_size)
+        remedy = "hf_causal_lm runs the families that fairseq2 does not have"
+        hf_config = read_causal_config(self.path, vocab_size, self.family.model_types, remedy=remedy)
         _check_variant(hf_config, self.family, self.path)
         llm = _assemble(hf_config, self.family, vocab_size).to(saved_dtype(hf_config, self.dtype))
         llm.to_empty(device=torch.get_default_device())
@@ -125,13 +105,7 @@ def _assemble(hf_config: Any, family: Family, vocab_size: int) -> Fairseq2LM:
 
 
 def _check_variant(hf_config: Any, family: Family, folder: Path) -> None:
-    """Raise ValueError if fairseq2 does not have the model or the variant."""
-    if hf_config.model_type not in family.model_types:
-        wanted = " or ".join(repr(name) for name in family.model_types)
-        raise ValueError(
-            f"path: {folder} holds a model of type {hf_config.model_type!r}, not {wanted}; hf_causal_lm runs the "
-            "families that fairseq2 does not have"
-        )
+    """Raise ValueError if fairseq2 does not have the variant."""
     variants = {
         "hidden_act": hf_config.hidden_act not in ("silu", "swish"),
         "rope_scaling": rope_type(hf_config.rope_scaling) not in family.rope_types,

@@ -3,51 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
 from transformers import AutoModelForCausalLM
 
-from aista.modules.hf_folder import build_model, check_weights, read_causal_config
+from aista.modules.hf_folder import build_model, read_causal_config
 from aista.modules.llms.base import LanguageModel
+from aista.modules.llms.folder_options import FolderOptions
 from aista.modules.llms.huggingface_lm import HuggingFaceLM
 from aista.registry import register
-from aista.schema import Options, option, required
+from aista.schema import option
 
 __all__ = ["HFCausalLMConfig", "build_hf_causal_lm"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class HFCausalLMConfig(Options):
+class HFCausalLMConfig(FolderOptions):
     """Options of ``hf_causal_lm``."""
 
-    path: Path = required("Folder with config.json and *.safetensors, as save_pretrained or a download leaves it.")
-    dtype: str = option(
-        "auto", "Type of the weights; auto is the checkpoint's own.", choices=("auto", "float32", "bfloat16")
-    )
     attention: str = option(
         "auto",
         "Attention implementation; auto is the model's own choice.",
         choices=("auto", "sdpa", "eager", "flash_attention_2"),
     )
 
-    def outline(self, *, vocab_size: int) -> LanguageModel:
-        """The model without weights; see ``aista.modules.llms.base.LanguageModel``."""
-        with torch.device("meta"):
-            llm = self.skeleton(vocab_size=vocab_size)
-        check_weights(self.path)
-        return llm
-
-    def skeleton(self, *, vocab_size: int) -> LanguageModel:
-        """The model from the folder's config.json alone, for weights that are loaded later."""
-        return self.build(vocab_size, with_weights=False)
-
     def build(self, vocab_size: int, *, with_weights: bool) -> LanguageModel:
-        """The model, with the folder's weights or with arbitrary ones.
-
-        Raises:
-            ValueError: the folder holds no such model.
-        """
         config = read_causal_config(self.path, vocab_size)
         model = build_model(
             AutoModelForCausalLM,

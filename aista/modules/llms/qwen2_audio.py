@@ -24,11 +24,6 @@ class Qwen2AudioLMConfig(HFCausalLMConfig):
     path: Path = required("Folder of a Hugging Face Qwen2-Audio model (config.json and *.safetensors).")
 
     def build(self, vocab_size: int, *, with_weights: bool) -> LanguageModel:
-        """The model, with the folder's weights or with arbitrary ones.
-
-        Raises:
-            ValueError: the folder holds no such model.
-        """
         config = read_config(self.path, ("qwen2_audio",))
         check_vocabulary(config, self.path, vocab_size)
         model = build_skeleton(

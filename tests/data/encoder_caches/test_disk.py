@@ -181,7 +181,7 @@ def write_many(folder: Path, seed: int) -> None:
 def test_a_file_that_another_writer_moves_into_place_meanwhile_is_no_leftover(tmp_path: Path) -> None:
     cache = make(tmp_path)
     cache.write(states("a"))
-    (cache.folder / ".moved.safetensors.x").symlink_to(tmp_path / "gone")  # listed, but no longer there
+    (cache.folder / ".moved.safetensors.abcdefgh").symlink_to(tmp_path / "gone")  # listed, but no longer there
     cache.write(states("b"))
     assert make(tmp_path).missing(["a", "b"]) == []
 

@@ -1,0 +1,44 @@
+"""The options that language models from Hugging Face folders share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from aista.modules.hf_folder import check_weights
+from aista.modules.llms.base import LanguageModel
+from aista.schema import Options, option, required
+
+__all__ = ["FolderOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions(Options, ABC):
+    """Where a model is and the type of its weights; builds it with or without these."""
+
+    path: Path = required("Folder with config.json and *.safetensors, as save_pretrained or a download leaves it.")
+    dtype: str = option(
+        "auto", "Type of the weights; auto is the checkpoint's own.", choices=("auto", "float32", "bfloat16")
+    )
+
+    @abstractmethod
+    def build(self, vocab_size: int, *, with_weights: bool) -> LanguageModel:
+        """The model, with the folder's weights or with arbitrary ones.
+
+        Raises:
+            ValueError: the folder holds no such model, or its vocabulary is smaller than ``vocab_size``.
+        """
+
+    def outline(self, *, vocab_size: int) -> LanguageModel:
+        """The model without weights; see ``aista.modules.llms.base.LanguageModel``."""
+        with torch.device("meta"):
+            llm = self.skeleton(vocab_size=vocab_size)
+        check_weights(self.path)
+        return llm
+
+    def skeleton(self, *, vocab_size: int) -> LanguageModel:
+        """The model from the folder's config.json alone, for weights that are loaded later."""
+        return self.build(vocab_size, with_weights=False)
