@@ -75,8 +75,8 @@ def _results(report: Report) -> str:
     if report.systems:
         note = (
             "Higher BLEU and chrF are better (0 to 100), lower WER and CER; Δ is the difference from the first row. "
-            "p is the paired-bootstrap p-value: small if equally good systems would rarely differ as much on such a test "
-            "set (it is one-sided: require less than 0.025, or an interval that excludes 0). Aligned layers are the "
+            "p is the paired-bootstrap p-value: small if equally good systems would rarely differ as much on such "
+            "a test set (it is one-sided: require less than 0.025, or an interval that excludes 0). Aligned layers are the "
             "layers of the language model (0 = its input) whose speech and text states were aligned."
         )
     systems = _scrolled(headline_table(report.systems)) if report.systems else ""
@@ -144,8 +144,8 @@ def _correlation(report: Report) -> str:
         return ""
     metric = label_of(report.comparison.metric)
     caption = (
-        f"A point per run: its retrieval (MRR of its latest probe) and its {metric}. The interval is Fisher's and needs "
-        "four runs. With so few runs a single one can decide a correlation, and correlation is not causation."
+        f"A point per run: its retrieval (MRR of its latest probe) and its {metric}. The interval is Fisher's and "
+        "needs four runs. With so few runs a single one can decide a correlation, and correlation is not causation."
     )
     table = _scrolled(correlation_table(report.correlations, report.comparison.metric))
     title = f"<h3>Does better retrieval go with better {escape(metric)}?</h3>"
