@@ -76,8 +76,8 @@ def _results(report: Report) -> str:
         note = (
             "Higher BLEU and chrF are better (0 to 100), lower WER and CER; Δ is the difference from the first row. "
             "p is the paired-bootstrap p-value: small if equally good systems would rarely differ as much on such "
-            "a test set (it is one-sided: require less than 0.025, or an interval that excludes 0). Aligned layers are the "
-            "layers of the language model (0 = its input) whose speech and text states were aligned."
+            "a test set (it is one-sided: require less than 0.025, or an interval that excludes 0). Aligned layers are "
+            "the layers of the language model (0 = its input) whose speech and text states were aligned."
         )
     systems = _scrolled(headline_table(report.systems)) if report.systems else ""
     rows = tuple((label_of(name), signature) for name, signature in report.signatures.items())
