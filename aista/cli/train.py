@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.tasks.experiment import load_experiment
 
     if args.config is None and args.overrides:
-        raise AistaError(f"overrides need --config; without it {args.run}'s own config is used as it is")
+        raise AistaError(f"overrides need --config; without it {args.run}'s own config is used unchanged")
     if args.config is None and not RunPaths(args.run).is_run:
         raise AistaError(f"{args.run} is no run folder yet; name a config with --config FILE")
     experiment = open_experiment(args.run) if args.config is None else load_experiment(args.config, args.overrides)

@@ -71,7 +71,7 @@ class Covost2(Preparation):
     target: str = option("zh-CN", "Language of the translations, as CoVoST names it, e.g. zh-CN, ja, de.")
     convert: bool = option(
         False,
-        "Copy the recordings as 16 kHz FLAC (about 115 MB an hour); else manifests name the clips where they lie.",
+        "Copy the recordings as 16 kHz FLAC (about 115 MB an hour); else manifests refer to the original clips.",
     )
     vocab_size: int | None = option(
         None, "Pieces of a joint BPE model; null makes none: a pretrained LLM has its own tokenizer.", minimum=50

@@ -199,7 +199,7 @@ class Folder:
                 changed.append(name)
         if changed:
             shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-            raise DataError(f"{self.out}: changed since it was prepared: {shown}; delete what changed to remake it")
+            raise DataError(f"{self.out}: changed since it was prepared: {shown}; delete what changed to recreate it")
         return not missing
 
     def _digest(self) -> str:

@@ -154,10 +154,10 @@ class Inspection:
         """
         if self.problems and on_bad_rows == "error":
             raise DataError(
-                f"{self.summary()}\nmend or remove these rows, or set data.on_bad_rows: drop to train without them"
+                f"{self.summary()}\ncorrect or remove these rows, or set data.on_bad_rows: drop to train without them"
             )
         if not self.kept:
-            raise DataError(f"{self.summary()}\nno row is left; mend the manifest")
+            raise DataError(f"{self.summary()}\nno row is left; correct the manifest")
         return self.kept
 
 
@@ -175,7 +175,7 @@ def inspect(
 ) -> Inspection:
     """Check every row of a manifest.
 
-    Audio is really decoded, to the end. What decoded well is remembered beside the manifest
+    Audio is really decoded, to the end. What decoded is recorded beside the manifest
     (``.NAME.decoded.json``), by size and time of the file, so that the next start is fast; in a
     read-only folder nothing is remembered.
 

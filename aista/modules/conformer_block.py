@@ -16,10 +16,10 @@ __all__ = ["ConvolutionKind", "check_block", "conformer_block"]
 
 
 class ConvolutionKind(NamedTuple):
-    """What tells one conformer's depthwise convolutions from another's.
+    """What differs between conformers' depthwise convolutions.
 
     Attributes:
-        is_causal: Whether a state sees no later ones in them.
+        is_causal: Whether they read no later states.
         norm: What follows them. Batch norm makes rows depend on their batch while its statistics are learned.
     """
 

@@ -17,7 +17,7 @@ __all__ = ["Decoding", "beam_search", "evaluating", "left_pad"]
 
 
 class Decoding(Protocol):
-    """A language model's memory of R sequences that grow by one token at a time."""
+    """A language model's cached state of R sequences that grow by one token at a time."""
 
     def step(self, tokens: Tensor) -> Tensor:
         """Append ``[R]`` token ids; returns ``[R, V]`` logits of the next ones."""

@@ -28,7 +28,7 @@ class Stage(Options):
     task: str = required("Registered task, e.g. text_translation.")
     part: Part = required("The part that the main model takes over.")
     config: Mapping[str, Any] | None = option(
-        None, "What differs from the main config, e.g. {trainer: {max_steps: 500}}."
+        None, "Differences from the main config, e.g. {trainer: {max_steps: 500}}."
     )
 
 
@@ -48,7 +48,7 @@ class Sections(Options):
     task: str = option("speech_translation", "Registered task.")
     plugins: tuple[Path, ...] = option((), "Python files with components of your own, relative to the config.")
     seed: int = option(1, "Seed of initialisation, shuffling and augmentation.", minimum=0)
-    corpus_note: str = option("", "Shown beside every result, e.g. that the corpus is synthetic.")
+    corpus_note: str = option("", "Shown with all results, e.g. that the corpus is synthetic.")
     tokenizer: Component = component("tokenizer", None, "Tokenizer of the LLM.")
     data: DataConfig = section(DataConfig, "Manifests, features and batching.")
     trainer: TrainerConfig = section(TrainerConfig, "Optimiser, schedule, checkpoints.")

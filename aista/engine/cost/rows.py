@@ -25,7 +25,7 @@ __all__ = ["Assumption", "Batches", "RowLengths", "Summary", "parse_assumption",
 
 @dataclass(frozen=True)
 class Assumption:
-    """Rows of a corpus that is not there.
+    """Assumed rows, in place of a corpus.
 
     Durations are log-normal with this mean and a standard deviation of ``spread`` times the mean; of each quantile
     ``(i + 1/2) / rows`` there is one row. Tokens are in proportion to the duration.

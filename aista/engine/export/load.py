@@ -148,7 +148,7 @@ def _with_bases(
     for part, wanted in needed.items():
         if part not in given:
             raise RunError(
-                f"{folder}: holds what was trained alone and needs the base weights of the {part}, {wanted['name']!r} "
+                f"{folder}: holds only what was trained and needs the base weights of the {part}, {wanted['name']!r} "
                 f"({wanted['fingerprint'][:19]}...); add --base {part}=FOLDER"
             )
         found = once(given[part])
@@ -167,7 +167,7 @@ def _refuse_pickles(folder: Path) -> None:
         if file.suffix in _PICKLES:
             raise RunError(
                 f"{file}: a format that can run code when it is read, which aista never exports; remove it, or get the "
-                "folder from whom you trust"
+                "folder from a source that you trust"
             )
 
 

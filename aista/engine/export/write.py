@@ -1,4 +1,4 @@
-"""Writes a finished run as a folder that stands alone."""
+"""Writes a finished run as a self-contained folder."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def export(
     """
     experiment = open_experiment(run_dir)
     if not RunPaths(run_dir).is_complete:
-        raise RunError(f"{run_dir}: its training is not finished; go on with `aista train {run_dir}`, then export it")
+        raise RunError(
+            f"{run_dir}: its training is not finished; resume it with `aista train {run_dir}`, then export it"
+        )
     checkpoint = find_checkpoint(run_dir, which)
     run = _Run(run_dir, experiment, build_task(experiment), checkpoint)
     _check_replaceable(out, run, kind)

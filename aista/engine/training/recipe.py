@@ -118,7 +118,6 @@ class TaskRecipe(Recipe):
         return weights if tuning is None else tuning.starting_weights(getattr(model, part), weights)
 
     def create_task(self, context: RecipeContext) -> Fairseq2Task:
-        """Readers and units into a trainer."""
         gangs = context.gangs
         model, bare = context.get_data_parallel_model(), context.get_model()
         reader = self.data.training_reader(gangs.dp.rank, gangs.dp.size)

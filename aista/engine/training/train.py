@@ -37,7 +37,7 @@ PARTS = ("encoder", "adapter", "llm")
 
 
 def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
-    """Train, or go on where a stopped run stood; returns at once if the run is complete.
+    """Train, or resume a stopped run; returns at once if the run is complete.
 
     Args:
         experiment: What to train.
@@ -98,7 +98,7 @@ def _initial_weights(experiment: Experiment, task: Task, run_dir: Path) -> dict[
 
 
 def _check_model(experiment: Experiment, task: Task) -> None:
-    """Build the main model and forget it: what is wrong with it shows before hours of pretraining."""
+    """Build the main model and discard it: its faults show before hours of pretraining."""
     model = task.build_model()
     task.select_trainable(model)
     check_parameter_groups(experiment.sections.trainer, model)

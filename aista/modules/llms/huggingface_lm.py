@@ -68,7 +68,6 @@ class HuggingFaceLM(LanguageModel):
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The blocks."""
         blocks: Any = self._body.get_submodule(self._blocks_path)
         return blocks  # type: ignore[no-any-return]
 
@@ -81,7 +80,6 @@ class HuggingFaceLM(LanguageModel):
     def forward(
         self, embeddings: Tensor, lengths: Tensor, *, capture: Sequence[int] = (), stop_at_capture: bool = False
     ) -> tuple[Tensor | None, tuple[Tensor, ...]]:
-        """Run the body; see ``LanguageModel.forward``."""
         self.check_capture(capture)
         self.check_positions(lengths, embeddings.size(1))
         found: dict[int, Tensor] = {}
@@ -113,7 +111,6 @@ class HuggingFaceLM(LanguageModel):
     def generate(
         self, embeddings: Tensor, lengths: Tensor, config: GenerationConfig, *, eos_id: int, pad_id: int
     ) -> list[list[Hypothesis]]:
-        """Beam search; see ``LanguageModel.generate``."""
         self.check_positions(lengths, embeddings.size(1), new_tokens=config.max_new_tokens)
         with evaluating(self):
             decoding = _HuggingFaceDecoding(self, len(embeddings), embeddings.size(1) + config.max_new_tokens)
@@ -130,7 +127,7 @@ class HuggingFaceLM(LanguageModel):
         return fits and embeddings.device.type == "cpu" and int(lengths.sum()) < embeddings.size(0) * embeddings.size(1)
 
     def _run_joined(self, embeddings: Tensor, lengths: Tensor) -> Tensor:
-        """``[1, T, D]`` final states of all rows, one behind the other."""
+        """``[1, T, D]`` final states of all rows, one after the other."""
         rows, columns = length_mask(lengths, embeddings.size(1)).nonzero(as_tuple=True)
         with rows_without_padding(lengths.tolist()) as row_lengths:
             output = self._run(

@@ -53,7 +53,7 @@ def write_outputs(
 def _correlation(
     out: Path, rows: Sequence[AblationRow], mrr: Mapping[str, Mapping[int, Mapping[int, float]]], metric: str
 ) -> list[str]:
-    """Over all runs, and over the means of the rows: there the luck of the seeds is small."""
+    """Over all runs, and over the means of the rows, which vary less with the seed."""
     values, scores, means, mean_scores = {}, {}, {}, {}
     for row in rows:
         by_seed = {seed: score for seed, score in row.scores[metric].items() if seed in mrr.get(row.name, {})}

@@ -149,7 +149,7 @@ def _once(broken: Mapping[str, Sequence[Fault]]) -> Iterator[Fault]:
 
 
 def fingerprint(plain: Mapping[str, Any]) -> str:
-    """Twelve hex digits that tell resolved configs apart; the order of keys does not matter.
+    """Twelve hex digits that identify a resolved config; the order of keys does not matter.
 
     Left out is what changes no result, and pretraining stages that ``initialize`` replaces. A pretraining
     folder of an ablation counts by its name, which holds the hash of what was trained there. Other files
