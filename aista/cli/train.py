@@ -90,6 +90,6 @@ def _dry_run(experiment: Experiment, args: argparse.Namespace) -> int:
     assumption = parse_assumption(args.assume) if args.assume else None
     if args.stage:
         experiment = find_stage(experiment, args.stage)
-    found = dry_run(experiment, assumption=assumption, **given)
-    print(json.dumps(found.to_json(), indent=2) if args.json else found)
+    result = dry_run(experiment, assumption=assumption, **given)
+    print(json.dumps(result.to_json(), indent=2) if args.json else result)
     return 0

@@ -95,8 +95,8 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
         return False
     file = RunPaths(run_dir).config_file
     asked = strict_yaml.parse(dump_yaml(experiment.to_plain()), experiment.source)  # tuples are lists there
-    found = differences(load_yaml(file), asked)
-    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in found]
+    changes = differences(load_yaml(file), asked)
+    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in changes]
     if lines:
         raise AistaError(
             f"{run_dir}: this run folder holds another experiment; it differs in {'; '.join(lines[:5])}"

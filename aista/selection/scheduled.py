@@ -70,8 +70,8 @@ class ScheduledSelection(ProbedSelection):
         new, old = (_mean(scores, layers) for layers in (chosen.layers, current.layers))
         if new > old + self.hysteresis:
             return replace(chosen, reason=f"{chosen.reason}; mean {new:.3f}, layers so far {old:.3f}")
-        kept = f"kept: {self.strategy.score_name} {old:.3f} on average; layers {list(chosen.layers)} reach {new:.3f}"
-        return replace(current, reason=f"{kept}, not {self.hysteresis:g} more")
+        reason = f"kept: {self.strategy.score_name} {old:.3f} on average; layers {list(chosen.layers)} reach {new:.3f}"
+        return replace(current, reason=f"{reason}, not {self.hysteresis:g} more")
 
 
 def _mean(scores: dict[int, float], layers: tuple[int, ...]) -> float:

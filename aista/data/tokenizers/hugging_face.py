@@ -60,8 +60,8 @@ class HuggingFaceTokenizer(TextTokenizer):
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ``ids``; special tokens are left out."""
         left_out = {self.pad_id, self.eos_id, self.bos_id}
-        kept = [int(id) for id in ids if int(id) not in left_out]
-        return str(self._tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        shown = [int(id) for id in ids if int(id) not in left_out]
+        return str(self._tokenizer.decode(shown, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def piece(self, id: int) -> str:
         raw = str(self._tokenizer.convert_ids_to_tokens(int(id)))

@@ -106,10 +106,10 @@ def estimate_memory(
     """
     gradients, optimizer = weights.gradients, 2 * weights.gradients
     if sharded and processes > 1:
-        own = [-(-total // processes) for total in (weights.parameters, optimizer, gradients)]
+        shards = [-(-total // processes) for total in (weights.parameters, optimizer, gradients)]
         gathered = weights.resident + 2 * weights.block + weights.block_gradients
-        activations = max(trace.peak_without_gradients, own[2] - gathered)
-        return MemoryEstimate(processes, True, own[0] + weights.buffers, own[1], own[2], gathered, activations)
+        activations = max(trace.peak_without_gradients, shards[2] - gathered)
+        return MemoryEstimate(processes, True, shards[0] + weights.buffers, shards[1], shards[2], gathered, activations)
     buckets = gradients if processes > 1 else 0
     there = gradients if accumulates else trace.gradients_at_peak
     held = trace.peak_without_gradients if accumulates else trace.peak - trace.gradients_at_peak

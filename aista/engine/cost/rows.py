@@ -180,11 +180,11 @@ def plan_batches(rows: RowLengths, experiment: Experiment, feature: Feature | No
         raise RunError(f"for {world_size} processes: {error}, or plan for fewer with --processes") from error
     padded = tuple(Padded(len(batch), max(sizes[row] for row in batch)) for batch in plan)
     nothing = BatchSizes((), (), ())
-    found = Batches(padded, nothing, nothing)
+    batches = Batches(padded, nothing, nothing)
     return replace(
-        found,
-        mean=_batch(rows, plan[found.mean_index], feature),
-        largest=_batch(rows, plan[found.largest_index], feature),
+        batches,
+        mean=_batch(rows, plan[batches.mean_index], feature),
+        largest=_batch(rows, plan[batches.largest_index], feature),
     )
 
 

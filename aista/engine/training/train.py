@@ -51,9 +51,9 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
     """
     task = preflight(experiment)
     if stage:
-        found = find_stage(experiment, stage)
+        stage_experiment = find_stage(experiment, stage)
         claim(run_dir, experiment)
-        train(found, RunPaths(run_dir).stage(stage).path)
+        train(stage_experiment, RunPaths(run_dir).stage(stage).path)
         return
     data = RunData(experiment, task)
     claimed = claim(run_dir, experiment)

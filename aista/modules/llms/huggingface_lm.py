@@ -82,15 +82,15 @@ class HuggingFaceLM(LanguageModel):
     ) -> tuple[Tensor | None, tuple[Tensor, ...]]:
         self.check_capture(capture)
         self.check_positions(lengths, embeddings.size(1))
-        found: dict[int, Tensor] = {}
+        captured: dict[int, Tensor] = {}
         stop = max(capture, default=0) if stop_at_capture else None
         joined = self._joins_rows(embeddings, lengths)
-        with self._hooks(found, capture, stop):
+        with self._hooks(captured, capture, stop):
             try:
                 final = self._run_joined(embeddings, lengths) if joined else self._run_padded(embeddings, lengths)
             except _Stop:
                 final = None
-        states = tuple(found[layer] for layer in capture)
+        states = tuple(captured[layer] for layer in capture)
         if joined:
             places = length_mask(lengths, embeddings.size(1)).nonzero(as_tuple=True)
             states = tuple(_spread(state, places, embeddings) for state in states)
@@ -251,9 +251,9 @@ def _find_blocks(body: nn.Module, num_layers: int) -> str:
     depth = min((name.count(".") for name in lists), default=0)
     nearest = [name for name in lists if name.count(".") == depth]
     if len(nearest) != 1:
-        found = ", ".join(nearest) or "none"
+        candidates = ", ".join(nearest) or "none"
         raise ValueError(
-            f"{type(body).__name__} is not supported: expects one list of {num_layers} blocks, found {found}; "
+            f"{type(body).__name__} is not supported: expects one list of {num_layers} blocks, found {candidates}; "
             f"choose a transformer such as LLaMA, Qwen, GPT-2 or Gemma"
         )
     return nearest[0]

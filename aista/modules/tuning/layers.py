@@ -72,10 +72,10 @@ class LayersTuning(Tuning):
         for wanted, word in ((self.config.norms, "norm"), (self.config.embeddings, "embedding")):
             if not wanted:
                 continue
-            found = [module for module in part.modules() if _is_a(module, word)]
-            if not found:
+            chosen = [module for module in part.modules() if _is_a(module, word)]
+            if not chosen:
                 raise ValueError(f"{word}s: {type(part).__name__} has none; leave {word}s out")
-            yield from found
+            yield from chosen
 
 
 def _is_a(module: nn.Module, word: str) -> bool:

@@ -101,9 +101,9 @@ class LoraTuning(Tuning):
         """Weights of the part without LoRA become the base weights; the updates keep their initial values."""
         if any(_is_update(name) for name in weights):
             return weights
-        own = part.state_dict()
-        updates = {name: tensor for name, tensor in own.items() if _is_update(name)}
-        wrapped = {_plain(name): name for name in own if name not in updates}
+        state = part.state_dict()
+        updates = {name: tensor for name, tensor in state.items() if _is_update(name)}
+        wrapped = {_plain(name): name for name in state if name not in updates}
         return updates | {wrapped.get(name, name): tensor for name, tensor in weights.items()}
 
 

@@ -66,9 +66,9 @@ def _correlation(
         mean_scores[row.name] = sum(by_seed.values()) / len(by_seed)
     runs, over_rows = correlate(values, scores), correlate(means, mean_scores)
     text = "".join(
-        f"{title}\n\n{to_markdown(correlation_table(found, metric))}\n"
-        for title, found in (("Over all runs:", runs), ("Over the means of the rows:", over_rows))
-        if found
+        f"{title}\n\n{to_markdown(correlation_table(correlations, metric))}\n"
+        for title, correlations in (("Over all runs:", runs), ("Over the means of the rows:", over_rows))
+        if correlations
     )
     if not text:
         return []
