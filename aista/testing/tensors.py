@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
-__all__ = ["assert_close", "assert_trainable", "content_sum", "fill_padding", "gradients", "ramp"]
+__all__ = ["assert_close", "assert_raises", "assert_trainable", "content_sum", "fill_padding", "gradients", "ramp"]
 
 
 def ramp(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -44,6 +47,16 @@ def assert_close(actual: Tensor, expected: Tensor, message: str, *, tolerance: f
     bound = tolerance * max(1.0, float(expected.detach().abs().max()))
     worst = float((actual - expected).detach().abs().max())
     assert worst <= bound, f"{message}: entries differ by up to {worst:.3g}"
+
+
+@contextmanager
+def assert_raises(error: type[Exception], message: str) -> Iterator[None]:
+    """Assert that the block raises ``error``; ``message`` says what is wrong if it does not."""
+    try:
+        yield
+    except error:
+        return
+    raise AssertionError(message)
 
 
 def assert_trainable(module: nn.Module, loss: Tensor) -> None:
