@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -33,10 +32,6 @@ class Score:
     value: float
     signature: str
     higher_is_better: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for ``json.dump``."""
-        return asdict(self)
 
 
 class Metric(ABC):
