@@ -51,7 +51,7 @@ def make_report(
 ) -> Report:
     """Everything that the run folders hold, with transport plans of their checkpoints and the utterances' sound."""
     metrics, notes = _metrics(next(iter(runs.values())))
-    chrf = registry.build("metric", Component("chrf"), target_language="")
+    chrf = registry.build("metric", Component("chrf"))
     report = gather(runs, metrics, chrf, options, title=title)
     views, problems = _plans(runs, report, options)
     seen = {(view.run, view.id) for view in views}

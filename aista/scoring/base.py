@@ -37,9 +37,9 @@ class Score:
 class Metric(ABC):
     """A corpus score that is a function of summed per-utterance statistics.
 
-    A component of kind ``metric`` is called as ``factory(config, *, target_language)`` with the
-    language code of the references (``fr``, ``zh-CN``); it raises ValueError where that language
-    needs a tool that is not installed. Because the statistics add up, significance tests resample
+    A component of kind ``metric`` that names ``target_language`` gets the language code of the
+    references (``fr``, ``zh-CN``); it raises ValueError where that language needs a tool that is not
+    installed. Because the statistics add up, significance tests resample
     them without scoring the texts again.
     """
 
