@@ -27,11 +27,11 @@ def normalize(text: str, how: str) -> str:
     if how == "none":
         return text
     text = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").replace("\u2010", "-")
-    kept = [
+    characters = [
         char if unicodedata.category(char)[0] not in "PS" or _joins(text, place) else " "
         for place, char in enumerate(text)
     ]
-    return " ".join("".join(kept).split())
+    return " ".join("".join(characters).split())
 
 
 def _joins(text: str, place: int) -> bool:
@@ -63,7 +63,7 @@ class EditRateConfig(Options):
 
     normalizer: str = option(
         "basic",
-        "basic: NFKC, lower case, punctuation dropped but for ' and - within words; none: as is.",
+        "basic: NFKC, lower case, punctuation removed except ' and - inside words; none: unchanged.",
         choices=NORMALIZERS,
     )
 

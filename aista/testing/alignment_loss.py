@@ -1,7 +1,7 @@
 """Contracts of kind ``alignment_loss``.
 
-Each loss is checked as what it says it is: one that compares predictions is shown rows of equal lengths, one that
-needs a context gets one, one that is no statistic of its batch must give a row the same value in any batch.
+Each loss is checked by what it declares: one that compares predictions gets rows of equal lengths, one that needs a
+context gets it, and one that is not a batch statistic must give a row the same value in any batch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.testing.contracts import contract
-from aista.testing.tensors import assert_blind_to_padding, assert_close, fill_padding, gradients, ramp
+from aista.testing.tensors import assert_ignores_padding, assert_close, fill_padding, gradients, ramp
 from aista.types import LayerStates
 
 __all__ = [
@@ -55,7 +55,7 @@ def check_padding(loss: AlignmentLoss) -> None:
     """Numbers and NaN in the padding never matter, nor does its amount, and padding gets no gradient."""
     plain = _states(loss)
     sides = {"speech": (plain.speech, plain.speech_lengths), "text": (plain.text, plain.text_lengths)}
-    assert_blind_to_padding(
+    assert_ignores_padding(
         lambda speech, text: _solve(loss, plain._replace(speech=speech, text=text)), sides, tolerance=1e-5
     )
 
@@ -134,7 +134,7 @@ def check_batch(loss: AlignmentLoss) -> None:
 
 @contract("alignment_loss")
 def check_layers(loss: AlignmentLoss) -> None:
-    """Layers folded into the batch do not see each other."""
+    """Layers folded into the batch do not affect each other."""
     first = _states(loss)
     second = first._replace(speech=first.speech.flip(2), text=2 * first.text.roll(1, 2))
     folded = LayerStates(*(torch.cat(pair) for pair in zip(first, second, strict=True)))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from aista.losses.solvers.base import OTResult, OTSolver
 from aista.testing.contracts import contract
-from aista.testing.tensors import assert_blind_to_padding, assert_close, fill_padding, gradients, ramp
+from aista.testing.tensors import assert_ignores_padding, assert_close, fill_padding, gradients, ramp
 
 __all__ = [
     "check_batch_invariance",
@@ -40,7 +40,7 @@ def check_shapes(solver: OTSolver) -> None:
 
 @contract("ot_solver")
 def check_marginals(solver: OTSolver) -> None:
-    """The plan is no less than zero, stays out of the padding, and is as exact as ``marginal_error`` says.
+    """The plan is nonnegative, 0 in the padding, and is as exact as ``marginal_error`` says.
 
     Where all masses are 1 the marginals must be uniform; a solver that frees one of them has an attribute
     ``balanced = False``.
@@ -68,7 +68,7 @@ def check_padding(solver: OTSolver) -> None:
     """Numbers and NaN in the padding never matter, nor does its amount, and padding gets no gradient."""
     x, y, x_lengths, y_lengths = _batch()
     sides = {"x": (x, x_lengths), "y": (y, y_lengths)}
-    assert_blind_to_padding(lambda x, y: _solve(solver, (x, y, x_lengths, y_lengths)), sides, tolerance=1e-6)
+    assert_ignores_padding(lambda x, y: _solve(solver, (x, y, x_lengths, y_lengths)), sides, tolerance=1e-6)
 
 
 @contract("ot_solver")

@@ -70,7 +70,7 @@ def check_sums(task: Any) -> None:
 
 @contract("task")
 def check_padding(task: Any) -> None:
-    """What lies in the padding of audio and tokens never matters."""
+    """The content of the padding of audio and tokens never matters."""
     model, batch = _model(task), speech_batch(task)
     dirty = speech_batch(task, garbage=5)
     with torch.no_grad():

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 __all__ = [
-    "assert_blind_to_padding",
+    "assert_ignores_padding",
     "assert_close",
     "assert_raises",
     "assert_trainable",
@@ -45,8 +45,8 @@ def gradients(loss: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
     """Gradients of a scalar, zeros where it does not depend on an input."""
     if not loss.requires_grad:
         return tuple(torch.zeros_like(tensor) for tensor in inputs)
-    found = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
-    return tuple(torch.zeros_like(x) if grad is None else grad for x, grad in zip(inputs, found, strict=True))
+    grads = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
+    return tuple(torch.zeros_like(x) if grad is None else grad for x, grad in zip(inputs, grads, strict=True))
 
 
 def assert_close(actual: Tensor, expected: Tensor, message: str, *, tolerance: float = 1e-4) -> None:
@@ -59,13 +59,13 @@ def assert_close(actual: Tensor, expected: Tensor, message: str, *, tolerance: f
     assert worst <= bound, f"{message}: entries differ by up to {worst:.3g}"
 
 
-def assert_blind_to_padding(
+def assert_ignores_padding(
     solve: Callable[[Tensor, Tensor], tuple[Tensor, tuple[Tensor, ...]]],
     sides: Mapping[str, tuple[Tensor, Tensor]],
     *,
     tolerance: float,
 ) -> None:
-    """Assert that neither what lies in the padding nor its amount matters, and that it gets no gradient.
+    """Assert that neither the content of the padding nor its amount matters, and that it gets no gradient.
 
     Args:
         solve: Two sides of states -> a value per row, and the gradients to both.
@@ -76,11 +76,11 @@ def assert_blind_to_padding(
     for garbage in (0.0, 7.0, torch.nan):
         dirty = (fill_padding(states, lengths, garbage) for states, lengths in sides.values())
         other, other_grads = solve(*dirty)
-        assert_close(other, value, "values depend on what lies in the padding", tolerance=tolerance)
+        assert_close(other, value, "values depend on the content of the padding", tolerance=tolerance)
         for (name, (_, lengths)), grad, again in zip(sides.items(), grads, other_grads, strict=True):
             for row, length in enumerate(lengths.tolist()):
                 assert not again[row, length:].any(), f"the {name} padding of row {row} gets a gradient"
-                message = f"the {name} gradient of row {row} depends on what lies in the padding"
+                message = f"the {name} gradient of row {row} depends on the content of the padding"
                 assert_close(again[row, :length], grad[row, :length], message, tolerance=tolerance)
     widened = (
         functional.pad(states, (0, 0, 0, 2 + side), value=torch.nan) for side, (states, _) in enumerate(sides.values())
@@ -105,9 +105,9 @@ def assert_trainable(module: nn.Module, loss: Tensor) -> None:
         return
     assert loss.requires_grad, "the output does not depend on the module's trainable parameters"
     grads = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-    found = dict(zip(parameters, grads, strict=True))
-    unused = [name for name, grad in found.items() if grad is None]
+    gradient_of = dict(zip(parameters, grads, strict=True))
+    unused = [name for name, grad in gradient_of.items() if grad is None]
     assert not unused, f"trainable parameters get no gradient (data parallelism fails on them): {', '.join(unused[:5])}"
-    wrong = [name for name, grad in found.items() if grad is not None and not torch.isfinite(grad).all()]
+    wrong = [name for name, grad in gradient_of.items() if grad is not None and not torch.isfinite(grad).all()]
     assert not wrong, f"gradients are not finite: {', '.join(wrong[:5])}"
     assert any(grad.abs().max() > 0 for grad in grads if grad is not None), "all gradients are zero"

@@ -20,7 +20,7 @@ class CerConfig(EditRateConfig):
     """Options of ``cer``."""
 
     count_spaces: bool | None = option(
-        None, "Count spaces as characters; null: yes, but no for languages written without them (zh, ja, th, ...)."
+        None, "Count spaces as characters; null: yes, except for languages written without them (zh, ja, th, ...)."
     )
 
 
