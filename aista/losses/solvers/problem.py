@@ -42,6 +42,15 @@ class Problem:
     leading: torch.Size
     size: tuple[int, int]
 
+    @property
+    def lengths(self) -> tuple[tuple[int, int], ...]:
+        """``(S_n, T_n)`` of each."""
+        return tuple((s, t) for _, s, t in self.samples)
+
+    def lengths_tensor(self) -> Tensor:
+        """``[N, 2]`` of them on the device."""
+        return torch.tensor(self.lengths, dtype=torch.long, device=self.cost.device).reshape(-1, 2)
+
     def restore(self, values: Tensor, *, fill: float = 0) -> Tensor:
         """``[N, ...]`` -> ``[leading, ...]``, differentiable; empty samples get ``fill``."""
         if len(self.samples) == self.leading.numel():
