@@ -1,4 +1,4 @@
-"""Where results come from and what they took: the commit of the source, the memory of the process."""
+"""Provenance and resources of results: the commit of the source, the memory of the process."""
 
 from __future__ import annotations
 

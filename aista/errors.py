@@ -10,7 +10,7 @@ __all__ = ["AistaError", "ConfigError", "DataError", "Fault", "PluginError", "Re
 class AistaError(Exception):
     """Base of all errors that aista raises on purpose. The CLI prints the message, never a traceback.
 
-    ``exit_code`` is 2 where the user can mend the input and 1 where a run failed.
+    ``exit_code`` is 2 where the user can correct the input and 1 where a run failed.
     """
 
     exit_code = 2

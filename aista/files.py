@@ -24,7 +24,7 @@ __all__ = [
 
 
 def leftover_prefix(name: str) -> str:
-    """How the names begin that a file or folder ``name`` has while it is written; a kill leaves such a one behind."""
+    """Prefix of the temporary names of ``name`` while it is written; a killed process leaves one behind."""
     return f".{name}."
 
 

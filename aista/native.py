@@ -17,9 +17,8 @@ def preload_libsndfile() -> Path | None:
     """Load the libsndfile that the soundfile wheel carries, so that ``import fairseq2n`` finds it.
 
     fairseq2n links against ``libsndfile.so.1`` and asks for a system package where the dynamic
-    linker knows none. The wheel's copy has that very soname, so once it is in the process with
-    global visibility the linker takes it. Call it before anything imports fairseq2; calling it
-    again costs nothing.
+    linker knows none. The wheel's copy has the same soname, so the linker uses it once it is loaded with global
+    visibility. Call it before anything imports fairseq2; calling it again costs nothing.
 
     Returns:
         The library's path, or None where the installed soundfile carries none (a source or conda

@@ -24,7 +24,7 @@ def load_files(files: Iterable[str | Path], base: Path | None = None) -> set[str
     """Import files once each (paths relative to ``base``) and return their modules' names.
 
     Raises:
-        PluginError: one is no Python file, or fails; it is tried again the next time.
+        PluginError: one is no Python file, or fails; the next call tries it again.
     """
     modules = set()
     for file in files:

@@ -8,9 +8,8 @@ Every option is declared once, with its default, meaning and bounds::
         init: Component = component("init", "normal", "How weights start.")
 
 ``structure`` turns plain data (from YAML) into such a dataclass and collects *every* fault instead
-of stopping at the first; ``aista show`` prints the same declarations; ``Options`` holds whoever makes
-one in Python to them. Options may be bool, int, float, str, Path, Literal, tuple, dict, dataclasses
-and unions of these.
+of stopping at the first; ``aista show`` prints the same declarations; ``Options`` enforces them in Python. Options may
+be bool, int, float, str, Path, Literal, tuple, dict, dataclasses and unions of these.
 """
 
 from __future__ import annotations

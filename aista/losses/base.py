@@ -34,7 +34,7 @@ class AlignmentContext(NamedTuple):
     """What a loss may know beside the states. Fields that no loss of the run needs are None.
 
     Attributes:
-        num_layers: L. The states hold L blocks of B rows, one layer behind the other: row ``l * B + i`` is
+        num_layers: L. The states hold L blocks of B rows, one layer after the other: row ``l * B + i`` is
             utterance ``i`` at the ``l``-th layer.
         transcripts: ``[B, T]`` token ids; what lies beyond the rows' ``text_lengths`` must not matter.
         vocabulary: ``[C, D]`` the language model's embeddings, detached unless the text side receives gradients: of all
@@ -72,7 +72,7 @@ class AlignmentLoss(ABC):
     compares: str = "states"
 
     def __init_subclass__(cls, **arguments: Any) -> None:
-        """Refuse attributes that mean nothing, when the class is made. Raises TypeError."""
+        """Check the class attributes when the subclass is defined. Raises TypeError."""
         super().__init_subclass__(**arguments)
         if not isinstance(cls.needs, tuple) or not set(cls.needs) <= set(NEEDS):
             raise TypeError(
@@ -90,7 +90,7 @@ class AlignmentLoss(ABC):
         """Compare the two modalities of one layer.
 
         Args:
-            states: Padded states of both modalities; what lies in the padding must not matter.
+            states: Padded states of both modalities; the content of the padding must not matter.
             context: How many layers the states hold, and what the loss needs.
             detach_text: Whether the text side is a fixed target that receives no gradient.
         """

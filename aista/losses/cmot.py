@@ -17,9 +17,7 @@ class CMOTAlignmentConfig(Options):
     """Options of one-sided matching."""
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
-    side: str = option(
-        "x", "What is matched with its nearest: x (each speech state), y (each token), or both.", choices=SIDES
-    )
+    side: str = option("x", "States that are matched with their nearest: x (speech), y (text), or both.", choices=SIDES)
     window: float | None = option(
         4.0, "Farthest match from the diagonal, in positions of the shorter side; null: anywhere.", minimum=1
     )

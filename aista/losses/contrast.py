@@ -1,4 +1,4 @@
-"""Cross-entropy of the right candidate among its rivals, and which rows may be rivals."""
+"""Cross-entropy of the positive among the candidates, and which rows may be negatives."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rows_per_layer(num_rows: int, context: AlignmentContext) -> int:
     """B, given that the states hold ``L * B`` rows.
 
     Raises:
-        ValueError: the rows or the transcripts do not divide so.
+        ValueError: the number of rows or transcripts does not fit.
     """
     rows, rest = divmod(num_rows, context.num_layers)
     if rest:
@@ -44,7 +44,7 @@ def rows_per_layer(num_rows: int, context: AlignmentContext) -> int:
 
 
 def transcript_keys(transcripts: Tensor | None, lengths: Tensor) -> Tensor:
-    """``[B, T]`` numbers that tell transcripts apart: ids + 1, then zeros.
+    """``[B, T]`` numbers that identify transcripts: ids + 1, then zeros.
 
     Without transcripts all rows differ, those of other processes too.
     """

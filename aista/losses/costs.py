@@ -31,7 +31,7 @@ class Cost(Protocol):
 class ExplicitCost(ABC):
     """A cost with its gradient written out: the solvers then need no tape for each sample.
 
-    Derive from it where a cost is called for many short samples; a plain :class:`Cost` is as right.
+    Derive from it where a cost is called for many short samples; a plain :class:`Cost` gives the same results.
     """
 
     @abstractmethod
@@ -43,14 +43,13 @@ class ExplicitCost(ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, y: Tensor, x_statistics: Tensor, y_statistics: Tensor) -> tuple[Tensor, Saved]:
-        """The costs ``[..., S, T]``, in a tensor of their own, and what ``backward`` needs."""
+        """The costs ``[..., S, T]``, in a new tensor, and what ``backward`` needs."""
 
     @abstractmethod
     def backward(self, saved: Saved, grad: Tensor, x_grad: Tensor | None, y_grad: Tensor | None) -> None:
         """Write the sides' gradients, where wanted, given the costs' gradient ``[..., S, T]``."""
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the ``[..., S, T]`` costs, differentiable."""
         return cast(Tensor, _Explicit.apply(self, x, y))  # type: ignore[no-untyped-call]
 
 
@@ -115,7 +114,6 @@ class SqEuclidean:
     """
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the ``[..., S, T]`` distances."""
         return _squared_distances(x, y)
 
 
@@ -128,7 +126,6 @@ class Euclidean:
     """
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return the ``[..., S, T]`` distances."""
         squared = _squared_distances(x, y)
         coincide = squared == 0
         return torch.where(coincide, 0.0, torch.where(coincide, 1.0, squared).sqrt())

@@ -45,18 +45,20 @@ class CTCAlignment(Options, AlignmentLoss):
 
     Sources: Graves et al. 2006 (CTC); reading states of inner layers with an LLM's own matrix is the "logit lens"
     (nostalgebraist 2020), there the output matrix behind the final norm. The input matrix and the cosine are aista's
-    choice: every LLM here has them, at any layer. Choose it to make speech positions speak the LLM's vocabulary, in
+    choice: every LLM here has them, at any layer. Choose it to make speech positions predict the transcript's tokens in
     order; ``soft_dtw`` and ``ot`` compare with states in context instead.
     """
 
     needs = ("transcripts", "vocabulary")  # with classes: batch an object has its own, and its own batch_statistic
 
-    temperature: float = option(0.1, "Divides the cosines of state and embedding; smaller is more certain.", above=0)
+    temperature: float = option(
+        0.1, "Temperature of the cosines of state and embedding; a smaller one sharpens the distribution.", above=0
+    )
     blank_id: int | None = option(
-        None, "Token whose embedding is the blank; by default the tokenizer's padding token.", minimum=0
+        None, "Token whose embedding stands for the blank; null: the tokenizer's padding token.", minimum=0
     )
     classes: Literal["vocabulary", "batch"] = option(
-        "vocabulary", "Tokens among which a position is read: all, or those of the batch's transcripts."
+        "vocabulary", "Tokens that the softmax is over: all, or those of the batch's transcripts."
     )
 
     def __post_init__(self) -> None:

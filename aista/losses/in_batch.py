@@ -16,14 +16,15 @@ __all__ = ["Items", "contrast_in_batch", "max_sim"]
 
 
 class Items(NamedTuple):
-    """What is told apart, rows or words: unit vectors of both sides, of one or of all processes.
+    """The items to distinguish, rows or words: unit vectors of both sides, of one or of all processes.
 
     Attributes:
         x: ``[L, B, P, D]`` of the speech; P is 1 where it is pooled.
         y: ``[L, B, T, D]`` of the text.
         x_lengths: ``[B]`` how many of the P are content; an item of length 0 is absent.
         y_lengths: ``[B]``.
-        keys: ``[B, K]`` numbers that are equal where two items say the same, who are then no rivals.
+        keys: ``[B, K]`` numbers that are equal where two items have the same text; these are not each other's
+            negatives.
     """
 
     x: Tensor
@@ -62,7 +63,7 @@ def contrast_in_batch(local: Items, temperature: float, *, gather: bool) -> tupl
 
 
 def _of_all_processes(local: Items) -> Items:
-    """The items of all processes, one process behind the other, padded with absent ones."""
+    """The items of all processes, one process after the other, padded with absent ones."""
     x, y, x_lengths, y_lengths, keys = gather_rows(*local)
     return Items(
         x.transpose(0, 1).flatten(1, 2),

@@ -27,8 +27,8 @@ class InfoNCE(Options, AlignmentLoss):
 
     ``l_i = -1/2 log softmax_j(s(x_i, y_j) / tau)_i - 1/2 log softmax_j(s(x_j, y_i) / tau)_i``. ``s`` is the cosine of
     pooled states; at level ``token`` the mean over the text's tokens of the best cosine with any speech state (MaxSim).
-    Candidates are the rows of the same layer that have both sides, except those with the same transcript. A row that
-    knows nothing has ``ln C`` for C candidates, so the scale grows with the logarithm of the batch (the diagnostic
+    Candidates are the rows of the same layer that have both sides, except those with the same transcript. An
+    uninformative row has ``ln C`` for C candidates, so the scale grows with the logarithm of the batch (the diagnostic
     ``candidates`` says C).
 
     With several processes the candidates are gathered with their gradients: W processes with B rows each have the
@@ -36,8 +36,8 @@ class InfoNCE(Options, AlignmentLoss):
 
     Needs a batch of several rows. Cost per layer: ``B C D``; at level ``token`` ``B C P T D``, one row's ``C P T``
     in memory at a time. Sources: van den Oord et al. 2018 (arXiv 1807.03748); ConST, Ye et al. 2022 (arXiv 2205.02444),
-    mean-pooled; MaxSim: Khattab & Zaharia 2020 (ColBERT, arXiv 2004.12832). Choose it where whole utterances must
-    be told apart (retrieval) and batches are large; ``ot`` where states must be matched within an utterance.
+    mean-pooled; MaxSim: Khattab & Zaharia 2020 (ColBERT, arXiv 2004.12832). Choose it where whole utterances must be
+    distinguished (retrieval) and batches are large; ``ot`` where states must be matched within an utterance.
     """
 
     needs = ("transcripts",)
@@ -46,8 +46,10 @@ class InfoNCE(Options, AlignmentLoss):
     level: str = option(
         "mean", "Similarity of two rows: cosine of mean or max states, or token by token.", choices=(*POOLINGS, "token")
     )
-    temperature: float = option(0.1, "Divides the similarities; smaller looks at the hardest negatives.", above=0)
-    gather: bool = option(True, "Take negatives from all data-parallel processes; else from this process alone.")
+    temperature: float = option(
+        0.1, "Temperature of the similarities; a smaller one gives the hardest negatives more weight.", above=0
+    )
+    gather: bool = option(True, "Gather negatives from all data-parallel processes, not from this one alone.")
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Return each row's loss; see ``AlignmentLoss``. Without transcripts no two rows have the same."""

@@ -28,8 +28,8 @@ class KLAlignment(Options, AlignmentLoss):
 
     Needs the text branch to run to its end over the target too (as ``mt_weight`` does; without gradient unless the
     text side moves). Cost: that pass and two projections of the target tokens more, in slices, computed again in
-    backward, so that the logits of both branches are never kept. The teacher is as good as the LLM translates the
-    transcript: train it on that first, or set ``mt_weight``.
+    backward, so that the logits of both branches are never kept. The teacher is only as good as the LLM's translation
+    of the transcript: train it on that first, or set ``mt_weight``.
 
     Sources: Hinton et al. 2015 (arXiv 1503.02531); between the branches of speech translation: Tang et al. 2021
     ("Improving Speech Translation by Understanding and Learning from the Auxiliary Text Translation Task",
@@ -40,7 +40,7 @@ class KLAlignment(Options, AlignmentLoss):
     compares = "predictions"
 
     temperature: float = option(
-        1.0, "Divides the logits of both branches; above 1 it shows the teacher's doubts.", above=0
+        1.0, "Temperature of both branches' logits; above 1 it softens the teacher's distribution.", above=0
     )
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:

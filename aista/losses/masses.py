@@ -34,7 +34,6 @@ class Uniform:
     """Every state has the same mass. Choose it unless there is a reason for another."""
 
     def __call__(self, states: Tensor) -> Tensor:
-        """Ones."""
         return states.new_ones(states.shape[:-1])
 
 
@@ -47,7 +46,6 @@ class Norm:
     """
 
     def __call__(self, states: Tensor) -> Tensor:
-        """The norms."""
         norms: Tensor = torch.linalg.vector_norm(states.detach(), dim=-1)
         return norms
 

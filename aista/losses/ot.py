@@ -68,7 +68,7 @@ class OTAlignment(AlignmentLoss):
         return row_result(result.value, states.present, **reports)
 
     def plan(self, states: LayerStates) -> Tensor:
-        """The transport plans ``[B, P, T]`` of the rows, detached, 0 in the padding: for pictures."""
+        """The transport plans ``[B, P, T]`` of the rows, detached, 0 in the padding: for plots."""
         with torch.no_grad():
             return self._solve(states, detach_text=True).plan()
 

@@ -1,4 +1,4 @@
-"""Rows of all data-parallel processes, with gradients, for losses whose negatives come from everywhere."""
+"""Rows of all data-parallel processes, with gradients, for losses whose negatives come from all of them."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def soft_dtw(costs: Tensor, x_lengths: Tensor, y_lengths: Tensor, gamma: float) 
         costs: ``[N, S, T]``, finite in the padding too.
         x_lengths: ``[N]`` at least 1.
         y_lengths: ``[N]`` at least 1.
-        gamma: Blur of the minimum, above 0; towards 0 this is dynamic time warping.
+        gamma: Smoothing of the minimum, above 0; towards 0 this is dynamic time warping.
 
     Returns:
         ``[N]``.
@@ -49,8 +49,10 @@ class SoftDTWConfig(Options):
     """Options of soft dynamic time warping."""
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
-    gamma: float = option(0.1, "Blur of the minimum over paths, in units of the cost.", above=0)
-    divergence: bool = option(False, "Take off half of each side's value against itself: 0 for equal sequences.")
+    gamma: float = option(0.1, "Smoothing of the minimum over paths, in units of the cost.", above=0)
+    divergence: bool = option(
+        False, "Subtract half of each side's value against itself (the soft-DTW divergence): equal sequences score 0."
+    )
 
 
 @register("alignment_loss", "soft_dtw", config=SoftDTWConfig)
@@ -62,8 +64,8 @@ class SoftDTW(AlignmentLoss):
     share the minimum. Source: Cuturi & Blondel 2017 (arXiv 1703.01541); the divergence: Blondel et al. 2021
     (arXiv 2010.08354); for speech translation, hard paths: Issam et al. 2025 (arXiv 2509.18987).
 
-    Choose it where the transcript follows the speech in order and the speaking rate varies: unlike ``ot`` it never
-    crosses, unlike ``cosine`` at token level it searches the pace. Every state must be on the path, pauses too.
+    Choose it where the transcript follows the speech in order and the speaking rate varies: unlike ``ot`` its matching
+    is monotone, unlike ``cosine`` at token level it adapts to the rate. All states are matched, pauses too.
     """
 
     def __init__(self, config: SoftDTWConfig) -> None:
@@ -71,7 +73,6 @@ class SoftDTW(AlignmentLoss):
         self.config = config
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
-        """Return each row's value; see ``AlignmentLoss``."""
         x, y = states.speech, states.text.detach() if detach_text else states.text
         present = states.present
         lengths = states.speech_lengths.masked_fill(~present, 0), states.text_lengths.masked_fill(~present, 0)
@@ -126,10 +127,10 @@ class _SoftDTW(torch.autograd.Function):
         expected[torch.arange(num, device=before.device), x_lengths + y_lengths - 2, x_lengths - 1] = 1.0
         before = torch.nn.functional.pad(before, (0, 1, 0, 2), value=-torch.inf)
         for k in reversed(range(num_diagonals)):
-            own = total[:, k]
+            value = total[:, k]
             for step, shift in ((1, 0), (1, 1), (2, 1)):  # (i, j + 1), (i + 1, j), (i + 1, j + 1)
                 there = slice(shift, shift + size_s)
-                weight = ((before[:, k + step, there] - own) / ctx.gamma).exp()
+                weight = ((before[:, k + step, there] - value) / ctx.gamma).exp()
                 expected[:, k, :size_s] += weight * expected[:, k + step, there]
         i = torch.arange(size_s, device=before.device)[:, None]
         j = torch.arange(size_t, device=before.device)[None, :]

@@ -27,7 +27,9 @@ class WassersteinContrastiveConfig(Options):
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
     solver: Component = component("ot_solver", "sinkhorn", "How each pair's transport problem is solved.")
-    temperature: float = option(0.1, "Divides the distances; smaller looks at the hardest negatives.", above=0)
+    temperature: float = option(
+        0.1, "Temperature of the distances; a smaller one gives the hardest negatives more weight.", above=0
+    )
     max_candidates: int = option(
         8, "Maximum number of candidates of a row: itself and the rows behind it in the batch, cyclically.", minimum=2
     )
@@ -38,11 +40,11 @@ class WassersteinContrastive(AlignmentLoss):
     """Contrastive loss in both directions with ``s(x_i, y_j) = -OT(x_i, y_j)``.
 
     ``l_i = -1/2 log softmax_j(-OT(x_i, y_j) / tau)_i - 1/2 log softmax_j(-OT(x_j, y_i) / tau)_i``. The candidates of
-    row i are itself and at most ``max_candidates - 1`` rows of the same layer behind it (before it in the second
+    row i are itself and at most ``max_candidates - 1`` rows of the same layer after it (before it in the second
     direction), cyclically, rows without a side left out and rows with the same transcript masked. Both directions
     use the same pairs, so C candidates cost ``L B C`` transport problems, solved in one call: C times the cost and
-    the memory of ``ot``, states included. Candidates come from this process alone. Like in ``infonce`` a row that
-    knows nothing has ``ln C``.
+    the memory of ``ot``, states included. Candidates come from this process alone. As in ``infonce``, an uninformative
+    row has ``ln C``.
 
     Sources: Züfle & Niehues 2025 (arXiv 2412.15712) contrast so at layers of an LLM; Le et al. 2023
     (arXiv 2301.11716) use the distance itself, which is ``ot``. Choose it over ``ot`` where distances collapse because

@@ -28,20 +28,22 @@ class WordAligned(Options, AlignmentLoss):
 
     A word's speech is the mean of the states that its time covers, each by the share that it covers; its text the mean
     of its tokens' states. A word w has ``-1/2 log softmax_v(cos(x_w, y_v) / tau)_w - 1/2 log softmax_v(cos(x_v, y_w) /
-    tau)_w``, a row the mean over its words. Candidates are the words of the same layer in all rows, except those that
-    say the same. The paper's code takes one direction unless told to take both.
+    tau)_w``, a row the mean over its words. Candidates are the words of the same layer in all rows, except equal words.
+    The paper's code uses one direction by default.
 
-    Needs the manifest's column ``word_times`` in training, and an adapter whose positions are even in time; rows
-    and words without times have no part in it. Cost per layer for N words in the batch: ``N^2 D``. Source: Ouyang, Ye
-    & Li 2023 (WACO, arXiv 2212.09359). Choose it where a forced aligner works (the transcripts' language has one), and
-    speech is little: the paper's gains are largest there. ``ot`` finds the matching itself.
+    Needs the manifest's column ``word_times`` in training, and an adapter whose positions are even in time; rows and
+    words without times are left out. Cost per layer for N words in the batch: ``N^2 D``. Source: Ouyang, Ye & Li 2023
+    (WACO, arXiv 2212.09359). Choose it where a forced aligner works (the transcripts' language has one), and speech is
+    scarce: the paper's gains are largest there. ``ot`` finds the matching itself.
     """
 
     needs = ("transcripts", "words")
     batch_statistic = True
 
-    temperature: float = option(0.2, "Divides the cosines; smaller looks at the hardest negatives.", above=0)
-    gather: bool = option(True, "Take words from all data-parallel processes as negatives; else from this one alone.")
+    temperature: float = option(
+        0.2, "Temperature of the cosines; a smaller one gives the hardest negatives more weight.", above=0
+    )
+    gather: bool = option(True, "Gather negatives from all data-parallel processes, not from this one alone.")
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Return each row's loss; see ``AlignmentLoss``.

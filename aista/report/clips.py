@@ -1,4 +1,4 @@
-"""Audio for the report: clips as MP3 within a budget, and spectrograms of the few that plans are shown for."""
+"""Audio for the report: clips as MP3 within a budget, and spectrograms of those whose plans are shown."""
 
 from __future__ import annotations
 

@@ -43,14 +43,14 @@ def correlate(curves: Mapping[str, Mapping[int, float]], scores: Mapping[str, fl
         scores: Run -> score.
     """
     layers = sorted({layer for curve in curves.values() for layer in curve})
-    found = []
+    correlations = []
     for layer in layers:
         values = {label: curve.get(layer) for label, curve in curves.items() if label in scores}
         points = tuple((label, mrr, scores[label]) for label, mrr in values.items() if mrr is not None)
         if len(points) < MIN_RUNS:
             continue
-        found.append(_correlation(layer, points))
-    return found
+        correlations.append(_correlation(layer, points))
+    return correlations
 
 
 def _correlation(layer: int, points: tuple[tuple[str, float, float], ...]) -> Correlation:
@@ -67,7 +67,7 @@ def _correlation(layer: int, points: tuple[tuple[str, float, float], ...]) -> Co
     return Correlation(layer, points, float(pearson.statistic), interval, float(spearman.statistic))
 
 
-def correlation_table(found: Sequence[Correlation], metric: str) -> Table:
+def correlation_table(correlations: Sequence[Correlation], metric: str) -> Table:
     """One row per layer."""
 
     def number(value: float | None) -> str:
@@ -81,7 +81,7 @@ def correlation_table(found: Sequence[Correlation], metric: str) -> Table:
             NONE if item.interval is None else f"{item.interval[0]:+.2f} to {item.interval[1]:+.2f}",
             number(item.spearman),
         )
-        for item in found
+        for item in correlations
     )
     columns = ("MRR at", "Runs", "Pearson r", "95 % interval", "Spearman rho")
     return Table(f"Correlation of MRR with {label_of(metric)}", columns, rows)

@@ -68,7 +68,7 @@ def _lines(node: Any, prefix: str = "") -> list[tuple[str, int]]:
         items = [(f"{prefix}[{index}]", value) for index, value in enumerate(node.value)]
     if not items:
         return [(prefix, node.start_mark.line)] if node is not None else []
-    return [found for key, value in items for found in _lines(value, key)]
+    return [line for key, value in items for line in _lines(value, key)]
 
 
 def _cell(value: str | None, *, is_marked: bool) -> str:

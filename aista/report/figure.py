@@ -19,7 +19,7 @@ from aista.files import replacing
 
 __all__ = ["COLORS", "DASHES", "GREY", "MARKERS", "empty", "panels", "printable", "save_png", "style", "to_svg"]
 
-# Okabe and Ito (2008): told apart with any colour vision; markers and dashes say the same in grey.
+# Okabe and Ito (2008): distinguishable with any colour vision; markers and dashes say the same in grey.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", "-", "--", "-.")

@@ -1,4 +1,4 @@
-"""From run folders to a report. What a folder lacks becomes a note on the page, never an end of the work."""
+"""From run folders to a report. What a folder lacks becomes a note on the page, not an error."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class _Notes:
     """Reads parts of run folders; notes what fails."""
 
     def __init__(self) -> None:
-        self.found: list[str] = []
+        self.lines: list[str] = []
 
     def read(self, label: str, part: str, reader: Callable[[], T]) -> T | None:
         """What ``reader`` returns, or None and a note."""
         try:
             return reader()
         except (AistaError, OSError, UnicodeDecodeError) as error:
-            self.found.append(f"{label}, {part}: {error}")
+            self.lines.append(f"{label}, {part}: {error}")
             return None
 
     def each(self, runs: Mapping[str, RunFolder], part: str, reader: Callable[[RunFolder], T | None]) -> dict[str, T]:
@@ -72,9 +72,11 @@ def gather(
     """
     notes = _Notes()
     report = _scored(runs, metrics, sentence_metric, notes, split=split, samples=samples, seed=seed, limit=limit)
-    curves = [curve for found in notes.each(runs, "probes", lambda run: _curves(run, runs)).values() for curve in found]
+    curves = [
+        curve for of_run in notes.each(runs, "probes", lambda run: _curves(run, runs)).values() for curve in of_run
+    ]
     if not curves:
-        notes.found.append("retrieval: no run holds a probe; `aista probe RUN` makes one")
+        notes.lines.append("retrieval: no run holds a probe; `aista probe RUN` makes one")
     selections = notes.each(runs, "selection", lambda run: run.selection())
     views = notes.each(runs, "plans", lambda run: _folder_plans(_label(run, runs), run))
     return dataclasses.replace(
@@ -88,11 +90,11 @@ def gather(
         },
         correlations=_correlations(runs, report, notes),
         training={label: _training(label, run, notes) for label, run in runs.items()},
-        plans=[view for found in views.values() for view in found],
+        plans=[view for of_run in views.values() for view in of_run],
         configs={label: runs[label].config_text() for label in notes.each(runs, "config", lambda run: run.config())},
         data=notes.each(runs, "data", lambda run: run.data_facts()),
         environments=notes.each(runs, "environment", lambda run: run.environment()),
-        missing=notes.found,
+        missing=notes.lines,
     )
 
 
@@ -119,7 +121,7 @@ def _scored(
     if compared:
         rows, hypotheses = align({label: evaluations[label].rows for label in compared})
         browser = browse(split, rows, hypotheses, sentence_metric, limit)
-    saved = {label: found for label, found in evaluations.items() if summary is None or label not in compared}
+    saved = {label: evaluation for label, evaluation in evaluations.items() if summary is None or label not in compared}
     return Report(
         title="",
         runs=list(runs),
@@ -220,18 +222,18 @@ def _curves(run: RunFolder, runs: Mapping[str, RunFolder]) -> list[RunCurve]:
     """Every probe of the run, and first what the first layer selection saw; labels name run and probe."""
     label = _label(run, runs)
     first = next(iter(run.selections()), None)
-    found = []
+    curves = []
     if first is not None and first.curve is not None:
-        found.append(RunCurve(f"{label}: before alignment (step {first.step})", label, first.curve, before=True))
+        curves.append(RunCurve(f"{label}: before alignment (step {first.step})", label, first.curve, before=True))
     names = run.paths.probe_names()
     for name in names:
-        found.append(RunCurve(label if len(names) == 1 else f"{label}: {name}", label, run.probe(name).curve))
-    return found
+        curves.append(RunCurve(label if len(names) == 1 else f"{label}: {name}", label, run.probe(name).curve))
+    return curves
 
 
 def _training(label: str, run: RunFolder, notes: _Notes) -> TrainingRun:
     if not run.paths.is_complete:
-        notes.found.append(f"{label}: its training is not complete")
+        notes.lines.append(f"{label}: its training is not complete")
     train = notes.read(label, "training metrics", lambda: run.metrics("train"))
     valid = notes.read(label, "validation metrics", lambda: run.metrics("valid"))
     return TrainingRun(train or [], valid or [])
@@ -243,13 +245,13 @@ def _correlations(runs: Mapping[str, RunFolder], report: Report, notes: _Notes) 
     latest = notes.each(runs, "latest probe", lambda run: run.latest_probe())
     metric = report.comparison.metric
     scores = {system.name: system.scores[metric] for system in report.systems}
-    found = correlate({label: probe.curve.values() for label, probe in latest.items()}, scores)
-    if not found:
-        notes.found.append(
+    correlations = correlate({label: probe.curve.values() for label, probe in latest.items()}, scores)
+    if not correlations:
+        notes.lines.append(
             f"correlation of MRR with {label_of(metric)}: it needs {MIN_RUNS} runs that are evaluated on the same "
             "utterances and probed at the same layer"
         )
-    return found
+    return correlations
 
 
 def _saved_scores(evaluations: Mapping[str, Evaluation]) -> Table:

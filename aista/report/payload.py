@@ -89,9 +89,11 @@ def _curve(item: RunCurve, runs: Sequence[str], variant: int) -> dict[str, Any]:
     values = {score: {way: list(curve.values(score, way).values()) for way in DIRECTIONS} for score in SCORES}
     bands = {}
     for score in SCORES if curve.similarity == "cosine" else ():
-        found = list(curve.estimates(score).values())
-        if len(found) == len(curve.layers) and all(item.low is not None and item.high is not None for item in found):
-            bands[f"{score} both"] = [[item.low, item.high] for item in found]
+        estimates = list(curve.estimates(score).values())
+        if len(estimates) == len(curve.layers) and all(
+            item.low is not None and item.high is not None for item in estimates
+        ):
+            bands[f"{score} both"] = [[item.low, item.high] for item in estimates]
     return {
         "label": item.label,
         "run": runs.index(item.run),

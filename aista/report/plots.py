@@ -41,8 +41,8 @@ def layer_curves(
         raise ValueError("layer_curves needs at least one curve")
     chance = min((curve.chance for curve in curves.values()), key=lambda item: item.mrr)
     with style():
-        figure, every = panels(len(scores))
-        for axes, score in zip(every, scores, strict=True):
+        figure, panel_axes = panels(len(scores))
+        for axes, score in zip(panel_axes, scores, strict=True):
             for number, (label, curve) in enumerate(curves.items()):
                 values = curve.values(score, direction)
                 axes.plot(list(values), list(values.values()), label=printable(label), **_line(number), ms=7)
@@ -55,7 +55,7 @@ def layer_curves(
             axes.set(title=SCORE_TITLES.get(score, score.capitalize()), xlabel="LLM layer (0 = its input)")
             axes.set_ylim(0, 1.03)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        handles, labels = every[0].get_legend_handles_labels()
+        handles, labels = panel_axes[0].get_legend_handles_labels()
         labels = [text if not text.startswith("chance") else "random order" for text in labels]
         figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
     return figure
@@ -98,8 +98,8 @@ def bootstrap_differences(comparison: Comparison) -> Figure:
     name = label_of(comparison.metric)
     with style():
         figure = Figure(figsize=(6.8, 1.1 + 1.9 * len(systems)), layout="constrained")
-        every = list(figure.subplots(len(systems), 1, squeeze=False, sharex=True)[:, 0])
-        for number, (axes, system) in enumerate(zip(every, systems, strict=True)):
+        panel_axes = list(figure.subplots(len(systems), 1, squeeze=False, sharex=True)[:, 0])
+        for number, (axes, system) in enumerate(zip(panel_axes, systems, strict=True)):
             color = COLORS[number % len(COLORS)]
             heights, _, _ = axes.hist(system.differences, bins=40, color=color, alpha=0.45)
             level = -0.08 * max(np.asarray(heights))
@@ -115,7 +115,7 @@ def bootstrap_differences(comparison: Comparison) -> Figure:
             )
         better = "better" if comparison.higher_is_better else "worse"
         baseline = printable(comparison.baseline.name)
-        every[-1].set_xlabel(f"difference in {name} from {baseline} (right of 0 = {better})")
+        panel_axes[-1].set_xlabel(f"difference in {name} from {baseline} (right of 0 = {better})")
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The measures of probes as tables, as CSV, and as pictures."""
+"""The measures of probes as tables, CSV and figures."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def agreement_table(curve: ProbeCurve) -> Table:
 
 
 def geometry_table(curve: ProbeCurve) -> Table:
-    """Transport costs, and how each modality's states lie, per layer."""
-    return _table("Transport and geometry", curve, GEOMETRY, lambda found: _cell(found, intervals=False))
+    """Transport costs, and the geometry of each modality's states, per layer."""
+    return _table("Transport and geometry", curve, GEOMETRY, lambda estimate: _cell(estimate, intervals=False))
 
 
 def _table(title: str, curve: ProbeCurve, measures: Sequence[str], cell: Callable[[Estimate | None], str]) -> Table:
@@ -63,8 +63,8 @@ def checkpoint_table(curves: Mapping[int, ProbeCurve], measure: str = "mrr") -> 
     layers = sorted({layer for curve in curves.values() for layer in curve.numbers})
     rows = []
     for step, curve in curves.items():
-        found = curve.estimates(measure)
-        rows.append((str(step), *(_cell(found.get(layer), intervals=False) for layer in layers)))
+        estimates = curve.estimates(measure)
+        rows.append((str(step), *(_cell(estimates.get(layer), intervals=False) for layer in layers)))
     return Table(f"{measure}: {MEASURES[measure]}", ("Step", *(f"layer {layer}" for layer in layers)), tuple(rows))
 
 
@@ -75,9 +75,9 @@ def measures_csv(curves: Mapping[int, ProbeCurve]) -> str:
     writer.writerow(("step", "layer", "measure", "value", "low", "high"))
     for step, curve in curves.items():
         for probe in curve.layers:
-            for name, found in probe.measures.items():
-                bounds = ("" if bound is None else repr(bound) for bound in (found.low, found.high))
-                writer.writerow((step, probe.layer, name, repr(found.value), *bounds))
+            for name, estimate in probe.measures.items():
+                bounds = ("" if bound is None else repr(bound) for bound in (estimate.low, estimate.high))
+                writer.writerow((step, probe.layer, name, repr(estimate.value), *bounds))
     return text.getvalue()
 
 
@@ -85,14 +85,14 @@ def measure_curves(curve: ProbeCurve) -> Figure:
     """Every group of measures over the layers, with bands for the intervals."""
     groups = {title: names for title, names in PANELS.items() if any(curve.estimates(name) for name in names)}
     with style():
-        figure, every = panels(max(1, len(groups)), width=4.0)
-        for axes, (title, names) in zip(every, groups.items(), strict=False):
+        figure, panel_axes = panels(max(1, len(groups)), width=4.0)
+        for axes, (title, names) in zip(panel_axes, groups.items(), strict=False):
             for number, name in enumerate(name for name in names if curve.estimates(name)):
                 _band(axes, number, name, curve.estimates(name))
             axes.set(title=title, xlabel="LLM layer (0 = its input)")
             axes.legend()
         if not groups:
-            empty(every[0], "no measures recorded")
+            empty(panel_axes[0], "no measures recorded")
     return figure
 
 
@@ -103,35 +103,39 @@ def checkpoint_curves(curves: Mapping[int, ProbeCurve], measures: Sequence[str] 
     shown = [name for name in measures if any(curve.estimates(name) for curve in curves.values())]
     layers = sorted({layer for curve in curves.values() for layer in curve.numbers})
     with style():
-        figure, every = panels(max(1, len(shown)), width=4.0)
-        for axes, name in zip(every, shown, strict=False):
+        figure, panel_axes = panels(max(1, len(shown)), width=4.0)
+        for axes, name in zip(panel_axes, shown, strict=False):
             for number, layer in enumerate(layers):
                 over_time = {step: curve.estimates(name) for step, curve in curves.items()}
-                series = {step: found[layer] for step, found in over_time.items() if layer in found}
+                series = {step: estimates[layer] for step, estimates in over_time.items() if layer in estimates}
                 _band(axes, number, f"layer {layer}", series)
             axes.set(title=name, xlabel="training step")
         if shown:
-            figure.legend(*every[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(layers)))
+            figure.legend(
+                *panel_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(layers))
+            )
         else:
-            empty(every[0], "no measures recorded")
+            empty(panel_axes[0], "no measures recorded")
     return figure
 
 
 def _band(axes: Axes, number: int, label: str, series: Mapping[int, Estimate]) -> None:
     pick = number % len(COLORS)
     look: dict[str, Any] = {"color": COLORS[pick], "marker": MARKERS[pick], "ls": DASHES[pick]}
-    axes.plot(list(series), [found.value for found in series.values()], label=label, lw=2, ms=6, mec="white", **look)
-    bounded = {x: found for x, found in series.items() if found.low is not None and found.high is not None}
+    axes.plot(
+        list(series), [estimate.value for estimate in series.values()], label=label, lw=2, ms=6, mec="white", **look
+    )
+    bounded = {x: estimate for x, estimate in series.items() if estimate.low is not None and estimate.high is not None}
     if bounded:
-        low, high = [found.low for found in bounded.values()], [found.high for found in bounded.values()]
+        low, high = [estimate.low for estimate in bounded.values()], [estimate.high for estimate in bounded.values()]
         axes.fill_between(list(bounded), low, high, color=COLORS[pick], alpha=0.15, lw=0)  # type: ignore[arg-type]
     axes.axhline(0, color=GREY, lw=0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _cell(found: Estimate | None, *, intervals: bool = True) -> str:
-    if found is None:
+def _cell(estimate: Estimate | None, *, intervals: bool = True) -> str:
+    if estimate is None:
         return NONE
-    if not intervals or found.low is None or found.high is None:
-        return f"{found.value:.3g}"
-    return f"{found.value:.3g} [{found.low:.3g}, {found.high:.3g}]"
+    if not intervals or estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3g}"
+    return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"

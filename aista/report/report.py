@@ -75,7 +75,7 @@ class Report:
         command: The command that makes this report again.
         missing: What could not be shown, and why.
         systems: Rows of the headline table, the baseline first.
-        comparison: Its bootstrap, for the picture of differences.
+        comparison: Its bootstrap, for the figure of differences.
         saved: Scores as the evaluation wrote them, of runs outside the comparison.
         signatures: Score name -> signature.
         curves: Probe curves.

@@ -13,19 +13,19 @@ from aista.report.tables import NONE, label_of
 __all__ = ["retrieval_and_score"]
 
 
-def retrieval_and_score(found: Sequence[Correlation], metric: str) -> Figure:
+def retrieval_and_score(correlations: Sequence[Correlation], metric: str) -> Figure:
     """MRR at each layer against the score.
 
     Args:
-        found: One per layer. Points whose labels differ after the last comma only (``AI-STA, seed 1``) look alike.
+        correlations: One per layer. Labels that differ only after the last comma (``AI-STA, seed 1``) look alike.
         metric: Name of the score.
     """
-    if not found:
+    if not correlations:
         raise ValueError("retrieval_and_score needs at least one layer")
-    names = list(dict.fromkeys(_row(label) for item in found for label, _, _ in item.points))
+    names = list(dict.fromkeys(_row(label) for item in correlations for label, _, _ in item.points))
     with style():
-        figure, every = panels(len(found), width=3.1, height=3.6)
-        for axes, item in zip(every, found, strict=True):
+        figure, panel_axes = panels(len(correlations), width=3.1, height=3.6)
+        for axes, item in zip(panel_axes, correlations, strict=True):
             for number, name in enumerate(names):
                 points = [(mrr, score) for label, mrr, score in item.points if _row(label) == name]
                 color, marker = COLORS[number % len(COLORS)], MARKERS[number // len(COLORS) % len(MARKERS)]
@@ -33,10 +33,10 @@ def retrieval_and_score(found: Sequence[Correlation], metric: str) -> Figure:
                 axes.plot(x, y, marker, color=color, ms=6, mec="white", label=printable(name))
             text = NONE if item.pearson is None else f"{item.pearson:+.2f}"
             axes.set(title=f"layer {item.layer} (r = {text})", xlabel="MRR")
-        every[0].set_ylabel(label_of(metric))
-        for axes in every[1:]:
-            axes.sharey(every[0])
-        handles, labels = every[0].get_legend_handles_labels()
+        panel_axes[0].set_ylabel(label_of(metric))
+        for axes in panel_axes[1:]:
+            axes.sharey(panel_axes[0])
+        handles, labels = panel_axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
 

@@ -75,8 +75,8 @@ def _results(report: Report) -> str:
     if report.systems:
         note = (
             "Higher BLEU and chrF are better (0 to 100), lower WER and CER; Δ is the difference from the first row. "
-            "p is the paired-bootstrap p-value: the smaller, the less likely that the difference is luck of this test "
-            "set (it is one-sided: ask for less than 0.025, or for an interval that leaves out 0). Aligned layers are "
+            "p is the paired-bootstrap p-value: small if equally good systems would rarely differ as much on such "
+            "a test set (it is one-sided: require less than 0.025, or an interval that excludes 0). Aligned layers are "
             "the layers of the language model (0 = its input) whose speech and text states were aligned."
         )
     systems = _scrolled(headline_table(report.systems)) if report.systems else ""
@@ -94,9 +94,8 @@ def _differences(report: Report) -> str:
     caption = (
         f"The test set of {size} utterances was drawn anew {count} times, with replacement, and the systems were "
         "scored on each draw. A histogram shows the differences from the first system, the diamond the difference on "
-        "the real test set, the bar the range of the middle 95 % of draws. A bar that stays clear of 0 means that "
-        "another test set of this kind would most likely give the same sign. It says nothing about another training "
-        "seed."
+        "the real test set, the bar the range of the middle 95 % of draws. A bar that excludes 0 means that another "
+        "test set of this kind would most likely give the same sign. It does not cover other training seeds."
     )
     picture = (
         f"<figure>\n<div>{to_svg(bootstrap_differences(report.comparison))}</div>\n"
@@ -145,9 +144,8 @@ def _correlation(report: Report) -> str:
         return ""
     metric = label_of(report.comparison.metric)
     caption = (
-        f"A point per run: its retrieval (MRR of its latest probe) and its {metric}. The interval is Fisher's and asks "
-        "for four runs; with so few runs, one of them can make or break a correlation, and it does not say which "
-        "causes which."
+        f"A point per run: its retrieval (MRR of its latest probe) and its {metric}. The interval is Fisher's and "
+        "needs four runs. With so few runs a single one can decide a correlation, and correlation is not causation."
     )
     table = _scrolled(correlation_table(report.correlations, report.comparison.metric))
     title = f"<h3>Does better retrieval go with better {escape(metric)}?</h3>"
@@ -158,9 +156,9 @@ def _training(report: Report) -> str:
     if not any(row.keys() - {"step"} for run in report.training.values() for row in (*run.train, *run.valid)):
         return ""
     caption = (
-        "Lines are training steps, dashed lines with markers the validation set. Translation loss says how surprised "
-        "the model is by the reference translation; where alignment is trained, align layer N says how far the speech "
-        "states are from the transcript's at layer N. "
+        "Lines are training steps, dashed lines with markers the validation set. Translation loss is the negative "
+        "log-likelihood of the reference translation; where alignment is trained, align layer N is the distance of the "
+        "speech states from the transcript's at layer N. "
         f"More than {MAX_POINTS} records are shown as means of neighbours. Gaps are NaN. "
         "Click a name below the chart to toggle its curve."
     )
@@ -191,7 +189,7 @@ def _plans(report: Report) -> str:
     caption = (
         "Optimal transport moves each speech position (left to right in time) onto the tokens of the transcript (top "
         "to bottom). Dark cells take most of a position. A staircase from top left to bottom right means that the "
-        "model lines up sounds with words, though nobody told it which belong together. The spectrogram above shows "
+        "model matches sounds with words, without supervision of the matching. The spectrogram above shows "
         "the sound on the same time axis, high frequencies on top. The plan is computed with the run's transport loss, "
         "or with the default one if it has none."
     )

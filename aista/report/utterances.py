@@ -39,7 +39,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Browser:
-    """The shown utterances, in the order of the test set.
+    """The shown utterances, in test-set order.
 
     Attributes:
         split: The evaluated split.
@@ -63,13 +63,13 @@ class Browser:
 def browse(
     split: str, rows: Sequence[HypothesisRow], hypotheses: Mapping[str, Sequence[str]], metric: Metric, limit: int
 ) -> Browser:
-    """Score every utterance and keep at most ``limit``: the largest score differences, alternating gains and losses.
+    """Score all utterances and show at most ``limit``: the largest score differences, alternating gains and losses.
 
     Args:
         split: The evaluated split.
         rows: The test set.
         hypotheses: Run label -> hypotheses in the order of ``rows``, the baseline first.
-        metric: Scores a sentence from its own statistics, as chrF does sensibly.
+        metric: Scores single sentences; chrF is a sensible one.
         limit: Maximum number of utterances.
     """
     references = [row.reference for row in rows]
@@ -77,7 +77,7 @@ def browse(
         label: [metric.from_totals(row) for row in metric.statistics(texts, references)]
         for label, texts in hypotheses.items()
     }
-    every = [
+    utterances = [
         Utterance(
             row.id,
             row.src_text,
@@ -87,9 +87,9 @@ def browse(
         )
         for index, row in enumerate(rows)
     ]
-    wanted = set(_alternating(every)[:limit])
-    shown = tuple(item for item in every if item.id in wanted)
-    return Browser(split, metric.name, metric.signature, shown, len(every))
+    wanted = set(_alternating(utterances)[:limit])
+    shown = tuple(item for item in utterances if item.id in wanted)
+    return Browser(split, metric.name, metric.signature, shown, len(utterances))
 
 
 def _alternating(utterances: Sequence[Utterance]) -> list[str]:

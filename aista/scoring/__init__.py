@@ -1,1 +1,1 @@
-"""Corpus scores with signatures, and whether a difference between systems is more than chance."""
+"""Corpus scores with signatures, and the significance of differences between systems."""

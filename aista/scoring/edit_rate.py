@@ -25,11 +25,11 @@ def normalize(text: str, how: str) -> str:
     if how == "none":
         return text
     text = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").replace("\u2010", "-")
-    kept = [
+    characters = [
         char if unicodedata.category(char)[0] not in "PS" or _joins(text, place) else " "
         for place, char in enumerate(text)
     ]
-    return " ".join("".join(kept).split())
+    return " ".join("".join(characters).split())
 
 
 def _joins(text: str, place: int) -> bool:

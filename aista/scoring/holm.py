@@ -21,8 +21,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     Raises:
         ValueError: a value lies outside 0 to 1.
 
-    Source: Holm (1979). Choose it over Bonferroni always: it rejects at least as much under the same promise,
-    and it asks for no independence of the comparisons.
+    Source: Holm (1979). Choose it over Bonferroni always: it rejects at least as often at the same family-wise error,
+    and needs no independence of the comparisons.
     """
     for name, p_value in p_values.items():
         if not 0 <= p_value <= 1:

@@ -34,7 +34,7 @@ FEW = 0.1
 
 
 def sameness(hypotheses: Sequence[str], references: Sequence[str]) -> str:
-    """A warning where a system gives hardly more than one answer to everything, else "".
+    """A warning where nearly all of a system's hypotheses are equal, else "".
 
     Scores and their significance cannot tell such a system from one that translates badly.
     """

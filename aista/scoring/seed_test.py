@@ -1,4 +1,4 @@
-"""Is a difference between two methods more than the luck of their training seeds?"""
+"""Is a difference between two methods larger than the variation between training seeds?"""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def seed_test(differences: Sequence[float]) -> SeedTest | None:
     r"""Test whether the mean of ``differences`` is 0; None for one seed.
 
     If the two methods are equally good, a difference is as likely as its negative. The sign-flip test gives all
-    :math:`2^n` patterns of signs to the observed sizes; p is the share whose mean lies as far from 0 as the observed
-    one. It assumes nothing else, and p is never below :math:`2 / 2^n`: five seeds cannot reach 0.05. The t-test can,
-    where the differences are normally distributed.
+    :math:`2^n` patterns of signs to the observed sizes; p is the share whose mean is at least as far from 0 as the
+    observed one. It assumes nothing else, and p is never below :math:`2 / 2^n`: five seeds cannot reach 0.05. The
+    t-test can, where the differences are normally distributed.
 
     Args:
         differences: System minus baseline of each seed; finite.
@@ -54,7 +54,7 @@ def seed_test(differences: Sequence[float]) -> SeedTest | None:
     if len(values) == 1:
         return None
     if np.ptp(values) <= 1e-12 * np.abs(values).max():
-        # a t-test has no spread to go by: equal systems are no finding, and neither is a constant
+        # the t-test is undefined without variance, be the differences 0 or constant
         only = float(values[0])
         return SeedTest(1.0 if only == 0 else 2.0 ** (1 - len(values)), math.nan, Interval(only, only))
     return _test(values)

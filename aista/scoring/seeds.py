@@ -21,11 +21,11 @@ class SeedComparison:
     Attributes:
         seeds: Those seeds.
         difference: Mean over the seeds of system minus baseline.
-        spread: Standard deviation of the difference over the seeds: their luck; None for one seed.
+        spread: Standard deviation of the difference over the seeds; None for one seed.
         interval: 95 % interval of the mean difference over resampled test sets.
         p_value: Two-sided, of the mean difference over resampled test sets.
         differences: System minus baseline of each seed.
-        seed_test: Whether their mean is more than the luck of the seeds; None for one seed.
+        seed_test: Tests whether their mean is 0; None for one seed.
     """
 
     seeds: tuple[int, ...]
@@ -50,8 +50,8 @@ def combine_seeds(results: Mapping[int, SystemScore]) -> SeedComparison:
     from the samples' mean reaches the observed difference,
     :math:`(1 + \#\{i: |d_i - \bar d| \ge |d|\}) / (1 + n)`.
 
-    It asks whether *these* models differ beyond the luck of the test set. The luck of the seeds is ``spread`` and
-    ``seed_test``.
+    It asks whether *these* models differ beyond the sampling of the test set; ``spread`` and ``seed_test`` are about
+    the seeds.
 
     Args:
         results: Seed -> the system's comparison with the baseline of that seed; same samples, same bootstrap seed.

@@ -1,4 +1,4 @@
-"""Paired bootstrap resampling: is a difference between systems more than the luck of the test set?"""
+"""Paired bootstrap resampling: is a difference between systems larger than the sampling error of the test set?"""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ def paired_bootstrap(
 
     The p-value is the share of samples whose centred absolute difference exceeds the observed one,
     with one added to count and samples. It is one-sided in effect: among systems of equal quality
-    p < 0.05 comes up once in ten times, so ask for p < 0.025, or for a 95 % interval of the
-    difference that leaves out 0. Neither covers the luck of a training seed.
+    p < 0.05 comes up once in ten times, so require p < 0.025, or a 95 % interval of the difference that excludes 0.
+    Neither covers the variation between training seeds.
 
     Args:
         baseline: Label and hypotheses of the baseline.

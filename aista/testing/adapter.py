@@ -52,27 +52,27 @@ def check_lengths(
         states = fill_padding(scale * ramp(len(lengths), 21, input_dim, seed=seed), lengths, 0.0)
         for training in (False, True):
             for transcripts in ((None, None), (source, source_lengths)):
-                found = _adapt(adapter, states, lengths, *transcripts, training=training).lengths
-                told = f"output_lengths says {bound.tolist()}, forward gives {found.tolist()}"
+                returned = _adapt(adapter, states, lengths, *transcripts, training=training).lengths
+                mismatch = f"output_lengths says {bound.tolist()}, forward gives {returned.tolist()}"
                 if adapter.exact_lengths:
-                    assert found.tolist() == bound.tolist(), told
+                    assert returned.tolist() == bound.tolist(), mismatch
                 else:
-                    assert (found >= 1).all(), f"lengths must be at least 1, got {found.tolist()}"
-                    assert (found <= bound).all(), f"{told}, beyond the bound"
+                    assert (returned >= 1).all(), f"lengths must be at least 1, got {returned.tolist()}"
+                    assert (returned <= bound).all(), f"{mismatch}, beyond the bound"
 
 
 @contract("adapter")
 def check_padding(
     adapter: Adapter, *, input_dim: int = INPUT_DIM, output_dim: int = OUTPUT_DIM, vocab_size: int = VOCAB_SIZE
 ) -> None:
-    """What lies in the padding never changes a row's positions."""
+    """The content of the padding never changes a row's positions."""
     states, lengths = _batch(input_dim)
     source, source_lengths = _transcripts(vocab_size)
     for training in (False, True):
         positions, out_lengths, _ = _adapt(adapter, states, lengths, source, source_lengths, training=training)
         dirty = fill_padding(states, lengths, GARBAGE), lengths, fill_padding(source, source_lengths, 9), source_lengths
         others, other_lengths, _ = _adapt(adapter, *dirty, training=training)
-        assert out_lengths.tolist() == other_lengths.tolist(), "lengths depend on what lies in the padding"
+        assert out_lengths.tolist() == other_lengths.tolist(), "lengths depend on the content of the padding"
         for row, length in enumerate(out_lengths.tolist()):
             assert_close(others[row, :length], positions[row, :length], f"row {row}'s positions depend on its padding")
 

@@ -1,7 +1,7 @@
 """Contracts of kind ``alignment_loss``.
 
-Each loss is checked as what it says it is: one that compares predictions is shown rows of equal lengths, one that
-needs a context gets one, one that is no statistic of its batch must give a row the same value in any batch.
+Each loss is checked by what it declares: one that compares predictions gets rows of equal lengths, one that needs a
+context gets it, and one that is not a batch statistic must give a row the same value in any batch.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ def check_padding(loss: AlignmentLoss) -> None:
             text=fill_padding(plain.text, plain.text_lengths, garbage),
         )
         other, other_grads = _solve(loss, dirty)
-        assert_close(other, value, "values depend on what lies in the padding", tolerance=1e-5)
+        assert_close(other, value, "values depend on the content of the padding", tolerance=1e-5)
         for (side, lengths), grad, again in zip(sides, grads, other_grads, strict=True):
             for row, length in enumerate(lengths.tolist()):
                 assert not again[row, length:].any(), f"the {side} padding of row {row} gets a gradient"
-                message = f"the {side} gradient of row {row} depends on what lies in the padding"
+                message = f"the {side} gradient of row {row} depends on the content of the padding"
                 assert_close(again[row, :length], grad[row, :length], message, tolerance=1e-5)
     wider = plain._replace(speech=_widen(plain.speech, 3), text=_widen(plain.text, 2))
     assert_close(_solve(loss, wider)[0], value, "values depend on the amount of padding", tolerance=1e-4)
@@ -147,7 +147,7 @@ def check_batch(loss: AlignmentLoss) -> None:
 
 @contract("alignment_loss")
 def check_layers(loss: AlignmentLoss) -> None:
-    """Layers folded into the batch do not see each other."""
+    """Layers folded into the batch do not affect each other."""
     first = _states(loss)
     second = first._replace(speech=first.speech.flip(2), text=2 * first.text.roll(1, 2))
     folded = LayerStates(*(torch.cat(pair) for pair in zip(first, second, strict=True)))

@@ -43,7 +43,7 @@ def check_randomness(augmentation: Augmentation) -> None:
 
 @contract("augmentation")
 def check_picklable(augmentation: Augmentation) -> None:
-    """It survives pickling (worker processes) and then does the same."""
+    """It survives pickling (worker processes) and then gives the same."""
     features = _features(augmentation, 200)
     again = pickle.loads(pickle.dumps(augmentation))
     outputs = [one(features, torch.Generator().manual_seed(1)) for one in (augmentation, again)]

@@ -25,7 +25,6 @@ class DummyFeature(Feature):
     sample_rate = 16_000
 
     def __call__(self, wave: Tensor) -> Tensor:
-        """As ``Feature.__call__``."""
         return functional.pad(wave, (0, -len(wave) % 160))[::2].reshape(-1, self.dim)
 
     def num_frames(self, num_samples: int) -> int:
@@ -117,7 +116,7 @@ class DummyLanguageModel(LanguageModel):
     def generate(
         self, embeddings: Tensor, lengths: Tensor, config: GenerationConfig, *, eos_id: int, pad_id: int
     ) -> list[list[Hypothesis]]:
-        """As ``LanguageModel.generate``: row by row, running the whole prefix again at every step."""
+        """Decode row by row, with the whole prefix again at each step."""
         rows = zip(embeddings, lengths.tolist(), strict=True)
         return [self._search(row[:length], config, eos_id, pad_id) for row, length in rows]
 

@@ -46,11 +46,11 @@ def check_shapes(encoder: SpeechEncoder, *, feature_dim: int) -> None:
 
 @contract("encoder")
 def check_padding(encoder: SpeechEncoder, *, feature_dim: int) -> None:
-    """What lies in the padding never changes a row's states."""
+    """The content of the padding never changes a row's states."""
     audio, lengths = _batch(feature_dim)
     states, out_lengths = _encode(encoder, audio, lengths)
     others, other_lengths = _encode(encoder, fill_padding(audio, lengths, GARBAGE), lengths)
-    assert out_lengths.tolist() == other_lengths.tolist(), "lengths depend on what lies in the padding"
+    assert out_lengths.tolist() == other_lengths.tolist(), "lengths depend on the content of the padding"
     for row, length in enumerate(out_lengths.tolist()):
         assert_close(others[row, :length], states[row, :length], f"row {row}'s states depend on its padding")
 

@@ -28,12 +28,12 @@ def check_round_trip(cache: EncoderCache, *, identity: Mapping[str, Any]) -> Non
     cache.write(states)
     assert cache.missing([*states, "other"]) == ["other"], "what was written is still missing"
     for key, expected in states.items():
-        found = cache.read(key)
-        assert found.shape == expected.shape, f"{list(expected.shape)} states came back as {list(found.shape)}"
-        rounding = torch.finfo(found.dtype).eps
-        close = torch.allclose(found.float(), expected, rtol=rounding, atol=rounding)
-        assert close, f"states came back changed by more than the rounding of {found.dtype}"
-        assert found.dtype.itemsize == cache.bytes_per_value, "bytes_per_value is not the size of what is read"
+        stored = cache.read(key)
+        assert stored.shape == expected.shape, f"{list(expected.shape)} states came back as {list(stored.shape)}"
+        rounding = torch.finfo(stored.dtype).eps
+        close = torch.allclose(stored.float(), expected, rtol=rounding, atol=rounding)
+        assert close, f"states came back changed by more than the rounding of {stored.dtype}"
+        assert stored.dtype.itemsize == cache.bytes_per_value, "bytes_per_value is not the size of what is read"
 
 
 @contract("encoder_cache")

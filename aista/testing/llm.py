@@ -90,7 +90,7 @@ def check_stop_at_capture(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -
 
 @contract("llm")
 def check_causality(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
-    """A position's state depends on nothing behind it."""
+    """A position's state does not depend on later positions."""
     embeddings, lengths = _batch(llm)
     states = _final(llm, embeddings, lengths)
     changed = embeddings.clone()
@@ -102,7 +102,7 @@ def check_causality(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None
 
 @contract("llm")
 def check_padding(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
-    """What lies in the padding never changes a row's states."""
+    """The content of the padding never changes a row's states."""
     embeddings, lengths = _batch(llm)
     states = _final(llm, embeddings, lengths)
     others = _final(llm, fill_padding(embeddings, lengths, GARBAGE), lengths)
@@ -143,10 +143,10 @@ def check_generate(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
     config = GenerationConfig(beam_size=3, max_new_tokens=6)
     for training in (True, False):
         llm.train(training)
-        found = llm.generate(embeddings, lengths, config, eos_id=EOS_ID, pad_id=PAD_ID)
+        decoded = llm.generate(embeddings, lengths, config, eos_id=EOS_ID, pad_id=PAD_ID)
         assert llm.training == training, "generate must restore the model's train or eval mode"
-    assert len(found) == len(lengths), f"expects one list per row, {len(lengths)}, got {len(found)}"
-    for row, hypotheses in enumerate(found):
+    assert len(decoded) == len(lengths), f"expects one list per row, {len(lengths)}, got {len(decoded)}"
+    for row, hypotheses in enumerate(decoded):
         counted = 1 <= len(hypotheses) <= config.beam_size
         assert counted, f"row {row}: expects 1 to {config.beam_size} hypotheses, got {len(hypotheses)}"
         scores = [hypothesis.score for hypothesis in hypotheses]
@@ -167,8 +167,8 @@ def check_scores(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
     embeddings, lengths = _batch(llm)
     for penalty in (0.0, 1.0):
         config = GenerationConfig(beam_size=2, max_new_tokens=5, length_penalty=penalty)
-        found = llm.generate(embeddings, lengths, config, eos_id=EOS_ID, pad_id=PAD_ID)
-        for row, hypotheses in enumerate(found):
+        decoded = llm.generate(embeddings, lengths, config, eos_id=EOS_ID, pad_id=PAD_ID)
+        for row, hypotheses in enumerate(decoded):
             for hypothesis in hypotheses:
                 tokens = [*hypothesis.ids, EOS_ID]
                 prompt = embeddings[row, : int(lengths[row])]

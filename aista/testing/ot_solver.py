@@ -41,7 +41,7 @@ def check_shapes(solver: OTSolver) -> None:
 
 @contract("ot_solver")
 def check_marginals(solver: OTSolver) -> None:
-    """The plan is no less than zero, stays out of the padding, and is as exact as ``marginal_error`` says.
+    """The plan is nonnegative, 0 in the padding, and is as exact as ``marginal_error`` says.
 
     Where all masses are 1 the marginals must be uniform; a solver that frees one of them has an attribute
     ``balanced = False``.
@@ -72,11 +72,11 @@ def check_padding(solver: OTSolver) -> None:
     for garbage in (0.0, 7.0, NAN):
         dirty = (fill_padding(x, x_lengths, garbage), fill_padding(y, y_lengths, garbage), x_lengths, y_lengths)
         other, other_grads = _solve(solver, dirty)
-        assert_close(other, value, "values depend on what lies in the padding", tolerance=1e-6)
+        assert_close(other, value, "values depend on the content of the padding", tolerance=1e-6)
         for name, lengths, grad, again in zip("xy", (x_lengths, y_lengths), grads, other_grads, strict=True):
             for row, length in enumerate(lengths.tolist()):
                 assert not again[row, length:].any(), f"{name}'s padding in row {row} gets a gradient"
-                message = f"{name}'s gradient in row {row} depends on what lies in the padding"
+                message = f"{name}'s gradient in row {row} depends on the content of the padding"
                 assert_close(again[row, :length], grad[row, :length], message, tolerance=1e-6)
     wider = (_widen(x, 3), _widen(y, 2), x_lengths, y_lengths)
     assert_close(_solve(solver, wider)[0], value, "values depend on the amount of padding", tolerance=1e-5)

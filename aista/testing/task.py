@@ -70,7 +70,7 @@ def check_sums(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -
 
 @contract("task")
 def check_padding(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
-    """What lies in the padding of audio and tokens never matters."""
+    """The content of the padding of audio and tokens never matters."""
     model, batch = _model(task), speech_batch(task, tokenizer)
     dirty = speech_batch(task, tokenizer, garbage=5)
     with torch.no_grad():

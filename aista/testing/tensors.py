@@ -32,8 +32,8 @@ def gradients(loss: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
     """Gradients of a scalar, zeros where it does not depend on an input."""
     if not loss.requires_grad:
         return tuple(torch.zeros_like(tensor) for tensor in inputs)
-    found = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
-    return tuple(torch.zeros_like(x) if grad is None else grad for x, grad in zip(inputs, found, strict=True))
+    grads = torch.autograd.grad(loss, inputs, retain_graph=True, allow_unused=True)
+    return tuple(torch.zeros_like(x) if grad is None else grad for x, grad in zip(inputs, grads, strict=True))
 
 
 def assert_close(actual: Tensor, expected: Tensor, message: str, *, tolerance: float = 1e-4) -> None:
@@ -53,9 +53,9 @@ def assert_trainable(module: nn.Module, loss: Tensor) -> None:
         return
     assert loss.requires_grad, "the output does not depend on the module's trainable parameters"
     grads = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-    found = dict(zip(parameters, grads, strict=True))
-    unused = [name for name, grad in found.items() if grad is None]
+    gradient_of = dict(zip(parameters, grads, strict=True))
+    unused = [name for name, grad in gradient_of.items() if grad is None]
     assert not unused, f"trainable parameters get no gradient (data parallelism fails on them): {', '.join(unused[:5])}"
-    wrong = [name for name, grad in found.items() if grad is not None and not torch.isfinite(grad).all()]
+    wrong = [name for name, grad in gradient_of.items() if grad is not None and not torch.isfinite(grad).all()]
     assert not wrong, f"gradients are not finite: {', '.join(wrong[:5])}"
     assert any(grad.abs().max() > 0 for grad in grads if grad is not None), "all gradients are zero"

@@ -41,8 +41,8 @@ def check_choice(tuning: Tuning) -> None:
     """It chooses parameters of the part, each once, and the same ones when asked again."""
     part = tuned_part(tuning)
     chosen = list(tuning.trainable(part))
-    own = set(part.parameters())
-    assert all(parameter in own for parameter in chosen), "trainable must give parameters of the part"
+    of_part = set(part.parameters())
+    assert all(parameter in of_part for parameter in chosen), "trainable must give parameters of the part"
     assert len(set(chosen)) == len(chosen), "trainable gives a parameter twice"
     assert set(tuning.trainable(part)) == set(chosen), "trainable gives other parameters when asked again"
 

@@ -27,7 +27,7 @@ def check_factor(schedule: WeightSchedule, *, num_steps: int = NUM_STEPS) -> Non
 
 @contract("weight_schedule")
 def check_resume(schedule: WeightSchedule, *, num_steps: int = NUM_STEPS) -> None:
-    """What is told the same validations gives the same factors; they matter only with ``watches_validation``."""
+    """The same validations give the same factors; they matter only with ``watches_validation``."""
     fresh, deaf = copy.deepcopy(schedule), copy.deepcopy(schedule)
     scores = [(step, score) for step, score in zip(range(10, num_steps, 10), [3.0, 2.0] * num_steps, strict=False)]
     live = []

@@ -8,7 +8,7 @@ from tests.modules.checks import check_padding, check_rows_are_independent, padd
 
 
 class Leaky(nn.Module):
-    """Convolves what lies in the padding."""
+    """Convolves the content of the padding."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -145,7 +145,7 @@ CASES = [
     (contract.check_lengths, BreaksItsBound, r"says \[11, 4, 4, 1\], forward gives \[21, 8, 7, 1\], beyond the bound"),
     (contract.check_lengths, BreaksItsBoundInTraining, r"forward gives \[30, 4, 4, 2\], beyond the bound"),
     (contract.check_padding, MixesPadding, "row 1's positions depend on its padding"),
-    (contract.check_padding, LengthsFromContent, "lengths depend on what lies in the padding"),
+    (contract.check_padding, LengthsFromContent, "lengths depend on the content of the padding"),
     (contract.check_batch_of_one, BatchNormed, "row 0 depends on the other rows"),
     (contract.check_batch_of_one, LengthsFromBatch, "row 3 has 4 positions in a batch, 1 alone"),
     (contract.check_losses, LossOfTheBatch, "own of row 0 depends on the other rows"),

@@ -138,7 +138,7 @@ CASES = [
     (
         contract.check_padding,
         with_values(lambda v, s: v + s.text[:, -1].detach().nan_to_num().sum(-1)),
-        "values depend on what lies in the padding",
+        "values depend on the content of the padding",
     ),
     (contract.check_padding, with_values(lambda v, s: v * s.speech.shape[1]), "depend on the amount of padding"),
     (

@@ -104,7 +104,7 @@ CASES = [
     (contract.check_shapes, LayersAsList, "layers must be the nn.ModuleList"),
     (contract.check_shapes, NotFinite, "states must be finite"),
     (contract.check_padding, SeesPadding, "row 1's states depend on its padding: entries differ by up to"),
-    (contract.check_padding, LengthsFromContent, "lengths depend on what lies in the padding"),
+    (contract.check_padding, LengthsFromContent, "lengths depend on the content of the padding"),
     (contract.check_batch_of_one, SeesBatch, "row 0 depends on the other rows"),
     (contract.check_batch_of_one, LengthsFromBatch, "row 1 has 52 states in a batch, 41 alone"),
     (contract.check_length_range, TakesAnything, "length_range begins at 3, but a row of 2 raises no DataError"),

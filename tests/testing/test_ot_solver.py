@@ -124,7 +124,7 @@ CASES = [
     (
         contract.check_padding,
         with_value(lambda value, x, y: value + x[:, -1].detach().nan_to_num().sum(-1)),
-        "values depend on what lies",
+        "values depend on the content of the padding",
     ),
     (
         contract.check_padding,

@@ -13,7 +13,8 @@ __all__ = ["Decay", "Start", "WeightSchedule"]
 class WeightSchedule(ABC):
     """How a loss's weight changes while training; a component of kind ``weight_schedule``.
 
-    ``factor`` is a function of its arguments and of what was observed, in order: a resumed run is told the same again.
+    ``factor`` is a function of its arguments and of what was observed, in order: a resumed run replays the same
+    observations.
 
     Attributes:
         watches_validation: Whether ``observe`` matters, so that the run must validate.
@@ -46,10 +47,10 @@ class WeightSchedule(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Start(Options):
-    """When the loss begins to count."""
+    """When the loss starts."""
 
-    start_step: int = option(0, "Steps without the loss before it begins.", minimum=0)
-    warmup_steps: int = option(0, "Steps from there in which its weight rises in a straight line.", minimum=0)
+    start_step: int = option(0, "Steps before the loss starts.", minimum=0)
+    warmup_steps: int = option(0, "Steps over which its weight then rises linearly.", minimum=0)
 
     @property
     def full_step(self) -> int:
@@ -69,7 +70,7 @@ class Decay(Start):
 
     decay_step: int | None = option(None, "Last step at full weight; null: the end of the warm-up.", minimum=0)
     end_step: int | None = option(None, "Step at which the decay ends; null: the last step of the run.", minimum=1)
-    final: float = option(0.0, "Factor of the weight from there on.", minimum=0, maximum=1)
+    final: float = option(0.0, "Factor of the weight after the decay.", minimum=0, maximum=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()

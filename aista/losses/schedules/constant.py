@@ -1,4 +1,4 @@
-"""The same weight, after a start."""
+"""A constant weight, after the start."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["ConstantSchedule"]
 @register("weight_schedule", "constant")
 @dataclass(frozen=True, kw_only=True)
 class ConstantSchedule(Start, WeightSchedule):
-    """The whole weight, from the start or after a straight warm-up.
+    """The full weight, from the start or after a linear warm-up.
 
-    Choose it unless you have a reason; with a warm-up where a fresh adapter makes the first gradients of the
+    Choose it unless you have a reason; with a warm-up where a new adapter makes the first gradients of the
     alignment large.
     """
 

@@ -16,8 +16,8 @@ __all__ = ["CosineSchedule"]
 class CosineSchedule(Decay, WeightSchedule):
     """``final + (1 - final) (1 + cos(pi t)) / 2`` for ``t`` from 0 at ``decay_step`` to 1 at ``end_step``.
 
-    Choose it over ``linear`` to stay near the whole weight longer and to come to rest softly, in step with a cosine
-    learning rate (Loshchilov and Hutter 2017, arXiv 1608.03983).
+    Choose it over ``linear`` to stay near the full weight longer and to approach ``final`` slowly, in step with a
+    cosine learning rate (Loshchilov and Hutter 2017, arXiv 1608.03983).
     """
 
     def factor(self, step: int, num_steps: int) -> float:

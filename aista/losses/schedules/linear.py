@@ -1,4 +1,4 @@
-"""A weight that falls in a straight line."""
+"""A weight that decays linearly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["LinearSchedule"]
 class LinearSchedule(Decay, WeightSchedule):
     """``1 - (1 - final) t`` for ``t`` from 0 at ``decay_step`` to 1 at ``end_step``.
 
-    Choose it where alignment should lead at first and leave the last word to the cross-entropy.
+    Choose it where alignment should dominate at first and the cross-entropy at the end.
     """
 
     def factor(self, step: int, num_steps: int) -> float:

@@ -16,19 +16,19 @@ __all__ = ["UntilPlateauSchedule", "UntilPlateauScheduleConfig"]
 class UntilPlateauScheduleConfig(Start):
     """Options of ``until_plateau``."""
 
-    patience: int = option(3, "Validations in a row without improvement that make a plateau.", minimum=1)
-    min_delta: float = option(0.0, "How much better than the best a score must be to count.", minimum=0)
-    decay_steps: int = option(0, "Steps of straight decay after the plateau was seen; 0: at once.", minimum=0)
-    final: float = option(0.0, "Factor of the weight from there on.", minimum=0, maximum=1)
+    patience: int = option(3, "Consecutive validations without improvement that count as a plateau.", minimum=1)
+    min_delta: float = option(0.0, "Smallest gain over the best score that counts as an improvement.", minimum=0)
+    decay_steps: int = option(0, "Steps of linear decay after the plateau; 0 drops to `final` at once.", minimum=0)
+    final: float = option(0.0, "Factor of the weight after the decay.", minimum=0, maximum=1)
 
 
 @register("weight_schedule", "until_plateau", config=UntilPlateauScheduleConfig)
 class UntilPlateauSchedule(WeightSchedule):
     """The whole weight until ``evaluation.score`` has not improved for ``patience`` validations, then ``final``.
 
-    Only validations at full weight count. What it knows is the list of scores: a resumed run hands them over again.
+    Only validations at full weight count. Its state is the list of scores, which a resumed run replays.
 
-    Choose it where alignment helps early and nobody knows until when; it needs ``trainer.validate_every``.
+    Choose it where alignment helps early, for an unknown number of steps; it needs ``trainer.validate_every``.
     """
 
     watches_validation = True
@@ -44,7 +44,7 @@ class UntilPlateauSchedule(WeightSchedule):
         return self.config.start_step
 
     def observe(self, step: int, score: float) -> None:
-        """Count validations without improvement; a score that is not finite is none."""
+        """Count validations without improvement; a NaN score is no improvement."""
         if self._plateau is not None or step <= self.config.full_step:
             return
         if score > self._best + self.config.min_delta:

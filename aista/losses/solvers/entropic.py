@@ -38,13 +38,13 @@ ROUNDING = 16  # machine epsilons of marginal error that sums of a sample's mass
 
 @dataclass(frozen=True, kw_only=True)
 class Entropic(Iterative):
-    """Options of every entropic solver; the properties are what the solvers differ in."""
+    """Options of every entropic solver; the solvers differ in the properties."""
 
     gradient: str = option(
         "envelope",
-        "envelope: of the regularised value, exact at the optimum with the error of the marginals, from the plan; "
-        "implicit: likewise of the linear value, from a T x T solve; unrolled: autograd through log-domain iterations, "
-        "exact for the iterate that was reached, slow and large, for checks.",
+        "envelope: gradient of the regularised value, read from the plan; implicit: gradient of the linear "
+        "value, from a T x T solve. Both are as accurate as the marginals. unrolled: autograd through the "
+        "log-domain iterations, exact for the iterate reached but slow and memory-hungry: for checks.",
         choices=GRADIENTS,
     )
     backend: str = option(
@@ -101,15 +101,16 @@ class Balanced(Entropic):
 
     acceleration: str = option(
         "auto",
-        "Over-relaxation, a third to a tenth of the iterations at small epsilon: for samples that have some 30 or more "
-        "to go, on backend scaling with a tolerance above 0 (auto), not at all (none), or from the start "
-        "(overrelaxation).",
+        "Over-relaxation saves two thirds to nine tenths of the iterations at small epsilon. auto: on backend "
+        "scaling with a tolerance above 0, for samples that have some 30 or more to go; overrelaxation: from the "
+        "start; none: never.",
         choices=ACCELERATIONS,
     )
     polish: bool = option(
         True,
-        "A Newton step after the iterations, for each sample whose marginal error it lowers: about squares that error "
-        "and the gradient's, for a T x T Cholesky. Not of gradient unrolled.",
+        "Newton step after the iterations, taken for each sample whose marginal error it lowers. It about "
+        "squares that error, and the gradient's, at the cost of a T x T Cholesky. Not taken with gradient: "
+        "unrolled.",
     )
 
 

@@ -17,7 +17,7 @@ __all__ = ["Exact"]
 @register("ot_solver", "exact")
 @dataclass(frozen=True, kw_only=True)
 class Exact(SimplexSolver):
-    """Exact transport: sharp plans and a subgradient, on the CPU. For pictures and comparisons.
+    """Exact transport: sharp plans and a subgradient, on the CPU. For plots and comparisons.
 
     ``min_P <P, C>`` under ``P 1 = a``, ``P^T 1 = b``. The plan has at most ``S + T - 1`` entries. The gradient is a
     subgradient (the value is piecewise linear in the costs): the plan by the costs, the dual potentials by the masses.

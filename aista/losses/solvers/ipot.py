@@ -21,7 +21,7 @@ from aista.types import length_mask
 
 __all__ = ["Ipot"]
 
-CHECK_EVERY = 10  # iterations between looks at the marginals and the gap
+CHECK_EVERY = 10  # iterations between checks of the marginals and the gap
 
 
 @register("ot_solver", "ipot")
@@ -31,12 +31,13 @@ class Ipot(Iterative, Solver):
 
     ``P_k = argmin_P <P, C> + eps KL(P | P_{k-1})`` under ``P 1 = a``, ``P^T 1 = b``, where each step is one Sinkhorn
     iteration that starts from the scalings of the step before. Whatever epsilon is, the plans tend to an optimal one of
-    ``min_P <P, C>``; epsilon only sets the pace: too small, the marginals are late; too large, the cost. The gradient
-    is the plan by the costs, the potentials by the masses. The potentials are dual feasible: ``f_i + g_j <= C_ij``, and
-    ``converged`` vouches for the gap too. Cost: two log-sum-exps of ``S T`` per step, tens to hundreds.
+    ``min_P <P, C>``; epsilon only sets the rate: with a small one the marginals converge late, with a large one the
+    cost. The gradient is the plan by the costs, the potentials by the masses. The potentials are dual feasible: ``f_i +
+    g_j <= C_ij``, and ``converged`` vouches for the gap too. Cost: two log-sum-exps of ``S T`` per step, tens to
+    hundreds.
 
-    Choose it for sharp plans where ``exact`` is not at hand: on a GPU, or without POT. Its gradient, like that of exact
-    transport, jumps where the plan does; ``sinkhorn`` is smoother and cheaper.
+    Choose it for sharp plans where ``exact`` is not available: on a GPU, or without POT. Its gradient, like that of
+    exact transport, jumps where the plan does; ``sinkhorn`` is smoother and cheaper.
 
     Source: Xie et al. 2020 (arXiv 1802.04307).
 
@@ -46,12 +47,12 @@ class Ipot(Iterative, Solver):
         tensor([3, 2, 1, 0])
     """
 
-    epsilon: float = option(1.0, "Strength that holds each plan to the one before.", above=0)
+    epsilon: float = option(1.0, "Strength of the proximal term that ties each plan to the previous one.", above=0)
     max_iterations: int = option(500, "Maximum number of steps.", minimum=1)
     tolerance: float = option(
         1e-3,
-        "A sample is done when the L1 error of its marginals, and its gap between <P, C> and the dual value as a share "
-        "of its mean |C|, are no larger; 0 runs all steps.",
+        "A sample stops when neither the L1 error of its marginals nor its duality gap, relative to its mean "
+        "|C|, exceeds this; 0 runs all steps.",
         minimum=0,
     )
 

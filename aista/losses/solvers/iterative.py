@@ -30,7 +30,7 @@ class Iterative(Options):
     max_iterations: int = option(100, "Maximum number of iterations.", minimum=1)
     tolerance: float = option(
         1e-3,
-        "L1 error of the marginals at which a sample is done; 0 runs all iterations.",
+        "L1 error of the marginals at which a sample stops; 0 runs all iterations.",
         minimum=0,
         below=math.inf,
     )

@@ -47,7 +47,9 @@ class Relaxed(Solver):
     """
 
     side: str = option(
-        "both", "Whose states all move: x (speech), y (text), or in each sample the one that costs more.", choices=SIDES
+        "both",
+        "Side whose masses are all moved: x (speech), y (text), or per sample the one that costs more.",
+        choices=SIDES,
     )
     window: float | None = option(
         None, "Farthest match from the diagonal, in positions of the shorter side; null: anywhere.", minimum=1

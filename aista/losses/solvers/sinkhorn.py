@@ -24,7 +24,7 @@ class Sinkhorn(Balanced, Solver):
     iteration, tens of them, and a few ``S T`` of memory. With backend ``triton``, other padding may change the last
     bits of a sample's result.
 
-    Choose it for training: smooth, batched, cheap. Choose ``exact`` for the plan without blur, ``unbalanced`` where
+    Choose it for training: smooth, batched, cheap. Choose ``exact`` for a sharp plan, ``unbalanced`` where
     some states should stay unmatched (pauses, fillers), ``sinkhorn_divergence`` where clouds must not shrink.
 
     Source: Cuturi 2013 (arXiv 1306.0895); Schmitzer 2019 (arXiv 1610.06519) for absorbed scalings; Lehmann et al. 2020

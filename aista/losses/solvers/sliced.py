@@ -30,14 +30,14 @@ class Sliced(Options):
     ``|F^-1(q) - G^-1(q)|^p``: the q-quantiles of both sides meet, whatever their lengths and masses. Directions are
     sqrt(D) long, so that a squared distance keeps its size on average. p is 2 for ``sqeuclidean``, 1 for ``euclidean``;
     ``cosine`` is half of p = 2 on states of unit length, since ``1 - cos = |x - y|^2 / 2`` there. No other cost can be
-    sliced, and positions have no place on the lines, so ``position_weight`` must be 0.
+    sliced, and positions are not defined on the lines, so ``position_weight`` must be 0.
 
     ``plan()`` is the mean of the K plans, ``transport_cost`` what it costs: more than exact transport. The potentials
     are the values' derivatives by the masses. Cost: ``K (S + T) (D + log(S + T))``.
 
     Choose it as a distance of distributions without regularisation or iterations. It moves both sides to one shape
-    without saying which state belongs to which: the mean plan is blurred, the more so the larger D. For a matching of
-    states take ``sinkhorn``.
+    without saying which state belongs to which: the mean plan is diffuse, the more so the larger D. For a matching of
+    states choose ``sinkhorn``.
 
     Source: Bonneel et al. 2015 (10.1007/s10851-014-0506-3).
 
@@ -50,7 +50,7 @@ class Sliced(Options):
     num_projections: int = option(
         64, "K random directions; the noise of the value from their choice falls as 1 / sqrt(K).", minimum=1
     )
-    seed: int = option(0, "Of the directions, which are the same in every call.", minimum=0)
+    seed: int = option(0, "Seed of the directions, which are the same in every call.", minimum=0)
 
     @uncompiled
     def __call__(

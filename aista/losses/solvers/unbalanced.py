@@ -45,5 +45,5 @@ class Unbalanced(Entropic, Solver):
         return self.rho_x, self.rho_y
 
     def solve(self, problem: Problem) -> OTResult:
-        """Iterate until the marginals are as far off as the penalties want them."""
+        """Iterate until the marginals deviate by what the penalties prescribe."""
         return solve(problem, self)

@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, which a compiled caller leaves its graph for.
+    """The function, run outside the graph of a compiled caller.
 
     A solver's loops depend on what the tensors hold: tracing them would compile anew for each batch.
     """

@@ -55,8 +55,8 @@ class Adapter(nn.Module, ABC):
             lengths: ``[B]``, each at least 1.
 
         Returns:
-            ``[B, P, D]`` speech embeddings and their ``[B]`` lengths, each at least 1. What lies in
-            the padding never changes a row's output.
+            ``[B, P, D]`` speech embeddings and their ``[B]`` lengths, each at least 1. The content of the padding never
+            changes a row's output.
         """
 
     def adapt(
@@ -87,8 +87,8 @@ class Adapter(nn.Module, ABC):
     def match_output_scale(self, rms: float) -> None:
         """Give an untrained adapter outputs of this root mean square per coordinate.
 
-        Called once with the RMS of the LLM's token embeddings, so that speech enters the LLM at the
-        scale it knows. Does nothing unless the adapter overrides it.
+        Called once with the RMS of the LLM's token embeddings, so that speech enters the LLM at their scale. Does
+        nothing unless the adapter overrides it.
         """
 
 

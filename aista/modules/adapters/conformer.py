@@ -35,8 +35,8 @@ class ConformerAdapter(ContextAdapter):
     """Strided convolutions, conformer blocks and a projection: n frames -> ``ceil(n / stride)`` positions.
 
     The blocks are those of Gulati et al. 2020 (arXiv 2005.08100), with rotary positions and layer norm in the
-    convolution module. Choose it over ``transformer`` where the encoder is small or far from text: convolutions
-    help with what lies close together, attention with the rest.
+    convolution module. Choose it over ``transformer`` where the encoder is small or far from text: convolutions model
+    local context, attention the rest.
 
     Raises:
         ValueError: the width is no multiple of ``2 * num_heads``.

@@ -1,4 +1,4 @@
-"""Adapters that shorten first and then let all positions see each other."""
+"""Adapters that shorten first, then mix all positions."""
 
 from __future__ import annotations
 
@@ -62,4 +62,4 @@ class ContextAdapter(NormedAdapter):
 
     @abstractmethod
     def mix(self, x_BPE: Tensor, lengths: Tensor) -> Tensor:
-        """Run the blocks, blind to what lies beyond the ``[B]`` lengths."""
+        """Run the blocks without reading beyond the ``[B]`` lengths."""

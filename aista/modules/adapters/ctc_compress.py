@@ -26,7 +26,7 @@ class CtcCompressConfig(Options):
     merge: Literal["average", "weighted", "softmax"] = option(
         "average", "Weights of the frames of a segment: equal, by their label's probability, or by softmax of it."
     )
-    drop_blanks: bool = option(False, "Leave out segments of blanks, unless there is nothing else.")
+    drop_blanks: bool = option(False, "Drop segments of blanks, unless a row has no other.")
     dropout: float = option(0.0, "Dropout probability on the merged states.", minimum=0, maximum=0.9)
     output_norm: bool = option(True, OUTPUT_NORM)
 

@@ -20,7 +20,7 @@ __all__ = ["QFormerAdapter", "QFormerConfig"]
 class QFormerConfig(QFormerOptions):
     """Options of the adapter ``qformer``."""
 
-    num_queries: int = option(64, "Positions of every utterance in the LLM, however long it is.", minimum=1)
+    num_queries: int = option(64, "LLM positions of an utterance, whatever its duration.", minimum=1)
 
 
 @register("adapter", "qformer", config=QFormerConfig)
@@ -43,7 +43,7 @@ class QFormerAdapter(NormedAdapter):
 
     @property
     def even_in_time(self) -> bool:
-        """Queries look where they like."""
+        """A query may attend to any frame."""
         return False
 
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

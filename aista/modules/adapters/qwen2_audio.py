@@ -51,14 +51,14 @@ def qwen2_audio(
     """The projector of Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759): one linear layer, already trained.
 
     Only its tensors are read from the folder, as float32. Choose it between the encoder and the LLM of the same name
-    and folder; between other parts its weights mean nothing.
+    and folder; with other parts its weights are useless.
 
     Raises:
         ValueError: the folder holds no Qwen2-Audio model in safetensors, or encoder and LLM have other widths.
     """
     settings = read_config(config.path, ("qwen2_audio",))
     widths = settings.audio_config.d_model, settings.text_config.hidden_size
-    # Neither initialised nor, in doing so, a draw from the random numbers of what is built next.
+    # Not initialised, which would also advance the random numbers of the parts built next.
     linear = nn.Linear(*widths, device="meta", dtype=torch.float32).to_empty(device=torch.get_default_device())
     if with_weights:
         fill_from_folder(linear, config.path, "multi_modal_projector.linear.{}".format)

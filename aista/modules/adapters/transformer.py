@@ -24,7 +24,7 @@ class TransformerAdapter(ContextAdapter):
     """Strided convolutions, pre-norm self-attention and a projection: n frames -> ``ceil(n / stride)`` positions.
 
     The blocks are those of Vaswani et al. 2017 (arXiv 1706.03762) with rotary positions. Choose it for a frozen
-    encoder, where ``conv`` sees too little context to turn its frames into something like words.
+    encoder, where ``conv`` has too little context to form word-like states.
 
     Raises:
         ValueError: the width is no multiple of ``2 * num_heads``.

@@ -63,7 +63,7 @@ class SpeechEncoder(nn.Module, ABC):
             lengths: ``[B]`` samples or frames.
 
         Returns:
-            ``[B, S, E]`` states and their ``[B]`` lengths. What lies in the padding never changes
+            ``[B, S, E]`` states and their ``[B]`` lengths. The content of the padding never changes
             a row's states.
 
         Raises:

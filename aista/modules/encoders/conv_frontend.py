@@ -23,7 +23,7 @@ KernelsAndStrides = Sequence[tuple[int, int]]
 
 
 def conv_lengths(lengths: Tensor, convolutions: KernelsAndStrides) -> Tensor:
-    """Lengths behind convolutions without padding: ``floor((n - kernel) / stride) + 1`` each."""
+    """Lengths after convolutions without padding: ``floor((n - kernel) / stride) + 1`` each."""
     for kernel, stride in convolutions:
         lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
     return lengths

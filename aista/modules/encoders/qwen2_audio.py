@@ -74,5 +74,5 @@ class Qwen2AudioEncoder(WhisperEncoder):
         return self.num_unpooled(lengths) // _POOL
 
     def finish(self, h_NSE: Tensor) -> Tensor:
-        """As given: the final norm follows the pooling."""
+        """Nothing here: the final norm follows the pooling."""
         return h_NSE

@@ -72,16 +72,18 @@ class W2VBertConfig(Options):
         "shaw", "Relative positions: embeddings of clipped distances (w2v-BERT 2.0), or Transformer-XL's (the others)."
     )
     max_left: int = option(64, "Distance to the left beyond which positions: shaw makes no difference.", minimum=0)
-    max_right: int = option(8, "The same to the right.", minimum=0)
-    causal_conv: bool = option(True, "Depthwise convolutions that see no later states (w2v-BERT 2.0), or both sides.")
+    max_right: int = option(8, "Distance to the right beyond which positions: shaw makes no difference.", minimum=0)
+    causal_conv: bool = option(True, "Causal depthwise convolutions (w2v-BERT 2.0); else centred ones.")
     conv_norm: Literal["layer", "batch"] = option(
-        "layer", "Norm behind them: layer norm (w2v-BERT 2.0), or batch norm with the statistics of the checkpoint."
+        "layer",
+        "Norm after the depthwise convolutions: layer norm (w2v-BERT 2.0), or batch norm with the "
+        "checkpoint's statistics.",
     )
     layers: LayerChoice = option("last", LAYERS_HELP)
     checkpoint: Path | None = option(
         None, "File of fairseq2 or fairseq (.pt) or with its names (.safetensors) to start from; only tensors are read."
     )
-    dropout: float = option(0.0, "Dropout probability in the blocks and in front of them.", minimum=0, maximum=0.9)
+    dropout: float = option(0.0, "Dropout probability before and in the blocks.", minimum=0, maximum=0.9)
     max_frames: int = option(3000, "Longest utterance in feature frames (60 s of seamless_fbank).", minimum=1)
 
     def skeleton(self, *, feature_dim: int) -> SpeechEncoder:

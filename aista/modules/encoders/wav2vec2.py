@@ -46,17 +46,24 @@ class Wav2Vec2Config(Options):
     num_heads: int = option(12, "Attention heads; must divide model_dim.", minimum=1)
     ffn_dim: int = option(3072, "Inner width of the feed-forward networks.", minimum=1)
     conv_dim: int = option(512, "Channels of the convolutions over the waveform.", minimum=1)
-    conv_kernels: tuple[int, ...] = option((10, 3, 3, 3, 3, 2, 2), "Kernels of those convolutions.", minimum=1)
-    conv_strides: tuple[int, ...] = option((5, 2, 2, 2, 2, 2, 2), "Strides of those convolutions.", minimum=1)
-    conv_norm: Literal["layer", "group"] = option(
-        "layer", "Layer norm in all of them (lv60k, XLS-R), or group norm in the first one (base)."
+    conv_kernels: tuple[int, ...] = option(
+        (10, 3, 3, 3, 3, 2, 2), "Kernels of the convolutions over the waveform.", minimum=1
     )
-    conv_bias: bool = option(False, "Additive biases in them (lv60k, XLS-R).")
-    conv_grad_scale: float = option(1.0, "Factor on the gradient of those convolutions.", above=0, maximum=1)
+    conv_strides: tuple[int, ...] = option(
+        (5, 2, 2, 2, 2, 2, 2), "Strides of the convolutions over the waveform.", minimum=1
+    )
+    conv_norm: Literal["layer", "group"] = option(
+        "layer",
+        "Layer norm in all convolutions over the waveform (lv60k, XLS-R), or group norm in the first alone (base).",
+    )
+    conv_bias: bool = option(False, "Biases in the convolutions over the waveform (lv60k, XLS-R).")
+    conv_grad_scale: float = option(
+        1.0, "Factor on the gradient of the convolutions over the waveform.", above=0, maximum=1
+    )
     position_kernel: int = option(128, "Kernel of the convolution that encodes positions.", minimum=1)
     position_groups: int = option(16, "Groups of that convolution; must divide model_dim.", minimum=1)
     norm_order: Literal["pre", "post"] = option(
-        "pre", "Layer norm before attention and feed-forward (lv60k, XLS-R), or behind (base)."
+        "pre", "Layer norm before attention and feed-forward (lv60k, XLS-R), or after them (base)."
     )
     layers: LayerChoice = option("last", LAYERS_HELP)
     checkpoint: Path | None = option(

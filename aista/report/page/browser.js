@@ -93,26 +93,26 @@ function showBrowser(host, data, runs) {
     const score = item.scores[state.second];
     return isPair ? score - item.scores[state.first] : score;
   };
-  const found = () => {
+  const matching = () => {
     const text = state.text.toLowerCase();
     const has = (item) => [item.id, item.transcript, item.reference, ...item.hypotheses]
       .some((part) => part !== null && part.toLowerCase().includes(text));
-    const kept = items.filter((item) => has(item) && (!state.audio || data.clips[item.id]));
+    const matches = items.filter((item) => has(item) && (!state.audio || data.clips[item.id]));
     const sign = state.order === "best" ? -1 : 1;
-    return state.order === "corpus" ? kept : kept.sort((one, other) => sign * (value(one) - value(other)));
+    return state.order === "corpus" ? matches : matches.sort((one, other) => sign * (value(one) - value(other)));
   };
   const show = () => {
-    const kept = found();
-    const cards = kept.slice(0, state.count).map((item) => {
+    const matches = matching();
+    const cards = matches.slice(0, state.count).map((item) => {
       const node = card(item, runs, data.clips);
       const text = isPair ? `Δ ${value(item) >= 0 ? "+" : ""}${value(item).toFixed(1)}` : `chrF ${value(item).toFixed(1)}`;
       node.querySelector("b").after(make("span", { class: "delta" }, text));
       return node;
     });
     const more = make("button", { type: "button", id: "more", onclick: () => { state.count += PAGE; show(); } });
-    more.append(`show ${Math.min(PAGE, kept.length - state.count)} more`);
-    status.textContent = `${kept.length} of ${items.length} utterances, ${cards.length} shown`;
-    list.replaceChildren(...cards, ...(kept.length > state.count ? [more] : []));
+    more.append(`show ${Math.min(PAGE, matches.length - state.count)} more`);
+    status.textContent = `${matches.length} of ${items.length} utterances, ${cards.length} shown`;
+    list.replaceChildren(...cards, ...(matches.length > state.count ? [more] : []));
   };
   const pick = (name, convert) => (chosen) => { state[name] = convert(chosen); state.count = PAGE; show(); };
   const named = shown.map((index) => [String(index), runs[index]]);

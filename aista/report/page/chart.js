@@ -47,9 +47,9 @@ function ticks(low, high, count) {
   const rough = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
-  const found = [];
-  for (let n = Math.ceil(low / step); n * step <= high + 1e-9 * step; n++) found.push(n * step);
-  return found;
+  const values = [];
+  for (let n = Math.ceil(low / step); n * step <= high + 1e-9 * step; n++) values.push(n * step);
+  return values;
 }
 
 function range(values, pad) {

@@ -21,11 +21,11 @@ class CerConfig(Options):
 
     normalizer: str = option(
         "basic",
-        "basic: NFKC, lower case, punctuation dropped but for ' and - within words; none: as is.",
+        "basic: NFKC, lower case, punctuation removed except ' and - inside words; none: unchanged.",
         choices=NORMALIZERS,
     )
     count_spaces: bool | None = option(
-        None, "Count spaces as characters; null: yes, but no for languages written without them (zh, ja, th, ...)."
+        None, "Count spaces as characters; null: yes, except for languages written without them (zh, ja, th, ...)."
     )
 
 

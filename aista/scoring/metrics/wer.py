@@ -18,7 +18,7 @@ class WerConfig(Options):
 
     normalizer: str = option(
         "basic",
-        "basic: NFKC, lower case, punctuation dropped but for ' and - within words; none: as is.",
+        "basic: NFKC, lower case, punctuation removed except ' and - inside words; none: unchanged.",
         choices=NORMALIZERS,
     )
 

@@ -27,7 +27,7 @@ class EntropicProblem:
         b_NT: Likewise.
         lengths_N2: ``(S_n, T_n)`` of each sample.
         epsilon_N: Regularisation, in units of the cost.
-        rho_x: Strength that holds the first marginal: ``inf`` exactly, 0 not at all.
+        rho_x: Strength of the penalty on the first marginal: ``inf`` is exact, 0 is none.
         rho_y: Likewise for the second.
     """
 

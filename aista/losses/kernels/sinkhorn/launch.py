@@ -54,7 +54,7 @@ class Loaded(NamedTuple):
 
     @property
     def numbers(self) -> tuple[int | float, ...]:
-        """S, T, the distance of two rows, and the strengths: what every kernel is told."""
+        """Arguments of each kernel: S, T, the stride of a row, and the strengths."""
         return (*self.size, self.cost_NST.shape[2], *self.rho)
 
 
@@ -125,12 +125,12 @@ def load(
     """Contiguous tensors, the costs' rows padded to a multiple of 16 so that 16 bytes are loaded at once.
 
     Args:
-        cost_NST: fp32, bf16 or fp16 costs; what lies in the padding does not matter.
+        cost_NST: fp32, bf16 or fp16 costs; the content of the padding does not matter.
         a_NS: fp32 masses, as in :class:`EntropicProblem`.
         b_NT: Likewise.
         lengths_N2: int32, at least 1, on the same device.
         epsilon_N: fp32 regularisation.
-        rho: Strengths that hold the two marginals.
+        rho: Strengths of the penalties on the two marginals.
     """
     T = cost_NST.shape[2]
     rows = torch.nn.functional.pad(cost_NST, (0, -T % 16)) if T % 16 else cost_NST.contiguous()

@@ -70,7 +70,7 @@ class OverRelaxation:
         return failed
 
     def keep(self, index: Sequence[int]) -> None:
-        """Go on with these samples alone."""
+        """Restrict the state to these samples."""
         self.omegas = [self.omegas[n] for n in index]
         self.ceilings = [self.ceilings[n] for n in index]
         self.errors = [self.errors[n] for n in index]

@@ -12,7 +12,7 @@ from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem, Pote
 
 __all__ = ["CHECK_EVERY", "SAFETY", "solve"]
 
-CHECK_EVERY = 10  # iterations between looks at the marginals
+CHECK_EVERY = 10  # iterations between checks of the marginals
 SAFETY = 0.9  # stop a little below the tolerance, so that rounding in the plan cannot lift it above
 
 

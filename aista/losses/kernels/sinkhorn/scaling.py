@@ -98,7 +98,7 @@ class _Side(NamedTuple):
         """The side after a step ``omega`` times as far, and its ``weights`` then; balanced."""
         logs_nR = self.scaling_nR.log()
         further_nR = torch.exp(logs_nR - omega_n1 * (logs_nR + sums_nR.log()))
-        # A sample whose omega is 1 gets the very bits that it has in a batch of such samples.
+        # A sample whose omega is 1 gets the same bits as in a batch of such samples.
         relaxed_n1 = omega_n1 > 1
         moved = self._replace(scaling_nR=torch.where(relaxed_n1, further_nR, sums_nR.reciprocal()))
         return moved, torch.where(relaxed_n1, self.mass_nR * further_nR, self.mass_nR / sums_nR)
@@ -115,7 +115,7 @@ class _Side(NamedTuple):
         return ((self.scaling_nR.log().abs() > ABSORB_AT) & self.mask_nR).any(1)
 
     def any_large(self) -> bool:
-        """Whether some scaling, be it in the padding, nears the edge of the range: a cheap first look."""
+        """Whether some scaling, be it in the padding, nears the edge of the range: a cheap first check."""
         smallest, largest = torch.aminmax(self.scaling_nR)
         return not (math.exp(-ABSORB_AT) < float(smallest) and float(largest) < math.exp(ABSORB_AT))
 
@@ -174,7 +174,7 @@ class _State:
         return ragged_sum((marginal - target).abs(), self.x.mass_nR).masked_fill(lost_n, torch.inf)
 
     def keep(self, index: Tensor) -> None:
-        """Go on with these samples alone."""
+        """Restrict the state to these samples."""
         self.samples, self.y_sums = self.samples[index], self.y_sums[index]
         self.x, self.y = self.x.keep(index), self.y.keep(index)
         self.sum_over_x.select(self.samples)
