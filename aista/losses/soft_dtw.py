@@ -84,8 +84,9 @@ class SoftDTW(AlignmentLoss):
 
     def _between(self, x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tensor:
         problem = from_states(x, y, x_lengths, y_lengths, cost=self.cost)
+        x_lengths, y_lengths = problem.length_tensors()
         with no_autocast(x.device):
-            return problem.restore(soft_dtw(problem.cost, *problem.lengths_tensor().unbind(1), self.config.gamma))
+            return problem.restore(soft_dtw(problem.cost, x_lengths, y_lengths, self.config.gamma))
 
 
 class _SoftDTW(torch.autograd.Function):

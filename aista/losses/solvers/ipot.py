@@ -137,7 +137,7 @@ def _iterate(problem: Problem, options: Ipot) -> tuple[_Solution, Tensor]:
 
 def _samples(problem: Problem, options: Ipot) -> _Samples:
     cost, a, b = problem.cost.detach(), problem.x_mass.detach(), problem.y_mass.detach()
-    x_lengths, y_lengths = problem.lengths_tensor().unbind(1)
+    x_lengths, y_lengths = problem.length_tensors()
     return _Samples(
         numbers=torch.arange(len(cost), device=cost.device),
         cost=cost,

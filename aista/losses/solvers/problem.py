@@ -47,9 +47,10 @@ class Problem:
         """``(S_n, T_n)`` of each."""
         return tuple((s, t) for _, s, t in self.samples)
 
-    def lengths_tensor(self) -> Tensor:
-        """``[N, 2]`` of them on the device."""
-        return torch.tensor(self.lengths, dtype=torch.long, device=self.cost.device).reshape(-1, 2)
+    def length_tensors(self) -> tuple[Tensor, Tensor]:
+        """``[N]`` each: the S_n and the T_n on the problem's device."""
+        lengths_N2 = torch.tensor(self.lengths, dtype=torch.long, device=self.cost.device).reshape(-1, 2)
+        return lengths_N2[:, 0], lengths_N2[:, 1]
 
     def restore(self, values: Tensor, *, fill: float = 0) -> Tensor:
         """``[N, ...]`` -> ``[leading, ...]``, differentiable; empty samples get ``fill``."""

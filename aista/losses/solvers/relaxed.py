@@ -90,7 +90,7 @@ class _OneSided(NamedTuple):
 
 def _within(problem: Problem, window: float) -> Problem:
     """The problem with infinite costs beyond ``window`` positions off the diagonal."""
-    s, t = problem.lengths_tensor()[:, :, None, None].unbind(1)
+    s, t = (lengths[:, None, None] for lengths in problem.length_tensors())
     i = torch.arange(problem.cost.shape[1], device=s.device)[:, None]
     j = torch.arange(problem.cost.shape[2], device=s.device)
     # 2 S T times the distance: whole numbers, so that no rounding decides who is just within the window.
@@ -101,7 +101,7 @@ def _within(problem: Problem, window: float) -> Problem:
 
 def _solve_side(problem: Problem, side: str) -> _OneSided:
     cost, a, b = problem.cost, problem.x_mass, problem.y_mass
-    x_lengths, y_lengths = problem.lengths_tensor().unbind(1)
+    x_lengths, y_lengths = problem.length_tensors()
     if side == "x":
         distance, plan = _to_nearest(cost, a, b, x_lengths)
         return _OneSided(ragged_sum(distance, a), plan, distance, torch.zeros_like(b))
