@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.testing.contracts import contract
-from aista.testing.tensors import assert_ignores_padding, assert_close, fill_padding, gradients, ramp
+from aista.testing.tensors import assert_close, assert_ignores_padding, fill_padding, gradients, ramp
 from aista.types import LayerStates
 
 __all__ = [

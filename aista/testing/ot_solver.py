@@ -7,7 +7,7 @@ from torch import Tensor
 
 from aista.losses.solvers.base import OTResult, OTSolver
 from aista.testing.contracts import contract
-from aista.testing.tensors import assert_ignores_padding, assert_close, fill_padding, gradients, ramp
+from aista.testing.tensors import assert_close, assert_ignores_padding, fill_padding, gradients, ramp
 
 __all__ = [
     "check_batch_invariance",

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 __all__ = [
-    "assert_ignores_padding",
     "assert_close",
+    "assert_ignores_padding",
     "assert_raises",
     "assert_trainable",
     "content_sum",
