@@ -78,6 +78,11 @@ class LayerStates(NamedTuple):
     text: Tensor
     text_lengths: Tensor
 
+    @property
+    def present(self) -> Tensor:
+        """``[B]`` whether a row has both sides."""
+        return (self.speech_lengths > 0) & (self.text_lengths > 0)
+
 
 class RowTerm(NamedTuple):
     """A number per row from inside the model: a loss of its own, or something to watch.

@@ -94,7 +94,7 @@ class CTCAlignment(Options, AlignmentLoss):
                 vocabulary = vocabulary[batch_tokens if known is None else torch.searchsorted(known, batch_tokens)]
             embeddings_VD = functional.normalize(vocabulary.to(both.speech.dtype), dim=-1)
             nll = self._nll(both.speech[rows], tokens, lengths, embeddings_VD, blank)
-        zeros = both.speech.new_zeros(len(both.present))
+        zeros = both.speech.new_zeros(len(both.speech))
         values = zeros.index_copy(0, rows, nll / lengths[1].clamp_min(1))
         infeasible = zeros.index_copy(0, rows, (nll.detach() == 0).to(zeros.dtype))
         return row_result(values, both.present, infeasible=infeasible)

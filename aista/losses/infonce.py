@@ -10,7 +10,7 @@ from torch.nn import functional
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.contrast import rows_per_layer, transcript_keys
 from aista.losses.in_batch import Items, contrast_in_batch
-from aista.losses.sides import POOLINGS, Sides, row_result, sides
+from aista.losses.sides import POOLINGS, row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
 from aista.pooling import pool
 from aista.registry import register
@@ -55,12 +55,11 @@ class InfoNCE(Options, AlignmentLoss):
         """Return each row's loss; see ``AlignmentLoss``. Without transcripts no two rows have the same."""
         with no_autocast(states.speech.device):
             values, best, candidates = self._solve(sides(states, detach_text=detach_text), context)
-        present = (states.speech_lengths > 0) & (states.text_lengths > 0)
-        return row_result(values, present, accuracy=best, candidates=candidates)
+        return row_result(values, states.present, accuracy=best, candidates=candidates)
 
-    def _solve(self, both: Sides, context: AlignmentContext) -> tuple[Tensor, Tensor, Tensor]:
+    def _solve(self, both: LayerStates, context: AlignmentContext) -> tuple[Tensor, Tensor, Tensor]:
         """``[L * B]`` loss, share of the directions whose positive is best, and number of candidates."""
-        num_rows = rows_per_layer(len(both.present), context)
+        num_rows = rows_per_layer(len(both.speech), context)
         x, x_lengths = self._features(both.speech, both.speech_lengths)
         y, y_lengths = self._features(both.text, both.text_lengths)
         items = Items(

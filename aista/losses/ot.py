@@ -59,14 +59,13 @@ class OTAlignment(AlignmentLoss):
             ValueError: shapes or lengths disagree; the message names them.
         """
         result = self._solve(states, detach_text)
-        present = (states.speech_lengths > 0) & (states.text_lengths > 0)
         reports = {
             "transport_cost": result.transport_cost,
             "marginal_error": result.marginal_error,
             "converged": result.converged,
             "num_iterations": result.num_iterations,
         }
-        return row_result(result.value, present, **reports)
+        return row_result(result.value, states.present, **reports)
 
     def plan(self, states: LayerStates) -> Tensor:
         """The transport plans ``[B, P, T]`` of the rows, detached, 0 in the padding: for plots."""

@@ -38,8 +38,7 @@ class Regression(Options, AlignmentLoss):
         """Return each row's mean error; see ``AlignmentLoss``."""
         with no_autocast(states.speech.device):
             u, v, lengths = compared(states, self.level, detach_text=detach_text)
-            present = (states.speech_lengths > 0) & (states.text_lengths > 0)
-            return row_result(row_mean(self.error(u, v), lengths), present)
+            return row_result(row_mean(self.error(u, v), lengths), states.present)
 
 
 def resample(states: Tensor, lengths: Tensor, new_lengths: Tensor, size: int) -> Tensor:

@@ -5,8 +5,6 @@ B: rows (layers folded in); P: speech positions; T: text positions; D: width.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
@@ -14,31 +12,13 @@ from aista.losses.base import AlignmentResult
 from aista.losses.solvers.pairwise import working_dtype
 from aista.types import LayerStates, zero_padding
 
-__all__ = ["POOLINGS", "Sides", "row_mean", "row_result", "sides"]
+__all__ = ["POOLINGS", "row_mean", "row_result", "sides"]
 
 POOLINGS = ("mean", "max")
 
 
-class Sides(NamedTuple):
-    """Both modalities in fp32 (fp64 if given), with zeros in the padding.
-
-    Attributes:
-        speech: ``[B, P, D]``.
-        text: ``[B, T, D]``, detached where it is a fixed target.
-        speech_lengths: ``[B]``.
-        text_lengths: ``[B]``.
-        present: ``[B]`` whether a row has both sides.
-    """
-
-    speech: Tensor
-    text: Tensor
-    speech_lengths: Tensor
-    text_lengths: Tensor
-    present: Tensor
-
-
-def sides(states: LayerStates, *, detach_text: bool) -> Sides:
-    """Check the states and clear their padding; its gradient is zero from here on.
+def sides(states: LayerStates, *, detach_text: bool) -> LayerStates:
+    """The states, checked, in fp32 (fp64 if given) and zero in the padding, which then has no gradient.
 
     Raises:
         ValueError: the shapes of the two sides do not fit together.
@@ -53,8 +33,7 @@ def sides(states: LayerStates, *, detach_text: bool) -> Sides:
     dtype = working_dtype(speech, text)
     speech = zero_padding(speech.to(dtype), states.speech_lengths)
     text = zero_padding((text.detach() if detach_text else text).to(dtype), states.text_lengths)
-    present = (states.speech_lengths > 0) & (states.text_lengths > 0)
-    return Sides(speech, text, states.speech_lengths, states.text_lengths, present)
+    return states._replace(speech=speech, text=text)
 
 
 def row_mean(values: Tensor, lengths: Tensor) -> Tensor:

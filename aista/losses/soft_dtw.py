@@ -74,7 +74,7 @@ class SoftDTW(AlignmentLoss):
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         x, y = states.speech, states.text.detach() if detach_text else states.text
-        present = (states.speech_lengths > 0) & (states.text_lengths > 0)
+        present = states.present
         lengths = states.speech_lengths.masked_fill(~present, 0), states.text_lengths.masked_fill(~present, 0)
         values = self._between(x, y, *lengths)
         if self.config.divergence:
@@ -84,9 +84,9 @@ class SoftDTW(AlignmentLoss):
 
     def _between(self, x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tensor:
         problem = from_states(x, y, x_lengths, y_lengths, cost=self.cost)
-        samples = torch.tensor(problem.samples, dtype=torch.long, device=x.device).reshape(-1, 3)
+        x_lengths, y_lengths = problem.length_tensors()
         with no_autocast(x.device):
-            return problem.restore(soft_dtw(problem.cost, samples[:, 1], samples[:, 2], self.config.gamma))
+            return problem.restore(soft_dtw(problem.cost, x_lengths, y_lengths, self.config.gamma))
 
 
 class _SoftDTW(torch.autograd.Function):

@@ -62,7 +62,7 @@ class WassersteinContrastive(AlignmentLoss):
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Return each row's loss; see ``AlignmentLoss``. Without transcripts no two rows have the same."""
         num_rows = rows_per_layer(len(states.speech), context)
-        present = (states.speech_lengths > 0) & (states.text_lengths > 0)
+        present = states.present
         keys = transcript_keys(context.transcripts, states.text_lengths[:num_rows])
         anchors = present[:num_rows].nonzero().squeeze(1)
         pairs = _pairs(len(anchors), self.config.max_candidates, device=anchors.device)

@@ -12,7 +12,7 @@ from torch.nn import functional
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.contrast import rows_per_layer
 from aista.losses.in_batch import Items, contrast_in_batch
-from aista.losses.sides import Sides, row_result, sides
+from aista.losses.sides import row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import register
 from aista.schema import Options, option
@@ -55,14 +55,14 @@ class WordAligned(Options, AlignmentLoss):
             raise ValueError("word_aligned needs a context with transcripts, got none")
         with no_autocast(states.speech.device):
             both = sides(states, detach_text=detach_text)
-            num_rows = rows_per_layer(len(both.present), context)
+            num_rows = rows_per_layer(len(both.speech), context)
             words = _words(both, context, num_rows)
             loss, best, candidates = self._solve(both, words, context)
             rows = [_mean(values, words.inside_BN) for values in (loss, best, candidates.expand_as(loss))]
         counts = words.inside_BN.sum(1).repeat(context.num_layers)
         return row_result(rows[0], counts > 0, accuracy=rows[1], candidates=rows[2], words=counts)
 
-    def _solve(self, both: Sides, words: _Words, context: AlignmentContext) -> tuple[Tensor, Tensor, Tensor]:
+    def _solve(self, both: LayerStates, words: _Words, context: AlignmentContext) -> tuple[Tensor, Tensor, Tensor]:
         """``[L, B * N]`` loss and share of the directions whose positive is best; ``[B * N]`` candidates."""
         num_items = words.inside_BN.numel()
         x, y = (
@@ -85,7 +85,7 @@ class _Words(NamedTuple):
     keys_BNK: Tensor  # the words' token ids + 1, then zeros
 
 
-def _words(both: Sides, context: AlignmentContext, num_rows: int) -> _Words:
+def _words(both: LayerStates, context: AlignmentContext, num_rows: int) -> _Words:
     assert context.transcripts is not None
     spans = context.words if context.words is not None else both.speech.new_zeros(num_rows, 1, 4)
     first, end = spans[..., :2].long().unbind(-1)

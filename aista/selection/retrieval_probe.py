@@ -102,7 +102,7 @@ class RetrievalProbe:
         first = states[0]
         if texts and len(texts) != len(first.text_lengths):
             raise ValueError(f"expects {len(first.text_lengths)} transcripts, one per row, got {len(texts)}")
-        keep = (first.text_lengths > 0) & (first.speech_lengths > 0)
+        keep = first.present
         rows = keep.nonzero().flatten()
         self.num_skipped += len(keep) - len(rows)
         if not len(rows):

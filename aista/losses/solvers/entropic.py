@@ -166,10 +166,9 @@ class _Solution(NamedTuple):
 
 def _task(problem: Problem, options: Entropic, epsilon_N: Tensor | None) -> EntropicProblem:
     cost = problem.cost if torch.is_grad_enabled() else problem.cost.detach()
-    lengths = tuple((s, t) for _, s, t in problem.samples)
     if epsilon_N is None:
-        epsilon_N = options.epsilon_per_sample(cost.detach(), lengths)
-    return EntropicProblem(cost, problem.x_mass, problem.y_mass, lengths, epsilon_N, *options.rho)
+        epsilon_N = options.epsilon_per_sample(problem)
+    return EntropicProblem(cost, problem.x_mass, problem.y_mass, problem.lengths, epsilon_N, *options.rho)
 
 
 def _backend(task: EntropicProblem, options: Entropic) -> str:

@@ -136,18 +136,17 @@ def _iterate(problem: Problem, options: Ipot) -> tuple[_Solution, Tensor]:
 
 
 def _samples(problem: Problem, options: Ipot) -> _Samples:
-    lengths = tuple((s, t) for _, s, t in problem.samples)
     cost, a, b = problem.cost.detach(), problem.x_mass.detach(), problem.y_mass.detach()
-    sizes = torch.tensor(lengths, dtype=torch.long, device=cost.device).reshape(-1, 2)
+    x_lengths, y_lengths = problem.length_tensors()
     return _Samples(
-        numbers=torch.arange(len(lengths), device=cost.device),
+        numbers=torch.arange(len(cost), device=cost.device),
         cost=cost,
         a=a,
         b=b,
-        x_mask=length_mask(sizes[:, 0], a.shape[1]),
-        y_mask=length_mask(sizes[:, 1], b.shape[1]),
-        mean_cost=mean_cost(cost, lengths),
-        epsilon=options.epsilon_per_sample(cost, lengths),
+        x_mask=length_mask(x_lengths, a.shape[1]),
+        y_mask=length_mask(y_lengths, b.shape[1]),
+        mean_cost=mean_cost(problem),
+        epsilon=options.epsilon_per_sample(problem),
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from aista.losses.kernels.sinkhorn.ragged import ragged_sum, weighted_row_sum
+from aista.losses.solvers.problem import Problem
 from aista.schema import Options, option
 
 __all__ = ["Iterative", "mean_cost"]
@@ -34,22 +35,23 @@ class Iterative(Options):
         below=math.inf,
     )
 
-    def epsilon_per_sample(self, cost_NST: Tensor, lengths: tuple[tuple[int, int], ...]) -> Tensor:
-        """``[N]`` epsilon in units of the cost."""
+    def epsilon_per_sample(self, problem: Problem) -> Tensor:
+        """``[N]`` epsilon in units of the cost, without gradient."""
+        cost_NST = problem.cost.detach()
         if self.epsilon_scale == "absolute":
-            return self.epsilon * cost_NST.new_ones(len(lengths))
-        if self.epsilon_scale == "max" and lengths:
+            return self.epsilon * cost_NST.new_ones(len(cost_NST))
+        if self.epsilon_scale == "max" and len(cost_NST):
             return self.epsilon * _positive(cost_NST.abs().amax((1, 2)))
-        return self.epsilon * mean_cost(cost_NST, lengths)
+        return self.epsilon * mean_cost(problem)
 
 
-def mean_cost(cost_NST: Tensor, lengths: tuple[tuple[int, int], ...]) -> Tensor:
-    """``[N]`` each sample's mean of ``|C|``; 1 where every cost is 0."""
-    if not lengths:
-        return cost_NST.new_ones(0)
-    size = cost_NST.abs()
+def mean_cost(problem: Problem) -> Tensor:
+    """``[N]`` each sample's mean of ``|C|``, without gradient; 1 where every cost is 0."""
+    size = problem.cost.detach().abs()
+    if not len(size):
+        return size.new_ones(0)
     total = ragged_sum(weighted_row_sum(size, torch.ones_like(size[:, :, 0])), torch.ones_like(size[:, 0]))
-    return _positive(total / total.new_tensor([s * t for s, t in lengths]))
+    return _positive(total / total.new_tensor([s * t for s, t in problem.lengths]))
 
 
 def _positive(scale_N: Tensor) -> Tensor:

@@ -42,6 +42,16 @@ class Problem:
     leading: torch.Size
     size: tuple[int, int]
 
+    @property
+    def lengths(self) -> tuple[tuple[int, int], ...]:
+        """``(S_n, T_n)`` of each."""
+        return tuple((s, t) for _, s, t in self.samples)
+
+    def length_tensors(self) -> tuple[Tensor, Tensor]:
+        """``[N]`` each: the S_n and the T_n on the problem's device."""
+        lengths_N2 = torch.tensor(self.lengths, dtype=torch.long, device=self.cost.device).reshape(-1, 2)
+        return lengths_N2[:, 0], lengths_N2[:, 1]
+
     def restore(self, values: Tensor, *, fill: float = 0) -> Tensor:
         """``[N, ...]`` -> ``[leading, ...]``, differentiable; empty samples get ``fill``."""
         if len(self.samples) == self.leading.numel():

@@ -90,7 +90,7 @@ class _OneSided(NamedTuple):
 
 def _within(problem: Problem, window: float) -> Problem:
     """The problem with infinite costs beyond ``window`` positions off the diagonal."""
-    s, t = torch.tensor(problem.samples, device=problem.cost.device).reshape(-1, 3)[:, 1:, None, None].unbind(1)
+    s, t = (lengths[:, None, None] for lengths in problem.length_tensors())
     i = torch.arange(problem.cost.shape[1], device=s.device)[:, None]
     j = torch.arange(problem.cost.shape[2], device=s.device)
     # 2 S T times the distance: whole numbers, so that no rounding decides who is just within the window.
@@ -101,12 +101,11 @@ def _within(problem: Problem, window: float) -> Problem:
 
 def _solve_side(problem: Problem, side: str) -> _OneSided:
     cost, a, b = problem.cost, problem.x_mass, problem.y_mass
+    x_lengths, y_lengths = problem.length_tensors()
     if side == "x":
-        x_lengths = torch.tensor([s for _, s, _ in problem.samples], dtype=torch.long, device=cost.device)
         distance, plan = _to_nearest(cost, a, b, x_lengths)
         return _OneSided(ragged_sum(distance, a), plan, distance, torch.zeros_like(b))
     if side == "y":
-        y_lengths = torch.tensor([t for _, _, t in problem.samples], dtype=torch.long, device=cost.device)
         distance, plan = _to_nearest(cost.mT, b, a, y_lengths)
         return _OneSided(ragged_sum(distance, b), plan.mT, torch.zeros_like(a), distance)
     x_side, y_side = _solve_side(problem, "x"), _solve_side(problem, "y")

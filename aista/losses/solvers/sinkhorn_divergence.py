@@ -81,8 +81,7 @@ class SinkhornDivergence(Balanced):
             expected = tuple((sample[0], sample[side], sample[side]) for sample in both.samples)
             if among.samples != expected:
                 raise ValueError(f"{name} must hold the samples (row, length, length) {expected}, got {among.samples}")
-        lengths = tuple((s, t) for _, s, t in both.samples)
-        epsilon_N = self.epsilon_per_sample(both.cost.detach(), lengths)
+        epsilon_N = self.epsilon_per_sample(both)
         xy, xx, yy = terms = [solve(problem, self, epsilon_N) for problem in (both, among_x, among_y)]
         errors = torch.stack([term.marginal_error for term in terms])
         return OTResult(

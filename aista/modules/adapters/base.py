@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from aista.types import RowTerm
 
-__all__ = ["OUTPUT_NORM", "Adapter", "AdapterOutput", "NormedAdapter"]
+__all__ = ["OUTPUT_NORM", "Adapter", "AdapterOutput", "NormedAdapter", "block_width"]
 
 OUTPUT_NORM = "End with a layer norm, so that untrained outputs have the scale of the LLM's token embeddings."
 
@@ -90,6 +90,19 @@ class Adapter(nn.Module, ABC):
         Called once with the RMS of the LLM's token embeddings, so that speech enters the LLM at their scale. Does
         nothing unless the adapter overrides it.
         """
+
+
+def block_width(model_dim: int | None, input_dim: int, num_heads: int, *, per_head: int = 1) -> int:
+    """Width of attention blocks: ``model_dim``, else the encoder's; raises ValueError where heads do not divide it."""
+    dim = model_dim or input_dim
+    if dim % (per_head * num_heads):
+        width = "model_dim" if model_dim else "the encoder's width, taken for model_dim,"
+        factor = f"{per_head} * num_heads" if per_head > 1 else "num_heads"
+        raise ValueError(
+            f"{width} must be a multiple of {factor}, got {dim} with {num_heads} heads; choose another model_dim or "
+            "num_heads"
+        )
+    return dim
 
 
 class NormedAdapter(Adapter):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from aista.modules.adapters.base import OUTPUT_NORM, AdapterOutput, NormedAdapter
-from aista.modules.adapters.content_terms import content_terms
+from aista.modules.adapters.base import OUTPUT_NORM, AdapterOutput
+from aista.modules.adapters.content import ContentAdapter, content_terms
 from aista.modules.strided_conv import StridedConv
 from aista.registry import register
 from aista.schema import Options, option
@@ -32,7 +31,7 @@ class CifConfig(Options):
 
 
 @register("adapter", "cif", config=CifConfig)
-class CifAdapter(NormedAdapter):
+class CifAdapter(ContentAdapter):
     """Continuous integrate-and-fire (Dong & Xu 2020, arXiv 1905.11235): at most n positions, one per token ideally.
 
     A convolution gives each frame a weight ``alpha_s`` in 0..1; frames are added up, weighted, and a position is
@@ -40,11 +39,7 @@ class CifAdapter(NormedAdapter):
     fires T times, and the quantity loss ``|sum_s alpha_s - T| / T`` teaches their sum, by which the adapter fires in
     inference: ``max(1, round(sum_s alpha_s))`` times. Choose it where speech should have the length of its
     transcript without a CTC head over the vocabulary; rows without a transcript fire as in inference.
-
-    The length depends on the states: ``output_lengths`` is an upper bound.
     """
-
-    exact_lengths: ClassVar[bool] = False
 
     def __init__(self, config: CifConfig, *, input_dim: int, output_dim: int) -> None:
         super().__init__(output_dim, config.output_norm)
@@ -53,10 +48,6 @@ class CifAdapter(NormedAdapter):
         self.alpha = nn.Linear(input_dim, 1)
         self.dropout = nn.Dropout(config.dropout)
         self.projection = nn.Linear(input_dim, output_dim)
-
-    def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, S, E]`` -> ``[B, P, D]``, a position per unit of weight."""
-        return self.adapt(states, lengths)[:2]
 
     def adapt(
         self, states: Tensor, lengths: Tensor, source: Tensor | None = None, source_lengths: Tensor | None = None
@@ -70,25 +61,17 @@ class CifAdapter(NormedAdapter):
         quantity_B = alpha_BS.sum(1)
         out_lengths = torch.minimum((quantity_B.detach() + 0.5).floor().long().clamp(min=1), lengths)
         if source_lengths is None:
-            return AdapterOutput(self._collect(h_BSE, alpha_BS, out_lengths), out_lengths)
+            return AdapterOutput(self.collect(fire(alpha_BS, out_lengths), h_BSE), out_lengths)
         has_transcript = source_lengths > 0
         if self.training:
             out_lengths = torch.where(has_transcript, torch.minimum(source_lengths, lengths), out_lengths)
             scale_B = out_lengths / quantity_B.clamp(min=1e-6)
             alpha_BS = torch.where(has_transcript[:, None], alpha_BS * scale_B[:, None], alpha_BS)
-        x_BPD = self._collect(h_BSE, alpha_BS, out_lengths)
+        x_BPD = self.collect(fire(alpha_BS, out_lengths), h_BSE)
         error_B = (quantity_B - source_lengths).abs() / source_lengths.clamp(min=1)
         quantity = RowTerm("quantity", self.quantity_weight, error_B.masked_fill(~has_transcript, 0), has_transcript)
         watched = content_terms(lengths, out_lengths, source_lengths > lengths, has_transcript)
         return AdapterOutput(x_BPD, out_lengths, (quantity, *watched))
-
-    def output_lengths(self, lengths: Tensor) -> Tensor:
-        """As given: an upper bound, for no frame weighs more than 1."""
-        return lengths
-
-    def _collect(self, h_BSE: Tensor, alpha_BS: Tensor, out_lengths: Tensor) -> Tensor:
-        weight_BPS = fire(alpha_BS, out_lengths)
-        return self.normalize(self.projection(self.dropout(weight_BPS.to(h_BSE.dtype) @ h_BSE)))
 
 
 def fire(alpha_BS: Tensor, out_lengths: Tensor) -> Tensor:

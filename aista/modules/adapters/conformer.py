@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from fairseq2.models.transformer import AttentionBiasCache, MultiheadAttention, StandardTransformerEncoder
+from fairseq2.models.transformer import AttentionBiasCache, MultiheadAttention
 from fairseq2.nn import BatchLayout, IncrementalStateBag
 from torch import Tensor
 
 from aista.modules.adapters.context import ContextAdapter, ContextConfig
 from aista.modules.attention import Attention
-from aista.modules.conformer_block import conformer_block
+from aista.modules.conformer_stack import conformer_stack
 from aista.registry import register
 from aista.schema import option
 
@@ -45,17 +45,13 @@ class ConformerAdapter(ContextAdapter):
     def __init__(self, config: ConformerAdapterConfig, *, input_dim: int, output_dim: int) -> None:
         super().__init__(config, input_dim=input_dim, output_dim=output_dim)
         attention = partial(_RotaryAttention, self.model_dim, config.num_heads, config.dropout)
-        self.stack = StandardTransformerEncoder(
-            [
-                conformer_block(
-                    attention,
-                    model_dim=self.model_dim,
-                    ffn_dim=config.ffn_dim or 4 * self.model_dim,
-                    kernel_size=config.kernel_size,
-                    dropout=config.dropout,
-                )
-                for _ in range(config.num_layers)
-            ]
+        self.stack = conformer_stack(
+            attention,
+            num_layers=config.num_layers,
+            model_dim=self.model_dim,
+            ffn_dim=config.ffn_dim or 4 * self.model_dim,
+            kernel_size=config.kernel_size,
+            dropout=config.dropout,
         )
 
     def mix(self, x_BPE: Tensor, lengths: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from aista.modules.adapters.base import OUTPUT_NORM, NormedAdapter
+from aista.modules.adapters.base import OUTPUT_NORM, NormedAdapter, block_width
 from aista.modules.adapters.conv import ConvAdapter, ConvConfig
 from aista.modules.strided_conv import stride_factors
 from aista.schema import Options, option
@@ -40,13 +40,7 @@ class ContextAdapter(NormedAdapter):
 
     def __init__(self, config: ContextConfig, *, input_dim: int, output_dim: int) -> None:
         super().__init__(output_dim, config.output_norm)
-        self.model_dim = config.model_dim or input_dim
-        if self.model_dim % (2 * config.num_heads):
-            width = "model_dim" if config.model_dim else "the encoder's width, taken for model_dim,"
-            raise ValueError(
-                f"{width} must be a multiple of 2 * num_heads, got {self.model_dim} with {config.num_heads} heads; "
-                "choose another model_dim or num_heads"
-            )
+        self.model_dim = block_width(config.model_dim, input_dim, config.num_heads, per_head=2)
         reduction = ConvConfig(
             stride=config.stride,
             kernel_size=config.stride_kernel_size,

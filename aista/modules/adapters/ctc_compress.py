@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from aista.modules.adapters.base import OUTPUT_NORM, AdapterOutput, NormedAdapter
-from aista.modules.adapters.content_terms import content_terms
+from aista.modules.adapters.base import OUTPUT_NORM, AdapterOutput
+from aista.modules.adapters.content import ContentAdapter, content_terms
 from aista.modules.ctc_model import ctc_nll
 from aista.registry import register
 from aista.schema import Options, option
@@ -32,18 +32,14 @@ class CtcCompressConfig(Options):
 
 
 @register("adapter", "ctc_compress", config=CtcCompressConfig)
-class CtcCompressAdapter(NormedAdapter):
+class CtcCompressAdapter(ContentAdapter):
     """Merge consecutive frames with the same CTC label (Gaido et al. 2021, arXiv 2102.01578): at most n positions.
 
     ``x_p = norm(W sum_{s in segment p} w_s h_s)``; segments are runs of equal ``argmax`` of a linear CTC head over
     the tokenizer's ids and a blank, which learns from the transcripts by a loss of its own. Choose it with
     transcripts and a tokenizer of moderate size, where positions should follow tokens instead of time: the head's
     logits take frames times vocabulary. Untrained labels merge little; start from a CTC-trained encoder.
-
-    The length depends on the states: ``output_lengths`` is an upper bound.
     """
-
-    exact_lengths: ClassVar[bool] = False
 
     def __init__(self, config: CtcCompressConfig, *, input_dim: int, output_dim: int, vocab_size: int) -> None:
         super().__init__(output_dim, config.output_norm)
@@ -51,10 +47,6 @@ class CtcCompressAdapter(NormedAdapter):
         self.head = nn.Linear(input_dim, vocab_size + 1)
         self.dropout = nn.Dropout(config.dropout)
         self.projection = nn.Linear(input_dim, output_dim)
-
-    def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``[B, S, E]`` -> ``[B, P, D]``, a position per segment."""
-        return self.adapt(states, lengths)[:2]
 
     def adapt(
         self, states: Tensor, lengths: Tensor, source: Tensor | None = None, source_lengths: Tensor | None = None
@@ -67,17 +59,13 @@ class CtcCompressAdapter(NormedAdapter):
         h_BSE = zero_padding(states, lengths).to(self.projection.weight.dtype)
         logits_BSV = self.head(h_BSE)
         weight_BPS, out_lengths = self._segments(logits_BSV, lengths)
-        x_BPD = self.normalize(self.projection(self.dropout(weight_BPS.to(h_BSE.dtype) @ h_BSE)))
+        x_BPD = self.collect(weight_BPS, h_BSE)
         if source is None or source_lengths is None:
             return AdapterOutput(x_BPD, out_lengths)
         nll, num_tokens, is_feasible = ctc_nll(logits_BSV, lengths, source, source_lengths)
         ctc = RowTerm("ctc", self.config.ctc_weight, nll / num_tokens.clamp(min=1), num_tokens > 0)
         watched = content_terms(lengths, out_lengths, ~is_feasible, source_lengths > 0)
         return AdapterOutput(x_BPD, out_lengths, (ctc, *watched))
-
-    def output_lengths(self, lengths: Tensor) -> Tensor:
-        """As given: an upper bound, reached where no two neighbours have the same label."""
-        return lengths
 
     def _segments(self, logits_BSV: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """``[B, P, S]`` weights of the frames in each position, summing to 1, and the ``[B]`` lengths."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from aista.modules.adapters.base import OUTPUT_NORM
+from aista.modules.adapters.base import OUTPUT_NORM, block_width
 from aista.modules.attention import AttentionBlock
 from aista.schema import Options, option
 
@@ -33,13 +33,7 @@ class QFormer(nn.Module):
 
     def __init__(self, options: QFormerOptions, *, num_queries: int, input_dim: int, output_dim: int) -> None:
         super().__init__()
-        dim = options.model_dim or input_dim
-        if dim % options.num_heads:
-            width = "model_dim" if options.model_dim else "the encoder's width, taken for model_dim,"
-            raise ValueError(
-                f"{width} must be a multiple of num_heads, got {dim} with {options.num_heads} heads; "
-                "choose another model_dim or num_heads"
-            )
+        dim = block_width(options.model_dim, input_dim, options.num_heads)
         self.queries = nn.Parameter(torch.empty(num_queries, dim))
         nn.init.normal_(self.queries, std=dim**-0.5)
         self.memory_norm = nn.LayerNorm(input_dim)

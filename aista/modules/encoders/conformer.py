@@ -6,21 +6,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from fairseq2.models.conformer import ConformerBlock
 from fairseq2.models.transformer import (
     SDPA,
     IdentityBias,
     RelativePositionalEncoding,
     RelativePositionSDPA,
     StandardMultiheadAttention,
-    StandardTransformerEncoder,
     create_default_sdpa,
 )
 from fairseq2.nn import BatchLayout, RotaryEncoder, SinusoidalPositionEncoder
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from aista.modules.conformer_block import check_block, conformer_block
+from aista.modules.conformer_stack import check_block, conformer_stack
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.placement import placement
 from aista.modules.strided_conv import StridedConv, ceil_divide, stride_factors
@@ -82,7 +80,16 @@ class ConformerEncoder(SpeechEncoder):
             SinusoidalPositionEncoder(config.model_dim, max_states) if config.positions == "sinusoidal" else None
         )
         self.dropout = nn.Dropout(config.dropout)
-        self.stack = StandardTransformerEncoder(_create_blocks(config, max_states))
+        # One table of relative positions serves all blocks.
+        relative = RelativePositionalEncoding(config.model_dim, max_states) if config.positions == "relative" else None
+        self.stack = conformer_stack(
+            partial(_create_attention, config, max_states, relative),
+            num_layers=config.num_layers,
+            model_dim=config.model_dim,
+            ffn_dim=config.ffn_dim,
+            kernel_size=config.kernel_size,
+            dropout=config.dropout,
+        )
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -120,21 +127,6 @@ class _Subsampling(nn.Module):
             x, lengths = conv(x, lengths)
             x = silu(x)
         return self.projection(self.norm(x)), lengths
-
-
-def _create_blocks(config: ConformerConfig, max_states: int) -> list[ConformerBlock]:
-    # One table of relative positions serves all blocks.
-    relative = RelativePositionalEncoding(config.model_dim, max_states) if config.positions == "relative" else None
-    return [
-        conformer_block(
-            partial(_create_attention, config, max_states, relative),
-            model_dim=config.model_dim,
-            ffn_dim=config.ffn_dim,
-            kernel_size=config.kernel_size,
-            dropout=config.dropout,
-        )
-        for _ in range(config.num_layers)
-    ]
 
 
 def _create_attention(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from fairseq2.models.conformer import ConformerBlock
 from fairseq2.models.transformer import (
     SDPA,
     AttentionBiasCache,
@@ -17,13 +17,12 @@ from fairseq2.models.transformer import (
     RelativePositionSDPA,
     ShawRelativePositionSDPA,
     StandardMultiheadAttention,
-    StandardTransformerEncoder,
 )
 from fairseq2.models.wav2vec2 import Wav2Vec2Frontend
 from fairseq2.nn import BatchLayout
 from torch import Tensor, nn
 
-from aista.modules.conformer_block import ConvolutionKind, check_block, conformer_block
+from aista.modules.conformer_stack import check_block, conformer_stack
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.fairseq_checkpoint import Renaming, load_checkpoint
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix
@@ -124,7 +123,20 @@ class W2VBertEncoder(SpeechEncoder):
         self.length_range = (1, config.max_frames)
         self.mix = LayerMix(config.layers, config.num_layers)
         self.frontend = Wav2Vec2Frontend(config.model_dim, feature_dim, None, None, dropout_p=config.dropout)
-        self.stack = StandardTransformerEncoder(_create_blocks(config))
+        # One table of relative positions serves all blocks.
+        relative = (
+            RelativePositionalEncoding(config.model_dim, config.max_frames) if config.positions == "relative" else None
+        )
+        self.stack = conformer_stack(
+            partial(_create_attention, config, relative),
+            num_layers=config.num_layers,
+            model_dim=config.model_dim,
+            ffn_dim=config.ffn_dim,
+            kernel_size=config.kernel_size,
+            dropout=config.dropout,
+            causal_conv=config.causal_conv,
+            conv_norm=config.conv_norm,
+        )
         if config.checkpoint is not None:
             load_checkpoint(self, config.checkpoint, fairseq=_FAIRSEQ, options=_DESCRIBING)
             self.expected_input = _SEAMLESS if feature_dim == _SEAMLESS_DIM else None
@@ -162,34 +174,11 @@ class W2VBertEncoder(SpeechEncoder):
             yield h_BFE
 
 
-def _create_blocks(config: W2VBertConfig) -> list[ConformerBlock]:
-    create_attention = _attention_factory(config)
-    return [
-        conformer_block(
-            create_attention,
-            model_dim=config.model_dim,
-            ffn_dim=config.ffn_dim,
-            kernel_size=config.kernel_size,
-            dropout=config.dropout,
-            convolution=ConvolutionKind(config.causal_conv, config.conv_norm),
-        )
-        for _ in range(config.num_layers)
-    ]
-
-
-def _attention_factory(config: W2VBertConfig) -> Callable[[], MultiheadAttention]:
-    dim, heads = config.model_dim, config.num_heads
-    # One table of relative positions serves all blocks.
-    relative = RelativePositionalEncoding(dim, config.max_frames) if config.positions == "relative" else None
-
-    def create_attention() -> MultiheadAttention:
-        sdpa: SDPA
-        if relative is None:
-            sdpa = ShawRelativePositionSDPA(
-                dim, heads, IdentityBias(), config.max_left, max_rhs_rel_pos=config.max_right
-            )
-        else:
-            sdpa = RelativePositionSDPA(dim, heads, relative, IdentityBias())
-        return StandardMultiheadAttention(dim, heads, sdpa, **placement())
-
-    return create_attention
+def _create_attention(config: W2VBertConfig, relative: RelativePositionalEncoding | None) -> MultiheadAttention:
+    dim, heads, bias = config.model_dim, config.num_heads, IdentityBias()
+    sdpa: SDPA
+    if relative is None:
+        sdpa = ShawRelativePositionSDPA(dim, heads, bias, config.max_left, max_rhs_rel_pos=config.max_right)
+    else:
+        sdpa = RelativePositionSDPA(dim, heads, relative, bias)
+    return StandardMultiheadAttention(dim, heads, sdpa, **placement())
