@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from aista.cli.arguments import add_option_arguments, read_options
-from aista.report.options import ComparisonOptions
+from aista.report.report_options import ComparisonOptions
 
 __all__ = ["add_arguments", "run"]
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from aista.cli.arguments import add_option_arguments, read_options
-from aista.report.options import ReportOptions
+from aista.report.report_options import ReportOptions
 
 __all__ = ["add_arguments", "run"]
 

@@ -12,8 +12,8 @@ import torch
 from aista.errors import AistaError, DataError
 from aista.report.clips import matrix, read_clips
 from aista.report.correlation import MIN_RUNS, Correlation, correlate
-from aista.report.options import ReportOptions
 from aista.report.report import PlanView, Report, RunCurve, TrainingRun
+from aista.report.report_options import ReportOptions
 from aista.report.summary import summarise
 from aista.report.tables import Table, label_of
 from aista.report.utterances import browse

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aista.errors import RunError
-from aista.report.options import ComparisonOptions
+from aista.report.report_options import ComparisonOptions
 from aista.report.tables import SystemRow
 from aista.run_folder.contents import RunFolder
 from aista.scoring.base import Metric

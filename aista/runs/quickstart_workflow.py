@@ -17,9 +17,9 @@ from aista.engine.claim import holds
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
 from aista.files import write_text
-from aista.report.options import ComparisonOptions, ReportOptions
 from aista.report.render import write_report
 from aista.report.report import Corpus
+from aista.report.report_options import ComparisonOptions, ReportOptions
 from aista.report.summary import Summary, summarise
 from aista.report.tables import Table, headline_table, label_of, retrieval_table, to_markdown, to_rich
 from aista.run_folder.contents import RunFolder

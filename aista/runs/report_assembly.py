@@ -11,8 +11,8 @@ from aista import registry
 from aista.engine.inference.transport_plans import transport_plans
 from aista.errors import AistaError, DataError
 from aista.report.gather import gather, manifest_of, plan_view, with_clips
-from aista.report.options import ReportOptions
 from aista.report.report import Corpus, PlanView, Report
+from aista.report.report_options import ReportOptions
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths, runs_below
 from aista.schema import Component

@@ -64,7 +64,8 @@ def _test(values: np.ndarray) -> SeedTest:
     from scipy import stats  # slow to import
 
     def mean(shares: np.ndarray, axis: int) -> np.ndarray:
-        return np.round(shares.mean(axis), 12)  # means that are equal but for rounding count as equal
+        means: np.ndarray = shares.mean(axis).round(12)  # means that are equal but for rounding count as equal
+        return means
 
     shares = values / np.abs(values).max()
     flips = stats.permutation_test((shares,), mean, permutation_type="samples", n_resamples=FLIPS, rng=12345)

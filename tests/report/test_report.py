@@ -12,9 +12,9 @@ import pytest
 
 from aista.errors import DataError, RunError
 from aista.report.gather import gather, manifest_of, plan_view, with_clips
-from aista.report.options import ComparisonOptions, ReportOptions
 from aista.report.render import render_report, write_report
 from aista.report.report import Corpus, Report, RunCurve, TrainingRun
+from aista.report.report_options import ComparisonOptions, ReportOptions
 from aista.report.summary import Summary, summarise
 from aista.report.utterances import Browser, Utterance
 from aista.run_folder.contents import RunFolder

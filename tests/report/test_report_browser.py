@@ -14,8 +14,8 @@ import soundfile
 
 from aista.data.manifest import Row, write_manifest
 from aista.report.gather import gather, plan_view, with_clips
-from aista.report.options import ReportOptions
 from aista.report.render import write_report
+from aista.report.report_options import ReportOptions
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.probes import Plan
 from aista.scoring.hypotheses import HypothesisRow, write_hypotheses

@@ -8,8 +8,8 @@ from pathlib import Path
 from aista.files import write_text
 from aista.report.correlation import correlate, correlation_table
 from aista.report.figure import save_png
-from aista.report.options import ComparisonOptions
 from aista.report.plots import seed_differences
+from aista.report.report_options import ComparisonOptions
 from aista.report.scatter import retrieval_and_score
 from aista.report.tables import Table, to_latex, to_markdown
 from aista.runs.ablation.results import AblationRow, Outcome, ablation_rows, label, layer_scores

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aista.report.options import ComparisonOptions
+from aista.report.report_options import ComparisonOptions
 from aista.run_folder.contents import RunFolder
 from aista.scoring.base import Metric
 from aista.scoring.holm import holm

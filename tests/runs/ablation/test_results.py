@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aista import registry
-from aista.report.options import ComparisonOptions
+from aista.report.report_options import ComparisonOptions
 from aista.run_folder.contents import RunFolder
 from aista.runs.ablation.results import Outcome, ablation_rows, seconds_per_step
 from aista.runs.ablation.table import ablation_csv, ablation_table, layers_text
