@@ -17,7 +17,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -33,6 +33,7 @@ __all__ = [
     "entries",
     "get",
     "load_plugins",
+    "named_by",
     "names",
     "nearest",
     "options",
@@ -152,13 +153,18 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
         options = entry.config()
     if entry.config is entry.factory:
         return options
-    named = inspect.signature(entry.factory).parameters
-    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in named.values())
-    passed = {key: value for key, value in dependencies.items() if takes_all or key in named}
+    passed = named_by(entry.factory, dependencies)
     try:
         return entry.factory(*(() if entry.config is None else (options,)), **passed)
     except ValueError as error:
         raise ConfigError([Fault(f"{place}.config", str(error))]) from error
+
+
+def named_by(function: Callable[..., Any], dependencies: Mapping[str, Any]) -> dict[str, Any]:
+    """Those dependencies that a function's signature names; all of them if it ends in ``**``."""
+    parameters = inspect.signature(function).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return {key: value for key, value in dependencies.items() if takes_all or key in parameters}
 
 
 def load_plugins(files: Iterable[str | Path], base: Path | None = None) -> list[Entry]:

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import TypeVar
 
-from aista.errors import AistaError
+from aista.errors import AistaError, ConfigError
+from aista.schema import Options, structure
 
-__all__ = ["add_base_argument", "add_model_arguments", "add_plugin_argument", "base_weights"]
+__all__ = [
+    "add_base_argument",
+    "add_model_arguments",
+    "add_option_arguments",
+    "add_plugin_argument",
+    "base_weights",
+    "read_options",
+]
+
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 def add_plugin_argument(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +27,28 @@ def add_plugin_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plugin", metavar="FILE", action="append", default=[], help="load a Python file with components of your own"
     )
+
+
+def add_option_arguments(parser: argparse.ArgumentParser, cls: type[Options]) -> None:
+    """Add an argument for each option of a dataclass, all with a default: ``--max-size`` for ``max_size``."""
+    for field in fields(cls):  # type: ignore[arg-type]
+        shown = (
+            f"{field.metadata['help']} (default: {field.default})" if field.default != "" else field.metadata["help"]
+        )
+        parser.add_argument(_flag(field.name), type=type(field.default), default=field.default, help=shown)
+
+
+def read_options(args: argparse.Namespace, cls: type[OptionsT]) -> OptionsT:
+    """The options that ``add_option_arguments`` asks for. Raises ConfigError naming all that are out of bounds."""
+    try:
+        return structure(cls, {field.name: getattr(args, field.name) for field in fields(cls)})  # type: ignore[arg-type]
+    except ConfigError as error:
+        faults = [replace(fault, path=_flag(fault.path)) for fault in error.faults]
+        raise ConfigError(faults, "command line") from None
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from aista.cli.arguments import add_option_arguments, read_options
+from aista.report.report_options import ComparisonOptions
+
 __all__ = ["add_arguments", "run"]
 
 
@@ -12,9 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("baseline", type=Path, metavar="BASELINE", help="evaluated run folder")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="evaluated run folders to compare with it")
-    parser.add_argument("--split", default="test", help="evaluated split (default: test)")
-    parser.add_argument("--samples", type=int, default=1000, help="bootstrap samples (default: 1000)")
-    parser.add_argument("--seed", type=int, default=12345, help="seed of the resampling (default: 12345)")
+    add_option_arguments(parser, ComparisonOptions)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,10 +29,13 @@ def run(args: argparse.Namespace) -> int:
     from aista.tasks.experiment import load_experiment
     from aista.tasks.preflight import build_metrics
 
+    options = read_options(args, ComparisonOptions)
     folders = {str(path): RunFolder(path) for path in (args.baseline, *args.runs)}
     metrics = build_metrics(load_experiment(folders[str(args.baseline)].paths.config_file))
-    summary = summarise(folders, metrics, split=args.split, samples=args.samples, seed=args.seed)
-    Console().print(to_rich(headline_table(summary.systems, f"Split {args.split}, {args.samples} bootstrap samples")))
+    summary = summarise(folders, metrics, options)
+    Console().print(
+        to_rich(headline_table(summary.systems, f"Split {options.split}, {options.samples} bootstrap samples"))
+    )
     for comparison in summary.comparisons:
         print(f"{comparison.metric}: {comparison.signature}")
     references = [row.reference for row in summary.rows]

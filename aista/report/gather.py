@@ -13,6 +13,7 @@ from aista.errors import AistaError, DataError
 from aista.report.clips import matrix, read_clips
 from aista.report.correlation import MIN_RUNS, Correlation, correlate
 from aista.report.report import PlanView, Report, RunCurve, TrainingRun
+from aista.report.report_options import ReportOptions
 from aista.report.summary import summarise
 from aista.report.tables import Table, label_of
 from aista.report.utterances import browse
@@ -51,12 +52,9 @@ def gather(
     runs: Mapping[str, RunFolder],
     metrics: Sequence[Metric],
     sentence_metric: Metric,
+    options: ReportOptions,
     *,
     title: str,
-    split: str = "test",
-    samples: int = 1000,
-    seed: int = 12345,
-    limit: int = 1000,
 ) -> Report:
     """Everything that the folders hold; ``with_clips`` adds the sound.
 
@@ -64,14 +62,11 @@ def gather(
         runs: Label -> run folder, the baseline first.
         metrics: The first decides difference, interval and p-value; none leaves out the comparison.
         sentence_metric: Scores single utterances.
+        options: The split, how it is resampled, and how many utterances are shown.
         title: Headline of the page.
-        split: The evaluated split.
-        samples: Bootstrap samples.
-        seed: Seed of the resampling.
-        limit: Maximum number of utterances to show.
     """
     notes = _Notes()
-    report = _scored(runs, metrics, sentence_metric, notes, split=split, samples=samples, seed=seed, limit=limit)
+    report = _scored(runs, metrics, sentence_metric, options, notes)
     curves = [
         curve for of_run in notes.each(runs, "probes", lambda run: _curves(run, runs)).values() for curve in of_run
     ]
@@ -102,25 +97,19 @@ def _scored(
     runs: Mapping[str, RunFolder],
     metrics: Sequence[Metric],
     sentence_metric: Metric,
+    options: ReportOptions,
     notes: _Notes,
-    *,
-    split: str,
-    samples: int,
-    seed: int,
-    limit: int,
 ) -> Report:
     """A report of what the evaluations hold."""
-    evaluations = notes.each(runs, "hypotheses", lambda run: _evaluation(run, split))
+    evaluations = notes.each(runs, "hypotheses", lambda run: _evaluation(run, options.split))
     compared = _comparable(evaluations, notes)
     summary, browser = None, None
     if len(compared) > 1 and metrics:
         folders = {label: runs[label] for label in compared}
-        summary = notes.read(
-            "comparison", split, lambda: summarise(folders, metrics, split=split, samples=samples, seed=seed)
-        )
+        summary = notes.read("comparison", options.split, lambda: summarise(folders, metrics, options))
     if compared:
         rows, hypotheses = align({label: evaluations[label].rows for label in compared})
-        browser = browse(split, rows, hypotheses, sentence_metric, limit)
+        browser = browse(options.split, rows, hypotheses, sentence_metric, options.utterances)
     saved = {label: evaluation for label, evaluation in evaluations.items() if summary is None or label not in compared}
     return Report(
         title="",

@@ -13,7 +13,6 @@ from aista.files import write_text
 from aista.report.payload import payload
 from aista.report.report import Report
 from aista.report.sections import body
-from aista.report.style_sheet import STYLE
 
 __all__ = ["render_report", "write_report"]
 
@@ -33,7 +32,8 @@ def write_report(path: str | Path, report: Report) -> Path:
 
 def render_report(report: Report) -> str:
     """The page as HTML text; every text from outside is escaped, and no script but the page's own may run."""
-    script = _script()
+    # the script: its files, one after the other, in a scope of their own
+    script = '\n"use strict";\n(() => {\n' + "\n".join(map(_part, SCRIPTS)) + "})();\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     policy = (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; media-src data:"
@@ -43,7 +43,7 @@ def render_report(report: Report) -> str:
         f'<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(report.title)}</title>\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="color-scheme" content="light dark">\n<style>\n{STYLE}</style>\n</head>\n'
+        f'<meta name="color-scheme" content="light dark">\n<style>\n{_part("style.css")}</style>\n</head>\n'
         f"<body>\n<main>\n{body(report)}\n</main>\n"
         "<noscript>Charts, test utterances and transport plans need JavaScript.</noscript>\n"
         f'<script type="application/json" id="data">{payload(report)}</script>\n'
@@ -52,8 +52,5 @@ def render_report(report: Report) -> str:
 
 
 @cache
-def _script() -> str:
-    """The page's own script: its files, one after the other, in a scope of their own."""
-    folder = resources.files("aista.report") / "page"
-    parts = (folder.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS)
-    return '\n"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
+def _part(name: str) -> str:
+    return (resources.files("aista.report") / "page" / name).read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aista.errors import RunError
+from aista.report.report_options import ComparisonOptions
 from aista.report.tables import SystemRow
 from aista.run_folder.contents import RunFolder
 from aista.scoring.base import Metric
@@ -20,14 +21,12 @@ class Summary:
     """Several runs on one test set.
 
     Attributes:
-        split: The evaluated split.
         systems: Rows of the headline table, the baseline first.
         comparisons: One per metric, in the order of the metrics.
         rows: The baseline's utterances.
         hypotheses: Label -> hypotheses in the order of ``rows``.
     """
 
-    split: str
     systems: tuple[SystemRow, ...]
     comparisons: tuple[Comparison, ...]
     rows: tuple[HypothesisRow, ...]
@@ -42,19 +41,14 @@ class Summary:
 def summarise(
     runs: Mapping[str, RunFolder],
     metrics: Sequence[Metric],
-    *,
-    split: str = "test",
-    samples: int = 1000,
-    seed: int = 12345,
+    options: ComparisonOptions,
 ) -> Summary:
     """Score the saved hypotheses of several runs and test each against the first.
 
     Args:
         runs: Label -> run folder, the baseline first; at least two.
         metrics: The first one decides difference, interval and p-value of the headline.
-        split: The evaluated split.
-        samples: Bootstrap samples.
-        seed: Seed of the resampling.
+        options: The split, and how it is resampled.
 
     Raises:
         RunError: fewer than two runs, or one was not evaluated on the split (names the command).
@@ -64,7 +58,7 @@ def summarise(
         raise RunError(f"a comparison needs at least two runs, got {', '.join(runs) or 'none'}")
     if not metrics:
         raise ValueError("summarise needs at least one metric")
-    rows, hypotheses = align({label: run.evaluation(split).rows for label, run in runs.items()})
+    rows, hypotheses = align({label: run.evaluation(options.split).rows for label, run in runs.items()})
     references = [row.reference for row in rows]
     first, *others = runs
     comparisons = tuple(
@@ -73,13 +67,13 @@ def summarise(
             {label: hypotheses[label] for label in others},
             references,
             metric,
-            samples=samples,
-            seed=seed,
+            samples=options.samples,
+            seed=options.seed,
         )
         for metric in metrics
     )
     systems = tuple(_row(label, run, comparisons, label == first) for label, run in runs.items())
-    return Summary(split, systems, comparisons, tuple(rows), hypotheses)
+    return Summary(systems, comparisons, tuple(rows), hypotheses)
 
 
 def _row(label: str, run: RunFolder, comparisons: Sequence[Comparison], is_baseline: bool) -> SystemRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aista.files import write_json
@@ -49,7 +49,7 @@ class Evaluation:
             "checkpoint": self.checkpoint,
             "split": self.split,
             "note": self.note,
-            "scores": [score.to_json() for score in self.scores],
+            "scores": [asdict(score) for score in self.scores],
             "seconds": self.seconds,
             "num_utterances": self.num_utterances,
         } | ({} if self.shuffled_speech is None else {"shuffled_speech": self.shuffled_speech})

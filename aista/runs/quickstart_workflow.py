@@ -19,12 +19,13 @@ from aista.engine.inference.probe import probe
 from aista.files import write_text
 from aista.report.render import write_report
 from aista.report.report import Corpus
+from aista.report.report_options import ComparisonOptions, ReportOptions
 from aista.report.summary import Summary, summarise
 from aista.report.tables import Table, headline_table, label_of, retrieval_table, to_markdown, to_rich
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths
 from aista.runs.jobs import Job, JobFiles, run_jobs
-from aista.runs.report_assembly import ReportOptions, make_report
+from aista.runs.report_assembly import make_report
 from aista.schema import Component
 from aista.selection.curve import ProbeCurve
 from aista.tasks.experiment import Experiment, load_experiment
@@ -118,7 +119,7 @@ class Quickstart:
                 evaluate(folder, "test")
             if not RunPaths(folder).plan_file("test").is_file():
                 probe(folder, "test", name="test")
-        return summarise(self._folders(seed), build_metrics(self._experiment([])))
+        return summarise(self._folders(seed), build_metrics(self._experiment([])), ComparisonOptions())
 
     def _folder(self, seed: int, name: str) -> Path:
         return self.out / f"seed_{seed}" / name

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from aista import registry
 from aista.engine.inference.transport_plans import transport_plans
-from aista.errors import AistaError, ConfigError, DataError, Fault
+from aista.errors import AistaError, DataError
 from aista.report.gather import gather, manifest_of, plan_view, with_clips
 from aista.report.report import Corpus, PlanView, Report
+from aista.report.report_options import ReportOptions
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths, runs_below
 from aista.schema import Component
@@ -19,32 +20,7 @@ from aista.scoring.base import Metric
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import build_metrics
 
-__all__ = ["ReportOptions", "labelled", "make_report"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportOptions:
-    """The options of ``aista report``; see its help."""
-
-    split: str = "test"
-    samples: int = 1000
-    seed: int = 12345
-    utterances: int = 1000
-    audio: int = 20
-    audio_mib: float = 4.0
-    plans: int = 2
-    checkpoint: str = "best"
-    device: str = ""
-
-    def __post_init__(self) -> None:
-        least = {"samples": 40, "seed": 0, "utterances": 1, "audio": 0, "audio_mib": 0, "plans": 0}
-        faults = [
-            Fault(f"--{name.replace('_', '-')}", f"must be at least {bound}, got {getattr(self, name)}")
-            for name, bound in least.items()
-            if getattr(self, name) < bound
-        ]
-        if faults:
-            raise ConfigError(faults, "aista report")
+__all__ = ["labelled", "make_report"]
 
 
 def labelled(paths: Sequence[Path]) -> dict[str, RunFolder]:
@@ -75,17 +51,8 @@ def make_report(
 ) -> Report:
     """Everything that the run folders hold, with transport plans of their checkpoints and the utterances' sound."""
     metrics, notes = _metrics(next(iter(runs.values())))
-    chrf = registry.build("metric", Component("chrf"), target_language="")
-    report = gather(
-        runs,
-        metrics,
-        chrf,
-        title=title,
-        split=options.split,
-        samples=options.samples,
-        seed=options.seed,
-        limit=options.utterances,
-    )
+    chrf = registry.build("metric", Component("chrf"))
+    report = gather(runs, metrics, chrf, options, title=title)
     views, problems = _plans(runs, report, options)
     seen = {(view.run, view.id) for view in views}
     plans = [*views, *(view for view in report.plans if (view.run, view.id) not in seen)]

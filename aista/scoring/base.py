@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -34,17 +33,13 @@ class Score:
     signature: str
     higher_is_better: bool
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for ``json.dump``."""
-        return asdict(self)
-
 
 class Metric(ABC):
     """A corpus score that is a function of summed per-utterance statistics.
 
-    A component of kind ``metric`` is called as ``factory(config, *, target_language)`` with the
-    language code of the references (``fr``, ``zh-CN``); it raises ValueError where that language
-    needs a tool that is not installed. Because the statistics add up, significance tests resample
+    A component of kind ``metric`` that names ``target_language`` gets the language code of the
+    references (``fr``, ``zh-CN``); it raises ValueError where that language needs a tool that is not
+    installed. Because the statistics add up, significance tests resample
     them without scoring the texts again.
     """
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from aista import __version__
+from aista.schema import Options, option
 from aista.scoring.base import Metric, Statistics
 
-__all__ = ["NORMALIZERS", "EditRate", "edit_distance", "normalize"]
+__all__ = ["EditRate", "EditRateConfig", "edit_distance", "normalize"]
 
 NORMALIZERS = ("basic", "none")
 
@@ -55,14 +57,25 @@ def edit_distance(hypothesis: Sequence[str], reference: Sequence[str]) -> int:
     return int(row[-1])
 
 
+@dataclass(frozen=True, kw_only=True)
+class EditRateConfig(Options):
+    """Options of every error rate."""
+
+    normalizer: str = option(
+        "basic",
+        "basic: NFKC, lower case, punctuation removed except ' and - inside words; none: unchanged.",
+        choices=NORMALIZERS,
+    )
+
+
 class EditRate(Metric):
     """100 * edits / reference units, summed over the corpus before dividing."""
 
     higher_is_better = False
     unit: str
 
-    def __init__(self, normalizer: str) -> None:
-        self.normalizer = normalizer
+    def __init__(self, config: EditRateConfig) -> None:
+        self.normalizer = config.normalizer
 
     @property
     def signature(self) -> str:

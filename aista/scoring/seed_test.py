@@ -63,9 +63,12 @@ def seed_test(differences: Sequence[float]) -> SeedTest | None:
 def _test(values: np.ndarray) -> SeedTest:
     from scipy import stats  # slow to import
 
-    flips = stats.permutation_test(
-        (values,), np.mean, permutation_type="samples", n_resamples=FLIPS, vectorized=True, rng=12345
-    )
+    def mean(shares: np.ndarray, axis: int) -> np.ndarray:
+        means: np.ndarray = shares.mean(axis).round(12)  # means that are equal but for rounding count as equal
+        return means
+
+    shares = values / np.abs(values).max()
+    flips = stats.permutation_test((shares,), mean, permutation_type="samples", n_resamples=FLIPS, rng=12345)
     student = stats.ttest_1samp(values, 0.0)
     interval = student.confidence_interval(0.95)
     return SeedTest(float(flips.pvalue), float(student.pvalue), Interval(float(interval.low), float(interval.high)))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -85,12 +84,6 @@ class Comparison:
     def system(self, name: str) -> SystemScore:
         """The system labelled ``name``. Raises KeyError."""
         return {system.name: system for system in self.systems}[name]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for ``json.dump``, without the samples' differences."""
-        data = asdict(self)
-        data["systems"] = [{k: v for k, v in system.items() if k != "differences"} for system in data["systems"]]
-        return data
 
 
 def paired_bootstrap(

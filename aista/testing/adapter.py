@@ -21,9 +21,7 @@ dependencies(
 
 
 @contract("adapter")
-def check_shapes(
-    adapter: Adapter, *, input_dim: int = INPUT_DIM, output_dim: int = OUTPUT_DIM, vocab_size: int = VOCAB_SIZE
-) -> None:
+def check_shapes(adapter: Adapter, *, input_dim: int = INPUT_DIM, output_dim: int = OUTPUT_DIM) -> None:
     """Positions are ``[B, P, D]``; lengths are integers in 1..P."""
     states, lengths = _batch(input_dim)
     positions, out_lengths, _ = _adapt(adapter, states, lengths)
@@ -36,9 +34,7 @@ def check_shapes(
 
 
 @contract("adapter")
-def check_lengths(
-    adapter: Adapter, *, input_dim: int = INPUT_DIM, output_dim: int = OUTPUT_DIM, vocab_size: int = VOCAB_SIZE
-) -> None:
+def check_lengths(adapter: Adapter, *, input_dim: int = INPUT_DIM, vocab_size: int = VOCAB_SIZE) -> None:
     """``output_lengths`` grows with the input and is what ``forward`` gives, or an upper bound if it says so.
 
     A bound must hold for any states, in training and with transcripts longer than the speech.
@@ -62,9 +58,7 @@ def check_lengths(
 
 
 @contract("adapter")
-def check_padding(
-    adapter: Adapter, *, input_dim: int = INPUT_DIM, output_dim: int = OUTPUT_DIM, vocab_size: int = VOCAB_SIZE
-) -> None:
+def check_padding(adapter: Adapter, *, input_dim: int = INPUT_DIM, vocab_size: int = VOCAB_SIZE) -> None:
     """The content of the padding never changes a row's positions."""
     states, lengths = _batch(input_dim)
     source, source_lengths = _transcripts(vocab_size)
@@ -78,9 +72,7 @@ def check_padding(
 
 
 @contract("adapter")
-def check_batch_of_one(
-    adapter: Adapter, *, input_dim: int = INPUT_DIM, output_dim: int = OUTPUT_DIM, vocab_size: int = VOCAB_SIZE
-) -> None:
+def check_batch_of_one(adapter: Adapter, *, input_dim: int = INPUT_DIM) -> None:
     """A row adapted alone gives the positions it has in a batch."""
     states, lengths = _batch(input_dim)
     positions, out_lengths, _ = _adapt(adapter, states, lengths)
@@ -92,9 +84,7 @@ def check_batch_of_one(
 
 
 @contract("adapter")
-def check_losses(
-    adapter: Adapter, *, input_dim: int = INPUT_DIM, output_dim: int = OUTPUT_DIM, vocab_size: int = VOCAB_SIZE
-) -> None:
+def check_losses(adapter: Adapter, *, input_dim: int = INPUT_DIM, vocab_size: int = VOCAB_SIZE) -> None:
     """Losses of its own, if any, are finite and per row: padding and other rows never matter.
 
     In evaluation mode ``adapt`` gives the positions of ``forward``, whatever the transcripts.
@@ -122,9 +112,7 @@ def check_losses(
 
 
 @contract("adapter")
-def check_gradients(
-    adapter: Adapter, *, input_dim: int = INPUT_DIM, output_dim: int = OUTPUT_DIM, vocab_size: int = VOCAB_SIZE
-) -> None:
+def check_gradients(adapter: Adapter, *, input_dim: int = INPUT_DIM, vocab_size: int = VOCAB_SIZE) -> None:
     """Gradients reach every trainable parameter and the encoder's states, and never the padding."""
     states, lengths = _batch(input_dim)
     states.requires_grad_(True)

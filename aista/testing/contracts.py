@@ -1,7 +1,7 @@
 """Contracts: what every component of a kind must do, as plain functions, and the runner behind ``aista check``.
 
-A contract is ``check_xxx(component, **dependencies)`` and raises AssertionError with a message that
-says what is wrong. Those of kind ``adapter`` live in ``aista.testing.adapter``, and so on. Run one by
+A contract is ``check_xxx(component)``, with those dependencies that it names, and raises AssertionError with a message
+that says what is wrong. Those of kind ``adapter`` live in ``aista.testing.adapter``, and so on. Run one by
 itself in your own tests, or all of them::
 
     for outcome in run("adapter", "my_adapter", {"stride": 4}):
@@ -112,7 +112,7 @@ def _run(entry: Entry, config: dict[str, Any]) -> Iterator[Outcome]:
             except (AistaError, ImportError, OSError) as error:
                 yield outcome("build", "FAIL", _one_line(error))
                 return
-            yield outcome(check, *_attempt(check, component, **arguments))
+            yield outcome(check, *_attempt(check, component, **registry.named_by(check, arguments)))
 
 
 def _attempt(check: Callable[..., None], *args: Any, **kwargs: Any) -> tuple[Status, str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pickle
 import uuid
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +11,7 @@ from torch import Tensor
 from aista.data.encoder_caches.base import EncoderCache
 from aista.errors import DataError
 from aista.testing.contracts import contract, dependencies
-from aista.testing.tensors import ramp
+from aista.testing.tensors import assert_raises, ramp
 
 __all__ = ["check_kept_once", "check_picklable", "check_refusals", "check_round_trip"]
 
@@ -21,7 +19,7 @@ dependencies("encoder_cache", {"identity": {"encoder": "contracts"}})
 
 
 @contract("encoder_cache")
-def check_round_trip(cache: EncoderCache, *, identity: Mapping[str, Any]) -> None:
+def check_round_trip(cache: EncoderCache) -> None:
     """What was written is read at its own length, within the rounding of its type; ``missing`` knows it."""
     states = _states()
     assert cache.missing(states) == list(states), "keys that were never written must be missing, in the order given"
@@ -37,7 +35,7 @@ def check_round_trip(cache: EncoderCache, *, identity: Mapping[str, Any]) -> Non
 
 
 @contract("encoder_cache")
-def check_kept_once(cache: EncoderCache, *, identity: Mapping[str, Any]) -> None:
+def check_kept_once(cache: EncoderCache) -> None:
     """Writing a recording again, as two processes may, leaves it readable."""
     states = _states()
     cache.write(states)
@@ -47,7 +45,7 @@ def check_kept_once(cache: EncoderCache, *, identity: Mapping[str, Any]) -> None
 
 
 @contract("encoder_cache")
-def check_picklable(cache: EncoderCache, *, identity: Mapping[str, Any]) -> None:
+def check_picklable(cache: EncoderCache) -> None:
     """A pickled copy (worker processes) reads what the original has; the original sees what the copy writes."""
     states, more = _states(), _states()
     cache.write(states)
@@ -58,20 +56,14 @@ def check_picklable(cache: EncoderCache, *, identity: Mapping[str, Any]) -> None
 
 
 @contract("encoder_cache")
-def check_refusals(cache: EncoderCache, *, identity: Mapping[str, Any]) -> None:
+def check_refusals(cache: EncoderCache) -> None:
     """A recording that is not there, and states that are not finite, are a DataError."""
     key = uuid.uuid4().hex
     for states in (torch.full((2, 3), torch.nan), torch.full((2, 3), torch.inf)):
-        try:
+        with assert_raises(DataError, f"states of {float(states[0, 0])} must raise DataError when they are written"):
             cache.write({key: states})
-        except DataError:
-            continue
-        raise AssertionError(f"states of {float(states[0, 0])} must raise DataError when they are written")
-    try:
+    with assert_raises(DataError, "a recording that was never written must raise DataError when it is read"):
         cache.read(key)
-    except DataError:
-        return
-    raise AssertionError("a recording that was never written must raise DataError when it is read")
 
 
 def _states() -> dict[str, Tensor]:

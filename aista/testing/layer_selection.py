@@ -11,6 +11,7 @@ from aista.selection.curve import LayerDiagnostics, LayerProbe, ProbeCurve
 from aista.selection.layer_measures import MEASURES
 from aista.selection.metrics import RetrievalScores, ScoreSet
 from aista.testing.contracts import contract, dependencies
+from aista.testing.tensors import assert_raises
 
 __all__ = ["check_choice", "check_deterministic", "check_probe", "probe_curve"]
 
@@ -19,21 +20,21 @@ dependencies("layer_selection", {"num_layers": NUM_LAYERS})
 
 
 @contract("layer_selection")
-def check_choice(selection: LayerSelection, *, num_layers: int = NUM_LAYERS) -> None:
+def check_choice(selection: LayerSelection) -> None:
     """Ascending layers within 0..num_layers, a weight for each that sum to 1, and a reason; so again each time."""
-    chosen = selection.select(probe_curve(num_layers))
-    _check(chosen, num_layers)
+    chosen = selection.select(probe_curve())
+    _check(chosen)
     assert selection.every >= 0, f"every must not be negative, got {selection.every}"
     if selection.every:
-        _check(selection.reselect(probe_curve(num_layers, peak=num_layers), chosen), num_layers)
+        _check(selection.reselect(probe_curve(peak=NUM_LAYERS), chosen))
 
 
-def _check(chosen: SelectedLayers, num_layers: int) -> None:
+def _check(chosen: SelectedLayers) -> None:
     assert chosen.layers, "selects no layer"
     ascending = list(chosen.layers) == sorted(set(chosen.layers))
     assert ascending, f"layers must ascend without repetition, got {chosen.layers}"
-    inside = all(0 <= layer <= num_layers for layer in chosen.layers)
-    assert inside, f"layers must lie in 0..{num_layers}, got {chosen.layers}"
+    inside = all(0 <= layer <= NUM_LAYERS for layer in chosen.layers)
+    assert inside, f"layers must lie in 0..{NUM_LAYERS}, got {chosen.layers}"
     paired = len(chosen.weights) == len(chosen.layers)
     assert paired, f"expects one weight per layer, got {chosen.weights} for {chosen.layers}"
     assert all(weight >= 0 for weight in chosen.weights), f"weights must not be negative, got {chosen.weights}"
@@ -43,53 +44,50 @@ def _check(chosen: SelectedLayers, num_layers: int) -> None:
 
 
 @contract("layer_selection")
-def check_probe(selection: LayerSelection, *, num_layers: int = NUM_LAYERS) -> None:
+def check_probe(selection: LayerSelection) -> None:
     """A ``ProbedSelection`` says what to probe and refuses to do without; any other needs no curve."""
     if not isinstance(selection, ProbedSelection):
         selection.select(None)
         return
     assert selection.probe_size >= 2, f"retrieval needs at least 2 utterances, probe_size is {selection.probe_size}"
     assert selection.probe_layers, "needs a probe, but probe_layers is empty"
-    inside = all(0 <= layer <= num_layers for layer in selection.probe_layers)
-    assert inside, f"probe_layers must lie in 0..{num_layers}, got {selection.probe_layers}"
-    curve = probe_curve(num_layers)
+    inside = all(0 <= layer <= NUM_LAYERS for layer in selection.probe_layers)
+    assert inside, f"probe_layers must lie in 0..{NUM_LAYERS}, got {selection.probe_layers}"
+    curve = probe_curve()
     measured = selection.probe().layers
     assert measured == selection.probe_layers, f"probe() must measure probe_layers, measures {measured}"
     enough = replace(curve, layers=tuple(probe for probe in curve.layers if probe.layer in selection.probe_layers))
     assert selection.select(enough) == selection.select(curve), "the choice depends on layers outside probe_layers"
     other = next(
         layer
-        for layer in range(num_layers + 1)
+        for layer in range(NUM_LAYERS + 1)
         if len(selection.probe_layers) > 1 or layer not in selection.probe_layers
     )
     lacking = replace(curve, layers=tuple(probe for probe in curve.layers if probe.layer == other))
     for bad, what in ((None, "without a curve"), (lacking, "with a curve that lacks layers of probe_layers")):
-        try:
+        with assert_raises(RunError, f"select must raise RunError {what}"):
             selection.select(bad)
-        except RunError:
-            continue
-        raise AssertionError(f"select must raise RunError {what}")
 
 
 @contract("layer_selection")
-def check_deterministic(selection: LayerSelection, *, num_layers: int = NUM_LAYERS) -> None:
+def check_deterministic(selection: LayerSelection) -> None:
     """The same curve gives the same choice, in whatever order its layers come."""
-    curve = probe_curve(num_layers)
+    curve = probe_curve()
     first = selection.select(curve)
     assert selection.select(curve) == first, "two calls with one curve differ"
-    other = probe_curve(num_layers, peak=num_layers)
+    other = probe_curve(peak=NUM_LAYERS)
     again = selection.reselect(other, first)
     assert selection.reselect(other, first) == again, "two choices again, from one curve and one choice, differ"
     turned = selection.select(replace(curve, layers=curve.layers[::-1]))
     assert (turned.layers, turned.weights) == (first.layers, first.weights), "the choice depends on the curve's order"
 
 
-def probe_curve(num_layers: int = NUM_LAYERS, *, peak: int = 1) -> ProbeCurve:
+def probe_curve(*, peak: int = 1) -> ProbeCurve:
     """A curve that peaks at layer ``peak`` in every score and falls from there."""
     chance = ScoreSet(0.05, 0.01, 0.05, 0.1)
     diagnostics = LayerDiagnostics(1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.8, 0.2)
     layers = []
-    for layer in range(num_layers + 1):
+    for layer in range(NUM_LAYERS + 1):
         height = 0.9 / (1 + abs(layer - peak))
         scores = ScoreSet(height, 0.9 * height, 0.95 * height, height)
         lower = ScoreSet(0.9 * height, 0.8 * height, 0.85 * height, 0.9 * height)

@@ -32,7 +32,7 @@ dependencies("llm", {"vocab_size": VOCAB_SIZE})
 
 
 @contract("llm")
-def check_shapes(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+def check_shapes(llm: LanguageModel) -> None:
     """Embeddings and states are ``[B, N, D]``, logits ``[B, N, V]`` with V at least the vocabulary."""
     embeddings, lengths = _batch(llm)
     expected = [3, 7, llm.model_dim]
@@ -42,14 +42,14 @@ def check_shapes(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
     assert list(states.shape) == expected, f"the final states must be {expected}, got {list(states.shape)}"
     assert not captured, f"forward returned {len(captured)} captured layers, though none was asked for"
     logits = llm.project(states)
-    fits = logits.shape[:2] == states.shape[:2] and logits.shape[2] >= vocab_size
-    assert fits, f"project must give [3, 7, V >= {vocab_size}], got {list(logits.shape)}"
+    fits = logits.shape[:2] == states.shape[:2] and logits.shape[2] >= VOCAB_SIZE
+    assert fits, f"project must give [3, 7, V >= {VOCAB_SIZE}], got {list(logits.shape)}"
     message = f"num_layers is {llm.num_layers}, but layers holds {len(llm.layers)} blocks"
     assert len(llm.layers) == llm.num_layers, message
 
 
 @contract("llm")
-def check_capture_numbering(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+def check_capture_numbering(llm: LanguageModel) -> None:
     """State 0 is what enters the first block, state k the output of block k; the order is the caller's."""
     embeddings, lengths = _batch(llm)
     lengths = torch.full_like(
@@ -75,7 +75,7 @@ def check_capture_numbering(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE)
 
 
 @contract("llm")
-def check_stop_at_capture(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+def check_stop_at_capture(llm: LanguageModel) -> None:
     """Stopping early returns None and the same states, and runs no block beyond the deepest captured one."""
     embeddings, lengths = _batch(llm)
     for deepest in range(llm.num_layers + 1):
@@ -89,7 +89,7 @@ def check_stop_at_capture(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -
 
 
 @contract("llm")
-def check_causality(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+def check_causality(llm: LanguageModel) -> None:
     """A position's state does not depend on later positions."""
     embeddings, lengths = _batch(llm)
     states = _final(llm, embeddings, lengths)
@@ -101,7 +101,7 @@ def check_causality(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None
 
 
 @contract("llm")
-def check_padding(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+def check_padding(llm: LanguageModel) -> None:
     """The content of the padding never changes a row's states."""
     embeddings, lengths = _batch(llm)
     states = _final(llm, embeddings, lengths)
@@ -110,7 +110,7 @@ def check_padding(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
 
 
 @contract("llm")
-def check_batch_of_one(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+def check_batch_of_one(llm: LanguageModel) -> None:
     """A row run alone gives the states it has in a batch."""
     embeddings, lengths = _batch(llm)
     states = _final(llm, embeddings, lengths)
@@ -120,7 +120,7 @@ def check_batch_of_one(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> N
 
 
 @contract("llm")
-def check_gradients(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+def check_gradients(llm: LanguageModel) -> None:
     """Gradients reach every trainable parameter, and the embeddings even of a model that is frozen."""
     llm.eval()
     ids, lengths = _tokens()
@@ -137,7 +137,7 @@ def check_gradients(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None
 
 
 @contract("llm")
-def check_generate(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+def check_generate(llm: LanguageModel) -> None:
     """At most ``beam_size`` hypotheses, best first, the same in any batch; the mode is restored."""
     embeddings, lengths = _batch(llm)
     config = GenerationConfig(beam_size=3, max_new_tokens=6)
@@ -152,17 +152,19 @@ def check_generate(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
         scores = [hypothesis.score for hypothesis in hypotheses]
         assert scores == sorted(scores, reverse=True), f"row {row}: hypotheses must come best first, got {scores}"
         for ids in (hypothesis.ids for hypothesis in hypotheses):
-            clean = EOS_ID not in ids and PAD_ID not in ids and all(0 <= i < vocab_size for i in ids)
-            assert clean, f"row {row}: ids must be in 0..{vocab_size - 1} without EOS and padding, got {ids}"
+            clean = EOS_ID not in ids and PAD_ID not in ids and all(0 <= i < VOCAB_SIZE for i in ids)
+            assert clean, f"row {row}: ids must be in 0..{VOCAB_SIZE - 1} without EOS and padding, got {ids}"
             assert len(ids) < config.max_new_tokens, f"row {row}: {len(ids)} tokens and EOS exceed max_new_tokens"
         length = int(lengths[row])
-        alone = llm.generate(embeddings[row : row + 1, :length], lengths[row : row + 1], config, eos_id=1, pad_id=2)
+        alone = llm.generate(
+            embeddings[row : row + 1, :length], lengths[row : row + 1], config, eos_id=EOS_ID, pad_id=PAD_ID
+        )
         same = [h.ids for h in alone[0]] == [h.ids for h in hypotheses]
         assert same, f"row {row} decodes to {hypotheses[0].ids} in a batch and to {alone[0][0].ids} alone"
 
 
 @contract("llm")
-def check_scores(llm: LanguageModel, *, vocab_size: int = VOCAB_SIZE) -> None:
+def check_scores(llm: LanguageModel) -> None:
     """A score is ``log p(ids, EOS | prompt) / n^length_penalty``, as ``forward`` and ``project`` give it."""
     embeddings, lengths = _batch(llm)
     for penalty in (0.0, 1.0):

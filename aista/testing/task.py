@@ -26,14 +26,14 @@ __all__ = [
     "speech_batch",
 ]
 
-FEATURE = DummyFeature()
+FEATURE, TOKENIZER = DummyFeature(), DummyTokenizer()
 TRANSCRIPTS = ("red house", "one two", "a")
 TRANSLATIONS = ("maison rouge", "un deux", "une")
-dependencies("task", {"tokenizer": DummyTokenizer(), "feature": FEATURE})
+dependencies("task", {"tokenizer": TOKENIZER, "feature": FEATURE})
 
 
 @contract("task")
-def check_options(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
+def check_options(task: Any) -> None:
     """It knows its usual metrics and whether it uses audio; its options have ``freeze_params``."""
     assert isinstance(task.uses_audio, bool), f"uses_audio must be true or false, got {task.uses_audio!r}"
     assert task.default_metrics, "default_metrics is empty, so evaluation would score nothing"
@@ -41,9 +41,9 @@ def check_options(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature
 
 
 @contract("task")
-def check_loss(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
+def check_loss(task: Any) -> None:
     """The loss is a finite scalar with a positive count; each metric has a mean and a weight."""
-    loss = task.loss(_model(task), speech_batch(task, tokenizer))
+    loss = task.loss(_model(task), speech_batch(task))
     assert loss.total.dim() == 0, f"total must be a scalar, got the shape {list(loss.total.shape)}"
     assert math.isfinite(float(loss.total.detach())), "total must be finite"
     assert loss.num_targets > 0, f"num_targets must be above 0, got {loss.num_targets}"
@@ -54,12 +54,12 @@ def check_loss(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -
 
 
 @contract("task")
-def check_sums(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
+def check_sums(task: Any) -> None:
     """Loss and count are sums over rows, so that micro-batches and processes change nothing."""
-    model, batch = _model(task), speech_batch(task, tokenizer)
+    model, batch = _model(task), speech_batch(task)
     with torch.no_grad():
         whole = task.loss(model, batch)
-        rows = [task.loss(model, speech_batch(task, tokenizer, rows=(row,))) for row in range(len(batch))]
+        rows = [task.loss(model, speech_batch(task, rows=(row,))) for row in range(len(batch))]
     total = float(sum(row.total for row in rows))
     expected = float(whole.total)
     close = abs(total - expected) <= 1e-3 * max(1.0, abs(expected))
@@ -69,10 +69,10 @@ def check_sums(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -
 
 
 @contract("task")
-def check_padding(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
+def check_padding(task: Any) -> None:
     """The content of the padding of audio and tokens never matters."""
-    model, batch = _model(task), speech_batch(task, tokenizer)
-    dirty = speech_batch(task, tokenizer, garbage=5)
+    model, batch = _model(task), speech_batch(task)
+    dirty = speech_batch(task, garbage=5)
     with torch.no_grad():
         expected, actual = float(task.loss(model, batch).total), float(task.loss(model, dirty).total)
     close = abs(actual - expected) <= 1e-3 * max(1.0, abs(expected))
@@ -80,16 +80,16 @@ def check_padding(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature
 
 
 @contract("task")
-def check_gradients(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
+def check_gradients(task: Any) -> None:
     """Every trainable parameter of the model gets a finite gradient."""
     model = _model(task)
-    assert_trainable(model, task.loss(model, speech_batch(task, tokenizer)).total)
+    assert_trainable(model, task.loss(model, speech_batch(task)).total)
 
 
 @contract("task")
-def check_decode(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
+def check_decode(task: Any) -> None:
     """One text per row, the same in any batch, to be scored against one reference per row."""
-    model, batch = _model(task), speech_batch(task, tokenizer)
+    model, batch = _model(task), speech_batch(task)
     generation = GenerationConfig(beam_size=2, max_new_tokens=5)
     for training in (True, False):
         model.train(training)
@@ -100,16 +100,16 @@ def check_decode(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature)
     references = task.references(batch)
     assert len(references) == len(batch), f"expects {len(batch)} references, got {len(references)}"
     for row, text in enumerate(texts):
-        (alone,) = task.decode(model, speech_batch(task, tokenizer, rows=(row,)), generation)
+        (alone,) = task.decode(model, speech_batch(task, rows=(row,)), generation)
         assert alone == text, f"row {row} decodes to {text!r} in a batch and to {alone!r} alone"
 
 
 @contract("task")
-def check_states(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature) -> None:
+def check_states(task: Any) -> None:
     """With ``takes_states``, a batch of the encoder's states gives what its audio gives, without the encoder."""
     if not getattr(task, "takes_states", False):
         return
-    model, batch = _model(task), speech_batch(task, tokenizer)
+    model, batch = _model(task), speech_batch(task)
     generation = GenerationConfig(beam_size=2, max_new_tokens=5)
     with torch.no_grad():
         states, lengths = model.get_submodule("encoder")(batch.audio, batch.audio_lengths)
@@ -123,9 +123,7 @@ def check_states(task: Any, *, tokenizer: DummyTokenizer, feature: DummyFeature)
     assert again == texts, f"encoder states decode to {again!r}, their audio to {texts!r}"
 
 
-def speech_batch(
-    task: Any, tokenizer: DummyTokenizer, *, rows: tuple[int, ...] = (0, 1, 2), garbage: int = 0
-) -> SpeechBatch:
+def speech_batch(task: Any, *, rows: tuple[int, ...] = (0, 1, 2), garbage: int = 0) -> SpeechBatch:
     """A batch of made-up rows; its audio is empty where the task uses none."""
     frames = torch.tensor([96, 80, 64])
     audio, lengths = torch.zeros(3, 0), torch.zeros(3, dtype=torch.long)
@@ -134,9 +132,9 @@ def speech_batch(
         audio = audio[list(rows), : int(lengths[list(rows)].max())]
     else:
         audio = audio[list(rows)]
-    pad = garbage or tokenizer.pad_id
-    source, source_lengths = _tokens(tokenizer, [TRANSCRIPTS[row] for row in rows], pad)
-    target, target_lengths = _tokens(tokenizer, [TRANSLATIONS[row] for row in rows], pad)
+    pad = garbage or TOKENIZER.pad_id
+    source, source_lengths = _tokens([TRANSCRIPTS[row] for row in rows], pad)
+    target, target_lengths = _tokens([TRANSLATIONS[row] for row in rows], pad)
     return SpeechBatch(
         ids=tuple(f"row{row}" for row in rows),
         audio=audio,
@@ -162,6 +160,6 @@ def _forbid(*_: object) -> None:
     raise AssertionError("the encoder runs on a batch of encoder states")
 
 
-def _tokens(tokenizer: DummyTokenizer, texts: list[str], pad: int) -> tuple[Tensor, Tensor]:
-    ids = [torch.tensor(tokenizer.encode(text)) for text in texts]
+def _tokens(texts: list[str], pad: int) -> tuple[Tensor, Tensor]:
+    ids = [torch.tensor(TOKENIZER.encode(text)) for text in texts]
     return nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=pad), torch.tensor([len(row) for row in ids])

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-__all__ = ["assert_close", "assert_trainable", "content_sum", "fill_padding", "gradients", "ramp"]
+__all__ = [
+    "assert_close",
+    "assert_ignores_padding",
+    "assert_raises",
+    "assert_trainable",
+    "content_sum",
+    "fill_padding",
+    "gradients",
+    "ramp",
+]
 
 
 def ramp(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -44,6 +57,45 @@ def assert_close(actual: Tensor, expected: Tensor, message: str, *, tolerance: f
     bound = tolerance * max(1.0, float(expected.detach().abs().max()))
     worst = float((actual - expected).detach().abs().max())
     assert worst <= bound, f"{message}: entries differ by up to {worst:.3g}"
+
+
+def assert_ignores_padding(
+    solve: Callable[[Tensor, Tensor], tuple[Tensor, tuple[Tensor, ...]]],
+    sides: Mapping[str, tuple[Tensor, Tensor]],
+    *,
+    tolerance: float,
+) -> None:
+    """Assert that neither the content of the padding nor its amount matters, and that it gets no gradient.
+
+    Args:
+        solve: Two sides of states -> a value per row, and the gradients to both.
+        sides: Name -> states ``[B, N, D]`` and lengths.
+        tolerance: Of values and gradients; ten times that for other amounts of padding.
+    """
+    value, grads = solve(*(states for states, _ in sides.values()))
+    for garbage in (0.0, 7.0, torch.nan):
+        dirty = (fill_padding(states, lengths, garbage) for states, lengths in sides.values())
+        other, other_grads = solve(*dirty)
+        assert_close(other, value, "values depend on the content of the padding", tolerance=tolerance)
+        for (name, (_, lengths)), grad, again in zip(sides.items(), grads, other_grads, strict=True):
+            for row, length in enumerate(lengths.tolist()):
+                assert not again[row, length:].any(), f"the {name} padding of row {row} gets a gradient"
+                message = f"the {name} gradient of row {row} depends on the content of the padding"
+                assert_close(again[row, :length], grad[row, :length], message, tolerance=tolerance)
+    widened = (
+        functional.pad(states, (0, 0, 0, 2 + side), value=torch.nan) for side, (states, _) in enumerate(sides.values())
+    )
+    assert_close(solve(*widened)[0], value, "values depend on the amount of padding", tolerance=10 * tolerance)
+
+
+@contextmanager
+def assert_raises(error: type[Exception], message: str) -> Iterator[None]:
+    """Assert that the block raises ``error``; ``message`` says what is wrong if it does not."""
+    try:
+        yield
+    except error:
+        return
+    raise AssertionError(message)
 
 
 def assert_trainable(module: nn.Module, loss: Tensor) -> None:

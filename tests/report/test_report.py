@@ -14,6 +14,7 @@ from aista.errors import DataError, RunError
 from aista.report.gather import gather, manifest_of, plan_view, with_clips
 from aista.report.render import render_report, write_report
 from aista.report.report import Corpus, Report, RunCurve, TrainingRun
+from aista.report.report_options import ComparisonOptions, ReportOptions
 from aista.report.summary import Summary, summarise
 from aista.report.utterances import Browser, Utterance
 from aista.run_folder.contents import RunFolder
@@ -71,7 +72,7 @@ def data_of(html: str) -> dict[str, object]:
 
 
 def report_of(runs: dict[str, RunFolder], **options: int) -> Report:
-    return gather(runs, [make("bleu"), make("chrf")], make("chrf"), title="A & B", samples=60, **options)
+    return gather(runs, [make("bleu"), make("chrf")], make("chrf"), ReportOptions(samples=60, **options), title="A & B")
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
 
 @pytest.fixture(scope="module")
 def summary(runs: dict[str, RunFolder]) -> Summary:
-    return summarise(runs, [make("bleu"), make("chrf")], samples=60)
+    return summarise(runs, [make("bleu"), make("chrf")], ComparisonOptions(samples=60))
 
 
 @pytest.fixture(scope="module")
@@ -291,12 +292,12 @@ def test_audio_needs_the_manifest(runs: dict[str, RunFolder], tmp_path: Path) ->
 
 def test_impossible_summaries(runs: dict[str, RunFolder], tmp_path: Path) -> None:
     with pytest.raises(RunError, match="at least two runs, got CE only"):
-        summarise({"CE only": runs["CE only"]}, [make("bleu")])
+        summarise({"CE only": runs["CE only"]}, [make("bleu")], ComparisonOptions())
     with pytest.raises(ValueError, match="at least one metric"):
-        summarise(runs, [])
+        summarise(runs, [], ComparisonOptions())
     with pytest.raises(RunError, match=r"`aista evaluate .* --split dev` makes it"):
-        summarise(runs, [make("bleu")], split="dev")
+        summarise(runs, [make("bleu")], ComparisonOptions(split="dev"))
     other = write_run(tmp_path / "other")
     write_hypotheses(other / "evaluation/test/hypotheses.tsv", [HypothesisRow("z", "", "r", "h")])
     with pytest.raises(DataError, match="evaluated on other utterances"):
-        summarise({**runs, "other": RunFolder(other)}, [make("bleu")])
+        summarise({**runs, "other": RunFolder(other)}, [make("bleu")], ComparisonOptions())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from aista.registry import get
+from aista.registry import get, named_by
 from aista.scoring.base import Metric
 
 WORDS = ["le", "petit", "chat", "noir", "mange", "une", "pomme", "rouge", "dans", "la", "maison", "verte"]
@@ -13,7 +13,7 @@ def make(name: str, language: str = "fr", **options: Any) -> Metric:
     """A metric with given options."""
     entry = get("metric", name)
     assert entry.config is not None
-    metric = entry.factory(entry.config(**options), target_language=language)
+    metric = entry.factory(entry.config(**options), **named_by(entry.factory, {"target_language": language}))
     assert isinstance(metric, Metric)
     return metric
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from sacrebleu.significance import PairedTest
@@ -22,8 +20,7 @@ def compare(name: str = "bleu", **options: int) -> Comparison:
 def test_equals_sacrebleu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SACREBLEU_SEED", "12345")
     ours = compare(name, samples=300)
-    metric = make(name)
-    inner = metric._bleu if name == "bleu" else metric._chrf  # type: ignore[attr-defined]
+    inner = make(name)._scorer  # type: ignore[attr-defined]
     named = [("base", BASE), *SYSTEMS.items()]
     signatures, table = PairedTest(named, {name: inner}, [REFERENCES], "bs", 300)()
     (label,) = signatures
@@ -83,13 +80,6 @@ def test_false_alarms_are_rare_without_a_true_difference() -> None:
         comparison = paired_bootstrap(("a", left), {"b": right}, references, make("wer"), samples=100)
         values.append(comparison.system("b").p_value)
     assert np.mean([value is not None and value < 0.05 for value in values]) <= 0.25
-
-
-def test_json_leaves_the_samples_out() -> None:
-    data = json.loads(json.dumps(compare(samples=50).to_json()))
-    assert [system["name"] for system in data["systems"]] == ["base", "close", "better"]
-    assert "differences" not in data["systems"][1]
-    assert data["signature"].endswith("|bs:50|seed:12345")
 
 
 def test_impossible_comparisons() -> None:

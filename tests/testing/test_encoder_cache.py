@@ -79,7 +79,7 @@ def test_the_built_in_cache_keeps_the_contracts(tmp_path, dtype):
 
 @pytest.mark.parametrize("check", [check_round_trip, check_kept_once, check_picklable, check_refusals])
 def test_a_plain_cache_passes(check):
-    check(Memory(), identity={})
+    check(Memory())
 
 
 CASES = [
@@ -97,4 +97,4 @@ CASES = [
 @pytest.mark.parametrize(("check", "broken", "message"), CASES)
 def test_a_broken_cache_fails(check, broken, message):
     with pytest.raises(AssertionError, match=message):
-        check(broken(), identity={})
+        check(broken())

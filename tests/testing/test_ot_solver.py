@@ -119,7 +119,7 @@ CASES = [
     (
         contract.check_padding,
         with_value(lambda value, x, y: value + 0 * x.sum((1, 2))),
-        "x's padding in row 1 gets|by up to nan",
+        "the x padding of row 1 gets|by up to nan",
     ),
     (
         contract.check_padding,
@@ -129,7 +129,7 @@ CASES = [
     (
         contract.check_padding,
         with_value(lambda value, x, y: value + zero(x[:, -1])),
-        "x's padding in row 1 gets a gradient",
+        "the x padding of row 1 gets a gradient",
     ),
     (contract.check_padding, with_value(lambda value, x, y: value + x.shape[1]), "depend on the amount of padding"),
     (contract.check_batch_invariance, with_value(lambda value, x, y: value - value.mean()), "row 0's value depends"),

@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from aista.testing import task as contract
-from aista.testing.dummies import DummyFeature, DummyTokenizer
+from aista.testing.dummies import DummyTokenizer
 from aista.types import length_mask
 
-FEATURE, TOKENIZER = DummyFeature(), DummyTokenizer()
+TOKENIZER = DummyTokenizer()
 
 
 @dataclass(frozen=True)
@@ -191,10 +191,10 @@ CASES = [
 @pytest.mark.parametrize(("check", "broken", "message"), CASES)
 def test_a_broken_task_fails(check, broken, message):
     with pytest.raises(AssertionError, match=message):
-        check(broken(), tokenizer=TOKENIZER, feature=FEATURE)
+        check(broken())
 
 
 @pytest.mark.parametrize("check", dict.fromkeys(check for check, _, _ in CASES))
 def test_a_correct_task_passes(check):
     for correct in (Correct(), Encoded()):
-        check(correct, tokenizer=TOKENIZER, feature=FEATURE)
+        check(correct)

@@ -9,6 +9,7 @@ from aista.files import write_text
 from aista.report.correlation import correlate, correlation_table
 from aista.report.figure import save_png
 from aista.report.plots import seed_differences
+from aista.report.report_options import ComparisonOptions
 from aista.report.scatter import retrieval_and_score
 from aista.report.tables import Table, to_latex, to_markdown
 from aista.runs.ablation.results import AblationRow, Outcome, ablation_rows, label, layer_scores
@@ -34,7 +35,7 @@ def write_outputs(
     Returns:
         The table, and the names of the files.
     """
-    rows = ablation_rows(outcomes, metrics, baseline, split=config.label, samples=config.samples)
+    rows = ablation_rows(outcomes, metrics, baseline, ComparisonOptions(split=config.label, samples=config.samples))
     table, metric = ablation_table(rows, baseline), metrics[0].name
     failed = [outcome.failure for outcome in outcomes if outcome.error]
     write_text(out / "table.md", to_markdown(table) + "".join(f"\nFailed: {failure}\n" for failure in failed))

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from aista.report.report_options import ComparisonOptions
 from aista.run_folder.contents import RunFolder
 from aista.scoring.base import Metric
 from aista.scoring.holm import holm
@@ -70,10 +71,7 @@ def ablation_rows(
     outcomes: Sequence[Outcome],
     metrics: Sequence[Metric],
     baseline: str,
-    *,
-    split: str = "test",
-    samples: int = 1000,
-    seed: int = 12345,
+    options: ComparisonOptions,
 ) -> list[AblationRow]:
     """Score the saved hypotheses of all runs and compare them with the baseline, seed by seed.
 
@@ -81,9 +79,7 @@ def ablation_rows(
         outcomes: Every run with every seed.
         metrics: All are in the rows.
         baseline: Name of the run that the others are compared with.
-        split: The evaluated split.
-        samples: Bootstrap samples.
-        seed: Seed of the resampling.
+        options: The split, and how it is resampled.
 
     Returns:
         A row per name, in the order of the outcomes.
@@ -92,12 +88,12 @@ def ablation_rows(
         DataError: runs were evaluated on other utterances or references.
     """
     done = {(outcome.name, outcome.seed): outcome for outcome in outcomes if outcome.folder is not None}
-    texts, references = _texts(done, split)
+    texts, references = _texts(done, options.split)
     scores = {
         metric.name: {key: metric.score(hypotheses, references).value for key, hypotheses in texts.items()}
         for metric in metrics
     }
-    compared = {metric.name: _compare(done, texts, references, metric, baseline, samples, seed) for metric in metrics}
+    compared = {metric.name: _compare(done, texts, references, metric, baseline, options) for metric in metrics}
     segments = {key: _holm({name: item.p_value for name, item in each.items()}) for key, each in compared.items()}
     seeds = {key: _holm({name: item.seed_p_value for name, item in each.items()}) for key, each in compared.items()}
     return [
@@ -143,8 +139,7 @@ def _compare(
     references: Sequence[str],
     metric: Metric,
     baseline: str,
-    samples: int,
-    bootstrap_seed: int,
+    options: ComparisonOptions,
 ) -> dict[str, SeedComparison]:
     """Run -> its comparison over the seeds that it and the baseline have; what is the baseline is left out."""
     results: dict[str, dict[int, SystemScore]] = {}
@@ -154,7 +149,7 @@ def _compare(
         if not others:
             continue
         comparison = paired_bootstrap(
-            (baseline, texts[baseline, seed]), others, references, metric, samples=samples, seed=bootstrap_seed
+            (baseline, texts[baseline, seed]), others, references, metric, samples=options.samples, seed=options.seed
         )
         for name in others:
             results.setdefault(name, {})[seed] = comparison.system(name)

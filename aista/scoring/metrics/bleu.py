@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 
 from aista.registry import register
 from aista.schema import Options, option
-from aista.scoring.base import Metric, Statistics, language_of
+from aista.scoring.base import language_of
+from aista.scoring.sacrebleu_metric import SacrebleuMetric
 
 __all__ = ["Bleu", "BleuConfig"]
 
@@ -32,7 +31,7 @@ class BleuConfig(Options):
 
 
 @register("metric", "bleu", config=BleuConfig)
-class Bleu(Metric):
+class Bleu(SacrebleuMetric):
     """Corpus BLEU (Papineni et al., 2002) exactly as sacrebleu computes it (Post, 2018).
 
     Give it detokenised, cased text. Choose it to compare with published results, and then compare
@@ -40,7 +39,6 @@ class Bleu(Metric):
     """
 
     name = "bleu"
-    higher_is_better = True
 
     def __init__(self, config: BleuConfig, *, target_language: str) -> None:
         language = language_of(target_language)
@@ -51,22 +49,10 @@ class Bleu(Metric):
             )
         tokenize = config.tokenize or TOKENIZERS.get(language, "13a")
         try:
-            self._bleu = BLEU(tokenize=tokenize, lowercase=config.lowercase)
+            super().__init__(BLEU(tokenize=tokenize, lowercase=config.lowercase))
         except RuntimeError as error:
             extra = tokenize.split("-")[0]
             raise ValueError(
                 f"tokenize: {tokenize!r} needs a package that is not installed; "
                 f"run `pip install 'sacrebleu[{extra}]'` or set tokenize to char"
             ) from error
-        self._bleu.num_refs = 1  # sacrebleu's signature reads it before any scoring
-
-    @property
-    def signature(self) -> str:
-        return str(self._bleu.get_signature())
-
-    def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> Statistics:
-        """Lengths and n-gram counts."""
-        return np.array(self._bleu._extract_corpus_statistics(hypotheses, [references]), dtype=np.float64)
-
-    def from_totals(self, totals: Statistics) -> float:
-        return float(self._bleu._compute_score_from_stats([int(total) for total in totals]).score)

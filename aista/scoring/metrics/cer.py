@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aista.registry import register
-from aista.schema import Options, option
+from aista.schema import option
 from aista.scoring.base import language_of
-from aista.scoring.edit_rate import NORMALIZERS, EditRate, normalize
+from aista.scoring.edit_rate import EditRate, EditRateConfig, normalize
 
 __all__ = ["Cer", "CerConfig"]
 
@@ -16,14 +16,9 @@ UNSPACED = frozenset({"zh", "zho", "cmn", "yue", "ja", "jpn", "th", "tha", "lo",
 
 
 @dataclass(frozen=True, kw_only=True)
-class CerConfig(Options):
+class CerConfig(EditRateConfig):
     """Options of ``cer``."""
 
-    normalizer: str = option(
-        "basic",
-        "basic: NFKC, lower case, punctuation removed except ' and - inside words; none: unchanged.",
-        choices=NORMALIZERS,
-    )
     count_spaces: bool | None = option(
         None, "Count spaces as characters; null: yes, except for languages written without them (zh, ja, th, ...)."
     )
@@ -40,7 +35,7 @@ class Cer(EditRate):
     unit = "char"
 
     def __init__(self, config: CerConfig, *, target_language: str) -> None:
-        super().__init__(config.normalizer)
+        super().__init__(config)
         spaced = language_of(target_language) not in UNSPACED
         self.count_spaces = spaced if config.count_spaces is None else config.count_spaces
 

@@ -78,7 +78,7 @@ def test_every_adapter_is_covered():
 def test_the_contracts_hold(variant):
     adapter, _ = variant
     for check in contracts("adapter"):
-        check(adapter, input_dim=6, output_dim=10, vocab_size=VOCAB_SIZE)
+        check(adapter, **registry.named_by(check, {"input_dim": 6, "output_dim": 10, "vocab_size": VOCAB_SIZE}))
 
 
 def test_shapes_and_lengths(variant):

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from aista import registry
+from aista.report.report_options import ComparisonOptions
 from aista.run_folder.contents import RunFolder
 from aista.runs.ablation.results import Outcome, ablation_rows, seconds_per_step
 from aista.runs.ablation.table import ablation_csv, ablation_table, layers_text
 from aista.schema import resolve
 from tests.written_runs import write_run
 
+FEW = ComparisonOptions(samples=100)
 ERRORS = {("base", 1): 0.30, ("base", 2): 0.31, ("good", 1): 0.10, ("good", 2): 0.12, ("close", 1): 0.32}
 
 
@@ -35,7 +37,7 @@ def outcomes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rows(outcomes, metrics):
-    return {row.name: row for row in ablation_rows(outcomes, metrics, "base", samples=100)}
+    return {row.name: row for row in ablation_rows(outcomes, metrics, "base", FEW)}
 
 
 def test_scores_and_differences_are_those_of_the_hypotheses(rows, outcomes, metrics):
@@ -92,7 +94,7 @@ def test_a_failed_seed_is_counted_and_the_others_are_compared(rows):
 
 
 def test_the_table_as_text(outcomes, metrics):
-    table = ablation_table(ablation_rows(outcomes, metrics, "base", samples=100), "base")
+    table = ablation_table(ablation_rows(outcomes, metrics, "base", FEW), "base")
     base, good, close, _ = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
     assert [row[0] for row in table.rows] == ["base", "good", "close", "alias"]
     assert table.rows[0][4:11] == ("-",) * 7
@@ -122,11 +124,11 @@ def test_the_csv_has_a_line_per_run_and_metric(rows):
 
 def test_a_baseline_that_failed_leaves_no_comparison(outcomes, metrics):
     changed = [Outcome(o.name, o.seed, o.id, None if o.name == "base" else o.folder, "x") for o in outcomes[:4]]
-    rows = ablation_rows(changed, metrics, "base", samples=100)
+    rows = ablation_rows(changed, metrics, "base", FEW)
     assert ablation_table(rows, "base").rows[0][2] == "-"
     assert all(not row.comparisons for row in rows)
     everything = [Outcome(o.name, o.seed, o.id, None, "x") for o in outcomes]
-    table = ablation_table(ablation_rows(everything, metrics, "base"), "base")
+    table = ablation_table(ablation_rows(everything, metrics, "base", ComparisonOptions()), "base")
     assert {row[2] for row in table.rows} == {"-"}
 
 

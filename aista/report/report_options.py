@@ -1,0 +1,30 @@
+"""The options of ``aista compare`` and ``aista report``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aista.schema import Options, option
+
+__all__ = ["ComparisonOptions", "ReportOptions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonOptions(Options):
+    """What is compared, and how it is resampled."""
+
+    split: str = option("test", "evaluated split")
+    samples: int = option(1000, "bootstrap samples", minimum=40)
+    seed: int = option(12345, "seed of the resampling", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(ComparisonOptions):
+    """What a report shows beside the comparison."""
+
+    utterances: int = option(1000, "maximum number of utterances", minimum=1)
+    audio: int = option(20, "maximum number of utterances with audio", minimum=0)
+    audio_mib: float = option(4.0, "maximum size of the audio in MiB", minimum=0)
+    plans: int = option(2, "utterances with transport plans of every run", minimum=0)
+    checkpoint: str = option("best", "best, last, or a step number")
+    device: str = option("", "cpu or cuda (default: the GPU if there is one)")
