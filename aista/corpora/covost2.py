@@ -108,8 +108,9 @@ class Covost2(Preparation):
         if self.vocab_size is not None:
             train_tokenizers(folder.out, rows["train"], self.vocab_size)
         audio = "16 kHz FLAC copies" if self.convert else "the clips of Common Voice, which lie elsewhere"
-        languages = {"source": self.source, "target": self.target}
-        return folder.finish(rows, README, dropped=dropped, noted=noted, audio=audio, **languages)
+        return folder.finish(
+            rows, README, dropped=dropped, noted=noted, audio=audio, source=self.source, target=self.target
+        )
 
     def _usable(self, entries: list[Entry], dropped: dict[str, list[str]]) -> Iterator[Row]:
         """Rows whose texts can be used, each clip once; no audio yet."""

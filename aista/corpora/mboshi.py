@@ -99,8 +99,16 @@ class Mboshi(Preparation):
         require_rows("mboshi", splits, dropped, "; clone it again")
         train_tokenizers(folder.out, train, self.vocab_size, of_transcripts=True)
         unaligned = [row.id for rows in splits.values() for row in rows if not row.word_times]
-        noted, values = {NOT_ALIGNED: unaligned}, {"url": URL, "vocab_size": self.vocab_size, "seed": self.seed}
-        return folder.finish(splits, README, dropped=dropped, noted=noted, origins=_ORIGINS, **values)
+        return folder.finish(
+            splits,
+            README,
+            dropped=dropped,
+            noted={NOT_ALIGNED: unaligned},
+            origins=_ORIGINS,
+            url=URL,
+            vocab_size=self.vocab_size,
+            seed=self.seed,
+        )
 
     def _carve(self, rows: list[Row]) -> tuple[list[Row], list[Row]]:
         """Draw dev by text: rows with the same translation stay together, no transcript is shared."""
