@@ -14,12 +14,12 @@ import soundfile
 
 from aista.corpora.base import Preparation
 from aista.corpora.covost_tables import SPLITS, Entry, read_splits, read_transcripts
-from aista.corpora.preparation import Folder, PreparationReport, Progress, reasons_table, train_sentencepiece
+from aista.corpora.preparation import Folder, PreparationReport, Progress, require_rows, train_tokenizers
 from aista.data.audio import EmptyAudioError, MissingAudioError, UndecodableAudioError, read_audio
 from aista.data.file_memory import ProbeCache
-from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
+from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
 from aista.errors import DataError
-from aista.files import replacing, write_text
+from aista.files import replacing
 from aista.registry import register
 from aista.schema import option
 
@@ -41,7 +41,7 @@ Licence: CC0.
 
 | split | rows | hours |
 |---|---|---|
-{splits}
+{manifests}
 
 Audio: {audio}.
 
@@ -104,7 +104,13 @@ class Covost2(Preparation):
                     rows[split].append(row)
                 done += 1
                 progress("clips", done, total)
-        return self._write(folder, rows, dropped, noted)
+        require_rows("covost2", rows, dropped)
+        if self.vocab_size is not None:
+            train_tokenizers(folder.out, rows["train"], self.vocab_size)
+        audio = "16 kHz FLAC copies" if self.convert else "the clips of Common Voice, which lie elsewhere"
+        return folder.finish(
+            rows, README, dropped=dropped, noted=noted, audio=audio, source=self.source, target=self.target
+        )
 
     def _usable(self, entries: list[Entry], dropped: dict[str, list[str]]) -> Iterator[Row]:
         """Rows whose texts can be used, each clip once; no audio yet."""
@@ -146,35 +152,6 @@ class Covost2(Preparation):
                     cache.save()
         finally:
             cache.save()
-
-    def _write(
-        self,
-        folder: Folder,
-        rows: Mapping[str, list[Row]],
-        dropped: Mapping[str, list[str]],
-        noted: Mapping[str, list[str]],
-    ) -> PreparationReport:
-        for split in SPLITS:
-            if not rows[split]:
-                reasons = ", ".join(f"{len(ids)} rows: {reason}" for reason, ids in sorted(dropped.items()))
-                raise DataError(f"covost2: no usable row is left for {split} ({reasons or 'the table is empty'})")
-            write_manifest(folder.out / f"{split}.tsv", rows[split])
-        if self.vocab_size is not None:
-            sentences = [text for row in rows["train"] for text in (row.src_text, row.tgt_text)]
-            train_sentencepiece(
-                folder.out / "spm.model", sentences, vocab_size=self.vocab_size, symbols=[f"<{self.target}>"]
-            )
-        report = PreparationReport.of(folder.out, rows, dropped, noted)
-        text = README.format(
-            source=self.source,
-            target=self.target,
-            splits="\n".join(f"| {split} | {report.counts[split]} | {report.hours[split]:.2f} |" for split in SPLITS),
-            audio="16 kHz FLAC copies" if self.convert else "the clips of Common Voice, which lie elsewhere",
-            dropped=reasons_table(report.dropped),
-            noted=reasons_table(report.noted),
-        )
-        write_text(folder.out / "README.md", text)
-        return folder.seal(report)
 
 
 def _note(splits: Mapping[str, list[Entry]], validated: Mapping[str, str]) -> dict[str, list[str]]:

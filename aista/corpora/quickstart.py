@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -11,14 +10,13 @@ from typing import ClassVar
 import soundfile
 
 from aista.corpora.base import Preparation
-from aista.corpora.preparation import Folder, PreparationReport, Progress, train_sentencepiece
+from aista.corpora.preparation import Folder, PreparationReport, Progress, train_tokenizers
 from aista.corpora.recording import write_recording
 from aista.corpora.synthetic.corpus import draw_corpus
 from aista.corpora.synthetic.grammar import SentencePair
-from aista.data.manifest import Row, write_manifest
+from aista.data.manifest import Row
 from aista.data.word_times import format_word_times
 from aista.errors import DataError
-from aista.files import write_text
 from aista.registry import register
 from aista.schema import option
 
@@ -95,22 +93,13 @@ class QuickstartCorpus(Preparation):
         return self._write(folder, rows)
 
     def _write(self, folder: Folder, rows: dict[str, list[Row]]) -> PreparationReport:
-        out = folder.out
         shuffled = rows["train"].copy()
         Random(f"{self.seed}/train_low").shuffle(shuffled)
         rows["train_low"] = shuffled[: self.low_resource]
-        for split in _MEANINGS:
-            write_manifest(out / f"{split}.tsv", rows[split])
-        train_sentencepiece(
-            out / "spm.model",
-            _sentences(rows["train"] + rows["text"]),
-            vocab_size=self.vocab_size,
-            symbols=["<fr>"],
-        )
-        report = PreparationReport.of(out, {split: rows[split] for split in _MEANINGS})
-        table = "\n".join(f"| {split}.tsv | {report.counts[split]} | {text} |" for split, text in _MEANINGS.items())
-        write_text(out / "README.md", README.format(table=table, vocab_size=self.vocab_size, seed=self.seed))
-        return folder.seal(report)
+        train_tokenizers(folder.out, rows["train"] + rows["text"], self.vocab_size)
+        table = "\n".join(f"| {split}.tsv | {len(rows[split])} | {text} |" for split, text in _MEANINGS.items())
+        manifests = {split: rows[split] for split in _MEANINGS}
+        return folder.finish(manifests, README, table=table, vocab_size=self.vocab_size, seed=self.seed)
 
     def _speak(
         self, out: Path, splits: dict[str, tuple[SentencePair, ...]], progress: Progress
@@ -143,7 +132,3 @@ class QuickstartCorpus(Preparation):
 def _row(split: str, index: int, pair: SentencePair) -> Row:
     id = f"quickstart-{split}-{index:05d}"
     return Row(id, "", 0, pair.target, src_text=pair.source, src_lang="en", tgt_lang="fr")
-
-
-def _sentences(rows: Iterable[Row]) -> list[str]:
-    return [text for row in rows for text in (row.src_text, row.tgt_text)]

@@ -11,7 +11,7 @@ from torch import Tensor
 from aista.losses.kernels.sinkhorn.ragged import ragged_sum
 from aista.losses.solvers.base import OTResult, Solver
 from aista.losses.solvers.gradient import with_gradient
-from aista.losses.solvers.problem import Problem
+from aista.losses.solvers.problem import Problem, choose
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.registry import register
 from aista.schema import option
@@ -110,12 +110,7 @@ def _solve_side(problem: Problem, side: str) -> _OneSided:
         return _OneSided(ragged_sum(distance, b), plan.mT, torch.zeros_like(a), distance)
     x_side, y_side = _solve_side(problem, "x"), _solve_side(problem, "y")
     x_costs_more = x_side.cost_N >= y_side.cost_N
-    return _OneSided(
-        *(
-            torch.where(x_costs_more.reshape(-1, *[1] * (u.dim() - 1)), u, v)
-            for u, v in zip(x_side, y_side, strict=True)
-        )
-    )
+    return _OneSided(*choose(x_costs_more, x_side, y_side))
 
 
 def _to_nearest(cost: Tensor, mass: Tensor, other_mass: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
