@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shuffled-speech",
         action="store_true",
-        help="also measure the NLL of the references with another row's speech; equal: the model ignores the audio",
+        help="also measure the NLL of the references with shuffled speech; if equal, the model ignores the audio",
     )
     add_model_arguments(parser)
     add_base_argument(parser)

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=500, help="maximum number of utterances (default: 500)")
     parser.add_argument("--name", default="", help="name of the files in RUN/probe (default: SPLIT_step_N)")
     parser.add_argument(
-        "--all-checkpoints", action="store_true", help="every checkpoint of the run instead of one: how the curves move"
+        "--all-checkpoints", action="store_true", help="all checkpoints of the run: how the curves change over training"
     )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples of the intervals; 0: none")
     parser.add_argument("--utterance", default="", help="id of the utterance whose transport plan is drawn")

@@ -22,7 +22,7 @@ class SelectedLayers:
         layers: Ascending layer numbers; 0 is what enters the first block, k the output of block k.
         weights: One weight per layer; they sum to 1, so that the alignment's weight keeps its
             meaning when the number of layers changes.
-        reason: One line a reader of the run folder understands, with the scores that decided.
+        reason: One line for readers of the run folder, with the deciding scores.
     """
 
     layers: tuple[int, ...]
@@ -69,7 +69,7 @@ class LayerSelection(ABC):
         return self.select(curve)
 
     def costliest(self) -> tuple[int, ...]:
-        """Of the choices that it may make, the layers whose alignment costs most; cost estimates assume them."""
+        """The costliest layers that it may choose; cost estimates assume them."""
         return self.select(None).layers
 
 
@@ -111,7 +111,7 @@ class ProbedSelection(LayerSelection):
         return self.probe_layers
 
     def probe(self) -> RetrievalProbe:
-        """A fresh probe that measures what ``choose`` reads."""
+        """A new probe that measures what ``choose`` reads."""
         return RetrievalProbe(
             self.probe_layers,
             pooling=self.pooling,

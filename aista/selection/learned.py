@@ -20,15 +20,17 @@ __all__ = ["LearnedSelection", "LearnedSelectionConfig"]
 class LearnedSelectionConfig(Options):
     """Options of ``learned``."""
 
-    score: str = option("mrr", "Retrieval score that layers gain by.", choices=SCORES)
+    score: str = option("mrr", "Retrieval score that raises a layer's weight.", choices=SCORES)
     direction: str = option("both", "Who queries whom; both is the mean of the two.", choices=DIRECTIONS)
     pooling: str = option("mean", "How a row's states become one vector.", choices=POOLINGS)
     candidates: tuple[int, ...] | None = option(
-        None, "Layers that share the weight, all of them aligned; null means all.", minimum=0
+        None, "Layers that are aligned and share the weight; null means all.", minimum=0
     )
     every: int = option(200, "Steps between updates after the warm-up.", minimum=1)
-    learning_rate: float = option(5.0, "How fast weights follow scores: a factor exp(rate * score) each.", above=0)
-    share: float = option(0.05, "Part of the weight spread evenly at each update.", above=0, maximum=1)
+    learning_rate: float = option(
+        5.0, "Rate at which weights follow scores: each is multiplied by exp(rate * score).", above=0
+    )
+    share: float = option(0.05, "Share of the weight that is spread evenly at each update.", above=0, maximum=1)
     warmup_steps: int = option(100, "Training steps on cross-entropy alone before the first probe.", minimum=0)
     probe_size: int = option(
         256, "Maximum number of utterances in the probe; each is a query and a candidate.", minimum=2
@@ -67,7 +69,7 @@ class LearnedSelection(ProbedSelection):
         """The next update, from the current weights."""
         if current.layers != self.probe_layers:
             raise RunError(
-                f"layer selection 'learned' goes on from weights of layers {list(self.probe_layers)}, got those of "
+                f"layer selection 'learned' continues from weights of layers {list(self.probe_layers)}, got those of "
                 f"{list(current.layers)}; were they chosen under another config?"
             )
         return self._update(curve, current.weights)

@@ -17,7 +17,9 @@ __all__ = ["OTDistanceSelection", "OTDistanceSelectionConfig"]
 class OTDistanceSelectionConfig(RankedConfig):
     """Options of ``ot_distance``."""
 
-    mismatches: int = option(4, "Other utterances that each one's transport cost is compared with.", minimum=1)
+    mismatches: int = option(
+        4, "Number of mismatched utterances that each one's transport cost is compared with.", minimum=1
+    )
     transport: TransportConfig = section(TransportConfig, "How the transport cost of a pair is computed.")
 
 
@@ -39,9 +41,7 @@ class OTDistanceSelection(RankedSelection):
 
     @property
     def score_name(self) -> str:
-        """As the probe names it."""
         return "ot_separation"
 
     def read(self, curve: ProbeCurve) -> dict[int, float]:
-        """The curve's separation of true from mismatched pairs."""
         return {layer: estimate.value for layer, estimate in curve.estimates("ot_separation").items()}

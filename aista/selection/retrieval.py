@@ -53,14 +53,11 @@ class RetrievalSelection(RankedSelection):
 
     @property
     def score_name(self) -> str:
-        """The retrieval score and its direction."""
         by = "" if self.config.similarity == "cosine" else f" by {self.config.similarity}"
         return f"{self.config.score} ({self.config.direction}){by}"
 
     def chance(self, curve: ProbeCurve) -> float:
-        """What random order scores."""
         return curve.chance.value(self.config.score)
 
     def read(self, curve: ProbeCurve) -> dict[int, float]:
-        """The curve's retrieval scores."""
         return curve.values(self.config.score, self.config.direction)

@@ -91,8 +91,8 @@ def _data_lines(experiment: Experiment) -> list[str]:
     rows = []
     for split, path in (("train", data.train), ("dev", data.dev), ("test", data.test)):
         if path is not None:
-            found = f"`sha256:{hash_file(path)}`" if path.is_file() else "no longer there"
-            rows.append(f"| {split} | {path.name} | {found} | {_corpus(path.parent)} |")
+            fingerprint = f"`sha256:{hash_file(path)}`" if path.is_file() else "no longer there"
+            rows.append(f"| {split} | {path.name} | {fingerprint} | {_corpus(path.parent)} |")
     return ["| split | manifest | fingerprint | prepared corpus |", "|---|---|---|---|", *rows]
 
 

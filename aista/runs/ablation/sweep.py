@@ -1,4 +1,4 @@
-"""The sweep of an ablation: what is done is reused, what stopped goes on, what fails becomes a row."""
+"""The sweep of an ablation: finished runs are reused, stopped ones resumed, failed ones become a row."""
 
 from __future__ import annotations
 
