@@ -10,7 +10,6 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to make")
     parser.add_argument("--checkpoint", default="best", help="best, last, or a step number (default: best)")

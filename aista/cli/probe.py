@@ -12,7 +12,6 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")
     parser.add_argument("--split", default="dev", help="dev, test, or the path of a manifest (default: dev)")
     parser.add_argument("--size", type=int, default=500, help="maximum number of utterances (default: 500)")

@@ -18,7 +18,6 @@ COST_OPTIONS = ("assume", "processes", "device", "utilization", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder; a stopped run is resumed")
     parser.add_argument("--config", type=find_config, help="YAML file or shipped config; default: RUN's config")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="options that replace the config's")
@@ -42,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train."""
     from aista.config import dump_yaml
     from aista.console import configure_logging
     from aista.engine.claim import open_experiment

@@ -108,7 +108,7 @@ def _score_lines(run_dir: Path, checkpoint: Checkpoint) -> Iterator[str]:
         if evaluation.checkpoint != checkpoint.name:
             continue
         note = f", {evaluation.note}" if evaluation.note else ""
-        yield f"{evaluation.label} ({evaluation.num_utterances} utterances{note}):"
+        yield f"{evaluation.label} ({len(evaluation.rows)} utterances{note}):"
         yield ""
         for score in evaluation.scores:
             yield f"- {score.name} {score.value:.2f}  `{score.signature}`"
