@@ -17,13 +17,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from aista import plugins
-from aista.declarations import Declaration, declarations
+from aista.declarations import Declaration, check_component, declarations
 from aista.errors import ConfigError, Fault, RegistryError
 from aista.kinds import KINDS
 
@@ -33,6 +34,7 @@ __all__ = [
     "entries",
     "get",
     "load_plugins",
+    "name_of",
     "named_by",
     "names",
     "nearest",
@@ -78,9 +80,10 @@ def register(kind: str, name: str, *, config: type[Any] | None = None) -> Callab
         raise RegistryError(f"{kind} {name!r}: config must be a dataclass, got {config!r}")
 
     def decorate(factory: F) -> F:
+        check_component(kind, name, factory, has_config=config is not None)
         origin = f"{factory.__module__}.{factory.__qualname__}"
         taken = _entries.get((kind, name)) or built_in
-        if taken is not None and taken.origin != origin:
+        if taken is not None and taken.origin != origin and _source(taken.origin) != _source(origin):
             raise RegistryError(f"{kind} {name!r} is already registered by {taken.origin}; {origin} needs another name")
         own: Any = factory if is_dataclass(factory) else None
         _entries[kind, name] = Entry(kind, name, factory, config or own, origin)
@@ -89,19 +92,30 @@ def register(kind: str, name: str, *, config: type[Any] | None = None) -> Callab
     return decorate
 
 
+def _source(origin: str) -> str:
+    """File and name of what is registered: the same by whichever route the file was imported."""
+    module, _, name = origin.rpartition(".")
+    return f"{getattr(sys.modules.get(module), '__file__', module)}:{name}"
+
+
 def get(kind: str, name: str) -> Entry:
-    """The component ``name`` of ``kind``. Raises RegistryError naming what is known, or the package it lacks."""
-    known = names(kind)
-    if name not in known:
-        raise RegistryError(f"unknown {kind} {name!r}{nearest(name, known)}; known: {', '.join(known) or 'none'}")
-    if (kind, name) not in _entries:
+    """The component ``name`` of ``kind``. Raises RegistryError naming what is known, or what it cannot import."""
+    if (kind, name) not in _entries and name in _built_in(kind):
+        module = _built_in(kind)[name].module
         try:
-            importlib.import_module(_built_in(kind)[name].module)
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.startswith("aista"):
+            importlib.import_module(module)
+        except ImportError as error:
+            if (error.name or "").startswith("aista"):
                 raise
-            raise RegistryError(f"{kind} {name!r} needs the package {error.name!r}, which is not installed") from error
+            raise RegistryError(f"{kind} {name!r} ({module}) cannot be imported: {error}") from error
+    if (kind, name) not in _entries and name not in (known := names(kind)):
+        raise RegistryError(f"unknown {kind} {name!r}{nearest(name, known)}; known: {', '.join(known) or 'none'}")
     return _entries[kind, name]
+
+
+def name_of(kind: str, factory: type[Any]) -> str:
+    """The name under which a class is registered, or an empty string."""
+    return next((entry.name for entry in _entries.values() if entry.kind == kind and entry.factory is factory), "")
 
 
 def names(kind: str) -> list[str]:
@@ -150,7 +164,10 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
         gaps = [f.name for f in fields(entry.config) if f.init and f.default is MISSING is f.default_factory]
         if gaps:
             raise ConfigError([Fault(f"{place}.config.{gap}", "is required") for gap in gaps])
-        options = entry.config()
+        try:
+            options = entry.config()
+        except ValueError as error:
+            raise ConfigError([Fault(f"{place}.config", str(error))]) from error
     if entry.config is entry.factory:
         return options
     passed = named_by(entry.factory, dependencies)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, Field, fields
+from dataclasses import Field, fields
 from typing import Any
 
 from aista.registry import Entry
-from aista.schema import Options, structure, to_plain
+from aista.schema import Options, required_options, structure, to_plain
 
 __all__ = ["CHECKS", "check_documented", "check_frozen_options", "check_options_round_trip"]
 
@@ -30,7 +30,7 @@ def check_frozen_options(entry: Entry) -> None:
 
 def check_options_round_trip(entry: Entry) -> None:
     """The defaults keep their own bounds, and survive being written and read."""
-    if entry.config is None or any(_is_required(field) for field in _fields(entry)):
+    if entry.config is None or required_options(entry.config):
         return
     defaults = structure(entry.config, {}, source="defaults")
     again = structure(entry.config, to_plain(defaults), source="defaults")
@@ -42,9 +42,3 @@ CHECKS: tuple[Callable[[Entry], None], ...] = (check_documented, check_frozen_op
 
 def _fields(entry: Entry) -> list[Field[Any]]:
     return [] if entry.config is None else [field for field in fields(entry.config) if field.init]
-
-
-def _is_required(field: Field[Any]) -> bool:
-    kind = field.metadata.get("kind")
-    missing = field.default is MISSING and field.default_factory is MISSING
-    return missing or (kind is not None and field.metadata["default"] is None)
