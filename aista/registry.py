@@ -19,7 +19,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -54,6 +54,11 @@ class Entry:
     factory: Callable[..., Any]
     config: type[Any] | None
     origin: str
+
+    @property
+    def options(self) -> list[Field[Any]]:
+        """The fields that a config can give."""
+        return [field for field in fields(self.config) if field.init] if self.config else []
 
 
 class Spec(Protocol):
@@ -137,8 +142,7 @@ def options(kind: str, name: str) -> tuple[str, ...]:
     """The names of a component's options; of one that ``names`` lists. Imports nothing."""
     if name in _built_in(kind):
         return _built_in(kind)[name].options
-    config = _entries[kind, name].config
-    return tuple(field.name for field in fields(config) if field.init) if config else ()
+    return tuple(field.name for field in _entries[kind, name].options)
 
 
 def entries(kind: str) -> list[Entry]:
@@ -161,7 +165,7 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
         raise TypeError(f"{place}.config: expects {entry.config.__name__}, got {spec.config!r}; see schema.resolve")
     options = spec.config
     if options is None and entry.config is not None:
-        gaps = [f.name for f in fields(entry.config) if f.init and f.default is MISSING is f.default_factory]
+        gaps = [field.name for field in entry.options if field.default is MISSING is field.default_factory]
         if gaps:
             raise ConfigError([Fault(f"{place}.config.{gap}", "is required") for gap in gaps])
         try:

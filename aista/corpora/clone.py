@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 from aista.errors import DataError
@@ -14,12 +13,9 @@ __all__ = ["Clone", "open_clone"]
 
 
 class Clone(Protocol):
-    """A source of files; a context manager."""
+    """A source of files, to close after use."""
 
-    def __enter__(self) -> Clone: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
+    def close(self) -> None: ...
 
     def names(self, folder: str) -> list[str]:
         """Names of the files directly in ``folder``, sorted; empty if there is no such folder."""
@@ -52,12 +48,7 @@ class _WorkTree:
     def __init__(self, source: Path) -> None:
         self._source = source
 
-    def __enter__(self) -> _WorkTree:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         pass
 
     def names(self, folder: str) -> list[str]:
@@ -80,12 +71,7 @@ class _BareClone:
         self._environment = {**inherited, "GIT_NO_LAZY_FETCH": "1"}
         self._reader: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> _BareClone:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         if self._reader is not None:
             self._reader.communicate()
             self._reader = None
@@ -107,16 +93,17 @@ class _BareClone:
             self._reader = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=self._environment
             )
-        assert self._reader.stdin is not None
-        assert self._reader.stdout is not None
-        self._reader.stdin.write(f"HEAD:{path}\n".encode())
-        self._reader.stdin.flush()
-        header = self._reader.stdout.readline().decode()
+        questions, answers = self._reader.stdin, self._reader.stdout
+        assert questions is not None
+        assert answers is not None
+        questions.write(f"HEAD:{path}\n".encode())
+        questions.flush()
+        header = answers.readline().decode()
         if header.endswith(" missing\n"):
             return None
         fields = header.split()
         if len(fields) != 3 or fields[1] != "blob":
             raise DataError(f"{self._place}: git cannot read {path} ({header.strip()!r}); clone it again")
-        content = self._reader.stdout.read(int(fields[2]))
-        self._reader.stdout.read(1)
+        content = answers.read(int(fields[2]))
+        answers.read(1)
         return content

@@ -14,12 +14,12 @@ import soundfile
 
 from aista.corpora.base import Preparation
 from aista.corpora.covost_tables import SPLITS, Entry, read_splits, read_transcripts
-from aista.corpora.preparation import Folder, PreparationReport, Progress, reasons_table, train_sentencepiece
+from aista.corpora.preparation import Folder, PreparationReport, Progress, require_rows, train_tokenizers
 from aista.data.audio import EmptyAudioError, MissingAudioError, UndecodableAudioError, read_audio
 from aista.data.file_memory import ProbeCache
-from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
+from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
 from aista.errors import DataError
-from aista.files import replacing, write_text
+from aista.files import replacing
 from aista.registry import register
 from aista.schema import option
 
@@ -41,7 +41,7 @@ Licence: CC0.
 
 | split | rows | hours |
 |---|---|---|
-{splits}
+{manifests}
 
 Audio: {audio}.
 
@@ -71,7 +71,7 @@ class Covost2(Preparation):
     target: str = option("zh-CN", "Language of the translations, as CoVoST names it, e.g. zh-CN, ja, de.")
     convert: bool = option(
         False,
-        "Copy the recordings as 16 kHz FLAC (about 115 MB an hour); else manifests name the clips where they lie.",
+        "Copy the recordings as 16 kHz FLAC (about 115 MB an hour); else manifests refer to the original clips.",
     )
     vocab_size: int | None = option(
         None, "Pieces of a joint BPE model; null makes none: a pretrained LLM has its own tokenizer.", minimum=50
@@ -83,10 +83,10 @@ class Covost2(Preparation):
         ``source`` is a Common Voice folder with ``clips/``, ``validated.tsv`` and CoVoST's tables.
         """
         if source is None or not (source / CLIPS).is_dir():
-            found = "" if source is None else f"; {source} has no folder {CLIPS}"
+            reason = "" if source is None else f"; {source} has no folder {CLIPS}"
             raise DataError(
                 f"covost2 is read from an unpacked Common Voice 4 ({self.source}): give the folder that holds "
-                f"{CLIPS}/ and validated.tsv with --from{found}"
+                f"{CLIPS}/ and validated.tsv with --from{reason}"
             )
         splits = read_splits(source, f"{self.source}_{self.target}")
         folder.start()
@@ -104,7 +104,13 @@ class Covost2(Preparation):
                     rows[split].append(row)
                 done += 1
                 progress("clips", done, total)
-        return self._write(folder, rows, dropped, noted)
+        require_rows("covost2", rows, dropped)
+        if self.vocab_size is not None:
+            train_tokenizers(folder.out, rows["train"], self.vocab_size)
+        audio = "16 kHz FLAC copies" if self.convert else "the clips of Common Voice, which lie elsewhere"
+        return folder.finish(
+            rows, README, dropped=dropped, noted=noted, audio=audio, source=self.source, target=self.target
+        )
 
     def _usable(self, entries: list[Entry], dropped: dict[str, list[str]]) -> Iterator[Row]:
         """Rows whose texts can be used, each clip once; no audio yet."""
@@ -147,45 +153,16 @@ class Covost2(Preparation):
         finally:
             cache.save()
 
-    def _write(
-        self,
-        folder: Folder,
-        rows: Mapping[str, list[Row]],
-        dropped: Mapping[str, list[str]],
-        noted: Mapping[str, list[str]],
-    ) -> PreparationReport:
-        for split in SPLITS:
-            if not rows[split]:
-                reasons = ", ".join(f"{len(ids)} rows: {reason}" for reason, ids in sorted(dropped.items()))
-                raise DataError(f"covost2: no usable row is left for {split} ({reasons or 'the table is empty'})")
-            write_manifest(folder.out / f"{split}.tsv", rows[split])
-        if self.vocab_size is not None:
-            sentences = [text for row in rows["train"] for text in (row.src_text, row.tgt_text)]
-            train_sentencepiece(
-                folder.out / "spm.model", sentences, vocab_size=self.vocab_size, symbols=[f"<{self.target}>"]
-            )
-        report = PreparationReport.of(folder.out, rows, dropped, noted)
-        text = README.format(
-            source=self.source,
-            target=self.target,
-            splits="\n".join(f"| {split} | {report.counts[split]} | {report.hours[split]:.2f} |" for split in SPLITS),
-            audio="16 kHz FLAC copies" if self.convert else "the clips of Common Voice, which lie elsewhere",
-            dropped=reasons_table(report.dropped),
-            noted=reasons_table(report.noted),
-        )
-        write_text(folder.out / "README.md", text)
-        return folder.seal(report)
-
 
 def _note(splits: Mapping[str, list[Entry]], validated: Mapping[str, str]) -> dict[str, list[str]]:
     """What is odd about rows that are kept."""
     tested = {entry.transcript.casefold() for entry in splits["test"]}
     everything = [entry for split in SPLITS for entry in splits[split]]
-    found = {
+    noted = {
         DIFFERS: [entry for entry in everything if validated.get(entry.clip, entry.transcript) != entry.transcript],
         REPEATED: [entry for entry in splits["train"] if entry.transcript.casefold() in tested],
     }
-    return {reason: [Path(entry.clip).stem for entry in entries] for reason, entries in found.items()}
+    return {reason: [Path(entry.clip).stem for entry in entries] for reason, entries in noted.items()}
 
 
 def _convert(clip: str, out: Path, copy: str) -> str:

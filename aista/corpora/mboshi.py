@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -15,11 +16,11 @@ import soundfile
 from aista.corpora.base import Preparation
 from aista.corpora.clone import Clone, open_clone
 from aista.corpora.letter_alignment import word_times_of_letters
-from aista.corpora.preparation import Folder, PreparationReport, Progress, one_line, reasons_table, train_sentencepiece
-from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
+from aista.corpora.preparation import Folder, PreparationReport, Progress, one_line, require_rows, train_tokenizers
+from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
 from aista.data.word_times import check_word_times, format_word_times
 from aista.errors import DataError
-from aista.files import replacing, write_text
+from aista.files import replacing
 from aista.registry import register
 from aista.schema import option
 
@@ -45,7 +46,7 @@ Licence: the corpus states none. Use it, cite it, do not redistribute it.
 
 | split | rows | hours | origin |
 |---|---|---|---|
-{splits}
+{manifests}
 
 No translation of train or dev occurs in test, and none of dev in train (compared without case and
 spacing). `spm.model`: joint BPE of {vocab_size} pieces; `spm_source.model`: the characters of the
@@ -85,16 +86,29 @@ class Mboshi(Preparation):
         if source is None:
             raise DataError(f"mboshi is read from a clone: git clone --bare {URL}, then give it with --from")
         dropped: dict[str, list[str]] = defaultdict(list)
-        with open_clone(source, ROOT) as clone:
+        with closing(open_clone(source, ROOT)) as clone:
             folder.start()
             texts = {split: _texts(clone, split, dropped) for split in ("train", "dev")}
             taken = {_key(row.tgt_text) for row in texts["dev"]}
             dropped[SHARED] = [row.id for row in texts["train"] if _key(row.tgt_text) in taken]
             texts["train"] = [row for row in texts["train"] if _key(row.tgt_text) not in taken]
             rows = _extract(clone, folder.out, texts, dropped, progress)
-            rows = {split: [_aligned(clone, row) for row in found] for split, found in rows.items()}
+            rows = {split: [_aligned(clone, row) for row in usable] for split, usable in rows.items()}
         train, dev = self._carve(rows["train"])
-        return self._write(folder, {"train": train, "dev": dev, "test": rows["dev"]}, dropped)
+        splits = {"train": train, "dev": dev, "test": rows["dev"]}
+        require_rows("mboshi", splits, dropped, "; clone it again")
+        train_tokenizers(folder.out, train, self.vocab_size, of_transcripts=True)
+        unaligned = [row.id for rows in splits.values() for row in rows if not row.word_times]
+        return folder.finish(
+            splits,
+            README,
+            dropped=dropped,
+            noted={NOT_ALIGNED: unaligned},
+            origins=_ORIGINS,
+            url=URL,
+            vocab_size=self.vocab_size,
+            seed=self.seed,
+        )
 
     def _carve(self, rows: list[Row]) -> tuple[list[Row], list[Row]]:
         """Draw dev by text: rows with the same translation stay together, no transcript is shared."""
@@ -116,33 +130,6 @@ class Mboshi(Preparation):
             raise DataError(f"mboshi: num_dev={self.num_dev} of {len(rows)} training rows is too many; lower it")
         train = [row for row in rows if _key(row.tgt_text) not in chosen]
         return train, [row for row in rows if _key(row.tgt_text) in chosen]
-
-    def _write(
-        self, folder: Folder, splits: Mapping[str, list[Row]], dropped: Mapping[str, list[str]]
-    ) -> PreparationReport:
-        out = folder.out
-        for split, rows in splits.items():
-            if not rows:
-                raise DataError(f"mboshi: no usable row is left for {split} ({_counted(dropped)}); clone it again")
-            write_manifest(out / f"{split}.tsv", rows)
-        transcripts = [row.src_text for row in splits["train"]]
-        sentences = [text for row in splits["train"] for text in (row.src_text, row.tgt_text)]
-        train_sentencepiece(out / "spm.model", sentences, vocab_size=self.vocab_size, symbols=["<fr>"])
-        train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=None, symbols=["<fr>"])
-        unaligned = [row.id for rows in splits.values() for row in rows if not row.word_times]
-        report = PreparationReport.of(out, splits, dropped, {NOT_ALIGNED: unaligned})
-        table = [
-            f"| {split} | {report.counts[split]} | {report.hours[split]:.2f} | {_ORIGINS[split]} |" for split in splits
-        ]
-        text = README.format(
-            url=URL,
-            splits="\n".join(table),
-            vocab_size=self.vocab_size,
-            seed=self.seed,
-            dropped=reasons_table(report.dropped),
-        )
-        write_text(out / "README.md", text)
-        return folder.seal(report)
 
 
 def _texts(clone: Clone, split: str, dropped: dict[str, list[str]]) -> list[Row]:
@@ -186,7 +173,7 @@ def _extract(
 ) -> dict[str, list[Row]]:
     """Copy the recordings of usable rows to ``out/audio`` and fill in their lengths."""
     total, done = sum(len(rows) for rows in texts.values()), 0
-    kept: dict[str, list[Row]] = {split: [] for split in texts}
+    extracted: dict[str, list[Row]] = {split: [] for split in texts}
     for split, rows in texts.items():
         for row in rows:
             path = out / row.audio
@@ -195,13 +182,13 @@ def _extract(
             if fault:
                 dropped[f"{AUDIO} {fault}"].append(row.id)
             else:
-                kept[split].append(replace(row, n_frames=frames))
+                extracted[split].append(replace(row, n_frames=frames))
                 if content is not None and not path.is_file():
                     with replacing(path) as temporary:
                         temporary.write_bytes(content)
             done += 1
             progress("audio", done, total)
-    return kept
+    return extracted
 
 
 def _aligned(clone: Clone, row: Row) -> Row:
@@ -232,7 +219,3 @@ def _length(content: bytes | None) -> tuple[int, str]:
 
 def _key(text: str) -> str:
     return " ".join(text.casefold().split())
-
-
-def _counted(dropped: Mapping[str, Iterable[str]]) -> str:
-    return ", ".join(f"{len(list(ids))} rows: {reason}" for reason, ids in sorted(dropped.items())) or "none found"

@@ -19,7 +19,7 @@ from typing import Any
 
 import sentencepiece
 
-from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
+from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
 from aista.errors import DataError
 from aista.files import hash_file, leftover_pattern, replacing, write_json, write_text
 
@@ -32,8 +32,9 @@ __all__ = [
     "PreparationReport",
     "Progress",
     "one_line",
-    "reasons_table",
+    "require_rows",
     "train_sentencepiece",
+    "train_tokenizers",
 ]
 
 UNK_ID, BOS_ID, EOS_ID, PAD_ID = range(4)
@@ -92,9 +93,16 @@ class PreparationReport:
         return "\n".join([*lines, f"  files: {', '.join(self.files)}", f"  fingerprint: {self.fingerprint}"])
 
 
-def reasons_table(reasons: Mapping[str, list[str]]) -> str:
-    """Reasons and how many rows they are about, as lines of a Markdown table."""
-    return "\n".join(f"| {reason} | {len(ids)} |" for reason, ids in reasons.items()) or "| (none) | 0 |"
+def require_rows(
+    dataset: str, manifests: Mapping[str, Sequence[Row]], dropped: Mapping[str, Sequence[str]], remedy: str = ""
+) -> None:
+    """Raise DataError if a manifest would be empty, with the reasons for which rows were left out."""
+    missing = [name for name, rows in manifests.items() if not rows]
+    if missing:
+        counts = ", ".join(f"{len(ids)} rows: {reason}" for reason, ids in sorted(dropped.items()) if ids)
+        raise DataError(
+            f"{dataset}: no usable row is left for {', '.join(missing)} ({counts or 'none was left out'}){remedy}"
+        )
 
 
 def one_line(text: str) -> str:
@@ -135,6 +143,16 @@ def train_sentencepiece(
         temporary.write_bytes(model.getvalue())
 
 
+def train_tokenizers(out: Path, rows: Sequence[Row], vocab_size: int, *, of_transcripts: bool = False) -> None:
+    """Train ``spm.model`` on both texts of the rows; for CTC, ``spm_source.model``, the transcripts' characters."""
+    symbols = sorted({f"<{row.tgt_lang}>" for row in rows})
+    texts = [text for row in rows for text in (row.src_text, row.tgt_text)]
+    train_sentencepiece(out / "spm.model", texts, vocab_size=vocab_size, symbols=symbols)
+    if of_transcripts:
+        transcripts = [row.src_text for row in rows]
+        train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=None, symbols=symbols)
+
+
 class Folder:
     """A dataset folder under preparation: recognises, resumes, verifies and seals it."""
 
@@ -153,22 +171,52 @@ class Folder:
             if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
                 raise DataError(f"{self.out}: not a prepared dataset (no {FINGERPRINT}) and not empty; choose another")
             return None
-        found = self._read_fingerprint(path)
+        record = self._read_fingerprint(path)
         for key, value in self._identity.items():
-            if found.get(key) != value:
+            if record.get(key) != value:
                 raise DataError(
-                    f"{self.out}: already prepared with {key} {found.get(key)!r}, asked for {value!r}; "
+                    f"{self.out}: already prepared with {key} {record.get(key)!r}, asked for {value!r}; "
                     "choose another folder or delete this one"
                 )
-        if not found.get("complete") or not self._verify(found["fingerprint"]):
+        if not record.get("complete") or not self._verify(record["fingerprint"]):
             return None
-        return PreparationReport(self.out, **found["report"], fingerprint=found["fingerprint"], reused=True)
+        return PreparationReport(self.out, **record["report"], fingerprint=record["fingerprint"], reused=True)
 
     def start(self) -> None:
         """Mark the folder as under preparation with these options and clear what an interruption left."""
         for leftover in self.out.rglob(leftover_pattern()):
             leftover.unlink()
         self._write_fingerprint({"complete": False})
+
+    def finish(
+        self,
+        manifests: Mapping[str, Sequence[Row]],
+        readme: str,
+        *,
+        dropped: Mapping[str, list[str]] | None = None,
+        noted: Mapping[str, list[str]] | None = None,
+        origins: Mapping[str, str] | None = None,
+        **values: object,
+    ) -> PreparationReport:
+        """Write the manifests and ``README.md``, and seal the folder.
+
+        Args:
+            manifests: Rows by manifest.
+            readme: Template of ``values`` and of lines of tables: ``manifests``, ``dropped`` and ``noted``.
+            dropped: Ids of the rows left out, by reason.
+            noted: Ids of rows that one should know about, by reason.
+            origins: A further column of the table ``manifests``.
+            values: What else the template names.
+        """
+        for name, rows in manifests.items():
+            write_manifest(self.out / f"{name}.tsv", rows)
+        report = PreparationReport.of(self.out, manifests, dropped, noted)
+        sizes = [f"| {name} | {count} | {report.hours[name]:.2f} |" for name, count in report.counts.items()]
+        if origins is not None:
+            sizes = [f"{line} {origins[name]} |" for line, name in zip(sizes, manifests, strict=True)]
+        tables = {"manifests": "\n".join(sizes), "dropped": _table(report.dropped), "noted": _table(report.noted)}
+        write_text(self.out / "README.md", readme.format(**tables, **values))
+        return self.seal(report)
 
     def seal(self, report: PreparationReport) -> PreparationReport:
         """Write checksums and the completed fingerprint; returns the report with files and fingerprint."""
@@ -199,7 +247,7 @@ class Folder:
                 changed.append(name)
         if changed:
             shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-            raise DataError(f"{self.out}: changed since it was prepared: {shown}; delete what changed to remake it")
+            raise DataError(f"{self.out}: changed since it was prepared: {shown}; delete what changed to recreate it")
         return not missing
 
     def _digest(self) -> str:
@@ -208,12 +256,16 @@ class Folder:
 
     def _read_fingerprint(self, path: Path) -> dict[str, Any]:
         try:
-            found = json.loads(path.read_text("utf-8"))
+            data = json.loads(path.read_text("utf-8"))
         except ValueError as error:
             raise DataError(f"{path}: not valid JSON ({error}); delete the folder and prepare it again") from None
-        if not isinstance(found, dict):
+        if not isinstance(data, dict):
             raise DataError(f"{path}: expects a JSON object; delete the folder and prepare it again")
-        return found
+        return data
 
     def _write_fingerprint(self, state: Mapping[str, Any]) -> None:
         write_json(self.out / FINGERPRINT, {**self._identity, **state})
+
+
+def _table(reasons: Mapping[str, list[str]]) -> str:
+    return "\n".join(f"| {reason} | {len(ids)} |" for reason, ids in reasons.items()) or "| (none) | 0 |"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -11,14 +10,13 @@ from typing import ClassVar
 import soundfile
 
 from aista.corpora.base import Preparation
-from aista.corpora.preparation import Folder, PreparationReport, Progress, train_sentencepiece
+from aista.corpora.preparation import Folder, PreparationReport, Progress, train_tokenizers
 from aista.corpora.recording import write_recording
 from aista.corpora.synthetic.corpus import draw_corpus
 from aista.corpora.synthetic.grammar import SentencePair
-from aista.data.manifest import Row, write_manifest
+from aista.data.manifest import Row
 from aista.data.word_times import format_word_times
 from aista.errors import DataError
-from aista.files import write_text
 from aista.registry import register
 from aista.schema import option
 
@@ -56,7 +54,7 @@ _MEANINGS = {
 class QuickstartCorpus(Preparation):
     """Embedded synthetic English -> French corpus, labelled as such; needs no download.
 
-    Choose it to see the whole workflow in minutes or to test; never to claim a result on speech.
+    Choose it to see the workflow in minutes or to test, never to claim a result on speech.
     """
 
     dataset: ClassVar[str] = "quickstart"
@@ -64,7 +62,7 @@ class QuickstartCorpus(Preparation):
     num_train: int = option(2000, "Training sentences with speech.", minimum=1)
     num_dev: int = option(200, "Dev sentences with speech.", minimum=1)
     num_test: int = option(300, "Test sentences with speech.", minimum=1)
-    num_text: int = option(5600, "Further text pairs without speech, for the language model.", minimum=0)
+    num_text: int = option(5600, "Number of further text pairs without speech, for the language model.", minimum=0)
     low_resource: int = option(400, "Rows of train_low.tsv; at most num_train.", minimum=1)
     vocab_size: int = option(300, "Pieces of the joint BPE model.", minimum=60)
 
@@ -80,7 +78,6 @@ class QuickstartCorpus(Preparation):
         return super().prepare(out, progress=progress)
 
     def fill(self, folder: Folder, source: Path | None, progress: Progress) -> PreparationReport:
-        """Draw the sentences and speak them."""
         corpus = draw_corpus(
             self.seed,
             num_train=self.num_train,
@@ -95,22 +92,13 @@ class QuickstartCorpus(Preparation):
         return self._write(folder, rows)
 
     def _write(self, folder: Folder, rows: dict[str, list[Row]]) -> PreparationReport:
-        out = folder.out
         shuffled = rows["train"].copy()
         Random(f"{self.seed}/train_low").shuffle(shuffled)
         rows["train_low"] = shuffled[: self.low_resource]
-        for split in _MEANINGS:
-            write_manifest(out / f"{split}.tsv", rows[split])
-        train_sentencepiece(
-            out / "spm.model",
-            _sentences(rows["train"] + rows["text"]),
-            vocab_size=self.vocab_size,
-            symbols=["<fr>"],
-        )
-        report = PreparationReport.of(out, {split: rows[split] for split in _MEANINGS})
-        table = "\n".join(f"| {split}.tsv | {report.counts[split]} | {text} |" for split, text in _MEANINGS.items())
-        write_text(out / "README.md", README.format(table=table, vocab_size=self.vocab_size, seed=self.seed))
-        return folder.seal(report)
+        train_tokenizers(folder.out, rows["train"] + rows["text"], self.vocab_size)
+        table = "\n".join(f"| {split}.tsv | {len(rows[split])} | {text} |" for split, text in _MEANINGS.items())
+        manifests = {split: rows[split] for split in _MEANINGS}
+        return folder.finish(manifests, README, table=table, vocab_size=self.vocab_size, seed=self.seed)
 
     def _speak(
         self, out: Path, splits: dict[str, tuple[SentencePair, ...]], progress: Progress
@@ -143,7 +131,3 @@ class QuickstartCorpus(Preparation):
 def _row(split: str, index: int, pair: SentencePair) -> Row:
     id = f"quickstart-{split}-{index:05d}"
     return Row(id, "", 0, pair.target, src_text=pair.source, src_lang="en", tgt_lang="fr")
-
-
-def _sentences(rows: Iterable[Row]) -> list[str]:
-    return [text for row in rows for text in (row.src_text, row.tgt_text)]

@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aista.corpora.base import Preparation
-from aista.corpora.preparation import Folder, PreparationReport, Progress, reasons_table, train_sentencepiece
+from aista.corpora.preparation import Folder, PreparationReport, Progress, require_rows, train_tokenizers
 from aista.corpora.recording import read_recording, write_recording
-from aista.data.manifest import Row, write_manifest
+from aista.data.manifest import Row
 from aista.errors import DataError
-from aista.files import write_text
 from aista.schema import option
 
 __all__ = ["Sentence", "SpokenPreparation", "draw_splits", "text_key"]
@@ -78,7 +77,7 @@ class SpokenPreparation(Preparation, ABC):
     num_dev: int = option(75, "English sentences of dev; each is spoken in every language.", minimum=1)
     num_test: int = option(150, "English sentences of test.", minimum=1)
     max_characters_per_second: float = option(
-        25.0, "Rows whose transcript cannot be said this fast in their recording are left out.", above=0
+        25.0, "Rows with more transcript characters per second of recording are left out.", above=0
     )
     vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100)
 
@@ -122,35 +121,12 @@ class SpokenPreparation(Preparation, ABC):
             manifests[split] += chosen
             if len(self.languages) > 1:
                 manifests[f"{split}_{language}"] = chosen
-        missing = [name for name, content in manifests.items() if not content]
-        if missing:
-            raise DataError(
-                f"{self.dataset}: no usable row is left for {', '.join(missing)} of {len(rows)} rows; "
-                "choose other sizes or languages"
-            )
-        return self._write(folder, manifests, dropped, about)
-
-    def _write(
-        self, folder: Folder, manifests: Mapping[str, list[Row]], dropped: Mapping[str, list[str]], about: str
-    ) -> PreparationReport:
-        out = folder.out
-        for name, rows in manifests.items():
-            write_manifest(out / f"{name}.tsv", rows)
-        transcripts = [row.src_text for row in manifests["train"]]
-        sentences = [text for row in manifests["train"] for text in (row.src_text, row.tgt_text)]
-        symbols = sorted({f"<{row.tgt_lang}>" for row in manifests["train"]})
-        train_sentencepiece(out / "spm.model", sentences, vocab_size=self.vocab_size, symbols=symbols)
-        train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=None, symbols=symbols)
-        report = PreparationReport.of(out, manifests, {reason: sorted(ids) for reason, ids in dropped.items()})
-        text = README.format(
-            about=about,
-            manifests="\n".join(f"| {name} | {report.counts[name]} | {report.hours[name]:.2f} |" for name in manifests),
-            vocab_size=self.vocab_size,
-            seed=self.seed,
-            dropped=reasons_table(report.dropped),
+        require_rows(self.dataset, manifests, dropped, "; choose other sizes or languages")
+        train_tokenizers(folder.out, manifests["train"], self.vocab_size, of_transcripts=True)
+        dropped = {reason: sorted(ids) for reason, ids in dropped.items()}
+        return folder.finish(
+            manifests, README, dropped=dropped, about=about, vocab_size=self.vocab_size, seed=self.seed
         )
-        write_text(out / "README.md", text)
-        return folder.seal(report)
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,7 @@ class KLAlignment(Options, AlignmentLoss):
     )
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
-        """Return each row's divergence per position.
-
-        Args:
-            states: ``[B, U, V]`` logits of both branches, as ``AlignmentLoss`` says of predictions.
-            context: Not used.
-            detach_text: Whether the teacher is fixed.
+        """Return each row's divergence per position; see ``AlignmentLoss`` on predictions.
 
         Raises:
             ValueError: a row has another number of positions on one side than on the other.

@@ -48,16 +48,7 @@ class OTAlignment(AlignmentLoss):
         self.config = config
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
-        """Return each row's transport loss; 0 with zero gradient where a side is empty.
-
-        Args:
-            states: Padded states of both modalities; padding is never read.
-            context: Not used.
-            detach_text: Whether the text side is a fixed target that receives no gradient.
-
-        Raises:
-            ValueError: shapes or lengths disagree; the message names them.
-        """
+        """Return each row's transport loss; see ``AlignmentLoss``. Padding is never read."""
         result = self._solve(states, detach_text)
         reports = {
             "transport_cost": result.transport_cost,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import Field, fields
-from typing import Any
 
 from aista.registry import Entry
 from aista.schema import Options, required_options, structure, to_plain
@@ -16,7 +14,7 @@ __all__ = ["CHECKS", "check_documented", "check_frozen_options", "check_options_
 def check_documented(entry: Entry) -> None:
     """The component has a docstring and each option a meaning."""
     assert inspect.getdoc(entry.factory), f"{entry.origin} has no docstring; aista show prints it"
-    silent = [field.name for field in _fields(entry) if not field.metadata.get("help")]
+    silent = [field.name for field in entry.options if not field.metadata.get("help")]
     assert not silent, f"options without a meaning: {', '.join(silent)}; declare them with aista.schema.option"
 
 
@@ -38,7 +36,3 @@ def check_options_round_trip(entry: Entry) -> None:
 
 
 CHECKS: tuple[Callable[[Entry], None], ...] = (check_documented, check_frozen_options, check_options_round_trip)
-
-
-def _fields(entry: Entry) -> list[Field[Any]]:
-    return [] if entry.config is None else [field for field in fields(entry.config) if field.init]

@@ -250,7 +250,7 @@ def test_languages_without_recordings_are_reported(package: Path, tmp_path: Path
     with pytest.raises(DataError, match=r"got de, xx; there are es, fr, ro"):
         prepare(tmp_path / "out", package, languages=("fr", "de", "xx"))
     with pytest.raises(
-        DataError, match=r"no usable row is left for \w+, \w+ of 1 rows; choose other sizes or languages"
+        DataError, match=r"no usable row is left for \w+, \w+ \(none was left out\); choose other sizes or languages"
     ):
         prepare(tmp_path / "ro", package, languages=("ro",))
 

@@ -12,6 +12,7 @@ from aista.corpora.synthetic.syntax import (
     Predicate,
     Pronoun,
     Sentence,
+    is_plural,
 )
 from aista.corpora.synthetic.word import Name
 
@@ -38,12 +39,8 @@ def _article(word: str) -> str:
     return "an" if word[0] in "aeiou" else "a"
 
 
-def _is_plural(nominal: Nominal) -> bool:
-    return isinstance(nominal, Coordination) or (isinstance(nominal, (NounPhrase, Pronoun)) and nominal.plural)
-
-
 def _takes_third_person(subject: Nominal) -> bool:
-    return not _is_plural(subject) and not (isinstance(subject, Pronoun) and subject.person < 3)
+    return not is_plural(subject) and not (isinstance(subject, Pronoun) and subject.person < 3)
 
 
 def _pronoun(pronoun: Pronoun, *, subject: bool) -> str:

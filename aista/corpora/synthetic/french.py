@@ -17,6 +17,7 @@ from aista.corpora.synthetic.syntax import (
     Predicate,
     Pronoun,
     Sentence,
+    is_plural,
 )
 from aista.corpora.synthetic.word import Adjective, Name, Verb
 
@@ -84,13 +85,9 @@ def _gender(nominal: Nominal) -> str:
     return nominal.gender
 
 
-def _is_plural(nominal: Nominal) -> bool:
-    return isinstance(nominal, Coordination) or (isinstance(nominal, (NounPhrase, Pronoun)) and nominal.plural)
-
-
 def _slot(subject: Nominal) -> int:
     person = subject.person if isinstance(subject, Pronoun) else 3
-    return _SLOTS[person, _is_plural(subject)]
+    return _SLOTS[person, is_plural(subject)]
 
 
 def _adjective(adjective: Adjective, gender: str, plural: bool, following: str = "") -> str:
@@ -103,7 +100,7 @@ def _adjective(adjective: Adjective, gender: str, plural: bool, following: str =
 
 def _agree(participle: str, nominal: Nominal) -> str:
     form = participle + ("e" if _gender(nominal) == "f" else "")
-    return form + ("s" if _is_plural(nominal) and not form.endswith("s") else "")
+    return form + ("s" if is_plural(nominal) and not form.endswith("s") else "")
 
 
 def _nominal(nominal: Nominal | None, *, negated: bool = False) -> list[str]:
@@ -169,12 +166,12 @@ def _object_clitic(pronoun: Pronoun) -> str:
 
 
 def _clitics(clause: Clause) -> list[str]:
-    found = []
+    clitics = []
     if isinstance(clause.object, Pronoun):
-        found.append(_object_clitic(clause.object))
+        clitics.append(_object_clitic(clause.object))
     if isinstance(clause.recipient, Pronoun):
-        found.append(_RECIPIENTS[clause.recipient.person, clause.recipient.plural])
-    return sorted(found, key=_CLITIC_ORDER.index)
+        clitics.append(_RECIPIENTS[clause.recipient.person, clause.recipient.plural])
+    return sorted(clitics, key=_CLITIC_ORDER.index)
 
 
 def _participle(verb: Verb, subject: Nominal, preceding_object: Nominal | None) -> str:
@@ -242,7 +239,7 @@ def _clause(clause: Clause, moved_object: NounPhrase | None = None) -> list[str]
 def _predicate(sentence: Predicate) -> list[str]:
     slot = _slot(sentence.subject)
     be = {"present": _ETRE[slot], "past": _ETRE_PAST[slot], "future": "ser" + _FUTURE[slot]}[sentence.tense]
-    adjective = _adjective(sentence.adjective, _gender(sentence.subject), _is_plural(sentence.subject))
+    adjective = _adjective(sentence.adjective, _gender(sentence.subject), is_plural(sentence.subject))
     verb = ["ne", be, "pas"] if sentence.negated else [be]
     than = [] if sentence.than is None else ["que", *_nominal(sentence.than)]
     degree = [] if sentence.than is None else ["plus"]

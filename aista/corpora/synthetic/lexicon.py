@@ -7,6 +7,8 @@ Words whose English form leaves the French open (``read``: present or past?) are
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aista.corpora.synthetic.word import Adjective, Adverb, Modal, Name, Noun, Preposition, Tense, Time, Verb
 
 __all__ = [
@@ -254,9 +256,7 @@ def _verb(en: str, infinitive: str, present: str, future: str, participle: str, 
 
 
 def _motion(*cells: str) -> Verb:
-    verb = _verb(*cells[:5])
-    basics = (verb.en, verb.en_third, verb.en_past, verb.infinitive, verb.present, verb.future, verb.participle)
-    return Verb(*basics, etre=True, en_preposition=cells[5], fr_preposition=cells[6])
+    return replace(_verb(*cells[:5]), etre=True, en_preposition=cells[5], fr_preposition=cells[6])
 
 
 _TENSES: dict[str, Tense] = {"present": "present", "past": "past", "future": "future"}

@@ -22,6 +22,7 @@ __all__ = [
     "Question",
     "Relative",
     "Sentence",
+    "is_plural",
     "pairs",
 ]
 
@@ -73,6 +74,11 @@ class Coordination:
 
 
 Nominal = NounPhrase | Name | Pronoun | Coordination
+
+
+def is_plural(nominal: Nominal) -> bool:
+    """Whether verbs and adjectives agree with it in the plural."""
+    return isinstance(nominal, Coordination) or (isinstance(nominal, (NounPhrase, Pronoun)) and nominal.plural)
 
 
 @dataclass(frozen=True)

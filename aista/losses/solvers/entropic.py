@@ -25,7 +25,7 @@ from aista.losses.solvers.implicit import linear_derivatives
 from aista.losses.solvers.iterative import Iterative
 from aista.losses.solvers.pairwise import no_autocast
 from aista.losses.solvers.polish import newton_step
-from aista.losses.solvers.problem import Problem
+from aista.losses.solvers.problem import Problem, choose
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.schema import option
 
@@ -225,18 +225,8 @@ def _polish(
     f, g = newton_step(task, *potentials[:2], solution.ratio_NST, rough)
     step = Potentials(f, g, potentials.num_iterations_N)
     after = _evaluate(task, step, backend)
-    return _choose(after.marginal_error < solution.marginal_error, (step, after), (potentials, solution))
-
-
-def _choose(
-    samples_N: Tensor, new: tuple[Potentials, _Solution], old: tuple[Potentials, _Solution]
-) -> tuple[Potentials, _Solution]:
-    """The new ones of the marked samples, the old ones of all others."""
-
-    def where(fresh: Tensor, stale: Tensor) -> Tensor:
-        return torch.where(samples_N.reshape(-1, *[1] * (fresh.dim() - 1)), fresh, stale)
-
-    return Potentials(*map(where, new[0], old[0])), _Solution(*map(where, new[1], old[1]))
+    is_better = after.marginal_error < solution.marginal_error
+    return Potentials(*choose(is_better, step, potentials)), _Solution(*choose(is_better, after, solution))
 
 
 def _gain(potential: Tensor, rho: float) -> Tensor:

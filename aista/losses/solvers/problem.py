@@ -6,6 +6,7 @@ S, T: positions; x: speech side; y: text side.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +18,7 @@ from aista.losses.solvers.pairwise import padded_costs, working_dtype
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.types import length_mask
 
-__all__ = ["Problem", "from_cost", "from_states"]
+__all__ = ["Problem", "choose", "from_cost", "from_states"]
 
 Samples = tuple[tuple[int, int, int], ...]  # (row among the M, S_n, T_n)
 
@@ -131,6 +132,12 @@ def from_cost(
         _masses("y_mass", y_mass, None, samples, 1, torch.Size((*leading, size[1])), costs),
     )
     return Problem(costs, *masses, samples, leading, size)
+
+
+def choose(samples_N: Tensor, new: Iterable[Tensor], old: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Of each pair of tensors ``[N, ...]`` the new one's marked samples and the old one's others."""
+    for fresh, stale in zip(new, old, strict=True):
+        yield torch.where(samples_N.reshape(-1, *[1] * (fresh.dim() - 1)), fresh, stale)
 
 
 def _samples(x_lengths: Tensor, y_lengths: Tensor, leading: torch.Size, size: tuple[int, int]) -> Samples:

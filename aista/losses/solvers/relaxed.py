@@ -11,7 +11,7 @@ from torch import Tensor
 from aista.losses.kernels.sinkhorn.ragged import ragged_sum
 from aista.losses.solvers.base import OTResult, Solver
 from aista.losses.solvers.gradient import with_gradient
-from aista.losses.solvers.problem import Problem
+from aista.losses.solvers.problem import Problem, choose
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.registry import register
 from aista.schema import option
@@ -28,8 +28,8 @@ class Relaxed(Solver):
     """Relaxed transport: every state goes to its nearest. The cheapest baseline, without iterations.
 
     ``min_P <P, C>`` subject to ``P 1 = a`` alone is ``sum_i a_i min_j C_ij``; subject to ``P^T 1 = b`` alone,
-    ``sum_j b_j min_i C_ij``. Both bound the exact cost from below, and so does the larger of the two. States without
-    mass are nobody's nearest. Where two are equally near, the earlier one is taken. Within a ``window``, the nearest is
+    ``sum_j b_j min_i C_ij``. Both bound the exact cost from below, and so does the larger of the two. A state without
+    mass is never the nearest. Of two equally near states the earlier one is taken. Within a ``window``, the nearest is
     looked for where ``|(i + 1/2) / S - (j + 1/2) / T| min(S, T) <= window``.
 
     ``plan()`` and the potentials are those of the side that moves; ``marginal_error`` is about its marginal, so 0;
@@ -110,12 +110,7 @@ def _solve_side(problem: Problem, side: str) -> _OneSided:
         return _OneSided(ragged_sum(distance, b), plan.mT, torch.zeros_like(a), distance)
     x_side, y_side = _solve_side(problem, "x"), _solve_side(problem, "y")
     x_costs_more = x_side.cost_N >= y_side.cost_N
-    return _OneSided(
-        *(
-            torch.where(x_costs_more.reshape(-1, *[1] * (u.dim() - 1)), u, v)
-            for u, v in zip(x_side, y_side, strict=True)
-        )
-    )
+    return _OneSided(*choose(x_costs_more, x_side, y_side))
 
 
 def _to_nearest(cost: Tensor, mass: Tensor, other_mass: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,6 @@ stacked position convolutions, runs all layers where one is wanted, and draws ma
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from transformers import AutoModel
 from aista.modules.encoders.attention_mask import attention_mask
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.conv_frontend import conv_lengths, convolve_waveform, encode_positions, receptive_field
-from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix
+from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix, layer_states
 from aista.modules.encoders.span_mask import span_mask
 from aista.modules.encoders.wavlm_attention import merge_padding_into_bias
 from aista.modules.hf_folder import build_model, read_config, read_json
@@ -152,7 +151,15 @@ class HFSpeechEncoder(SpeechEncoder):
         """Encode waveforms ``[B, W]`` or features ``[B, F, M]``."""
         audio = audio[:, : int(lengths.max())].to(self._dtype)  # nothing lies beyond the longest row
         x_BSE, lengths = self._project(audio, lengths)
-        return self.mix(self._states(self._mask_spans(x_BSE, lengths), lengths)), lengths
+        h_BSE, arguments = self._enter(self._mask_spans(x_BSE, lengths), lengths)
+
+        def run(block: nn.Module, h_BSE: Tensor) -> Tensor:
+            output = block(h_BSE, **arguments)
+            self._carry_over(output, arguments)
+            return self._drop_layer(h_BSE, output[0])
+
+        finish = self._leave if self.mix.is_complete else None
+        return self.mix(layer_states(h_BSE, self.layers, run, finish)), lengths
 
     @abstractmethod
     def _project(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,16 +175,6 @@ class HFSpeechEncoder(SpeechEncoder):
 
     def _carry_over(self, output: Any, arguments: dict[str, Any]) -> None:
         """What a block hands to the next one beside the states."""
-
-    def _states(self, x_BSE: Tensor, lengths: Tensor) -> Iterator[Tensor]:
-        """States of layers 0..depth, one by one."""
-        h_BSE, arguments = self._enter(x_BSE, lengths)
-        yield h_BSE
-        for number, block in enumerate(self.layers, 1):
-            output = block(h_BSE, **arguments)
-            self._carry_over(output, arguments)
-            h_BSE = self._drop_layer(h_BSE, output[0])
-            yield self._leave(h_BSE) if self.mix.is_complete and number == self.mix.depth else h_BSE
 
     def _drop_layer(self, before: Tensor, after: Tensor) -> Tensor:
         # A skipped block still ran and gets zero gradients: data parallelism needs all ranks to take the same steps.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LAYERS_HELP", "LayerChoice", "LayerMix"]
+__all__ = ["LAYERS_HELP", "LayerChoice", "LayerMix", "layer_states"]
 
 LayerChoice = Literal["last", "weighted"] | int
 
@@ -17,6 +17,19 @@ LAYERS_HELP = (
     "States to give: last; weighted (a learned softmax-weighted sum of all layers); or a number: 0 is what enters "
     "the first block, k the output of block k. Blocks above it are left out."
 )
+
+
+def layer_states(
+    h_BSE: Tensor,
+    blocks: nn.ModuleList,
+    run: Callable[[nn.Module, Tensor], Tensor],
+    finish: Callable[[Tensor], Tensor] | None = None,
+) -> Iterator[Tensor]:
+    """States of layers 0..depth, one by one: what ``run(block, states)`` gives, after the last block ``finish``ed."""
+    yield h_BSE
+    for number, block in enumerate(blocks, 1):
+        h_BSE = run(block, h_BSE)
+        yield finish(h_BSE) if finish is not None and number == len(blocks) else h_BSE
 
 
 class LayerMix(nn.Module):

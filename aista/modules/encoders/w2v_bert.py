@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 from aista.modules.conformer_stack import check_block, conformer_stack
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.fairseq_checkpoint import Renaming, load_checkpoint
-from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix
+from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix, layer_states
 from aista.modules.placement import placement
 from aista.registry import register
 from aista.schema import Options, option
@@ -159,19 +158,12 @@ class W2VBertEncoder(SpeechEncoder):
         features_BFM = audio.to(next(self.frontend.parameters()).dtype)
         layout = BatchLayout.of(features_BFM, lengths.tolist())
         h_BFE, _ = self.frontend(features_BFM, layout)
-        return self.mix(self._states(h_BFE, layout)), lengths
+        cache = AttentionBiasCache()
+        return self.mix(layer_states(h_BFE, self.layers, lambda block, h: block(h, layout, cache))), lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """The lengths themselves: a frame, which is 20 ms of ``seamless_fbank``, gives a state."""
         return lengths
-
-    def _states(self, h_BFE: Tensor, layout: BatchLayout) -> Iterator[Tensor]:
-        """States of layers 0..depth, one by one."""
-        yield h_BFE
-        cache = AttentionBiasCache()
-        for layer in self.layers:
-            h_BFE = layer(h_BFE, layout, cache)
-            yield h_BFE
 
 
 def _create_attention(config: W2VBertConfig, relative: RelativePositionalEncoding | None) -> MultiheadAttention:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.encoders.conv_frontend import conv_lengths, convolve_waveform, receptive_field
 from aista.modules.encoders.fairseq_checkpoint import Renaming, load_checkpoint
-from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix
+from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix, layer_states
 from aista.modules.placement import placement
 from aista.registry import register
 from aista.schema import Options, option
@@ -141,19 +140,12 @@ class Wav2Vec2Encoder(SpeechEncoder):
         lengths = self.output_lengths(lengths)
         layout = BatchLayout.of(frames_BSC, lengths.tolist())
         h_BSE, _ = self.frontend.process_features(self.frontend.post_extract_layer_norm(frames_BSC), layout)
-        return self.mix(self._states(h_BSE, layout)), lengths
+        cache = AttentionBiasCache()
+        states = layer_states(h_BSE, self.layers, lambda block, h: block(h, layout, cache), self.stack.layer_norm)
+        return self.mix(states), lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         return conv_lengths(lengths, self.convolutions)
-
-    def _states(self, h_BSE: Tensor, layout: BatchLayout) -> Iterator[Tensor]:
-        """States of layers 0..depth, one by one."""
-        yield h_BSE
-        cache = AttentionBiasCache()
-        for number, layer in enumerate(self.layers, 1):
-            h_BSE = layer(h_BSE, layout, cache)
-            norm = self.stack.layer_norm if number == len(self.layers) else None
-            yield h_BSE if norm is None else norm(h_BSE)
 
 
 class _Factory(Wav2Vec2EncoderFactory):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from transformers import AutoModel
 
 from aista.modules.encoders.attention_mask import attention_mask
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
-from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix
+from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix, layer_states
 from aista.modules.encoders.windows import join_windows, split_windows
 from aista.modules.hf_folder import build_model, read_config
 from aista.modules.strided_conv import ceil_divide
@@ -93,7 +92,7 @@ class WhisperEncoder(SpeechEncoder):
         self.conv2: nn.Conv1d = encoder.conv2
         self.blocks: nn.ModuleList = encoder.layers[: self.mix.depth]
         self.layer_norm: nn.LayerNorm | None = encoder.layer_norm if self.mix.is_complete else None
-        # Fixed sinusoids: as a buffer nobody trains them by mistake.
+        # Fixed sinusoids: a buffer is never trained by mistake.
         self.register_buffer("positions", encoder.embed_positions.weight.detach().clone())
         self.window = 2 * self.positions.size(0)
         self.train()
@@ -110,7 +109,11 @@ class WhisperEncoder(SpeechEncoder):
         h_NSE = h_NSE + self.positions[: h_NSE.size(1)].to(h_NSE.dtype)
         # conv2 tells whether the encoder is frozen: this module is not, where the weights of a sum are trained.
         h_NSE = dropout(h_NSE, self.dropout, self.conv2.training)
-        states_NSE = self.mix(self._states(h_NSE, state_lengths))
+        mask_N11S = attention_mask(state_lengths, h_NSE)
+        states = layer_states(
+            h_NSE, self.blocks, lambda block, h: block(h, mask_N11S, layer_head_mask=None)[0], self.finish
+        )
+        states_NSE = self.mix(states)
         return join_windows(states_NSE, state_lengths, windows), self.num_unpooled(lengths)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
@@ -130,11 +133,3 @@ class WhisperEncoder(SpeechEncoder):
         h_NFE = gelu(self.conv1(x_NFM.transpose(1, 2))).transpose(1, 2)
         h_NES = gelu(self.conv2(zero_padding(h_NFE, lengths).transpose(1, 2)))
         return h_NES.transpose(1, 2), self.num_unpooled(lengths)
-
-    def _states(self, h_NSE: Tensor, lengths: Tensor) -> Iterator[Tensor]:
-        """States of layers 0..depth, one by one."""
-        yield h_NSE
-        mask_N11S = attention_mask(lengths, h_NSE)
-        for number, block in enumerate(self.blocks, 1):
-            h_NSE = block(h_NSE, mask_N11S, layer_head_mask=None)[0]
-            yield self.finish(h_NSE) if number == len(self.blocks) else h_NSE
