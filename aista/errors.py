@@ -36,7 +36,7 @@ class RunError(AistaError):
 
 @dataclass(frozen=True)
 class Fault:
-    """One mistake in a config: where it is, what rule it breaks, and how to mend it.
+    """One mistake in a config: where it is, what rule it breaks, and how to correct it.
 
     Attributes:
         path: Place in the config, e.g. ``alignment[0].config.solver``.

@@ -26,13 +26,15 @@ def preload_libsndfile() -> Path | None:
     """
     spec = importlib.util.find_spec("_soundfile_data")
     folders = spec.submodule_search_locations if spec is not None else None
-    found = [path for folder in folders or () for path in sorted(Path(folder).glob("libsndfile*")) if path.is_file()]
-    if not found:
+    libraries = [
+        path for folder in folders or () for path in sorted(Path(folder).glob("libsndfile*")) if path.is_file()
+    ]
+    if not libraries:
         return None
     if not _loaded:
-        _loaded.append(ctypes.CDLL(str(found[0]), mode=ctypes.RTLD_GLOBAL))
+        _loaded.append(ctypes.CDLL(str(libraries[0]), mode=ctypes.RTLD_GLOBAL))
         _import_fairseq2n_outside_conda()
-    return found[0]
+    return libraries[0]
 
 
 def _import_fairseq2n_outside_conda() -> None:

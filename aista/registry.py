@@ -18,7 +18,7 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -52,6 +52,17 @@ class Entry:
     factory: Callable[..., Any]
     config: type[Any] | None
     origin: str
+
+    @property
+    def options(self) -> list[Field[Any]]:
+        """The fields that a config can give."""
+        return [field for field in fields(self.config) if field.init] if self.config else []
+
+    @property
+    def required(self) -> dict[str, str]:
+        """Options without a default, and what they mean."""
+        gaps = [field for field in self.options if field.default is MISSING is field.default_factory]
+        return {field.name: field.metadata.get("help", "") for field in gaps}
 
 
 class Spec(Protocol):
@@ -123,8 +134,7 @@ def options(kind: str, name: str) -> tuple[str, ...]:
     """The names of a component's options; of one that ``names`` lists. Imports nothing."""
     if name in _built_in(kind):
         return _built_in(kind)[name].options
-    config = _entries[kind, name].config
-    return tuple(field.name for field in fields(config) if field.init) if config else ()
+    return tuple(field.name for field in _entries[kind, name].options)
 
 
 def entries(kind: str) -> list[Entry]:
@@ -147,9 +157,8 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
         raise TypeError(f"{place}.config: expects {entry.config.__name__}, got {spec.config!r}; see schema.resolve")
     options = spec.config
     if options is None and entry.config is not None:
-        gaps = [f.name for f in fields(entry.config) if f.init and f.default is MISSING is f.default_factory]
-        if gaps:
-            raise ConfigError([Fault(f"{place}.config.{gap}", "is required") for gap in gaps])
+        if entry.required:
+            raise ConfigError([Fault(f"{place}.config.{gap}", "is required") for gap in entry.required])
         options = entry.config()
     if entry.config is entry.factory:
         return options

@@ -12,7 +12,6 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument(
         "file", type=find_config, metavar="FILE", help="ablation file (docs/ablation.md) or shipped one"
     )

@@ -74,10 +74,10 @@ def base_weights(args: argparse.Namespace) -> dict[str, Path]:
     Raises:
         AistaError: one is not of the form PART=FOLDER, or its folder does not exist.
     """
-    found = {}
+    folders = {}
     for text in args.base:
         part, equals, folder = text.partition("=")
         if not equals or not Path(folder).exists():
             raise AistaError(f"--base must be PART=FOLDER with an existing folder, e.g. llm=models/qwen, got {text!r}")
-        found[part] = Path(folder)
-    return found
+        folders[part] = Path(folder)
+    return folders

@@ -16,7 +16,6 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument(
         "target",
         nargs="+",
@@ -52,10 +51,10 @@ def run(args: argparse.Namespace) -> int:
 def _components(target: str) -> list[Entry]:
     if not target.endswith(".py"):
         return [_find(target)]
-    own = registry.load_plugins([target])
-    if not own:
+    registered = registry.load_plugins([target])
+    if not registered:
         raise PluginError(f"plug-in {target!r} registers no component; decorate one with aista.registry.register")
-    return own
+    return registered
 
 
 def _find(text: str) -> Entry:

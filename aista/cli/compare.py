@@ -12,7 +12,6 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument("baseline", type=Path, metavar="BASELINE", help="evaluated run folder")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="evaluated run folders to compare with it")
     add_option_arguments(parser, ComparisonOptions)

@@ -11,14 +11,12 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument(
         "name", nargs="?", metavar="NAME", help="print this one, e.g. for `aista configs NAME > my.yaml`"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """List the shipped configs, or print one."""
     if args.name is not None:
         print(find_config(args.name).read_text(encoding="utf-8"), end="")
         return 0

@@ -11,16 +11,14 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument("name", metavar="NAME", help="a dataset (see `aista list dataset`), or `check`")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to make; with `check`, the manifest to check")
-    parser.add_argument("--from", type=Path, dest="source", metavar="SOURCE", help="where the raw corpus lies")
+    parser.add_argument("--from", type=Path, dest="source", metavar="SOURCE", help="where the raw corpus is")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="options (see `aista show dataset NAME`)")
     add_plugin_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prepare the dataset, or inspect the manifest."""
     return _check(args) if args.name == "check" else _prepare(args)
 
 

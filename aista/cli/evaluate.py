@@ -11,14 +11,13 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder, or an exported one")
     parser.add_argument("--split", default="test", help="dev, test, or the path of a manifest (default: test)")
     parser.add_argument("--batch-size", type=int, default=0, help="rows decoded together; changes only the speed")
     parser.add_argument(
         "--shuffled-speech",
         action="store_true",
-        help="also measure the NLL of the references with another row's speech; equal: the model ignores the audio",
+        help="also measure the NLL of the references with shuffled speech; if equal, the model ignores the audio",
     )
     add_model_arguments(parser)
     add_base_argument(parser)
@@ -49,5 +48,5 @@ def run(args: argparse.Namespace) -> int:
             "({num_rows} rows, {num_tokens} tokens)".format(**result.shuffled_speech)
         )
     folder = RunPaths(args.run).scores_file(result.label).parent
-    print(f"{result.num_utterances} utterances in {result.seconds:.1f} s; hypotheses and scores in {folder}")
+    print(f"{len(result.rows)} utterances in {result.seconds:.1f} s; hypotheses and scores in {folder}")
     return 0

@@ -10,7 +10,6 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to make")
     parser.add_argument("--checkpoint", default="best", help="best, last, or a step number (default: best)")
@@ -18,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form.add_argument(
         "--trainable-only",
         action="store_true",
-        help="leave out what the base models' own folders hold; LoRA of the LLM in peft's layout",
+        help="leave out what the base models' folders hold; LoRA of the LLM in peft's layout",
     )
     form.add_argument("--merge-lora", action="store_true", help="put LoRA into the weights that it updates")
     parser.add_argument("--shard-gb", type=float, default=5.0, help="largest file of weights in GB (default: 5)")

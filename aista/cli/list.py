@@ -12,7 +12,6 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument("kind", nargs="?", metavar="KIND", help="show the components of this kind only")
     add_plugin_argument(parser)
 

@@ -12,13 +12,12 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")
     parser.add_argument("--split", default="dev", help="dev, test, or the path of a manifest (default: dev)")
     parser.add_argument("--size", type=int, default=500, help="maximum number of utterances (default: 500)")
     parser.add_argument("--name", default="", help="name of the files in RUN/probe (default: SPLIT_step_N)")
     parser.add_argument(
-        "--all-checkpoints", action="store_true", help="every checkpoint of the run instead of one: how the curves move"
+        "--all-checkpoints", action="store_true", help="all checkpoints of the run: how the curves change over training"
     )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples of the intervals; 0: none")
     parser.add_argument("--utterance", default="", help="id of the utterance whose transport plan is drawn")

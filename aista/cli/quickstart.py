@@ -11,7 +11,6 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument("out", type=Path, nargs="?", default=Path("runs/quickstart"), metavar="OUT", help="run folder")
     parser.add_argument("--config", type=find_config, default="quickstart", help="experiment (default: quickstart)")
     parser.add_argument("--data", type=Path, default=Path("data/quickstart"), help="where the corpus is made")

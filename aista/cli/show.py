@@ -24,14 +24,12 @@ REQUIRED = "REQUIRED"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument("kind", metavar="KIND", help="e.g. ot_solver; aista list names them all")
     parser.add_argument("name", metavar="NAME", help="e.g. sinkhorn")
     add_plugin_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the component's page."""
     registry.load_plugins(args.plugin)
     entry = registry.get(args.kind, args.name)
     print(f"{entry.kind} {entry.name}\n{entry.origin}  ({_source_file(entry)})\n")

@@ -18,7 +18,6 @@ COST_OPTIONS = ("assume", "processes", "device", "utilization", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder; a stopped run is resumed")
     parser.add_argument("--config", type=find_config, help="YAML file or shipped config; default: RUN's config")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="options that replace the config's")
@@ -42,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train."""
     from aista.config import dump_yaml
     from aista.console import configure_logging
     from aista.engine.claim import open_experiment
@@ -51,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.tasks.experiment import load_experiment
 
     if args.config is None and args.overrides:
-        raise AistaError(f"overrides need --config; without it {args.run}'s own config is used as it is")
+        raise AistaError(f"overrides need --config; without it {args.run}'s own config is used unchanged")
     if args.config is None and not RunPaths(args.run).is_run:
         raise AistaError(f"{args.run} is no run folder yet; name a config with --config FILE")
     experiment = open_experiment(args.run) if args.config is None else load_experiment(args.config, args.overrides)
@@ -90,6 +88,6 @@ def _dry_run(experiment: Experiment, args: argparse.Namespace) -> int:
     assumption = parse_assumption(args.assume) if args.assume else None
     if args.stage:
         experiment = find_stage(experiment, args.stage)
-    found = dry_run(experiment, assumption=assumption, **given)
-    print(json.dumps(found.to_json(), indent=2) if args.json else found)
+    result = dry_run(experiment, assumption=assumption, **given)
+    print(json.dumps(result.to_json(), indent=2) if args.json else result)
     return 0

@@ -11,7 +11,6 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder, or an exported one")
     parser.add_argument("audio", type=Path, nargs="+", metavar="AUDIO", help="wav, flac, ogg or mp3 files")
     parser.add_argument("--beam-size", type=int, default=0, help="beams (default: the run's)")

@@ -47,8 +47,8 @@ class Asterisk(SpokenPreparation):
     """Asterisk's voice prompts (real telephone speech, 0.3 to 0.4 h per language), from Debian packages.
 
     Choose it for real AI-STA triples whose recordings fit their transcripts, under a free licence; ``direction: en-x``
-    for English speech, which encoders such as Whisper tiny.en know. One voice per language and one domain: no measure
-    of how well a model generalises.
+    for English speech, which encoders such as Whisper tiny.en know. One voice per language and one domain: not a
+    measure of generalisation.
     """
 
     dataset: ClassVar[str] = "asterisk"

@@ -71,7 +71,7 @@ class Covost2(Preparation):
     target: str = option("zh-CN", "Language of the translations, as CoVoST names it, e.g. zh-CN, ja, de.")
     convert: bool = option(
         False,
-        "Copy the recordings as 16 kHz FLAC (about 115 MB an hour); else manifests name the clips where they lie.",
+        "Copy the recordings as 16 kHz FLAC (about 115 MB an hour); else manifests refer to the original clips.",
     )
     vocab_size: int | None = option(
         None, "Pieces of a joint BPE model; null makes none: a pretrained LLM has its own tokenizer.", minimum=50
@@ -83,10 +83,10 @@ class Covost2(Preparation):
         ``source`` is a Common Voice folder with ``clips/``, ``validated.tsv`` and CoVoST's tables.
         """
         if source is None or not (source / CLIPS).is_dir():
-            found = "" if source is None else f"; {source} has no folder {CLIPS}"
+            reason = "" if source is None else f"; {source} has no folder {CLIPS}"
             raise DataError(
                 f"covost2 is read from an unpacked Common Voice 4 ({self.source}): give the folder that holds "
-                f"{CLIPS}/ and validated.tsv with --from{found}"
+                f"{CLIPS}/ and validated.tsv with --from{reason}"
             )
         splits = read_splits(source, f"{self.source}_{self.target}")
         folder.start()
@@ -158,11 +158,11 @@ def _note(splits: Mapping[str, list[Entry]], validated: Mapping[str, str]) -> di
     """What is odd about rows that are kept."""
     tested = {entry.transcript.casefold() for entry in splits["test"]}
     everything = [entry for split in SPLITS for entry in splits[split]]
-    found = {
+    noted = {
         DIFFERS: [entry for entry in everything if validated.get(entry.clip, entry.transcript) != entry.transcript],
         REPEATED: [entry for entry in splits["train"] if entry.transcript.casefold() in tested],
     }
-    return {reason: [Path(entry.clip).stem for entry in entries] for reason, entries in found.items()}
+    return {reason: [Path(entry.clip).stem for entry in entries] for reason, entries in noted.items()}
 
 
 def _convert(clip: str, out: Path, copy: str) -> str:

@@ -93,7 +93,7 @@ class Mboshi(Preparation):
             dropped[SHARED] = [row.id for row in texts["train"] if _key(row.tgt_text) in taken]
             texts["train"] = [row for row in texts["train"] if _key(row.tgt_text) not in taken]
             rows = _extract(clone, folder.out, texts, dropped, progress)
-            rows = {split: [_aligned(clone, row) for row in found] for split, found in rows.items()}
+            rows = {split: [_aligned(clone, row) for row in usable] for split, usable in rows.items()}
         train, dev = self._carve(rows["train"])
         splits = {"train": train, "dev": dev, "test": rows["dev"]}
         require_rows("mboshi", splits, dropped, "; clone it again")
@@ -173,7 +173,7 @@ def _extract(
 ) -> dict[str, list[Row]]:
     """Copy the recordings of usable rows to ``out/audio`` and fill in their lengths."""
     total, done = sum(len(rows) for rows in texts.values()), 0
-    kept: dict[str, list[Row]] = {split: [] for split in texts}
+    extracted: dict[str, list[Row]] = {split: [] for split in texts}
     for split, rows in texts.items():
         for row in rows:
             path = out / row.audio
@@ -182,13 +182,13 @@ def _extract(
             if fault:
                 dropped[f"{AUDIO} {fault}"].append(row.id)
             else:
-                kept[split].append(replace(row, n_frames=frames))
+                extracted[split].append(replace(row, n_frames=frames))
                 if content is not None and not path.is_file():
                     with replacing(path) as temporary:
                         temporary.write_bytes(content)
             done += 1
             progress("audio", done, total)
-    return kept
+    return extracted
 
 
 def _aligned(clone: Clone, row: Row) -> Row:

@@ -171,16 +171,16 @@ class Folder:
             if self.out.exists() and (not self.out.is_dir() or any(self.out.iterdir())):
                 raise DataError(f"{self.out}: not a prepared dataset (no {FINGERPRINT}) and not empty; choose another")
             return None
-        found = self._read_fingerprint(path)
+        record = self._read_fingerprint(path)
         for key, value in self._identity.items():
-            if found.get(key) != value:
+            if record.get(key) != value:
                 raise DataError(
-                    f"{self.out}: already prepared with {key} {found.get(key)!r}, asked for {value!r}; "
+                    f"{self.out}: already prepared with {key} {record.get(key)!r}, asked for {value!r}; "
                     "choose another folder or delete this one"
                 )
-        if not found.get("complete") or not self._verify(found["fingerprint"]):
+        if not record.get("complete") or not self._verify(record["fingerprint"]):
             return None
-        return PreparationReport(self.out, **found["report"], fingerprint=found["fingerprint"], reused=True)
+        return PreparationReport(self.out, **record["report"], fingerprint=record["fingerprint"], reused=True)
 
     def start(self) -> None:
         """Mark the folder as under preparation with these options and clear what an interruption left."""
@@ -247,7 +247,7 @@ class Folder:
                 changed.append(name)
         if changed:
             shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
-            raise DataError(f"{self.out}: changed since it was prepared: {shown}; delete what changed to remake it")
+            raise DataError(f"{self.out}: changed since it was prepared: {shown}; delete what changed to recreate it")
         return not missing
 
     def _digest(self) -> str:
@@ -256,12 +256,12 @@ class Folder:
 
     def _read_fingerprint(self, path: Path) -> dict[str, Any]:
         try:
-            found = json.loads(path.read_text("utf-8"))
+            data = json.loads(path.read_text("utf-8"))
         except ValueError as error:
             raise DataError(f"{path}: not valid JSON ({error}); delete the folder and prepare it again") from None
-        if not isinstance(found, dict):
+        if not isinstance(data, dict):
             raise DataError(f"{path}: expects a JSON object; delete the folder and prepare it again")
-        return found
+        return data
 
     def _write_fingerprint(self, state: Mapping[str, Any]) -> None:
         write_json(self.out / FINGERPRINT, {**self._identity, **state})

@@ -54,7 +54,7 @@ _MEANINGS = {
 class QuickstartCorpus(Preparation):
     """Embedded synthetic English -> French corpus, labelled as such; needs no download.
 
-    Choose it to see the whole workflow in minutes or to test; never to claim a result on speech.
+    Choose it to see the workflow in minutes or to test, never to claim a result on speech.
     """
 
     dataset: ClassVar[str] = "quickstart"
@@ -62,7 +62,7 @@ class QuickstartCorpus(Preparation):
     num_train: int = option(2000, "Training sentences with speech.", minimum=1)
     num_dev: int = option(200, "Dev sentences with speech.", minimum=1)
     num_test: int = option(300, "Test sentences with speech.", minimum=1)
-    num_text: int = option(5600, "Further text pairs without speech, for the language model.", minimum=0)
+    num_text: int = option(5600, "Number of further text pairs without speech, for the language model.", minimum=0)
     low_resource: int = option(400, "Rows of train_low.tsv; at most num_train.", minimum=1)
     vocab_size: int = option(300, "Pieces of the joint BPE model.", minimum=60)
 
@@ -78,7 +78,6 @@ class QuickstartCorpus(Preparation):
         return super().prepare(out, progress=progress)
 
     def fill(self, folder: Folder, source: Path | None, progress: Progress) -> PreparationReport:
-        """Draw the sentences and speak them."""
         corpus = draw_corpus(
             self.seed,
             num_train=self.num_train,

@@ -77,7 +77,7 @@ class SpokenPreparation(Preparation, ABC):
     num_dev: int = option(75, "English sentences of dev; each is spoken in every language.", minimum=1)
     num_test: int = option(150, "English sentences of test.", minimum=1)
     max_characters_per_second: float = option(
-        25.0, "Rows whose transcript cannot be said this fast in their recording are left out.", above=0
+        25.0, "Rows with more transcript characters per second of recording are left out.", above=0
     )
     vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100)
 

@@ -56,14 +56,14 @@ class Tuxpaint(SpokenPreparation):
             )
         with opened(source, PACKAGE, [ROOT]) as root:
             sentences = _read_stamps(root / ROOT if (root / ROOT).is_dir() else root)
-            found = {language for sentence in sentences for language in sentence.recordings}
-            if not found:
+            recorded = {language for sentence in sentences for language in sentence.recordings}
+            if not recorded:
                 raise DataError(f"--from {source}: no spoken descriptions (NAME_desc_LANGUAGE.ogg); is it {PACKAGE}?")
-            unknown = [language for language in self.languages if language not in found]
+            unknown = [language for language in self.languages if language not in recorded]
             if unknown:
                 raise DataError(
                     f"tuxpaint: languages must have recordings in --from {source}, got {', '.join(unknown)}; "
-                    f"there are {', '.join(sorted(found))}"
+                    f"there are {', '.join(sorted(recorded))}"
                 )
             return self.fill_with(folder, sentences, ABOUT, progress)
 

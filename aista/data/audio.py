@@ -182,7 +182,7 @@ def _read_slice(location: Location) -> bytes:
     if len(content) < location.length:
         raise UndecodableAudioError(
             f"{location.path}:{location.offset}:{location.length}: the archive ends after {len(content)} of "
-            f"{location.length} bytes; make the manifest from this very archive"
+            f"{location.length} bytes; make the manifest from this archive"
         )
     if content.startswith(b"\x93NUMPY"):
         raise UndecodableAudioError(

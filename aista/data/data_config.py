@@ -28,14 +28,16 @@ class DataConfig(Options):
     target_language: str = option("", "Language of the translations, checked against tgt_lang; empty checks nothing.")
     max_seconds: float = option(30.0, "Longest utterance in seconds.", above=0)
     min_seconds: float = option(0.1, "Shortest utterance in seconds.", minimum=0)
-    on_bad_rows: Literal["error", "drop"] = option("error", "Stop at bad rows, or train without them; both list them.")
-    batch_size: int = option(16, "Rows of a batch, over all processes.", minimum=1)
+    on_bad_rows: Literal["error", "drop"] = option("error", "Stop at bad rows, or drop them; both list them.")
+    batch_size: int = option(16, "Rows per batch, over all processes.", minimum=1)
     max_batch_seconds: float = option(
-        0.0, "Longest row times rows of a batch, over all processes, in seconds; 0 sets no limit.", minimum=0
+        0.0,
+        "Maximum of the padded batch (longest row times rows, over all processes) in seconds; 0: no limit.",
+        minimum=0,
     )
     length_noise: float = option(
         0.1,
-        "How far batches mix lengths: each is scaled at random by up to this share before sorting.",
+        "Mixes lengths within batches: each length is scaled at random by up to this share before sorting.",
         minimum=0,
         maximum=1,
     )
@@ -43,7 +45,8 @@ class DataConfig(Options):
     cache_features: bool = option(False, "Keep decoded features in memory (before augmentation).")
     train_rows: int = option(
         0,
-        "Train on this many rows of `train`: fewer are a part of more, and only their ids decide; 0 takes all.",
+        "Train on this many rows of `train`, chosen by their ids: a smaller number is a subset of a larger; 0 "
+        "takes all.",
         minimum=0,
     )
     encoder_cache: Component | None = component(
@@ -54,7 +57,8 @@ class DataConfig(Options):
     )
     shuffle_transcripts: bool = option(
         False,
-        "A control: give every training row another row's transcript; dev and test stay; stages do not inherit it.",
+        "Control: give each training row another row's transcript; dev and test are unchanged; stages do not "
+        "inherit it.",
         inherit=False,
     )
 

@@ -1,4 +1,4 @@
-"""Remembers what was found in audio files, so that a second start need not read them again."""
+"""Records results about audio files, so that a second start need not read them again."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _VERSION = 1
 class FileMemory(ABC):
     """Results of a function of audio files, for one manifest, kept in ``.NAME.TOPIC.json`` beside it.
 
-    An entry counts only while the file's size and modification time are what they were. Failures
-    are not kept, so a mended disk is noticed. ``recall`` may be called from several threads.
+    An entry counts only while the file's size and modification time are what they were. Failures are not recorded, so a
+    repaired disk is noticed. ``recall`` may be called from several threads.
 
     Args:
         manifest: The manifest that names the files.

@@ -79,7 +79,7 @@ class Inspection:
         counts: ``rows``, ``kept``, ``bad``, and ``ce_only``: kept rows without a transcript.
         seconds: Audio in the kept rows.
         set_aside: Rows that the task has no use for, by reason.
-        unknown_columns: Columns that nobody reads.
+        unknown_columns: Columns that are not read.
     """
 
     manifest: Path
@@ -97,9 +97,9 @@ class Inspection:
         kept: list[int] = []
         problems = list(self.problems)
         for index, row in enumerate(self.kept):
-            found = [limit.finding(values[index]) for limit, values in zip(limits, measures, strict=True)]
-            problems += [Problem(kind, row.id, row.line, message) for kind, message in filter(None, found)]
-            if not any(found):
+            findings = [limit.finding(values[index]) for limit, values in zip(limits, measures, strict=True)]
+            problems += [Problem(kind, row.id, row.line, message) for kind, message in filter(None, findings)]
+            if not any(findings):
                 kept.append(index)
         rows, durations = tuple(self.kept[i] for i in kept), tuple(self.durations[i] for i in kept)
         problems.sort(key=lambda problem: problem.line)
@@ -125,9 +125,9 @@ class Inspection:
         if self.problems:
             lines.append(f"  {counts['bad']} bad:")
         for kind, number in Counter(problem.kind for problem in self.problems).items():
-            found = [problem for problem in self.problems if problem.kind == kind]
+            of_kind = [problem for problem in self.problems if problem.kind == kind]
             lines.append(f"  {kind}: {number}")
-            lines += [f"    {self.manifest}:{p.line}: {p.id}: {p.message}" for p in found[:examples]]
+            lines += [f"    {self.manifest}:{p.line}: {p.id}: {p.message}" for p in of_kind[:examples]]
             if number > examples:
                 lines.append(f"    ... and {number - examples} more")
         return "\n".join(lines)
@@ -154,10 +154,10 @@ class Inspection:
         """
         if self.problems and on_bad_rows == "error":
             raise DataError(
-                f"{self.summary()}\nmend or remove these rows, or set data.on_bad_rows: drop to train without them"
+                f"{self.summary()}\ncorrect or remove these rows, or set data.on_bad_rows: drop to train without them"
             )
         if not self.kept:
-            raise DataError(f"{self.summary()}\nno row is left; mend the manifest")
+            raise DataError(f"{self.summary()}\nno row is left; correct the manifest")
         return self.kept
 
 
@@ -175,7 +175,7 @@ def inspect(
 ) -> Inspection:
     """Check every row of a manifest.
 
-    Audio is really decoded, to the end. What decoded well is remembered beside the manifest
+    Audio is really decoded, to the end. What decoded is recorded beside the manifest
     (``.NAME.decoded.json``), by size and time of the file, so that the next start is fast; in a
     read-only folder nothing is remembered.
 
@@ -200,9 +200,9 @@ def inspect(
     durations: list[float] = []
     problems: list[Problem] = []
     for row, probe in zip(rows, probes, strict=True):
-        found = _check_audio(row, probe, config) + _check_texts(row, config, needs_source, needs_target)
-        problems += [Problem(kind, row.id, row.line, message) for kind, message in found]
-        if not found:
+        findings = _check_audio(row, probe, config) + _check_texts(row, config, needs_source, needs_target)
+        problems += [Problem(kind, row.id, row.line, message) for kind, message in findings]
+        if not findings:
             kept.append(row)
             durations.append(probe.seconds if isinstance(probe, AudioInfo) else 0.0)
     counts = {
@@ -260,27 +260,27 @@ def _check_audio(row: Row, probe: _Probe, config: DataConfig) -> list[_Finding]:
         return []
     if isinstance(probe, DataError):
         return [(_AUDIO_FAULTS[type(probe)], str(probe))]
-    found: list[_Finding] = []
+    problems: list[_Finding] = []
     got = f"got {probe.seconds:.2f} s"
     if probe.seconds > config.max_seconds:
         rule = f"must last at most {config.max_seconds:g} s"
-        found.append(("too long", f"{rule}, {got}; cut it, or raise data.max_seconds"))
+        problems.append(("too long", f"{rule}, {got}; cut it, or raise data.max_seconds"))
     if probe.seconds < config.min_seconds:
         rule = f"must last at least {config.min_seconds:g} s"
-        found.append(("too short", f"{rule}, {got}; remove it, or lower data.min_seconds"))
+        problems.append(("too short", f"{rule}, {got}; remove it, or lower data.min_seconds"))
     truth = probe.seconds * MANIFEST_SAMPLE_RATE
     if abs(row.n_frames - truth) > _MAX_MISLABELLING * truth:
         rule = f"n_frames must be within 5 % of the audio's {truth:.0f} samples at {MANIFEST_SAMPLE_RATE} Hz"
-        found.append(("mislabelled n_frames", f"{rule}, got {row.n_frames}; correct it"))
-    return found
+        problems.append(("mislabelled n_frames", f"{rule}, got {row.n_frames}; correct it"))
+    return problems
 
 
 def _check_texts(row: Row, config: DataConfig, needs_source: bool, needs_target: bool) -> list[_Finding]:
-    found: list[_Finding] = []
+    problems: list[_Finding] = []
     if needs_target and not row.tgt_text:
-        found.append(("empty target", "tgt_text must hold a translation, got nothing; add it or remove the row"))
+        problems.append(("empty target", "tgt_text must hold a translation, got nothing; add it or remove the row"))
     if needs_source and not row.src_text:
-        found.append(("empty transcript", "src_text must hold a transcript, got nothing; add it or remove the row"))
+        problems.append(("empty transcript", "src_text must hold a transcript, got nothing; add it or remove the row"))
     languages = (
         ("src_lang", row.src_lang, "source_language", config.source_language),
         ("tgt_lang", row.tgt_lang, "target_language", config.target_language),
@@ -288,5 +288,5 @@ def _check_texts(row: Row, config: DataConfig, needs_source: bool, needs_target:
     for column, named, option, wanted in languages:
         if wanted and named and named.casefold() != wanted.casefold():
             rule = f"{column} must be {wanted!r} as data.{option} says"
-            found.append(("language mismatch", f"{rule}, got {named!r}; correct either"))
-    return found
+            problems.append(("language mismatch", f"{rule}, got {named!r}; correct either"))
+    return problems

@@ -107,7 +107,7 @@ class BatchLoader:
         if state["fingerprint"] != self._fingerprint():
             self._move(*before)
             raise DataError(
-                "training cannot go on where it stopped: its batches must be those it began with, but the manifest, "
+                "training cannot be resumed: its batches must be those that it started with, but the manifest, "
                 "the rows kept, the seed or the batch sizes have changed; restore them, or start a new run"
             )
 

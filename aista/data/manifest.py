@@ -58,7 +58,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest that was read: its path, its rows in the file's order, and the columns nobody reads."""
+    """A manifest that was read: its path, its rows in the file's order, and the columns that are not read."""
 
     path: Path
     rows: tuple[Row, ...]
@@ -180,7 +180,7 @@ def _parse_row(place: str, number: int, header: list[str], line: str, faults: li
         try:
             check_word_times(values["word_times"], values.get("src_text", ""), int(n_frames) / MANIFEST_SAMPLE_RATE)
         except ValueError as error:
-            faults.append(f"{place}: word_times: {error}; mend it or leave it empty")
+            faults.append(f"{place}: word_times: {error}; correct it or leave it empty")
     return Row(**values, n_frames=int(n_frames), line=number) if len(faults) == before else None
 
 

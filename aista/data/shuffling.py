@@ -1,4 +1,4 @@
-"""Transcripts dealt out anew: a control that takes away what alignment could learn from them."""
+"""Shuffled transcripts: a control that removes what alignment could learn from them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["shuffle_transcripts"]
 def shuffle_transcripts(rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
     """The rows, each with the transcript of another one; speech and translation stay where they are.
 
-    One cycle through all rows that have a transcript (Sattolo, 1986), so that none keeps its own; two rows
-    that say the same may still swap equal texts. Rows without a transcript stay without. Word times are left out: those
-    of another recording mean nothing.
+    One cycle through all rows that have a transcript (Sattolo, 1986), so that none keeps its own; two rows with the
+    same text may swap them. Rows without a transcript stay without. Word times are left out: those of another recording
+    do not apply.
 
     Choose it to ask whether a gain comes from the *content* of the transcripts: with shuffled ones the loss,
-    its scale and its cost are the same, and whatever gain stays is regularisation.
+    its scale and its cost are the same, and a remaining gain is regularisation.
 
     Args:
         rows: Rows of a training manifest.

@@ -13,8 +13,8 @@ __all__ = ["first_rows"]
 def first_rows(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
     """The ``count`` rows that come first in an order that their ids decide, as they stood in the manifest.
 
-    Neither the manifest's order nor a seed matters, and fewer rows are always a part of more: runs with 400, 800 and
-    1,600 rows differ in what is added alone.
+    Neither the manifest's order nor a seed matters, and a smaller number is always a subset of a larger: runs with 400,
+    800 and 1,600 rows differ only in what is added.
 
     Raises:
         ValueError: ``count`` is not between 1 and the number of rows.

@@ -42,10 +42,10 @@ def parse_word_times(text: str) -> list[Times]:
     """
     times: list[Times] = []
     for field in text.split():
-        found = _FIELD.fullmatch(field)
-        if found is None and field != _UNKNOWN:
+        match = _FIELD.fullmatch(field)
+        if match is None and field != _UNKNOWN:
             raise ValueError(f"must hold START-END in seconds, or - where unknown, for each word, got {field!r}")
-        times.append((float(found[1]), float(found[2])) if found else None)
+        times.append((float(match[1]), float(match[2])) if match else None)
     return times
 
 

@@ -45,18 +45,18 @@ def find_checkpoint(run_dir: Path, which: str = "best") -> Checkpoint:
     Raises:
         RunError: the run has no such checkpoint; says which it has.
     """
-    found = checkpoint_steps(run_dir)
-    if not found:
+    checkpoints = checkpoint_steps(run_dir)
+    if not checkpoints:
         raise RunError(f"{run_dir}: no checkpoint yet; train with `aista train {run_dir} --config ...`")
     if which == "last":
-        return found[-1]
+        return checkpoints[-1]
     if which == "best":
-        scored = [checkpoint for checkpoint in found if checkpoint.score is not None]
-        return max(scored, key=lambda checkpoint: (checkpoint.score, checkpoint.step)) if scored else found[-1]
-    for checkpoint in found:
+        scored = [checkpoint for checkpoint in checkpoints if checkpoint.score is not None]
+        return max(scored, key=lambda checkpoint: (checkpoint.score, checkpoint.step)) if scored else checkpoints[-1]
+    for checkpoint in checkpoints:
         if which in (str(checkpoint.step), checkpoint.name):
             return checkpoint
-    known = ", ".join(str(checkpoint.step) for checkpoint in found)
+    known = ", ".join(str(checkpoint.step) for checkpoint in checkpoints)
     raise RunError(f"{run_dir}: no checkpoint {which!r}; it has steps {known}; or say best or last")
 
 
@@ -76,11 +76,11 @@ def load_part_weights(run_dir: Path, part: str, which: str = "best") -> dict[str
     """
     weights = load_weights(find_checkpoint(run_dir, which))
     prefix = f"{part}."
-    found = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
-    if not found:
+    part_weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+    if not part_weights:
         parts = sorted({name.split(".")[0] for name in weights})
         raise RunError(f"{run_dir}: its model has no part {part!r}; it has {', '.join(parts)}")
-    return found
+    return part_weights
 
 
 def _score(file: Path) -> float | None:

@@ -41,7 +41,7 @@ def is_main_process() -> bool:
 
 
 def claim(run_dir: Path, experiment: Experiment) -> bool:
-    """Write the resolved config and the environment, or check that the folder holds this very experiment.
+    """Write the resolved config and the environment, or check that the folder holds this experiment.
 
     Of several processes the main one writes; the others return once it has, so that none of their files lies in
     the folder before.
@@ -69,7 +69,7 @@ def claim(run_dir: Path, experiment: Experiment) -> bool:
 
 @contextmanager
 def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
-    """Take the config back if an error ends a start before anything was trained, so that a mended one fits.
+    """Remove the config if an error ends a start before anything was trained, so that a corrected one fits.
 
     The logs stay. A folder with metrics, checkpoints or pretraining stages keeps its config.
 
@@ -86,7 +86,7 @@ def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
 
 
 def holds(run_dir: Path, experiment: Experiment) -> bool:
-    """Whether a folder is the run folder of this very experiment; False if it is no run folder.
+    """Whether a folder is the run folder of this experiment; False if it is no run folder.
 
     Raises:
         AistaError: it belongs to another experiment; names the options that differ.
@@ -95,8 +95,8 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
         return False
     file = RunPaths(run_dir).config_file
     asked = strict_yaml.parse(dump_yaml(experiment.to_plain()), experiment.source)  # tuples are lists there
-    found = differences(load_yaml(file), asked)
-    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in found]
+    changes = differences(load_yaml(file), asked)
+    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in changes]
     if lines:
         raise AistaError(
             f"{run_dir}: this run folder holds another experiment; it differs in {'; '.join(lines[:5])}"

@@ -1,4 +1,4 @@
-"""fairseq2's sharp edges, each covered once: secrets in logs, early stopping, sharded weights, types, noise."""
+"""Workarounds for fairseq2, in one place: secrets in logs, early stopping, sharded weights, types, log messages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 
 
 def patch_fairseq2() -> None:
-    """Replace what fairseq2 0.8.1 offers no option for; a second call changes nothing."""
+    """Patch what fairseq2 0.8.1 offers no option for; a second call changes nothing."""
     _StandardLogHelper.log_environment_variables = _log_no_environment  # type: ignore[method-assign]
     # `fairseq2.recipe.run` is the function of that name; the module behind it holds what it calls.
     run_module = vars(sys.modules["fairseq2.recipe.run"])
@@ -108,7 +108,6 @@ class PatienceStopper(EarlyStopper):
         self._scores = history
 
     def should_stop(self, step_nr: int, score: float) -> bool:
-        """Record a validation's score and tell whether to stop."""
         self._scores.append(score)
         best = max(range(len(self._scores)), key=lambda index: self._scores[index])
         return len(self._scores) - 1 - best >= self._patience
@@ -122,8 +121,8 @@ def set_early_stopper(trainer: Trainer, stopper: EarlyStopper) -> None:
 def validate_once_restored(trainer: Trainer) -> None:
     """Let a resumed trainer begin with the validation of its checkpoint's step.
 
-    fairseq2 saves a step's checkpoint before it validates, and a resumed trainer goes on behind both: a run that is
-    killed in between would never validate that step, and what depends on the scores would differ.
+    fairseq2 saves a step's checkpoint before it validates, and a resumed trainer continues after both: a run killed
+    in between would never validate that step, and what depends on the scores would differ.
     """
     restore = trainer._maybe_restore_state
 

@@ -37,8 +37,8 @@ class CtcOutput(NamedTuple):
 class CtcModel(FrozenInEval):
     """A speech encoder under a linear head over V tokens and the blank, whose id is V.
 
-    Connectionist temporal classification (Graves et al. 2006). Choose it to teach an encoder to hear
-    before it is joined to an LLM.
+    Connectionist temporal classification (Graves et al. 2006). Choose it to pretrain an encoder on recognition before
+    joint training with an LLM.
     """
 
     def __init__(self, encoder: SpeechEncoder, vocab_size: int) -> None:

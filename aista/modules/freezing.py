@@ -42,7 +42,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> FreezeReport:
     A pattern is a regular expression for a whole dotted name, of a parameter or of a module that
     holds it: ``encoder`` freezes the encoder, ``llm\.layers\.[0-3]`` four blocks, ``.*\.bias`` all
     biases, ``llm.*`` everything whose name begins with llm. Names are those of the bare model, so
-    freeze before wrapping it for data parallelism. A tied parameter answers to each of its names.
+    freeze before wrapping it for data parallelism. A tied parameter is matched by any of its names.
 
     Args:
         model: Its parameters' ``requires_grad`` is cleared where a pattern matches and kept elsewhere.
@@ -70,7 +70,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> FreezeReport:
 def keep_frozen_in_eval(model: nn.Module) -> None:
     """Put every sub-module whose parameters (at least one) are all frozen in eval mode.
 
-    A frozen module is a fixed function: its dropout must not add noise that nothing learns from.
+    A frozen module is a fixed function: its dropout would only add noise.
     Call it after ``model.train()``, or derive the model from ``FrozenInEval``.
     """
     parameters = list(model.parameters())

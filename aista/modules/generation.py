@@ -17,7 +17,7 @@ __all__ = ["Decoding", "beam_search", "evaluating", "left_pad"]
 
 
 class Decoding(Protocol):
-    """A language model's memory of R sequences that grow by one token at a time."""
+    """A language model's cached state of R sequences that grow by one token at a time."""
 
     def step(self, tokens: Tensor) -> Tensor:
         """Append ``[R]`` token ids; returns ``[R, V]`` logits of the next ones."""
@@ -108,7 +108,7 @@ def beam_search(
         if not torch.equal(order, torch.arange(logits.size(0), device=order.device)):
             decoding.reorder(order)
         logits = decoding.step(next_RK.flatten())
-    return [sorted(found, key=lambda h: -h.score)[: config.beam_size] for found in results]
+    return [sorted(hypotheses, key=lambda h: -h.score)[: config.beam_size] for hypotheses in results]
 
 
 class _Candidates:
@@ -162,5 +162,5 @@ def _collect(
 def _continue(top: _Candidates, going: list[int], beam_size: int, eos_id: int) -> tuple[Tensor, Tensor, Tensor]:
     scores, parents, tokens = top.scores[going], top.parents[going], top.tokens[going]
     open_scores = scores.masked_fill(tokens == eos_id, -torch.inf)
-    kept, index = open_scores.topk(min(beam_size, scores.size(1)), dim=1)
-    return kept, parents.gather(1, index), tokens.gather(1, index)
+    best, index = open_scores.topk(min(beam_size, scores.size(1)), dim=1)
+    return best, parents.gather(1, index), tokens.gather(1, index)

@@ -120,8 +120,8 @@ def check_weights(folder: Path) -> None:
 
 def saved_dtype(config: Any, dtype: str) -> torch.dtype:
     """The type that an option ``dtype`` stands for: ``auto`` is the checkpoint's own."""
-    own: torch.dtype = getattr(config, "dtype", None) or torch.float32
-    return own if dtype == "auto" else getattr(torch, dtype)
+    saved: torch.dtype = getattr(config, "dtype", None) or torch.float32
+    return saved if dtype == "auto" else getattr(torch, dtype)
 
 
 def build_model(
@@ -209,10 +209,10 @@ def fill_from_folder(
     """
     check_weights(folder)
     places = _places(folder)
-    own = {saved_name(name): tensor for name, tensor in module.state_dict(keep_vars=True).items()}
-    wanted = {name: tensor for name, tensor in own.items() if name in places}
+    targets = {saved_name(name): tensor for name, tensor in module.state_dict(keep_vars=True).items()}
+    wanted = {name: tensor for name, tensor in targets.items() if name in places}
     present = {id(tensor) for tensor in wanted.values()}
-    _refuse_absent([name for name, tensor in own.items() if id(tensor) not in present], folder)
+    _refuse_absent([name for name, tensor in targets.items() if id(tensor) not in present], folder)
     with torch.no_grad():
         for name, tensor in _read(wanted, places):
             if tensor.shape != wanted[name].shape:

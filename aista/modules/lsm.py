@@ -127,7 +127,7 @@ class LargeSpeechTextModel(FrozenInEval):
 
     @torch.no_grad()
     def match_scales(self, vocab_size: int) -> None:
-        """Scale a fresh adapter's output to the size of the embeddings of the ``vocab_size`` tokens."""
+        """Scale a new adapter's output to the size of the embeddings of the ``vocab_size`` tokens."""
         ids = torch.arange(vocab_size, device=next(self.llm.parameters()).device)
         self.adapter.match_output_scale(float(self.llm.embed(ids[None]).float().square().mean().sqrt()))
 

@@ -113,7 +113,7 @@ def fill_padding(ids: Tensor, lengths: Tensor, pad_id: int) -> Tensor:
 
 
 def append_eos(ids: Tensor, lengths: Tensor, eos_id: int) -> Tensor:
-    """``[B, U]`` ids -> ``[B, U + 1]`` with EOS right behind each row's content."""
+    """``[B, U]`` ids -> ``[B, U + 1]`` with EOS right after each row's content."""
     return functional.pad(ids, (0, 1)).scatter(1, lengths[:, None], eos_id)
 
 

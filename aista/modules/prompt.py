@@ -38,9 +38,9 @@ def parse_template(template: str) -> tuple[str, str]:
     """
     count = template.count(PLACEHOLDER)
     if count != 1:
-        found = "has none" if count == 0 else f"has it {count} times"
+        fault = "has none" if count == 0 else f"has it {count} times"
         raise ValueError(
-            f"a prompt template needs exactly one {PLACEHOLDER} where the speech goes, {template!r} {found}; "
+            f"a prompt template needs exactly one {PLACEHOLDER} where the speech goes, {template!r} {fault}; "
             f"write for example 'Translate: {PLACEHOLDER} Translation:'"
         )
     before, _, after = template.partition(PLACEHOLDER)

@@ -26,7 +26,7 @@ def stride_factors(total: int) -> tuple[int, ...]:
 class StridedConv(nn.Module):
     """1-D convolution with zero padding, so that n frames become ``ceil(n / stride)``.
 
-    Each row comes out as if it were convolved alone: padding is zeroed before the kernel sees it.
+    Each row is convolved as if it were alone: padding is zeroed before.
     """
 
     def __init__(self, input_dim: int, output_dim: int, *, kernel_size: int, stride: int) -> None:

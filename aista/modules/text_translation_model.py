@@ -1,4 +1,4 @@
-"""Text translation with a language model: the pretraining stage that teaches it the languages."""
+"""Text translation with a language model: its pretraining stage."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class ParameterTable:
         ]
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         lines = (zip(row, widths, strict=True) for row in rows)
-        # The names stand at the left, the numbers at the right of their column.
+        # Names are left-aligned, numbers right-aligned.
         return "\n".join(
             "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(line))
             for line in lines
@@ -63,7 +63,7 @@ class ParameterTable:
 
 
 def select_trainable(model: nn.Module, tunings: Mapping[str, Tuning], freeze_params: Sequence[str]) -> ParameterTable:
-    """Mark what is trained: tunings decide over their parts, ``freeze_params`` over the others.
+    """Set what is trained: a tuning decides for its part, ``freeze_params`` for the others.
 
     Frozen modules are put in eval mode; see ``aista.modules.freezing``.
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aista.report.tables import NONE, Table, label_of
+from aista.report.tables import Table, label_of, text_of
+from aista.scoring.significance import Interval
 
 __all__ = ["MIN_RUNS", "Correlation", "correlate", "correlation_table"]
 
@@ -31,7 +32,7 @@ class Correlation:
     layer: int
     points: tuple[tuple[str, float, float], ...]
     pearson: float | None
-    interval: tuple[float, float] | None
+    interval: Interval | None
     spearman: float | None
 
 
@@ -63,23 +64,19 @@ def _correlation(layer: int, points: tuple[tuple[str, float, float], ...]) -> Co
     interval = None
     if len(points) >= 4 and abs(pearson.statistic) < 1 - 1e-12:
         bounds = pearson.confidence_interval(0.95)
-        interval = (float(bounds.low), float(bounds.high))
+        interval = Interval(float(bounds.low), float(bounds.high))
     return Correlation(layer, points, float(pearson.statistic), interval, float(spearman.statistic))
 
 
 def correlation_table(correlations: Sequence[Correlation], metric: str) -> Table:
     """One row per layer."""
-
-    def number(value: float | None) -> str:
-        return NONE if value is None else f"{value:+.2f}"
-
     rows = tuple(
         (
             f"layer {item.layer}",
             str(len(item.points)),
-            number(item.pearson),
-            NONE if item.interval is None else f"{item.interval[0]:+.2f} to {item.interval[1]:+.2f}",
-            number(item.spearman),
+            text_of(item.pearson, "+.2f"),
+            text_of(item.interval, "+.2f"),
+            text_of(item.spearman, "+.2f"),
         )
         for item in correlations
     )

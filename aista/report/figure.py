@@ -17,7 +17,7 @@ from matplotlib.font_manager import get_font_names
 
 from aista.files import replacing
 
-__all__ = ["COLORS", "DASHES", "GREY", "MARKERS", "empty", "panels", "printable", "save_png", "style", "to_svg"]
+__all__ = ["COLORS", "GREY", "MARKERS", "empty", "line_look", "panels", "printable", "save_png", "style", "to_svg"]
 
 # Okabe and Ito (2008): distinguishable with any colour vision; markers and dashes say the same in grey.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -83,6 +83,12 @@ def empty(axes: Axes, message: str) -> None:
     """Say within the axes that there is nothing to draw."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, message, ha="center", va="center", color=GREY, transform=axes.transAxes)
+
+
+def line_look(number: int) -> dict[str, Any]:
+    """Colour, marker and dashes of the line of this number, as arguments of ``Axes.plot``."""
+    pick = number % len(COLORS)
+    return {"color": COLORS[pick], "marker": MARKERS[pick], "ls": DASHES[pick], "lw": 2, "mec": "white"}
 
 
 def printable(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,7 +45,7 @@ class _Notes:
 
     def each(self, runs: Mapping[str, RunFolder], part: str, reader: Callable[[RunFolder], T | None]) -> dict[str, T]:
         """Label -> what ``reader`` returns, for the runs where it does."""
-        values = {label: self.read(label, part, lambda run=run: reader(run)) for label, run in runs.items()}  # type: ignore[misc]
+        values = {label: self.read(label, part, partial(reader, run)) for label, run in runs.items()}
         return {label: value for label, value in values.items() if value is not None}
 
 
@@ -67,13 +68,13 @@ def gather(
     """
     notes = _Notes()
     report = _scored(runs, metrics, sentence_metric, options, notes)
-    curves = [
-        curve for of_run in notes.each(runs, "probes", lambda run: _curves(run, runs)).values() for curve in of_run
-    ]
+    curves, plans = list[RunCurve](), list[PlanView]()
+    for label, run in runs.items():
+        curves += notes.read(label, "probes", partial(_curves, label, run)) or []
+        plans += notes.read(label, "plans", partial(_plans, label, run)) or []
     if not curves:
         notes.lines.append("retrieval: no run holds a probe; `aista probe RUN` makes one")
-    selections = notes.each(runs, "selection", lambda run: run.selection())
-    views = notes.each(runs, "plans", lambda run: _folder_plans(_label(run, runs), run))
+    selections = notes.each(runs, "selection", RunFolder.selection)
     return dataclasses.replace(
         report,
         title=title,
@@ -85,10 +86,10 @@ def gather(
         },
         correlations=_correlations(runs, report, notes),
         training={label: _training(label, run, notes) for label, run in runs.items()},
-        plans=[view for of_run in views.values() for view in of_run],
-        configs={label: runs[label].config_text() for label in notes.each(runs, "config", lambda run: run.config())},
-        data=notes.each(runs, "data", lambda run: run.data_facts()),
-        environments=notes.each(runs, "environment", lambda run: run.environment()),
+        plans=plans,
+        configs={label: runs[label].config_text() for label in notes.each(runs, "config", RunFolder.config)},
+        data=notes.each(runs, "data", RunFolder.data_facts),
+        environments=notes.each(runs, "environment", RunFolder.environment),
         missing=notes.lines,
     )
 
@@ -178,7 +179,7 @@ def plan_view(run: str, plan: Plan) -> PlanView:
     return PlanView(run, plan.id, plan.tokens, plan.seconds_per_position, plan.shown, shares)
 
 
-def _folder_plans(label: str, run: RunFolder) -> list[PlanView]:
+def _plans(label: str, run: RunFolder) -> list[PlanView]:
     return [plan_view(label, run.plan(name)) for name in run.paths.plan_names()]
 
 
@@ -198,18 +199,13 @@ def _comparable(evaluations: Mapping[str, Evaluation], notes: _Notes) -> list[st
     same = [first]
     for label in labels[1:]:
         pair = {name: evaluations[name].rows for name in (first, label)}
-        if notes.read(label, "left out of comparison and browser", lambda pair=pair: align(pair)):  # type: ignore[misc]
+        if notes.read(label, "left out of comparison and browser", partial(align, pair)):
             same.append(label)
     return same
 
 
-def _label(run: RunFolder, runs: Mapping[str, RunFolder]) -> str:
-    return next(label for label, other in runs.items() if other is run)
-
-
-def _curves(run: RunFolder, runs: Mapping[str, RunFolder]) -> list[RunCurve]:
+def _curves(label: str, run: RunFolder) -> list[RunCurve]:
     """Every probe of the run, and first what the first layer selection saw; labels name run and probe."""
-    label = _label(run, runs)
     first = next(iter(run.selections()), None)
     curves = []
     if first is not None and first.curve is not None:
@@ -231,7 +227,7 @@ def _training(label: str, run: RunFolder, notes: _Notes) -> TrainingRun:
 def _correlations(runs: Mapping[str, RunFolder], report: Report, notes: _Notes) -> list[Correlation]:
     if report.comparison is None or len(runs) < MIN_RUNS:
         return []
-    latest = notes.each(runs, "latest probe", lambda run: run.latest_probe())
+    latest = notes.each(runs, "latest probe", RunFolder.latest_probe)
     metric = report.comparison.metric
     scores = {system.name: system.scores[metric] for system in report.systems}
     correlations = correlate({label: probe.curve.values() for label, probe in latest.items()}, scores)

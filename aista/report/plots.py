@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from aista.report.figure import COLORS, DASHES, GREY, MARKERS, panels, printable, style
+from aista.report.figure import COLORS, GREY, line_look, panels, printable, style
 from aista.report.tables import label_of
 from aista.run_folder.probes import Plan
 from aista.scoring.seeds import SeedComparison
@@ -45,7 +45,7 @@ def layer_curves(
         for axes, score in zip(panel_axes, scores, strict=True):
             for number, (label, curve) in enumerate(curves.items()):
                 values = curve.values(score, direction)
-                axes.plot(list(values), list(values.values()), label=printable(label), **_line(number), ms=7)
+                axes.plot(list(values), list(values.values()), label=printable(label), **line_look(number), ms=7)
             level = chance.value(score)
             axes.axhline(level, color=GREY, ls=":", lw=1.5, label=f"chance ({level:.3f})")
             for index, layer in enumerate(selected):
@@ -141,8 +141,7 @@ def seed_differences(comparisons: Mapping[str, SeedComparison], metric: str, bas
         axes.set_ylim(len(comparisons) - 0.4, -0.6)
         axes.set_yticks(range(len(comparisons)), [printable(name) for name in comparisons])
         axes.set_xlabel(f"difference in {label_of(metric)} from {printable(baseline)}")
-        handles, labels = axes.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
@@ -160,11 +159,6 @@ def _seed_row(axes: Axes, row: int, result: SeedComparison) -> None:
     offsets = np.full(len(result.differences), row + 0.26)
     axes.plot(result.differences, offsets, "o", color=GREY, ms=4, alpha=0.7, mec="none", label=label("a seed"))
     axes.plot(result.difference, row, "D", color=COLORS[0], mec="white", ms=8, label=label("mean"))
-
-
-def _line(number: int) -> dict[str, Any]:
-    pick = number % len(COLORS)
-    return {"color": COLORS[pick], "marker": MARKERS[pick], "ls": DASHES[pick], "lw": 2, "mec": "white"}
 
 
 def _add_seconds(axes: Axes, second: float) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from aista.report.figure import COLORS, DASHES, GREY, MARKERS, empty, panels, style
+from aista.report.figure import GREY, empty, line_look, panels, style
 from aista.report.tables import NONE, Table
 from aista.selection.bootstrap import Estimate
 from aista.selection.curve import ProbeCurve
@@ -120,15 +119,12 @@ def checkpoint_curves(curves: Mapping[int, ProbeCurve], measures: Sequence[str] 
 
 
 def _band(axes: Axes, number: int, label: str, series: Mapping[int, Estimate]) -> None:
-    pick = number % len(COLORS)
-    look: dict[str, Any] = {"color": COLORS[pick], "marker": MARKERS[pick], "ls": DASHES[pick]}
-    axes.plot(
-        list(series), [estimate.value for estimate in series.values()], label=label, lw=2, ms=6, mec="white", **look
-    )
+    look = line_look(number)
+    axes.plot(list(series), [estimate.value for estimate in series.values()], label=label, ms=6, **look)
     bounded = {x: estimate for x, estimate in series.items() if estimate.low is not None and estimate.high is not None}
     if bounded:
         low, high = [estimate.low for estimate in bounded.values()], [estimate.high for estimate in bounded.values()]
-        axes.fill_between(list(bounded), low, high, color=COLORS[pick], alpha=0.15, lw=0)  # type: ignore[arg-type]
+        axes.fill_between(list(bounded), low, high, color=look["color"], alpha=0.15, lw=0)  # type: ignore[arg-type]
     axes.axhline(0, color=GREY, lw=0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from aista.report.correlation import Correlation
 from aista.report.figure import COLORS, MARKERS, panels, printable, style
-from aista.report.tables import NONE, label_of
+from aista.report.tables import label_of, text_of
 
 __all__ = ["retrieval_and_score"]
 
@@ -31,13 +31,11 @@ def retrieval_and_score(correlations: Sequence[Correlation], metric: str) -> Fig
                 color, marker = COLORS[number % len(COLORS)], MARKERS[number // len(COLORS) % len(MARKERS)]
                 x, y = zip(*points, strict=True)
                 axes.plot(x, y, marker, color=color, ms=6, mec="white", label=printable(name))
-            text = NONE if item.pearson is None else f"{item.pearson:+.2f}"
-            axes.set(title=f"layer {item.layer} (r = {text})", xlabel="MRR")
+            axes.set(title=f"layer {item.layer} (r = {text_of(item.pearson, '+.2f')})", xlabel="MRR")
         panel_axes[0].set_ylabel(label_of(metric))
         for axes in panel_axes[1:]:
             axes.sharey(panel_axes[0])
-        handles, labels = panel_axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        figure.legend(*panel_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 

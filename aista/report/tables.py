@@ -19,6 +19,7 @@ __all__ = [
     "headline_table",
     "label_of",
     "retrieval_table",
+    "text_of",
     "to_html",
     "to_latex",
     "to_markdown",
@@ -75,15 +76,14 @@ def headline_table(rows: Sequence[SystemRow], title: str = "Translation quality"
 
 
 def _headline_row(row: SystemRow, names: Sequence[str]) -> tuple[str, ...]:
-    interval = row.interval
     layers = NONE if row.layers is None else ", ".join(map(str, row.layers)) or "none"
     return (
         row.name,
-        *(_number(row.scores.get(name), ".1f") for name in names),
-        _number(row.difference, "+.1f"),
-        NONE if interval is None else f"{interval.low:+.1f} to {interval.high:+.1f}",
-        _number(row.p_value, ".3f"),
-        _number(row.seconds, ".0f"),
+        *(text_of(row.scores.get(name), ".1f") for name in names),
+        text_of(row.difference, "+.1f"),
+        text_of(row.interval, "+.1f"),
+        text_of(row.p_value, ".3f"),
+        text_of(row.seconds, ".0f"),
         layers,
     )
 
@@ -94,7 +94,7 @@ def retrieval_table(curves: Mapping[str, ProbeCurve], score: str = "mrr", direct
     rows = []
     for label, curve in curves.items():
         values = curve.values(score, direction)
-        cells = (_number(values.get(layer), ".3f") for layer in layers)
+        cells = (text_of(values.get(layer), ".3f") for layer in layers)
         rows.append((label, *cells, f"{curve.chance.value(score):.3f}"))
     title = f"Retrieval {label_of(score)} per LLM layer (0 = its input)"
     return Table(title, ("Model", *(f"layer {layer}" for layer in layers), "chance"), tuple(rows))
@@ -116,7 +116,8 @@ def collapse_table(curves: Mapping[str, ProbeCurve]) -> Table:
     return Table("Have the states collapsed?", columns, tuple(rows))
 
 
-def _number(value: float | None, pattern: str) -> str:
+def text_of(value: float | Interval | None, pattern: str) -> str:
+    """A number or interval in a cell, ``-`` where it is unknown."""
     return NONE if value is None else format(value, pattern)
 
 

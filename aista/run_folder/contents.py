@@ -59,12 +59,12 @@ class RunFolder:
         file = self.paths.data_file
         with parsing(file):
             for split, manifests in read_object(file, self._train).items():
-                for number, (manifest, found) in enumerate(manifests.items()):
+                for number, (manifest, inspection) in enumerate(manifests.items()):
                     name = f"{split}[{number}]" if number else split
                     facts[f"{name} manifest"] = str(manifest)
-                    facts |= {f"{name} rows, {what}": str(count) for what, count in found["counts"].items()}
-                    facts[f"{name} hours"] = f"{float(found['seconds']) / 3600:.2f}"
-                    facts[f"{name} SHA-256"] = str(found.get("sha256", "not recorded"))
+                    facts |= {f"{name} rows, {what}": str(count) for what, count in inspection["counts"].items()}
+                    facts[f"{name} hours"] = f"{float(inspection['seconds']) / 3600:.2f}"
+                    facts[f"{name} SHA-256"] = str(inspection.get("sha256", "not recorded"))
         return facts
 
     def metrics(self, split: str) -> list[dict[str, float]]:

@@ -26,7 +26,6 @@ class Evaluation:
         note: The config's note on the corpus.
         scores: One per metric.
         seconds: Decoding time.
-        num_utterances: Number of rows.
         rows: Hypotheses beside their references.
         shuffled_speech: NLL with the right and with shuffled speech, as plain data; None where not measured.
     """
@@ -37,7 +36,6 @@ class Evaluation:
     note: str
     scores: tuple[Score, ...]
     seconds: float
-    num_utterances: int
     rows: tuple[HypothesisRow, ...]
     shuffled_speech: Mapping[str, Any] | None = None
 
@@ -51,7 +49,7 @@ class Evaluation:
             "note": self.note,
             "scores": [asdict(score) for score in self.scores],
             "seconds": self.seconds,
-            "num_utterances": self.num_utterances,
+            "num_utterances": len(self.rows),
         } | ({} if self.shuffled_speech is None else {"shuffled_speech": self.shuffled_speech})
         write_json(run.scores_file(self.label), record)
 
@@ -70,7 +68,6 @@ class Evaluation:
                 note=str(data.get("note", "")),
                 scores=tuple(_score(item) for item in data["scores"]),
                 seconds=float(data["seconds"]),
-                num_utterances=int(data["num_utterances"]),
                 rows=tuple(rows),
                 shuffled_speech=data.get("shuffled_speech"),
             )

@@ -108,7 +108,7 @@ class Job:
 def run_jobs(
     jobs: Sequence[Job], console: Console, *, num_parallel: int = 0, keep_going: bool = False
 ) -> dict[Job, int]:
-    """Run all jobs, those first that no other process works on: two calls with the same jobs share them.
+    """Run all jobs, first those that no other process is working on: two calls with the same jobs share them.
 
     Args:
         jobs: What to run.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
@@ -36,22 +37,22 @@ __all__ = ["SYSTEMS", "Quickstart"]
 SYSTEMS = {"CE only": ("ce_only", ["alignment=[]"]), "AI-STA": ("aista", [])}
 
 
+@dataclass(frozen=True)
 class Quickstart:
     """Runs the workflow in a folder; every step that is already done is reused.
 
-    Args:
+    Attributes:
         out: Folder of the runs and the report.
         data: Folder of the corpus.
         config: Experiment file; its manifests are replaced by those of the corpus in ``data``.
         corpus: Options of the corpus.
     """
 
-    def __init__(self, out: Path, data: Path, config: Path, corpus: QuickstartCorpus) -> None:
-        self.out = out
-        self.data = data
-        self.config = config
-        self.corpus = corpus
-        self.console = Console()
+    out: Path
+    data: Path
+    config: Path
+    corpus: QuickstartCorpus
+    console: Console = field(default_factory=Console)
 
     def run(self, seeds: Sequence[int]) -> None:
         """All steps for every seed, one report for the first, and a table over several."""

@@ -35,8 +35,8 @@ def labelled(paths: Sequence[Path]) -> dict[str, RunFolder]:
             raise DataError(f"{path}: this run folder is given twice; name each once")
         if not RunPaths(full).is_run:
             inside = runs_below(path)
-            found = f"it holds {', '.join(map(str, inside[:6]))}: name those" if inside else "`aista train` makes one"
-            raise DataError(f"{path}: not a run folder (no {RunPaths(path).config_file.name}); {found}")
+            hint = f"it holds {', '.join(map(str, inside[:6]))}: name those" if inside else "`aista train` makes one"
+            raise DataError(f"{path}: not a run folder (no {RunPaths(path).config_file.name}); {hint}")
     parent = absolute[0].parent if len(paths) == 1 else Path(os.path.commonpath([path.parent for path in absolute]))
     return {path.relative_to(parent).as_posix(): RunFolder(given) for given, path in zip(paths, absolute, strict=True)}
 

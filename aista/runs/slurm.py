@@ -27,7 +27,7 @@ def run_on_cluster(
         folder: Where submitit keeps its scripts and logs.
         options: ``cluster`` (slurm, or local to try it on this machine) and submitit's parameters, e.g.
             ``timeout_min``, ``slurm_partition``, ``gpus_per_node``.
-        poll_seconds: Seconds between looks at the queue.
+        poll_seconds: Seconds between polls of the queue.
 
     Returns:
         The failed jobs with their exit codes; -1 where the cluster lost or killed the job.

@@ -22,6 +22,9 @@ class Interval:
     low: float
     high: float
 
+    def __format__(self, pattern: str) -> str:
+        return f"{self.low:{pattern}} to {self.high:{pattern}}"
+
     @classmethod
     def of(cls, samples: Statistics) -> Interval:
         """What is left of the sorted samples without n // 40 at either end, as sacrebleu takes it."""

@@ -13,13 +13,12 @@ __all__ = ["AllSelection"]
 class AllSelection(LayerSelection):
     """Align every layer from 0 to the last block, with equal weights.
 
-    Choose it as a control in ablations: it costs a full text branch per step, and deep layers
-    carry what the two modalities need not share.
+    Choose it as a control in ablations: it costs a full text branch per step, and deep layers hold information that the
+    modalities need not share.
     """
 
     def __init__(self, *, num_layers: int) -> None:
         self.layers = tuple(range(num_layers + 1))
 
     def select(self, curve: ProbeCurve | None) -> SelectedLayers:
-        """All layers; the curve is not read."""
         return SelectedLayers(self.layers, uniform_weights(len(self.layers)), "all layers")

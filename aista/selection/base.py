@@ -22,7 +22,7 @@ class SelectedLayers:
         layers: Ascending layer numbers; 0 is what enters the first block, k the output of block k.
         weights: One weight per layer; they sum to 1, so that the alignment's weight keeps its
             meaning when the number of layers changes.
-        reason: One line a reader of the run folder understands, with the scores that decided.
+        reason: One line for readers of the run folder, with the deciding scores.
     """
 
     layers: tuple[int, ...]
@@ -69,19 +69,19 @@ class LayerSelection(ABC):
         return self.select(curve)
 
     def costliest(self) -> tuple[int, ...]:
-        """Of the choices that it may make, the layers whose alignment costs most; cost estimates assume them."""
+        """The costliest layers that it may choose; cost estimates assume them."""
         return self.select(None).layers
 
 
 class ProbedSelection(LayerSelection):
-    """A strategy that reads a probe curve; it is never asked without one that has all of ``probe_layers``.
+    """A strategy that reads a probe curve; it is only called with one that has all of ``probe_layers``.
 
     Attributes:
         pooling: How the probe turns a row's states into one vector.
         similarity: What the probe's retrieval ranks by: cosine, csls or ot.
-        neighbours: Of CSLS.
+        neighbours: Nearest neighbours of CSLS.
         transport: Solves the probe's transport problems; None where none is measured.
-        mismatches: Other utterances that each one's transport cost is compared with.
+        mismatches: Number of mismatched utterances that each one's transport cost is compared with.
     """
 
     pooling: str = "mean"
@@ -111,7 +111,7 @@ class ProbedSelection(LayerSelection):
         return self.probe_layers
 
     def probe(self) -> RetrievalProbe:
-        """A fresh probe that measures what ``choose`` reads."""
+        """A new probe that measures what ``choose`` reads."""
         return RetrievalProbe(
             self.probe_layers,
             pooling=self.pooling,

@@ -1,4 +1,4 @@
-"""Layers whose speech and text states have the most alike geometry: linear CKA after a warm-up."""
+"""Layers whose speech and text states have the most similar geometry: linear CKA after a warm-up."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class CkaSelectionConfig(RankedConfig):
 class CkaSelection(RankedSelection):
     """Align the layers with the highest debiased linear CKA of speech and text (Kornblith et al. 2019, 1905.00414).
 
-    CKA ignores rotations and scaling: it asks whether utterances that are alike in text are alike in
-    speech, not whether the two lie in the same place. The debiased estimator is about 0 for unrelated
-    states, however wide they are; a layer may score below 0.
+    CKA ignores rotations and scaling: it measures whether utterances that are similar in text are similar in speech,
+    not whether the two have the same coordinates. The debiased estimator is about 0 for unrelated states, however wide
+    they are; a layer may score below 0.
 
-    Choose it where retrieval is at chance in all layers, because speech and text still lie in different
-    coordinates, and where alignment must start at layers that need a rotation rather than new content.
+    Choose it where retrieval is at chance in all layers, because speech and text still occupy different subspaces, and
+    where alignment must start at layers that need a rotation rather than new content.
     """
 
     def __init__(self, config: CkaSelectionConfig, *, num_layers: int) -> None:
@@ -44,9 +44,7 @@ class CkaSelection(RankedSelection):
 
     @property
     def score_name(self) -> str:
-        """As the probe names it."""
         return "cka"
 
     def read(self, curve: ProbeCurve) -> dict[int, float]:
-        """The curve's CKA."""
         return {layer: estimate.value for layer, estimate in curve.estimates("cka").items()}

@@ -48,5 +48,4 @@ class FixedSelection(LayerSelection):
             self.weights = normalized([by_layer[layer] for layer in self.layers])
 
     def select(self, curve: ProbeCurve | None) -> SelectedLayers:
-        """The configured layers; the curve is not read."""
         return SelectedLayers(self.layers, self.weights, "layers named in the config")

@@ -20,15 +20,17 @@ __all__ = ["LearnedSelection", "LearnedSelectionConfig"]
 class LearnedSelectionConfig(Options):
     """Options of ``learned``."""
 
-    score: str = option("mrr", "Retrieval score that layers gain by.", choices=SCORES)
+    score: str = option("mrr", "Retrieval score that raises a layer's weight.", choices=SCORES)
     direction: str = option("both", "Who queries whom; both is the mean of the two.", choices=DIRECTIONS)
     pooling: str = option("mean", "How a row's states become one vector.", choices=POOLINGS)
     candidates: tuple[int, ...] | None = option(
-        None, "Layers that share the weight, all of them aligned; null means all.", minimum=0
+        None, "Layers that are aligned and share the weight; null means all.", minimum=0
     )
     every: int = option(200, "Steps between updates after the warm-up.", minimum=1)
-    learning_rate: float = option(5.0, "How fast weights follow scores: a factor exp(rate * score) each.", above=0)
-    share: float = option(0.05, "Part of the weight spread evenly at each update.", above=0, maximum=1)
+    learning_rate: float = option(
+        5.0, "Rate at which weights follow scores: each is multiplied by exp(rate * score).", above=0
+    )
+    share: float = option(0.05, "Share of the weight that is spread evenly at each update.", above=0, maximum=1)
     warmup_steps: int = option(100, "Training steps on cross-entropy alone before the first probe.", minimum=0)
     probe_size: int = option(
         256, "Maximum number of utterances in the probe; each is a query and a candidate.", minimum=2
@@ -41,8 +43,8 @@ class LearnedSelection(ProbedSelection):
 
     ``w_l <- (1 - share) w_l exp(rate s_l) / Z + share / K`` over K layers with scores s, from equal weights (Freund
     and Schapire 1997; Herbster and Warmuth 1998). No gradient: one through the alignment loss would put all weight on
-    the layer that is nearest already or easiest to shrink. Every layer keeps at least ``share / K``, so that one that
-    comes late can still win. The weights are in selection.json, so a resumed run repeats them exactly.
+    the layer that is nearest already or easiest to shrink. Every layer keeps at least ``share / K``, so that a layer
+    that improves late can still gain weight. The weights are in selection.json, so a resumed run repeats them exactly.
 
     Choose it over ``scheduled`` where several layers do well by turns, so that a hard choice would jump; name the
     ``candidates``, since all of them are aligned in every step.
@@ -67,7 +69,7 @@ class LearnedSelection(ProbedSelection):
         """The next update, from the current weights."""
         if current.layers != self.probe_layers:
             raise RunError(
-                f"layer selection 'learned' goes on from weights of layers {list(self.probe_layers)}, got those of "
+                f"layer selection 'learned' continues from weights of layers {list(self.probe_layers)}, got those of "
                 f"{list(current.layers)}; were they chosen under another config?"
             )
         return self._update(curve, current.weights)

@@ -88,5 +88,5 @@ def mismatched_pairs(groups: Sequence[Hashable], count: int, *, seed: int = 1234
     size = len(groups)
     shifts = torch.randperm(size - 1, generator=torch.Generator().manual_seed(seed))[:count] + 1
     pairs = [(i, (i + shift) % size) for shift in shifts.tolist() for i in range(size)]
-    kept = [(i, j) for i, j in pairs if groups[i] != groups[j]]
-    return torch.tensor(kept, dtype=torch.long).reshape(-1, 2)
+    mismatched = [(i, j) for i, j in pairs if groups[i] != groups[j]]
+    return torch.tensor(mismatched, dtype=torch.long).reshape(-1, 2)

@@ -17,7 +17,7 @@ __all__ = ["RandomSelection", "RandomSelectionConfig"]
 class RandomSelectionConfig(Options):
     """Options of ``random``."""
 
-    count: int = option(2, "Layers to draw.", minimum=1)
+    count: int = option(2, "Number of layers to draw.", minimum=1)
     candidates: tuple[int, ...] | None = option(None, "Layers to draw from; null means all.", minimum=0)
     seed: int = option(1, "Seed of the draw; the run's own seed does not change it.", minimum=0)
 
@@ -26,8 +26,8 @@ class RandomSelectionConfig(Options):
 class RandomSelection(LayerSelection):
     """Align ``count`` layers drawn without replacement, with equal weights.
 
-    Choose it as the control of a strategy that claims to choose: over several seeds, how much of its gain
-    comes from aligning any layers at all.
+    Choose it as a control for a strategy that chooses: over several seeds it measures how much of the gain comes from
+    aligning any layers.
     """
 
     def __init__(self, config: RandomSelectionConfig, *, num_layers: int) -> None:
@@ -39,5 +39,4 @@ class RandomSelection(LayerSelection):
         self.seed = config.seed
 
     def select(self, curve: ProbeCurve | None) -> SelectedLayers:
-        """The drawn layers; the curve is not read."""
         return SelectedLayers(self.layers, uniform_weights(len(self.layers)), f"drawn with seed {self.seed}")

@@ -23,9 +23,11 @@ class RankedConfig(Options):
     top_k: int | None = option(
         2, "Maximum number of layers to take beside those in always, best first; null: no limit.", minimum=1
     )
-    threshold: float | None = option(None, "Lowest score that top_k may take; null is off.", minimum=0, maximum=1)
+    threshold: float | None = option(
+        None, "Lowest score that a layer may have to be taken; null is off.", minimum=0, maximum=1
+    )
     elbow: bool = option(False, "Take the layers above the elbow of the ranked scores only.")
-    always: tuple[int, ...] = option((), "Layers taken whatever they score.", minimum=0)
+    always: tuple[int, ...] = option((), "Layers that are always taken.", minimum=0)
     candidates: tuple[int, ...] | None = option(None, "Layers that are considered; null means all.", minimum=0)
     weighting: str = option(
         "uniform", "Weights of the layers: equal, or in proportion to their scores.", choices=("uniform", "score")
@@ -73,7 +75,7 @@ class RankedSelection(ProbedSelection):
         """Layer number -> score; layers that lack it are left out."""
 
     def chance(self, curve: ProbeCurve) -> float | None:
-        """What states that know nothing would score, where that is known."""
+        """The score of uninformative states, where it is known."""
         return None
 
     def scores(self, curve: ProbeCurve) -> dict[int, float]:
@@ -136,7 +138,7 @@ class RankedSelection(ProbedSelection):
 
 
 def elbow(ranked: list[float]) -> int:
-    """How many of the descending scores stand above their elbow.
+    """How many of the descending scores are above their elbow.
 
     The elbow is the score farthest below the straight line from the first to the last (Satopää et al. 2011); those
     before it are above. Scores that fall along a straight line, or never steeply at first, have no elbow: all count.

@@ -36,11 +36,8 @@ class RetrievalSelectionConfig(RankedConfig):
 class RetrievalSelection(RankedSelection):
     """Align the layers whose speech and text states retrieve each other best (arXiv 2503.10211).
 
-    Equal scores prefer the shallower layer. ``top_k``, ``threshold`` and ``elbow`` each only leave layers
-    out; where they leave none and ``always`` is empty, the best layer is taken, and the reason says so.
-
-    Choose it for a new model or language pair, where nobody knows the right layers yet; with ``csls``
-    where a few states are near everything, with ``ot`` where pooling would blur what differs.
+    Choose it for a new model or language pair, whose best layers are not known; with ``csls`` where a few states are
+    close to all others (hubs), with ``ot`` where pooling would hide the differences.
     """
 
     def __init__(self, config: RetrievalSelectionConfig, *, num_layers: int) -> None:
@@ -53,14 +50,11 @@ class RetrievalSelection(RankedSelection):
 
     @property
     def score_name(self) -> str:
-        """The retrieval score and its direction."""
         by = "" if self.config.similarity == "cosine" else f" by {self.config.similarity}"
         return f"{self.config.score} ({self.config.direction}){by}"
 
     def chance(self, curve: ProbeCurve) -> float:
-        """What random order scores."""
         return curve.chance.value(self.config.score)
 
     def read(self, curve: ProbeCurve) -> dict[int, float]:
-        """The curve's retrieval scores."""
         return curve.values(self.config.score, self.config.direction)

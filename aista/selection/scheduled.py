@@ -21,7 +21,9 @@ class ScheduledSelectionConfig(Options):
     strategy: Component = component("layer_selection", "retrieval", "The strategy that chooses; it must rank layers.")
     every: int = option(500, "Steps between choices after the strategy's warm-up.", minimum=1)
     hysteresis: float = option(
-        0.02, "How much higher the mean score of new layers must be for them to replace the current ones.", minimum=0
+        0.02,
+        "Margin by which the mean score of new layers must exceed that of the current ones to replace them.",
+        minimum=0,
     )
 
 
@@ -32,7 +34,7 @@ class ScheduledSelection(ProbedSelection):
     Both means are of the new probe, so a rise of all scores changes nothing. Alignment raises the scores of the
     aligned layers themselves: they stay unless another layer overtakes them, which is what hysteresis is for.
 
-    Choose it for long trainings that start far from where they end, as with an untrained adapter; each choice costs
+    Choose it for long trainings that change the states much, as with an untrained adapter; each choice costs
     a probe (a forward pass of ``probe_size`` utterances).
     """
 
@@ -51,15 +53,12 @@ class ScheduledSelection(ProbedSelection):
         self.probe_layers = strategy.probe_layers
 
     def costliest(self) -> tuple[int, ...]:
-        """The strategy's."""
         return self.strategy.costliest()
 
     def probe(self) -> RetrievalProbe:
-        """The strategy's probe."""
         return self.strategy.probe()
 
     def choose(self, curve: ProbeCurve) -> SelectedLayers:
-        """The strategy's choice."""
         return self.strategy.choose(curve)
 
     def choose_again(self, curve: ProbeCurve, current: SelectedLayers) -> SelectedLayers:
@@ -71,8 +70,8 @@ class ScheduledSelection(ProbedSelection):
         new, old = (_mean(scores, layers) for layers in (chosen.layers, current.layers))
         if new > old + self.hysteresis:
             return replace(chosen, reason=f"{chosen.reason}; mean {new:.3f}, layers so far {old:.3f}")
-        kept = f"kept: {self.strategy.score_name} {old:.3f} on average; layers {list(chosen.layers)} reach {new:.3f}"
-        return replace(current, reason=f"{kept}, not {self.hysteresis:g} more")
+        reason = f"kept: {self.strategy.score_name} {old:.3f} on average; layers {list(chosen.layers)} reach {new:.3f}"
+        return replace(current, reason=f"{reason}, not {self.hysteresis:g} more")
 
 
 def _mean(scores: dict[int, float], layers: tuple[int, ...]) -> float:

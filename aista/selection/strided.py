@@ -33,6 +33,5 @@ class StridedSelection(LayerSelection):
         self.config = config
 
     def select(self, curve: ProbeCurve | None) -> SelectedLayers:
-        """The layers; the curve is not read."""
         reason = f"every layer whose number is {self.config.offset} + a multiple of {self.config.stride}"
         return SelectedLayers(self.layers, uniform_weights(len(self.layers)), reason)

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with layers and weight schedules before a model is built."""
+"""Checks of layers and weight schedules before a model is built."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class AlignmentTerms:
 
     @property
     def is_active(self) -> bool:
-        """Whether a term counts in this step."""
+        """Whether a term is active in this step."""
         return any(self.factors)
 
     def start_step(self, step: int, num_steps: int) -> None:

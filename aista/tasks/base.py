@@ -157,4 +157,4 @@ class Task(ABC):
 
     @abstractmethod
     def reject(self, row: Row) -> str:
-        """Why a sound manifest row is not for this task; "" if it is. Such rows are set aside and counted."""
+        """Why a valid manifest row is not for this task; "" if it is. Such rows are set aside and counted."""

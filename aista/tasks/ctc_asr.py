@@ -1,4 +1,4 @@
-"""CTC speech recognition: trains a small speech encoder before it is joined to the LLM."""
+"""CTC speech recognition: trains a small speech encoder before joint training with the LLM."""
 
 from __future__ import annotations
 
@@ -60,14 +60,12 @@ class CtcAsrTask(Task):
         return [self.tokenizer.decode(ids) for ids in rows]
 
     def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
-        """The encoder's range."""
         assert isinstance(model, CtcModel)
         return (input_limit(model.encoder, self.feature),)
 
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
-        """The transcripts."""
         return batch.source_text
 
     def reject(self, row: Row) -> str:
-        """Rows without a transcript belong to speech translation alone."""
+        """Only speech translation uses rows without a transcript."""
         return "" if row.src_text else "no transcript"

@@ -28,7 +28,7 @@ class Stage(Options):
     task: str = required("Registered task, e.g. text_translation.")
     part: Part = required("The part that the main model takes over.")
     config: Mapping[str, Any] | None = option(
-        None, "What differs from the main config, e.g. {trainer: {max_steps: 500}}."
+        None, "Differences from the main config, e.g. {trainer: {max_steps: 500}}."
     )
 
 
@@ -48,7 +48,7 @@ class Sections(Options):
     task: str = option("speech_translation", "Registered task.")
     plugins: tuple[Path, ...] = option((), "Python files with components of your own, relative to the config.")
     seed: int = option(1, "Seed of initialisation, shuffling and augmentation.", minimum=0)
-    corpus_note: str = option("", "Shown beside every result, e.g. that the corpus is synthetic.")
+    corpus_note: str = option("", "Shown with all results, e.g. that the corpus is synthetic.")
     tokenizer: Component = component("tokenizer", None, "Tokenizer of the LLM.")
     data: DataConfig = section(DataConfig, "Manifests, features and batching.")
     trainer: TrainerConfig = section(TrainerConfig, "Optimiser, schedule, checkpoints.")
@@ -88,8 +88,8 @@ class Experiment:
         Raises:
             ConfigError: with paths into ``pretraining[...]``.
         """
-        own = _task_options(stage.task, f"pretraining.{stage.name}.task")
-        base = _inherited(Sections, self.raw) | _inherited(own, self.raw)
+        options = _task_options(stage.task, f"pretraining.{stage.name}.task")
+        base = _inherited(Sections, self.raw) | _inherited(options, self.raw)
         raw = merge(base, dict(stage.config or {})) | {"task": stage.task}
         return structure_experiment(raw, source=f"{self.source} (pretraining stage {stage.name!r})")
 
@@ -144,19 +144,19 @@ def structure_experiment(raw: Mapping[str, Any], *, source: str = "config") -> E
         raise ConfigError([Fault("task", str(error))], source) from None
     assert entry.config is not None
     shared = {field.name for field in dataclasses.fields(Sections)}
-    own = {field.name for field in dataclasses.fields(entry.config)}
+    options = {field.name for field in dataclasses.fields(entry.config)}
     for key in raw:
-        if key not in shared | own:
-            hint = registry.nearest(str(key), shared | own)
+        if key not in shared | options:
+            hint = registry.nearest(str(key), shared | options)
             faults.append(
                 Fault(
                     str(key),
                     f"unknown option of task {entry.name!r}{hint}",
-                    f"known: {', '.join(sorted(shared | own))}",
+                    f"known: {', '.join(sorted(shared | options))}",
                 )
             )
     sections = _collect(Sections, {key: raw[key] for key in raw if key in shared}, source, faults)
-    config = _collect(entry.config, {key: raw[key] for key in raw if key in own}, source, faults)
+    config = _collect(entry.config, {key: raw[key] for key in raw if key in options}, source, faults)
     if sections is not None and sections.tokenizer is None:
         faults.append(Fault("tokenizer", "is required", "e.g. {name: sentencepiece, config: {path: data/spm.model}}"))
     if faults:
@@ -174,13 +174,13 @@ def _collect(cls: type[Any], data: Mapping[str, Any], source: str, faults: list[
 
 def _inherited(cls: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     """What a stage whose options are ``cls`` takes over of the main config."""
-    kept = {}
+    inherited = {}
     for field in dataclasses.fields(cls):
         if field.name not in raw or not field.metadata.get("inherit", True):
             continue
         value, nested = raw[field.name], field.metadata.get("section") or field.metadata.get("type")
-        kept[field.name] = _inherited(nested, value) if nested and isinstance(value, Mapping) else value
-    return kept
+        inherited[field.name] = _inherited(nested, value) if nested and isinstance(value, Mapping) else value
+    return inherited
 
 
 def _task_options(task: str, at: str) -> type[Any]:

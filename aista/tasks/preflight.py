@@ -1,4 +1,4 @@
-"""What can be known to be wrong before a model is built: missing files, impossible layers, wrong scores."""
+"""Checks before a model is built: missing files, impossible layers, wrong scores."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _files(data: DataConfig) -> list[Fault]:
     for name, paths in (("speech", data.speech), ("text", data.text)):
         named += [(f"{name}[{index}]", path) for index, path in enumerate(paths)]
     faults = [
-        Fault(f"data.{name}", f"no such file: {str(path)!r}", "prepare it with `aista data` or mend the path")
+        Fault(f"data.{name}", f"no such file: {str(path)!r}", "prepare it with `aista data` or correct the path")
         for name, path in named
         if path is not None and not path.is_file()
     ]

@@ -22,11 +22,11 @@ class ChatPrompt(Options):
     translation. Choose it for models called Instruct, Chat or it; a text prompt for base models.
     """
 
-    user: str = required("The user's turn; {speech} stands for the speech (or its transcript).")
-    system: str = option("", "The system's turn; empty leaves it to the template.")
-    date: str = option("", "The day that templates print as today, as YYYY-MM-DD; needed by those that print one.")
+    user: str = required("The user turn; {speech} stands for the speech (or its transcript).")
+    system: str = option("", "The system turn; empty leaves it to the template.")
+    date: str = option("", "Date for templates that print the current day, as YYYY-MM-DD; these require it.")
     variables: Mapping[str, Any] = option(
-        {}, "What else the template knows, e.g. {enable_thinking: false} for Qwen3, which would think first."
+        {}, "Further variables of the template, e.g. {enable_thinking: false} for Qwen3, which would think first."
     )
 
     def __post_init__(self) -> None:

@@ -56,7 +56,9 @@ class SpeechTranslationConfig(Options):
         "alignment_loss", "Alignment losses; an empty list trains on cross-entropy alone.", type=WeightedAlignment
     )
     layer_selection: Component = component("layer_selection", "fixed", "Which LLM layers are aligned.")
-    text_gradient: bool = option(False, "Let the alignment loss move the text states too (costs a backward pass).")
+    text_gradient: bool = option(
+        False, "Let the alignment loss train the text states too (at the cost of a backward pass)."
+    )
     translation_weight: float = option(
         1.0,
         "Weight of the cross-entropy on the translation; 0 trains on alignment alone, at a fraction of the cost.",
@@ -94,12 +96,10 @@ class SpeechTranslationTask(Task):
 
     @property
     def needs_words(self) -> bool:
-        """Whether a loss needs to know when each word is spoken."""
         return self.alignment.needs_words
 
     @property
     def watches_validation(self) -> bool:
-        """Whether a weight depends on validation."""
         return self.alignment.watches_validation
 
     def check(self, sections: Sections) -> list[Fault]:
@@ -110,15 +110,12 @@ class SpeechTranslationTask(Task):
         return layers + check_schedules(self.alignment.terms, schedules, sections)
 
     def start_step(self, step: int, num_steps: int) -> None:
-        """Set the alignment weights of the step."""
         self.alignment.start_step(step, num_steps)
 
     def end_validation(self, step: int, score: float) -> None:
-        """Tell the schedules."""
         self.alignment.end_validation(step, score)
 
     def build_model(self) -> LargeSpeechTextModel:
-        """Assemble encoder, adapter and LLM."""
         tokenizer = self.tokenizer
         encoder = self.build_part("encoder", feature_dim=self.feature.dim)
         llm = self.build_part("llm", vocab_size=tokenizer.vocab_size)
@@ -217,7 +214,6 @@ class SpeechTranslationTask(Task):
         return input_limit(model.encoder, self.feature), position_limit(model.llm, positions)
 
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
-        """The reference translations."""
         return batch.target_text
 
     def reject(self, row: Row) -> str:

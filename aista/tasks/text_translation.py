@@ -1,4 +1,4 @@
-"""Text translation: trains a small LLM on the two languages before speech."""
+"""Text translation: trains a small LLM on the two languages before it reads speech."""
 
 from __future__ import annotations
 
@@ -47,7 +47,6 @@ class TextTranslationTask(Task):
         self.prompt = encode_prompt(config.prompt, tokenizer)
 
     def build_model(self) -> TextTranslationModel:
-        """The LLM behind the prompt."""
         tokenizer = self.tokenizer
         llm = self.build_part("llm", vocab_size=tokenizer.vocab_size)
         prompt = self.prompt
@@ -69,13 +68,11 @@ class TextTranslationTask(Task):
         return TaskLoss(total, num_targets, metrics)
 
     def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
-        """Translate the transcripts by beam search."""
         assert isinstance(model, TextTranslationModel)
         best = model.generate(batch.source, batch.source_lengths, generation)
         return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
 
     def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
-        """The language model's positions."""
         assert isinstance(model, TextTranslationModel)
 
         def positions(rows: Sequence[Row], seconds: Sequence[float]) -> Tensor:
@@ -86,9 +83,8 @@ class TextTranslationTask(Task):
         return (position_limit(model.llm, positions),)
 
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
-        """The reference translations."""
         return batch.target_text
 
     def reject(self, row: Row) -> str:
-        """Rows without a transcript belong to speech translation alone."""
+        """Only speech translation uses rows without a transcript."""
         return "" if row.src_text else "no transcript"

@@ -36,16 +36,18 @@ class TrainerConfig(Options):
         0.05, "Cosine: learning rate at the end, as a fraction of the peak.", minimum=0, maximum=1
     )
     max_grad_norm: float = option(1.0, "Gradient-norm clipping; 0 turns it off.", minimum=0)
-    grad_accumulation: int = option(1, "Batches per optimiser step.", minimum=1)
+    grad_accumulation: int = option(1, "Gradient accumulation: batches per optimiser step.", minimum=1)
     activation_checkpointing: bool = option(False, "Recompute block activations in the backward pass to save memory.")
     mixed_precision: Literal["off", "bfloat16"] = option("off", "Autocast dtype; alignment stays in float32.")
     data_parallelism: Literal["ddp", "fsdp"] = option("ddp", "How several processes share the model (FSDP2).")
     log_every: int = option(10, "Steps between metric records.", minimum=1)
     validate_every: int = option(0, "Steps between validations; 0 validates at the end only.", minimum=0)
     checkpoint_every: int = option(0, "Steps between checkpoints; 0 saves at the end only.", minimum=0)
-    keep_last: int = option(1, "Newest checkpoints kept.", minimum=1)
-    keep_best: int = option(0, "Best-scoring checkpoints kept beside them; 0 keeps by age alone.", minimum=0)
-    early_stopping_patience: int = option(0, "Validations without a better score before stopping; 0 never.", minimum=0)
+    keep_last: int = option(1, "Number of newest checkpoints to keep.", minimum=1)
+    keep_best: int = option(0, "Number of best-scoring checkpoints to keep as well; 0: none.", minimum=0)
+    early_stopping_patience: int = option(
+        0, "Validations without a better score before training stops; 0: never.", minimum=0
+    )
     tensorboard: bool = option(False, "Also write TensorBoard event files.")
 
     def __post_init__(self) -> None:
@@ -68,10 +70,10 @@ class TrainerConfig(Options):
 class EvaluationConfig(Options):
     """How checkpoints are scored, in validation and by ``aista evaluate``."""
 
-    metrics: tuple[Component, ...] = components("metric", "Scores; empty means the task's usual ones.")
+    metrics: tuple[Component, ...] = components("metric", "Metrics; empty means the task's defaults.")
     generation: GenerationConfig = section(GenerationConfig, "Search options.")
     batch_size: int = option(32, "Rows decoded together; does not change results.", minimum=1)
     score: str = option(
-        "nll", "What picks the best checkpoint: nll, loss (all that is trained on), or one of the metrics."
+        "nll", "Criterion of the best checkpoint: nll, loss (the whole training loss), or one of the metrics."
     )
     validation_rows: int = option(0, "Dev rows decoded in each validation; 0 means all of them.", minimum=0)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -97,10 +97,10 @@ def _run(entry: Entry, config: dict[str, Any]) -> Iterator[Outcome]:
 
     for check in options.CHECKS:
         yield outcome(check, *_attempt(check, entry))
-    missing = [field for field in _required(entry) if field not in config]
+    missing = [field for field in entry.required if field not in config]
     if missing:
         needs = ", ".join(f"config.{field}" for field in missing)
-        skipped = f"needs {needs} ({_required(entry)[missing[0]].rstrip('.')}); give it with --set {missing[0]}=..."
+        skipped = f"needs {needs} ({entry.required[missing[0]].rstrip('.')}); give it with --set {missing[0]}=..."
         for check in checks:
             yield outcome(check, "SKIPPED", skipped)
         return
@@ -135,13 +135,6 @@ def _build(entry: Entry, config: dict[str, Any]) -> tuple[Any, Mapping[str, Any]
             if number == len(choices):
                 raise
     raise DataError(f"kind {entry.kind!r} declares no dependencies to build with")
-
-
-def _required(entry: Entry) -> dict[str, str]:
-    if entry.config is None:
-        return {}
-    gaps = [field for field in fields(entry.config) if field.init and field.default is MISSING]
-    return {field.name: field.metadata.get("help", "") for field in gaps if field.default_factory is MISSING}
 
 
 def _one_line(error: BaseException) -> str:

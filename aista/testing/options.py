@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import MISSING, Field, fields
-from typing import Any
 
 from aista.registry import Entry
 from aista.schema import Options, structure, to_plain
@@ -16,7 +14,7 @@ __all__ = ["CHECKS", "check_documented", "check_frozen_options", "check_options_
 def check_documented(entry: Entry) -> None:
     """The component has a docstring and each option a meaning."""
     assert inspect.getdoc(entry.factory), f"{entry.origin} has no docstring; aista show prints it"
-    silent = [field.name for field in _fields(entry) if not field.metadata.get("help")]
+    silent = [field.name for field in entry.options if not field.metadata.get("help")]
     assert not silent, f"options without a meaning: {', '.join(silent)}; declare them with aista.schema.option"
 
 
@@ -30,7 +28,10 @@ def check_frozen_options(entry: Entry) -> None:
 
 def check_options_round_trip(entry: Entry) -> None:
     """The defaults keep their own bounds, and survive being written and read."""
-    if entry.config is None or any(_is_required(field) for field in _fields(entry)):
+    open_components = [
+        field for field in entry.options if "kind" in field.metadata and field.metadata["default"] is None
+    ]
+    if entry.config is None or entry.required or open_components:
         return
     defaults = structure(entry.config, {}, source="defaults")
     again = structure(entry.config, to_plain(defaults), source="defaults")
@@ -38,13 +39,3 @@ def check_options_round_trip(entry: Entry) -> None:
 
 
 CHECKS: tuple[Callable[[Entry], None], ...] = (check_documented, check_frozen_options, check_options_round_trip)
-
-
-def _fields(entry: Entry) -> list[Field[Any]]:
-    return [] if entry.config is None else [field for field in fields(entry.config) if field.init]
-
-
-def _is_required(field: Field[Any]) -> bool:
-    kind = field.metadata.get("kind")
-    missing = field.default is MISSING and field.default_factory is MISSING
-    return missing or (kind is not None and field.metadata["default"] is None)

@@ -100,11 +100,11 @@ def test_bad_rows_stop_the_run_or_are_dropped_as_the_config_says(tmp_path: Path,
         f"{path}:10: label: n_frames must be within 5 % of the audio's 16000 samples at 16000 Hz, got 17000" in message
     )
     assert f"{path}:12: german: tgt_lang must be 'fr' as data.target_language says, got 'de'" in message
-    assert message.endswith("mend or remove these rows, or set data.on_bad_rows: drop to train without them")
+    assert message.endswith("correct or remove these rows, or set data.on_bad_rows: drop to train without them")
 
 
 def test_dropping_everything_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no row is left; mend the manifest"):
+    with pytest.raises(DataError, match="no row is left"):
         run(tmp_path, [Row("u", "gone.wav", 1, "x")]).require("drop")
 
 

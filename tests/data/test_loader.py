@@ -172,7 +172,7 @@ def test_a_state_of_other_data_is_refused(dataset: SpeechTextDataset) -> None:
     one = loader(dataset)
     next(iter(one))
     state = one.state_dict()
-    message = "its batches must be those it began with, .* restore them, or start a new run"
+    message = "training cannot be resumed: .* restore them, or start a new run"
     for other in (loader(dataset, seed=6), loader(dataset.with_rows(dataset.rows[:-1]))):
         with pytest.raises(DataError, match=message):
             other.load_state_dict(state)

@@ -23,7 +23,7 @@ def test_correlations_agree_with_numpy(curve: Callable[..., ProbeCurve]) -> None
         ranks = [np.argsort(np.argsort(values)) for values in (mrr, list(SCORES.values()))]
         assert item.spearman == pytest.approx(np.corrcoef(*ranks)[0, 1])
         assert item.interval is not None
-        assert item.interval[0] < item.pearson < item.interval[1]
+        assert item.interval.low < item.pearson < item.interval.high
 
 
 def test_ties_share_their_mean_rank(curve: Callable[..., ProbeCurve]) -> None:

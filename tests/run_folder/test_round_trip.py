@@ -23,7 +23,6 @@ def test_an_evaluation(tmp_path: Path) -> None:
         note="synthetic",
         scores=(Score("bleu", 12.5, "nrefs:1", True), Score("wer", 80.0, "norm:basic", False)),
         seconds=1.25,
-        num_utterances=len(rows),
         rows=rows,
     )
     run = RunPaths(tmp_path)

@@ -71,23 +71,23 @@ def _draw(
     """Draw ``count`` new sentences of a split that ``accept`` lets pass, and add them to ``seen``."""
     wanted = "train" if split == "text" else split
     grammar = Grammar(Random(f"{seed}/{split}"))
-    found: list[SentencePair] = []
+    pairs: list[SentencePair] = []
     for _ in range(count * MAX_DRAWS_PER_SENTENCE):
-        if len(found) == count:
+        if len(pairs) == count:
             break
         pair = grammar.draw()
         fits = _split(pair, seed) == wanted and MIN_WORDS <= len(pair.source.split()) <= MAX_WORDS
         if fits and pair.source not in seen and pair.target not in seen and accept(pair):
             seen.update((pair.source, pair.target))
-            found.append(pair)
-    if len(found) < count:
+            pairs.append(pair)
+    if len(pairs) < count:
         heldout = split in ("dev", "test")
         rule = " whose words all occur in the training sentences" if heldout else ""
         remedy = "raise num_train or " if heldout else ""
         raise DataError(
-            f"embedded corpus: found {len(found)} of {count} {split} sentences{rule}; {remedy}lower num_{split}"
+            f"embedded corpus: found {len(pairs)} of {count} {split} sentences{rule}; {remedy}lower num_{split}"
         )
-    return tuple(found)
+    return tuple(pairs)
 
 
 def _french_words(sentence: str) -> list[str]:

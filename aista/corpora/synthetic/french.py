@@ -166,12 +166,12 @@ def _object_clitic(pronoun: Pronoun) -> str:
 
 
 def _clitics(clause: Clause) -> list[str]:
-    found = []
+    clitics = []
     if isinstance(clause.object, Pronoun):
-        found.append(_object_clitic(clause.object))
+        clitics.append(_object_clitic(clause.object))
     if isinstance(clause.recipient, Pronoun):
-        found.append(_RECIPIENTS[clause.recipient.person, clause.recipient.plural])
-    return sorted(found, key=_CLITIC_ORDER.index)
+        clitics.append(_RECIPIENTS[clause.recipient.person, clause.recipient.plural])
+    return sorted(clitics, key=_CLITIC_ORDER.index)
 
 
 def _participle(verb: Verb, subject: Nominal, preceding_object: Nominal | None) -> str:

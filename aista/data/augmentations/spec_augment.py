@@ -24,8 +24,8 @@ class SpecAugment(Options, Augmentation):
     fits, as in ``torchaudio.functional.mask_along_axis``, but drawn from the given generator. ``limit``
     is the option's width; for time (and time alone) at most ``max_time_fraction`` of the frames.
 
-    Choose it for encoders trained or tuned on little data. Before a frozen encoder it keeps the adapter from
-    learning a small corpus by heart, but its states cannot be cached then. Source: park2019specaugment.
+    Choose it for encoders trained or tuned on little data. Before a frozen encoder it keeps the adapter from memorising
+    a small corpus, but its states cannot be cached then. Source: park2019specaugment.
     """
 
     num_time_masks: int = option(2, "Masks over time.", minimum=0)
@@ -38,7 +38,6 @@ class SpecAugment(Options, Augmentation):
     fill: Literal["mean", "zero"] = option("mean", "What masked values become: the utterance's mean, or 0.")
 
     def __call__(self, features: Tensor, generator: torch.Generator) -> Tensor:
-        """Mask ``[F, M]`` frames."""
         num_frames, num_channels = features.shape
         fill = features.mean() if self.fill == "mean" else features.new_zeros(())
         mask_FM = torch.zeros(num_frames, num_channels, dtype=torch.bool)

@@ -40,7 +40,7 @@ class DiskConfig(Options):
 
     path: Path = required("Folder; runs that name the same one share the states of equal encoders.")
     dtype: Literal["float32", "float16", "bfloat16"] = option(
-        "float32", "Type that states are stored in: float32 keeps every bit, the others half of the space."
+        "float32", "Type that states are stored in: float32 is exact, the others take half the space."
     )
 
 
@@ -125,7 +125,7 @@ class DiskCache(EncoderCache):
             log.warning("%s: damaged encoder states (%s); its recordings are encoded again, delete it", file, error)
 
     def _remove_leftovers(self) -> None:
-        """What a writer was killed over; a living one is done with a file within seconds."""
+        """Remove files of killed writers; a live one finishes a file within seconds."""
         for file in self.folder.glob(leftover_pattern("*.safetensors")):
             with suppress(FileNotFoundError):  # its writer has moved it into place since
                 if time.time() - file.stat().st_mtime > _LEFTOVER_SECONDS:

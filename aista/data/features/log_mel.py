@@ -29,7 +29,7 @@ class LogMelConfig(Options):
     window_ms: float = option(25.0, "Window length in milliseconds.", above=0)
     hop_ms: float = option(10.0, "Time between frames in milliseconds.", above=0)
     normalize: Literal["utterance", "none"] = option(
-        "utterance", "Zero mean and unit variance per channel over each utterance, or as computed."
+        "utterance", "Normalise each channel to zero mean and unit variance over the utterance."
     )
 
 
@@ -67,7 +67,6 @@ class LogMel(Feature):
         )
 
     def __call__(self, wave: Tensor) -> Tensor:
-        """``[W]`` -> ``[F, M]``."""
         mel_MF: Tensor = self._mel(wave)
         features_FM = mel_MF.T.clamp(min=_FLOOR).log()
         if not self._normalize:

@@ -41,7 +41,6 @@ class Waveform(Feature):
         self.content = "normalized waveform" if config.normalize else "plain waveform"
 
     def __call__(self, wave: Tensor) -> Tensor:
-        """``[W]`` -> ``[W]``."""
         if not self._normalize:
             return wave
         return (wave - wave.mean()) / (wave.var(correction=0) + _EPSILON).sqrt()

@@ -25,7 +25,7 @@ class WhisperLogMelConfig(Options):
 
     num_mels: int = option(80, "Mel channels: 80, or 128 for large-v3 and its descendants.", choices=(80, 128))
     pad_to_30s: bool = option(
-        False, "Append silence up to 30 seconds, as Whisper itself does: 3000 frames, and 1500 states, for any clip."
+        False, "Pad with silence to 30 seconds, as Whisper does: 3000 frames and 1500 states for any clip."
     )
 
 
@@ -55,7 +55,6 @@ class WhisperLogMel(Feature):
         self._filters_KM = _slaney_filters(config.num_mels)
 
     def __call__(self, wave: Tensor) -> Tensor:
-        """``[W]`` -> ``[F, M]``."""
         return torch.cat([self._chunk(chunk) for chunk in torch.split(wave, _CHUNK)])
 
     def num_frames(self, num_samples: int) -> int:
@@ -65,7 +64,7 @@ class WhisperLogMel(Feature):
         return math.ceil(num_samples / _HOP)
 
     def covered_seconds(self, seconds: float) -> float:
-        """As given; with ``pad_to_30s`` 30 for each 30 seconds begun."""
+        """The duration; with ``pad_to_30s`` 30 for each 30 seconds begun."""
         whole = _CHUNK / self.sample_rate
         return math.ceil(seconds / whole) * whole if self._pads else seconds
 

@@ -29,8 +29,8 @@ _MODEL_FILES = ("config.json", "generation_config.json", "preprocessor_config.js
 class HuggingFaceConfig(Options):
     """Options of ``hugging_face``."""
 
-    path: Path = required("The model's local folder, with tokenizer.json or its like.")
-    pad_token: str = option("", "Token that fills batches; empty takes the tokenizer's own. Must not be its EOS token.")
+    path: Path = required("The model's local folder, with tokenizer.json or other tokenizer files.")
+    pad_token: str = option("", "Padding token; empty takes the tokenizer's own. Must differ from its EOS token.")
 
 
 @register("tokenizer", "hugging_face", config=HuggingFaceConfig)
@@ -60,11 +60,10 @@ class HuggingFaceTokenizer(TextTokenizer):
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ``ids``; special tokens are left out."""
         left_out = {self.pad_id, self.eos_id, self.bos_id}
-        kept = [int(id) for id in ids if int(id) not in left_out]
-        return str(self._tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        shown = [int(id) for id in ids if int(id) not in left_out]
+        return str(self._tokenizer.decode(shown, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def piece(self, id: int) -> str:
-        """The token as plots show it."""
         raw = str(self._tokenizer.convert_ids_to_tokens(int(id)))
         text = str(self._tokenizer.decode([int(id)], clean_up_tokenization_spaces=False))
         if raw.startswith("▁") or not text or "\N{REPLACEMENT CHARACTER}" in text:
@@ -82,7 +81,7 @@ class HuggingFaceTokenizer(TextTokenizer):
         return [(int(begin), int(end)) for begin, end in encoded["offset_mapping"]]
 
     def chat(self, turns: Sequence[tuple[str, str]], *, date: str = "", variables: Mapping[str, Any]) -> Chat:
-        """Render the folder's chat template, which transformers runs in a sandbox; see ``TextTokenizer.chat``.
+        """Render the folder's chat template, which transformers runs in a sandbox.
 
         The answer ends with the token that the template writes behind an assistant's turn, or with the
         tokenizer's EOS where the template writes none.
@@ -99,7 +98,7 @@ class HuggingFaceTokenizer(TextTokenizer):
         return Chat(text, first if first in self._tokenizer.added_tokens_decoder else self.eos_id)
 
     def save(self, folder: Path) -> Mapping[str, Any]:
-        """Copy the tokenizer's files; see ``TextTokenizer.save``.
+        """Copy the tokenizer's files.
 
         Where only the model's config.json said which tokenizer it is, tokenizer_config.json says so afterwards.
         """

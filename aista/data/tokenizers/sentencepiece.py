@@ -26,7 +26,7 @@ class SentencePieceConfig(Options):
     """Options of ``sentencepiece``."""
 
     path: Path = required("The model file, as `spm_train` and `aista data` write it.")
-    pad_token: str = option("", "Piece that fills batches; empty takes the model's own padding piece.")
+    pad_token: str = option("", "Padding piece; empty takes the model's own.")
 
 
 @register("tokenizer", "sentencepiece", config=SentencePieceConfig)
@@ -90,11 +90,10 @@ class SentencePieceTokenizer(TextTokenizer):
         return str(self._processor.decode([int(id) for id in ids if int(id) not in left_out]))
 
     def piece(self, id: int) -> str:
-        """The token as plots show it."""
         return str(self._processor.id_to_piece(int(id)))
 
     def save(self, folder: Path) -> Mapping[str, Any]:
-        """Copy the model as tokenizer.model; see ``TextTokenizer.save``."""
+        """Copy the model as tokenizer.model."""
         shutil.copyfile(self._config.path, folder / "tokenizer.model")
         return {"path": "tokenizer.model", "pad_token": self._config.pad_token}
 

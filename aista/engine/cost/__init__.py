@@ -1,1 +1,1 @@
-"""What a run will cost, found without weights, data or a GPU: operations, memory and time."""
+"""What a run will cost, estimated without weights, data or a GPU: operations, memory and time."""

@@ -118,7 +118,7 @@ def _states(splits: Mapping[str, Split], model: nn.Module, experiment: Experimen
     if experiment.sections.data.encoder_cache is None:
         return ()
     require_frozen(model)
-    steps = "steps are counted as they read cached encoder states; encoding each recording once comes on top"
+    steps = "steps are counted as they read cached encoder states; encoding each recording once is not included"
     if any(parameter.is_meta for parameter in model.get_submodule("encoder").parameters()):
         return (f"{steps}; which are there depends on the encoder's weights, which a dry run does not read",)
     encoder = CachedEncoder(experiment, model, "cpu")

@@ -136,7 +136,7 @@ def estimate_cost(
     batches, layers = plan_batches(rows, experiment, feature, max(processes)), _layers(task, model)
     tracer = Tracer(task, model, feature, bfloat16=config.mixed_precision == "bfloat16")
     tracer.encoded = experiment.sections.data.encoder_cache is not None
-    found = _trace(tracer, batches, layers, processes, checkpointing=config.activation_checkpointing)
+    traces = _trace(tracer, batches, layers, processes, checkpointing=config.activation_checkpointing)
     return CostEstimate(
         origin=rows.origin,
         rows=summary,
@@ -146,11 +146,11 @@ def estimate_cost(
         batch_size=len(batches.mean.inputs),
         largest_size=len(batches.largest.inputs),
         layers=layers,
-        step=found.step,
-        plain=found.plain,
-        epoch_operations=batches.over_epoch(found.step.total.total, found.shares[1].total.total),
-        memory=tuple(_memory(weights, found.shares, processes, accumulates=config.grad_accumulation > 1)),
-        activations=found.activations,
+        step=traces.step,
+        plain=traces.plain,
+        epoch_operations=batches.over_epoch(traces.step.total.total, traces.shares[1].total.total),
+        memory=tuple(_memory(weights, traces.shares, processes, accumulates=config.grad_accumulation > 1)),
+        activations=traces.activations,
         logits=4 * tracer.num_logits() * (sum(batches.largest.target) + len(batches.largest.target)),
         checkpointing=config.activation_checkpointing,
         device=device,

@@ -1,4 +1,4 @@
-"""Memory of one process: arithmetic on what the parameters weigh and what a step was traced to hold.
+"""Memory of one process: computed from the size of the parameters and the traced memory of a step.
 
 With weights ``W``, gradients ``G`` (of what is trained), AdamW's state ``O = 2 G`` (its two averages have the
 parameter's type), buffers ``U``, ``A`` what the forward and backward pass hold beside finished gradients at their peak,
@@ -76,7 +76,7 @@ class MemoryEstimate:
 
 
 def weigh(model: nn.Module) -> Weights:
-    """What the parameters of a bare model weigh; works on the meta device too."""
+    """Bytes of a bare model's parameters; works on the meta device too."""
     sizes = {parameter: parameter.numel() * parameter.element_size() for parameter in model.parameters()}
     blocks = [[block.parameters() for block in stack] for stack in stacks(model)]
     weighed = [[_weigh(list(parameters), sizes) for parameters in stack] for stack in blocks]
@@ -106,10 +106,10 @@ def estimate_memory(
     """
     gradients, optimizer = weights.gradients, 2 * weights.gradients
     if sharded and processes > 1:
-        own = [-(-total // processes) for total in (weights.parameters, optimizer, gradients)]
+        shards = [-(-total // processes) for total in (weights.parameters, optimizer, gradients)]
         gathered = weights.resident + 2 * weights.block + weights.block_gradients
-        activations = max(trace.peak_without_gradients, own[2] - gathered)
-        return MemoryEstimate(processes, True, own[0] + weights.buffers, own[1], own[2], gathered, activations)
+        activations = max(trace.peak_without_gradients, shards[2] - gathered)
+        return MemoryEstimate(processes, True, shards[0] + weights.buffers, shards[1], shards[2], gathered, activations)
     buckets = gradients if processes > 1 else 0
     there = gradients if accumulates else trace.gradients_at_peak
     held = trace.peak_without_gradients if accumulates else trace.peak - trace.gradients_at_peak

@@ -25,7 +25,7 @@ __all__ = ["Assumption", "Batches", "RowLengths", "Summary", "parse_assumption",
 
 @dataclass(frozen=True)
 class Assumption:
-    """Rows of a corpus that is not there.
+    """Assumed rows, in place of a corpus.
 
     Durations are log-normal with this mean and a standard deviation of ``spread`` times the mean; of each quantile
     ``(i + 1/2) / rows`` there is one row. Tokens are in proportion to the duration.
@@ -180,11 +180,11 @@ def plan_batches(rows: RowLengths, experiment: Experiment, feature: Feature | No
         raise RunError(f"for {world_size} processes: {error}, or plan for fewer with --processes") from error
     padded = tuple(Padded(len(batch), max(sizes[row] for row in batch)) for batch in plan)
     nothing = BatchSizes((), (), ())
-    found = Batches(padded, nothing, nothing)
+    batches = Batches(padded, nothing, nothing)
     return replace(
-        found,
-        mean=_batch(rows, plan[found.mean_index], feature),
-        largest=_batch(rows, plan[found.largest_index], feature),
+        batches,
+        mean=_batch(rows, plan[batches.mean_index], feature),
+        largest=_batch(rows, plan[batches.largest_index], feature),
     )
 
 

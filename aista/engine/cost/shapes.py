@@ -1,4 +1,4 @@
-"""Models whose tensors have shapes and types but no numbers, so that a real step can be run without memory."""
+"""Models whose tensors have shapes and types but no values, so that a real step runs without memory."""
 
 from __future__ import annotations
 

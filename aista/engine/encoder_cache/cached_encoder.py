@@ -103,7 +103,7 @@ class CachedEncoder:
             self.cache.require_space(self._num_bytes(split, [rows[key] for key in missing]))
             self._fill(split, rows)
         log.info(
-            "%s: encoder states of %d recordings: %d found, %d encoded now; in %s",
+            "%s: encoder states of %d recordings: %d cached, %d encoded now; in %s",
             split.name,
             len(rows),
             len(rows) - len(missing),
@@ -118,8 +118,8 @@ class CachedEncoder:
         missing = self.cache.missing(rows)
         size = self._num_bytes(split, [rows[key] for key in missing])
         return (
-            f"{split.name}: encoder states of {len(rows)} recordings: {len(rows) - len(missing)} found, {len(missing)} "
-            f"to encode, which takes {size / 2**20:.1f} MiB; in {self.cache}"
+            f"{split.name}: encoder states of {len(rows)} recordings: {len(rows) - len(missing)} cached, "
+            f"{len(missing)} to encode, which takes {size / 2**20:.1f} MiB; in {self.cache}"
         )
 
     def _num_bytes(self, split: Split, rows: Sequence[Row]) -> int:
@@ -183,7 +183,7 @@ class CachedEncoder:
             if time.monotonic() - since > PATIENCE_SECONDS:
                 raise RunError(
                     f"{self.cache}: {left} recordings are left to other processes of this run, and none has come in "
-                    f"for {PATIENCE_SECONDS / 60:.0f} minutes; repeat the command, it goes on from here"
+                    f"for {PATIENCE_SECONDS / 60:.0f} minutes; repeat the command to continue from here"
                 )
             time.sleep(_POLL_SECONDS)
 

@@ -1,4 +1,4 @@
-"""What a recording's encoder states depend on beside the recording, as plain data to know a cache by."""
+"""What a recording's encoder states depend on beside the recording, as plain data that identifies a cache."""
 
 from __future__ import annotations
 

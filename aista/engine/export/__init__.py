@@ -1,1 +1,1 @@
-"""Exported runs: folders that stand alone, written from a run and loaded in its place."""
+"""Exported runs: self-contained folders, written from a run and loaded in its place."""

@@ -91,8 +91,8 @@ def _data_lines(experiment: Experiment) -> list[str]:
     rows = []
     for split, path in (("train", data.train), ("dev", data.dev), ("test", data.test)):
         if path is not None:
-            found = f"`sha256:{hash_file(path)}`" if path.is_file() else "no longer there"
-            rows.append(f"| {split} | {path.name} | {found} | {_corpus(path.parent)} |")
+            fingerprint = f"`sha256:{hash_file(path)}`" if path.is_file() else "no longer there"
+            rows.append(f"| {split} | {path.name} | {fingerprint} | {_corpus(path.parent)} |")
     return ["| split | manifest | fingerprint | prepared corpus |", "|---|---|---|---|", *rows]
 
 
@@ -108,7 +108,7 @@ def _score_lines(run_dir: Path, checkpoint: Checkpoint) -> Iterator[str]:
         if evaluation.checkpoint != checkpoint.name:
             continue
         note = f", {evaluation.note}" if evaluation.note else ""
-        yield f"{evaluation.label} ({evaluation.num_utterances} utterances{note}):"
+        yield f"{evaluation.label} ({len(evaluation.rows)} utterances{note}):"
         yield ""
         for score in evaluation.scores:
             yield f"- {score.name} {score.value:.2f}  `{score.signature}`"

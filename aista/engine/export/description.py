@@ -59,8 +59,8 @@ def parts(experiment: Experiment) -> dict[str, TunedPart]:
 
 def base_paths(experiment: Experiment) -> dict[str, tuple[str, Path]]:
     """Parts that start from pretrained weights: the option that names these, and where they lie."""
-    found = {part: _paths(part, spec) for part, spec in parts(experiment).items()}
-    return {part: next(iter(paths.items())) for part, paths in found.items() if paths}
+    by_part = {part: _paths(part, spec) for part, spec in parts(experiment).items()}
+    return {part: next(iter(paths.items())) for part, paths in by_part.items() if paths}
 
 
 def map_paths(value: Any, change: Callable[[Path], Path]) -> Any:
@@ -92,15 +92,15 @@ def generation_to_json(generation: GenerationConfig, task: Task) -> dict[str, An
 def _paths(part: str, spec: Component) -> dict[str, Path]:
     """Options of a part that name files, which its ``skeleton`` must be able to do without."""
     options = vars(spec.config) if spec.config is not None else {}
-    found = {name: value for name, value in options.items() if isinstance(value, Path)}
-    if found and not hasattr(spec.config, "skeleton"):
+    paths = {name: value for name, value in options.items() if isinstance(value, Path)}
+    if paths and not hasattr(spec.config, "skeleton"):
         raise RunError(
-            f"{part}.config.{next(iter(found))}: {spec.name} cannot be built without its weights, so it cannot be "
+            f"{part}.config.{next(iter(paths))}: {spec.name} cannot be built without its weights, so it cannot be "
             "exported; give its options a method skeleton (docs/export.md)"
         )
-    if len(found) > 1:
-        raise RunError(f"{part}.config: {spec.name} reads {', '.join(found)}, but export knows one base for each part")
-    return found
+    if len(paths) > 1:
+        raise RunError(f"{part}.config: {spec.name} reads {', '.join(paths)}, but export knows one base for each part")
+    return paths
 
 
 def _embed(path: Path, folder: Path) -> str | None:

@@ -93,8 +93,8 @@ def build(folder: Path, task: Task) -> nn.Module:
     for file in files:
         size = read_record(folder)["files"][file.name]["bytes"]
         if not file.is_file() or file.stat().st_size != size:
-            found = f"{file.stat().st_size} bytes" if file.is_file() else "missing"
-            raise RunError(f"{file}: damaged, expected {size} bytes, found {found}; copy or export the folder again")
+            actual = f"{file.stat().st_size} bytes" if file.is_file() else "missing"
+            raise RunError(f"{file}: damaged, expected {size} bytes, found {actual}; copy or export the folder again")
     model = task.build_model()
     missing = load_into(model, [file for file in files if file.name != PEFT_FILE])
     peft = [file for file in files if file.name == PEFT_FILE]
@@ -148,14 +148,14 @@ def _with_bases(
     for part, wanted in needed.items():
         if part not in given:
             raise RunError(
-                f"{folder}: holds what was trained alone and needs the base weights of the {part}, {wanted['name']!r} "
+                f"{folder}: holds only what was trained and needs the base weights of the {part}, {wanted['name']!r} "
                 f"({wanted['fingerprint'][:19]}...); add --base {part}=FOLDER"
             )
-        found = once(given[part])
-        if found != wanted["fingerprint"]:
+        actual = once(given[part])
+        if actual != wanted["fingerprint"]:
             raise RunError(
                 f"--base {part}={given[part]}: other weights than those that {folder} was trained on; expected "
-                f"{wanted['name']!r} with {wanted['fingerprint']}, found {found}"
+                f"{wanted['name']!r} with {wanted['fingerprint']}, found {actual}"
             )
         config = dataclasses.replace(specs[part].config, **{wanted["option"]: given[part]})
         changed[part] = dataclasses.replace(specs[part], config=config)
@@ -167,7 +167,7 @@ def _refuse_pickles(folder: Path) -> None:
         if file.suffix in _PICKLES:
             raise RunError(
                 f"{file}: a format that can run code when it is read, which aista never exports; remove it, or get the "
-                "folder from whom you trust"
+                "folder from a source that you trust"
             )
 
 

@@ -1,4 +1,4 @@
-"""Writes a finished run as a folder that stands alone."""
+"""Writes a finished run as a self-contained folder."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def export(
     """
     experiment = open_experiment(run_dir)
     if not RunPaths(run_dir).is_complete:
-        raise RunError(f"{run_dir}: its training is not finished; go on with `aista train {run_dir}`, then export it")
+        raise RunError(
+            f"{run_dir}: its training is not finished; resume it with `aista train {run_dir}`, then export it"
+        )
     checkpoint = find_checkpoint(run_dir, which)
     run = _Run(run_dir, experiment, build_task(experiment), checkpoint)
     _check_replaceable(out, run, kind)
@@ -141,22 +143,22 @@ def _save_trainable(
             f"{run.path}: no part of its model starts from a base model's files, so everything is needed; export "
             "without --trainable-only"
         )
-    own = model.state_dict()
-    if own.keys() != weights.keys():
+    state = model.state_dict()
+    if state.keys() != weights.keys():
         raise _unfit(run)
     trained = {name for name, p in model.named_parameters(remove_duplicate=False) if p.requires_grad}
-    kept = {
+    exported = {
         name: tensor
         for name, tensor in weights.items()
-        if name in trained or name.partition(".")[0] not in bases or not _same(own[name], tensor)
+        if name in trained or name.partition(".")[0] not in bases or not _same(state[name], tensor)
     }
     llm = parts(run.experiment).get("llm")
-    lora = {name: tensor for name, tensor in kept.items() if has_peft_layout(name, llm)}
+    lora = {name: tensor for name, tensor in exported.items() if has_peft_layout(name, llm)}
     if lora:
         assert llm is not None
         assert llm.tuning is not None
         save_peft(folder, lora, llm.tuning.config, bases["llm"]["name"])
-    rest = {name: tensor for name, tensor in kept.items() if name not in lora}
+    rest = {name: tensor for name, tensor in exported.items() if name not in lora}
     if rest:
         save_weights(folder, rest, TRAINABLE, shard_bytes=shard_bytes)
 
@@ -211,7 +213,7 @@ def _check_replaceable(out: Path, run: _Run, kind: Kind) -> None:
     record = read_record(out) if out.is_dir() and (out / RECORD).is_file() else {}
     if (record.get("run"), record.get("kind")) != (run.id, kind):
         raise RunError(f"{out}: exists and is not this export of {run.path}; choose another folder, or remove it")
-    found = {name: entry for name, entry in _describe_files(out).items() if name != RECORD}
-    changed = sorted(name for name in found if found[name] != record["files"].get(name))
+    files = {name: entry for name, entry in _describe_files(out).items() if name != RECORD}
+    changed = sorted(name for name in files if files[name] != record["files"].get(name))
     if changed:
         raise RunError(f"{out}: {changed[0]} was added or changed after the export; move it away, or export elsewhere")

@@ -67,7 +67,6 @@ def evaluate(
         note=run.experiment.sections.corpus_note,
         scores=scores,
         seconds=round(seconds, 3),
-        num_utterances=len(rows),
         rows=tuple(rows),
         shuffled_speech=measure_shuffled_speech(run, loader).to_json() if shuffled_speech else None,
     )

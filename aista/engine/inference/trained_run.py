@@ -51,7 +51,7 @@ def open_run(
     Args:
         run_dir: Run folder, or a folder that ``aista export`` wrote.
         which: ``best``, ``last`` or a step number.
-        device: Where to put the model; empty means the GPU if there is one.
+        device: Device of the model; empty means the GPU if there is one.
         base: Base weights by part, for an export of the trainable weights alone.
 
     Raises:

@@ -49,9 +49,9 @@ def probe_model(
 class LayerChooser:
     """Runs the layer-selection strategy at its steps and hands the result to the task.
 
-    Until the first choice the model trains on cross-entropy alone. The choices are written to the run folder. A
-    resumed run reads back those that were made before its checkpoint and repeats the others, with equal result: a
-    choice is a function of the model, the probe set and the choice before it.
+    Until the first choice the model trains on cross-entropy alone. The choices are written to the run folder. A resumed
+    run reads those that were made before its checkpoint and repeats the others, with the same result: a choice is a
+    function of the model, the probe set and the choice before it.
     """
 
     def __init__(

@@ -27,7 +27,6 @@ class NamedMeans(Metric[dict[str, float]]):
 
     @torch.inference_mode()
     def update(self, metrics: Mapping[str, tuple[Tensor, float]]) -> NamedMeans:
-        """Add (mean, weight) pairs."""
         for name, (value, weight) in metrics.items():
             total = value.detach().to(self.device, torch.float64) * weight
             zero = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -46,7 +45,6 @@ class NamedMeans(Metric[dict[str, float]]):
 
     @torch.inference_mode()
     def compute(self) -> dict[str, float]:
-        """Means of what was added since the last reset."""
         return {name: float(total / self.weights[name]) for name, total in self.sums.items() if self.weights[name] > 0}
 
     @torch.inference_mode()

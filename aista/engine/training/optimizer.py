@@ -83,7 +83,7 @@ def _idle_groups(model: nn.Module, patterns: Sequence[str]) -> dict[int, tuple[s
             idle[index] = (f"{pattern!r} matches no parameter", f"e.g. {trained[0]}")
         elif not any(names[name] for name in matching):
             problem = f"{pattern!r} matches only frozen parameters, e.g. {matching[0]}"
-            idle[index] = (problem, f"what is trained is called like {trained[0]}")
+            idle[index] = (problem, f"trained parameters have names like {trained[0]}")
         else:
             idle[index] = (f"all that {pattern!r} matches belongs to earlier groups", "put this group before them")
     return idle

@@ -59,7 +59,6 @@ class LoaderReader(DataReader[DeviceBatch]):
         return dict(self._loader.state_dict())
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
-        """Continue at a stored epoch and position."""
         self._batches = None
         self._loader.load_state_dict(state_dict)
 

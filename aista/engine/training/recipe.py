@@ -118,7 +118,6 @@ class TaskRecipe(Recipe):
         return weights if tuning is None else tuning.starting_weights(getattr(model, part), weights)
 
     def create_task(self, context: RecipeContext) -> Fairseq2Task:
-        """Readers and units into a trainer."""
         gangs = context.gangs
         model, bare = context.get_data_parallel_model(), context.get_model()
         reader = self.data.training_reader(gangs.dp.rank, gangs.dp.size)
@@ -135,8 +134,8 @@ class TaskRecipe(Recipe):
         if self.trainer.early_stopping_patience:
             history = [score for _, score in past]
             set_early_stopper(trainer, PatienceStopper(self.trainer.early_stopping_patience, history))
-        every = self.trainer.validate_every
-        if validation and last and every and last % every == 0 and last not in dict(past):
+        interval = self.trainer.validate_every
+        if validation and last and interval and last % interval == 0 and last not in dict(past):
             validate_once_restored(trainer)
         return trainer
 

@@ -25,7 +25,7 @@ _SHOWN = re.compile(r"(source_|mt_)?nll|align\d*_layer_\d+|bleu|chrf|wer|cer|lr|
 class RunRecorder(MetricRecorder):
     """One JSON object per line: ``step`` and every numeric metric under its own name.
 
-    A resumed run appends; where a step stands twice, the later line is the one that counts. A last line
+    A resumed run appends; of two lines with the same step the later one is valid. A last line
     that was cut off when the run was killed is removed first.
     """
 

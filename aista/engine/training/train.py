@@ -37,7 +37,7 @@ PARTS = ("encoder", "adapter", "llm")
 
 
 def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
-    """Train, or go on where a stopped run stood; returns at once if the run is complete.
+    """Train, or resume a stopped run; returns at once if the run is complete.
 
     Args:
         experiment: What to train.
@@ -51,9 +51,9 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
     """
     task = preflight(experiment)
     if stage:
-        found = find_stage(experiment, stage)
+        stage_experiment = find_stage(experiment, stage)
         claim(run_dir, experiment)
-        train(found, RunPaths(run_dir).stage(stage).path)
+        train(stage_experiment, RunPaths(run_dir).stage(stage).path)
         return
     data = RunData(experiment, task)
     claimed = claim(run_dir, experiment)
@@ -98,7 +98,7 @@ def _initial_weights(experiment: Experiment, task: Task, run_dir: Path) -> dict[
 
 
 def _check_model(experiment: Experiment, task: Task) -> None:
-    """Build the main model and forget it: what is wrong with it shows before hours of pretraining."""
+    """Build the main model and discard it: its faults show before hours of pretraining."""
     model = task.build_model()
     task.select_trainable(model)
     check_parameter_groups(experiment.sections.trainer, model)

@@ -43,20 +43,17 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
         metric_bag.add(_MEANS, NamedMeans())
 
     def set_step_nr(self, step_nr: int) -> None:
-        """Called before each step."""
         self._scores.deliver()
         self._task.start_step(step_nr, self._num_steps)
         if self._chooser is not None:
             self._chooser.before_step(step_nr, self._model)
 
     def process_batch(self, batch: DeviceBatch, metric_bag: MetricBag) -> tuple[Tensor, int]:
-        """One forward of the data-parallel model."""
         loss = self._task.loss(self._model, batch.batch)
         metric_bag.get(_MEANS, NamedMeans).update(loss.metrics)
         return loss.total, loss.num_targets
 
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
-        """Add the means to the trainer's values."""
         values.update(_pop_means(values))
 
 
@@ -126,7 +123,6 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
                 self._values[SCORE] = score.value if score.higher_is_better else -score.value
 
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
-        """Add the losses and scores to what is recorded."""
         means = _pop_means(values)
         values.update(means | self._values)
         if self._config.score in means:  # a loss: no metric is called so

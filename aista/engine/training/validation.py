@@ -19,10 +19,10 @@ __all__ = ["ValidationScores", "past_scores"]
 def past_scores(file: Path, last_step: int) -> list[tuple[int, float]]:
     """(step, score) of a run's validations up to its last checkpoint; NaN where the score was not finite."""
     records: Iterable[Mapping[str, float | None]] = read_records(file) if file.is_file() else []
-    found = [(record["step"], record.get(SCORE)) for record in records]
+    scores = [(record["step"], record.get(SCORE)) for record in records]
     return [
         (int(step), math.nan if score is None else score)
-        for step, score in found
+        for step, score in scores
         if step is not None and step <= last_step
     ]
 

@@ -15,9 +15,9 @@ __all__ = ["BeamCache"]
 class BeamCache(DynamicCache):  # type: ignore[misc]
     """A Hugging Face cache whose steps copy what is new, and whose reordering of beams what is not shared.
 
-    transformers' own copies the whole cache at each step, and once more to reorder it. All beams of a prompt have
-    the prompt in common: as long as they stay in its rows, only what was decoded moves. Layers with a sliding window
-    are left to transformers.
+    transformers' own copies the whole cache at each step, and once more to reorder it. All beams of a prompt share it:
+    as long as they stay in its rows, only what was decoded is moved. Layers with a sliding window are left to
+    transformers.
     """
 
     layers: list[Any]
@@ -53,7 +53,7 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
     def update(
         self, key_states: Tensor, value_states: Tensor, cache_kwargs: dict[str, Any] | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Append positions; what comes first is the prompt."""
+        """Append positions; the first call brings the prompt."""
         if not self.is_initialized:
             self.lazy_initialization(key_states)
             self.num_shared = key_states.size(2)

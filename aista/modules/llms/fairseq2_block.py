@@ -54,7 +54,7 @@ class BlockSpec:
 
 
 class CausalAttention(SDPA):
-    """PyTorch's fused attention: causal without a mask, or with the one that decoding put into the cache.
+    """PyTorch's fused attention: causal without a mask, or with the mask that decoding put into the cache.
 
     fairseq2's own builds a bias of B x N x N in a Python loop over padded rows.
     """

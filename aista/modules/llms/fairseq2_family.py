@@ -43,7 +43,7 @@ _NAMES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """What sets a family apart.
+    """What differs between families.
 
     Attributes:
         model_types: What config.json may call the model.

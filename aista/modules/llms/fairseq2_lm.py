@@ -73,18 +73,15 @@ class Fairseq2LM(LanguageModel):
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The blocks."""
         return self.blocks
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Token ids -> embeddings."""
         embeddings: Tensor = self.embedding(ids)
         return embeddings
 
     def forward(
         self, embeddings: Tensor, lengths: Tensor, *, capture: Sequence[int] = (), stop_at_capture: bool = False
     ) -> tuple[Tensor | None, tuple[Tensor, ...]]:
-        """Run the blocks; see ``LanguageModel.forward``."""
         self.check_capture(capture)
         self.check_positions(lengths, embeddings.size(1))
         deepest = max(capture, default=0) if stop_at_capture else self.num_layers
@@ -95,7 +92,6 @@ class Fairseq2LM(LanguageModel):
         return (None if stop_at_capture else self.norm(states[-1])), captured
 
     def project(self, states: Tensor) -> Tensor:
-        """Final states -> logits."""
         if self.projection is None:
             weight: Tensor = self.embedding.weight
             return functional.linear(states, weight)
@@ -105,7 +101,6 @@ class Fairseq2LM(LanguageModel):
     def generate(
         self, embeddings: Tensor, lengths: Tensor, config: GenerationConfig, *, eos_id: int, pad_id: int
     ) -> list[list[Hypothesis]]:
-        """Beam search; see ``LanguageModel.generate``."""
         self.check_positions(lengths, embeddings.size(1), new_tokens=config.max_new_tokens)
         with evaluating(self):
             decoding = _Fairseq2Decoding(self, lengths, embeddings.size(1) + config.max_new_tokens)
@@ -113,7 +108,7 @@ class Fairseq2LM(LanguageModel):
             return beam_search(logits, decoding, config, eos_id=eos_id, pad_id=pad_id, num_tokens=self.num_tokens)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Keep the rotary table in fp32 when the model is moved or cast: bf16 cannot tell positions apart."""
+        """Keep the rotary table in fp32 when the model is moved or cast: bf16 cannot represent distinct positions."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         tables = dict(self.positions.named_buffers())
         if any(table.dtype != torch.float32 for table in tables.values()):

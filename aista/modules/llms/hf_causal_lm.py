@@ -43,8 +43,7 @@ class HFCausalLMConfig(FolderOptions):
 def build_hf_causal_lm(config: HFCausalLMConfig, *, vocab_size: int) -> LanguageModel:
     """Pretrained LLaMA, Qwen, GPT-2, Gemma and their kin; nothing is downloaded and no remote code runs.
 
-    When to choose it: whenever a pretrained LLM should know the languages already. Use its own
-    tokenizer, whose vocabulary it must hold.
+    Choose it wherever a pretrained LLM knows the languages. Use its own tokenizer: the LLM must have its vocabulary.
 
     Raises:
         ValueError: the folder is missing or holds no causal language model in safetensors, the

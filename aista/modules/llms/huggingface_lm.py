@@ -68,7 +68,6 @@ class HuggingFaceLM(LanguageModel):
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The blocks."""
         blocks: Any = self._body.get_submodule(self._blocks_path)
         return blocks  # type: ignore[no-any-return]
 
@@ -81,18 +80,17 @@ class HuggingFaceLM(LanguageModel):
     def forward(
         self, embeddings: Tensor, lengths: Tensor, *, capture: Sequence[int] = (), stop_at_capture: bool = False
     ) -> tuple[Tensor | None, tuple[Tensor, ...]]:
-        """Run the body; see ``LanguageModel.forward``."""
         self.check_capture(capture)
         self.check_positions(lengths, embeddings.size(1))
-        found: dict[int, Tensor] = {}
+        captured: dict[int, Tensor] = {}
         stop = max(capture, default=0) if stop_at_capture else None
         joined = self._joins_rows(embeddings, lengths)
-        with self._hooks(found, capture, stop):
+        with self._hooks(captured, capture, stop):
             try:
                 final = self._run_joined(embeddings, lengths) if joined else self._run_padded(embeddings, lengths)
             except _Stop:
                 final = None
-        states = tuple(found[layer] for layer in capture)
+        states = tuple(captured[layer] for layer in capture)
         if joined:
             places = length_mask(lengths, embeddings.size(1)).nonzero(as_tuple=True)
             states = tuple(_spread(state, places, embeddings) for state in states)
@@ -113,7 +111,6 @@ class HuggingFaceLM(LanguageModel):
     def generate(
         self, embeddings: Tensor, lengths: Tensor, config: GenerationConfig, *, eos_id: int, pad_id: int
     ) -> list[list[Hypothesis]]:
-        """Beam search; see ``LanguageModel.generate``."""
         self.check_positions(lengths, embeddings.size(1), new_tokens=config.max_new_tokens)
         with evaluating(self):
             decoding = _HuggingFaceDecoding(self, len(embeddings), embeddings.size(1) + config.max_new_tokens)
@@ -130,7 +127,7 @@ class HuggingFaceLM(LanguageModel):
         return fits and embeddings.device.type == "cpu" and int(lengths.sum()) < embeddings.size(0) * embeddings.size(1)
 
     def _run_joined(self, embeddings: Tensor, lengths: Tensor) -> Tensor:
-        """``[1, T, D]`` final states of all rows, one behind the other."""
+        """``[1, T, D]`` final states of all rows, one after the other."""
         rows, columns = length_mask(lengths, embeddings.size(1)).nonzero(as_tuple=True)
         with rows_without_padding(lengths.tolist()) as row_lengths:
             output = self._run(
@@ -254,9 +251,9 @@ def _find_blocks(body: nn.Module, num_layers: int) -> str:
     depth = min((name.count(".") for name in lists), default=0)
     nearest = [name for name in lists if name.count(".") == depth]
     if len(nearest) != 1:
-        found = ", ".join(nearest) or "none"
+        candidates = ", ".join(nearest) or "none"
         raise ValueError(
-            f"{type(body).__name__} is not supported: expects one list of {num_layers} blocks, found {found}; "
+            f"{type(body).__name__} is not supported: expects one list of {num_layers} blocks, found {candidates}; "
             f"choose a transformer such as LLaMA, Qwen, GPT-2 or Gemma"
         )
     return nearest[0]

@@ -52,7 +52,7 @@ class LlamaConfig(FamilyConfig):
 def build_llama(config: LlamaConfig, *, vocab_size: int) -> LanguageModel:
     """LLaMA 1, 2 and 3 to 3.2 of fairseq2's blocks, with a Hugging Face folder's weights.
 
-    ``qwen`` says when to choose it. Queries and keys of Hugging Face are reordered, for fairseq2's LLaMA turns
+    Choose it as ``qwen``. Queries and keys of Hugging Face are reordered, for fairseq2's LLaMA turns
     neighbouring channels; the frequencies of LLaMA 3.1 and later are scaled as config.json says.
 
     Raises:

@@ -31,9 +31,9 @@ class QwenConfig(FamilyConfig):
 def build_qwen(config: QwenConfig, *, vocab_size: int) -> LanguageModel:
     """Qwen 2, 2.5 and 3 of fairseq2's blocks, with a Hugging Face folder's weights.
 
-    The same function as ``hf_causal_lm`` on the same folder, to rounding. Choose it where the whole model is to be
-    fairseq2's: plain modules that take no hooks to show their layers. Choose ``hf_causal_lm`` for every other
-    family or variant, other attention kernels, and LoRA in peft's layout.
+    The same function as ``hf_causal_lm`` on the same folder, to rounding. Choose it where all of the model must be
+    fairseq2's: plain modules, whose layers are captured without hooks. Choose ``hf_causal_lm`` for other families or
+    variants, other attention kernels, and LoRA in peft's layout.
 
     Raises:
         ValueError: the folder holds no Qwen in safetensors, a variant that fairseq2 does not have, or a vocabulary

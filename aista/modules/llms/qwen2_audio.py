@@ -40,7 +40,7 @@ class Qwen2AudioLMConfig(HFCausalLMConfig):
 
 @register("llm", "qwen2_audio", config=Qwen2AudioLMConfig)
 def qwen2_audio(config: Qwen2AudioLMConfig, *, vocab_size: int) -> LanguageModel:
-    """The language model inside Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759), a Qwen decoder that knows speech.
+    """The language model inside Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759), a Qwen decoder trained on speech.
 
     Only its tensors are read from the folder. It is run, tuned and captured as ``hf_causal_lm``; choose it with the
     encoder and the adapter of the same name and folder, and the folder's own tokenizer.

@@ -1,6 +1,6 @@
-"""Attention of Hugging Face models that aista registers with transformers: ``sdpa`` without detours.
+"""Attention of Hugging Face models that aista registers with transformers: ``sdpa`` without needless work.
 
-Two things cost much there and change nothing: positions of padding, and keys repeated for each query head of a group.
+It skips two costs that change no result: positions of padding, and keys repeated for each query head of a group.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _joined: ContextVar[list[int] | None] = ContextVar("_joined", default=None)
 
 @contextmanager
 def rows_without_padding(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Within it a model's batch of 1 is read as rows of these lengths, one behind the other.
+    """Within it a model's batch of 1 is read as rows of these lengths, one after the other.
 
     Yields:
         The lengths of the row, to be passed on to the blocks as ``row_lengths``: they are computed again in the

@@ -33,8 +33,8 @@ class TransformerLMConfig(Options):
         0.1, "Dropout of embeddings and sublayer outputs; attention weights have none.", minimum=0, maximum=1
     )
     max_positions: int = option(1024, "Longest sequence in positions, prompt and target included.", minimum=1)
-    rope_theta: float = option(10_000.0, "Base of the rotary position encoding.", above=0)
-    tied_embeddings: bool = option(True, "Whether the output projection is the embedding.")
+    rope_theta: float = option(10_000.0, "Base (theta) of the rotary position encoding.", above=0)
+    tied_embeddings: bool = option(True, "Whether the output projection shares the embedding's weights.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,12 +57,12 @@ class TransformerLMConfig(Options):
 def build_transformer_lm(config: TransformerLMConfig, *, vocab_size: int) -> LanguageModel:
     """Pre-norm decoder with rotary positions, from scratch.
 
-    Embeddings have standard deviation ``model_dim ** -0.5``: under Adam a small model learns several times
-    faster so than with embeddings scaled to unit variance.
+    Embeddings have standard deviation ``model_dim ** -0.5``: under Adam a small model then learns several times faster
+    than with embeddings scaled to unit variance.
 
-    When to choose it: small models that are trained here (pretrain it on the text pairs, see the
-    text-translation task), experiments on CPUs, tests. Pretrained LLMs come in by
-    ``hf_causal_lm``, ``qwen`` and ``llama``.
+    Choose it for small models that are trained here (pretrain it on the text pairs, see the
+    text-translation task), experiments on CPUs, tests. For pretrained LLMs choose ``hf_causal_lm``, ``qwen`` or
+    ``llama``.
 
     Raises:
         ValueError: ``vocab_size`` is not positive.

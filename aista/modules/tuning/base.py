@@ -13,8 +13,7 @@ __all__ = ["Tuning"]
 class Tuning(ABC):
     """Which parameters of one part of the model (encoder, adapter or LLM) are trained.
 
-    A component of kind ``tuning`` is called as ``factory(config)``. It never changes what an untrained
-    part computes.
+    A component of kind ``tuning`` is called as ``factory(config)``. It never changes the function of an untrained part.
     """
 
     def prepare(self, part: nn.Module) -> None:  # noqa: B027 - most tunings add nothing

@@ -17,7 +17,6 @@ class CheapDropout(nn.Dropout):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[...]`` -> ``[...]``."""
         if not self.training or x.device.type != "cpu":
             output: Tensor = super().forward(x)
             return output

@@ -18,5 +18,4 @@ class FrozenTuning(Tuning):
     """
 
     def trainable(self, part: nn.Module) -> tuple[nn.Parameter, ...]:
-        """None."""
         return ()

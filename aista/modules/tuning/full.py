@@ -19,5 +19,4 @@ class FullTuning(Tuning):
     """
 
     def trainable(self, part: nn.Module) -> list[nn.Parameter]:
-        """All."""
         return list(part.parameters())

@@ -18,8 +18,8 @@ __all__ = ["LayersConfig", "LayersTuning"]
 class LayersConfig(Options):
     """Options of ``layers``."""
 
-    first: int = option(0, "Blocks trained at the input side.", minimum=0)
-    last: int = option(2, "Blocks trained at the output side.", minimum=0)
+    first: int = option(0, "Number of blocks to train at the input side.", minimum=0)
+    last: int = option(2, "Number of blocks to train at the output side.", minimum=0)
     norms: bool = option(False, "Also train every normalisation of the part, those of frozen blocks included.")
     embeddings: bool = option(
         False, "Also train the embedding tables (and with them an output projection that is tied to them)."
@@ -38,7 +38,7 @@ class LayersConfig(Options):
 class LayersTuning(Tuning):
     """The first and last blocks of an encoder or LLM are trained, the rest is frozen.
 
-    Choose it to adapt a pretrained part where LoRA does not reach far enough: the last blocks of an
+    Choose it to adapt a pretrained part where LoRA is too weak: the last blocks of an
     encoder to a new domain, the first of an LLM to speech (which enters there). Normalisations alone
     (``last: 0, norms: true``) are the smallest change (Lu et al. 2021, arXiv 2103.05247).
     """
@@ -72,10 +72,10 @@ class LayersTuning(Tuning):
         for wanted, word in ((self.config.norms, "norm"), (self.config.embeddings, "embedding")):
             if not wanted:
                 continue
-            found = [module for module in part.modules() if _is_a(module, word)]
-            if not found:
+            chosen = [module for module in part.modules() if _is_a(module, word)]
+            if not chosen:
                 raise ValueError(f"{word}s: {type(part).__name__} has none; leave {word}s out")
-            yield from found
+            yield from chosen
 
 
 def _is_a(module: nn.Module, word: str) -> bool:

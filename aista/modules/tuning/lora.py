@@ -50,9 +50,8 @@ class LoraTuning(Tuning):
     r"""LoRA (Hu et al. 2022, arXiv 2106.09685): the part is frozen, its linear layers learn a low-rank update.
 
     A layer ``W x`` becomes ``W x + (lora_alpha / r) B A x`` with ``A`` of r rows and ``B`` of r columns,
-    which starts at zero. The updates are kept in float32, whatever the type of W. Training all linear
-    layers of the blocks, as ``auto`` does, is what comes closest to full fine-tuning (Dettmers et al.
-    2023, arXiv 2305.14314).
+    which starts at zero. The updates are kept in float32, whatever the type of W. Training all linear layers of the
+    blocks, as ``auto`` does, comes closest to full fine-tuning (Dettmers et al. 2023, arXiv 2305.14314).
 
     Choose it to adapt a pretrained LLM or encoder: AdamW's memory shrinks to the updates' share, and a
     large model is changed little by a small corpus.
@@ -62,7 +61,7 @@ class LoraTuning(Tuning):
         self.config = config
 
     def prepare(self, part: nn.Module) -> None:
-        """Put LoRA layers in place of the target layers; see ``Tuning.prepare``."""
+        """Put LoRA layers in place of the target layers."""
         targets = _targets(part, self.config.target_modules)
         options = self.config
         peft = PeftConfig(
@@ -83,11 +82,11 @@ class LoraTuning(Tuning):
                 )
         for name, parameter in part.named_parameters():
             if _is_update(name):
-                # Steps of AdamW are lost in bfloat16, which keeps 8 bits of a number.
+                # AdamW's steps would be rounded away in bfloat16, which has 8 bits of precision.
                 parameter.data = parameter.data.to(torch.float32)
 
     def merge(self, part: nn.Module) -> None:
-        """``W <- W + (lora_alpha / r) B A``, and the layers are plain again; see ``Tuning.merge``."""
+        """``W <- W + (lora_alpha / r) B A``, and the layers are plain again."""
         wrapped = [(name, module) for name, module in part.named_modules() if isinstance(module, PeftLinear)]
         for name, module in wrapped:
             _check_own_weight(part, name, module.get_base_layer().weight)
@@ -96,16 +95,15 @@ class LoraTuning(Tuning):
             setattr(part.get_submodule(owner), last, module.get_base_layer())
 
     def trainable(self, part: nn.Module) -> list[nn.Parameter]:
-        """The matrices A and B."""
         return [parameter for name, parameter in part.named_parameters() if _is_update(name)]
 
     def starting_weights(self, part: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Weights of the part without LoRA go below its updates, which keep their start."""
+        """Weights of the part without LoRA become the base weights; the updates keep their initial values."""
         if any(_is_update(name) for name in weights):
             return weights
-        own = part.state_dict()
-        updates = {name: tensor for name, tensor in own.items() if _is_update(name)}
-        wrapped = {_plain(name): name for name in own if name not in updates}
+        state = part.state_dict()
+        updates = {name: tensor for name, tensor in state.items() if _is_update(name)}
+        wrapped = {_plain(name): name for name in state if name not in updates}
         return updates | {wrapped.get(name, name): tensor for name, tensor in weights.items()}
 
 

@@ -54,7 +54,7 @@ def write_outputs(
 def _correlation(
     out: Path, rows: Sequence[AblationRow], mrr: Mapping[str, Mapping[int, Mapping[int, float]]], metric: str
 ) -> list[str]:
-    """Over all runs, and over the means of the rows: there the luck of the seeds is small."""
+    """Over all runs, and over the means of the rows, which vary less with the seed."""
     values, scores, means, mean_scores = {}, {}, {}, {}
     for row in rows:
         by_seed = {seed: score for seed, score in row.scores[metric].items() if seed in mrr.get(row.name, {})}
@@ -67,9 +67,9 @@ def _correlation(
         mean_scores[row.name] = sum(by_seed.values()) / len(by_seed)
     runs, over_rows = correlate(values, scores), correlate(means, mean_scores)
     text = "".join(
-        f"{title}\n\n{to_markdown(correlation_table(found, metric))}\n"
-        for title, found in (("Over all runs:", runs), ("Over the means of the rows:", over_rows))
-        if found
+        f"{title}\n\n{to_markdown(correlation_table(correlations, metric))}\n"
+        for title, correlations in (("Over all runs:", runs), ("Over the means of the rows:", over_rows))
+        if correlations
     )
     if not text:
         return []

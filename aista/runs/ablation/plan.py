@@ -102,11 +102,11 @@ def load_ablation(path: Path, out: Path) -> Ablation:
     seeds = (base.sections.seed,) if config.seeds is None else config.seeds
     possible = [seed for seed in seeds if seed >= 0]
     changes = dict(variants(config))
-    found = find_faults(config, changes, seeds)
+    faults = find_faults(config, changes, seeds)
     baseline = BASE if config.baseline is None else config.baseline
     if baseline not in changes:
         known = ", ".join(changes) or "none"
-        found.append(Fault("baseline", f"no run is named {baseline!r}{nearest(baseline, changes)}", f"runs: {known}"))
+        faults.append(Fault("baseline", f"no run is named {baseline!r}{nearest(baseline, changes)}", f"runs: {known}"))
     planned: dict[str, list[PlannedRun]] = {}
     broken: dict[str, list[Fault]] = {}
     for name, nodes in changes.items():
@@ -116,9 +116,9 @@ def load_ablation(path: Path, out: Path) -> Ablation:
             planned[name] = _plan(name, variant, possible, base, out)
         except ConfigError as error:
             broken[name] = error.faults
-    found += _once(broken)
-    if found:
-        raise ConfigError(found, str(path))
+    faults += _once(broken)
+    if faults:
+        raise ConfigError(faults, str(path))
     return Ablation(path, config, baseline, tuple(run for runs in planned.values() for run in runs))
 
 
@@ -149,7 +149,7 @@ def _once(broken: Mapping[str, Sequence[Fault]]) -> Iterator[Fault]:
 
 
 def fingerprint(plain: Mapping[str, Any]) -> str:
-    """Twelve hex digits that tell resolved configs apart; the order of keys does not matter.
+    """Twelve hex digits that identify a resolved config; the order of keys does not matter.
 
     Left out is what changes no result, and pretraining stages that ``initialize`` replaces. A pretraining
     folder of an ablation counts by its name, which holds the hash of what was trained there. Other files

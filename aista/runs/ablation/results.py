@@ -104,13 +104,13 @@ def ablation_rows(
 
 def layer_scores(outcomes: Sequence[Outcome], probe: str) -> dict[str, dict[int, dict[int, float]]]:
     """MRR of the runs that have the probe: run -> seed -> layer -> value; of equal trainings the first name's alone."""
-    found: dict[str, dict[int, dict[int, float]]] = {}
+    scores: dict[str, dict[int, dict[int, float]]] = {}
     seen: set[str] = set()
     for outcome in outcomes:
         if outcome.folder is not None and outcome.id not in seen and probe in outcome.folder.paths.probe_names():
             seen.add(outcome.id)
-            found.setdefault(outcome.name, {})[outcome.seed] = outcome.folder.probe(probe).curve.values()
-    return found
+            scores.setdefault(outcome.name, {})[outcome.seed] = outcome.folder.probe(probe).curve.values()
+    return scores
 
 
 def seconds_per_step(run: RunFolder) -> float | None:
@@ -144,8 +144,8 @@ def _compare(
     """Run -> its comparison over the seeds that it and the baseline have; what is the baseline is left out."""
     results: dict[str, dict[int, SystemScore]] = {}
     for seed in [seed for name, seed in done if name == baseline]:
-        own = done[baseline, seed]
-        others = {name: texts[name, s] for (name, s), run in done.items() if s == seed and run.id != own.id}
+        reference = done[baseline, seed]
+        others = {name: texts[name, s] for (name, s), run in done.items() if s == seed and run.id != reference.id}
         if not others:
             continue
         comparison = paired_bootstrap(

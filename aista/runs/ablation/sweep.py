@@ -1,9 +1,10 @@
-"""The sweep of an ablation: what is done is reused, what stopped goes on, what fails becomes a row."""
+"""The sweep of an ablation: finished runs are reused, stopped ones resumed, failed ones become a row."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,19 @@ WIDTH = 140
 """Columns of the table where there is no terminal to ask."""
 
 
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
+
+@dataclass(frozen=True)
 class Sweep:
     """Runs an ablation in a folder; a second call does only what is missing.
 
     Layout: ``runs/HASH``, ``pretraining/NAME-HASH``, ``jobs/HASH.{yaml,log,failure}``, ``runs.json`` (which
     run lies where) and the tables.
 
-    Args:
+    Attributes:
         ablation: The checked file, loaded for the same ``out``.
         out: Folder of the ablation.
         num_jobs: Runs at a time on this machine.
@@ -44,20 +51,11 @@ class Sweep:
         console: Where progress and table are shown.
     """
 
-    def __init__(
-        self,
-        ablation: Ablation,
-        out: Path,
-        *,
-        num_jobs: int,
-        cluster: Mapping[str, Any] | None = None,
-        console: Console | None = None,
-    ) -> None:
-        self.ablation = ablation
-        self.out = out
-        self.num_jobs = num_jobs
-        self.cluster = cluster
-        self.console = console or _console()
+    ablation: Ablation
+    out: Path
+    num_jobs: int
+    cluster: Mapping[str, Any] | None = None
+    console: Console = field(default_factory=_console)
 
     def folder(self, run: PlannedRun) -> Path:
         """The run folder."""
@@ -195,11 +193,6 @@ class Sweep:
     def _record(self, run: PlannedRun) -> dict[str, Any]:
         folder = str(self.folder(run).relative_to(self.out))
         return {"name": run.name, "seed": run.seed, "folder": folder, "changes": list(run.changes)}
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)
 
 
 def _threads(num_jobs: int) -> int:

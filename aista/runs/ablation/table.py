@@ -8,9 +8,8 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
-from aista.report.tables import NONE, Table, label_of
+from aista.report.tables import NONE, Table, label_of, text_of
 from aista.runs.ablation.results import AblationRow
-from aista.scoring.significance import Interval
 
 __all__ = ["ablation_csv", "ablation_table", "layers_text"]
 
@@ -78,8 +77,8 @@ def _cells(row: AblationRow, metrics: Sequence[str]) -> tuple[str, ...]:
         layers_text(row.layers),
         *(_mean(list(row.scores[metric].values())) for metric in metrics),
         *_significance(row, metrics[0]),
-        NONE if row.seconds is None else f"{row.seconds:.3g}",
-        NONE if row.memory is None else f"{row.memory:.0f}",
+        text_of(row.seconds, ".3g"),
+        text_of(row.memory, ".0f"),
         str(len(row.seeds) - len(row.failed)) + (f" ({len(row.failed)} failed)" if row.failed else ""),
     )
 
@@ -90,13 +89,9 @@ def _significance(row: AblationRow, metric: str) -> tuple[str, ...]:
         return (NONE,) * (1 + len(_SIGNIFICANCE))
     seeds: tuple[str, ...] = (NONE,) * 3
     if (test := result.seed_test) is not None:
-        seeds = (_interval(test.interval), f"{test.p_value:.3f}", f"{row.seeds_adjusted[metric]:.3f}")
-    segments = (_interval(result.interval), f"{result.p_value:.3f}", f"{row.adjusted[metric]:.3f}")
+        seeds = (f"{test.interval:+.1f}", f"{test.p_value:.3f}", f"{row.seeds_adjusted[metric]:.3f}")
+    segments = (f"{result.interval:+.1f}", f"{result.p_value:.3f}", f"{row.adjusted[metric]:.3f}")
     return (_with_spread(result.difference, result.spread, "+.1f"), *seeds, *segments)
-
-
-def _interval(interval: Interval) -> str:
-    return f"{interval.low:+.1f} to {interval.high:+.1f}"
 
 
 def _mean(values: Sequence[float]) -> str:

@@ -27,18 +27,18 @@ class AblationConfig(Options):
     base: Path = required("Experiment that every run starts from: a file, relative to this one, or a shipped config.")
     overrides: tuple[str, ...] = option((), "key=value changes of the base, as `aista train` takes them.")
     axes: Mapping[str, Mapping[str, Nodes]] | None = option(
-        None, "Axis -> named value -> {config path: the node that stands there instead}."
+        None, "Axis -> named value -> {config path: the node that replaces it}."
     )
     runs: Mapping[str, Nodes] | None = option(None, "Further runs by name: {config path: node}; {} is the base itself.")
     mode: Literal["one_at_a_time", "grid"] = option(
-        "one_at_a_time", "The base and each value of each axis alone, or every combination of values."
+        "one_at_a_time", "The base and each value of each axis alone, or all combinations of values."
     )
     seeds: tuple[int, ...] | None = option(None, "Seeds of every run; null means the base's own.")
     baseline: str | None = option(None, "Run that the others are compared with; null means the base.")
     split: str = option("test", "Split that is scored: dev, test, or the path of a manifest.")
     samples: int = option(1000, "Bootstrap samples of the comparison.", minimum=40)
     probe: int = option(
-        0, "Utterances of the split that each run's retrieval is probed on, at least 4; 0: none.", minimum=0
+        0, "Number of utterances of the split that each run's retrieval is probed on, at least 4; 0: none.", minimum=0
     )
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ def _seed_faults(seeds: Sequence[int]) -> Iterator[Fault]:
     if not seeds:
         yield Fault("seeds", "needs at least one seed", "e.g. [1, 2, 3]")
     if len(set(seeds)) != len(seeds):
-        yield Fault("seeds", f"a seed stands twice in {list(seeds)}", "give each once")
+        yield Fault("seeds", f"a seed is repeated in {list(seeds)}", "give each once")
     if any(seed < 0 for seed in seeds):
         yield Fault("seeds", f"must be at least 0, got {list(seeds)}")
 

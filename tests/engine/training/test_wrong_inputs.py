@@ -68,7 +68,9 @@ def test_a_missing_file(tmp_path, corpus, capsys):
     options = tiny_config(corpus)
     options["data"]["train"] = str(tmp_path / "gone.tsv")
     printed = refusal(tmp_path, capsys, options)
-    assert f"data.train: no such file: '{tmp_path}/gone.tsv'; prepare it with `aista data` or mend the path" in printed
+    assert (
+        f"data.train: no such file: '{tmp_path}/gone.tsv'; prepare it with `aista data` or correct the path" in printed
+    )
 
 
 @pytest.mark.parametrize("llm", NAMES)

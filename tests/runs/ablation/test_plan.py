@@ -79,7 +79,7 @@ def test_every_fault_of_the_file_is_listed(load):
         "run 'bad=y': encoder.name: unknown encoder 'nope'",
         "runs.base: the axes already make a run of this name",
         "run 'z': llm.config.model_dim: expects a whole number, got 'wide'",
-        "seeds: a seed stands twice in [1, 1, -2]",
+        "seeds: a seed is repeated in [1, 1, -2]",
         "seeds: must be at least 0",
         "baseline: no run is named 'bse'",
     ):
