@@ -5,7 +5,6 @@ A component is a dataclass, which is its own options, or a factory that names th
     @register("ot_solver", "sinkhorn")
     @dataclass(frozen=True, kw_only=True)
     class Sinkhorn(Options): ...
-
     @register("adapter", "conv", config=ConvAdapterConfig)
     class ConvAdapter(Adapter): ...
 
