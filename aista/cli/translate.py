@@ -7,8 +7,6 @@ from pathlib import Path
 
 from aista.cli.arguments import add_base_argument, add_model_arguments, base_weights
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder, or an exported one")
