@@ -35,27 +35,27 @@ class PlainModel(nn.Module):
 
     Args:
         folders: Where both models are.
-        twin: Its projector, its LoRA weights and, for ``own_length``, its encoder are taken over.
+        ours: aista's model, whose projector, LoRA weights and, for ``own_length``, encoder are taken over.
 
     Attributes:
         own_length: False: clips are padded to the 30 s that Hugging Face's class demands, and the states of the
-            padding are dropped behind it. True: the twin's encoder, which encodes clips at their own length.
+            padding are dropped afterwards. True: aista's encoder, which encodes clips at their own length.
     """
 
-    def __init__(self, folders: Folders, twin: Aista) -> None:
+    def __init__(self, folders: Folders, ours: Aista) -> None:
         super().__init__()
         self.own_length = False
         self.encoder = transformers.WhisperModel.from_pretrained(folders.whisper).encoder.requires_grad_(False).eval()
-        self.short_encoder = [twin.model.encoder]  # in a list: not a part of this model
-        self.projector = type(twin.model.adapter)(twin.adapter_config, **twin.adapter_widths)
+        self.short_encoder = [ours.model.encoder]  # in a list: not a part of this model
+        self.projector = type(ours.model.adapter)(ours.adapter_config, **ours.adapter_widths)
         llm = transformers.AutoModelForCausalLM.from_pretrained(folders.llm, dtype=torch.float32)
         self.llm = get_peft_model(llm, LoraConfig(target_modules=PROJECTIONS, **LORA))
-        self.take_over(twin)
+        self.take_over(ours)
 
-    def take_over(self, twin: Aista) -> None:
-        """Have the twin's weights from now on, where they were trained apart."""
-        self.projector.load_state_dict(twin.model.adapter.state_dict())
-        weights = {f"base_model.model.{name}": tensor for name, tensor in twin.model.llm.model.state_dict().items()}
+    def take_over(self, ours: Aista) -> None:
+        """Copy the weights of aista's model, where they were trained apart."""
+        self.projector.load_state_dict(ours.model.adapter.state_dict())
+        weights = {f"base_model.model.{name}": tensor for name, tensor in ours.model.llm.model.state_dict().items()}
         self.llm.load_state_dict(weights)
 
     def forward(
@@ -69,7 +69,7 @@ class PlainModel(nn.Module):
         return self.llm(inputs_embeds=embeddings, attention_mask=attention_mask, labels=labels, use_cache=False)
 
     @staticmethod
-    def name_of_twin(name: str) -> str:
+    def name_in_aista(name: str) -> str:
         """What a trained parameter is called in aista's model."""
         return name.replace("projector.", "adapter.").replace("llm.base_model.model.", "llm.model.")
 
@@ -88,13 +88,13 @@ class PlainModel(nn.Module):
         return self.encoder(windows).last_hidden_state[:, : int(lengths.max())], lengths
 
 
-def plain_dataset(rows: Rows, order: Sequence[int], twin: Aista) -> list[dict[str, Tensor]]:
+def plain_dataset(rows: Rows, order: Sequence[int], ours: Aista) -> list[dict[str, Tensor]]:
     """Rows with their ids, in this order; placeholders for as many positions as the speech takes."""
-    prompt, eos_id = twin.model.prompt, twin.model.eos_id
+    prompt, eos_id = ours.model.prompt, ours.model.eos_id
     items = []
     for number in order:
         frames = len(rows.features[number])
-        speech = torch.full((int(twin.model.speech_positions(torch.tensor([frames]))),), PLACEHOLDER)
+        speech = torch.full((int(ours.model.speech_positions(torch.tensor([frames]))),), PLACEHOLDER)
         target = torch.cat([rows.targets[number], torch.tensor([eos_id])])
         context = torch.cat([prompt.head, speech, prompt.suffix])
         labels = torch.cat([torch.full_like(context, -100), target])

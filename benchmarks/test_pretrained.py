@@ -217,7 +217,7 @@ def check_same_step(ours: Aista, plain: PlainModel, batch: SpeechBatch, other: d
     reference.backward()
     torch.testing.assert_close(mean, reference, rtol=1e-5, atol=0)
     mine = {name: p.grad for name, p in ours.model.named_parameters() if p.requires_grad}
-    theirs = {plain.name_of_twin(name): p.grad for name, p in plain.named_parameters() if p.requires_grad}
+    theirs = {plain.name_in_aista(name): p.grad for name, p in plain.named_parameters() if p.requires_grad}
     assert mine.keys() == theirs.keys()
     difference, size = (
         torch.cat([f(name).flatten() for name in mine]).norm()

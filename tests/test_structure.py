@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import aista
-from tools.structure import circles, long_functions, private_imports, read_package, twins
+from tools.structure import circles, long_functions, private_imports, read_package, same_names
 
 LONGEST_FILE = 310  # lines; "about 300"
 
@@ -24,7 +24,7 @@ def test_nobody_uses_a_neighbours_private_module_or_name(modules):
 
 
 def test_files_that_share_a_name_play_the_same_part(modules):
-    assert twins(modules) == []
+    assert same_names(modules) == []
 
 
 def test_few_functions_are_long(modules):

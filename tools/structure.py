@@ -1,7 +1,7 @@
 """The structure of the package, read from its source text: ``python -m tools.structure [FOLDER]``.
 
 Prints lines per room, which room imports which, and what the rules of the house forbid: circles of files, private
-modules and names used by neighbours, twins of file names, and long functions. ``FOLDER`` may be another checkout's
+modules and names used by neighbours, file names used twice, and long functions. ``FOLDER`` may be another checkout's
 ``aista``.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Module", "circles", "long_functions", "private_imports", "read_package", "twins"]
+__all__ = ["Module", "circles", "long_functions", "private_imports", "read_package", "same_names"]
 
 LONG = 40
 SAME_PART = ("__init__", "__main__", "base")  # their name is the part that they play
@@ -104,7 +104,7 @@ def private_imports(modules: Mapping[str, Module]) -> list[str]:
     ]
 
 
-def twins(modules: Mapping[str, Module]) -> list[list[str]]:
+def same_names(modules: Mapping[str, Module]) -> list[list[str]]:
     """Files that share a name without playing the same part, as components, commands and ``base.py`` do."""
     groups: dict[str, list[Module]] = defaultdict(list)
     for module in modules.values():
@@ -157,7 +157,7 @@ def main() -> None:
     print(f"{'all':12} {sum(files.values()):5} {sum(lines.values()):6}")
     _print("Circles of files", (" <-> ".join(group) for group in circles(modules)))
     _print("Private modules and names used elsewhere", private_imports(modules))
-    _print("Twins of file names", (", ".join(group) for group in twins(modules)))
+    _print("File names used twice", (", ".join(group) for group in same_names(modules)))
     _print(
         f"Functions over {LONG} lines without their docstring", (f"{n} {name}" for n, name in long_functions(modules))
     )

@@ -79,7 +79,7 @@ class Inspection:
         counts: ``rows``, ``kept``, ``bad``, and ``ce_only``: kept rows without a transcript.
         seconds: Audio in the kept rows.
         set_aside: Rows that the task has no use for, by reason.
-        unknown_columns: Columns that nobody reads.
+        unknown_columns: Columns that are not read.
     """
 
     manifest: Path

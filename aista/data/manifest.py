@@ -58,7 +58,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest that was read: its path, its rows in the file's order, and the columns nobody reads."""
+    """A manifest that was read: its path, its rows in the file's order, and the columns that are not read."""
 
     path: Path
     rows: tuple[Row, ...]

@@ -74,14 +74,14 @@ class LayerSelection(ABC):
 
 
 class ProbedSelection(LayerSelection):
-    """A strategy that reads a probe curve; it is never asked without one that has all of ``probe_layers``.
+    """A strategy that reads a probe curve; it is only called with one that has all of ``probe_layers``.
 
     Attributes:
         pooling: How the probe turns a row's states into one vector.
         similarity: What the probe's retrieval ranks by: cosine, csls or ot.
-        neighbours: Of CSLS.
+        neighbours: Nearest neighbours of CSLS.
         transport: Solves the probe's transport problems; None where none is measured.
-        mismatches: Other utterances that each one's transport cost is compared with.
+        mismatches: Number of mismatched utterances that each one's transport cost is compared with.
     """
 
     pooling: str = "mean"

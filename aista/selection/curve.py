@@ -15,14 +15,14 @@ __all__ = ["LayerDiagnostics", "LayerProbe", "ProbeCurve"]
 
 @dataclass(frozen=True)
 class LayerDiagnostics:
-    """Numbers that show a collapse: alignment can shrink a distance by making all states alike.
+    """Numbers that show a collapse: alignment can shrink a distance by making all states equal.
 
     Attributes:
         speech_norm: Mean L2 norm of the pooled speech states.
         text_norm: Mean L2 norm of the pooled text states.
         speech_variance: Mean squared distance of the pooled speech states from their mean.
         text_variance: The same for text.
-        speech_spread: ``speech_variance`` over the mean squared norm, in [0, 1]: 0 = all alike.
+        speech_spread: ``speech_variance`` over the mean squared norm, in [0, 1]: 0: all states equal.
         text_spread: The same for text.
         pair_cosine: Mean cosine between speech and text of the same utterance.
         other_cosine: Mean cosine between speech and text of different utterances; as high as

@@ -22,8 +22,8 @@ def linear_cka(x_ND: Tensor, y_ND: Tensor, counts_RN: Tensor | None = None, *, d
 
     ``CKA = HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))`` with ``K = X X^T``, ``L = Y Y^T`` (Kornblith et al. 2019,
     arXiv 1905.00414). It does not change under rotations and common scaling of either side. The plain estimator
-    nears 1 for *unrelated* states that are wider than there are utterances; the debiased one takes the unbiased
-    HSIC (Song et al. 2012, JMLR 13; Nguyen et al. 2021, arXiv 2010.15327), is about 0 for them, and may fall below 0.
+    approaches 1 for *unrelated* states with more channels than utterances; the debiased one takes the unbiased HSIC
+    (Song et al. 2012, JMLR 13; Nguyen et al. 2021, arXiv 2010.15327), is about 0 for them, and may fall below 0.
 
     Choose it where the modalities may say the same in rotated coordinates; retrieval asks for the same coordinates.
 

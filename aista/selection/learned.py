@@ -43,8 +43,8 @@ class LearnedSelection(ProbedSelection):
 
     ``w_l <- (1 - share) w_l exp(rate s_l) / Z + share / K`` over K layers with scores s, from equal weights (Freund
     and Schapire 1997; Herbster and Warmuth 1998). No gradient: one through the alignment loss would put all weight on
-    the layer that is nearest already or easiest to shrink. Every layer keeps at least ``share / K``, so that one that
-    comes late can still win. The weights are in selection.json, so a resumed run repeats them exactly.
+    the layer that is nearest already or easiest to shrink. Every layer keeps at least ``share / K``, so that a layer
+    that improves late can still gain weight. The weights are in selection.json, so a resumed run repeats them exactly.
 
     Choose it over ``scheduled`` where several layers do well by turns, so that a hard choice would jump; name the
     ``candidates``, since all of them are aligned in every step.

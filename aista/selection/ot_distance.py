@@ -27,11 +27,11 @@ class OTDistanceSelectionConfig(RankedConfig):
 class OTDistanceSelection(RankedSelection):
     """Align the layers with the largest ``1 - mean OT(true pairs) / mean OT(mismatched pairs)``.
 
-    A ratio, because a small distance alone says nothing: states that are all alike have the smallest.
+    A ratio, because a small distance alone says nothing: collapsed states have the smallest.
     Collapsed states score 0.
 
-    Choose it where the words matter and not their sum: it sees all states, by the very distance that the
-    loss will shrink, at (1 + mismatches) transport problems per utterance and layer.
+    Choose it where individual words matter, not the pooled mean: it compares all states, by the distance that the loss
+    minimises, at (1 + mismatches) transport problems per utterance and layer.
     """
 
     def __init__(self, config: OTDistanceSelectionConfig, *, num_layers: int) -> None:

@@ -26,8 +26,8 @@ class RandomSelectionConfig(Options):
 class RandomSelection(LayerSelection):
     """Align ``count`` layers drawn without replacement, with equal weights.
 
-    Choose it as the control of a strategy that claims to choose: over several seeds, how much of its gain
-    comes from aligning any layers at all.
+    Choose it as a control for a strategy that chooses: over several seeds it measures how much of the gain comes from
+    aligning any layers.
     """
 
     def __init__(self, config: RandomSelectionConfig, *, num_layers: int) -> None:

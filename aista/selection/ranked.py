@@ -75,7 +75,7 @@ class RankedSelection(ProbedSelection):
         """Layer number -> score; layers that lack it are left out."""
 
     def chance(self, curve: ProbeCurve) -> float | None:
-        """What states that know nothing would score, where that is known."""
+        """The score of uninformative states, where it is known."""
         return None
 
     def scores(self, curve: ProbeCurve) -> dict[int, float]:
@@ -138,7 +138,7 @@ class RankedSelection(ProbedSelection):
 
 
 def elbow(ranked: list[float]) -> int:
-    """How many of the descending scores stand above their elbow.
+    """How many of the descending scores are above their elbow.
 
     The elbow is the score farthest below the straight line from the first to the last (Satopää et al. 2011); those
     before it are above. Scores that fall along a straight line, or never steeply at first, have no elbow: all count.

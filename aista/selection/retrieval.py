@@ -36,11 +36,8 @@ class RetrievalSelectionConfig(RankedConfig):
 class RetrievalSelection(RankedSelection):
     """Align the layers whose speech and text states retrieve each other best (arXiv 2503.10211).
 
-    Equal scores prefer the shallower layer. ``top_k``, ``threshold`` and ``elbow`` each only leave layers
-    out; where they leave none and ``always`` is empty, the best layer is taken, and the reason says so.
-
-    Choose it for a new model or language pair, where nobody knows the right layers yet; with ``csls``
-    where a few states are near everything, with ``ot`` where pooling would blur what differs.
+    Choose it for a new model or language pair, whose best layers are not known; with ``csls`` where a few states are
+    close to all others (hubs), with ``ot`` where pooling would hide the differences.
     """
 
     def __init__(self, config: RetrievalSelectionConfig, *, num_layers: int) -> None:

@@ -34,7 +34,7 @@ class ScheduledSelection(ProbedSelection):
     Both means are of the new probe, so a rise of all scores changes nothing. Alignment raises the scores of the
     aligned layers themselves: they stay unless another layer overtakes them, which is what hysteresis is for.
 
-    Choose it for long trainings that start far from where they end, as with an untrained adapter; each choice costs
+    Choose it for long trainings that change the states much, as with an untrained adapter; each choice costs
     a probe (a forward pass of ``probe_size`` utterances).
     """
 

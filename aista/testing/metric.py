@@ -32,7 +32,7 @@ def check_shapes(metric: Metric) -> None:
     assert np.isfinite(statistics).all(), "statistics must be finite"
     score = metric.score(HYPOTHESES, REFERENCES)
     assert score.name == metric.name, f"the score is named {score.name!r}, the metric {metric.name!r}"
-    assert score.signature.strip(), "the score has no signature, so nobody can compare it"
+    assert score.signature.strip(), "the score has no signature, so it cannot be compared"
 
 
 @contract("metric")

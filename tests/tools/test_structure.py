@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.structure import circles, long_functions, main, private_imports, read_package, twins
+from tools.structure import circles, long_functions, main, private_imports, read_package, same_names
 
 
 @pytest.fixture
@@ -54,11 +54,13 @@ def test_two_files_of_one_name(package):
         cli__train="",
         b__train="",
     )
-    assert twins(modules) == [["house.a.probe", "house.b.probe"]]
+    assert same_names(modules) == [["house.a.probe", "house.b.probe"]]
 
 
-def test_a_component_beside_a_plain_file_of_its_name_is_a_twin(package):
-    assert twins(package(a__ctc="@register('k', 'ctc')\ndef f(): ...", b__ctc="")) == [["house.a.ctc", "house.b.ctc"]]
+def test_a_component_beside_a_plain_file_of_its_name_is_named(package):
+    assert same_names(package(a__ctc="@register('k', 'ctc')\ndef f(): ...", b__ctc="")) == [
+        ["house.a.ctc", "house.b.ctc"]
+    ]
 
 
 def test_long_functions_are_measured_without_their_docstring(package):

@@ -28,8 +28,8 @@ class Relaxed(Solver):
     """Relaxed transport: every state goes to its nearest. The cheapest baseline, without iterations.
 
     ``min_P <P, C>`` subject to ``P 1 = a`` alone is ``sum_i a_i min_j C_ij``; subject to ``P^T 1 = b`` alone,
-    ``sum_j b_j min_i C_ij``. Both bound the exact cost from below, and so does the larger of the two. States without
-    mass are nobody's nearest. Where two are equally near, the earlier one is taken. Within a ``window``, the nearest is
+    ``sum_j b_j min_i C_ij``. Both bound the exact cost from below, and so does the larger of the two. A state without
+    mass is never the nearest. Of two equally near states the earlier one is taken. Within a ``window``, the nearest is
     looked for where ``|(i + 1/2) / S - (j + 1/2) / T| min(S, T) <= window``.
 
     ``plan()`` and the potentials are those of the side that moves; ``marginal_error`` is about its marginal, so 0;

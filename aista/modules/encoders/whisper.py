@@ -92,7 +92,7 @@ class WhisperEncoder(SpeechEncoder):
         self.conv2: nn.Conv1d = encoder.conv2
         self.blocks: nn.ModuleList = encoder.layers[: self.mix.depth]
         self.layer_norm: nn.LayerNorm | None = encoder.layer_norm if self.mix.is_complete else None
-        # Fixed sinusoids: as a buffer nobody trains them by mistake.
+        # Fixed sinusoids: a buffer is never trained by mistake.
         self.register_buffer("positions", encoder.embed_positions.weight.detach().clone())
         self.window = 2 * self.positions.size(0)
         self.train()
