@@ -18,8 +18,6 @@ from aista.convert import type_name
 from aista.registry import Entry
 from aista.schema import Component, required_options, to_plain
 
-__all__ = ["add_arguments", "run"]
-
 REQUIRED = "REQUIRED"
 
 
