@@ -12,6 +12,7 @@ from torch import Tensor
 
 from aista.losses.costs import Cost
 from aista.losses.masses import AnyMass
+from aista.losses.solvers.gradient import with_gradient
 from aista.losses.solvers.problem import Problem, from_states
 from aista.schema import Options
 
@@ -58,15 +59,8 @@ class OTResult:
     ) -> OTResult:
         """The results of a problem's samples in the shapes of its inputs, empty samples included.
 
-        Args:
-            problem: What was solved.
-            value_N: Differentiable; all else is detached.
-            transport_cost_N: ``<P, C>``.
-            potentials: ``[N, S]`` and ``[N, T]``, 0 in the padding.
-            marginal_error_N: Of the worse side.
-            converged_N: Whether the solution meets the tolerance.
-            plan_NST: The plans, or what builds them.
-            num_iterations_N: None where the solver does not iterate.
+        The arguments are those of the class per sample; all but ``value_N`` are detached. ``plan_NST`` may be what
+        builds the plans, and ``num_iterations_N`` is None where the solver does not iterate.
         """
         num_iterations_N = (
             torch.zeros_like(converged_N, dtype=torch.long) if num_iterations_N is None else num_iterations_N
@@ -84,6 +78,34 @@ class OTResult:
             marginal_error=problem.restore(marginal_error_N.detach()),
             converged=problem.restore(converged_N, fill=True),
             build_plan=build_plan,
+        )
+
+    @classmethod
+    def of_plan(
+        cls,
+        problem: Problem,
+        cost_N: Tensor,
+        plan_NST: Tensor,
+        potentials: tuple[Tensor, Tensor],
+        *,
+        marginal_error_N: Tensor,
+        converged_N: Tensor,
+        num_iterations_N: Tensor | None = None,
+    ) -> OTResult:
+        """As ``of``, for unregularised transport, whose value is ``<P, C>``.
+
+        Its (sub)gradient is the plan by the costs and the potentials by the masses.
+        """
+        sources = (problem.cost, problem.x_mass, problem.y_mass)
+        return cls.of(
+            problem,
+            value_N=with_gradient(cost_N, *zip(sources, (plan_NST, *potentials), strict=True)),
+            transport_cost_N=cost_N,
+            potentials=potentials,
+            marginal_error_N=marginal_error_N,
+            converged_N=converged_N,
+            plan_NST=plan_NST,
+            num_iterations_N=num_iterations_N,
         )
 
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_row_sum
 from aista.losses.solvers.base import OTResult, Solver
-from aista.losses.solvers.gradient import with_gradient
 from aista.losses.solvers.iterative import Iterative, mean_cost
 from aista.losses.solvers.pairwise import no_autocast
 from aista.losses.solvers.problem import Problem
@@ -62,19 +61,16 @@ class Ipot(Iterative, Solver):
         with torch.no_grad(), no_autocast(problem.cost.device):
             solution, num_iterations = _iterate(problem, self)
             plan = problem.x_mass[:, :, None] * solution.ratio_NST * problem.y_mass[:, None, :]
-            f, g = solution.f_NS, solution.g_NT
             error, gap = solution.marginal_error_N, solution.gap_N
             converged = (error <= self.tolerance) & (gap <= self.tolerance)
-        sources = ((problem.cost, plan), (problem.x_mass, f), (problem.y_mass, g))
-        return OTResult.of(
+        return OTResult.of_plan(
             problem,
-            value_N=with_gradient(solution.transport_cost_N, *sources),
-            transport_cost_N=solution.transport_cost_N,
-            potentials=(f, g),
-            num_iterations_N=num_iterations,
+            solution.transport_cost_N,
+            plan,
+            (solution.f_NS, solution.g_NT),
             marginal_error_N=error,
             converged_N=converged,
-            plan_NST=plan,
+            num_iterations_N=num_iterations,
         )
 
 

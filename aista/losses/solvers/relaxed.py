@@ -10,7 +10,6 @@ from torch import Tensor
 
 from aista.losses.kernels.sinkhorn.ragged import ragged_sum
 from aista.losses.solvers.base import OTResult, Solver
-from aista.losses.solvers.gradient import with_gradient
 from aista.losses.solvers.problem import Problem, choose
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.registry import register
@@ -64,19 +63,11 @@ class Relaxed(Solver):
     def solve(self, problem: Problem) -> OTResult:
         """Send each state of the side to its nearest."""
         with torch.no_grad():
-            solution = _solve_side(problem if self.window is None else _within(problem, self.window), self.side)
-            finite = solution.cost_N.isfinite()
-        plan, f, g = solution[1:]
-        value = with_gradient(solution.cost_N, (problem.cost, plan), (problem.x_mass, f), (problem.y_mass, g))
-        return OTResult.of(
-            problem,
-            value_N=value,
-            transport_cost_N=solution.cost_N,
-            potentials=(f, g),
-            marginal_error_N=torch.where(finite, 0.0, solution.cost_N),
-            converged_N=finite,
-            plan_NST=plan,
-        )
+            limited = problem if self.window is None else _within(problem, self.window)
+            cost, plan, f, g = _solve_side(limited, self.side)
+            finite = cost.isfinite()
+            error = torch.where(finite, 0.0, cost)
+        return OTResult.of_plan(problem, cost, plan, (f, g), marginal_error_N=error, converged_N=finite)
 
 
 class _OneSided(NamedTuple):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from aista.losses.solvers.base import OTResult, Solver
-from aista.losses.solvers.gradient import with_gradient
 from aista.losses.solvers.problem import Problem
 from aista.schema import option
 
@@ -65,17 +64,9 @@ def solve_each(problem: Problem, solve_sample: Callable[[Array, Array, Array], S
     for n, ((_, s, t), one) in enumerate(zip(problem.samples, solved, strict=True)):
         plan[n, :s, :t], f[n, :s], g[n, :t] = (torch.as_tensor(z) for z in (one.plan, one.f, one.g))
     cost = plan.new_tensor([one.value for one in solved])
-    value = with_gradient(cost, (problem.cost, plan), (problem.x_mass, f), (problem.y_mass, g))
+    error = plan.new_tensor([one.error for one in solved])
     converged = torch.tensor([one.converged for one in solved], dtype=torch.bool, device=plan.device)
-    return OTResult.of(
-        problem,
-        value_N=value,
-        transport_cost_N=cost,
-        potentials=(f, g),
-        marginal_error_N=plan.new_tensor([one.error for one in solved]),
-        converged_N=converged,
-        plan_NST=plan,
-    )
+    return OTResult.of_plan(problem, cost, plan, (f, g), marginal_error_N=error, converged_N=converged)
 
 
 def _solve_all(problem: Problem, solve_sample: Callable[[Array, Array, Array], Solved]) -> list[Solved]:
