@@ -188,25 +188,6 @@ def test_a_batch_equals_its_samples_bit_for_bit(lengths, dim, dtype, seed):
         assert whole.x.grad[n, s:].eq(0).all()
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_bad_state_spoils_its_own_sample_only(bad):
-    case = clouds([5, 4], [3, 3])
-    good = Ipot()(*case)
-    case.x[0, 2, 1] = bad
-    result = Ipot()(*case)
-    assert not result.value[0].isfinite()
-    assert not result.converged[0]
-    assert torch.equal(result.value[1], good.value[1])
-
-
-def test_all_empty():
-    x = torch.randn(2, 3, 4, requires_grad=True)
-    result = Ipot()(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
-    result.value.sum().backward()
-    assert result.value.tolist() == [0, 0]
-    assert x.grad.eq(0).all()
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -146,24 +146,6 @@ def test_stopping_early_is_reported():
     assert Partial().solve(from_cost(C, lengths, lengths)).converged.all()
 
 
-def test_a_bad_state_spoils_its_own_sample_only():
-    case = clouds([5, 4], [3, 3])
-    good = Partial()(*case)
-    case.x[0, 2, 1] = float("nan")
-    result = Partial()(*case)
-    assert result.value[0].isnan()
-    assert result.converged.tolist() == [False, True]
-    assert torch.equal(result.value[1], good.value[1])
-
-
-def test_all_empty():
-    x = torch.randn(2, 3, 4, requires_grad=True)
-    result = Partial()(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
-    result.value.sum().backward()
-    assert result.value.tolist() == [0, 0]
-    assert x.grad.eq(0).all()
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

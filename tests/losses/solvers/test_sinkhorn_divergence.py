@@ -203,14 +203,6 @@ def test_given_costs():
         SinkhornDivergence().solve(both, among_x, among_x)
 
 
-def test_all_empty():
-    x = torch.randn(2, 3, 4, requires_grad=True)
-    result = SinkhornDivergence()(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
-    result.value.sum().backward()
-    assert result.value.tolist() == [0, 0]
-    assert x.grad.eq(0).all()
-
-
 def test_options_out_of_range():
     with pytest.raises(ValueError, match=r"epsilon: must be greater than 0, got -0\.1"):
         SinkhornDivergence(epsilon=-0.1)

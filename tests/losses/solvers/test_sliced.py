@@ -169,38 +169,6 @@ def test_bf16_stays_within_its_rounding():
     torch.testing.assert_close(low, Sliced()(*case).value, atol=2**-8, rtol=0)
 
 
-def test_autocast_is_off_inside():
-    case = clouds([6, 4], [5, 3], dim=32)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = Sliced()(*case).value
-    assert torch.equal(inside, Sliced()(*case).value)
-
-
-def test_a_bad_state_spoils_its_own_sample_only():
-    case = clouds([5, 4], [3, 3])
-    good = Sliced()(*case)
-    case.x[0, 2, 1] = float("nan")
-    result = Sliced()(*case)
-    assert result.value[0].isnan()
-    assert result.converged.tolist() == [False, True]
-    assert torch.equal(result.value[1], good.value[1])
-
-
-def test_leading_dimensions_are_folded():
-    case = clouds([5, 3, 4, 2, 1, 5], [4, 2, 3, 3, 2, 1])
-    flat, folded = Sliced()(*case), Sliced()(*(z.unflatten(0, (2, 3)) for z in case))
-    assert torch.equal(flat.value.reshape(2, 3), folded.value)
-    assert torch.equal(flat.plan().unflatten(0, (2, 3)), folded.plan())
-
-
-def test_all_empty():
-    x = torch.randn(2, 3, 4, requires_grad=True)
-    result = Sliced()(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
-    result.value.sum().backward()
-    assert result.value.tolist() == [0, 0]
-    assert x.grad.eq(0).all()
-
-
 @pytest.mark.parametrize(
     ("geometry", "message"),
     [
