@@ -75,21 +75,6 @@ def test_gradcheck_where_the_plan_is_unique():
     assert torch.autograd.gradcheck(loss, (x, y, a, b), eps=1e-7, atol=1e-5)
 
 
-def test_padding_never_matters_and_a_batch_equals_its_samples():
-    case = clouds(*LENGTHS)
-    whole = case.leaves()
-    result = Exact()(*whole)
-    result.value.sum().backward()
-    assert whole.x.grad.isfinite().all()
-    assert whole.x.grad[3].eq(0).all()
-    for n in (0, 1, 2, 4):
-        alone = case.sample(n).leaves()
-        single = Exact()(*alone)
-        single.value.sum().backward()
-        assert torch.equal(single.value, result.value[n : n + 1])
-        assert torch.equal(whole.x.grad[n, : LENGTHS[0][n]], alone.x.grad[0])
-
-
 def test_points_without_mass_do_not_count():
     C, s, t = _cost()[:1, :4, :3], torch.tensor([4]), torch.tensor([3])
     a = torch.tensor([[1.0, 0.0, 1.0, 2.0]])

@@ -124,21 +124,6 @@ def test_points_without_mass_do_not_count():
     assert result.plan()[0, 1].eq(0).all()
 
 
-def test_padding_never_matters_and_a_batch_equals_its_samples():
-    case = clouds(*LENGTHS)
-    whole = case.leaves()
-    result = Partial()(*whole)
-    result.value.sum().backward()
-    assert whole.x.grad.isfinite().all()
-    assert whole.x.grad[3].eq(0).all()
-    for n in (0, 1, 2, 4):
-        alone = case.sample(n).leaves()
-        single = Partial()(*alone)
-        single.value.sum().backward()
-        assert torch.equal(single.value, result.value[n : n + 1])
-        assert torch.equal(whole.x.grad[n, : LENGTHS[0][n]], alone.x.grad[0])
-
-
 def test_stopping_early_is_reported():
     C = torch.rand(1, 40, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     lengths = torch.tensor([40])

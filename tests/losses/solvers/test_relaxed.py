@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aista.losses import Exact, Relaxed, Unbalanced, from_cost
-from tests.losses.clouds import check_transport, clouds, masses, shares
+from tests.losses.clouds import check_batch, check_transport, clouds, masses, shares
 
 LENGTHS = ([7, 1, 4, 0, 6], [5, 3, 1, 2, 6])
 SIDES = ("x", "y", "both")
@@ -132,18 +132,7 @@ def test_points_without_mass_attract_nobody():
 )
 def test_a_batch_equals_its_samples_bit_for_bit(lengths, side, dtype, seed):
     case = clouds(*map(list, zip(*lengths, strict=True)), dim=7, seed=seed, dtype=dtype)
-    whole = case.leaves()
-    result = Relaxed(side=side)(*whole, x_mass="norm")
-    result.value.sum().backward()
-    for n, (s, t) in enumerate(lengths):
-        alone = case.sample(n).leaves()
-        single = Relaxed(side=side)(*alone, x_mass="norm")
-        single.value.sum().backward()
-        assert torch.equal(result.value[n : n + 1], single.value)
-        assert torch.equal(result.plan()[n, :s, :t], single.plan()[0])
-        assert torch.equal(whole.x.grad[n, :s], alone.x.grad[0])
-        assert torch.equal(whole.y.grad[n, :t], alone.y.grad[0])
-        assert whole.x.grad[n, s:].eq(0).all()
+    check_batch(Relaxed(side=side), case, x_mass="norm")
 
 
 def test_options_out_of_range():

@@ -135,32 +135,6 @@ def test_zero_states_get_no_gradient_from_the_cosine():
     assert x.grad.eq(0).all()
 
 
-@settings(max_examples=15)
-@given(
-    st.lists(st.tuples(st.integers(1, 20), st.integers(1, 12)), min_size=2, max_size=5),
-    st.sampled_from([7, 33]),
-    st.sampled_from(["cosine", "sqeuclidean", "euclidean"]),
-    st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
-    st.integers(0, 9),
-)
-def test_a_batch_equals_its_samples_bit_for_bit(lengths, dim, cost, dtype, seed):
-    case = clouds(*map(list, zip(*lengths, strict=True)), dim=dim, seed=seed, dtype=dtype)
-    whole = case.leaves()
-    geometry = {"cost": cost, "x_mass": "norm"}
-    result = Sliced(num_projections=9)(*whole, **geometry)
-    result.value.sum().backward()
-    for n, (s, t) in enumerate(lengths):
-        alone = case.sample(n).leaves()
-        single = Sliced(num_projections=9)(*alone, **geometry)
-        single.value.sum().backward()
-        for name in ("value", "transport_cost", "marginal_error", "converged"):
-            assert torch.equal(getattr(result, name)[n : n + 1], getattr(single, name)), name
-        assert torch.equal(result.plan()[n, :s, :t], single.plan()[0])
-        assert torch.equal(whole.x.grad[n, :s], alone.x.grad[0])
-        assert torch.equal(whole.y.grad[n, :t], alone.y.grad[0])
-        assert whole.x.grad[n, s:].eq(0).all()
-
-
 def test_bf16_stays_within_its_rounding():
     """bf16 keeps 8 bits: unit states differ by about 2^-9, values by no more than 2^-8."""
     case = clouds([20, 9, 15], [8, 5, 7], dim=64)
