@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 import types
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from aista.errors import Fault
+from aista.errors import Fault, PluginError
 
 __all__ = ["check_bounds", "convert", "is_optional", "join", "type_name"]
 
@@ -51,7 +52,7 @@ def convert(hint: Any, data: Any, at: str, faults: list[Fault], nested: Nested) 
     """Convert ``data`` to the annotation ``hint``; on a fault the returned value has no meaning.
 
     Raises:
-        TypeError: the annotation itself is none that options may have (a mistake of the component's author).
+        PluginError: the annotation itself is none that options may have (a mistake of the component's author).
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any or hint is object:
@@ -72,7 +73,7 @@ def convert(hint: Any, data: Any, at: str, faults: list[Fault], nested: Nested) 
     if dataclasses.is_dataclass(hint):
         return nested(typing.cast(type[Any], hint), data, at, faults)
     if hint not in _SCALARS:
-        raise TypeError(
+        raise PluginError(
             f"{at}: options cannot have the type {hint!r}; use {', '.join(kind.__name__ for kind in _SCALARS)}, "
             "Literal, tuple, dict, a dataclass, or a union of these"
         )
@@ -124,7 +125,9 @@ def _scalar(hint: Any, data: Any, at: str, faults: list[Fault]) -> Any:
     if hint is Path and isinstance(data, (str, Path)):
         if str(data):
             return Path(data)
-    elif isinstance(data, hint) and not (hint is int and isinstance(data, bool)):
+    elif hint is int and not isinstance(data, bool) and isinstance(data, numbers.Integral):
+        return int(data)
+    elif hint is not int and isinstance(data, hint):
         return data
     remedy = f'quote it: "{data}"' if hint is str and isinstance(data, (int, float)) else ""
     faults.append(Fault(at, f"expects {_WORDS[hint]}, got {data!r}", remedy))
@@ -135,7 +138,7 @@ _WORDS = {bool: "true or false", int: "a whole number", str: "a text", Path: "a 
 
 
 def _float(data: Any) -> float | None:
-    if isinstance(data, bool) or not isinstance(data, (int, float, str)):
+    if isinstance(data, bool) or not isinstance(data, (numbers.Real, str)):
         return None
     try:
         return float(data)  # a plain YAML 1.1 reader hands over 1e-3 as a string

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, is_dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-__all__ = ["Declaration", "declarations"]
+from aista.errors import PluginError, RegistryError
+
+__all__ = ["Declaration", "check_component", "declarations"]
 
 _FIELDS = ("option", "required", "section", "component", "components")  # of aista.schema
 
@@ -41,11 +44,26 @@ class Declaration:
         return _options(self.module, self.config)
 
 
+def check_component(kind: str, name: object, factory: Any, *, has_config: bool) -> None:
+    """Raise RegistryError for what can be no component, or one whose options would be lost."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise RegistryError(f"a {kind} must be registered under an identifier, as a file is named; got {name!r}")
+    if not hasattr(factory, "__qualname__"):
+        raise RegistryError(f"{kind} {name!r} must be a class or a function, got {factory!r}")
+    own = vars(factory) if isinstance(factory, type) else {}
+    declares = is_dataclass(factory) or any(isinstance(value, Field) for value in own.values())
+    if declares and not has_config and "__dataclass_params__" not in own:
+        raise RegistryError(
+            f"{kind} {name!r}: put @dataclass(frozen=True, kw_only=True) between @register and the class"
+        )
+
+
 @cache
 def declarations(kind: str, package: str) -> dict[str, Declaration]:
     """The components of a kind that the modules of a package, or one module, declare at their top level, by name.
 
-    Files that do not parse are passed over: importing them says what is wrong.
+    Raises:
+        PluginError: a file does not parse.
     """
     root, _, rest = package.partition(".")
     place = Path(importlib.import_module(root).__path__[0], *rest.split("."))
@@ -54,12 +72,15 @@ def declarations(kind: str, package: str) -> dict[str, Declaration]:
 
 
 def _registered(kind: str, module: str) -> Iterator[tuple[str, Declaration]]:
-    for node in _tree(module).body if "@register(" in _source(module) else ():
+    for node in _tree(module).body if "register(" in _source(module) else ():
         for decorator in node.decorator_list if isinstance(node, (ast.ClassDef, ast.FunctionDef)) else ():
             match node, decorator:
                 case (
                     ast.ClassDef(name=own) | ast.FunctionDef(name=own),
-                    ast.Call(func=ast.Name("register"), args=[ast.Constant(found), ast.Constant(str(name))]),
+                    ast.Call(
+                        func=ast.Name("register") | ast.Attribute(attr="register"),
+                        args=[ast.Constant(found), ast.Constant(str(name))],
+                    ),
                 ) if found == kind:
                     config = [keyword.value.id for keyword in decorator.keywords if isinstance(keyword.value, ast.Name)]
                     summary = (ast.get_docstring(node) or "(no description)").partition("\n")[0]
@@ -106,5 +127,5 @@ def _source(module: str) -> str:
 def _tree(module: str) -> ast.Module:
     try:
         return ast.parse(_source(module))
-    except SyntaxError:
-        return ast.Module([], [])
+    except SyntaxError as error:
+        raise PluginError(f"{module}: does not parse ({error})") from error

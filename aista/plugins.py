@@ -26,6 +26,7 @@ def load_files(files: Iterable[str | Path], base: Path | None = None) -> set[str
     Raises:
         PluginError: one is no Python file, or fails; the next call tries it again.
     """
+    load_entry_points()
     modules = set()
     for file in files:
         path = Path(base or Path.cwd(), file).resolve()

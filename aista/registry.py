@@ -5,7 +5,6 @@ A component is a dataclass, which is its own options, or a factory that names th
     @register("ot_solver", "sinkhorn")
     @dataclass(frozen=True, kw_only=True)
     class Sinkhorn(Options): ...
-
     @register("adapter", "conv", config=ConvAdapterConfig)
     class ConvAdapter(Adapter): ...
 
@@ -17,13 +16,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from aista import plugins
-from aista.declarations import Declaration, declarations
+from aista.declarations import Declaration, check_component, declarations
 from aista.errors import ConfigError, Fault, RegistryError
 from aista.kinds import KINDS
 
@@ -33,6 +33,7 @@ __all__ = [
     "entries",
     "get",
     "load_plugins",
+    "name_of",
     "named_by",
     "names",
     "nearest",
@@ -57,12 +58,6 @@ class Entry:
     def options(self) -> list[Field[Any]]:
         """The fields that a config can give."""
         return [field for field in fields(self.config) if field.init] if self.config else []
-
-    @property
-    def required(self) -> dict[str, str]:
-        """Options without a default, and what they mean."""
-        gaps = [field for field in self.options if field.default is MISSING is field.default_factory]
-        return {field.name: field.metadata.get("help", "") for field in gaps}
 
 
 class Spec(Protocol):
@@ -89,9 +84,10 @@ def register(kind: str, name: str, *, config: type[Any] | None = None) -> Callab
         raise RegistryError(f"{kind} {name!r}: config must be a dataclass, got {config!r}")
 
     def decorate(factory: F) -> F:
+        check_component(kind, name, factory, has_config=config is not None)
         origin = f"{factory.__module__}.{factory.__qualname__}"
         taken = _entries.get((kind, name)) or built_in
-        if taken is not None and taken.origin != origin:
+        if taken is not None and taken.origin != origin and _source(taken.origin) != _source(origin):
             raise RegistryError(f"{kind} {name!r} is already registered by {taken.origin}; {origin} needs another name")
         own: Any = factory if is_dataclass(factory) else None
         _entries[kind, name] = Entry(kind, name, factory, config or own, origin)
@@ -100,19 +96,30 @@ def register(kind: str, name: str, *, config: type[Any] | None = None) -> Callab
     return decorate
 
 
+def _source(origin: str) -> str:
+    """File and name of what is registered: the same by whichever route the file was imported."""
+    module, _, name = origin.rpartition(".")
+    return f"{getattr(sys.modules.get(module), '__file__', module)}:{name}"
+
+
 def get(kind: str, name: str) -> Entry:
-    """The component ``name`` of ``kind``. Raises RegistryError naming what is known, or the package it lacks."""
-    known = names(kind)
-    if name not in known:
-        raise RegistryError(f"unknown {kind} {name!r}{nearest(name, known)}; known: {', '.join(known) or 'none'}")
-    if (kind, name) not in _entries:
+    """The component ``name`` of ``kind``. Raises RegistryError naming what is known, or what it cannot import."""
+    if (kind, name) not in _entries and name in _built_in(kind):
+        module = _built_in(kind)[name].module
         try:
-            importlib.import_module(_built_in(kind)[name].module)
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.startswith("aista"):
+            importlib.import_module(module)
+        except ImportError as error:
+            if (error.name or "").startswith("aista"):
                 raise
-            raise RegistryError(f"{kind} {name!r} needs the package {error.name!r}, which is not installed") from error
+            raise RegistryError(f"{kind} {name!r} ({module}) cannot be imported: {error}") from error
+    if (kind, name) not in _entries and name not in (known := names(kind)):
+        raise RegistryError(f"unknown {kind} {name!r}{nearest(name, known)}; known: {', '.join(known) or 'none'}")
     return _entries[kind, name]
+
+
+def name_of(kind: str, factory: type[Any]) -> str:
+    """The name under which a class is registered, or an empty string."""
+    return next((entry.name for entry in _entries.values() if entry.kind == kind and entry.factory is factory), "")
 
 
 def names(kind: str) -> list[str]:
@@ -157,9 +164,13 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
         raise TypeError(f"{place}.config: expects {entry.config.__name__}, got {spec.config!r}; see schema.resolve")
     options = spec.config
     if options is None and entry.config is not None:
-        if entry.required:
-            raise ConfigError([Fault(f"{place}.config.{gap}", "is required") for gap in entry.required])
-        options = entry.config()
+        gaps = [field.name for field in entry.options if field.default is MISSING is field.default_factory]
+        if gaps:
+            raise ConfigError([Fault(f"{place}.config.{gap}", "is required") for gap in gaps])
+        try:
+            options = entry.config()
+        except ValueError as error:
+            raise ConfigError([Fault(f"{place}.config", str(error))]) from error
     if entry.config is entry.factory:
         return options
     passed = named_by(entry.factory, dependencies)

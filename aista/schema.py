@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from aista import registry
 from aista.convert import check_bounds, convert, is_optional, join
-from aista.errors import ConfigError, Fault, RegistryError
+from aista.errors import ConfigError, Fault, PluginError, RegistryError
 
 __all__ = [
     "Component",
@@ -33,6 +33,7 @@ __all__ = [
     "components",
     "option",
     "required",
+    "required_options",
     "resolve",
     "section",
     "structure",
@@ -40,12 +41,14 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_HINTS: dict[type[Any], dict[str, Any]] = {}
 
 
 class Options:
     """Base of dataclasses that declare options: types and bounds hold however an object is made.
 
     Values are converted as those of a config are: a list to a tuple, a whole number to a float where one is declared.
+    Where a component belongs, its name will do, and so will a component that is its own options: ``Sinkhorn()``.
     A rule that spans options goes into ``__post_init__`` as a ``ValueError``, after ``super().__post_init__()``.
 
     Raises:
@@ -54,9 +57,9 @@ class Options:
 
     def __post_init__(self) -> None:
         faults: list[Fault] = []
-        hints = typing.get_type_hints(type(self))
+        hints = _hints(type(self))
         for field in dataclasses.fields(typing.cast(Any, self)):
-            if "kind" not in field.metadata and field.init:
+            if field.init:
                 value = _field(hints[field.name], field.metadata, getattr(self, field.name), field.name, faults)
                 object.__setattr__(self, field.name, value)
         if faults:
@@ -185,6 +188,34 @@ def to_plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def required_options(cls: type[Any]) -> dict[str, str]:
+    """The options that a config must give, with their meanings."""
+    return {
+        field.name: field.metadata.get("help", "")
+        for field in dataclasses.fields(cls)
+        if field.init and _is_required(field, _hints(cls)[field.name])
+    }
+
+
+def _is_required(field: dataclasses.Field[Any], hint: Any) -> bool:
+    if "kind" in field.metadata:
+        return field.metadata["default"] is None and not is_optional(hint)
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    """The annotations of a dataclass, remembered. Raises PluginError where one cannot be evaluated."""
+    if cls not in _HINTS:
+        try:
+            _HINTS[cls] = typing.get_type_hints(cls)
+        except NameError as error:
+            raise PluginError(
+                f"{cls.__module__}.{cls.__qualname__}: the type of an option must be known at run time, but {error}; "
+                "import it outside `if TYPE_CHECKING`"
+            ) from error
+    return _HINTS[cls]
+
+
 def _default(kind: str, name: str, cls: type[Component]) -> Component:
     return resolve(kind, name, type=cls)
 
@@ -211,7 +242,7 @@ def _values(
     cls: type[Any], data: Mapping[str, Any], at: str, faults: list[Fault], own: Collection[str] = ()
 ) -> dict[str, Any]:
     """The values of ``cls``'s fields except those named ``own``, which the caller reads itself."""
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     for key in data:
         if key not in fields:
@@ -258,6 +289,8 @@ def _field(hint: Any, metadata: Mapping[str, Any], data: Any, at: str, faults: l
 def _component(
     kind: str, data: Any, at: str, faults: list[Fault], cls: type[Component], default: str | None = None
 ) -> Component | None:
+    if isinstance(data, Options) and not isinstance(data, Component):
+        data = {"name": registry.name_of(kind, type(data)) or data, "config": data}
     if isinstance(data, Component):
         data = {field.name: getattr(data, field.name) for field in dataclasses.fields(data)}
     if isinstance(data, str):

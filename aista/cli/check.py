@@ -12,8 +12,6 @@ from aista.errors import PluginError, RegistryError
 from aista.kinds import KINDS
 from aista.registry import Entry
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

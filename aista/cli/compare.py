@@ -8,8 +8,6 @@ from pathlib import Path
 from aista.cli.arguments import add_option_arguments, read_options
 from aista.report.report_options import ComparisonOptions
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("baseline", type=Path, metavar="BASELINE", help="evaluated run folder")

@@ -7,8 +7,6 @@ from itertools import groupby
 
 from aista.shipped import describe_config, find_config, shipped_configs
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from aista.cli.arguments import add_plugin_argument
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="a dataset (see `aista list dataset`), or `check`")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from aista.cli.arguments import add_base_argument, add_model_arguments, base_weights
-
-__all__ = ["add_arguments", "run"]
+from aista.cli.arguments import add_run_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder, or an exported one")
+    add_run_arguments(parser)
     parser.add_argument("--split", default="test", help="dev, test, or the path of a manifest (default: test)")
     parser.add_argument("--batch-size", type=int, default=0, help="rows decoded together; changes only the speed")
     parser.add_argument(
@@ -19,8 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also measure the NLL of the references with shuffled speech; if equal, the model ignores the audio",
     )
-    add_model_arguments(parser)
-    add_base_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
         which=args.checkpoint,
         batch_size=args.batch_size,
         device=args.device,
-        base=base_weights(args),
+        base=dict(args.base),
         shuffled_speech=args.shuffled_speech,
     )
     for score in result.scores:

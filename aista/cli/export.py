@@ -6,8 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")

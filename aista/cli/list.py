@@ -8,8 +8,6 @@ from aista import registry
 from aista.cli.arguments import add_plugin_argument
 from aista.kinds import KINDS
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", nargs="?", metavar="KIND", help="show the components of this kind only")

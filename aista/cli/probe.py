@@ -8,8 +8,6 @@ from pathlib import Path
 from aista.cli.arguments import add_model_arguments
 from aista.errors import AistaError
 
-__all__ = ["add_arguments", "run"]
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")

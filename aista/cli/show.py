@@ -16,9 +16,7 @@ from aista.cli.arguments import add_plugin_argument
 from aista.config import dump_yaml
 from aista.convert import type_name
 from aista.registry import Entry
-from aista.schema import Component, to_plain
-
-__all__ = ["add_arguments", "run"]
+from aista.schema import Component, required_options, to_plain
 
 REQUIRED = "REQUIRED"
 
@@ -58,7 +56,7 @@ def _source_file(entry: Entry) -> Path | None:
 
 def _option_lines(cls: type[Any], indent: str = "") -> Iterator[str]:
     """Every option of a dataclass: ``name: type = default (bounds)`` and its meaning below."""
-    hints = typing.get_type_hints(cls)
+    hints, required = typing.get_type_hints(cls), required_options(cls)
     for field in dataclasses.fields(cls):
         if not field.init or (issubclass(cls, Component) and field.name in ("name", "config")):
             continue
@@ -66,7 +64,7 @@ def _option_lines(cls: type[Any], indent: str = "") -> Iterator[str]:
         kind = field.metadata.get("kind")
         head = f"{indent}{field.name}: {_kind_name(field, kind) if kind else type_name(hints[field.name])}"
         if kind or nested is None or field.default is not MISSING:
-            head += _default_text(field)
+            head += ", required" if field.name in required else _default_text(field)
         yield head + _bounds(field.metadata)
         if field.metadata.get("help"):
             yield f"{indent}    {field.metadata['help']}"
@@ -92,17 +90,19 @@ def _snippet(entry: Entry) -> dict[str, Any]:
 
 def _defaults(cls: type[Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
+    required = required_options(cls)
     for field in dataclasses.fields(cls):
         kind, default = field.metadata.get("kind"), field.metadata.get("default")
         if not field.init:
             continue
-        if kind and isinstance(default, str):
+        if field.name in required:
+            values[field.name] = REQUIRED
+        elif kind and isinstance(default, str):
             values[field.name] = default
         elif "section" in field.metadata:
             values[field.name] = _defaults(field.metadata["section"])
         else:
-            value = _default(field)
-            values[field.name] = REQUIRED if value is MISSING else to_plain(value)
+            values[field.name] = to_plain(_default(field))
     return values
 
 
@@ -125,8 +125,6 @@ def _kind_name(field: dataclasses.Field[Any], kind: str) -> str:
 
 def _default_text(field: dataclasses.Field[Any]) -> str:
     default = field.metadata["default"] if "kind" in field.metadata else _default(field)
-    if default is MISSING:
-        return ", required"
     return ", none by default" if default is None else f" = {to_plain(default)!r}"
 
 

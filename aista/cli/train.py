@@ -12,8 +12,6 @@ from aista.shipped import find_config
 if TYPE_CHECKING:
     from aista.tasks.experiment import Experiment
 
-__all__ = ["add_arguments", "run"]
-
 COST_OPTIONS = ("assume", "processes", "device", "utilization", "json")
 
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aista.cli.arguments import add_base_argument, add_model_arguments, base_weights
-
-__all__ = ["add_arguments", "run"]
+from aista.cli.arguments import add_run_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder, or an exported one")
+    add_run_arguments(parser)
     parser.add_argument("audio", type=Path, nargs="+", metavar="AUDIO", help="wav, flac, ogg or mp3 files")
     parser.add_argument("--beam-size", type=int, default=0, help="beams (default: the run's)")
-    add_model_arguments(parser)
-    add_base_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
         which=args.checkpoint,
         beam_size=args.beam_size,
         device=args.device,
-        base=base_weights(args),
+        base=dict(args.base),
     ):
         print(f"{file}\t{text}", flush=True)
     return 0

@@ -9,8 +9,6 @@ from aista.modules.adapters.base import Adapter, AdapterOutput
 from aista.testing.contracts import contract, dependencies
 from aista.testing.tensors import assert_close, assert_trainable, content_sum, fill_padding, gradients, ramp
 
-__all__ = ["check_batch_of_one", "check_gradients", "check_lengths", "check_losses", "check_padding", "check_shapes"]
-
 GARBAGE = 50.0
 INPUT_DIM, OUTPUT_DIM, VOCAB_SIZE = 16, 24, 12
 dependencies(

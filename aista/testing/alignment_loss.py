@@ -14,16 +14,6 @@ from aista.testing.contracts import contract
 from aista.testing.tensors import assert_close, assert_ignores_padding, fill_padding, gradients, ramp
 from aista.types import LayerStates
 
-__all__ = [
-    "check_batch",
-    "check_detached_text",
-    "check_empty_rows",
-    "check_layers",
-    "check_learns",
-    "check_padding",
-    "check_shapes",
-]
-
 _WORDS = torch.tensor(
     [
         [[0, 2, 0.0, 0.4], [2, 4, 0.5, 1.0], [0, 0, 0, 0]],

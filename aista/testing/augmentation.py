@@ -11,8 +11,6 @@ from aista.data.augmentations.base import Augmentation
 from aista.testing.contracts import contract
 from aista.testing.tensors import ramp
 
-__all__ = ["check_picklable", "check_randomness", "check_shapes"]
-
 
 @contract("augmentation")
 def check_shapes(augmentation: Augmentation) -> None:

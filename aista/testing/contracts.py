@@ -21,7 +21,7 @@ import torch
 from aista import registry
 from aista.errors import AistaError, ConfigError, DataError
 from aista.registry import Entry
-from aista.schema import Component, resolve
+from aista.schema import Component, required_options, resolve
 from aista.testing import options
 
 __all__ = ["Outcome", "contract", "contracts", "run"]
@@ -97,10 +97,11 @@ def _run(entry: Entry, config: dict[str, Any]) -> Iterator[Outcome]:
 
     for check in options.CHECKS:
         yield outcome(check, *_attempt(check, entry))
-    missing = [field for field in entry.required if field not in config]
+    required = {} if entry.config is None else required_options(entry.config)
+    missing = [name for name in required if name not in config]
     if missing:
-        needs = ", ".join(f"config.{field}" for field in missing)
-        skipped = f"needs {needs} ({entry.required[missing[0]].rstrip('.')}); give it with --set {missing[0]}=..."
+        needs = ", ".join(f"config.{name}" for name in missing)
+        skipped = f"needs {needs} ({required[missing[0]].rstrip('.')}); give it with --set {missing[0]}=..."
         for check in checks:
             yield outcome(check, "SKIPPED", skipped)
         return
@@ -109,8 +110,8 @@ def _run(entry: Entry, config: dict[str, Any]) -> Iterator[Outcome]:
             torch.manual_seed(0)
             try:
                 component, arguments = _build(entry, config)
-            except (AistaError, ImportError, OSError) as error:
-                yield outcome("build", "FAIL", _one_line(error))
+            except Exception as error:
+                yield outcome("build", "FAIL", _failure(error))
                 return
             yield outcome(check, *_attempt(check, component, **registry.named_by(check, arguments)))
 
@@ -119,10 +120,16 @@ def _attempt(check: Callable[..., None], *args: Any, **kwargs: Any) -> tuple[Sta
     try:
         check(*args, **kwargs)
     except AssertionError as error:
-        return "FAIL", _one_line(error) or "an assertion without a message"
-    except Exception as error:  # a component may break in any way; the runner reports it and goes on
-        return "FAIL", f"raised {type(error).__name__}: {_one_line(error)}"
+        return "FAIL", " ".join(str(error).split()) or "an assertion without a message"
+    except Exception as error:
+        return "FAIL", _failure(error)
     return "PASS", ""
+
+
+def _failure(error: Exception) -> str:
+    """A component may break in any way: the runner reports it and goes on."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, (AistaError, ImportError, OSError)) else f"raised {type(error).__name__}: {text}"
 
 
 def _build(entry: Entry, config: dict[str, Any]) -> tuple[Any, Mapping[str, Any]]:
@@ -135,7 +142,3 @@ def _build(entry: Entry, config: dict[str, Any]) -> tuple[Any, Mapping[str, Any]
             if number == len(choices):
                 raise
     raise DataError(f"kind {entry.kind!r} declares no dependencies to build with")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

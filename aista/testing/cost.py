@@ -10,8 +10,6 @@ from torch import Tensor
 from aista.testing.contracts import contract
 from aista.testing.tensors import assert_close, ramp
 
-__all__ = ["check_gradients", "check_leading_dimensions", "check_pairwise", "check_shapes"]
-
 Cost = Callable[[Tensor, Tensor], Tensor]
 
 

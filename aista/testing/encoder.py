@@ -10,15 +10,6 @@ from aista.modules.encoders.base import SpeechEncoder
 from aista.testing.contracts import contract, dependencies
 from aista.testing.tensors import assert_close, assert_raises, assert_trainable, content_sum, fill_padding, ramp
 
-__all__ = [
-    "check_batch_of_one",
-    "check_deterministic",
-    "check_gradients",
-    "check_length_range",
-    "check_padding",
-    "check_shapes",
-]
-
 GARBAGE = 50.0
 dependencies("encoder", {"feature_dim": 0}, {"feature_dim": 80}, {"feature_dim": 128}, {"feature_dim": 160})
 

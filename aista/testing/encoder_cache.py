@@ -13,8 +13,6 @@ from aista.errors import DataError
 from aista.testing.contracts import contract, dependencies
 from aista.testing.tensors import assert_raises, ramp
 
-__all__ = ["check_kept_once", "check_picklable", "check_refusals", "check_round_trip"]
-
 dependencies("encoder_cache", {"identity": {"encoder": "contracts"}})
 
 

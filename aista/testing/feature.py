@@ -11,8 +11,6 @@ from aista.data.features.base import Feature
 from aista.testing.contracts import contract
 from aista.testing.tensors import assert_raises, ramp
 
-__all__ = ["check_picklable", "check_pure", "check_shapes", "check_too_long"]
-
 SAMPLES = (1, 200, 401, 3999, 16000)
 
 

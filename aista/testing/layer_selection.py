@@ -13,8 +13,6 @@ from aista.selection.metrics import RetrievalScores, ScoreSet
 from aista.testing.contracts import contract, dependencies
 from aista.testing.tensors import assert_raises
 
-__all__ = ["check_choice", "check_deterministic", "check_probe", "probe_curve"]
-
 NUM_LAYERS = 4
 dependencies("layer_selection", {"num_layers": NUM_LAYERS})
 

@@ -13,18 +13,6 @@ from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.testing.contracts import contract, dependencies
 from aista.testing.tensors import assert_close, assert_trainable, content_sum, fill_padding, gradients, ramp
 
-__all__ = [
-    "check_batch_of_one",
-    "check_capture_numbering",
-    "check_causality",
-    "check_generate",
-    "check_gradients",
-    "check_padding",
-    "check_scores",
-    "check_shapes",
-    "check_stop_at_capture",
-]
-
 GARBAGE = 50.0
 VOCAB_SIZE = 20
 EOS_ID, PAD_ID = 1, 2

@@ -10,8 +10,6 @@ from torch import Tensor
 from aista.testing.contracts import contract
 from aista.testing.tensors import ramp
 
-__all__ = ["check_shapes", "check_values"]
-
 Mass = Callable[[Tensor], Tensor]
 
 

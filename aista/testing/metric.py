@@ -9,8 +9,6 @@ from aista.scoring.base import Metric
 from aista.testing.contracts import contract, dependencies
 from aista.testing.tensors import assert_raises
 
-__all__ = ["check_additive", "check_direction", "check_rejects", "check_shapes"]
-
 REFERENCES = [
     "le petit chat noir dort sur la table .",
     "elle mange une pomme rouge dans le jardin .",

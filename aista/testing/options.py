@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 
 from aista.registry import Entry
-from aista.schema import Options, structure, to_plain
+from aista.schema import Options, required_options, structure, to_plain
 
 __all__ = ["CHECKS", "check_documented", "check_frozen_options", "check_options_round_trip"]
 
@@ -28,10 +28,7 @@ def check_frozen_options(entry: Entry) -> None:
 
 def check_options_round_trip(entry: Entry) -> None:
     """The defaults keep their own bounds, and survive being written and read."""
-    open_components = [
-        field for field in entry.options if "kind" in field.metadata and field.metadata["default"] is None
-    ]
-    if entry.config is None or entry.required or open_components:
+    if entry.config is None or required_options(entry.config):
         return
     defaults = structure(entry.config, {}, source="defaults")
     again = structure(entry.config, to_plain(defaults), source="defaults")

@@ -9,15 +9,6 @@ from aista.losses.solvers.base import OTResult, OTSolver
 from aista.testing.contracts import contract
 from aista.testing.tensors import assert_close, assert_ignores_padding, fill_padding, gradients, ramp
 
-__all__ = [
-    "check_batch_invariance",
-    "check_empty_rows",
-    "check_gradients",
-    "check_marginals",
-    "check_padding",
-    "check_shapes",
-]
-
 X_LENGTHS, Y_LENGTHS = (9, 1, 5, 4), (4, 3, 6, 1)
 
 

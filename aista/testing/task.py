@@ -15,17 +15,6 @@ from aista.testing.dummies import DummyFeature, DummyTokenizer
 from aista.testing.tensors import assert_trainable, fill_padding, ramp
 from aista.types import SpeechBatch
 
-__all__ = [
-    "check_decode",
-    "check_gradients",
-    "check_loss",
-    "check_options",
-    "check_padding",
-    "check_states",
-    "check_sums",
-    "speech_batch",
-]
-
 FEATURE, TOKENIZER = DummyFeature(), DummyTokenizer()
 TRANSCRIPTS = ("red house", "one two", "a")
 TRANSLATIONS = ("maison rouge", "un deux", "une")

@@ -7,8 +7,6 @@ import pickle
 from aista.data.tokenizers.base import TextTokenizer
 from aista.testing.contracts import contract
 
-__all__ = ["check_ids", "check_picklable", "check_pieces", "check_round_trip"]
-
 TEXTS = ("a", "the red house", "one two three four five")
 
 

@@ -12,16 +12,6 @@ from aista.testing.contracts import contract
 from aista.testing.dummies import DummyLanguageModel
 from aista.testing.tensors import assert_close, assert_trainable, content_sum, ramp
 
-__all__ = [
-    "check_choice",
-    "check_gradients",
-    "check_merge",
-    "check_same_function",
-    "check_starting_weights",
-    "check_state",
-    "tuned_part",
-]
-
 LENGTHS = (7, 4)
 
 

@@ -7,8 +7,6 @@ import copy
 from aista.losses.schedules.base import WeightSchedule
 from aista.testing.contracts import contract
 
-__all__ = ["check_factor", "check_resume"]
-
 NUM_STEPS = 200
 
 
