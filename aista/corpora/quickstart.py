@@ -72,7 +72,7 @@ class QuickstartCorpus(Preparation):
             raise ValueError(f"low_resource must be at most num_train ({self.num_train}), got {self.low_resource}")
 
     def prepare(self, out: Path, *, source: Path | None = None, progress: Progress | None = None) -> PreparationReport:
-        """As in ``Preparation``, but refuses a source, since there is nothing to read."""
+        """As in ``Preparation``, but a source is an error, since there is nothing to read."""
         if source is not None:
             raise DataError(f"quickstart makes its own corpus and reads nothing: drop --from {source}")
         return super().prepare(out, progress=progress)
