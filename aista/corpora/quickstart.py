@@ -115,11 +115,10 @@ class QuickstartCorpus(Preparation):
                 for index, pair in enumerate(pairs):
                     row = _row(split, index, pair)
                     delivery = draw_delivery(f"{self.seed}/{row.id}")
-                    path = out / "audio" / f"{row.id}.flac"
                     utterance = speaker.speak(pair.source, delivery)
-                    write_recording(path, utterance.samples)
-                    audio = path.relative_to(out).as_posix()
-                    frames = soundfile.info(str(path)).frames
+                    audio = f"audio/{row.id}.flac"
+                    write_recording(out / audio, utterance.samples)
+                    frames = soundfile.info(str(out / audio)).frames
                     times = format_word_times(utterance.word_times)
                     row = replace(row, audio=audio, n_frames=frames, speaker=delivery.voice, word_times=times)
                     rows[split].append(row)
