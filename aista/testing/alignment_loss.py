@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aista.losses.base import AlignmentContext, AlignmentLoss
+from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.testing.contracts import contract
 from aista.testing.tensors import assert_close, assert_ignores_padding, fill_padding, gradients, ramp
 from aista.types import LayerStates
@@ -29,8 +29,8 @@ def check_shapes(loss: AlignmentLoss) -> None:
     """One finite fp32 value per row, for half-precision states too; diagnostics are detached finite scalars."""
     for dtype in (torch.float32, torch.bfloat16):
         states = _states(loss, dtype=dtype)
-        result = loss(states._replace(speech=states.speech.requires_grad_(True)), _context())
-        values = result.per_utterance_B
+        result = _apply(loss, states._replace(speech=states.speech.requires_grad_(True)))
+        values = _values(result)
         assert list(values.shape) == [4], f"expects one value per row, [4], got {list(values.shape)}"
         assert values.dtype == torch.float32, f"{dtype} states must give float32 values, got {values.dtype}"
         assert torch.isfinite(values).all(), f"values must be finite, got {values.tolist()}"
@@ -80,7 +80,7 @@ def check_detached_text(loss: AlignmentLoss) -> None:
         states, vocabulary = _states(loss), ramp(10, 8, seed=2).requires_grad_(True)
         speech, text = states.speech.requires_grad_(True), states.text.requires_grad_(True)
         context = _context()._replace(vocabulary=vocabulary)
-        values = loss(states, context, detach_text=detach).per_utterance_B
+        values = _values(loss(states, context, detach_text=detach))
         speech_grad, *text_grads = gradients(values.sum(), speech, text, vocabulary)
         assert speech_grad.any(), "the speech states get no gradient"
         reaches_text = any(bool(grad.any()) for grad in text_grads)
@@ -97,7 +97,7 @@ def check_learns(loss: AlignmentLoss) -> None:
     values = []
     for _ in range(5):
         speech = speech.detach().requires_grad_(True)
-        value = loss(states._replace(speech=speech), _context()).per_utterance_B.sum()
+        value = _values(_apply(loss, states._replace(speech=speech))).sum()
         values.append(float(value.detach()))
         (grad,) = gradients(value, speech)
         speech = speech - 0.05 * grad / grad.norm().clamp_min(1e-12)
@@ -154,11 +154,21 @@ def _context(rows: list[int] | None = None) -> AlignmentContext:
     return AlignmentContext(1, ids[chosen], ramp(10, 8, seed=2), pad_id=0, words=_WORDS[chosen])
 
 
+def _apply(loss: AlignmentLoss, states: LayerStates) -> AlignmentResult:
+    return loss(states, _context())
+
+
 def _solve(
     loss: AlignmentLoss, states: LayerStates, context: AlignmentContext | None = None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Values, and gradients to both sides (zeros where there is none)."""
     sides = [states.speech.detach().clone().requires_grad_(True), states.text.detach().clone().requires_grad_(True)]
     states = states._replace(speech=sides[0], text=sides[1])
-    values = loss(states, context or _context(), detach_text=False).per_utterance_B
+    values = _values(loss(states, context or _context(), detach_text=False))
     return values.detach(), gradients(values.sum(), *sides)
+
+
+def _values(result: object) -> Tensor:
+    received = type(result).__name__
+    assert isinstance(result, AlignmentResult), f"return an AlignmentResult (row_result makes one), not a {received}"
+    return result.per_utterance_B
