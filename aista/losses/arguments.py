@@ -18,6 +18,7 @@ __all__ = [
     "check_number",
     "check_states",
     "described",
+    "is_integer",
     "is_readable",
     "read_lengths",
 ]
@@ -51,12 +52,15 @@ def check_devices(**tensors: Tensor) -> None:
         raise ValueError(f"{' and '.join(tensors)} must be on a device with values, got meta, which has none")
 
 
+def is_integer(value: Any) -> bool:
+    """Whether it is a tensor of whole numbers."""
+    kind = value.dtype if isinstance(value, Tensor) else torch.bool
+    return not (kind.is_floating_point or kind.is_complex or kind == torch.bool)
+
+
 def check_lengths(name: str, lengths: Any, leading: torch.Size) -> None:
     """Raise ValueError unless ``lengths`` are integers of shape ``leading``."""
-    is_integer = isinstance(lengths, Tensor) and not (
-        lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool
-    )
-    if not is_integer or lengths.shape != leading:
+    if not is_integer(lengths) or lengths.shape != leading:
         raise ValueError(f"{name} must be a tensor of integers of shape {list(leading)}, got {described(lengths)}")
     check_devices(**{name: lengths})
 

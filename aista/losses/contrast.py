@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aista.losses.arguments import check_devices, described, is_readable
+from aista.losses.arguments import check_devices, described, is_integer, is_readable
 from aista.losses.base import AlignmentContext
 from aista.types import LayerStates, length_mask
 
@@ -43,7 +43,7 @@ def transcripts_of(states: LayerStates, context: AlignmentContext) -> Tensor:
         raise ValueError(
             f"states must hold L blocks of rows, got {len(states.speech)} rows and L = {num_layers} layers"
         )
-    if not isinstance(transcripts, Tensor) or transcripts.dim() != 2 or transcripts.is_floating_point():
+    if transcripts is None or not is_integer(transcripts) or transcripts.dim() != 2:
         raise ValueError(f"transcripts must be token ids [B, T] in the loss's context, got {described(transcripts)}")
     if len(transcripts) != rows:
         raise ValueError(f"transcripts must hold one row per utterance, {rows}, got {len(transcripts)}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from aista.losses.arguments import described
+from aista.losses.arguments import described, is_readable
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.contrast import transcripts_of
 from aista.losses.in_batch import Items, contrast_in_batch
@@ -83,6 +83,8 @@ def _words(both: LayerStates, transcripts: Tensor, spans: Tensor | None) -> _Wor
     spans = both.speech.new_zeros(num_rows, 1, 4) if spans is None else spans
     if not isinstance(spans, Tensor) or spans.dim() != 3 or (len(spans), spans.shape[2]) != (num_rows, 4):
         raise ValueError(f"words must be a tensor [{num_rows}, N, 4], got {described(spans)}")
+    if is_readable(spans) and bool((spans[..., :2] < 0).any()):
+        raise ValueError(f"words must hold token numbers of at least 0, got {spans[..., :2].min():g}")
     first, end = spans[..., :2].long().unbind(-1)
     inside = (end > first) & (end <= both.text_lengths[:num_rows, None]) & both.present[:num_rows, None]
     first, end = first.masked_fill(~inside, 0), end.masked_fill(~inside, 0)

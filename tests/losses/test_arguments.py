@@ -61,6 +61,10 @@ def test_states_without_values(name):
         ({"num_layers": 8}, "states must hold L blocks of rows, got 2 rows and L = 8 layers"),
         ({"num_layers": 2}, "transcripts must hold one row per utterance, 1, got 2"),
         ({"transcripts": None}, r"transcripts must be token ids \[B, T\] in the loss's context, got None"),
+        (
+            {"transcripts": torch.ones(2, 3, dtype=torch.bool)},
+            r"transcripts must be token ids .* got torch.bool \[2, 3\]",
+        ),
         ({"transcripts": [[1, 2, 3]]}, r"transcripts must be token ids \[B, T\] .* got list \[\[1, 2, 3\]\]"),
         ({"transcripts": torch.ones(2, 2).long()}, "transcripts must hold the 3 tokens that text_lengths says, got 2"),
     ],

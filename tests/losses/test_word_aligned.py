@@ -114,10 +114,12 @@ def test_words_beyond_the_transcript_are_left_out():
     torch.testing.assert_close(given, _loss()(states, context=_context(states)).per_utterance_B)
 
 
-def test_words_of_another_shape_are_named():
+def test_words_that_cannot_be_are_named():
     context = AlignmentContext(transcripts=torch.ones(6, 6, dtype=torch.long), words=torch.zeros(2, 1, 4))
     with pytest.raises(ValueError, match=r"words must be a tensor \[6, N, 4\], got torch.float32 \[2, 1, 4\]"):
         _loss()(layer_states(), context)
+    with pytest.raises(ValueError, match="words must hold token numbers of at least 0, got -1"):
+        _loss()(layer_states(), context._replace(words=torch.full((6, 1, 4), -1.0)))
 
 
 def _process(rank: int, port: int, queue) -> None:

@@ -13,7 +13,7 @@ from aista.schema import option
 
 __all__ = ["Unbalanced"]
 
-MOST_RHO = 1e30  # fp32 reaches 3e38
+LARGEST_RHO = 1e30  # fp32 ends at 3e38
 
 
 @register("ot_solver", "unbalanced")
@@ -46,8 +46,9 @@ class Unbalanced(Entropic, Solver):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, rho in (("rho_x", self.rho_x), ("rho_y", self.rho_y)):
-            if MOST_RHO < rho < math.inf:
-                raise ValueError(f"{name} must be at most {MOST_RHO:g}, or .inf for an exact marginal, got {rho:g}")
+            if not (rho in (0, math.inf) or 1 / LARGEST_RHO <= rho <= LARGEST_RHO):
+                span = f"from {1 / LARGEST_RHO:g} to {LARGEST_RHO:g}"
+                raise ValueError(f"{name} must be 0 (no penalty), {span}, or .inf (exact marginal), got {rho:g}")
 
     @property
     def rho(self) -> tuple[float, float]:

@@ -40,6 +40,7 @@ BROKEN = [
     ("sliced", "num_projections", 0),
     ("ipot", "epsilon", 0.0),
     ("unbalanced", "rho_y", 1e300),
+    ("unbalanced", "rho_x", 1e-300),
     ("exact", "max_iterations", 2**70),
     ("sliced", "seed", 2**64),
     ("sliced", "num_projections", 2**70),
