@@ -22,7 +22,7 @@ class Declaration:
     """A class or function below ``@register("kind", "name")``.
 
     Attributes:
-        module: Where it stands.
+        module: Where it is defined.
         qualname: Its name there.
         summary: The first line of its docstring.
         config: The class that declares its options.
@@ -88,7 +88,7 @@ def _registered(kind: str, module: str) -> Iterator[tuple[str, Declaration]]:
 
 
 def _options(module: str, cls: str) -> tuple[str, ...]:
-    """The options that a class declares and inherits; none of what stands outside the package."""
+    """The options that a class declares and inherits; those inside the package alone."""
     for node in _tree(module).body:
         if isinstance(node, ast.ClassDef) and node.name == cls:
             inherited = [

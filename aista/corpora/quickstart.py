@@ -72,7 +72,7 @@ class QuickstartCorpus(Preparation):
             raise ValueError(f"low_resource must be at most num_train ({self.num_train}), got {self.low_resource}")
 
     def prepare(self, out: Path, *, source: Path | None = None, progress: Progress | None = None) -> PreparationReport:
-        """As in ``Preparation``, but refuses a source, since there is nothing to read."""
+        """As in ``Preparation``, but a source is an error, since there is nothing to read."""
         if source is not None:
             raise DataError(f"quickstart makes its own corpus and reads nothing: drop --from {source}")
         return super().prepare(out, progress=progress)
@@ -115,11 +115,10 @@ class QuickstartCorpus(Preparation):
                 for index, pair in enumerate(pairs):
                     row = _row(split, index, pair)
                     delivery = draw_delivery(f"{self.seed}/{row.id}")
-                    path = out / "audio" / f"{row.id}.flac"
                     utterance = speaker.speak(pair.source, delivery)
-                    write_recording(path, utterance.samples)
-                    audio = path.relative_to(out).as_posix()
-                    frames = soundfile.info(str(path)).frames
+                    audio = f"audio/{row.id}.flac"
+                    write_recording(out / audio, utterance.samples)
+                    frames = soundfile.info(str(out / audio)).frames
                     times = format_word_times(utterance.word_times)
                     row = replace(row, audio=audio, n_frames=frames, speaker=delivery.voice, word_times=times)
                     rows[split].append(row)

@@ -28,7 +28,7 @@ class BatchLoader:
     """Iterates over one epoch, from wherever its state stands.
 
     Rank r gets rows ``r::world_size`` of every global batch. The state counts batches handed out, not
-    those that workers have prepared, so that a restored loader goes on with the very next batch.
+    those that workers have prepared, so that a restored loader continues with the next batch.
 
     Args:
         dataset: Rows to load.

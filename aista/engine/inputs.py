@@ -208,7 +208,7 @@ def _check_words(rows: Sequence[Row], path: Path, *, training: bool) -> None:
 
 
 def _from_anywhere(inspection: Inspection) -> Inspection:
-    """With the audio's absolute paths, for a dataset whose first manifest lies elsewhere."""
+    """With the audio's absolute paths, for a dataset whose first manifest is elsewhere."""
     folder = inspection.manifest.parent.resolve()
     rows = (replace(row, audio=str(folder / row.audio)) if row.audio else row for row in inspection.kept)
     return replace(inspection, kept=tuple(rows))

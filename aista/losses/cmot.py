@@ -33,7 +33,7 @@ class CMOTAlignment(OTAlignment):
     the defaults that go with it. Source: Zhou et al. 2023, "CMOT: Cross-modal Mixup via Optimal Transport"
     (arXiv 2305.14635), who mix the states matched so; here their cost is the loss. Window 4 is aista's choice.
 
-    Choose it where ``ot`` with iterations is too slow, or as its cheapest rival: time and memory of the cost
+    Choose it where ``ot`` with iterations is too slow, or as its cheapest alternative: time and memory of the cost
     matrix, an exact gradient. Nothing keeps many speech states from sharing one token; ``side: both`` helps.
     """
 

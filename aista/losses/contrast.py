@@ -1,15 +1,15 @@
-"""Cross-entropy of the positive among the candidates, and which rows may be negatives."""
+"""Cross-entropy of the positive among the candidates, and which rows' transcripts let them be negatives."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from aista.losses.arguments import check_devices, described, is_readable
 from aista.losses.base import AlignmentContext
-from aista.losses.processes import process_rank
-from aista.types import length_mask
+from aista.types import LayerStates, length_mask
 
-__all__ = ["contrast", "rows_per_layer", "same_key", "transcript_keys"]
+__all__ = ["contrast", "same_key", "transcript_keys", "transcripts_of"]
 
 
 def contrast(logits: Tensor, is_candidate: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,28 +29,35 @@ def contrast(logits: Tensor, is_candidate: Tensor, positive: Tensor) -> tuple[Te
     return -logp.gather(-1, index).squeeze(-1), logp.detach().argmax(-1) == positive
 
 
-def rows_per_layer(num_rows: int, context: AlignmentContext) -> int:
-    """B, given that the states hold ``L * B`` rows.
+def transcripts_of(states: LayerStates, context: AlignmentContext) -> Tensor:
+    """``[B, T]`` the transcripts of the rows, given that the states hold ``L * B``.
 
     Raises:
-        ValueError: the number of rows or transcripts does not fit.
+        ValueError: there are none, or the number of layers, of rows or (read on the CPU alone) of tokens does not fit.
     """
-    rows, rest = divmod(num_rows, context.num_layers)
+    num_layers, transcripts = context.num_layers, context.transcripts
+    if not isinstance(num_layers, int) or num_layers < 1:
+        raise ValueError(f"num_layers must be a whole number of at least 1, got {num_layers!r}")
+    rows, rest = divmod(len(states.speech), num_layers)
     if rest:
-        raise ValueError(f"states must hold L blocks of rows, got {num_rows} rows and L = {context.num_layers} layers")
-    if context.transcripts is not None and len(context.transcripts) != rows:
-        raise ValueError(f"transcripts must hold one row per utterance, {rows}, got {len(context.transcripts)}")
-    return rows
+        raise ValueError(
+            f"states must hold L blocks of rows, got {len(states.speech)} rows and L = {num_layers} layers"
+        )
+    if not isinstance(transcripts, Tensor) or transcripts.dim() != 2 or transcripts.is_floating_point():
+        raise ValueError(f"transcripts must be token ids [B, T] in the loss's context, got {described(transcripts)}")
+    if len(transcripts) != rows:
+        raise ValueError(f"transcripts must hold one row per utterance, {rows}, got {len(transcripts)}")
+    check_devices(speech=states.speech, transcripts=transcripts)
+    lengths = states.text_lengths
+    if is_readable(lengths) and lengths.numel() and int(lengths.max()) > transcripts.shape[1]:
+        raise ValueError(
+            f"transcripts must hold the {int(lengths.max())} tokens that text_lengths says, got {transcripts.shape[1]}"
+        )
+    return transcripts
 
 
-def transcript_keys(transcripts: Tensor | None, lengths: Tensor) -> Tensor:
-    """``[B, T]`` numbers that identify transcripts: ids + 1, then zeros.
-
-    Without transcripts all rows differ, those of other processes too.
-    """
-    if transcripts is None:
-        number = torch.arange(1, len(lengths) + 1, device=lengths.device)
-        return torch.stack([torch.full_like(number, process_rank() + 1), number], dim=1)
+def transcript_keys(transcripts: Tensor, lengths: Tensor) -> Tensor:
+    """``[B, T]`` numbers that identify transcripts: ids + 1, then zeros."""
     return (transcripts + 1).masked_fill(~length_mask(lengths, transcripts.shape[1]), 0)
 
 

@@ -11,7 +11,9 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from aista.errors import DataError
+from aista.losses.arguments import check_devices, described
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
+from aista.losses.contrast import transcripts_of
 from aista.losses.sides import row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import register
@@ -75,20 +77,21 @@ class CTCAlignment(Options, AlignmentLoss):
         """Return each row's loss; see ``AlignmentLoss``.
 
         Raises:
-            ValueError: the context lacks transcripts or vocabulary, or the blank is not in the vocabulary.
+            ValueError: the context lacks transcripts or vocabulary, or a token or the blank is not in the vocabulary.
             DataError: a transcript contains the blank.
         """
-        if context.transcripts is None or context.vocabulary is None:
-            raise ValueError("ctc needs the transcripts' ids and the vocabulary's embeddings in its context")
-        with no_autocast(states.speech.device):
-            both = sides(states, detach_text=detach_text)
-            vocabulary = context.vocabulary.detach() if detach_text else context.vocabulary
+        both = sides(states, detach_text=detach_text)
+        vocabulary = _embeddings(both, context)
+        vocabulary = vocabulary.detach() if detach_text else vocabulary
+        transcripts = transcripts_of(both, context)
+        with no_autocast(both.speech.device):
             rows = both.present.nonzero().squeeze(1)
-            tokens = context.transcripts.repeat(context.num_layers, 1)[rows]
+            tokens = transcripts.repeat(context.num_layers, 1)[rows]
             lengths = both.speech_lengths[rows], both.text_lengths[rows]
             known = context.vocabulary_ids
-            blank = self._blank(context, len(vocabulary) if known is None else int(known[-1]) + 1)
-            self._check(tokens, lengths[1], blank)
+            size = len(vocabulary) if known is None else int(known[-1]) + 1
+            blank = self._blank(context, size)
+            self._check(tokens, lengths[1], blank, size)
             if self.batch_statistic:
                 tokens, batch_tokens, blank = _of_the_batch(tokens, lengths[1], blank)
                 vocabulary = vocabulary[batch_tokens if known is None else torch.searchsorted(known, batch_tokens)]
@@ -105,8 +108,13 @@ class CTCAlignment(Options, AlignmentLoss):
             raise ValueError(f"blank_id must be a token, 0 to {size - 1}, got {blank}")
         return blank
 
-    def _check(self, tokens: Tensor, lengths: Tensor, blank: int) -> None:
-        if bool(((tokens == blank) & length_mask(lengths, tokens.shape[1])).any()):
+    def _check(self, tokens: Tensor, lengths: Tensor, blank: int, size: int) -> None:
+        is_wrong = (tokens == blank) | (tokens < 0) | (tokens >= size)
+        wrong = tokens[is_wrong & length_mask(lengths, tokens.shape[1])].tolist()
+        strange = [token for token in wrong if token != blank]
+        if strange:
+            raise ValueError(f"transcripts must hold tokens of the vocabulary, 0 to {size - 1}, got {strange[0]}")
+        if wrong:
             more = ", with classes: vocabulary" if self.batch_statistic else ""
             raise DataError(
                 f"a transcript contains the token {blank}, which is CTC's blank; name a token that none contains in "
@@ -129,6 +137,17 @@ class CTCAlignment(Options, AlignmentLoss):
         return functional.ctc_loss(
             torch.stack(logp, dim=1), torch.stack(targets), *lengths, blank=0, reduction="none", zero_infinity=True
         )
+
+
+def _embeddings(states: LayerStates, context: AlignmentContext) -> Tensor:
+    """The context's vocabulary, which must fit the states."""
+    vocabulary, width = context.vocabulary, states.speech.shape[2]
+    if not isinstance(vocabulary, Tensor) or vocabulary.dim() != 2 or vocabulary.shape[1] != width:
+        raise ValueError(
+            f"vocabulary must be embeddings [V, {width}] in the loss's context, got {described(vocabulary)}"
+        )
+    check_devices(speech=states.speech, vocabulary=vocabulary)
+    return vocabulary
 
 
 def class_log_probs(states: Tensor, embeddings: Tensor, tokens: Tensor, blank: int, temperature: float) -> Tensor:

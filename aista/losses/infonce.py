@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
-from aista.losses.contrast import rows_per_layer, transcript_keys
+from aista.losses.contrast import transcript_keys, transcripts_of
 from aista.losses.in_batch import Items, contrast_in_batch
 from aista.losses.sides import POOLINGS, row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
@@ -52,14 +52,15 @@ class InfoNCE(Options, AlignmentLoss):
     gather: bool = option(True, "Gather negatives from all data-parallel processes, not from this one alone.")
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
-        """Return each row's loss; see ``AlignmentLoss``. Without transcripts no two rows have the same."""
-        with no_autocast(states.speech.device):
-            values, best, candidates = self._solve(sides(states, detach_text=detach_text), context)
+        both = sides(states, detach_text=detach_text)
+        with no_autocast(both.speech.device):
+            values, best, candidates = self._solve(both, context)
         return row_result(values, states.present, accuracy=best, candidates=candidates)
 
     def _solve(self, both: LayerStates, context: AlignmentContext) -> tuple[Tensor, Tensor, Tensor]:
         """``[L * B]`` loss, share of the directions whose positive is best, and number of candidates."""
-        num_rows = rows_per_layer(len(both.speech), context)
+        transcripts = transcripts_of(both, context)
+        num_rows = len(transcripts)
         x, x_lengths = self._features(both.speech, both.speech_lengths)
         y, y_lengths = self._features(both.text, both.text_lengths)
         items = Items(
@@ -67,7 +68,7 @@ class InfoNCE(Options, AlignmentLoss):
             y.view(context.num_layers, num_rows, *y.shape[1:]),
             x_lengths[:num_rows],
             y_lengths[:num_rows],
-            transcript_keys(context.transcripts, both.text_lengths[:num_rows]),
+            transcript_keys(transcripts, both.text_lengths[:num_rows]),
         )
         loss, best, candidates = contrast_in_batch(items, self.temperature, gather=self.gather)
         return loss.flatten(), best.flatten(), candidates.repeat(context.num_layers)

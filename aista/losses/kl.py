@@ -49,8 +49,8 @@ class KLAlignment(Options, AlignmentLoss):
         Raises:
             ValueError: a row has another number of positions on one side than on the other.
         """
-        with no_autocast(states.speech.device):
-            both = sides(states, detach_text=detach_text)
+        both = sides(states, detach_text=detach_text)
+        with no_autocast(both.speech.device):
             lengths = both.text_lengths.masked_fill(~both.present, 0)
             if bool((both.speech_lengths != lengths)[both.present].any()):
                 raise ValueError(

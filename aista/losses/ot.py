@@ -11,7 +11,7 @@ from torch import Tensor
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.costs import Cost
 from aista.losses.masses import Mass
-from aista.losses.sides import row_result
+from aista.losses.sides import checked, row_result
 from aista.losses.solvers.base import OTResult, OTSolver
 from aista.registry import build, register
 from aista.schema import Component, Options, component, option
@@ -64,10 +64,10 @@ class OTAlignment(AlignmentLoss):
             return self._solve(states, detach_text=True).plan()
 
     def _solve(self, states: LayerStates, detach_text: bool) -> OTResult:
-        text = states.text.detach() if detach_text else states.text
+        states = checked(states, detach_text=detach_text)
         return self.solver(
             states.speech,
-            text,
+            states.text,
             states.speech_lengths,
             states.text_lengths,
             cost=self.cost,

@@ -36,8 +36,9 @@ class Regression(Options, AlignmentLoss):
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Return each row's mean error; see ``AlignmentLoss``."""
-        with no_autocast(states.speech.device):
-            u, v, lengths = compared(states, self.level, detach_text=detach_text)
+        both = sides(states, detach_text=detach_text)
+        with no_autocast(both.speech.device):
+            u, v, lengths = compared(both, self.level)
             return row_result(row_mean(self.error(u, v), lengths), states.present)
 
 
@@ -70,12 +71,11 @@ def resample(states: Tensor, lengths: Tensor, new_lengths: Tensor, size: int) ->
     return (left + share * (right - left)).masked_fill(empty[..., None], 0)
 
 
-def compared(states: LayerStates, level: str, *, detach_text: bool) -> tuple[Tensor, Tensor, Tensor]:
+def compared(both: LayerStates, level: str) -> tuple[Tensor, Tensor, Tensor]:
     """What a regression compares: ``[B, N, D]`` of speech and of text, and how many of the N count.
 
     N is 1 for pooled levels and T, the text's length, at level ``token``.
     """
-    both = sides(states, detach_text=detach_text)
     if level == "token":
         u = resample(both.speech, both.speech_lengths, both.text_lengths, both.text.shape[1])
         return u, both.text, both.text_lengths

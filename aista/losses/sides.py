@@ -8,32 +8,47 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from aista.losses.arguments import check_devices, check_lengths, check_states, is_readable, read_lengths
 from aista.losses.base import AlignmentResult
 from aista.losses.solvers.pairwise import working_dtype
 from aista.types import LayerStates, zero_padding
 
-__all__ = ["POOLINGS", "row_mean", "row_result", "sides"]
+__all__ = ["POOLINGS", "checked", "row_mean", "row_result", "sides"]
 
 POOLINGS = ("mean", "max")
 
 
-def sides(states: LayerStates, *, detach_text: bool) -> LayerStates:
-    """The states, checked, in fp32 (fp64 if given) and zero in the padding, which then has no gradient.
+def checked(states: LayerStates, *, detach_text: bool) -> LayerStates:
+    """The states as given, the text side detached if it is a fixed target.
 
     Raises:
-        ValueError: the shapes of the two sides do not fit together.
+        ValueError: a field's type, shape or device does not fit, or (on the CPU, where reading is free) a length is
+            out of range.
     """
     speech, text = states.speech, states.text
+    for name, side in (("speech", speech), ("text", text)):
+        check_states(name, side, "[B, length, D]")
     agree = speech.dim() == text.dim() == 3 and speech.shape[0] == text.shape[0] and speech.shape[2] == text.shape[2]
     if not agree:
         raise ValueError(
             f"states must be [B, P, D] and [B, T, D] with the same B and D, got {list(speech.shape)} for speech "
             f"and {list(text.shape)} for text"
         )
-    dtype = working_dtype(speech, text)
-    speech = zero_padding(speech.to(dtype), states.speech_lengths)
-    text = zero_padding((text.detach() if detach_text else text).to(dtype), states.text_lengths)
-    return states._replace(speech=speech, text=text)
+    for name, side in (("speech_lengths", speech), ("text_lengths", text)):
+        lengths = getattr(states, name)
+        check_lengths(name, lengths, side.shape[:1])
+        if is_readable(lengths):
+            read_lengths(name, lengths, side.shape[:1], side.shape[1])
+    check_devices(**states._asdict())
+    return states._replace(text=text.detach() if detach_text else text)
+
+
+def sides(states: LayerStates, *, detach_text: bool) -> LayerStates:
+    """The states, ``checked``, in fp32 (fp64 if given) and zero in the padding, which then has no gradient."""
+    states = checked(states, detach_text=detach_text)
+    dtype = working_dtype(states.speech, states.text)
+    speech = zero_padding(states.speech.to(dtype), states.speech_lengths)
+    return states._replace(speech=speech, text=zero_padding(states.text.to(dtype), states.text_lengths))
 
 
 def row_mean(values: Tensor, lengths: Tensor) -> Tensor:

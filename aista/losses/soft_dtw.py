@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.costs import Cost
-from aista.losses.sides import row_result
+from aista.losses.sides import checked, row_result
 from aista.losses.solvers.pairwise import no_autocast
 from aista.losses.solvers.problem import from_states
 from aista.losses.solvers.uncompiled import uncompiled
@@ -73,8 +73,8 @@ class SoftDTW(AlignmentLoss):
         self.config = config
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
-        x, y = states.speech, states.text.detach() if detach_text else states.text
-        present = states.present
+        states = checked(states, detach_text=detach_text)
+        x, y, present = states.speech, states.text, states.present
         lengths = states.speech_lengths.masked_fill(~present, 0), states.text_lengths.masked_fill(~present, 0)
         values = self._between(x, y, *lengths)
         if self.config.divergence:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
-from aista.losses.contrast import contrast, rows_per_layer, same_key, transcript_keys
+from aista.losses.contrast import contrast, same_key, transcript_keys, transcripts_of
 from aista.losses.costs import Cost
-from aista.losses.sides import row_result
+from aista.losses.sides import checked, row_result
 from aista.losses.solvers.base import OTSolver
 from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import build, register
@@ -60,14 +60,15 @@ class WassersteinContrastive(AlignmentLoss):
         self.config = config
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
-        """Return each row's loss; see ``AlignmentLoss``. Without transcripts no two rows have the same."""
-        num_rows = rows_per_layer(len(states.speech), context)
+        states = checked(states, detach_text=detach_text)
+        transcripts = transcripts_of(states, context)
+        num_rows = len(transcripts)
         present = states.present
-        keys = transcript_keys(context.transcripts, states.text_lengths[:num_rows])
+        keys = transcript_keys(transcripts, states.text_lengths[:num_rows])
         anchors = present[:num_rows].nonzero().squeeze(1)
         pairs = _pairs(len(anchors), self.config.max_candidates, device=anchors.device)
         with no_autocast(states.speech.device):
-            distances_LNC = self._distances(states, anchors[pairs], context.num_layers, detach_text)
+            distances_LNC = self._distances(states, anchors[pairs], context.num_layers)
             results = _both_directions(
                 distances_LNC / self.config.temperature, same_key(keys, keys)[anchors][:, anchors]
             )
@@ -76,15 +77,14 @@ class WassersteinContrastive(AlignmentLoss):
         values, best, candidates = (zeros.index_copy(0, rows, z.to(zeros.dtype).flatten()) for z in results)
         return row_result(values, present, accuracy=best, candidates=candidates)
 
-    def _distances(self, states: LayerStates, pairs_2NC: Tensor, num_layers: int, detach_text: bool) -> Tensor:
+    def _distances(self, states: LayerStates, pairs_2NC: Tensor, num_layers: int) -> Tensor:
         """Transport of every pair at every layer, ``[L, N, C]``, in one call of the solver."""
         num_rows = len(states.speech) // num_layers
         offsets = torch.arange(num_layers, device=pairs_2NC.device)[:, None] * num_rows
         x_rows, y_rows = ((offsets + rows.flatten()).flatten() for rows in pairs_2NC.unbind())
-        text = states.text.detach() if detach_text else states.text
         transport = self.solver(
             states.speech[x_rows],
-            text[y_rows],
+            states.text[y_rows],
             states.speech_lengths[x_rows],
             states.text_lengths[y_rows],
             cost=self.cost,

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from aista.losses.arguments import described
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
-from aista.losses.contrast import rows_per_layer
+from aista.losses.contrast import transcripts_of
 from aista.losses.in_batch import Items, contrast_in_batch
 from aista.losses.sides import row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
@@ -46,17 +47,9 @@ class WordAligned(Options, AlignmentLoss):
     gather: bool = option(True, "Gather negatives from all data-parallel processes, not from this one alone.")
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
-        """Return each row's loss; see ``AlignmentLoss``.
-
-        Raises:
-            ValueError: the context lacks the transcripts.
-        """
-        if context.transcripts is None:
-            raise ValueError("word_aligned needs a context with transcripts, got none")
-        with no_autocast(states.speech.device):
-            both = sides(states, detach_text=detach_text)
-            num_rows = rows_per_layer(len(both.speech), context)
-            words = _words(both, context, num_rows)
+        both = sides(states, detach_text=detach_text)
+        with no_autocast(both.speech.device):
+            words = _words(both, transcripts_of(both, context), context.words)
             loss, best, candidates = self._solve(both, words, context)
             rows = [_mean(values, words.inside_BN) for values in (loss, best, candidates.expand_as(loss))]
         counts = words.inside_BN.sum(1).repeat(context.num_layers)
@@ -85,16 +78,18 @@ class _Words(NamedTuple):
     keys_BNK: Tensor  # the words' token ids + 1, then zeros
 
 
-def _words(both: LayerStates, context: AlignmentContext, num_rows: int) -> _Words:
-    assert context.transcripts is not None
-    spans = context.words if context.words is not None else both.speech.new_zeros(num_rows, 1, 4)
+def _words(both: LayerStates, transcripts: Tensor, spans: Tensor | None) -> _Words:
+    num_rows = len(transcripts)
+    spans = both.speech.new_zeros(num_rows, 1, 4) if spans is None else spans
+    if not isinstance(spans, Tensor) or spans.dim() != 3 or (len(spans), spans.shape[2]) != (num_rows, 4):
+        raise ValueError(f"words must be a tensor [{num_rows}, N, 4], got {described(spans)}")
     first, end = spans[..., :2].long().unbind(-1)
     inside = (end > first) & (end <= both.text_lengths[:num_rows, None]) & both.present[:num_rows, None]
     first, end = first.masked_fill(~inside, 0), end.masked_fill(~inside, 0)
     token = torch.arange(both.text.shape[1], device=spans.device)
     text = (token >= first[..., None]) & (token < end[..., None])
     speech = _overlap(spans[..., 2:].to(both.speech.dtype), both.speech_lengths[:num_rows], both.speech.shape[1])
-    keys = _token_ids(context.transcripts, first, end)
+    keys = _token_ids(transcripts, first, end)
     return _Words(inside, speech * inside[..., None], text.to(both.text.dtype), keys)
 
 

@@ -115,7 +115,7 @@ class RunPaths:
         return self.probe_dir / f"{name}.csv"
 
     def probe_picture_file(self, name: str, what: str = "") -> Path:
-        """A probe's curves, or another picture: ``measures``, ``plan``."""
+        """A probe's curves, or another figure: ``measures``, ``plan``."""
         return self.probe_dir / (f"{name}_{what}.png" if what else f"{name}.png")
 
     def probe_names(self) -> list[str]:

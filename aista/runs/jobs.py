@@ -90,7 +90,7 @@ class Job:
     threads: int = 1
 
     def start(self) -> subprocess.Popen[bytes]:
-        """Begin, or go on where the run folder stands."""
+        """Start, or resume from the run folder."""
         arguments = self.command or ("-m", "aista", "train", str(self.folder), "--config", str(self.files.config))
         environment = _MALLOC | os.environ | {"OMP_NUM_THREADS": str(self.threads)}
         with self.files.log.open("ab") as log:

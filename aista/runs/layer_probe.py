@@ -1,4 +1,4 @@
-"""Probes a run's layers, and leaves tables and pictures of the curves beside what the probe itself writes."""
+"""Probes a run's layers, and writes tables and figures of the curves beside the probe's own files."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def probe_one(
 def probe_over_time(
     run_dir: Path, split: str, *, size: int, name: str = "", device: str = "", resamples: int
 ) -> ProbeResult:
-    """Probe every checkpoint: a table per measure, one CSV, one picture."""
+    """Probe every checkpoint: a table per measure, one CSV, one figure."""
     curves = probe_checkpoints(run_dir, split, size=size, device=device, resamples=resamples)
     name = name or f"{Path(split).stem}_checkpoints"
     table, picture = RunPaths(run_dir).probe_table_file(name), RunPaths(run_dir).probe_picture_file(name)
@@ -75,7 +75,7 @@ def _tables(name: str, curve: ProbeCurve) -> tuple[Table, ...]:
 
 
 def _draw(run: RunFolder, name: str, curve: ProbeCurve) -> tuple[Path, ...]:
-    """Measures as CSV, pictures of the curves, and one utterance's transport plan."""
+    """Measures as CSV, figures of the curves, and one utterance's transport plan."""
     selection = run.selection()
     table, picture = run.paths.probe_table_file(name), run.paths.probe_picture_file
     write_text(table, measures_csv({run.probe(name).step: curve}))

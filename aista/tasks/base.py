@@ -95,7 +95,7 @@ class Task(ABC):
 
     @abstractmethod
     def build_model(self) -> nn.Module:
-        """Build the model from the config's components, with fresh or pretrained weights."""
+        """Build the model from the config's components, with random or pretrained weights."""
 
     def build_part(self, name: str, **dependencies: Any) -> Any:
         """Build the part of the option ``name`` (encoder, adapter, llm), prepared for its tuning."""

@@ -26,7 +26,7 @@ def check_factor(schedule: WeightSchedule, *, num_steps: int = NUM_STEPS) -> Non
 @contract("weight_schedule")
 def check_resume(schedule: WeightSchedule, *, num_steps: int = NUM_STEPS) -> None:
     """The same validations give the same factors; they matter only with ``watches_validation``."""
-    fresh, deaf = copy.deepcopy(schedule), copy.deepcopy(schedule)
+    fresh, unobserved = copy.deepcopy(schedule), copy.deepcopy(schedule)
     scores = [(step, score) for step, score in zip(range(10, num_steps, 10), [3.0, 2.0] * num_steps, strict=False)]
     live = []
     for step in range(1, num_steps + 1):
@@ -41,5 +41,5 @@ def check_resume(schedule: WeightSchedule, *, num_steps: int = NUM_STEPS) -> Non
     resumed = fresh.factor(stop + 1, num_steps)
     assert resumed == live[stop], f"after a resume the factor at step {stop + 1} is {resumed}, not {live[stop]}"
     if not schedule.watches_validation:
-        unmoved = [deaf.factor(step, num_steps) for step in range(1, num_steps + 1)]
+        unmoved = [unobserved.factor(step, num_steps) for step in range(1, num_steps + 1)]
         assert unmoved == live, "validations change the factors, but watches_validation is False"

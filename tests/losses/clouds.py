@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from aista.losses import OTResult
+from aista.losses.solvers.base import OTSolver
 from aista.types import length_mask
 
 
@@ -78,3 +79,24 @@ def check_transport(result: OTResult, case: Clouds, cost: Tensor, *, atol: float
             torch.testing.assert_close(result.transport_cost[n], expected, atol=atol, rtol=1e-4)
         else:
             assert result.value[n] == 0, f"sample {n}: empty but not free"
+
+
+def check_batch(solver: OTSolver, case: Clouds, **geometry: Any) -> OTResult:
+    """Check that a batch gives each sample the bits of the sample alone, gradients included; returns its result."""
+    whole = case.leaves()
+    result = solver(*whole, **geometry)
+    result.value.sum().backward()
+    plan = result.plan()
+    for n, (s, t) in enumerate(zip(case.x_lengths.tolist(), case.y_lengths.tolist(), strict=True)):
+        alone = case.sample(n).leaves()
+        single = solver(*alone, **geometry)
+        single.value.sum().backward()
+        for name in ("value", "transport_cost", "num_iterations", "marginal_error", "converged"):
+            assert torch.equal(getattr(result, name)[n : n + 1], getattr(single, name)), f"sample {n}: {name}"
+        assert torch.equal(plan[n, :s, :t], single.plan()[0]), f"sample {n}: plan"
+        for grad, own, length in ((whole.x.grad, alone.x.grad, s), (whole.y.grad, alone.y.grad, t)):
+            assert grad is not None
+            assert own is not None
+            assert torch.equal(grad[n, :length], own[0]), f"sample {n}: gradient"
+            assert bool((grad[n, length:] == 0).all()), f"sample {n}: gradient in the padding"
+    return result

@@ -10,7 +10,7 @@ from aista.errors import DataError
 from aista.losses.base import AlignmentContext
 from aista.losses.ctc import CTCAlignment, class_log_probs
 from aista.types import LayerStates
-from tests.losses.layers import ONE_LAYER, content, fold, layer_states
+from tests.losses.layers import content, fold, layer_states
 
 VOCABULARY = torch.randn(5, 6, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
 IDS = torch.tensor([[1, 2, 2], [3, 9, 9], [1, 1, 9], [4, 2, 1], [1, 9, 9]])
@@ -137,9 +137,13 @@ def test_another_token_can_be_the_blank():
 
 def test_faults_are_named():
     states = layer_states([4], [2])
-    with pytest.raises(ValueError, match="ctc needs the transcripts' ids and the vocabulary"):
-        _loss()(states, ONE_LAYER)
     context = AlignmentContext(1, torch.tensor([[1, 2]]), VOCABULARY)
+    with pytest.raises(ValueError, match=r"vocabulary must be embeddings \[V, 6\] in the loss's context, got None"):
+        _loss()(states, context._replace(vocabulary=None))
+    with pytest.raises(ValueError, match=r"vocabulary must be .* got torch.float64 \[5, 5\]"):
+        _loss()(states, context._replace(vocabulary=VOCABULARY[:, :5]))
+    with pytest.raises(ValueError, match="transcripts must hold tokens of the vocabulary, 0 to 4, got 7"):
+        _loss()(states, context._replace(transcripts=torch.tensor([[1, 7]])))
     with pytest.raises(ValueError, match="blank_id must be a token, 0 to 4, got 5"):
         _loss(blank_id=5)(states, context=context)
     with pytest.raises(DataError, match="a transcript contains the token 2, which is CTC's blank"):

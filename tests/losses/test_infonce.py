@@ -12,11 +12,16 @@ from aista.losses.infonce import InfoNCE
 from aista.losses.wasserstein_contrastive import WassersteinContrastive, WassersteinContrastiveConfig
 from aista.schema import structure
 from aista.types import LayerStates
-from tests.losses.layers import ONE_LAYER, PRESENT, content, fold, layer_states
+from tests.losses.layers import PRESENT, content, fold, layer_states
 
 LEVELS = ("mean", "max", "token")
 IDS = torch.tensor([[1, 2, 3, 4, 9, 9], [5, 6, 7, 8, 1, 9], [9, 9, 9, 9, 9, 9], [1, 2, 9, 9, 9, 9],
                     [1, 2, 3, 4, 5, 6], [1, 9, 9, 9, 9, 9]])  # fmt: skip
+
+
+def _context(num_rows: int = 6) -> AlignmentContext:
+    """Of one layer whose rows all say something else."""
+    return AlignmentContext(transcripts=torch.arange(num_rows)[:, None].expand(-1, 6))
 
 
 def _loss(level: str = "mean", tau: float = 0.5) -> InfoNCE:
@@ -52,7 +57,7 @@ def _naive(states: LayerStates, level: str, tau: float, same: set[tuple[int, int
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_definition(level):
     states = layer_states()
-    values = _loss(level)(states, ONE_LAYER).per_utterance_B
+    values = _loss(level)(states, _context()).per_utterance_B
     assert values.tolist() == pytest.approx(_naive(states, level, 0.5), rel=1e-5)
 
 
@@ -90,7 +95,7 @@ def test_gradients_agree_with_finite_differences(level):
         from aista.losses.sides import sides
 
         both = sides(states._replace(speech=x, text=y), detach_text=False)
-        return _loss(level)._solve(both, AlignmentContext())[0][[0, 2, 3]]
+        return _loss(level)._solve(both, _context(4))[0][[0, 2, 3]]
 
     inputs = tuple(z.clone().requires_grad_() for z in clean)
     assert torch.autograd.gradcheck(loss, inputs)
@@ -99,22 +104,22 @@ def test_gradients_agree_with_finite_differences(level):
 def test_chance_is_the_logarithm_of_the_candidates():
     x = torch.ones(5, 3, 4)
     states = LayerStates(x, torch.full((5,), 3), x, torch.full((5,), 3))
-    values = _loss()(states, ONE_LAYER).per_utterance_B
+    values = _loss()(states, _context(5)).per_utterance_B
     torch.testing.assert_close(values, torch.full((5,), math.log(5)))
 
 
 def test_accuracy_counts_both_directions():
     x = torch.eye(4)[:, None]
     lengths = torch.ones(4, dtype=torch.long)
-    result = _loss()(LayerStates(x, lengths, x, lengths), ONE_LAYER)
+    result = _loss()(LayerStates(x, lengths, x, lengths), _context(4))
     assert float(result.diagnostics["accuracy"]) == 1
-    result = _loss()(LayerStates(x, lengths, x.roll(1, 0), lengths), ONE_LAYER)
+    result = _loss()(LayerStates(x, lengths, x.roll(1, 0), lengths), _context(4))
     assert float(result.diagnostics["accuracy"]) == 0
 
 
 def test_a_single_row_has_nothing_to_be_told_from():
     states = layer_states([3], [4])
-    values = _loss()(states, ONE_LAYER).per_utterance_B
+    values = _loss()(states, _context(1)).per_utterance_B
     values.sum().backward()
     assert values.tolist() == [0]
     assert not states.speech.grad[0, :3].any()
@@ -167,7 +172,7 @@ def _naive_transport(states: LayerStates, most: int, same: set[tuple[int, int]] 
 @pytest.mark.parametrize("most", [2, 3, 8])
 def test_contrastive_transport_is_its_definition(most):
     states = layer_states()
-    result = _transport(solver="exact", max_candidates=most)(states, ONE_LAYER)
+    result = _transport(solver="exact", max_candidates=most)(states, _context())
     assert result.per_utterance_B.tolist() == pytest.approx(_naive_transport(states, most), rel=1e-4)
     assert float(result.diagnostics["candidates"]) == min(most, 4)
 
@@ -197,7 +202,7 @@ def test_contrastive_transport_solves_all_pairs_in_one_call():
 
 def test_contrastive_transport_of_nobody():
     states = layer_states([3, 0], [0, 2])
-    values = _transport()(states, ONE_LAYER).per_utterance_B
+    values = _transport()(states, _context(2)).per_utterance_B
     assert values.tolist() == [0, 0]
 
 

@@ -64,12 +64,13 @@ def test_the_definition_row_by_row(name, level):
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradients_agree_with_finite_differences(name, level):
     from aista.losses.regression import compared
+    from aista.losses.sides import sides
 
     states = layer_states([5, 3, 0], [3, 4, 2])
     clean = states._replace(speech=states.speech.detach().nan_to_num(), text=states.text.detach().nan_to_num(posinf=0))
 
     def compare(x, y):
-        u, v, _ = compared(clean._replace(speech=x, text=y), level, detach_text=False)
+        u, v, _ = compared(sides(clean._replace(speech=x, text=y), detach_text=False), level)
         return (1 - functional.cosine_similarity(u, v, dim=-1)) if name == "cosine" else (u - v).square().mean(-1)
 
     rows = [0, 1]

@@ -10,7 +10,7 @@ from torch import multiprocessing
 from aista.losses.base import AlignmentContext
 from aista.losses.word_aligned import WordAligned
 from aista.types import LayerStates
-from tests.losses.layers import ONE_LAYER, content, fold, layer_states
+from tests.losses.layers import content, fold, layer_states
 
 IDS = torch.tensor([[1, 2, 3, 4, 9, 9], [5, 6, 7, 8, 1, 9], [9, 9, 9, 9, 9, 9], [1, 2, 9, 9, 9, 9],
                     [1, 2, 3, 4, 5, 6], [1, 9, 9, 9, 9, 9]])  # fmt: skip
@@ -114,9 +114,10 @@ def test_words_beyond_the_transcript_are_left_out():
     torch.testing.assert_close(given, _loss()(states, context=_context(states)).per_utterance_B)
 
 
-def test_transcripts_are_needed():
-    with pytest.raises(ValueError, match="word_aligned needs a context with transcripts, got none"):
-        _loss()(layer_states(), ONE_LAYER)
+def test_words_of_another_shape_are_named():
+    context = AlignmentContext(transcripts=torch.ones(6, 6, dtype=torch.long), words=torch.zeros(2, 1, 4))
+    with pytest.raises(ValueError, match=r"words must be a tensor \[6, N, 4\], got torch.float32 \[2, 1, 4\]"):
+        _loss()(layer_states(), context)
 
 
 def _process(rank: int, port: int, queue) -> None:

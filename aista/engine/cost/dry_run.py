@@ -33,7 +33,7 @@ class DryRun:
         source: The config.
         table: What would be trained.
         states: What the cache of encoder states would take, a line a split; empty where the config names none.
-        missing: Parts whose pretrained weights do not lie where the config says, and where that is.
+        missing: Parts whose pretrained weights are missing, and where the config expects them.
         cost: The estimate; None where there is none.
         no_cost: Why there is none.
     """

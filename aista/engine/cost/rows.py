@@ -105,7 +105,7 @@ class Padded(NamedTuple):
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of an epoch, and two of them to look at.
+    """The batches of an epoch, and two representative ones.
 
     Attributes:
         padded: Every batch.

@@ -58,7 +58,7 @@ def parts(experiment: Experiment) -> dict[str, TunedPart]:
 
 
 def base_paths(experiment: Experiment) -> dict[str, tuple[str, Path]]:
-    """Parts that start from pretrained weights: the option that names these, and where they lie."""
+    """Parts that start from pretrained weights: the option that names these, and where they are."""
     by_part = {part: _paths(part, spec) for part, spec in parts(experiment).items()}
     return {part: next(iter(paths.items())) for part, paths in by_part.items() if paths}
 

@@ -39,7 +39,7 @@ def probe(
 ) -> tuple[str, ProbeCurve]:
     """Probe a run and write its curve and a transport plan into the run folder.
 
-    Transport is measured with the default solver and cost, whatever the run was trained with, so that runs compare.
+    Transport is measured with the default solver and cost, regardless of the run's, so that runs are comparable.
 
     Args:
         run_dir: Run folder of a speech-translation run.

@@ -37,7 +37,7 @@ def probe_model(
         task: The model's task.
         model: The bare or the data-parallel model; every process must see the same batches.
         batches: Rows to probe, on the model's device.
-        probe: A fresh probe; it says which layers are captured.
+        probe: A new probe; it says which layers are captured.
     """
     was_training = model.training
     model.eval()

@@ -38,7 +38,7 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
     num_steps: int
 
     def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
-        """One meter holds whatever names the task reports."""
+        """One meter for all metrics that the task reports."""
         metric_bag.add(_MEANS, NamedMeans())
 
     def set_step_nr(self, step_nr: int) -> None:

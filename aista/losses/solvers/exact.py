@@ -23,7 +23,7 @@ class Exact(SimplexSolver):
     subgradient (the value is piecewise linear in the costs): the plan by the costs, the dual potentials by the masses.
     Cost: a network simplex in fp64 on the CPU, samples in parallel threads; ``num_iterations`` is 0.
 
-    Choose it to look at plans, or to check an entropic loss against; for training, ``sinkhorn`` has a smooth gradient
+    Choose it to inspect plans, or to check an entropic loss against; for training, ``sinkhorn`` has a smooth gradient
     and runs where the states are.
 
     Source: Bonneel et al. 2011 (10.1145/2070781.2024192), as implemented in POT.

@@ -28,7 +28,7 @@ class Partial(SimplexSolver):
     plan by the costs, the potentials by the masses; these are at most 0 where m < 1: what one more unit of mass there
     would save. The plan sums to m, and ``marginal_error`` counts the dummies in. Cost: as ``exact``.
 
-    Choose it to look at plans, or for training on the CPU, where a known share of the speech has no token (pauses,
+    Choose it to inspect plans, or for training on the CPU, where a known share of the speech has no token (pauses,
     fillers): the states that fit worst get no gradient at all. ``unbalanced`` lets the cost decide how much stays, and
     is smooth.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from aista.losses.arguments import check_devices, check_states, read_lengths
 from aista.losses.costs import Cost, resolve_cost
 from aista.losses.masses import AnyMass, Mass, Uniform, resolve_mass
 from aista.losses.solvers.pairwise import padded_costs, working_dtype
@@ -90,10 +91,10 @@ def from_states(
         ValueError: shapes, dtypes, lengths, masses or the positional term are not usable.
     """
     for name, z in (("x", x), ("y", y)):
-        if z.dim() < 2 or not z.is_floating_point():
-            raise ValueError(f"{name} must be floating point [..., length, D], got {z.dtype} {list(z.shape)}")
+        check_states(name, z, "[..., length, D]")
     if x.shape[:-2] != y.shape[:-2] or x.shape[-1] != y.shape[-1]:
         raise ValueError(f"x and y must agree in all dimensions but -2, got {list(x.shape)} and {list(y.shape)}")
+    check_devices(x=x, y=y)
     if not 0 <= position_weight < float("inf"):
         raise ValueError(f"position_weight must be finite and at least 0, got {position_weight}")
     if not 0 < position_power < float("inf"):
@@ -118,8 +119,8 @@ def from_cost(
     Raises:
         ValueError: shapes, dtypes, lengths or masses are not usable.
     """
-    if cost.dim() < 2 or not cost.is_floating_point():
-        raise ValueError(f"the cost must be floating point [..., S, T], got {cost.dtype} {list(cost.shape)}")
+    check_states("cost", cost, "[..., S, T]")
+    check_devices(cost=cost)
     leading, size = cost.shape[:-2], (cost.shape[-2], cost.shape[-1])
     samples = _samples(x_lengths, y_lengths, leading, size)
     rows, s, t = torch.tensor(samples, dtype=torch.long, device=cost.device).reshape(-1, 3).unbind(1)
@@ -141,17 +142,10 @@ def choose(samples_N: Tensor, new: Iterable[Tensor], old: Iterable[Tensor]) -> I
 
 
 def _samples(x_lengths: Tensor, y_lengths: Tensor, leading: torch.Size, size: tuple[int, int]) -> Samples:
-    lengths = []
-    for name, tensor, limit in (("x_lengths", x_lengths, size[0]), ("y_lengths", y_lengths, size[1])):
-        if tensor.is_floating_point() or tensor.dtype == torch.bool or tensor.shape != leading:
-            raise ValueError(
-                f"{name} must be integers of shape {list(leading)}, got {tensor.dtype} {list(tensor.shape)}"
-            )
-        values: list[int] = tensor.reshape(-1).tolist()
-        wrong = [value for value in values if not 0 <= value <= limit]
-        if wrong:
-            raise ValueError(f"{name} must lie in 0..{limit}, the padded length, got {wrong[0]}")
-        lengths.append(values)
+    lengths = (
+        read_lengths("x_lengths", x_lengths, leading, size[0]),
+        read_lengths("y_lengths", y_lengths, leading, size[1]),
+    )
     return tuple((row, s, t) for row, (s, t) in enumerate(zip(*lengths, strict=True)) if s and t)
 
 

@@ -58,7 +58,7 @@ class HFSpeechConfig(Options):
 def hf_speech(config: HFSpeechConfig, *, feature_dim: int, with_weights: bool = True) -> SpeechEncoder:
     r"""wav2vec 2.0, XLS-R, MMS, HuBERT, WavLM, data2vec, UniSpeech or w2v-BERT 2.0, W samples -> about W / 320 states.
 
-    A row's states are those of transformers' own forward on the row alone, whatever it is batched with: group
+    A row's states are those of transformers' own forward on the row alone, in any batch: group
     norms (base models) take their statistics from the row's samples, position convolutions and attention see
     zeros and nothing in the padding. The feature must be the one that the folder's preprocessor_config.json
     describes: ``waveform``, normalised or not, or ``seamless_fbank`` for w2v-BERT 2.0. Masking and LayerDrop

@@ -201,7 +201,7 @@ def _fairseq2_config(config: Wav2Vec2Config) -> Wav2Vec2EncoderConfig:
 
 def _fairseq_names(config: Wav2Vec2Config) -> Renaming:
     number = "([0-9]+)"
-    # fairseq keeps the norm of post-norm models, which stands in front of the layers, in its encoder.
+    # fairseq keeps the norm of post-norm models, which comes before the layers, in its encoder.
     norm = {r"encoder\.layer_norm\.": "frontend.layer_norm."} if config.norm_order == "post" else {}
     return {
         rf"feature_extractor\.conv_layers\.{number}\.0\.": r"frontend.feature_extractor.layers.\1.conv.",

@@ -85,7 +85,7 @@ class CausalAttention(SDPA):
 
 
 def build_block(spec: BlockSpec, positions: PositionEncoder) -> StandardTransformerLMDecoderLayer:
-    """A block with fresh weights; ``positions`` is shared by all blocks."""
+    """A block with random weights; ``positions`` is shared by all blocks."""
     head_dim = spec.head_dim or spec.model_dim // spec.num_heads
     attention = StandardMultiheadAttention(
         spec.model_dim,

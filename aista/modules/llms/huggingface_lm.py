@@ -224,7 +224,7 @@ def _spread(states: Tensor, places: tuple[Tensor, ...], like: Tensor) -> Tensor:
 
 
 def _builds_own_masks(model: nn.Module) -> bool:
-    """Whether it is of the older kind that masks the future whatever attention it is given."""
+    """Whether it is of the older kind that applies a causal mask itself."""
     return any(hasattr(module, "_update_causal_mask") for module in model.modules())
 
 

@@ -66,7 +66,7 @@ RACE = {
 
 OTHERS = {
     "sinkhorn_divergence": _other("aista, debiased", own.solver(SinkhornDivergence())),
-    "unbalanced": _other("aista, softly held marginals", own.solver(Unbalanced())),
+    "unbalanced": _other("aista, penalised marginals", own.solver(Unbalanced())),
     "log_domain": _other("aista's reference backend", own.solver(Sinkhorn(backend="reference"))),
     "exact": _other("aista, network simplex", own.solver(Exact())),
     "partial": _other("aista, a share of the mass", own.solver(Partial())),

@@ -164,49 +164,6 @@ def test_points_without_mass_do_not_count_but_have_a_derivative():
         torch.testing.assert_close((more - result.value).detach()[0] / 1e-4, mass.grad[0, index], atol=1e-3, rtol=1e-3)
 
 
-@settings(max_examples=12)
-@given(
-    st.lists(st.tuples(st.integers(1, 20), st.integers(1, 12)), min_size=2, max_size=5),
-    st.sampled_from([7, 33]),
-    st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
-    st.integers(0, 9),
-)
-def test_a_batch_equals_its_samples_bit_for_bit(lengths, dim, dtype, seed):
-    case = clouds(*map(list, zip(*lengths, strict=True)), dim=dim, seed=seed, dtype=dtype)
-    whole = case.leaves()
-    result = Ipot()(*whole, x_mass="norm", position_weight=0.1)
-    result.value.sum().backward()
-    for n, (s, t) in enumerate(lengths):
-        alone = case.sample(n).leaves()
-        single = Ipot()(*alone, x_mass="norm", position_weight=0.1)
-        single.value.sum().backward()
-        for name in ("value", "transport_cost", "num_iterations", "marginal_error", "converged"):
-            assert torch.equal(getattr(result, name)[n : n + 1], getattr(single, name)), name
-        assert torch.equal(result.plan()[n, :s, :t], single.plan()[0])
-        assert torch.equal(whole.x.grad[n, :s], alone.x.grad[0])
-        assert torch.equal(whole.y.grad[n, :t], alone.y.grad[0])
-        assert whole.x.grad[n, s:].eq(0).all()
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_bad_state_spoils_its_own_sample_only(bad):
-    case = clouds([5, 4], [3, 3])
-    good = Ipot()(*case)
-    case.x[0, 2, 1] = bad
-    result = Ipot()(*case)
-    assert not result.value[0].isfinite()
-    assert not result.converged[0]
-    assert torch.equal(result.value[1], good.value[1])
-
-
-def test_all_empty():
-    x = torch.randn(2, 3, 4, requires_grad=True)
-    result = Ipot()(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
-    result.value.sum().backward()
-    assert result.value.tolist() == [0, 0]
-    assert x.grad.eq(0).all()
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -124,44 +124,11 @@ def test_points_without_mass_do_not_count():
     assert result.plan()[0, 1].eq(0).all()
 
 
-def test_padding_never_matters_and_a_batch_equals_its_samples():
-    case = clouds(*LENGTHS)
-    whole = case.leaves()
-    result = Partial()(*whole)
-    result.value.sum().backward()
-    assert whole.x.grad.isfinite().all()
-    assert whole.x.grad[3].eq(0).all()
-    for n in (0, 1, 2, 4):
-        alone = case.sample(n).leaves()
-        single = Partial()(*alone)
-        single.value.sum().backward()
-        assert torch.equal(single.value, result.value[n : n + 1])
-        assert torch.equal(whole.x.grad[n, : LENGTHS[0][n]], alone.x.grad[0])
-
-
 def test_stopping_early_is_reported():
     C = torch.rand(1, 40, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     lengths = torch.tensor([40])
     assert not Partial(max_iterations=1).solve(from_cost(C, lengths, lengths)).converged.any()
     assert Partial().solve(from_cost(C, lengths, lengths)).converged.all()
-
-
-def test_a_bad_state_spoils_its_own_sample_only():
-    case = clouds([5, 4], [3, 3])
-    good = Partial()(*case)
-    case.x[0, 2, 1] = float("nan")
-    result = Partial()(*case)
-    assert result.value[0].isnan()
-    assert result.converged.tolist() == [False, True]
-    assert torch.equal(result.value[1], good.value[1])
-
-
-def test_all_empty():
-    x = torch.randn(2, 3, 4, requires_grad=True)
-    result = Partial()(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
-    result.value.sum().backward()
-    assert result.value.tolist() == [0, 0]
-    assert x.grad.eq(0).all()
 
 
 @pytest.mark.parametrize(

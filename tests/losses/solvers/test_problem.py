@@ -28,14 +28,20 @@ SOLVERS = [Sinkhorn(), SinkhornDivergence(), Exact(), Ipot(), Partial(), Relaxed
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"x": X[0, 0]}, r"x must be floating point \[\.\.\., length, D\], got torch.float32 \[3\]"),
-        ({"y": Y.long()}, "y must be floating point .* got torch.int64"),
+        ({"x": X[0, 0]}, r"x must be a floating point tensor \[\.\.\., length, D\], got torch.float32 \[3\]"),
+        ({"y": Y.long()}, "y must be a floating point tensor .* got torch.int64"),
         ({"y": Y[:1]}, r"x and y must agree in all dimensions but -2, got \[2, 4, 3\] and \[1, 5, 3\]"),
         ({"y": Y[..., :2]}, "x and y must agree"),
         ({"x_lengths": torch.tensor([5, 2])}, r"x_lengths must lie in 0\.\.4, the padded length, got 5"),
         ({"y_lengths": torch.tensor([5, -1])}, r"y_lengths must lie in 0\.\.5, the padded length, got -1"),
-        ({"x_lengths": torch.tensor([4, 2, 1])}, r"x_lengths must be integers of shape \[2\], got torch.int64 \[3\]"),
-        ({"x_lengths": torch.tensor([4.0, 2.0])}, "x_lengths must be integers of shape .* got torch.float32"),
+        (
+            {"x_lengths": torch.tensor([4, 2, 1])},
+            r"x_lengths must be a tensor of integers of shape \[2\], got torch.int64 \[3\]",
+        ),
+        (
+            {"x_lengths": torch.tensor([4.0, 2.0])},
+            "x_lengths must be a tensor of integers of shape .* got torch.float32",
+        ),
         ({"x_mass": torch.ones(2, 5)}, r"x_mass must have shape \[2, 4\], got \[2, 5\]"),
         ({"x_mass": NEGATIVE}, "x_mass must be finite, at least 0 and not all 0 over a sample's length, got .*-1"),
         ({"x_mass": ZERO}, "x_mass must be finite, at least 0 and not all 0"),
@@ -52,7 +58,7 @@ def test_states(solver, changes, message):
 
 def test_costs():
     with pytest.raises(
-        ValueError, match=r"the cost must be floating point \[\.\.\., S, T\], got torch.int64 \[2, 4, 5\]"
+        ValueError, match=r"cost must be a floating point tensor \[\.\.\., S, T\], got torch.int64 \[2, 4, 5\]"
     ):
         from_cost(torch.ones(2, 4, 5).long(), S, T)
     with pytest.raises(

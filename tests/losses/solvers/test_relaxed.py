@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aista.losses import Exact, Relaxed, Unbalanced, from_cost
-from tests.losses.clouds import check_transport, clouds, masses, shares
+from tests.losses.clouds import check_batch, check_transport, clouds, masses, shares
 
 LENGTHS = ([7, 1, 4, 0, 6], [5, 3, 1, 2, 6])
 SIDES = ("x", "y", "both")
@@ -132,36 +132,7 @@ def test_points_without_mass_attract_nobody():
 )
 def test_a_batch_equals_its_samples_bit_for_bit(lengths, side, dtype, seed):
     case = clouds(*map(list, zip(*lengths, strict=True)), dim=7, seed=seed, dtype=dtype)
-    whole = case.leaves()
-    result = Relaxed(side=side)(*whole, x_mass="norm")
-    result.value.sum().backward()
-    for n, (s, t) in enumerate(lengths):
-        alone = case.sample(n).leaves()
-        single = Relaxed(side=side)(*alone, x_mass="norm")
-        single.value.sum().backward()
-        assert torch.equal(result.value[n : n + 1], single.value)
-        assert torch.equal(result.plan()[n, :s, :t], single.plan()[0])
-        assert torch.equal(whole.x.grad[n, :s], alone.x.grad[0])
-        assert torch.equal(whole.y.grad[n, :t], alone.y.grad[0])
-        assert whole.x.grad[n, s:].eq(0).all()
-
-
-def test_a_bad_state_spoils_its_own_sample_only():
-    case = clouds([5, 4], [3, 3])
-    good = Relaxed()(*case)
-    case.x[0, 2, 1] = float("nan")
-    result = Relaxed()(*case)
-    assert result.value[0].isnan()
-    assert result.converged.tolist() == [False, True]
-    assert torch.equal(result.value[1], good.value[1])
-
-
-def test_all_empty():
-    x = torch.randn(2, 3, 4, requires_grad=True)
-    result = Relaxed()(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
-    result.value.sum().backward()
-    assert result.value.tolist() == [0, 0]
-    assert x.grad.eq(0).all()
+    check_batch(Relaxed(side=side), case, x_mass="norm")
 
 
 def test_options_out_of_range():

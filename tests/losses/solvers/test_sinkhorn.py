@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aista.losses import Exact, Sinkhorn, Unbalanced, from_cost
 from aista.losses.costs import Cosine, SqEuclidean
-from tests.losses.clouds import check_transport, clouds, masses, shares
+from tests.losses.clouds import check_batch, check_transport, clouds, masses, shares
 
 TIGHT = {"tolerance": 1e-10, "max_iterations": 5000}
 LENGTHS = ([7, 1, 4, 6], [5, 3, 1, 6])
@@ -292,35 +292,7 @@ def test_a_batch_equals_its_samples_bit_for_bit(lengths, dim, cost, rho, dtype, 
     case = clouds(*map(list, zip(*lengths, strict=True)), dim=dim, seed=seed, dtype=dtype)
     geometry = {"cost": cost, "x_mass": "norm", "position_weight": 0.2}
     solver = Unbalanced(rho_x=rho[0], rho_y=rho[1], epsilon=0.05)
-    whole = case.leaves()
-    result = solver(*whole, **geometry)
-    result.value.sum().backward()
-    plan = result.plan()
-    for n, (s, t) in enumerate(lengths):
-        alone = case.sample(n).leaves()
-        single = solver(*alone, **geometry)
-        single.value.sum().backward()
-        for name in ("value", "transport_cost", "num_iterations", "marginal_error", "converged"):
-            assert torch.equal(getattr(result, name)[n : n + 1], getattr(single, name)), name
-        assert torch.equal(plan[n, :s, :t], single.plan()[0])
-        assert torch.equal(whole.x.grad[n, :s], alone.x.grad[0])
-        assert torch.equal(whole.y.grad[n, :t], alone.y.grad[0])
-
-
-def test_padding_never_matters_and_gets_no_gradient():
-    case = clouds([5, 0, 3, 2], [4, 2, 0, 6]).leaves()  # NaN and inf in the padding
-    result = Sinkhorn()(*case, x_mass="norm")
-    result.value.sum().backward()
-    assert result.value.isfinite().all()
-    assert result.value[[1, 2]].eq(0).all()
-    assert result.converged.all()
-    for grad, lengths in ((case.x.grad, case.x_lengths), (case.y.grad, case.y_lengths)):
-        assert grad.isfinite().all()
-        for n, length in enumerate(lengths.tolist()):
-            assert grad[n, length:].eq(0).all()
-    assert case.x.grad[[1, 2]].eq(0).all()
-    assert case.y.grad[[1, 2]].eq(0).all()
-    assert case.x.grad[0, :5].ne(0).any()
+    check_batch(solver, case, **geometry)
 
 
 def test_padding_of_given_costs_and_masses_never_matters():
@@ -336,29 +308,6 @@ def test_padding_of_given_costs_and_masses_never_matters():
     assert a.grad[1, 2:].eq(0).all()
 
 
-@pytest.mark.parametrize("size", [(3, 0), (0, 3), (2, 2)])
-def test_a_batch_of_empty_samples(size):
-    x = torch.randn(2, size[0], 4, requires_grad=True)
-    y = torch.randn(2, size[1], 4)
-    result = Sinkhorn()(x, y, torch.zeros(2).long(), torch.zeros(2).long())
-    result.value.sum().backward()
-    assert result.value.tolist() == [0, 0]
-    assert x.grad.eq(0).all()
-    assert result.plan().shape == (2, *size)
-
-
-def test_leading_dimensions_are_folded():
-    case = clouds([5, 3, 4, 2, 1, 5], [4, 2, 3, 3, 2, 1])
-    flat = Sinkhorn()(*case)
-    folded = Sinkhorn()(*(z.unflatten(0, (2, 3)) for z in case))
-    assert torch.equal(flat.value.reshape(2, 3), folded.value)
-    assert torch.equal(flat.plan().unflatten(0, (2, 3)), folded.plan())
-    assert folded.potentials[0].shape == (2, 3, 6)
-    single = Sinkhorn()(*(z[0] for z in case))
-    assert single.value.shape == ()
-    assert torch.equal(single.value, flat.value[0])
-
-
 def test_bf16_stays_within_its_rounding():
     """bf16 keeps 8 bits: states differ by 2^-9, cosine costs by about 2^-8, values by no more."""
     case = clouds([20, 9, 15], [8, 5, 7], dim=64)
@@ -372,29 +321,6 @@ def test_bf16_stays_within_its_rounding():
     assert low.x.grad.dtype == torch.bfloat16
     error = (low.x.grad.float() - high.x.grad).norm() / high.x.grad.norm()
     assert error < 2**-5
-
-
-def test_autocast_is_off_inside():
-    case = clouds([6, 4], [5, 3], dim=32)
-    plain, inside = case.leaves(), case.leaves()
-    expected = Sinkhorn()(*plain)
-    expected.value.sum().backward()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        result = Sinkhorn()(*inside)
-        result.value.sum().backward()
-    assert torch.equal(result.value, expected.value)
-    assert torch.equal(inside.x.grad, plain.x.grad)
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_bad_state_spoils_its_own_sample_only(bad):
-    case = clouds([5, 4], [3, 3])
-    good = Sinkhorn()(*case)
-    case.x[0, 2, 1] = bad
-    result = Sinkhorn()(*case)
-    assert not result.value[0].isfinite()
-    assert not result.converged[0]
-    assert torch.equal(result.value[1], good.value[1])
 
 
 @pytest.mark.parametrize("size", [1e-6, 1e6])

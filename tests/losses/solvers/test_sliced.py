@@ -135,70 +135,12 @@ def test_zero_states_get_no_gradient_from_the_cosine():
     assert x.grad.eq(0).all()
 
 
-@settings(max_examples=15)
-@given(
-    st.lists(st.tuples(st.integers(1, 20), st.integers(1, 12)), min_size=2, max_size=5),
-    st.sampled_from([7, 33]),
-    st.sampled_from(["cosine", "sqeuclidean", "euclidean"]),
-    st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
-    st.integers(0, 9),
-)
-def test_a_batch_equals_its_samples_bit_for_bit(lengths, dim, cost, dtype, seed):
-    case = clouds(*map(list, zip(*lengths, strict=True)), dim=dim, seed=seed, dtype=dtype)
-    whole = case.leaves()
-    geometry = {"cost": cost, "x_mass": "norm"}
-    result = Sliced(num_projections=9)(*whole, **geometry)
-    result.value.sum().backward()
-    for n, (s, t) in enumerate(lengths):
-        alone = case.sample(n).leaves()
-        single = Sliced(num_projections=9)(*alone, **geometry)
-        single.value.sum().backward()
-        for name in ("value", "transport_cost", "marginal_error", "converged"):
-            assert torch.equal(getattr(result, name)[n : n + 1], getattr(single, name)), name
-        assert torch.equal(result.plan()[n, :s, :t], single.plan()[0])
-        assert torch.equal(whole.x.grad[n, :s], alone.x.grad[0])
-        assert torch.equal(whole.y.grad[n, :t], alone.y.grad[0])
-        assert whole.x.grad[n, s:].eq(0).all()
-
-
 def test_bf16_stays_within_its_rounding():
     """bf16 keeps 8 bits: unit states differ by about 2^-9, values by no more than 2^-8."""
     case = clouds([20, 9, 15], [8, 5, 7], dim=64)
     low = Sliced()(case.x.bfloat16(), case.y.bfloat16(), *case[2:]).value
     assert low.dtype == torch.float32
     torch.testing.assert_close(low, Sliced()(*case).value, atol=2**-8, rtol=0)
-
-
-def test_autocast_is_off_inside():
-    case = clouds([6, 4], [5, 3], dim=32)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = Sliced()(*case).value
-    assert torch.equal(inside, Sliced()(*case).value)
-
-
-def test_a_bad_state_spoils_its_own_sample_only():
-    case = clouds([5, 4], [3, 3])
-    good = Sliced()(*case)
-    case.x[0, 2, 1] = float("nan")
-    result = Sliced()(*case)
-    assert result.value[0].isnan()
-    assert result.converged.tolist() == [False, True]
-    assert torch.equal(result.value[1], good.value[1])
-
-
-def test_leading_dimensions_are_folded():
-    case = clouds([5, 3, 4, 2, 1, 5], [4, 2, 3, 3, 2, 1])
-    flat, folded = Sliced()(*case), Sliced()(*(z.unflatten(0, (2, 3)) for z in case))
-    assert torch.equal(flat.value.reshape(2, 3), folded.value)
-    assert torch.equal(flat.plan().unflatten(0, (2, 3)), folded.plan())
-
-
-def test_all_empty():
-    x = torch.randn(2, 3, 4, requires_grad=True)
-    result = Sliced()(x, torch.randn(2, 0, 4), torch.tensor([3, 2]), torch.zeros(2).long())
-    result.value.sum().backward()
-    assert result.value.tolist() == [0, 0]
-    assert x.grad.eq(0).all()
 
 
 @pytest.mark.parametrize(
