@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from aista.console import align_columns
-from aista.modules.freezing import compile_pattern, freeze, keep_frozen_in_eval
+from aista.modules.freezing import compile_pattern, freeze
 from aista.modules.tuning.base import Tuning
 
 __all__ = ["ParameterTable", "PartParameters", "select_trainable"]
@@ -80,7 +80,6 @@ def select_trainable(model: nn.Module, tunings: Mapping[str, Tuning], freeze_par
             parameter.requires_grad_(True)
     _check_owners(model, tunings, freeze_params)
     freeze(model, freeze_params)
-    keep_frozen_in_eval(model)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("nothing of the model is left to train; give a part another tuning or freeze less")
     return _count(model)

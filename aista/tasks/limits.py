@@ -27,10 +27,11 @@ def input_lengths(seconds: Sequence[float], feature: Feature) -> Tensor:
     return torch.tensor([feature.num_frames(count) for count in samples], dtype=torch.int64)
 
 
-def text_lengths(rows: Sequence[Row], tokenizer: TextTokenizer) -> Tensor:
-    """``[2, rows]`` token ids that each row's transcript and translation take."""
+def text_lengths(rows: Sequence[Row], tokenizer: TextTokenizer) -> tuple[Tensor, Tensor]:
+    """Token ids that each row's transcript takes, and its translation."""
     texts = [row.src_text for row in rows], [row.tgt_text for row in rows]
-    return torch.tensor([[len(tokenizer.encode(text)) for text in column] for column in texts], dtype=torch.int64)
+    source, target = ([len(tokenizer.encode(text)) for text in column] for column in texts)
+    return torch.tensor(source, dtype=torch.int64), torch.tensor(target, dtype=torch.int64)
 
 
 def check_input(encoder: SpeechEncoder, feature: Feature) -> None:

@@ -64,10 +64,10 @@ class RowLengths:
     def of_split(cls, split: Split, task: Task) -> RowLengths:
         """The lengths of the rows that a task can use."""
         rows = split.dataset.rows
-        tokens = text_lengths(rows, task.tokenizer).tolist()
+        tokens = (tuple(lengths.tolist()) for lengths in text_lengths(rows, task.tokenizer))
         origin = ", ".join(str(inspection.manifest) for inspection in split.inspections)
         seconds = tuple(row.seconds if task.uses_audio else 0.0 for row in rows)
-        return cls(origin, seconds, *map(tuple, tokens))
+        return cls(origin, seconds, *tokens)
 
     @classmethod
     def assumed(cls, assumption: Assumption, longest: float) -> RowLengths:

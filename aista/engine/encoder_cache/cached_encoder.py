@@ -25,6 +25,7 @@ from aista.engine.encoder_cache.identity import encoder_identity
 from aista.engine.inputs import Split, whole_pass
 from aista.errors import ConfigError, Fault, RunError
 from aista.modules.encoders.base import SpeechEncoder
+from aista.modules.generation import evaluating
 from aista.tasks.experiment import Experiment
 from aista.tasks.limits import input_lengths
 from aista.tasks.preflight import FREEZE_ENCODER
@@ -132,11 +133,8 @@ class CachedEncoder:
         """Encode this process' share of the recordings, short to long, and wait until none is missing."""
         order = sorted(rows, key=lambda key: rows[key].seconds)
         share = order[self._rank :: self._world_size]
-        was_training = self._encoder.training
-        self._encoder.eval()
-        with stage_bars() as progress:
+        with evaluating(self._encoder), stage_bars() as progress:
             self._encode(split, {key: rows[key] for key in share}, partial(progress, f"encoding {split.name}"))
-        self._encoder.train(was_training)
         self._wait(order)
 
     def _encode(self, split: Split, rows: Mapping[str, Row], progress: Callable[[int, int], None]) -> None:

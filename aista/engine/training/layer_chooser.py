@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import nn
 
+from aista.modules.generation import evaluating
 from aista.run_folder.layer_choices import LayerChoice, read_choices, write_choices
 from aista.selection.base import LayerSelection, ProbedSelection
 from aista.selection.curve import ProbeCurve
@@ -22,7 +22,6 @@ __all__ = ["LayerChooser", "probe_model"]
 log = logging.getLogger("aista.select")
 
 
-@torch.no_grad()
 def probe_model(
     task: SpeechTranslationTask,
     model: nn.Module,
@@ -39,11 +38,9 @@ def probe_model(
         batches: Rows to probe, on the model's device.
         probe: A new probe; it says which layers are captured.
     """
-    was_training = model.training
-    model.eval()
-    for batch in batches:
-        probe.add(model(batch, task.probe_request(probe.layers)), batch.source_text)
-    model.train(was_training)
+    with evaluating(model):
+        for batch in batches:
+            probe.add(model(batch, task.probe_request(probe.layers)), batch.source_text)
     return probe.compute()
 
 
