@@ -59,3 +59,8 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.solvers.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """All that can be imported from here, though it is not loaded yet."""
+    return sorted({*globals(), *__all__})

@@ -6,12 +6,21 @@ They look at types, shapes and devices. The values of lengths are read where tha
 from __future__ import annotations
 
 import reprlib
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["check_devices", "check_lengths", "check_states", "described", "is_readable", "read_lengths"]
+__all__ = [
+    "check_devices",
+    "check_lengths",
+    "check_number",
+    "check_states",
+    "described",
+    "is_readable",
+    "read_lengths",
+]
 
 
 def described(value: Any) -> str:
@@ -25,6 +34,12 @@ def check_states(name: str, states: Any, form: str) -> None:
     """Raise ValueError unless ``states`` are a floating point tensor of at least two dimensions."""
     if not isinstance(states, Tensor) or states.dim() < 2 or not states.is_floating_point():
         raise ValueError(f"{name} must be a floating point tensor {form}, got {described(states)}")
+
+
+def check_number(name: str, value: Any) -> None:
+    """Raise ValueError unless ``value`` is a real number of Python's or numpy's."""
+    if not isinstance(value, Real):
+        raise ValueError(f"{name} must be a number, got {described(value)}")
 
 
 def check_devices(**tensors: Tensor) -> None:

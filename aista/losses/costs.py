@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
+from aista.losses.arguments import described
 from aista.registry import build, register
 from aista.schema import Component
 
@@ -156,9 +157,15 @@ def resolve_cost(cost: str | Cost) -> Cost:
 
     Raises:
         ConfigError: no cost has that name.
+        ValueError: it is neither a name nor a callable.
     """
     if isinstance(cost, str):
         return cast(Cost, build("cost", Component(cost), at="cost"))
+    if not callable(cost):
+        raise ValueError(
+            f"cost must be the name of a registered cost or a callable [S, D] x [T, D] -> [S, T], got "
+            f"{described(cost)}; costs that are computed already go to aista.losses.from_cost"
+        )
     return cost
 
 

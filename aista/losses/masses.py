@@ -7,6 +7,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor
 
+from aista.losses.arguments import described
 from aista.registry import build, register
 from aista.schema import Component
 
@@ -50,12 +51,17 @@ class Norm:
         return norms
 
 
-def resolve_mass(mass: str | Mass) -> Mass:
-    """The registered mass of that name with its default options, or the callable itself.
+def resolve_mass(mass: str | Mass, *, at: str = "mass") -> Mass:
+    """The registered mass of that name with its default options, or the callable itself; ``at`` says which argument.
 
     Raises:
         ConfigError: no mass has that name.
+        ValueError: it is neither a name nor a callable.
     """
     if isinstance(mass, str):
-        return cast(Mass, build("mass", Component(mass), at="mass"))
+        return cast(Mass, build("mass", Component(mass), at=at))
+    if not callable(mass):
+        raise ValueError(
+            f"{at} must be a tensor, the name of a registered mass or a callable [S, D] -> [S], got {described(mass)}"
+        )
     return mass

@@ -12,7 +12,7 @@ from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.costs import Cost
 from aista.losses.masses import Mass
 from aista.losses.sides import checked, row_result
-from aista.losses.solvers.base import OTResult, OTSolver
+from aista.losses.solvers.base import OTResult, OTSolver, check_geometry
 from aista.registry import build, register
 from aista.schema import Component, Options, component, option
 from aista.types import LayerStates
@@ -45,6 +45,7 @@ class OTAlignment(AlignmentLoss):
         self.solver = cast(OTSolver, build("ot_solver", config.solver, at="solver"))
         self.speech_mass = cast(Mass, build("mass", config.speech_mass, at="speech_mass"))
         self.text_mass = cast(Mass, build("mass", config.text_mass, at="text_mass"))
+        check_geometry(self.solver, self.cost, config.position_weight)
         self.config = config
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:

@@ -12,7 +12,7 @@ from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.contrast import contrast, same_key, transcript_keys, transcripts_of
 from aista.losses.costs import Cost
 from aista.losses.sides import checked, row_result
-from aista.losses.solvers.base import OTSolver
+from aista.losses.solvers.base import OTSolver, check_geometry
 from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import build, register
 from aista.schema import Component, Options, component, option
@@ -57,6 +57,7 @@ class WassersteinContrastive(AlignmentLoss):
     def __init__(self, config: WassersteinContrastiveConfig) -> None:
         self.cost = cast(Cost, build("cost", config.cost, at="cost"))
         self.solver = cast(OTSolver, build("ot_solver", config.solver, at="solver"))
+        check_geometry(self.solver, self.cost)
         self.config = config
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:

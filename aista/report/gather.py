@@ -8,12 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-
 from aista.errors import AistaError, DataError
-from aista.report.clips import matrix, read_clips
+from aista.report.clips import read_clips
 from aista.report.correlation import MIN_RUNS, Correlation, correlate
-from aista.report.report import PlanView, Report, RunCurve, TrainingRun
+from aista.report.report import Report, RunCurve, TrainingRun
 from aista.report.report_options import ReportOptions
 from aista.report.summary import summarise
 from aista.report.tables import Table, label_of
@@ -24,7 +22,7 @@ from aista.run_folder.probes import Plan
 from aista.scoring.base import Metric
 from aista.scoring.hypotheses import align
 
-__all__ = ["gather", "manifest_of", "plan_view", "with_clips"]
+__all__ = ["gather", "manifest_of", "with_clips"]
 
 T = TypeVar("T")
 
@@ -68,7 +66,7 @@ def gather(
     """
     notes = _Notes()
     report = _scored(runs, metrics, sentence_metric, options, notes)
-    curves, plans = list[RunCurve](), list[PlanView]()
+    curves, plans = list[RunCurve](), list[tuple[str, Plan]]()
     for label, run in runs.items():
         curves += notes.read(label, "probes", partial(_curves, label, run)) or []
         plans += notes.read(label, "plans", partial(_plans, label, run)) or []
@@ -132,7 +130,7 @@ def with_clips(report: Report, runs: Mapping[str, RunFolder], *, max_clips: int,
         max_clips: Maximum number of clips.
         max_mib: Maximum size of the MP3 in MiB.
     """
-    drawn = list(dict.fromkeys(plan.id for plan in report.plans))
+    drawn = list(dict.fromkeys(plan.id for _, plan in report.plans))
     ids = report.browser.extremes() if report.browser else []
     if not drawn and not ids:
         return report
@@ -173,14 +171,8 @@ def manifest_of(run: RunFolder, split: str) -> Path:
     return path
 
 
-def plan_view(run: str, plan: Plan) -> PlanView:
-    """A plan as the page shows it: shares of a position, tokens as rows."""
-    shares = {layer: matrix((torch.tensor(masses) * len(masses)).T) for layer, masses in plan.layers.items()}
-    return PlanView(run, plan.id, plan.tokens, plan.seconds_per_position, plan.shown, shares)
-
-
-def _plans(label: str, run: RunFolder) -> list[PlanView]:
-    return [plan_view(label, run.plan(name)) for name in run.paths.plan_names()]
+def _plans(label: str, run: RunFolder) -> list[tuple[str, Plan]]:
+    return [(label, run.plan(name)) for name in run.paths.plan_names()]
 
 
 def _evaluation(run: RunFolder, split: str) -> Evaluation:

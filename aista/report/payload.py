@@ -8,8 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import torch
+
+from aista.report.clips import Matrix, matrix
 from aista.report.report import Report, RunCurve
 from aista.report.tables import label_of
+from aista.run_folder.probes import Masses
 from aista.selection.metrics import DIRECTIONS, SCORES
 
 __all__ = ["MAX_POINTS", "payload"]
@@ -135,12 +139,17 @@ def _utterances(report: Report) -> list[dict[str, Any]]:
 def _plans(report: Report) -> list[dict[str, Any]]:
     return [
         {
-            "run": report.runs.index(plan.run),
+            "run": report.runs.index(label),
             "id": plan.id,
             "tokens": list(plan.tokens),
             "seconds": plan.seconds_per_position,
             "shown": plan.shown,
-            "layers": {layer: asdict(shares) for layer, shares in plan.layers.items()},
+            "layers": {layer: asdict(_shares(masses)) for layer, masses in plan.layers.items()},
         }
-        for plan in report.plans
+        for label, plan in report.plans
     ]
+
+
+def _shares(masses: Masses) -> Matrix:
+    """What each token, a row, takes of each speech position."""
+    return matrix((torch.tensor(masses) * len(masses)).T)

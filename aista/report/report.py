@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aista.report.clips import Clip, Matrix
+from aista.report.clips import Clip
 from aista.report.correlation import Correlation
 from aista.report.tables import SystemRow, Table
 from aista.report.utterances import Browser
+from aista.run_folder.probes import Plan
 from aista.scoring.significance import Comparison
 from aista.selection.curve import ProbeCurve
 
-__all__ = ["Corpus", "PlanView", "Report", "RunCurve", "TrainingRun"]
+__all__ = ["Corpus", "Report", "RunCurve", "TrainingRun"]
 
 
 @dataclass(frozen=True)
@@ -43,27 +44,6 @@ class RunCurve:
     before: bool = False
 
 
-@dataclass(frozen=True)
-class PlanView:
-    """One utterance's transport plans in one run.
-
-    Attributes:
-        run: The run's label.
-        id: The utterance.
-        tokens: T transcript tokens.
-        seconds_per_position: Audio seconds that one position covers; None if unknown.
-        shown: The layer to show first.
-        layers: Layer -> share of each position's mass, T rows of P.
-    """
-
-    run: str
-    id: str
-    tokens: tuple[str, ...]
-    seconds_per_position: float | None
-    shown: int
-    layers: Mapping[int, Matrix]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """What a report shows; sections without content are left out.
@@ -83,7 +63,7 @@ class Report:
         selections: Run label -> why it aligned which layers.
         correlations: MRR against the first score over runs, per layer.
         training: Label -> training metrics.
-        plans: Transport plans.
+        plans: Run label and transport plans of an utterance.
         browser: The test utterances.
         clips: Their sound, as far as the budget goes.
         audio_note: The budget, in words.
@@ -106,7 +86,7 @@ class Report:
     selections: Mapping[str, str] = field(default_factory=dict)
     correlations: Sequence[Correlation] = ()
     training: Mapping[str, TrainingRun] = field(default_factory=dict)
-    plans: Sequence[PlanView] = ()
+    plans: Sequence[tuple[str, Plan]] = ()
     browser: Browser | None = None
     clips: Sequence[Clip] = ()
     audio_note: str = ""

@@ -13,15 +13,7 @@ __all__ = ["Browser", "Utterance", "browse"]
 
 @dataclass(frozen=True)
 class Utterance:
-    """One utterance with what each run made of it.
-
-    Attributes:
-        id: Its id.
-        transcript: "" where unknown.
-        reference: The reference translation.
-        hypotheses: Run label -> hypothesis.
-        scores: Run label -> sentence score.
-    """
+    """One utterance: its translations and their sentence scores by run label; ``transcript`` is "" where unknown."""
 
     id: str
     transcript: str
@@ -39,15 +31,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Browser:
-    """The shown utterances, in test-set order.
-
-    Attributes:
-        split: The evaluated split.
-        metric: Name of the sentence score.
-        signature: Its signature.
-        utterances: Those shown.
-        num_utterances: Size of the test set.
-    """
+    """The shown ones of ``num_utterances``, in test-set order; ``metric`` is the sentence score, with its signature."""
 
     split: str
     metric: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,6 @@ def _choice(data: Mapping[str, Any], source: str) -> LayerChoice:
 def _record(choice: LayerChoice) -> dict[str, Any]:
     return {
         "step": choice.step,
-        "layers": list(choice.selected.layers),
-        "weights": list(choice.selected.weights),
-        "reason": choice.selected.reason,
+        **asdict(choice.selected),
         "curve": None if choice.curve is None else choice.curve.to_json(),
     }

@@ -10,11 +10,12 @@ from pathlib import Path
 from aista import registry
 from aista.engine.inference.transport_plans import transport_plans
 from aista.errors import AistaError, DataError
-from aista.report.gather import gather, manifest_of, plan_view, with_clips
-from aista.report.report import Corpus, PlanView, Report
+from aista.report.gather import gather, manifest_of, with_clips
+from aista.report.report import Corpus, Report
 from aista.report.report_options import ReportOptions
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths, runs_below
+from aista.run_folder.probes import Plan
 from aista.schema import Component
 from aista.scoring.base import Metric
 from aista.tasks.experiment import load_experiment
@@ -53,9 +54,9 @@ def make_report(
     metrics, notes = _metrics(next(iter(runs.values())))
     chrf = registry.build("metric", Component("chrf"))
     report = gather(runs, metrics, chrf, options, title=title)
-    views, problems = _plans(runs, report, options)
-    seen = {(view.run, view.id) for view in views}
-    plans = [*views, *(view for view in report.plans if (view.run, view.id) not in seen)]
+    plans, problems = _plans(runs, report, options)
+    seen = {(label, plan.id) for label, plan in plans}
+    plans += [(label, plan) for label, plan in report.plans if (label, plan.id) not in seen]
     missing = [*notes, *report.missing, *problems]
     report = replace(report, plans=plans, missing=missing, command=command, corpus=corpus)
     return with_clips(report, runs, max_clips=options.audio, max_mib=options.audio_mib)
@@ -68,7 +69,9 @@ def _metrics(baseline: RunFolder) -> tuple[list[Metric], list[str]]:
         return [], [f"comparison: the metrics of {baseline.path} cannot be built ({error}); saved scores are shown"]
 
 
-def _plans(runs: Mapping[str, RunFolder], report: Report, options: ReportOptions) -> tuple[list[PlanView], list[str]]:
+def _plans(
+    runs: Mapping[str, RunFolder], report: Report, options: ReportOptions
+) -> tuple[list[tuple[str, Plan]], list[str]]:
     """Plans of the utterances with the largest score differences, from every run that has a checkpoint."""
     if report.browser is None or not options.plans:
         return [], []
@@ -76,13 +79,13 @@ def _plans(runs: Mapping[str, RunFolder], report: Report, options: ReportOptions
     ids = [id for id in report.browser.extremes() if id in transcribed][: options.plans]
     if not ids:
         return [], [f"transport plans: no utterance of the {options.split} set has a transcript"]
-    views, problems = [], []
+    plans, problems = list[tuple[str, Plan]](), list[str]()
     for label, run in runs.items():
         try:
             split = str(manifest_of(run, options.split))
-            plans = transport_plans(run.path, split, ids, which=options.checkpoint, device=options.device)
+            of_run = transport_plans(run.path, split, ids, which=options.checkpoint, device=options.device)
         except AistaError as error:
             problems.append(f"{label}, transport plans: they need the checkpoint and the audio: {error}")
             continue
-        views += [plan_view(label, plan) for plan in plans]
-    return views, problems
+        plans += [(label, plan) for plan in of_run]
+    return plans, problems

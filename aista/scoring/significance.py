@@ -59,17 +59,7 @@ class SystemScore:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Systems against a baseline under one metric.
-
-    Attributes:
-        metric: The metric's name.
-        signature: Its signature with ``bs`` (samples) and ``seed``.
-        higher_is_better: False for error rates.
-        num_utterances: Size of the test set.
-        samples: Bootstrap samples.
-        seed: Seed of the resampling.
-        systems: The baseline first.
-    """
+    """Systems, the baseline first, under one metric; its signature includes ``bs`` (samples) and ``seed``."""
 
     metric: str
     signature: str

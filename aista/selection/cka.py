@@ -17,7 +17,7 @@ __all__ = ["CkaSelection", "CkaSelectionConfig"]
 class CkaSelectionConfig(RankedConfig):
     """Options of ``cka``."""
 
-    pooling: str = option("mean", "How a row's states become one vector.", choices=POOLINGS)
+    pooling: str = option("mean", "Pooling of a row's states to one vector.", choices=POOLINGS)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -21,8 +21,10 @@ class LearnedSelectionConfig(Options):
     """Options of ``learned``."""
 
     score: str = option("mrr", "Retrieval score that raises a layer's weight.", choices=SCORES)
-    direction: str = option("both", "Who queries whom; both is the mean of the two.", choices=DIRECTIONS)
-    pooling: str = option("mean", "How a row's states become one vector.", choices=POOLINGS)
+    direction: str = option(
+        "both", "Which side queries the other; both is the mean of the two directions.", choices=DIRECTIONS
+    )
+    pooling: str = option("mean", "Pooling of a row's states to one vector.", choices=POOLINGS)
     candidates: tuple[int, ...] | None = option(
         None, "Layers that are aligned and share the weight; null means all.", minimum=0
     )

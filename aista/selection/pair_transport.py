@@ -35,6 +35,8 @@ class PairTransport:
         self.config = config
         self._solver: Any = build("ot_solver", config.solver, at="transport.solver")
         self._cost: Any = build("cost", config.cost, at="transport.cost")
+        if hasattr(self._solver, "check_geometry"):
+            self._solver.check_geometry(self._cost, 0.0)
 
     @torch.no_grad()
     def __call__(

@@ -21,15 +21,17 @@ class RetrievalSelectionConfig(RankedConfig):
     """Options of ``retrieval``."""
 
     score: str = option("mrr", "Retrieval score that ranks the layers.", choices=SCORES)
-    direction: str = option("both", "Who queries whom; both is the mean of the two.", choices=DIRECTIONS)
+    direction: str = option(
+        "both", "Which side queries the other; both is the mean of the two directions.", choices=DIRECTIONS
+    )
     similarity: str = option(
         "cosine",
-        "What ranks the candidates: cosine or csls of pooled states, or ot, transport between all states.",
+        "Similarity that ranks the candidates: cosine or csls of pooled states, or ot, transport between all states.",
         choices=SIMILARITIES,
     )
-    pooling: str = option("mean", "How a row's states become one vector (cosine, csls).", choices=POOLINGS)
+    pooling: str = option("mean", "Pooling of a row's states to one vector (cosine, csls).", choices=POOLINGS)
     neighbours: int = option(10, "Nearest neighbours that csls subtracts.", minimum=1)
-    transport: TransportConfig = section(TransportConfig, "How ot solves probe_size^2 problems per layer.")
+    transport: TransportConfig = section(TransportConfig, "How ot solves its probe_size^2 problems per layer.")
 
 
 @register("layer_selection", "retrieval", config=RetrievalSelectionConfig)

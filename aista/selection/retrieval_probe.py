@@ -35,7 +35,7 @@ class RetrievalProbe:
 
     Args:
         layers: Layers whose states are added, in that order.
-        pooling: How a row's states become one vector.
+        pooling: Pooling of a row's states to one vector.
         similarity: What retrieval ranks by: ``cosine`` or ``csls`` of the pooled states, or ``ot``, the negative
             transport cost between all states of two utterances (N^2 transport problems per layer).
         neighbours: Of CSLS.

@@ -168,5 +168,7 @@ def _solve(
     return values.detach(), gradients(values.sum(), *sides)
 
 
-def _values(result: AlignmentResult) -> Tensor:
+def _values(result: object) -> Tensor:
+    received = type(result).__name__
+    assert isinstance(result, AlignmentResult), f"return an AlignmentResult (row_result makes one), not a {received}"
     return result.per_utterance_B

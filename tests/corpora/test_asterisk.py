@@ -1,6 +1,5 @@
 """The preparation on a small fake of the packages, unpacked and as .deb files."""
 
-import csv
 import gzip
 import shutil
 from pathlib import Path
@@ -16,6 +15,7 @@ from aista.errors import ConfigError, DataError
 from aista.registry import get
 from aista.schema import structure
 from tests.corpora.debian import write_deb
+from tests.corpora.tables import rows
 
 NUM_PROMPTS = 30
 OPTIONS = {"languages": ("fr", "es"), "num_dev": 3, "num_test": 5, "vocab_size": 100}
@@ -87,11 +87,6 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepare(out: Path, source: Path | None, **changes: object) -> PreparationReport:
     return Asterisk(**{**OPTIONS, **changes}).prepare(out, source=source)
-
-
-def rows(out: Path, name: str) -> list[dict[str, str]]:
-    with (out / f"{name}.tsv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 @pytest.fixture(scope="module")

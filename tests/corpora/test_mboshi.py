@@ -1,6 +1,5 @@
 """The preparation on a small fake of the corpus, as a work tree and as a bare clone."""
 
-import csv
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +12,7 @@ import soundfile
 from aista.corpora.mboshi import ALIGNMENTS, NOT_ALIGNED, ROOT, Mboshi
 from aista.corpora.preparation import PreparationReport
 from aista.errors import DataError
+from tests.corpora.tables import rows
 
 CONFIG = Mboshi(num_dev=4, vocab_size=100)
 NUM_TRAIN = 30
@@ -74,11 +74,6 @@ def bare(worktree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepare(out: Path, source: Path | None) -> PreparationReport:
     return CONFIG.prepare(out, source=source)
-
-
-def rows(out: Path, split: str) -> list[dict[str, str]]:
-    with (out / f"{split}.tsv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def test_every_dropped_row_is_reported_with_its_reason(worktree: Path, tmp_path: Path) -> None:

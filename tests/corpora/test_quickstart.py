@@ -1,4 +1,3 @@
-import csv
 from pathlib import Path
 
 import pytest
@@ -11,17 +10,13 @@ from aista.data.word_times import check_word_times, parse_word_times
 from aista.errors import ConfigError, DataError
 from aista.registry import get
 from aista.schema import structure
+from tests.corpora.tables import rows
 
 SIZES = {"seed": 3, "num_train": 60, "num_dev": 2, "num_test": 3, "num_text": 40, "low_resource": 10, "vocab_size": 120}
 
 
 def prepare(out: Path, **changes) -> PreparationReport:
     return QuickstartCorpus(**{**SIZES, **changes}).prepare(out)
-
-
-def rows(out: Path, split: str) -> list[dict[str, str]]:
-    with (out / f"{split}.tsv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 @pytest.fixture(scope="module")

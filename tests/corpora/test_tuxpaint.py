@@ -1,6 +1,5 @@
 """The preparation on a small fake of the package: a folder of stamps, an unpacked package and a .deb file."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from aista.errors import ConfigError, DataError
 from aista.registry import get
 from aista.schema import structure
 from tests.corpora.debian import write_deb
+from tests.corpora.tables import rows
 
 NUM_DESCRIPTIONS = 30
 OPTIONS = {"num_dev": 3, "num_test": 5, "vocab_size": 100}
@@ -88,11 +88,6 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def prepare(out: Path, source: Path | None, **changes: object) -> PreparationReport:
     return Tuxpaint(**{**OPTIONS, **changes}).prepare(out, source=source)
-
-
-def rows(out: Path, name: str) -> list[dict[str, str]]:
-    with (out / f"{name}.tsv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 @pytest.fixture(scope="module")

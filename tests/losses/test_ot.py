@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from aista import registry
 from aista.errors import ConfigError
 from aista.losses import Sinkhorn
 from aista.losses.ot import OTAlignment, OTAlignmentConfig
-from aista.registry import build, entries
-from aista.schema import Component, structure
+from aista.registry import build, entries, get
+from aista.schema import Component, resolve, structure
 from aista.types import LayerStates
 from tests.losses.clouds import clouds
 from tests.losses.layers import ONE_LAYER
@@ -116,3 +119,27 @@ def test_config_faults_are_all_reported():
     assert "alignment[0].config.cost.name: unknown cost 'cosin' (did you mean 'cosine'?)" in faults
     assert "alignment[0].config.solver.config.epsilon: must be greater than 0, got -1" in faults
     assert "alignment[0].config.speech_mass.name: unknown mass 'length'; known: norm, uniform" in faults
+
+
+@pytest.mark.parametrize("loss", ["ot", "wasserstein_contrastive"])
+def test_what_a_solver_cannot_take_is_a_fault_of_the_config(loss, monkeypatch):
+    class Manhattan:
+        def __call__(self, x, y):
+            return torch.cdist(x, y, p=1)
+
+    spec = resolve("alignment_loss", {"name": loss, "config": {"solver": "sliced"}})
+    build("alignment_loss", spec)
+    entry = get("cost", "cosine")
+    monkeypatch.setattr(
+        registry, "get", lambda *key: replace(entry, factory=Manhattan) if key[0] == "cost" else get(*key)
+    )
+    with pytest.raises(
+        ConfigError, match=r"alignment\[0\].config: the cost of sliced transport must be cosine, .* got"
+    ):
+        build("alignment_loss", spec, at="alignment[0]")
+
+
+def test_a_positional_term_that_a_solver_cannot_take_is_a_fault_of_the_config():
+    spec = resolve("alignment_loss", {"name": "ot", "config": {"solver": "sliced", "position_weight": 1.0}})
+    with pytest.raises(ConfigError, match=r"alignment\[0\].config: position_weight must be 0 for sliced .* got 1.0"):
+        build("alignment_loss", spec, at="alignment[0]")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aista.errors import DataError, RunError
-from aista.report.gather import gather, manifest_of, plan_view, with_clips
+from aista.report.gather import gather, manifest_of, with_clips
 from aista.report.render import render_report, write_report
 from aista.report.report import Corpus, Report, RunCurve, TrainingRun
 from aista.report.report_options import ComparisonOptions, ReportOptions
@@ -181,7 +181,7 @@ def test_everything_from_outside_is_escaped() -> None:
         command=EVIL,
         missing=[EVIL],
         browser=Browser(EVIL, EVIL, EVIL, (item,), 1),
-        plans=[plan_view(EVIL, plan)],
+        plans=[(EVIL, plan)],
         training={EVIL: TrainingRun([{"step": 1, EVIL: 2.0}])},
         selections={EVIL: EVIL},
         signatures={EVIL: EVIL},

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from aista.data.manifest import Row, write_manifest
-from aista.report.gather import gather, plan_view, with_clips
+from aista.report.gather import gather, with_clips
 from aista.report.render import write_report
 from aista.report.report_options import ReportOptions
 from aista.run_folder.contents import RunFolder
@@ -53,7 +53,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     report = gather(runs, [make("bleu"), make("chrf")], make("chrf"), ReportOptions(samples=60), title=EVIL)
     layers = {layer: make_plan(positions=30 + layer)["plan"] for layer in range(3)}
     plan = Plan("u4", tuple(make_plan()["tokens"]), make_plan()["seconds_per_position"], 1, layers)
-    report = dataclasses.replace(report, plans=[*report.plans, plan_view("AI-STA", plan)])
+    report = dataclasses.replace(report, plans=[*report.plans, ("AI-STA", plan)])
     return write_report(folder / "report.html", with_clips(report, runs, max_clips=3, max_mib=1))
 
 

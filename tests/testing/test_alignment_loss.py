@@ -133,6 +133,11 @@ CASES = [
     (contract.check_shapes, with_values(lambda v, s: v.mean()), r"expects one value per row, \[4\], got \[\]"),
     (contract.check_shapes, with_values(lambda v, s: v.to(s.speech.dtype)), "torch.bfloat16 states must give float32"),
     (contract.check_shapes, with_values(lambda v, s: v / 0), "values must be finite"),
+    (
+        contract.check_shapes,
+        lambda: Changed(lambda result, states: result.per_utterance_B),
+        r"return an AlignmentResult \(row_result makes one\), not a Tensor",
+    ),
     (contract.check_shapes, with_diagnostic(lambda v: v.sum()), "diagnostic 'x' must be a detached scalar tensor"),
     (contract.check_shapes, with_diagnostic(lambda v: v.detach().sum() / 0), "diagnostic 'x' must be finite"),
     (

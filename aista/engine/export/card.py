@@ -25,6 +25,12 @@ for text in model.translate(["a.wav", "b.wav"]):
 ```
 """
 
+_WEIGHTS = {
+    "whole": "all weights",
+    "merged": "all weights, LoRA merged",
+    "trainable": "the weights that the base models lack, to be loaded on them",
+}
+
 
 def model_card(
     run_dir: Path,
@@ -40,14 +46,15 @@ def model_card(
     lines = [
         "---",
         f"language: [{', '.join(json.dumps(code) for code in languages)}]",
-        "license:  # yours to fill in; mind the licences of the base models and of the data",
+        "license:  # to be filled in; check the licences of the base models and of the data",
         "library_name: aista",
         f"tags: [{experiment.sections.task.replace('_', '-')}]",
         "---",
         "",
         f"# {run_dir.resolve().name}",
         "",
-        f"Task `{experiment.sections.task}`, {checkpoint.name}, written by aista {aista.__version__} ({kind}).",
+        f"Task `{experiment.sections.task}`, checkpoint at step {checkpoint.step}, {_WEIGHTS[kind]}. "
+        f"Exported by aista {aista.__version__}.",
         experiment.sections.corpus_note,
         "",
         "## Load it",

@@ -16,7 +16,7 @@ from aista.losses.solvers.gradient import with_gradient
 from aista.losses.solvers.problem import Problem, from_states
 from aista.schema import Options
 
-__all__ = ["OTResult", "OTSolver", "Solver"]
+__all__ = ["OTResult", "OTSolver", "Solver", "check_geometry"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,11 @@ class OTResult:
 
 
 class OTSolver(Protocol):
-    """A component of kind ``ot_solver``: its options say how to solve, the arguments of the call say what."""
+    """A component of kind ``ot_solver``: its options say how to solve, the arguments of the call say what.
+
+    One that cannot take every cost, or no positional term, has a method ``check_geometry(cost, position_weight)`` that
+    raises ValueError there: whatever combines solvers with costs asks it before the first call.
+    """
 
     def __call__(
         self,
@@ -127,6 +131,12 @@ class OTSolver(Protocol):
     ) -> OTResult:
         """Transport each sample's ``x [..., S, D]`` to its ``y [..., T, D]``; see :meth:`Solver.__call__`."""
         ...
+
+
+def check_geometry(solver: OTSolver, cost: Cost, position_weight: float = 0.0) -> None:
+    """Let a solver refuse what it cannot take. Raises ValueError."""
+    if hasattr(solver, "check_geometry"):
+        solver.check_geometry(cost, position_weight)
 
 
 class Solver(Options, ABC):
@@ -172,7 +182,7 @@ class Solver(Options, ABC):
             Value (with its gradient) and report per sample.
 
         Raises:
-            ValueError: an argument is out of range or shapes disagree; the message names it.
+            ValueError: an argument has the wrong type, shape or device or is out of range; the message names it.
             ConfigError: no cost or mass has that name.
         """
         return self.solve(

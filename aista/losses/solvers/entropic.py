@@ -25,7 +25,7 @@ from aista.losses.solvers.implicit import linear_derivatives
 from aista.losses.solvers.iterative import Iterative
 from aista.losses.solvers.pairwise import no_autocast
 from aista.losses.solvers.polish import newton_step
-from aista.losses.solvers.problem import Problem, choose
+from aista.losses.solvers.problem import Problem, check_problems, choose
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.schema import option
 
@@ -117,6 +117,7 @@ class Balanced(Entropic):
 @uncompiled
 def solve(problem: Problem, options: Entropic, epsilon_N: Tensor | None = None) -> OTResult:
     """Solve all samples of ``problem`` and attach the gradient. ``epsilon_N`` overrules the options' epsilon."""
+    check_problems(problem)
     taped = options.gradient == "unrolled" and torch.is_grad_enabled()
     with no_autocast(problem.cost.device), torch.set_grad_enabled(taped):
         task = _task(problem, options, epsilon_N)

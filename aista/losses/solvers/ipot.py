@@ -12,7 +12,7 @@ from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_ro
 from aista.losses.solvers.base import OTResult, Solver
 from aista.losses.solvers.iterative import Iterative, mean_cost
 from aista.losses.solvers.pairwise import no_autocast
-from aista.losses.solvers.problem import Problem
+from aista.losses.solvers.problem import Problem, check_problems
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.registry import register
 from aista.schema import option
@@ -58,6 +58,7 @@ class Ipot(Iterative, Solver):
     @uncompiled
     def solve(self, problem: Problem) -> OTResult:
         """Step until each sample has the right marginals and a small gap."""
+        check_problems(problem)
         with torch.no_grad(), no_autocast(problem.cost.device):
             solution, num_iterations = _iterate(problem, self)
             plan = problem.x_mass[:, :, None] * solution.ratio_NST * problem.y_mass[:, None, :]

@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from aista.losses.arguments import described
 from aista.losses.costs import Cost, ExplicitCost, position_cost
 
 __all__ = ["aligned", "no_autocast", "padded_costs", "working_dtype"]
@@ -57,9 +58,9 @@ def padded_costs(
         ``[N, max S_n, max T_n]`` in fp64 if an input is fp64, else fp32.
 
     Raises:
-        ValueError: the cost returns another shape than ``[S_n, T_n]``.
+        ValueError: the cost returns anything but a tensor ``[S_n, T_n]``, or would itself need a gradient.
     """
-    arguments = (x, y, tuple(samples), cost, position_weight, position_power)
+    arguments = (x, y, tuple(samples), cost, position_weight, position_power, torch.is_grad_enabled())
     with no_autocast(x.device):
         return cast(Tensor, _PaddedCosts.apply(*arguments))  # type: ignore[no-untyped-call]
 
@@ -76,6 +77,7 @@ class _PaddedCosts(torch.autograd.Function):
         cost: Cost,
         position_weight: float,
         position_power: float,
+        grad_enabled: bool,
     ) -> Tensor:
         dtype = working_dtype(x, y)
         size = [max((sample[side] for sample in samples), default=0) for side in (1, 2)]
@@ -85,16 +87,13 @@ class _PaddedCosts(torch.autograd.Function):
         ctx.samples = samples
         x, y = x.to(dtype), y.to(dtype)
         pairs = ctx.pairs = (
-            _ExplicitPairs(cost, x, y, needed) if isinstance(cost, ExplicitCost) else _TapedPairs(cost, needed)
+            _ExplicitPairs(cost, x, y, needed)
+            if isinstance(cost, ExplicitCost)
+            else _TapedPairs(cost, needed, grad_enabled)
         )
         x_rows, y_rows, out = x.unbind(), y.unbind(), costs.unbind()
         for n, (row, s, t) in enumerate(samples):
-            cost_n = pairs.forward(x_rows[row][:s], y_rows[row][:t], row)
-            if cost_n.shape != (s, t):
-                raise ValueError(
-                    f"a cost must map [{s}, D] x [{t}, D] to [{s}, {t}], but {cost!r} returned {list(cost_n.shape)}"
-                )
-            out[n][:s, :t] = cost_n
+            out[n][:s, :t] = pairs.forward(x_rows[row][:s], y_rows[row][:t], row)
             if position_weight:
                 out[n][:s, :t] += position_weight * position_cost(s, t, position_power, like=costs)
         return costs
@@ -112,7 +111,7 @@ class _PaddedCosts(torch.autograd.Function):
             for n, (row, s, t) in enumerate(ctx.samples):
                 outs = [z[row][:length] if z is not None else None for z, length in zip(rows, (s, t), strict=True)]
                 ctx.pairs.backward(n, aligned(grad_N[n][:s, :t]), *outs)
-        return (*grads, None, None, None, None)
+        return (*grads, None, None, None, None, None)
 
 
 def _zeros_outside(lengths: dict[int, int], *, like: Tensor) -> Tensor:
@@ -134,6 +133,7 @@ class _ExplicitPairs:
     def forward(self, x_n: Tensor, y_n: Tensor, row: int) -> Tensor:
         statistics = self.x_statistics[row][: len(x_n)], self.y_statistics[row][: len(y_n)]
         cost_n, saved = self.cost.forward(aligned(x_n), aligned(y_n), *statistics)
+        _check_shape(self.cost, cost_n, len(x_n), len(y_n))
         self.saved.append(saved if any(self.needed) else ())
         return cost_n
 
@@ -144,14 +144,21 @@ class _ExplicitPairs:
 class _TapedPairs:
     """Samples of any other cost, with one small graph each."""
 
-    def __init__(self, cost: Cost, needed: tuple[bool, bool]) -> None:
-        self.cost, self.needed = cost, needed
+    def __init__(self, cost: Cost, needed: tuple[bool, bool], grad_enabled: bool) -> None:
+        self.cost, self.needed, self.grad_enabled = cost, needed, grad_enabled
         self.graphs: list[tuple[tuple[Tensor, Tensor], Tensor]] = []
 
     def forward(self, x_n: Tensor, y_n: Tensor, row: int) -> Tensor:
         x_n, y_n = (aligned(z.detach()).requires_grad_(need) for z, need in zip((x_n, y_n), self.needed, strict=True))
-        with torch.set_grad_enabled(any(self.needed)):
+        is_first = self.grad_enabled and not self.graphs
+        with torch.set_grad_enabled(any(self.needed) or is_first):
             cost_n = self.cost(x_n, y_n)
+        _check_shape(self.cost, cost_n, len(x_n), len(y_n))
+        if is_first and _needs_more_than(cost_n, (x_n, y_n)):
+            raise ValueError(
+                f"the cost {self.cost!r} depends on tensors that require a gradient, which a solver cannot give them: "
+                f"compute the costs yourself and pass them to aista.losses.from_cost, or detach those tensors"
+            )
         self.graphs.append(((x_n, y_n), cost_n))
         return cost_n.detach()
 
@@ -167,3 +174,25 @@ class _TapedPairs:
                 out.zero_()
             else:
                 out.copy_(part)
+
+
+def _check_shape(cost: Cost, values: Any, s: int, t: int) -> None:
+    if not isinstance(values, Tensor) or values.shape != (s, t):
+        raise ValueError(
+            f"a cost must map [{s}, D] x [{t}, D] to a tensor [{s}, {t}], but {cost!r} returned {described(values)}"
+        )
+
+
+def _needs_more_than(value: Tensor, inputs: tuple[Tensor, ...]) -> bool:
+    """Whether a leaf that is none of the inputs would get a gradient from the value."""
+    if value.grad_fn is None:
+        return value.requires_grad and not any(value is z for z in inputs)
+    seen, ahead = set(), [value.grad_fn]
+    while ahead:
+        node = ahead.pop()
+        leaf = getattr(node, "variable", None)
+        if leaf is not None and not any(leaf is z for z in inputs):
+            return True
+        seen.add(node)
+        ahead.extend(before for before, _ in node.next_functions if before is not None and before not in seen)
+    return False

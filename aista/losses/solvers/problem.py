@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from aista.losses.arguments import check_devices, check_states, read_lengths
+from aista.losses.arguments import check_devices, check_number, check_states, described, read_lengths
 from aista.losses.costs import Cost, resolve_cost
 from aista.losses.masses import AnyMass, Mass, Uniform, resolve_mass
 from aista.losses.solvers.pairwise import padded_costs, working_dtype
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.types import length_mask
 
-__all__ = ["Problem", "choose", "from_cost", "from_states"]
+__all__ = ["Problem", "check_problems", "choose", "from_cost", "from_states"]
 
 Samples = tuple[tuple[int, int, int], ...]  # (row among the M, S_n, T_n)
 
@@ -88,13 +89,15 @@ def from_states(
     """Build the problem from states ``[..., S, D]`` and ``[..., T, D]``.
 
     Raises:
-        ValueError: shapes, dtypes, lengths, masses or the positional term are not usable.
+        ValueError: types, shapes, devices, lengths, cost, masses or the positional term are not usable.
     """
     for name, z in (("x", x), ("y", y)):
         check_states(name, z, "[..., length, D]")
     if x.shape[:-2] != y.shape[:-2] or x.shape[-1] != y.shape[-1]:
         raise ValueError(f"x and y must agree in all dimensions but -2, got {list(x.shape)} and {list(y.shape)}")
     check_devices(x=x, y=y)
+    check_number("position_weight", position_weight)
+    check_number("position_power", position_power)
     if not 0 <= position_weight < float("inf"):
         raise ValueError(f"position_weight must be finite and at least 0, got {position_weight}")
     if not 0 < position_power < float("inf"):
@@ -117,7 +120,7 @@ def from_cost(
     """Build the problem from given costs ``[..., S, T]``; a mass cannot come from states here.
 
     Raises:
-        ValueError: shapes, dtypes, lengths or masses are not usable.
+        ValueError: types, shapes, devices, lengths or masses are not usable.
     """
     check_states("cost", cost, "[..., S, T]")
     check_devices(cost=cost)
@@ -141,11 +144,23 @@ def choose(samples_N: Tensor, new: Iterable[Tensor], old: Iterable[Tensor]) -> I
         yield torch.where(samples_N.reshape(-1, *[1] * (fresh.dim() - 1)), fresh, stale)
 
 
+def check_problems(*problems: Any, expected: str = "a problem") -> tuple[Problem, ...]:
+    """The arguments of a ``solve``. Raises ValueError: one is no problem."""
+    for problem in problems:
+        if not isinstance(problem, Problem):
+            raise ValueError(
+                f"solve takes {expected}, built by aista.losses.from_cost of costs or by from_states of states, "
+                f"got {described(problem)}"
+            )
+    return problems
+
+
 def _samples(x_lengths: Tensor, y_lengths: Tensor, leading: torch.Size, size: tuple[int, int]) -> Samples:
     lengths = (
         read_lengths("x_lengths", x_lengths, leading, size[0]),
         read_lengths("y_lengths", y_lengths, leading, size[1]),
     )
+    check_devices(x_lengths=x_lengths, y_lengths=y_lengths)
     return tuple((row, s, t) for row, (s, t) in enumerate(zip(*lengths, strict=True)) if s and t)
 
 
@@ -154,30 +169,34 @@ def _masses(
 ) -> Tensor:
     """``[N, S' or T']`` masses that sum to 1 over each sample's own length; ``states`` is ``[M, S or T, D]``."""
     longest = costs.shape[1 + side]
-    if mass is None or mass == "uniform" or isinstance(mass, Uniform):
+    if mass is None or isinstance(mass, Uniform) or (isinstance(mass, str) and mass == "uniform"):
         lengths = torch.tensor([sample[1 + side] for sample in samples], dtype=torch.long, device=costs.device)
         return length_mask(lengths, longest).to(costs.dtype) / lengths[:, None]
     if isinstance(mass, Tensor):
         if mass.shape != full_size:
             raise ValueError(f"{name} must have shape {list(full_size)}, got {list(mass.shape)}")
+        check_devices(**{name: mass, "the costs": costs})
         folded = mass.reshape(-1, full_size[-1]).to(costs.dtype)
         rows = [folded[row, : (s, t)[side]] for row, s, t in samples]
-    elif states is None:
-        raise ValueError(f"{name} must be a tensor or 'uniform': {mass!r} takes states, and there are only costs")
     else:
-        rows = [_of_states(name, resolve_mass(mass), states[row, : (s, t)[side]]) for row, s, t in samples]
+        function = resolve_mass(mass, at=name)
+        if states is None:
+            raise ValueError(f"{name} must be a tensor or 'uniform': {mass!r} takes states, and there are only costs")
+        rows = [_of_states(name, function, states[row, : (s, t)[side]].to(costs.dtype)) for row, s, t in samples]
     shares = [_normalised(name, row) for row in rows]
     padded = [torch.nn.functional.pad(share, (0, longest - share.shape[0])) for share in shares]
     return torch.stack(padded) if padded else costs.new_zeros(0, longest)
 
 
 def _of_states(name: str, mass: Mass, states: Tensor) -> Tensor:
-    values = mass(states.to(working_dtype(states)))
-    if values.shape != states.shape[:1]:
+    values = mass(states)
+    if not isinstance(values, Tensor) or values.shape != states.shape[:1]:
         raise ValueError(
-            f"{name}: a mass must map [{len(states)}, D] to [{len(states)}], but {mass!r} gave {list(values.shape)}"
+            f"{name}: a mass must map [{len(states)}, D] to a tensor [{len(states)}], but {mass!r} gave "
+            f"{described(values)}"
         )
-    return values
+    check_devices(**{name: values, "its states": states})
+    return values.to(states.dtype)
 
 
 def _normalised(name: str, mass: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aista.losses.kernels.sinkhorn.ragged import ragged_sum
 from aista.losses.solvers.base import OTResult, Solver
-from aista.losses.solvers.problem import Problem, choose
+from aista.losses.solvers.problem import Problem, check_problems, choose
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.registry import register
 from aista.schema import option
@@ -62,6 +62,7 @@ class Relaxed(Solver):
     @uncompiled
     def solve(self, problem: Problem) -> OTResult:
         """Send each state of the side to its nearest."""
+        check_problems(problem)
         with torch.no_grad():
             limited = problem if self.window is None else _within(problem, self.window)
             cost, plan, f, g = _solve_side(limited, self.side)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from aista.losses.solvers.base import OTResult, Solver
-from aista.losses.solvers.problem import Problem
+from aista.losses.solvers.problem import Problem, check_problems
 from aista.schema import option
 
 __all__ = ["SimplexSolver", "Solved", "solve_each", "transport"]
@@ -31,6 +31,7 @@ class SimplexSolver(Solver):
         1_000_000,
         "Maximum number of pivots of the network simplex; a sample that needs more has not converged.",
         minimum=1,
+        maximum=2**63 - 1,
     )
 
 
@@ -59,6 +60,7 @@ def transport(cost: Array, a: Array, b: Array, max_iterations: int) -> Solved:
 
 def solve_each(problem: Problem, solve_sample: Callable[[Array, Array, Array], Solved]) -> OTResult:
     """Call ``solve_sample(cost, a, b)`` on every sample whose costs are finite, and attach the (sub)gradient."""
+    check_problems(problem)
     solved = _solve_all(problem, solve_sample)
     plan, f, g = (torch.zeros_like(z) for z in (problem.cost, problem.x_mass, problem.y_mass))
     for n, ((_, s, t), one) in enumerate(zip(problem.samples, solved, strict=True)):

@@ -12,7 +12,7 @@ from aista.losses.costs import Cost
 from aista.losses.masses import AnyMass
 from aista.losses.solvers.base import OTResult
 from aista.losses.solvers.entropic import Balanced, solve
-from aista.losses.solvers.problem import Problem, from_states
+from aista.losses.solvers.problem import Problem, check_problems, from_states
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.registry import register
 
@@ -59,6 +59,8 @@ class SinkhornDivergence(Balanced):
         """Compare each sample's ``x`` with its ``y``; the arguments are those of :meth:`Solver.__call__`."""
         problem = partial(from_states, cost=cost, position_weight=position_weight, position_power=position_power)
         both = problem(x, y, x_lengths, y_lengths, x_mass=x_mass, y_mass=y_mass)
+        if both.cost.dtype == torch.float64:
+            x, y = x.double(), y.double()  # the terms are computed alike, though only one side may be fp64
         present = (x_lengths > 0) & (y_lengths > 0)
         x_lengths, y_lengths = x_lengths * present, y_lengths * present
         among_x = problem(x, x, x_lengths, x_lengths, x_mass=x_mass, y_mass=x_mass)
@@ -66,7 +68,7 @@ class SinkhornDivergence(Balanced):
         return self.solve(both, among_x, among_y)
 
     @uncompiled
-    def solve(self, both: Problem, among_x: Problem, among_y: Problem) -> OTResult:
+    def solve(self, both: Problem, among_x: Problem | None = None, among_y: Problem | None = None) -> OTResult:
         """As :meth:`Solver.solve`, with the costs among the states of each side too.
 
         Args:
@@ -75,14 +77,18 @@ class SinkhornDivergence(Balanced):
             among_y: Likewise.
 
         Raises:
-            ValueError: the problems are of other samples.
+            ValueError: one of the three is missing, or they are of other samples or differ in dtype.
         """
-        for name, among, side in (("among_x", among_x, 1), ("among_y", among_y, 2)):
+        takes = "three problems (of x and y, among the x, among the y)"
+        problems = check_problems(both, among_x, among_y, expected=takes)
+        for name, among, side in (("among_x", problems[1], 1), ("among_y", problems[2], 2)):
             expected = tuple((sample[0], sample[side], sample[side]) for sample in both.samples)
             if among.samples != expected:
                 raise ValueError(f"{name} must hold the samples (row, length, length) {expected}, got {among.samples}")
+            if among.cost.dtype != both.cost.dtype:
+                raise ValueError(f"{name} must hold {both.cost.dtype} as both does, got {among.cost.dtype}")
         epsilon_N = self.epsilon_per_sample(both)
-        xy, xx, yy = terms = [solve(problem, self, epsilon_N) for problem in (both, among_x, among_y)]
+        xy, xx, yy = terms = [solve(problem, self, epsilon_N) for problem in problems]
         errors = torch.stack([term.marginal_error for term in terms])
         return OTResult(
             value=xy.value - (xx.value + yy.value) / 2,

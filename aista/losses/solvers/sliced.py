@@ -48,9 +48,12 @@ class Sliced(Options):
     """
 
     num_projections: int = option(
-        64, "K random directions; the noise of the value from their choice falls as 1 / sqrt(K).", minimum=1
+        64,
+        "K random directions; the noise of the value from their choice falls as 1 / sqrt(K).",
+        minimum=1,
+        maximum=2**31 - 1,
     )
-    seed: int = option(0, "Seed of the directions, which are the same in every call.", minimum=0)
+    seed: int = option(0, "Seed of the directions, which are the same in every call.", minimum=0, maximum=2**63 - 1)
 
     @uncompiled
     def __call__(
@@ -67,23 +70,33 @@ class Sliced(Options):
         position_power: float = 1.0,
     ) -> OTResult:
         """Compare each sample's ``x`` with its ``y``; the arguments are those of :meth:`Solver.__call__`."""
-        kind = _sliceable(cost)
         problem = from_states(
-            x.detach(),
-            y.detach(),
+            x,
+            y,
             x_lengths,
             y_lengths,
             x_mass=x_mass,
             y_mass=y_mass,
-            cost=kind,
+            cost=cost,
             position_weight=position_weight,
             position_power=position_power,
         )
-        if position_weight != 0:
-            raise ValueError(f"position_weight must be 0 for sliced transport, got {position_weight}")
+        kind = resolve_cost(cost)
+        self.check_geometry(kind, position_weight)
         sources = (_contents(problem, x, 0), _contents(problem, y, 1), problem.x_mass, problem.y_mass)
         directions = projections(x.shape[-1], self.num_projections, self.seed).to(problem.cost)
         return _solve(problem, sources, directions, kind)
+
+    def solve(self, *problems: Problem) -> OTResult:
+        """Raise ValueError: costs alone cannot be sliced."""
+        raise ValueError("Sliced works on states, not on costs: call it as Sliced()(x, y, x_lengths, y_lengths)")
+
+    def check_geometry(self, cost: Cost, position_weight: float) -> None:
+        """Raise ValueError where the costs are not defined on a line; see :class:`OTSolver`."""
+        if not isinstance(cost, (Cosine, Euclidean, SqEuclidean)):
+            raise ValueError(f"the cost of sliced transport must be cosine, euclidean or sqeuclidean, got {cost!r}")
+        if position_weight != 0:
+            raise ValueError(f"position_weight must be 0 for sliced transport, got {position_weight}")
 
 
 def projections(dim: int, num_projections: int, seed: int) -> Tensor:
@@ -95,7 +108,8 @@ def projections(dim: int, num_projections: int, seed: int) -> Tensor:
 
 def _solve(problem: Problem, sources: tuple[Tensor, ...], directions_DK: Tensor, kind: Cost) -> OTResult:
     """Transport along the directions; ``sources`` are the samples' x, y, a and b, differentiable."""
-    derivatives, plan = [torch.zeros_like(z) for z in sources], torch.zeros_like(problem.cost)
+    derivatives, costs = [torch.zeros_like(z) for z in sources], problem.cost.detach()
+    plan = torch.zeros_like(costs)
     value, transport_cost, error = (plan.new_zeros(len(problem.samples)) for _ in range(3))
     for n, (_, s, t) in enumerate(problem.samples):
         inputs = [aligned(z.detach()[n, :size]) for z, size in zip(sources, (s, t, s, t), strict=True)]
@@ -104,7 +118,7 @@ def _solve(problem: Problem, sources: tuple[Tensor, ...], directions_DK: Tensor,
         for derivative, gradient in zip(derivatives, gradients, strict=True):
             derivative[n, : gradient.shape[0]] = gradient
         plan[n, :s, :t] = part
-        transport_cost[n] = (part * aligned(problem.cost[n, :s, :t])).sum()
+        transport_cost[n] = (part * aligned(costs[n, :s, :t])).sum()
         error[n] = max((part.sum(1) - inputs[2]).abs().sum(), (part.sum(0) - inputs[3]).abs().sum())
     return OTResult.of(
         problem,
@@ -115,13 +129,6 @@ def _solve(problem: Problem, sources: tuple[Tensor, ...], directions_DK: Tensor,
         converged_N=value.isfinite(),
         plan_NST=plan,
     )
-
-
-def _sliceable(cost: str | Cost) -> Cost:
-    kind = resolve_cost(cost)
-    if not isinstance(kind, (Cosine, Euclidean, SqEuclidean)):
-        raise ValueError(f"the cost of sliced transport must be cosine, euclidean or sqeuclidean, got {cost!r}")
-    return kind
 
 
 def _contents(problem: Problem, states: Tensor, side: int) -> Tensor:

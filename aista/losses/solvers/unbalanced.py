@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from aista.losses.solvers.base import OTResult, Solver
@@ -11,6 +12,8 @@ from aista.registry import register
 from aista.schema import option
 
 __all__ = ["Unbalanced"]
+
+MOST_RHO = 1e30  # fp32 reaches 3e38
 
 
 @register("ot_solver", "unbalanced")
@@ -39,6 +42,12 @@ class Unbalanced(Entropic, Solver):
         minimum=0,
     )
     rho_y: float = option(1.0, "Likewise on the text marginal.", minimum=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, rho in (("rho_x", self.rho_x), ("rho_y", self.rho_y)):
+            if MOST_RHO < rho < math.inf:
+                raise ValueError(f"{name} must be at most {MOST_RHO:g}, or .inf for an exact marginal, got {rho:g}")
 
     @property
     def rho(self) -> tuple[float, float]:

@@ -39,12 +39,17 @@ BROKEN = [
     ("relaxed", "window", 0.5),
     ("sliced", "num_projections", 0),
     ("ipot", "epsilon", 0.0),
+    ("unbalanced", "rho_y", 1e300),
+    ("exact", "max_iterations", 2**70),
+    ("sliced", "seed", 2**64),
+    ("sliced", "num_projections", 2**70),
 ]
 
 
 def test_every_registered_solver_is_exported():
     assert sorted(entry.name for entry in entries("ot_solver") if entry.origin.startswith("aista.")) == sorted(SOLVERS)
     assert set(SOLVERS.values()) < set(aista.losses.__all__)
+    assert set(aista.losses.__all__) <= set(dir(aista.losses))
     with pytest.raises(AttributeError, match="no attribute 'Sinkhron'"):
         _ = aista.losses.Sinkhron
 

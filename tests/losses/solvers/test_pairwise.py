@@ -68,3 +68,27 @@ def test_states_changed_in_place_before_backward_are_refused(cost):
     y.mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         costs.sum().backward()
+
+
+@pytest.mark.parametrize("needs_grad", [True, False])
+@pytest.mark.parametrize("derived", [True, False])
+def test_a_cost_that_would_need_a_gradient_is_refused(needs_grad, derived):
+    x, y = torch.randn(2, 3, 5, requires_grad=needs_grad), torch.randn(2, 4, 5)
+    weight = torch.eye(5, requires_grad=True)
+    weight = weight * 2 if derived else weight
+
+    def cost(a, b):
+        return torch.cdist(a @ weight, b)
+
+    with pytest.raises(ValueError, match=r"a solver cannot give them: .* aista.losses.from_cost, or detach"):
+        padded_costs(x, y, [(0, 3, 2), (1, 2, 4)], cost)
+    with torch.no_grad():
+        expected = padded_costs(x, y, [(0, 3, 2), (1, 2, 4)], cost)
+    weight = weight.detach()
+    assert torch.equal(padded_costs(x, y, [(0, 3, 2), (1, 2, 4)], cost), expected)
+
+
+def test_a_cost_that_is_a_parameter_is_refused():
+    costs = torch.ones(3, 4, requires_grad=True)
+    with pytest.raises(ValueError, match="depends on tensors that require a gradient"):
+        padded_costs(torch.randn(1, 3, 5), torch.randn(1, 4, 5), [(0, 3, 4)], lambda a, b: costs)

@@ -156,3 +156,14 @@ def test_bf16_stays_within_its_rounding():
 def test_what_cannot_be_sliced(geometry, message):
     with pytest.raises(ValueError, match=message):
         Sliced()(*clouds([5, 3], [4, 2]), **geometry)
+
+
+def test_a_mass_of_states_passes_its_gradient_on():
+    case = clouds([5, 3], [4, 2], dtype=torch.float64).leaves()
+
+    def value(x):
+        x = x.nan_to_num(0.0)
+        return Sliced(num_projections=4)(x, case.y.detach(), *case[2:], x_mass=lambda z: z[:, 0].sigmoid()).value
+
+    x = case.x.detach().nan_to_num(0.0).requires_grad_()
+    assert torch.autograd.gradcheck(value, (x,))
