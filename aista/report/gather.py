@@ -69,7 +69,7 @@ def gather(
     curves, plans = list[RunCurve](), list[tuple[str, Plan]]()
     for label, run in runs.items():
         curves += notes.read(label, "probes", partial(_curves, label, run)) or []
-        plans += notes.read(label, "plans", partial(_plans, label, run)) or []
+        plans += [(label, plan) for plan in notes.read(label, "plans", run.plans) or ()]
     if not curves:
         notes.lines.append("retrieval: no run holds a probe; `aista probe RUN` makes one")
     selections = notes.each(runs, "selection", RunFolder.selection)
@@ -169,10 +169,6 @@ def manifest_of(run: RunFolder, split: str) -> Path:
             "config are relative to the folder that training was started in"
         )
     return path
-
-
-def _plans(label: str, run: RunFolder) -> list[tuple[str, Plan]]:
-    return [(label, run.plan(name)) for name in run.paths.plan_names()]
 
 
 def _evaluation(run: RunFolder, split: str) -> Evaluation:

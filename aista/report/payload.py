@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 
-from aista.report.clips import Matrix, matrix
+from aista.report.clips import matrix
 from aista.report.report import Report, RunCurve
 from aista.report.tables import label_of
-from aista.run_folder.probes import Masses
 from aista.selection.metrics import DIRECTIONS, SCORES
 
 __all__ = ["MAX_POINTS", "payload"]
@@ -144,12 +143,10 @@ def _plans(report: Report) -> list[dict[str, Any]]:
             "tokens": list(plan.tokens),
             "seconds": plan.seconds_per_position,
             "shown": plan.shown,
-            "layers": {layer: asdict(_shares(masses)) for layer, masses in plan.layers.items()},
+            # what each token, a row, takes of each speech position
+            "layers": {
+                layer: asdict(matrix((torch.tensor(masses) * len(masses)).T)) for layer, masses in plan.layers.items()
+            },
         }
         for label, plan in report.plans
     ]
-
-
-def _shares(masses: Masses) -> Matrix:
-    """What each token, a row, takes of each speech position."""
-    return matrix((torch.tensor(masses) * len(masses)).T)

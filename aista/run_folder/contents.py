@@ -94,6 +94,10 @@ class RunFolder:
         """The transport plan of a probe."""
         return Plan.load(self.paths, name)
 
+    def plans(self) -> list[Plan]:
+        """The transport plans of all probes, by the probe's name."""
+        return [self.plan(name) for name in self.paths.plan_names()]
+
     def evaluation(self, split: str) -> Evaluation:
         """Hypotheses and scores of an evaluated split."""
         return Evaluation.load(self.paths, split)

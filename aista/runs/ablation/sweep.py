@@ -106,16 +106,14 @@ class Sweep:
             if not (holds(folder, stage.experiment) and RunPaths(folder).is_complete)
         )
         # seed by seed: a sweep that is stopped leaves whole seeds to compare
-        todo = sorted((run for id, run in runs.items() if states[id] != "done"), key=self._seed_order)
+        seeds = list(dict.fromkeys(run.seed for run in self.ablation.runs))
+        todo = sorted((run for id, run in runs.items() if states[id] != "done"), key=lambda run: seeds.index(run.seed))
         ready = [run for run in todo if all(RunPaths(stage.folder).is_complete for stage in run.stages)]
         for run in self.ablation.runs:
             if states[run.id] == "done":
                 self._say(f"{run.label} (reused)")
         self._work(self._job(run.label, self.folder(run), run.experiment, *self._scoring()) for run in ready)
         return self._write_table()
-
-    def _seed_order(self, run: PlannedRun) -> int:
-        return list(dict.fromkeys(each.seed for each in self.ablation.runs)).index(run.seed)
 
     def _state(self, run: PlannedRun) -> str:
         folder = self.folder(run)
