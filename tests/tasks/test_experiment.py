@@ -108,6 +108,12 @@ def test_preflight_finds_a_prompt_without_placeholder(tmp_path, corpus):
         preflight(load(tmp_path, corpus, "prompt='translate:'"))
 
 
+def test_preflight_finds_a_solver_that_cannot_take_the_cost(tmp_path, corpus):
+    loss = {"name": "ot", "config": {"solver": "sliced", "position_weight": 1.0}}
+    with pytest.raises(ConfigError, match=r"alignment\[1\]\.config: position_weight must be 0 for sliced .* got 1\.0"):
+        preflight(load(tmp_path, corpus, alignment=["ot", loss]))
+
+
 def test_preflight_finds_a_score_that_nothing_computes(tmp_path, corpus):
     with pytest.raises(ConfigError, match=r"evaluation\.score: must be one of nll, loss, bleu, chrf, got 'comet'"):
         preflight(load(tmp_path, corpus, "evaluation.score=comet"))

@@ -93,7 +93,11 @@ class _PaddedCosts(torch.autograd.Function):
         )
         x_rows, y_rows, out = x.unbind(), y.unbind(), costs.unbind()
         for n, (row, s, t) in enumerate(samples):
-            out[n][:s, :t] = pairs.forward(x_rows[row][:s], y_rows[row][:t], row)
+            cost_n = pairs.forward(x_rows[row][:s], y_rows[row][:t], row)
+            if not isinstance(cost_n, Tensor) or cost_n.shape != (s, t):
+                rule = f"a cost must map [{s}, D] x [{t}, D] to a tensor [{s}, {t}]"
+                raise ValueError(f"{rule}, but {cost!r} returned {described(cost_n)}")
+            out[n][:s, :t] = cost_n
             if position_weight:
                 out[n][:s, :t] += position_weight * position_cost(s, t, position_power, like=costs)
         return costs
@@ -133,7 +137,6 @@ class _ExplicitPairs:
     def forward(self, x_n: Tensor, y_n: Tensor, row: int) -> Tensor:
         statistics = self.x_statistics[row][: len(x_n)], self.y_statistics[row][: len(y_n)]
         cost_n, saved = self.cost.forward(aligned(x_n), aligned(y_n), *statistics)
-        _check_shape(self.cost, cost_n, len(x_n), len(y_n))
         self.saved.append(saved if any(self.needed) else ())
         return cost_n
 
@@ -153,14 +156,13 @@ class _TapedPairs:
         is_first = self.grad_enabled and not self.graphs
         with torch.set_grad_enabled(any(self.needed) or is_first):
             cost_n = self.cost(x_n, y_n)
-        _check_shape(self.cost, cost_n, len(x_n), len(y_n))
         if is_first and _needs_more_than(cost_n, (x_n, y_n)):
             raise ValueError(
                 f"the cost {self.cost!r} depends on tensors that require a gradient, which a solver cannot give them: "
                 f"compute the costs yourself and pass them to aista.losses.from_cost, or detach those tensors"
             )
         self.graphs.append(((x_n, y_n), cost_n))
-        return cost_n.detach()
+        return cost_n
 
     def backward(self, n: int, grad_n: Tensor, x_grad: Tensor | None, y_grad: Tensor | None) -> None:
         sides, cost_n = self.graphs[n]
@@ -176,17 +178,10 @@ class _TapedPairs:
                 out.copy_(part)
 
 
-def _check_shape(cost: Cost, values: Any, s: int, t: int) -> None:
-    if not isinstance(values, Tensor) or values.shape != (s, t):
-        raise ValueError(
-            f"a cost must map [{s}, D] x [{t}, D] to a tensor [{s}, {t}], but {cost!r} returned {described(values)}"
-        )
-
-
-def _needs_more_than(value: Tensor, inputs: tuple[Tensor, ...]) -> bool:
+def _needs_more_than(value: Any, inputs: tuple[Tensor, ...]) -> bool:
     """Whether a leaf that is none of the inputs would get a gradient from the value."""
-    if value.grad_fn is None:
-        return value.requires_grad and not any(value is z for z in inputs)
+    if not isinstance(value, Tensor) or value.grad_fn is None:
+        return getattr(value, "requires_grad", False) and not any(value is z for z in inputs)
     seen, ahead = set(), [value.grad_fn]
     while ahead:
         node = ahead.pop()
