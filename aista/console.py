@@ -1,10 +1,10 @@
-"""What goes to the terminal: log lines (the time and the message, nothing else) and passing progress bars."""
+"""What goes to the terminal: log lines (the time and the message, nothing else), passing progress bars, tables."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["configure_logging", "passing_progress", "stage_bars", "terminal_handler"]
+__all__ = ["align_columns", "configure_logging", "passing_progress", "stage_bars", "terminal_handler"]
 
 
 def terminal_handler(console: Console | None = None) -> logging.Handler:
@@ -44,6 +44,14 @@ def configure_logging() -> None:
     """Show aista's own messages on stderr; fairseq2 replaces this while it trains."""
     logging.getLogger().handlers[:] = [terminal_handler()]
     logging.getLogger("aista").setLevel(logging.INFO)
+
+
+def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([name.ljust(widths[0]), *(map(str.rjust, numbers, widths[1:]))]).rstrip() for name, *numbers in rows
+    ]
 
 
 def passing_progress(*columns: str | ProgressColumn, console: Console | None = None) -> Progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
 __all__ = ["BatchPlan", "LengthBatches", "SequentialBatches"]
@@ -16,6 +17,7 @@ class BatchPlan(Protocol):
         """The epoch's batches, in order."""
 
 
+@dataclass(frozen=True)
 class LengthBatches:
     """Training batches: rows of similar length together, every row once per epoch, order shuffled.
 
@@ -24,7 +26,7 @@ class LengthBatches:
     batch has at least ``world_size`` rows: a shorter rest joins the batch before it, which may then
     pass the limits by ``world_size - 1`` rows.
 
-    Args:
+    Attributes:
         lengths: Length of each row, in any unit.
         batch_size: Rows of a global batch.
         max_batch_total: Maximum of longest row times number of rows in a batch, in the unit of ``lengths``;
@@ -38,32 +40,25 @@ class LengthBatches:
             ``world_size`` rows of its length pass ``max_batch_total``.
     """
 
-    def __init__(
-        self,
-        lengths: Sequence[float],
-        *,
-        batch_size: int,
-        max_batch_total: float = 0,
-        seed: int,
-        world_size: int = 1,
-        noise: float = 0.1,
-    ) -> None:
-        _check(lengths, batch_size, max_batch_total, world_size)
-        self._lengths = lengths
-        self._batch_size = batch_size
-        self._max_total = max_batch_total
-        self._seed = seed
-        self._world_size = world_size
-        self._noise = noise
+    lengths: Sequence[float]
+    _: KW_ONLY
+    batch_size: int
+    max_batch_total: float = 0
+    seed: int
+    world_size: int = 1
+    noise: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check(self.lengths, self.batch_size, self.max_batch_total, self.world_size)
 
     def plan(self, epoch: int) -> list[tuple[int, ...]]:
         """The batches of ``epoch``; within a batch, rows go from short to long."""
-        generator = random.Random(f"{self._seed}:{epoch}")
-        order = list(range(len(self._lengths)))
+        generator = random.Random(f"{self.seed}:{epoch}")
+        order = list(range(len(self.lengths)))
         generator.shuffle(order)  # rows of equal length meet others each epoch
-        scale = {row: 1 + self._noise * generator.uniform(-1, 1) for row in order}
-        order.sort(key=lambda row: self._lengths[row] * scale[row])
-        batches = _cut(order, self._lengths, self._batch_size, self._max_total, self._world_size)
+        scale = {row: 1 + self.noise * generator.uniform(-1, 1) for row in order}
+        order.sort(key=lambda row: self.lengths[row] * scale[row])
+        batches = _cut(order, self.lengths, self.batch_size, self.max_batch_total, self.world_size)
         generator.shuffle(batches)
         return batches
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aista.data.audio import AudioInfo, locate, probe_audio
 from aista.files import write_json
 
 __all__ = ["FileMemory", "ProbeCache"]
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 _VERSION = 1
 
 
-class FileMemory(ABC):
+class FileMemory:
     """Results of a function of audio files, for one manifest, kept in ``.NAME.TOPIC.json`` beside it.
 
     An entry counts only while the file's size and modification time are what they were. Failures are not recorded, so a
@@ -26,13 +30,17 @@ class FileMemory(ABC):
         manifest: The manifest that names the files.
         topic: What is remembered; part of the file's name.
         compute: (the manifest's ``audio`` field, the manifest's folder) -> values that JSON holds.
+        types: Of these values; other entries of the file are ignored.
     """
 
-    def __init__(self, manifest: Path, topic: str, compute: Callable[[str, Path], Sequence[Any]]) -> None:
+    def __init__(
+        self, manifest: Path, topic: str, compute: Callable[[str, Path], Sequence[Any]], types: Sequence[type]
+    ) -> None:
         self._base = manifest.parent
         self._file = manifest.parent / f".{manifest.name}.{topic}.json"
         self._topic = topic
         self._compute = compute
+        self._types = [int, int, *types]  # size and time come first
         self._known: dict[str, list[Any]] = self._read()
         self._new: dict[str, list[Any]] = {}
 
@@ -50,6 +58,27 @@ class FileMemory(ABC):
         self._new[spec] = [*stamp, *values]
         return values
 
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[Result]:
+        """``function`` of each item, computed in threads; saves what was recalled even when it is interrupted.
+
+        ``progress`` is called with (items done, items) after each, from the calling thread.
+        """
+        results: list[Result] = []
+        try:
+            with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+                for result in pool.map(function, items):
+                    results.append(result)
+                    if progress is not None:
+                        progress(len(results), len(items))
+        finally:
+            self.save()
+        return results
+
     def save(self) -> None:
         """Write what is known now; in a folder that cannot be written, do nothing."""
         if not self._new:
@@ -64,24 +93,17 @@ class FileMemory(ABC):
         try:
             data: Any = json.loads(self._file.read_text(encoding="utf-8"))
             entries = data[self._topic] if data["version"] == _VERSION else {}
-            return {str(spec): list(entry) for spec, entry in entries.items() if self._is_sound(entry)}
+            return {spec: entry for spec, entry in entries.items() if [type(value) for value in entry] == self._types}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return {}
-
-    @abstractmethod
-    def _is_sound(self, entry: Any) -> bool:
-        """Whether an entry of the file holds a size, a time and the values of ``compute``."""
 
 
 class ProbeCache(FileMemory):
     """Outcomes of ``probe_audio``."""
 
     def __init__(self, manifest: Path) -> None:
-        super().__init__(manifest, "decoded", probe_audio)
+        super().__init__(manifest, "decoded", probe_audio, (int, int, int))
 
     def probe(self, spec: str) -> AudioInfo:
         """As ``probe_audio(spec, manifest.parent)``, decoding only what is new or changed."""
         return AudioInfo(*self.recall(spec))
-
-    def _is_sound(self, entry: Any) -> bool:
-        return len(entry) == 5 and all(isinstance(number, int) for number in entry)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from aista.data.audio import AudioInfo, EmptyAudioError, MissingAudioError, UndecodableAudioError, probe_audio
+from aista.data.audio import AudioInfo, EmptyAudioError, MissingAudioError, UndecodableAudioError
 from aista.data.data_config import DataConfig
 from aista.data.file_memory import ProbeCache
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Manifest, Row
@@ -166,12 +164,9 @@ def inspect(
     config: DataConfig,
     *,
     with_audio: bool = True,
-    needs_source: bool = False,
     needs_target: bool = True,
     reject: Callable[[Row], str] | None = None,
     progress: Callable[[int, int], None] | None = None,
-    threads: int | None = None,
-    cache: bool = True,
 ) -> Inspection:
     """Check every row of a manifest.
 
@@ -183,24 +178,21 @@ def inspect(
         manifest: What ``read_manifest`` returned.
         config: Bounds on the duration, and the languages that rows must not contradict.
         with_audio: Rows must have audio; otherwise it is not looked at.
-        needs_source: Rows must have a transcript; otherwise those without are only counted.
         needs_target: Rows must have a translation.
         reject: ``row -> reason`` why the task has no use for a row, or "". Such rows are no fault: they
             are set aside before anything is checked, and counted by reason.
         progress: Called with (rows checked, rows) after each row, from the calling thread.
-        threads: Decoding threads; None takes one per core, at most 8.
-        cache: Remember, and trust what was remembered.
     """
     reasons = [reject(row) if reject is not None else "" for row in manifest.rows]
     rows = [row for row, reason in zip(manifest.rows, reasons, strict=True) if not reason]
     probes: Sequence[_Probe] = [None] * len(rows)
     if with_audio:
-        probes = _probe_all(rows, manifest, progress, threads, cache)
+        probes = _probe_all(rows, manifest, progress)
     kept: list[Row] = []
     durations: list[float] = []
     problems: list[Problem] = []
     for row, probe in zip(rows, probes, strict=True):
-        findings = _check_audio(row, probe, config) + _check_texts(row, config, needs_source, needs_target)
+        findings = _check_audio(row, probe, config) + _check_texts(row, config, needs_target)
         problems += [Problem(kind, row.id, row.line, message) for kind, message in findings]
         if not findings:
             kept.append(row)
@@ -224,35 +216,19 @@ def inspect(
 
 
 def _probe_all(
-    rows: Sequence[Row],
-    manifest: Manifest,
-    progress: Callable[[int, int], None] | None,
-    threads: int | None,
-    use_cache: bool,
+    rows: Sequence[Row], manifest: Manifest, progress: Callable[[int, int], None] | None
 ) -> list[AudioInfo | DataError]:
-    cache = ProbeCache(manifest.path) if use_cache else None
+    cache = ProbeCache(manifest.path)
 
     def probe(row: Row) -> AudioInfo | DataError:
         try:
             if not row.audio:
                 return EmptyAudioError("must name an audio file here, got a text-only row; remove it or add its audio")
-            if cache is not None:
-                return cache.probe(row.audio)
-            return probe_audio(row.audio, manifest.base)
+            return cache.probe(row.audio)
         except DataError as error:
             return error
 
-    results: list[AudioInfo | DataError] = []
-    try:
-        with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
-            for result in pool.map(probe, rows):
-                results.append(result)
-                if progress is not None:
-                    progress(len(results), len(rows))
-    finally:  # an interrupted inspection goes on where it stopped
-        if cache is not None:
-            cache.save()
-    return results
+    return cache.map(probe, rows, progress)
 
 
 def _check_audio(row: Row, probe: _Probe, config: DataConfig) -> list[_Finding]:
@@ -275,12 +251,10 @@ def _check_audio(row: Row, probe: _Probe, config: DataConfig) -> list[_Finding]:
     return problems
 
 
-def _check_texts(row: Row, config: DataConfig, needs_source: bool, needs_target: bool) -> list[_Finding]:
+def _check_texts(row: Row, config: DataConfig, needs_target: bool) -> list[_Finding]:
     problems: list[_Finding] = []
     if needs_target and not row.tgt_text:
         problems.append(("empty target", "tgt_text must hold a translation, got nothing; add it or remove the row"))
-    if needs_source and not row.src_text:
-        problems.append(("empty transcript", "src_text must hold a transcript, got nothing; add it or remove the row"))
     languages = (
         ("src_lang", row.src_lang, "source_language", config.source_language),
         ("tgt_lang", row.tgt_lang, "target_language", config.target_language),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -18,17 +16,17 @@ from aista.data.manifest import Row
 __all__ = ["StoredStates", "recording_keys"]
 
 
+@dataclass(frozen=True)
 class StoredStates:
     """Looks the states of rows up in a cache.
 
-    Args:
+    Attributes:
         cache: Holds the states of all recordings.
         keys: A row's ``audio`` -> its recording's key.
     """
 
-    def __init__(self, cache: EncoderCache, keys: Mapping[str, str]) -> None:
-        self._cache = cache
-        self._keys = keys
+    cache: EncoderCache
+    keys: Mapping[str, str]
 
     def __call__(self, row: Row) -> Tensor:
         """``[S, E]``.
@@ -36,7 +34,7 @@ class StoredStates:
         Raises:
             DataError: the states are damaged or gone.
         """
-        return self._cache.read(self._keys[row.audio])
+        return self.cache.read(self.keys[row.audio])
 
 
 def recording_keys(
@@ -55,25 +53,6 @@ def recording_keys(
     Raises:
         DataError: a file is missing or cannot be read.
     """
-    memory = _HashMemory(manifest)
+    memory = FileMemory(manifest, "hashes", lambda spec, base: [hash_audio(spec, base)], (str,))
     specs = list(dict.fromkeys(row.audio for row in rows))
-    keys: dict[str, str] = {}
-    try:
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            for spec, (key,) in zip(specs, pool.map(memory.recall, specs), strict=True):
-                keys[spec] = key
-                if progress is not None:
-                    progress(len(keys), len(specs))
-    finally:  # an interrupted pass goes on where it stopped
-        memory.save()
-    return keys
-
-
-class _HashMemory(FileMemory):
-    """Outcomes of ``hash_audio``."""
-
-    def __init__(self, manifest: Path) -> None:
-        super().__init__(manifest, "hashes", lambda spec, base: [hash_audio(spec, base)])
-
-    def _is_sound(self, entry: Any) -> bool:
-        return len(entry) == 3 and isinstance(entry[2], str)
+    return {spec: key for spec, (key,) in zip(specs, memory.map(memory.recall, specs, progress), strict=True)}

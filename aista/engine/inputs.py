@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from torch import nn
 
 from aista import registry
-from aista.console import passing_progress
+from aista.console import stage_bars
 from aista.data.batching import LengthBatches, SequentialBatches
 from aista.data.data_config import DataConfig
 from aista.data.dataset import SpeechTextDataset
@@ -240,15 +240,14 @@ def _chosen(manifests: Sequence[Manifest], experiment: Experiment) -> list[Manif
 
 
 def _inspect(manifest: Manifest, config: DataConfig, task: Task) -> Inspection:
-    with passing_progress(TextColumn("checking {task.description}"), BarColumn(), MofNCompleteColumn()) as bar:
-        job = bar.add_task(str(manifest.path), total=len(manifest.rows))
+    with stage_bars() as progress:
         inspection = inspect(
             manifest,
             config,
             with_audio=task.uses_audio,
             needs_target=task.scores_translations,
             reject=task.reject,
-            progress=lambda done, total: bar.update(job, completed=done, total=total),
+            progress=partial(progress, f"checking {manifest.path}"),
         )
     for line in inspection.summary().splitlines():
         log.info("%s", line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn.functional import ctc_loss
 from aista.errors import DataError
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.freezing import FrozenInEval
+from aista.modules.generation import evaluating
 from aista.types import zero_padding
 
 __all__ = ["CtcModel", "CtcOutput", "ctc_nll", "min_frames"]
@@ -72,26 +74,17 @@ class CtcModel(FrozenInEval):
         nll, num_targets, is_feasible = ctc_nll(logits_BSV, lengths, source, source_lengths)
         return CtcOutput(nll, num_targets, (~is_feasible).sum(), logits_BSV, lengths)
 
-    @torch.no_grad()
     def greedy(self, audio: Tensor, audio_lengths: Tensor, *, encoded: bool = False) -> list[list[int]]:
         """Best token of each frame, repeats merged, blanks dropped; runs in eval mode and restores the mode."""
-        was_training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             logits_BSV, lengths = self._logits(audio, audio_lengths, encoded)
-        finally:
-            self.train(was_training)
         rows = zip(logits_BSV.argmax(-1).tolist(), lengths.tolist(), strict=True)
-        return [self._collapse(path[:length]) for path, length in rows]
+        return [[token for token, _ in groupby(path[:length]) if token != self.vocab_size] for path, length in rows]
 
     def _logits(self, audio: Tensor, lengths: Tensor, encoded: bool) -> tuple[Tensor, Tensor]:
         h_BSE, lengths = (audio, lengths) if encoded else self.encoder(audio, lengths)
         h_BSE = zero_padding(h_BSE, lengths).to(self.head.weight.dtype)
         return self.head(h_BSE), lengths
-
-    def _collapse(self, path: list[int]) -> list[int]:
-        merged = [token for index, token in enumerate(path) if index == 0 or token != path[index - 1]]
-        return [token for token in merged if token != self.vocab_size]
 
 
 def ctc_nll(logits: Tensor, lengths: Tensor, source: Tensor, source_lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from torch import nn
 
 from aista.registry import nearest
 
-__all__ = ["FreezeReport", "FrozenInEval", "compile_pattern", "freeze", "keep_frozen_in_eval"]
+__all__ = ["FrozenInEval", "compile_pattern", "freeze", "keep_frozen_in_eval"]
 
 M = TypeVar("M", bound="FrozenInEval")
 
 
-@dataclass(frozen=True)
-class FreezeReport:
-    """What ``freeze`` did.
-
-    Attributes:
-        matched: Pattern -> numbers (not tensors) it froze, other patterns' share included.
-        num_frozen: Numbers in all frozen parameters of the model.
-        num_trainable: Numbers in all others.
-    """
-
-    matched: dict[str, int]
-    num_frozen: int
-    num_trainable: int
-
-    def __str__(self) -> str:
-        total = self.num_frozen + self.num_trainable
-        details = ", ".join(f"{pattern}: {count:,}" for pattern, count in self.matched.items())
-        return f"{self.num_frozen:,} of {total:,} parameters are frozen" + (f" ({details})" if details else "")
-
-
-def freeze(model: nn.Module, patterns: Sequence[str]) -> FreezeReport:
+def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     r"""Stop training the parameters that any pattern matches, and put wholly frozen modules in eval mode.
 
     A pattern is a regular expression for a whole dotted name, of a parameter or of a module that
@@ -52,19 +31,16 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> FreezeReport:
         ValueError: a pattern is no regular expression, or matches no parameter; nothing is frozen then.
     """
     parameters = list(model.named_parameters(remove_duplicate=False))
-    hits: dict[str, set[nn.Parameter]] = {}
+    matched: list[nn.Parameter] = []
     for pattern in patterns:
         regex = compile_pattern(pattern)
-        hits[pattern] = {parameter for name, parameter in parameters if regex.fullmatch(name)}
-        if not hits[pattern]:
+        hits = [parameter for name, parameter in parameters if regex.fullmatch(name)]
+        if not hits:
             raise ValueError(_unmatched(model, pattern, [name for name, _ in parameters]))
-    for parameter in set().union(*hits.values()):
+        matched += hits
+    for parameter in matched:
         parameter.requires_grad_(False)
     keep_frozen_in_eval(model)
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
-    trainable = sum(size for size, is_trained in sizes if is_trained)
-    matched = {pattern: sum(parameter.numel() for parameter in found) for pattern, found in hits.items()}
-    return FreezeReport(matched, sum(size for size, _ in sizes) - trainable, trainable)
 
 
 def keep_frozen_in_eval(model: nn.Module) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from aista.modules.freezing import compile_pattern, freeze, keep_frozen_in_eval
+from aista.console import align_columns
+from aista.modules.freezing import compile_pattern, freeze
 from aista.modules.tuning.base import Tuning
 
 __all__ = ["ParameterTable", "PartParameters", "select_trainable"]
@@ -53,13 +54,7 @@ class ParameterTable:
         rows += [
             (row.part, f"{row.total:,}", f"{row.trainable:,}", f"{row.share:.2%}") for row in (*self.parts, self.total)
         ]
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = (zip(row, widths, strict=True) for row in rows)
-        # Names are left-aligned, numbers right-aligned.
-        return "\n".join(
-            "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(line))
-            for line in lines
-        )
+        return "\n".join(align_columns(rows))
 
 
 def select_trainable(model: nn.Module, tunings: Mapping[str, Tuning], freeze_params: Sequence[str]) -> ParameterTable:
@@ -85,7 +80,6 @@ def select_trainable(model: nn.Module, tunings: Mapping[str, Tuning], freeze_par
             parameter.requires_grad_(True)
     _check_owners(model, tunings, freeze_params)
     freeze(model, freeze_params)
-    keep_frozen_in_eval(model)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("nothing of the model is left to train; give a part another tuning or freeze less")
     return _count(model)

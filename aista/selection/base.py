@@ -130,8 +130,10 @@ class ProbedSelection(LayerSelection):
         return curve
 
 
-def check_layers(option: str, layers: Sequence[int], num_layers: int) -> tuple[int, ...]:
-    """The layers in ascending order. Raises ValueError for impossible or repeated numbers."""
+def check_layers(option: str, layers: Sequence[int] | None, num_layers: int) -> tuple[int, ...]:
+    """The layers in ascending order, all of them for None. Raises ValueError for impossible or repeated numbers."""
+    if layers is None:
+        return tuple(range(num_layers + 1))
     wrong = [layer for layer in layers if not 0 <= layer <= num_layers]
     if wrong:
         raise ValueError(

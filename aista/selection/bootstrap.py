@@ -38,8 +38,8 @@ def weighted_means(values_N: Tensor, counts_RN: Tensor) -> Tensor:
     return counts_RN @ values_N.double() / counts_RN.sum(dim=1)
 
 
-def estimate(value: float, samples_R: Tensor | None, *, level: float = LEVEL) -> Estimate:
-    """The value with the middle ``level`` of its resamples.
+def estimate(value: float, samples_R: Tensor | None) -> Estimate:
+    """The value with the middle ``LEVEL`` of its resamples.
 
     Resamples in which the statistic does not exist (NaN: too few different utterances) are left out; if it exists
     in none, or there are no resamples, there is no interval.
@@ -49,6 +49,6 @@ def estimate(value: float, samples_R: Tensor | None, *, level: float = LEVEL) ->
     samples_R = samples_R[~samples_R.isnan()]
     if not len(samples_R):
         return Estimate(value)
-    tail = (1 - level) / 2
+    tail = (1 - LEVEL) / 2
     low, high = torch.quantile(samples_R, torch.tensor([tail, 1 - tail], dtype=samples_R.dtype)).tolist()
     return Estimate(value, low, high)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from aista.pooling import POOLINGS
 from aista.registry import register
 from aista.schema import option
-from aista.selection.curve import ProbeCurve
 from aista.selection.layer_measures import CKA_LEAST
 from aista.selection.ranked import RankedConfig, RankedSelection
 
@@ -38,13 +37,8 @@ class CkaSelection(RankedSelection):
     where alignment must start at layers that need a rotation rather than new content.
     """
 
+    measure = "cka"
+
     def __init__(self, config: CkaSelectionConfig, *, num_layers: int) -> None:
         super().__init__(config, num_layers=num_layers)
         self.pooling = config.pooling
-
-    @property
-    def score_name(self) -> str:
-        return "cka"
-
-    def read(self, curve: ProbeCurve) -> dict[int, float]:
-        return {layer: estimate.value for layer, estimate in curve.estimates("cka").items()}

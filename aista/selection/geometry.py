@@ -17,8 +17,8 @@ ROUNDING = 1e-6  # of the states' norm: what fp32 states leave of a direction in
 NOTHING = 1e-12  # an HSIC that is rounding; the kernels' diagonals are 1 on average
 
 
-def linear_cka(x_ND: Tensor, y_ND: Tensor, counts_RN: Tensor | None = None, *, debiased: bool = True) -> Tensor:
-    """Linear centred kernel alignment of two sets of states whose rows are pairs.
+def linear_cka(x_ND: Tensor, y_ND: Tensor, counts_RN: Tensor | None = None) -> Tensor:
+    """Debiased linear centred kernel alignment of two sets of states whose rows are pairs.
 
     ``CKA = HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))`` with ``K = X X^T``, ``L = Y Y^T`` (Kornblith et al. 2019,
     arXiv 1905.00414). It does not change under rotations and common scaling of either side. The plain estimator
@@ -28,30 +28,18 @@ def linear_cka(x_ND: Tensor, y_ND: Tensor, counts_RN: Tensor | None = None, *, d
     Choose it where the modalities may say the same in rotated coordinates; retrieval asks for the same coordinates.
 
     Args:
-        x_ND: ``[N, D]``; N is at least 4 (debiased) or 2.
+        x_ND: ``[N, D]``; N is at least 4.
         y_ND: ``[N, E]``.
-        counts_RN: ``[R, N]`` resamples; None: each utterance once. Debiased only.
-        debiased: Which estimator.
+        counts_RN: ``[R, N]`` resamples; None: each utterance once.
 
     Returns:
         ``[R]`` fp64, or ``[1]`` without counts; 0 where a side does not vary, NaN for resamples of fewer than four
         different utterances.
     """
-    least = 4 if debiased else 2
-    if len(x_ND) != len(y_ND) or len(x_ND) < least:
-        raise ValueError(f"expects at least {least} pairs, got {len(x_ND)} and {len(y_ND)} states")
-    kernels = [_gram(states) for states in (x_ND, y_ND)]
-    if not debiased:
-        if counts_RN is not None:
-            raise ValueError(
-                "the plain estimator cannot be resampled: a repeated utterance would be a pair with itself"
-            )
-        k, m = (_centred(kernel) for kernel in kernels)
-        return _ratio((k * m).sum()[None], (k * k).sum()[None], (m * m).sum()[None])
+    if len(x_ND) != len(y_ND) or len(x_ND) < 4:
+        raise ValueError(f"expects at least 4 pairs, got {len(x_ND)} and {len(y_ND)} states")
     counts = x_ND.new_ones(1, len(x_ND), dtype=torch.float64) if counts_RN is None else counts_RN
-    for kernel in kernels:
-        kernel.fill_diagonal_(0)
-    k, m = kernels
+    k, m = (_gram(states).fill_diagonal_(0) for states in (x_ND, y_ND))
     return _ratio(_hsic(k, m, counts), _hsic(k, k, counts), _hsic(m, m, counts))
 
 
@@ -94,11 +82,6 @@ def _gram(x_ND: Tensor) -> Tensor:
     size, scale = x_ND.norm(), centred.norm()
     centred = torch.where(scale > ROUNDING * size, centred / torch.where(scale > 0, scale, 1), 0)
     return len(x_ND) * centred @ centred.T
-
-
-def _centred(kernel_NN: Tensor) -> Tensor:
-    rows = kernel_NN - kernel_NN.mean(dim=0)
-    return rows - rows.mean(dim=1, keepdim=True)
 
 
 def _ratio(cross: Tensor, own_x: Tensor, own_y: Tensor) -> Tensor:

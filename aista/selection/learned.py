@@ -53,8 +53,7 @@ class LearnedSelection(ProbedSelection):
     """
 
     def __init__(self, config: LearnedSelectionConfig, *, num_layers: int) -> None:
-        named = range(num_layers + 1) if config.candidates is None else config.candidates
-        self.probe_layers = check_layers("candidates", named, num_layers)
+        self.probe_layers = check_layers("candidates", config.candidates, num_layers)
         if not self.probe_layers:
             raise ValueError("candidates: name at least one layer, or null for all")
         self.config = config

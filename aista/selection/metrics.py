@@ -18,8 +18,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aista.selection.similarity import cosine_matrix
-
 __all__ = [
     "DIRECTIONS",
     "SCORES",
@@ -30,7 +28,6 @@ __all__ = [
     "chance",
     "check_pairs",
     "rank",
-    "retrieval",
 ]
 
 SCORES = ("mrr", "recall@1", "recall@5", "recall@10")
@@ -102,24 +99,11 @@ def chance(num_candidates: int) -> ScoreSet:
     return ScoreSet(mrr, 1 / n, min(5, n) / n, min(10, n) / n)
 
 
-def retrieval(speech_ND: Tensor, text_ND: Tensor, groups: Sequence[Hashable] | None = None) -> RetrievalScores:
-    """How well each modality's pooled states find their partners in the other.
-
-    Args:
-        speech_ND: ``[N, D]`` pooled speech states.
-        text_ND: ``[N, D]`` pooled text states; row i is the partner of speech row i.
-        groups: N labels; rows with equal labels hold the same transcript. None: all differ.
-
-    Raises:
-        ValueError: fewer than two rows, unlike shapes, or states that are not finite (a NaN would
-            otherwise lose every comparison and rank its partner first).
-    """
-    check_pairs(speech_ND, text_ND, groups)
-    return rank(cosine_matrix(speech_ND, text_ND), groups).scores
-
-
 def check_pairs(speech_ND: Tensor, text_ND: Tensor, groups: Sequence[Hashable] | None = None) -> None:
-    """Raise ValueError unless the rows are at least two pairs of finite states with a label each."""
+    """Raise ValueError unless the rows are at least two pairs of finite states with a label each.
+
+    A NaN would lose every comparison, and so rank its partner first.
+    """
     if speech_ND.shape != text_ND.shape or speech_ND.ndim != 2:
         raise ValueError(f"expects two [N, D] tensors, got {tuple(speech_ND.shape)} and {tuple(text_ND.shape)}")
     if len(speech_ND) < 2:

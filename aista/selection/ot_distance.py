@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from aista.registry import register
 from aista.schema import option, section
-from aista.selection.curve import ProbeCurve
 from aista.selection.pair_transport import PairTransport, TransportConfig
 from aista.selection.ranked import RankedConfig, RankedSelection
 
@@ -34,14 +33,9 @@ class OTDistanceSelection(RankedSelection):
     minimises, at (1 + mismatches) transport problems per utterance and layer.
     """
 
+    measure = "ot_separation"
+
     def __init__(self, config: OTDistanceSelectionConfig, *, num_layers: int) -> None:
         super().__init__(config, num_layers=num_layers)
         self.mismatches = config.mismatches
         self.transport = PairTransport(config.transport)
-
-    @property
-    def score_name(self) -> str:
-        return "ot_separation"
-
-    def read(self, curve: ProbeCurve) -> dict[int, float]:
-        return {layer: estimate.value for layer, estimate in curve.estimates("ot_separation").items()}

@@ -52,6 +52,9 @@ class PairTransport:
 
         Returns:
             ``[K]`` fp64 costs and ``[K]`` whether the solver met its tolerance, on the CPU.
+
+        Raises:
+            ValueError: a cost is not finite.
         """
         lengths_K2 = torch.stack(
             [
@@ -73,6 +76,8 @@ class PairTransport:
             result = self._solver(*sides, lengths[:, 0], lengths[:, 1], cost=self._cost)
             costs[chunk] = result.value.double().cpu()
             converged[chunk] = result.converged.cpu()
+        if not bool(costs.isfinite().all()):
+            raise ValueError(f"{int((~costs.isfinite()).sum())} of {len(costs)} transport costs are not finite")
         return costs, converged
 
 

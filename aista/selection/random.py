@@ -31,8 +31,7 @@ class RandomSelection(LayerSelection):
     """
 
     def __init__(self, config: RandomSelectionConfig, *, num_layers: int) -> None:
-        named = range(num_layers + 1) if config.candidates is None else config.candidates
-        candidates = check_layers("candidates", named, num_layers)
+        candidates = check_layers("candidates", config.candidates, num_layers)
         if config.count > len(candidates):
             raise ValueError(f"count: must be at most {len(candidates)}, the candidates, got {config.count}")
         self.layers = tuple(sorted(random.Random(config.seed).sample(candidates, config.count)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
 
 from aista.errors import RunError
@@ -39,18 +38,22 @@ class RankedConfig(Options):
 
 
 class RankedSelection(ProbedSelection):
-    """Takes the layers that score best; subclasses say what the score is.
+    """Takes the layers that score best by ``measure``, or by what a subclass reads of the curve.
 
     Equal scores prefer the shallower layer. ``top_k``, ``threshold`` and ``elbow`` each only leave layers out. Where
     they leave none and ``always`` is empty, the best layer is taken all the same, because stopping would waste the
     warm-up; the reason then says so.
+
+    Attributes:
+        measure: A name of ``aista.selection.layer_measures``.
     """
 
+    measure: str
+
     def __init__(self, config: RankedConfig, *, num_layers: int) -> None:
-        everything = tuple(range(num_layers + 1))
         self.ranked = config
         self.always = check_layers("always", config.always, num_layers)
-        named = everything if config.candidates is None else check_layers("candidates", config.candidates, num_layers)
+        named = check_layers("candidates", config.candidates, num_layers)
         self.candidates = tuple(layer for layer in named if layer not in self.always)
         if not self.candidates:
             raise ValueError("candidates: no layer is left to choose from beside those in always; use `fixed`")
@@ -66,13 +69,13 @@ class RankedSelection(ProbedSelection):
         return tuple(sorted({*deepest, *self.always}))
 
     @property
-    @abstractmethod
     def score_name(self) -> str:
         """The score, as the reason names it."""
+        return self.measure
 
-    @abstractmethod
     def read(self, curve: ProbeCurve) -> dict[int, float]:
         """Layer number -> score; layers that lack it are left out."""
+        return {layer: estimate.value for layer, estimate in curve.estimates(self.measure).items()}
 
     def chance(self, curve: ProbeCurve) -> float | None:
         """The score of uninformative states, where it is known."""

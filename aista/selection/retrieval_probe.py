@@ -171,8 +171,6 @@ class RetrievalProbe:
         assert self.transport is not None
         speech, text, size = self._speech_states[index], self._text_states[index], self.num_utterances
         costs, _ = self.transport(speech, text, all_pairs(size), self._device)
-        if not bool(costs.isfinite().all()):
-            raise ValueError(f"{int((~costs.isfinite()).sum())} of {len(costs)} transport costs are not finite")
         return rank(-costs.view(size, size), self._groups, tie=OT_TIE).scores
 
 

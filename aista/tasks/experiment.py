@@ -138,25 +138,20 @@ def structure_experiment(raw: Mapping[str, Any], *, source: str = "config") -> E
     """Split the top level between the shared sections and the task's options, and structure both."""
     faults: list[Fault] = []
     task = raw.get("task", "speech_translation")
-    try:
-        entry = registry.get("task", task if isinstance(task, str) else repr(task))
-    except RegistryError as error:
-        raise ConfigError([Fault("task", str(error))], source) from None
-    assert entry.config is not None
-    shared = {field.name for field in dataclasses.fields(Sections)}
-    options = {field.name for field in dataclasses.fields(entry.config)}
+    cls = _task_options(task if isinstance(task, str) else repr(task), "task", source)
+    shared, options = ({field.name for field in dataclasses.fields(kind)} for kind in (Sections, cls))
     for key in raw:
         if key not in shared | options:
             hint = registry.nearest(str(key), shared | options)
             faults.append(
                 Fault(
                     str(key),
-                    f"unknown option of task {entry.name!r}{hint}",
+                    f"unknown option of task {task!r}{hint}",
                     f"known: {', '.join(sorted(shared | options))}",
                 )
             )
     sections = _collect(Sections, {key: raw[key] for key in raw if key in shared}, source, faults)
-    config = _collect(entry.config, {key: raw[key] for key in raw if key in options}, source, faults)
+    config = _collect(cls, {key: raw[key] for key in raw if key in options}, source, faults)
     if sections is not None and sections.tokenizer is None:
         faults.append(Fault("tokenizer", "is required", "e.g. {name: sentencepiece, config: {path: data/spm.model}}"))
     if faults:
@@ -183,10 +178,10 @@ def _inherited(cls: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
     return inherited
 
 
-def _task_options(task: str, at: str) -> type[Any]:
+def _task_options(task: str, at: str, source: str = "config") -> type[Any]:
     try:
         entry = registry.get("task", task)
     except RegistryError as error:
-        raise ConfigError([Fault(at, str(error))]) from None
+        raise ConfigError([Fault(at, str(error))], source) from None
     assert entry.config is not None
     return entry.config

@@ -16,7 +16,7 @@ from aista.errors import ConfigError, Fault
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.llms.base import LanguageModel
 
-__all__ = ["check_input", "input_lengths", "input_limit", "num_tokens", "position_limit"]
+__all__ = ["check_input", "input_lengths", "input_limit", "position_limit", "text_lengths"]
 
 Measure = Callable[[Sequence[Row], Sequence[float]], Tensor]
 
@@ -27,9 +27,11 @@ def input_lengths(seconds: Sequence[float], feature: Feature) -> Tensor:
     return torch.tensor([feature.num_frames(count) for count in samples], dtype=torch.int64)
 
 
-def num_tokens(texts: Sequence[str], tokenizer: TextTokenizer) -> Tensor:
-    """Token ids that each text takes."""
-    return torch.tensor([len(tokenizer.encode(text)) for text in texts], dtype=torch.int64)
+def text_lengths(rows: Sequence[Row], tokenizer: TextTokenizer) -> tuple[Tensor, Tensor]:
+    """Token ids that each row's transcript takes, and its translation."""
+    texts = [row.src_text for row in rows], [row.tgt_text for row in rows]
+    source, target = ([len(tokenizer.encode(text)) for text in column] for column in texts)
+    return torch.tensor(source, dtype=torch.int64), torch.tensor(target, dtype=torch.int64)
 
 
 def check_input(encoder: SpeechEncoder, feature: Feature) -> None:

@@ -25,7 +25,7 @@ from aista.tasks.alignment_checks import check_layers, check_schedules
 from aista.tasks.alignment_terms import AlignmentTerm, AlignmentTerms
 from aista.tasks.base import LossPart, Task, TaskLoss
 from aista.tasks.experiment import Sections
-from aista.tasks.limits import input_lengths, input_limit, num_tokens, position_limit
+from aista.tasks.limits import input_lengths, input_limit, position_limit, text_lengths
 from aista.tasks.parts import TunedPart
 from aista.tasks.prompting import ChatPrompt, encode_prompt
 from aista.types import LsmOutput, SpeechBatch
@@ -201,10 +201,7 @@ class SpeechTranslationTask(Task):
 
         def positions(rows: Sequence[Row], seconds: Sequence[float]) -> Tensor:
             speech = model.speech_positions(input_lengths(seconds, self.feature))
-            source, target = (
-                num_tokens([getattr(row, column) for row in rows], self.tokenizer)
-                for column in ("src_text", "tgt_text")
-            )
+            source, target = text_lengths(rows, self.tokenizer)
             in_speech_branch = speech + target.clamp(min=max_new_tokens) + model.prompt.num_positions
             in_text_branch = source + len(model.prompt.head)  # ends behind the transcript, unless trained on it
             if self.config.mt_weight > 0 or self.alignment.prediction_terms:

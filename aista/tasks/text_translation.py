@@ -15,7 +15,7 @@ from aista.modules.text_translation_model import TextTranslationModel
 from aista.registry import register
 from aista.schema import Component, Options, component, option
 from aista.tasks.base import Task, TaskLoss
-from aista.tasks.limits import num_tokens, position_limit
+from aista.tasks.limits import position_limit, text_lengths
 from aista.tasks.parts import TunedPart
 from aista.tasks.prompting import ChatPrompt, encode_prompt
 from aista.types import SpeechBatch
@@ -76,8 +76,7 @@ class TextTranslationTask(Task):
         assert isinstance(model, TextTranslationModel)
 
         def positions(rows: Sequence[Row], seconds: Sequence[float]) -> Tensor:
-            source = num_tokens([row.src_text for row in rows], self.tokenizer)
-            target = num_tokens([row.tgt_text for row in rows], self.tokenizer)
+            source, target = text_lengths(rows, self.tokenizer)
             return source + target.clamp(min=max_new_tokens) + model.prompt.num_positions
 
         return (position_limit(model.llm, positions),)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +76,9 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_every_kind_of_bad_row_is_found(tmp_path: Path, write_audio: WriteAudio, threads: int) -> None:
+def test_every_kind_of_bad_row_is_found(tmp_path: Path, write_audio: WriteAudio) -> None:
     config = DataConfig(max_seconds=2, target_language="fr", source_language="EN")
-    result = run(tmp_path, bad_corpus(tmp_path, write_audio), config, threads=threads)
+    result = run(tmp_path, bad_corpus(tmp_path, write_audio), config)
     assert kinds(result) == EXPECTED
     assert [row.id for row in result.kept] == ["good", "nearly"]
     assert result.counts == {"rows": 12, "kept": 2, "bad": 10, "ce_only": 1}
@@ -129,10 +127,10 @@ def test_text_tasks_do_not_look_at_audio(tmp_path: Path) -> None:
     assert result.seconds == 0
 
 
-def test_transcripts_can_be_needed_and_targets_not(tmp_path: Path) -> None:
+def test_a_task_may_need_no_translations(tmp_path: Path) -> None:
     rows = [Row("a", "", 0, "x"), Row("b", "", 0, "", src_text="y")]
-    result = run(tmp_path, rows, with_audio=False, needs_source=True, needs_target=False)
-    assert kinds(result) == {"empty transcript": ["a"]}
+    assert kinds(run(tmp_path, rows, with_audio=False)) == {"empty target": ["b"]}
+    assert kinds(run(tmp_path, rows, with_audio=False, needs_target=False)) == {}
 
 
 def test_rows_the_task_rejects_are_set_aside_without_a_fault(tmp_path: Path, corpus: tuple[Row, ...]) -> None:
@@ -254,7 +252,7 @@ def test_an_interrupted_inspection_goes_on_where_it_stopped(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, corpus, progress=stop, threads=1)
+        run(tmp_path, corpus, progress=stop)
     before = len(decoded)
     assert before >= 5
     run(tmp_path, corpus)
@@ -279,8 +277,3 @@ def test_a_memory_that_can_neither_be_read_nor_replaced(tmp_path: Path, corpus: 
         "train.tsv",
         ".train.tsv.decoded.json",
     }
-
-
-def test_without_memory_nothing_is_written(tmp_path: Path, corpus: tuple[Row, ...]) -> None:
-    run(tmp_path, [replace(row, line=0) for row in corpus], cache=False)
-    assert not (tmp_path / ".train.tsv.decoded.json").exists()

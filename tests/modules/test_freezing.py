@@ -44,15 +44,6 @@ def test_patterns(patterns, expected):
     assert frozen(model) == expected
 
 
-def test_report():
-    report = freeze(Model(), ["encoder", r".*\.bias"])
-    assert report.matched == {"encoder": 15, r".*\.bias": 9}
-    assert (report.num_frozen, report.num_trainable) == (15 + 3, 9 + 15)
-    assert str(report) == r"18 of 42 parameters are frozen (encoder: 15, .*\.bias: 9)"
-    assert str(freeze(Model(), [])) == "0 of 42 parameters are frozen"
-    assert freeze(Model(), ["llm"]).num_frozen == 15  # tied: counted once
-
-
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [

@@ -43,35 +43,25 @@ def test_unit_counts_are_no_resampling() -> None:
     torch.testing.assert_close(mean_cosine(x, ones), mean_cosine(x).expand(2))
 
 
-def test_plain_cka_is_that_of_centred_features() -> None:
-    x, y = states(8, 3, 2) + 1, states(8, 4, 3)
-    a, b = x - x.mean(0), y - y.mean(0)
-    expected = (b.T @ a).norm() ** 2 / ((a.T @ a).norm() * (b.T @ b).norm())
-    torch.testing.assert_close(linear_cka(x, y, debiased=False)[0], expected)
-
-
-@pytest.mark.parametrize("debiased", [True, False])
-def test_rotation_scale_and_shift_change_nothing(debiased: bool) -> None:
+def test_rotation_scale_and_shift_change_nothing() -> None:
     x, y = states(20, 6, 4), states(20, 6, 5)
     y = y + x
     rotation = torch.linalg.qr(states(6, 6, 6)).Q
     moved = 300 * y @ rotation + 7
-    torch.testing.assert_close(linear_cka(x, moved, debiased=debiased), linear_cka(x, y, debiased=debiased))
-    assert float(linear_cka(x, 2 * x @ rotation, debiased=debiased)) == pytest.approx(1)
+    torch.testing.assert_close(linear_cka(x, moved), linear_cka(x, y))
+    assert float(linear_cka(x, 2 * x @ rotation)) == pytest.approx(1)
 
 
-def test_only_the_debiased_estimator_tells_unrelated_wide_states() -> None:
+def test_unrelated_wide_states_have_a_cka_of_about_0() -> None:
     x, y = states(40, 2000, 7), states(40, 2000, 8)
-    assert float(linear_cka(x, y, debiased=False)) > 0.9
     assert abs(float(linear_cka(x, y))) < 0.1
 
 
 def test_states_that_do_not_vary_have_no_cka() -> None:
     x = states(8, 3, 0)
     flat = torch.ones(8, 3) + 1e-8 * states(8, 3, 1).float()
-    for debiased in (True, False):
-        assert float(linear_cka(x, flat, debiased=debiased)) == 0
-        assert float(linear_cka(flat, flat, debiased=debiased)) == 0
+    assert float(linear_cka(x, flat)) == 0
+    assert float(linear_cka(flat, flat)) == 0
 
 
 def test_cka_misuse() -> None:
@@ -79,8 +69,6 @@ def test_cka_misuse() -> None:
         linear_cka(states(3, 2, 0), states(3, 2, 1))
     with pytest.raises(ValueError, match="got 5 and 4"):
         linear_cka(states(5, 2, 0), states(4, 2, 1))
-    with pytest.raises(ValueError, match="cannot be resampled"):
-        linear_cka(states(5, 2, 0), states(5, 2, 1), torch.ones(1, 5), debiased=False)
 
 
 def test_resamples_without_four_utterances_are_undefined() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from aista.selection.metrics import SCORES, RetrievalScores, ScoreSet, chance, retrieval
+from aista.selection.metrics import SCORES, RetrievalScores, ScoreSet, chance, check_pairs, rank
+from aista.selection.similarity import cosine_matrix
 
 
 def naive_direction(query: Tensor, answer: Tensor, groups: list[int]) -> ScoreSet:
@@ -24,6 +26,12 @@ def naive_direction(query: Tensor, answer: Tensor, groups: list[int]) -> ScoreSe
         for k in (1, 5, 10):
             totals[f"recall@{k}"] += sum(rank <= k for rank in ranks) / len(ranks)
     return ScoreSet(*(totals[score] / len(query) for score in SCORES))
+
+
+def retrieval(speech: Tensor, text: Tensor, groups: list[Any] | None = None) -> RetrievalScores:
+    """By cosine."""
+    check_pairs(speech, text, groups)
+    return rank(cosine_matrix(speech, text), groups).scores
 
 
 def assert_equal(actual: ScoreSet, expected: ScoreSet) -> None:

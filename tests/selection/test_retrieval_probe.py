@@ -8,8 +8,9 @@ import torch
 
 from aista.errors import RunError
 from aista.selection.curve import ProbeCurve
-from aista.selection.metrics import retrieval
+from aista.selection.metrics import rank
 from aista.selection.retrieval_probe import RetrievalProbe, diagnose
+from aista.selection.similarity import cosine_matrix
 from aista.types import LayerStates, LsmOutput
 
 
@@ -41,7 +42,7 @@ def test_batches_add_up_to_the_whole() -> None:
     for rows in (slice(0, 4), slice(4, 5), slice(5, 10)):
         parts.add(LsmOutput(*[_cut(field, rows) for field in data]))
     assert parts.compute() == whole.compute()
-    expected = retrieval(data.speech[1].mean(dim=1), data.text[1].mean(dim=1))
+    expected = rank(cosine_matrix(data.speech[1].mean(dim=1), data.text[1].mean(dim=1))).scores
     assert whole.compute().values("mrr")[3] == pytest.approx(expected.both.mrr)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from aista.console import align_columns
 from aista.engine.cost.estimate import CostEstimate
 from aista.engine.cost.memory_estimate import MemoryEstimate
 from aista.engine.cost.meter import REST
 from aista.engine.cost.trace import LOSSES
 
-__all__ = ["align_columns", "cost_lines"]
+__all__ = ["cost_lines"]
 
 GIB = 2**30
 _NAMES = {(REST, 1): "LM head and loss", LOSSES: "alignment losses", ("llm", 2): "llm, text branch"}
@@ -18,17 +19,6 @@ _NAMES = {(REST, 1): "LM head and loss", LOSSES: "alignment losses", ("llm", 2):
 def cost_lines(cost: CostEstimate) -> list[str]:
     """The tables of rows, operations, memory and time."""
     return [*_row_lines(cost), "", *_step_lines(cost), "", *_memory_lines(cost), "", *_time_lines(cost)]
-
-
-def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines: the first column to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(line)
-        ).rstrip()
-        for line in (list(zip(row, widths, strict=True)) for row in rows)
-    ]
 
 
 def _row_lines(cost: CostEstimate) -> Iterator[str]:

@@ -97,7 +97,7 @@ def dry_run(
     rows = _rows(splits, task, experiment, assumption)
     plan: dict[str, Any] = {"processes": processes, "device": DEVICES[device], "utilization": utilization}
     try:
-        cost = estimate_cost(experiment, task, model, task.feature, rows, **plan)
+        cost = estimate_cost(experiment, task, model, rows, **plan)
     except RunError as error:
         return DryRun(experiment.source, table, missing, None, f"no cost is estimated: {error}", states)
     return DryRun(experiment.source, table, missing, cost, states=states)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from aista.data.features.base import Feature
 from aista.engine.cost.device import Device
 from aista.engine.cost.memory_estimate import MemoryEstimate, Weights, estimate_memory, weigh
 from aista.engine.cost.rows import Batches, RowLengths, Summary, plan_batches, summarize
@@ -110,7 +109,6 @@ def estimate_cost(
     experiment: Experiment,
     task: Task,
     model: nn.Module,
-    feature: Feature | None,
     rows: RowLengths,
     *,
     processes: Sequence[int],
@@ -123,7 +121,6 @@ def estimate_cost(
         experiment: The run.
         task: Its task, built without weights.
         model: Its bare model with what is trained marked; it is used up.
-        feature: What the encoder reads; None in text tasks.
         rows: Lengths of the training rows.
         processes: Numbers of processes to plan for.
         device: Kind of GPU.
@@ -132,9 +129,9 @@ def estimate_cost(
     Raises:
         RunError: the step cannot be run on shapes alone.
     """
-    config, weights, summary = experiment.sections.trainer, weigh(model), summarize(rows, model, feature)
-    batches, layers = plan_batches(rows, experiment, feature, max(processes)), _layers(task, model)
-    tracer = Tracer(task, model, feature, bfloat16=config.mixed_precision == "bfloat16")
+    config, weights, summary = experiment.sections.trainer, weigh(model), summarize(rows, model, task.feature)
+    batches, layers = plan_batches(rows, experiment, task.feature, max(processes)), _layers(task, model)
+    tracer = Tracer(task, model, bfloat16=config.mixed_precision == "bfloat16")
     tracer.encoded = experiment.sections.data.encoder_cache is not None
     traces = _trace(tracer, batches, layers, processes, checkpointing=config.activation_checkpointing)
     return CostEstimate(

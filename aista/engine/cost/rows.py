@@ -18,7 +18,7 @@ from aista.modules.lsm import LargeSpeechTextModel
 from aista.registry import nearest
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
-from aista.tasks.limits import input_lengths, num_tokens
+from aista.tasks.limits import input_lengths, text_lengths
 
 __all__ = ["Assumption", "Batches", "RowLengths", "Summary", "parse_assumption", "plan_batches", "summarize"]
 
@@ -64,10 +64,10 @@ class RowLengths:
     def of_split(cls, split: Split, task: Task) -> RowLengths:
         """The lengths of the rows that a task can use."""
         rows = split.dataset.rows
-        tokens = (num_tokens([getattr(row, name) for row in rows], task.tokenizer) for name in ("src_text", "tgt_text"))
+        tokens = (tuple(lengths.tolist()) for lengths in text_lengths(rows, task.tokenizer))
         origin = ", ".join(str(inspection.manifest) for inspection in split.inspections)
         seconds = tuple(row.seconds if task.uses_audio else 0.0 for row in rows)
-        return cls(origin, seconds, *(tuple(counts.tolist()) for counts in tokens))
+        return cls(origin, seconds, *tokens)
 
     @classmethod
     def assumed(cls, assumption: Assumption, longest: float) -> RowLengths:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
-from aista.data.features.base import Feature
 from aista.data.tokenizers.base import TextTokenizer
 from aista.engine.cost.meter import Operations, StepMeter
 from aista.engine.cost.shapes import Shapes, WithoutNumbers, like_gpu
@@ -72,7 +71,6 @@ class Tracer:
     Args:
         task: Its alignment losses are called on random numbers, all else on shapes.
         model: The bare model with what is trained marked. Its numbers are taken away.
-        feature: What the encoder reads; None in text tasks.
         bfloat16: Whether the step runs under autocast.
         on_gpu: Whether to count the memory that a GPU's kernels keep in place of the CPU's.
 
@@ -80,12 +78,9 @@ class Tracer:
         encoded: Whether batches hold cached encoder states in place of audio.
     """
 
-    def __init__(
-        self, task: Task, model: nn.Module, feature: Feature | None, *, bfloat16: bool, on_gpu: bool = True
-    ) -> None:
+    def __init__(self, task: Task, model: nn.Module, *, bfloat16: bool, on_gpu: bool = True) -> None:
         self.task = task
         self.model = model
-        self._feature = feature
         self._bfloat16 = bfloat16
         self.encoded = False
         self._on_gpu = on_gpu
@@ -134,7 +129,7 @@ class Tracer:
         return int(llm.project(states).size(-1))
 
     def _audio(self, sizes: BatchSizes) -> Tensor:
-        width = self.model.get_submodule("encoder").output_dim if self.encoded else getattr(self._feature, "dim", 0)
+        width = self.model.get_submodule("encoder").output_dim if self.encoded else getattr(self.task.feature, "dim", 0)
         channels = (width,) if width else ()
         return self._shapes.empty(len(sizes.inputs), max(sizes.inputs, default=0), *channels)
 

@@ -14,11 +14,10 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from aista import registry
-from aista.console import passing_progress
+from aista.console import stage_bars
 from aista.data.encoder_caches.base import EncoderCache
 from aista.data.manifest import Row
 from aista.data.states import StoredStates, recording_keys
@@ -26,6 +25,7 @@ from aista.engine.encoder_cache.identity import encoder_identity
 from aista.engine.inputs import Split, whole_pass
 from aista.errors import ConfigError, Fault, RunError
 from aista.modules.encoders.base import SpeechEncoder
+from aista.modules.generation import evaluating
 from aista.tasks.experiment import Experiment
 from aista.tasks.limits import input_lengths
 from aista.tasks.preflight import FREEZE_ENCODER
@@ -133,26 +133,23 @@ class CachedEncoder:
         """Encode this process' share of the recordings, short to long, and wait until none is missing."""
         order = sorted(rows, key=lambda key: rows[key].seconds)
         share = order[self._rank :: self._world_size]
-        was_training = self._encoder.training
-        self._encoder.eval()
-        columns = TextColumn("encoding {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with passing_progress(*columns) as bar:
-            job = bar.add_task(split.name, total=len(share))
-            self._encode(split, {key: rows[key] for key in share}, partial(bar.advance, job))
-        self._encoder.train(was_training)
+        with evaluating(self._encoder), stage_bars() as progress:
+            self._encode(split, {key: rows[key] for key in share}, partial(progress, f"encoding {split.name}"))
         self._wait(order)
 
-    def _encode(self, split: Split, rows: Mapping[str, Row], advance: Callable[[int], None]) -> None:
+    def _encode(self, split: Split, rows: Mapping[str, Row], progress: Callable[[int, int], None]) -> None:
         """Encode and write what is missing of ``rows``, in portions worth a file."""
-        keys, encoded, size, started = list(rows), dict[str, Tensor](), 0, time.monotonic()
+        keys, done = list(rows), 0
+        encoded, size, started = dict[str, Tensor](), 0, time.monotonic()
         for start in range(0, len(keys), _CHUNK):
             chunk = keys[start : start + _CHUNK]
             missing = self.cache.missing(chunk)
-            advance(len(chunk) - len(missing))
+            done += len(chunk) - len(missing)
             for key, states_SE in self._run_encoder(split, {key: rows[key] for key in missing}):
                 encoded[key] = states_SE
                 size += states_SE.nbytes
-                advance(1)
+                done += 1
+                progress(done, len(keys))
                 if size >= WRITE_BYTES or time.monotonic() - started >= WRITE_SECONDS:
                     self.cache.write(encoded)
                     encoded, size, started = {}, 0, time.monotonic()
@@ -196,13 +193,8 @@ def _encoder_of(model: nn.Module) -> SpeechEncoder:
 
 def _hash_recordings(split: Split) -> dict[str, str]:
     (inspection,) = split.inspections  # further manifests are of texts alone
-    with passing_progress(TextColumn("hashing {task.description}"), BarColumn(), MofNCompleteColumn()) as bar:
-        job = bar.add_task(split.name, total=None)
-        return recording_keys(
-            split.dataset.rows,
-            inspection.manifest,
-            progress=lambda done, total: bar.update(job, completed=done, total=total),
-        )
+    with stage_bars() as progress:
+        return recording_keys(split.dataset.rows, inspection.manifest, partial(progress, f"hashing {split.name}"))
 
 
 def _one_each(rows: Sequence[Row], keys: Mapping[str, str]) -> dict[str, Row]:

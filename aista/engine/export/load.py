@@ -89,9 +89,10 @@ def build(folder: Path, task: Task) -> nn.Module:
     Raises:
         RunError: a file of weights is missing, damaged, or does not fit.
     """
-    files = [folder / name for name in read_record(folder)["files"] if name.endswith(".safetensors")]
+    record = read_record(folder)["files"]
+    files = [folder / name for name in record if name.endswith(".safetensors")]
     for file in files:
-        size = read_record(folder)["files"][file.name]["bytes"]
+        size = record[file.name]["bytes"]
         if not file.is_file() or file.stat().st_size != size:
             actual = f"{file.stat().st_size} bytes" if file.is_file() else "missing"
             raise RunError(f"{file}: damaged, expected {size} bytes, found {actual}; copy or export the folder again")
@@ -174,10 +175,8 @@ def _refuse_pickles(folder: Path) -> None:
 def _generation(file: Path) -> dict[str, Any]:
     """Search options of generation_config.json; other keys of transformers are for other libraries."""
     data = _read(file)
-    names = {"num_beams": "beam_size"} | {
-        field.name: field.name for field in dataclasses.fields(GenerationConfig) if field.name != "beam_size"
-    }
-    return {ours: data[theirs] for theirs, ours in names.items() if theirs in data}
+    theirs = {field.name: field.name for field in dataclasses.fields(GenerationConfig)} | {"beam_size": "num_beams"}
+    return {name: data[key] for name, key in theirs.items() if key in data}
 
 
 def _read(file: Path) -> dict[str, Any]:

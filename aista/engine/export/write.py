@@ -36,11 +36,22 @@ class _Run:
     experiment: Experiment
     task: Task
     checkpoint: Checkpoint
+    kind: Kind
+    shard_bytes: int
 
     @property
     def id(self) -> str:
         """Hash of the config: two runs of one config have the same."""
         return hash_file(RunPaths(self.path).config_file)
+
+    @functools.cached_property
+    def bases(self) -> dict[str, dict[str, str]]:
+        """Name and fingerprint of each part's base weights."""
+        once = functools.cache(fingerprint)  # parts may come out of one folder
+        return {
+            part: {"option": option, "name": path.resolve().name, "fingerprint": once(path)}
+            for part, (option, path) in base_paths(self.experiment).items()
+        }
 
 
 def export(
@@ -67,49 +78,39 @@ def export(
         raise RunError(
             f"{run_dir}: its training is not finished; resume it with `aista train {run_dir}`, then export it"
         )
-    checkpoint = find_checkpoint(run_dir, which)
-    run = _Run(run_dir, experiment, build_task(experiment), checkpoint)
-    _check_replaceable(out, run, kind)
+    run = _Run(run_dir, experiment, build_task(experiment), find_checkpoint(run_dir, which), kind, shard_bytes)
+    _check_replaceable(out, run)
     with replacing_folder(out) as folder:
         config = describe(experiment, run.task, folder, whole=kind != "trainable")
         model = run.task.build_model()
         table = run.task.select_trainable(model)
-        bases = _bases(experiment)
-        _save_model(folder, run, model, kind, config, bases, shard_bytes)
+        _save_model(folder, run, model, config)
         head = {"model_type": MODEL_TYPE, "architectures": [type(model).__name__], "aista_version": aista.__version__}
-        write_json(folder / CONFIG, {**head, "kind": kind, "base": bases, **config})
+        write_json(folder / CONFIG, {**head, "kind": kind, "base": run.bases, **config})
         generation = experiment.sections.evaluation.generation
         write_json(folder / GENERATION, generation_to_json(generation, run.task))
-        write_text(folder / "README.md", model_card(run_dir, experiment, checkpoint, table, bases, kind))
+        write_text(folder / "README.md", model_card(run_dir, experiment, run.checkpoint, table, run.bases, kind))
         files = _describe_files(folder)
-        record = {"run": run.id, "kind": kind, "step": checkpoint.step, "score": checkpoint.score, "files": files}
-        write_json(folder / RECORD, record)
+        step, score = run.checkpoint.step, run.checkpoint.score
+        write_json(folder / RECORD, {"run": run.id, "kind": kind, "step": step, "score": score, "files": files})
         if kind != "trainable":
             _check_prompt(folder, run.task)
     return [*files, RECORD]
 
 
-def _save_model(
-    folder: Path,
-    run: _Run,
-    model: nn.Module,
-    kind: Kind,
-    config: dict[str, Any],
-    bases: dict[str, dict[str, str]],
-    shard_bytes: int,
-) -> None:
+def _save_model(folder: Path, run: _Run, model: nn.Module, config: dict[str, Any]) -> None:
     weights = load_weights(run.checkpoint)
-    if kind == "trainable":
-        _save_trainable(folder, run, model, weights, bases, shard_bytes)
+    if run.kind == "trainable":
+        _save_trainable(folder, run, model, weights)
         return
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise _unfit(run) from error
-    if kind == "merged":
+    if run.kind == "merged":
         for part in _merge(run.task, model):
             config["experiment"][part]["tuning"] = None
-    save_weights(folder, model.state_dict(), shard_bytes=shard_bytes)
+    save_weights(folder, model.state_dict(), shard_bytes=run.shard_bytes)
 
 
 def _merge(task: Task, model: nn.Module) -> list[str]:
@@ -129,16 +130,9 @@ def _merge(task: Task, model: nn.Module) -> list[str]:
     return merged
 
 
-def _save_trainable(
-    folder: Path,
-    run: _Run,
-    model: nn.Module,
-    weights: dict[str, Tensor],
-    bases: dict[str, dict[str, str]],
-    shard_bytes: int,
-) -> None:
+def _save_trainable(folder: Path, run: _Run, model: nn.Module, weights: dict[str, Tensor]) -> None:
     """What was trained, and whatever else the base models' folders do not give back bit by bit."""
-    if not bases:
+    if not run.bases:
         raise RunError(
             f"{run.path}: no part of its model starts from a base model's files, so everything is needed; export "
             "without --trainable-only"
@@ -150,17 +144,17 @@ def _save_trainable(
     exported = {
         name: tensor
         for name, tensor in weights.items()
-        if name in trained or name.partition(".")[0] not in bases or not _same(state[name], tensor)
+        if name in trained or name.partition(".")[0] not in run.bases or not _same(state[name], tensor)
     }
     llm = parts(run.experiment).get("llm")
     lora = {name: tensor for name, tensor in exported.items() if has_peft_layout(name, llm)}
     if lora:
         assert llm is not None
         assert llm.tuning is not None
-        save_peft(folder, lora, llm.tuning.config, bases["llm"]["name"])
+        save_peft(folder, lora, llm.tuning.config, run.bases["llm"]["name"])
     rest = {name: tensor for name, tensor in exported.items() if name not in lora}
     if rest:
-        save_weights(folder, rest, TRAINABLE, shard_bytes=shard_bytes)
+        save_weights(folder, rest, TRAINABLE, shard_bytes=run.shard_bytes)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
@@ -172,15 +166,6 @@ def _unfit(run: _Run) -> RunError:
         f"{run.checkpoint.path}: its weights do not fit the model that {RunPaths(run.path).config_file} describes; "
         "was the config edited after training?"
     )
-
-
-def _bases(experiment: Experiment) -> dict[str, dict[str, str]]:
-    """Name and fingerprint of each part's base weights."""
-    once = functools.cache(fingerprint)  # parts may come out of one folder
-    return {
-        part: {"option": option, "name": path.resolve().name, "fingerprint": once(path)}
-        for part, (option, path) in base_paths(experiment).items()
-    }
 
 
 def _check_prompt(folder: Path, task: Task) -> None:
@@ -206,12 +191,12 @@ def _describe_file(path: Path) -> dict[str, Any]:
     return size
 
 
-def _check_replaceable(out: Path, run: _Run, kind: Kind) -> None:
+def _check_replaceable(out: Path, run: _Run) -> None:
     """Raise RunError unless ``out`` is free, or an untouched export of the same run."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     record = read_record(out) if out.is_dir() and (out / RECORD).is_file() else {}
-    if (record.get("run"), record.get("kind")) != (run.id, kind):
+    if (record.get("run"), record.get("kind")) != (run.id, run.kind):
         raise RunError(f"{out}: exists and is not this export of {run.path}; choose another folder, or remove it")
     files = {name: entry for name, entry in _describe_files(out).items() if name != RECORD}
     changed = sorted(name for name in files if files[name] != record["files"].get(name))

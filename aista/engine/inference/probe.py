@@ -69,12 +69,7 @@ def probe_checkpoints(
 ) -> dict[int, ProbeCurve]:
     """Probe every checkpoint of a run on the same utterances; each is written as SPLIT_step_N.
 
-    Args:
-        run_dir: Run folder; it keeps as many checkpoints as ``trainer.keep_last`` says.
-        split: As in ``probe``.
-        size: As in ``probe``.
-        device: As in ``probe``.
-        resamples: As in ``probe``.
+    Arguments are those of ``probe``; a run keeps as many checkpoints as ``trainer.keep_last`` says.
 
     Returns:
         Step -> curve, ascending.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import nn
 
+from aista.modules.generation import evaluating
 from aista.run_folder.layer_choices import LayerChoice, read_choices, write_choices
 from aista.selection.base import LayerSelection, ProbedSelection
 from aista.selection.curve import ProbeCurve
@@ -21,7 +22,6 @@ __all__ = ["LayerChooser", "probe_model"]
 log = logging.getLogger("aista.select")
 
 
-@torch.no_grad()
 def probe_model(
     task: SpeechTranslationTask,
     model: nn.Module,
@@ -38,14 +38,13 @@ def probe_model(
         batches: Rows to probe, on the model's device.
         probe: A new probe; it says which layers are captured.
     """
-    was_training = model.training
-    model.eval()
-    for batch in batches:
-        probe.add(model(batch, task.probe_request(probe.layers)), batch.source_text)
-    model.train(was_training)
+    with evaluating(model):
+        for batch in batches:
+            probe.add(model(batch, task.probe_request(probe.layers)), batch.source_text)
     return probe.compute()
 
 
+@dataclass(eq=False)
 class LayerChooser:
     """Runs the layer-selection strategy at its steps and hands the result to the task.
 
@@ -54,40 +53,31 @@ class LayerChooser:
     function of the model, the probe set and the choice before it.
     """
 
-    def __init__(
-        self,
-        task: SpeechTranslationTask,
-        selection: LayerSelection,
-        file: Path,
-        probe_batches: Callable[[], Iterable[SpeechBatch]],
-        *,
-        writes: bool,
-    ) -> None:
-        self._task = task
-        self._selection = selection
-        self._file = file
-        self._probe_batches = probe_batches
-        self._writes = writes
-        self._choices: list[LayerChoice] = []
+    task: SpeechTranslationTask
+    selection: LayerSelection
+    file: Path
+    probe_batches: Callable[[], Iterable[SpeechBatch]]
+    writes: bool = field(kw_only=True)
+    _choices: list[LayerChoice] = field(default_factory=list, init=False)
 
     def before_step(self, step: int, model: nn.Module) -> None:
         """Called before each optimiser step (1, 2, ...) with the data-parallel model."""
-        since = step - 1 - self._selection.warmup_steps
-        if not self._task.alignment.terms or since < 0:
+        since = step - 1 - self.selection.warmup_steps
+        if not self.task.alignment.terms or since < 0:
             return
-        if since > 0 and self._task.selected is None:
-            self._choices = read_choices(self._file, before=step - 1)
-            self._task.selected = self._choices[-1].selected
-        if since == 0 or (self._selection.every and since % self._selection.every == 0):
+        if since > 0 and self.task.selected is None:
+            self._choices = read_choices(self.file, before=step - 1)
+            self.task.selected = self._choices[-1].selected
+        if since == 0 or (self.selection.every and since % self.selection.every == 0):
             self._choose(step - 1, model)
 
     def _choose(self, step: int, model: nn.Module) -> None:
-        current, curve = self._task.selected, None
-        if isinstance(self._selection, ProbedSelection):
-            curve = probe_model(self._task, model, self._probe_batches(), self._selection.probe())
-        selected = self._selection.select(curve) if current is None else self._selection.reselect(curve, current)
-        self._task.selected = selected
+        current, curve = self.task.selected, None
+        if isinstance(self.selection, ProbedSelection):
+            curve = probe_model(self.task, model, self.probe_batches(), self.selection.probe())
+        selected = self.selection.select(curve) if current is None else self.selection.reselect(curve, current)
+        self.task.selected = selected
         log.info("after %d steps: aligning layers %s (%s)", step, list(selected.layers), selected.reason)
-        self._choices.append(LayerChoice(step, self._task.config.layer_selection.name, selected, curve))
-        if self._writes:
-            write_choices(self._file, self._choices, with_history=bool(self._selection.every))
+        self._choices.append(LayerChoice(step, self.task.config.layer_selection.name, selected, curve))
+        if self.writes:
+            write_choices(self.file, self._choices, with_history=bool(self.selection.every))

@@ -107,7 +107,7 @@ def test_the_epochs_operations_are_those_of_all_its_batches(tmp_path, corpus, ll
     experiment = tiny(tmp_path, corpus, llama, "alignment=[]", "data.batch_size=16")
     task, model, split = prepare(experiment)
     rows, feature = RowLengths.assumed(Assumption(96, 3.0, 8.0, 10.0), 30.0), split.dataset.feature
-    tracer = Tracer(task, model, feature, bfloat16=False)
+    tracer = Tracer(task, model, bfloat16=False)
     batches = plan_batches(rows, experiment, feature, 1)
     mean, largest = (tracer.trace(sizes).total.total for sizes in (batches.mean, batches.largest))
     exact = 0

@@ -51,9 +51,7 @@ def test_operations_are_those_of_a_real_step(tmp_path, corpus, llama, kind, vari
     batch = split.dataset.batch(range(8), 0)
     bfloat16 = variant == "bfloat16"
     forward, backward = count(task, model, batch, bfloat16=bfloat16)
-    traced = Tracer(task, model, split.dataset.feature, bfloat16=bfloat16).trace(
-        sizes_of(batch), (0, 1) if aligned else None
-    )
+    traced = Tracer(task, model, bfloat16=bfloat16).trace(sizes_of(batch), (0, 1) if aligned else None)
     total = traced.total
     # How often Sinkhorn iterates depends on the states: the losses' own share may differ, nothing else.
     losses = traced.operations.get(LOSSES, Operations())
@@ -67,12 +65,10 @@ def test_operations_are_those_of_a_real_step(tmp_path, corpus, llama, kind, vari
 
 def test_closed_forms(tmp_path, corpus, llama):
     """``2 x weights x positions`` and ``4 x positions^2 x width``; frozen blocks pass gradients on and make none."""
-    task, model, split = prepare(
-        tiny(tmp_path, corpus, llama, "llm.tuning=frozen", "alignment=[]", kind="hugging face")
-    )
+    task, model, _ = prepare(tiny(tmp_path, corpus, llama, "llm.tuning=frozen", "alignment=[]", kind="hugging face"))
     weights = sum(p.numel() for p in model.llm.layers.parameters() if p.dim() == 2)
     rows, sizes = 3, BatchSizes((100,) * 3, (5,) * 3, (6,) * 3)
-    operations = Tracer(task, model, split.dataset.feature, bfloat16=False).trace(sizes).operations
+    operations = Tracer(task, model, bfloat16=False).trace(sizes).operations
     positions = int(model.speech_positions(torch.tensor([100]))) + 6 + model.prompt.num_positions
     products, attention = 2 * rows * positions * weights, 2 * 4 * rows * positions**2 * 16
     assert operations["llm", 1].forward == pytest.approx(products + attention, rel=1e-3)  # rotary angles besides
@@ -85,9 +81,9 @@ def test_closed_forms(tmp_path, corpus, llama):
 
 def test_lora_makes_no_gradients_of_the_weights_below_it(tmp_path, corpus, llama):
     def operations(*tuning):
-        task, model, split = prepare(tiny(tmp_path, corpus, llama, *tuning, "alignment=[]", kind="hugging face"))
+        task, model, _ = prepare(tiny(tmp_path, corpus, llama, *tuning, "alignment=[]", kind="hugging face"))
         sizes = BatchSizes((100,) * 3, (5,) * 3, (6,) * 3)
-        return Tracer(task, model, split.dataset.feature, bfloat16=False).trace(sizes).operations["llm", 1]
+        return Tracer(task, model, bfloat16=False).trace(sizes).operations["llm", 1]
 
     full, lora = operations(), operations("llm.tuning={name: lora, config: {r: 2}}")
     frozen = operations("llm.tuning=frozen")
@@ -101,8 +97,8 @@ def test_lora_makes_no_gradients_of_the_weights_below_it(tmp_path, corpus, llama
 
 
 def test_the_text_branch_ends_at_the_deepest_aligned_layer_and_has_no_backward(tmp_path, corpus, llama):
-    task, model, split = prepare(tiny(tmp_path, corpus, llama, kind="hugging face"))
-    tracer = Tracer(task, model, split.dataset.feature, bfloat16=False)
+    task, model, _ = prepare(tiny(tmp_path, corpus, llama, kind="hugging face"))
+    tracer = Tracer(task, model, bfloat16=False)
     sizes = BatchSizes((100,) * 3, (5,) * 3, (6,) * 3)
     one, two = (tracer.trace(sizes, layers).operations["llm", 2] for layers in ((0, 1), (0, 2)))
     assert one.backward == two.backward == 0
@@ -112,8 +108,8 @@ def test_the_text_branch_ends_at_the_deepest_aligned_layer_and_has_no_backward(t
 
 def test_activation_checkpointing_trades_memory_for_operations(tmp_path, corpus, llama):
     overrides = ["encoder.config.num_layers=4", "llm.config.num_layers=8"]
-    task, model, split = prepare(tiny(tmp_path, corpus, llama, *overrides))
-    tracer = Tracer(task, model, split.dataset.feature, bfloat16=False)
+    task, model, _ = prepare(tiny(tmp_path, corpus, llama, *overrides))
+    tracer = Tracer(task, model, bfloat16=False)
     sizes = BatchSizes((400,) * 8, (5,) * 8, (6,) * 8)
     plain = tracer.trace(sizes, (0, 1))
     apply_activation_checkpointing(model, 1)
@@ -131,13 +127,13 @@ def test_memory_is_what_autograd_keeps(tmp_path, corpus, llama):
 
     class Plain:
         tokenizer = prepare(tiny(tmp_path, corpus, llama))[0].tokenizer
+        feature = type("Feature", (), {"dim": width})
 
         def loss(self, model, batch):
             total = model(batch.audio).sum()
             return type("Loss", (), {"total": total, "num_targets": 1})
 
-    feature = type("Feature", (), {"dim": width})
-    trace = Tracer(Plain(), model, feature, bfloat16=False).trace(BatchSizes((rows,), (1,), (1,)))
+    trace = Tracer(Plain(), model, bfloat16=False).trace(BatchSizes((rows,), (1,), (1,)))
     state, gradient = rows * width * 4, width * width * 4
     # Five outputs of Tanh; then the gradients on both sides of the last one, or those of a product beside it.
     assert trace.peak_without_gradients == pytest.approx(7 * state, abs=gradient)
@@ -145,9 +141,9 @@ def test_memory_is_what_autograd_keeps(tmp_path, corpus, llama):
 
 
 def test_what_depends_on_numbers_is_refused(tmp_path, corpus, llama):
-    task, model, split = prepare(tiny(tmp_path, corpus, llama, "adapter={name: cif}"))
+    task, model, _ = prepare(tiny(tmp_path, corpus, llama, "adapter={name: cif}"))
     with pytest.raises(RunError, match="cannot be run on shapes alone"):
-        Tracer(task, model, split.dataset.feature, bfloat16=False).trace(BatchSizes((100,), (5,), (6,)), (0, 1))
+        Tracer(task, model, bfloat16=False).trace(BatchSizes((100,), (5,), (6,)), (0, 1))
 
 
 def test_a_share_of_a_batch():
