@@ -28,7 +28,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "export.md"
 
 def snippet():
     """The Python of the documentation."""
-    return re.search(r"```python\n(from aista\.engine\.translate.*?)```", PAGE.read_text(), re.DOTALL)[1]
+    return re.search(r"```python\n(from aista\.engine\.inference\.translate.*?)```", PAGE.read_text(), re.DOTALL)[1]
 
 
 def translations(folder, wavs, **options):

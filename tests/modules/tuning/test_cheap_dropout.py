@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 
 from aista.modules.tuning.cheap_dropout import CheapDropout
@@ -44,3 +45,9 @@ def test_shapes_and_types_stay(shape, dtype):
 def test_nothing_is_dropped_in_eval_mode():
     x = torch.ones(64, 1)
     torch.testing.assert_close(CheapDropout(0.9).eval()(x), x, rtol=0, atol=0)
+
+
+def test_shapes_without_values_take_no_memory():
+    with FakeTensorMode():
+        x = torch.empty(1 << 40)
+    assert isinstance(CheapDropout(0.1).train()(x), FakeTensor)
