@@ -65,8 +65,7 @@ def declarations(kind: str, package: str) -> dict[str, Declaration]:
     Raises:
         PluginError: a file does not parse.
     """
-    root, _, rest = package.partition(".")
-    place = Path(importlib.import_module(root).__path__[0], *rest.split("."))
+    place = _place(package)
     modules = [f"{package}.{file.stem}" for file in sorted(place.glob("*.py"))] if place.is_dir() else [package]
     return {name: declaration for module in modules for name, declaration in _registered(kind, module)}
 
@@ -115,10 +114,15 @@ def _declares(value: ast.expr | None) -> bool:
     return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in _FIELDS
 
 
+def _place(module: str) -> Path:
+    """The folder of a package, or the file of a module without its ending; only the root package is imported."""
+    root, *rest = module.split(".")
+    return Path(importlib.import_module(root).__path__[0], *rest)
+
+
 @cache
 def _source(module: str) -> str:
-    root, *rest = module.split(".")
-    place = Path(importlib.import_module(root).__path__[0], *rest)
+    place = _place(module)
     file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     return file.read_text(encoding="utf-8")
 
