@@ -7,7 +7,7 @@ A module here holds the strategies of one kind of input and a test with ``fuzzed
         with contextlib.suppress(AistaError):
             read_manifest(write(folder, text))
 
-Anything else that is raised fails the test; so does a hang: ``PATIENCE`` seconds of processor time for one example, or
+Anything else that is raised fails the test; so does a ``HangError``: ``PATIENCE`` seconds of processor time for one example, or
 ten times as long on the clock. In the suite a test draws ``examples`` inputs, the same in every run; keep that to some
 seconds for a module. `make fuzz` draws AISTA_FUZZ_EXAMPLES new ones for each test, and remembers under ``.hypothesis``
 those that failed. Hypothesis calls a test many times with one set of fixtures: write into ``folder``, which is
@@ -15,6 +15,6 @@ emptied before each example, rather than into ``tmp_path``. A fault that is foun
 module that it was mended in.
 """
 
-from tests.fuzz.fuzzed import PATIENCE, Hang, fuzzed
+from tests.fuzz.fuzzed import PATIENCE, HangError, fuzzed
 
-__all__ = ["PATIENCE", "Hang", "fuzzed"]
+__all__ = ["PATIENCE", "HangError", "fuzzed"]

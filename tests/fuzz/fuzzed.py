@@ -18,7 +18,7 @@ settings.register_profile(
 )
 
 
-class Hang(Exception):
+class HangError(Exception):
     """An example took longer than it may; the traceback shows where it was."""
 
 
@@ -42,13 +42,13 @@ def fuzzed(*, examples, **strategies):
 
 @contextlib.contextmanager
 def time_limit(seconds):
-    """Raise ``Hang`` where the block uses more processor time than ``seconds``, or ten times as much of the clock's."""
+    """Raise ``HangError`` where the block uses more processor time than ``seconds``, or ten times as much of the clock's."""
 
     rang = []
 
     def stop(signum, frame):
         rang.append(signum)
-        raise Hang(f"more than {seconds:g} s ({signal.Signals(signum).name})")
+        raise HangError(f"more than {seconds:g} s ({signal.Signals(signum).name})")
 
     timers = {signal.ITIMER_PROF: (signal.SIGPROF, seconds), signal.ITIMER_REAL: (signal.SIGALRM, 10 * seconds)}
     before = {number: signal.signal(number, stop) for number, _ in timers.values()}
@@ -62,7 +62,7 @@ def time_limit(seconds):
         for number, handler in before.items():
             signal.signal(number, handler)
     if rang:
-        raise Hang("it went on after that")
+        raise HangError("it went on after that")
 
 
 def _empty(folder):
