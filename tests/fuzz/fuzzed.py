@@ -42,7 +42,7 @@ def fuzzed(*, examples, **strategies):
 
 @contextlib.contextmanager
 def time_limit(seconds):
-    """Raise ``HangError`` where the block uses more processor time than ``seconds``, or ten times as much of the clock's."""
+    """Raise ``HangError`` where the block uses more processor time than ``seconds``, or ten times as long."""
 
     rang = []
 
