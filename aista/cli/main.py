@@ -59,7 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("aista: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, e.g. head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
         return _refused(error)
@@ -67,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"aista: out of memory: {error}; end other programs, or ask for less at a time", file=sys.stderr)
         return RunError.exit_code
     except ValueError as error:  # Python's own, of names that no system takes; any other is a bug
-        if not isinstance(error, UnicodeEncodeError) and not str(error).startswith("embedded null"):
+        if not isinstance(error, UnicodeEncodeError) and "embedded null" not in str(error):
             raise
         return _refused(error)
 
@@ -108,6 +107,7 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else it is tried again at the exit
         error.filename = "standard output"
         raise
 
