@@ -31,10 +31,10 @@ def past_scores(file: Path, last_step: int) -> list[tuple[int, float]]:
 
 
 def save_missing_score(run: RunPaths) -> None:
-    """Save the last checkpoint's score where its validation is recorded without: after a kill, or an early stop."""
+    """Save the last checkpoint's score as its validation recorded it: a kill or an early stop may have left it out."""
     for last in checkpoint_steps(run.path)[-1:]:
         score = dict(past_scores(run.metrics_file("valid"), last.step)).get(last.step)
-        if score is not None and last.score is None:
+        if score is not None and score != last.score:
             write_text(run.checkpoint_score_file(last.step), f"{score}\n")
 
 
