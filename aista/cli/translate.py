@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> int:
         beam_size=args.beam_size,
         device=args.device,
         base=dict(args.base),
+        verify=args.verify,
     ):
         print(f"{file}\t{text}", flush=True)
     return 0
