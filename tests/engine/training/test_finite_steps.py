@@ -24,7 +24,9 @@ def broken_row(monkeypatch):
         if not model.training or "train5" not in batch.ids:
             return result
         seen.append(batch.ids)
-        return dataclasses.replace(result, total=result.total * torch.inf, metrics={"nll": (result.total * torch.inf, 1.0)})
+        return dataclasses.replace(
+            result, total=result.total * torch.inf, metrics={"nll": (result.total * torch.inf, 1.0)}
+        )
 
     monkeypatch.setattr(SpeechTranslationTask, "loss", spoiled)
     return seen
@@ -44,7 +46,9 @@ def records(run):
 @pytest.mark.parametrize("max_grad_norm", [0.0, 1.0])
 def test_the_first_such_step_ends_training_and_keeps_what_was_learned(tmp_path, corpus, broken_row, max_grad_norm):
     run = tmp_path / "run"
-    with pytest.raises(RunError, match=r"step (\d): the gradient norm must be finite, got nan; .*max_skipped_steps") as e:
+    with pytest.raises(
+        RunError, match=r"step (\d): the gradient norm must be finite, got nan; .*max_skipped_steps"
+    ) as e:
         train(experiment(tmp_path, corpus, max_grad_norm=max_grad_norm, grad_accumulation=2), run)
     step = int(str(e.value).removeprefix("step ")[0])
     assert str(e.value).count("train") >= 5
