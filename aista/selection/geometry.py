@@ -71,7 +71,7 @@ def effective_rank(x_ND: Tensor) -> Tensor:
     is_finite = gram.isfinite().all(dim=(-2, -1))
     try:
         values = torch.linalg.eigvalsh(torch.where(is_finite[..., None, None], gram, 0)).clamp_min(0).sqrt()
-    except torch.linalg.LinAlgError:
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
         return torch.full_like(size, torch.nan)
     values = torch.where(values > ROUNDING * size[..., None], values, 0)
     total = values.sum(dim=-1, keepdim=True)

@@ -52,7 +52,7 @@ class FiniteSteps(Float16LossScaler):
         self._trainer = trainer
         trainer._fp16_loss_scaler = self
         facade = trainer._model_dp_facade
-        facade.clip_grad_norm = self._remembering(facade.clip_grad_norm)  # type: ignore[method-assign]
+        facade.clip_grad_norm = self._remembering(facade.clip_grad_norm)  # type: ignore[method-assign, assignment]
 
     def run_optimizer_step(self, optimizer: Optimizer, closure: Any = None) -> Any:
         """Take the step, or report it as refused.
@@ -81,7 +81,7 @@ class FiniteSteps(Float16LossScaler):
         """Nothing is scaled."""
 
     def backward(self, loss: Tensor) -> None:
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
 
     def state_dict(self) -> dict[str, object]:
         return {"num_skipped": self.num_skipped}

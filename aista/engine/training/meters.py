@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from copy import copy
 from typing import Any
 
 import torch
@@ -29,7 +28,7 @@ class NamedMeans(Metric[dict[str, float]]):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> NamedMeans:
         """The trainer copies its metrics before each step; no tensor here is changed in place, so copies share them."""
-        twin = copy(self)
+        twin = NamedMeans(self.device)
         twin.sums, twin.weights = dict(self.sums), dict(self.weights)
         return twin
 
