@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the folder and list what is in it."""
-    from aista.console import configure_logging
+    from aista.console import configure_logging, say
 
     configure_logging()
     from aista.engine.export.write import export
@@ -35,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
         "trainable" if args.trainable_only else "merged" if args.merge_lora else "whole"
     )
     files = export(args.run, args.out, which=args.checkpoint, kind=kind, shard_bytes=int(args.shard_gb * 1e9))
-    print(f"{args.out}: {', '.join(files)}")
+    say(f"{args.out}: {', '.join(files)}")
     return 0

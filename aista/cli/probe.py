@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Probe, print the tables, and list the files."""
-    from aista.console import configure_logging
+    from aista.console import configure_logging, say
 
     configure_logging()
     for option, value, least in (("--size", args.size, 2), ("--resamples", args.resamples, 0)):
@@ -46,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
     for table in result.tables:
         console.print(to_rich(table))
     for file in result.files:
-        print(file)
+        say(file)
     return 0

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Gather the folders, compute the plans, write the page."""
-    from aista.console import configure_logging
+    from aista.console import configure_logging, say
 
     configure_logging()
     from aista.runs.report_assembly import labelled, make_report
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     report = make_report(runs, options, title=args.title or f"aista report: {', '.join(runs)}", command=command)
     from aista.report.render import write_report
 
-    print(write_report(args.out, report))
+    say(write_report(args.out, report))
     for note in report.missing:
-        print(f"  missing: {note}")
+        say(f"  missing: {note}")
     return 0

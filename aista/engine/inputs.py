@@ -12,7 +12,6 @@ from typing import Any, Literal
 from torch import nn
 
 from aista import registry
-from aista.console import stage_bars
 from aista.data.batching import LengthBatches, SequentialBatches
 from aista.data.data_config import DataConfig
 from aista.data.dataset import SpeechTextDataset
@@ -23,6 +22,7 @@ from aista.data.shuffling import shuffle_transcripts
 from aista.data.subset import first_rows
 from aista.errors import DataError
 from aista.files import hash_file
+from aista.progress import stage_bars
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.types import SpeechBatch

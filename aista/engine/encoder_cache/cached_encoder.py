@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from aista import registry
-from aista.console import stage_bars
 from aista.data.encoder_caches.base import EncoderCache
 from aista.data.manifest import Row
 from aista.data.states import StoredStates, recording_keys
@@ -26,6 +25,7 @@ from aista.engine.inputs import Split, whole_pass
 from aista.errors import ConfigError, Fault, RunError
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.generation import evaluating
+from aista.progress import stage_bars
 from aista.tasks.experiment import Experiment
 from aista.tasks.limits import input_lengths
 from aista.tasks.preflight import FREEZE_ENCODER
