@@ -16,7 +16,8 @@ from typing import NoReturn
 
 from aista import __version__, registry
 from aista.console import escaped, say
-from aista.errors import AistaError, ConfigError
+from aista.errors import AistaError, ConfigError, RunError
+from aista.files import explain
 
 __all__ = ["VERBS", "main"]
 
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(arguments)
         finally:
-            sys.stdout.flush()  # here, where a closed pipe can still be handled
+            _flush()  # here, where a closed pipe or a full disk can still be handled
     except AistaError as error:
         _complain(error)
         return error.exit_code
@@ -63,8 +64,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         say("aista: interrupted", sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, e.g. head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        return _refused(error)
+    except MemoryError as error:
+        say(f"aista: out of memory: {error}; end other programs, or ask for less at a time", sys.stderr)
+        return RunError.exit_code
+    except ValueError as error:  # Python's own, of names that no system takes; any other is a bug
+        if not isinstance(error, UnicodeEncodeError) and "embedded null" not in str(error):
+            raise
+        return _refused(error)
 
 
 def _run(arguments: list[str]) -> int:
@@ -102,6 +111,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"aista {__version__}")
     return parser
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else it is tried again at the exit
+        error.filename = "standard output"
+        raise
+
+
+def _refused(error: OSError | ValueError) -> int:
+    say(f"aista: {explain(error)}", sys.stderr)
+    return RunError.exit_code
 
 
 def _complain(error: AistaError) -> None:
