@@ -1,17 +1,13 @@
-"""What goes to the terminal and into logs: messages, with control characters shown rather than obeyed."""
+"""The text of messages for terminals and logs: control characters are shown rather than obeyed."""
 
 from __future__ import annotations
 
 import logging
 import re
-import sys
 from collections.abc import Sequence
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-__all__ = ["MessageFormatter", "align_columns", "configure_logging", "escaped", "say", "terminal_handler"]
+__all__ = ["MessageFormatter", "align_columns", "escaped", "say"]
 
 # C0, DEL and C1; line and paragraph separators; bidirectional embeddings, overrides and isolates; lone surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -35,33 +31,6 @@ class MessageFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return _lines(super().format(record))
-
-
-def terminal_handler(console: Console | None = None) -> logging.Handler:
-    """A handler for stderr: rich in a terminal (so that progress bars stay below), plain lines elsewhere."""
-    if not sys.stderr.isatty():
-        handler: logging.Handler = logging.StreamHandler()
-        handler.setFormatter(MessageFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
-        return handler
-    from rich.console import Console  # what prints a message and ends loads no rich
-    from rich.highlighter import NullHighlighter
-    from rich.logging import RichHandler
-
-    handler = RichHandler(
-        console=console or Console(stderr=True),
-        show_path=False,
-        show_level=False,
-        log_time_format="%H:%M:%S",
-        highlighter=NullHighlighter(),
-    )
-    handler.setFormatter(MessageFormatter("%(message)s"))
-    return handler
-
-
-def configure_logging() -> None:
-    """Show aista's own messages on stderr; fairseq2 replaces this while it trains."""
-    logging.getLogger().handlers[:] = [terminal_handler()]
-    logging.getLogger("aista").setLevel(logging.INFO)
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from aista.cli.main import main
 from aista.console import MessageFormatter, escaped, say
-from aista.progress import stage_bars
 from aista.report.tables import Table, to_rich
+from aista.terminal import stage_bars
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\x7f\r\u202etxt.\u2066\u2028\udce9"
 SHOWN = r"\x1b]0;owned\x07\x9b31m\x7f\r\u202etxt.\u2066\u2028\udce9"

@@ -24,8 +24,8 @@ def run(args: argparse.Namespace) -> int:
 def _prepare(args: argparse.Namespace) -> int:
     from aista import registry
     from aista.config import apply_overrides
-    from aista.progress import stage_bars
     from aista.schema import Component, structure
+    from aista.terminal import stage_bars
 
     registry.load_plugins(args.plugin)
     entry = registry.get("dataset", args.name)

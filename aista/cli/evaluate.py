@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from aista.cli.arguments import add_run_arguments
+from aista.console import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Decode, score, and print the scores with their signatures."""
-    from aista.console import configure_logging, say
+    from aista.terminal import configure_logging
 
     configure_logging()
     from aista.engine.inference.evaluate import evaluate

@@ -42,11 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from aista.config import dump_yaml
-    from aista.console import configure_logging
     from aista.engine.claim import open_experiment
     from aista.errors import AistaError
     from aista.run_folder.paths import RunPaths
     from aista.tasks.experiment import load_experiment
+    from aista.terminal import configure_logging
 
     if args.config is None and args.overrides:
         raise AistaError(f"overrides need --config; without it {args.run}'s own config is used unchanged")

@@ -27,9 +27,10 @@ from fairseq2.trainer import Trainer, _TrainerState
 from fairseq2.utils.rich import get_error_console
 from torch import Tensor
 
-from aista.console import MessageFormatter, terminal_handler
+from aista.console import MessageFormatter
 from aista.errors import RunError
 from aista.run_folder.paths import RunPaths
+from aista.terminal import terminal_handler
 
 __all__ = [
     "PatienceStopper",

@@ -22,9 +22,9 @@ from aista.data.shuffling import shuffle_transcripts
 from aista.data.subset import first_rows
 from aista.errors import DataError
 from aista.files import hash_file
-from aista.progress import stage_bars
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
+from aista.terminal import stage_bars
 from aista.types import SpeechBatch
 
 __all__ = [

@@ -17,9 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeE
 
 from aista.console import escaped
 from aista.errors import RunError
-from aista.progress import LABEL
 from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
+from aista.terminal import LABEL
 
 __all__ = ["Job", "JobFiles", "run_jobs"]
 

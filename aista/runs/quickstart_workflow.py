@@ -18,7 +18,6 @@ from aista.engine.claim import holds
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
 from aista.files import write_text
-from aista.progress import stage_bars
 from aista.report.render import write_report
 from aista.report.report import Corpus
 from aista.report.report_options import ComparisonOptions, ReportOptions
@@ -32,6 +31,7 @@ from aista.schema import Component
 from aista.selection.curve import ProbeCurve
 from aista.tasks.experiment import Experiment, load_experiment
 from aista.tasks.preflight import build_metrics
+from aista.terminal import stage_bars
 
 __all__ = ["SYSTEMS", "Quickstart"]
 

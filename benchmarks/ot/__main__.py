@@ -19,10 +19,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
 from aista.errors import AistaError, RegistryError
 from aista.files import write_text
-from aista.progress import LABEL, passing_progress
 from aista.registry import nearest
 from aista.report.figure import save_png
 from aista.report.tables import to_markdown, to_rich
+from aista.terminal import LABEL, passing_progress
 from benchmarks.ot.chart import benchmark_table, floor_ratios, ratio_table
 from benchmarks.ot.measure import check_rows, count_tasks, measure
 from benchmarks.ot.measurement import Measurement, read_csv, write_csv

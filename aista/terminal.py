@@ -1,11 +1,15 @@
-"""Progress bars that are gone when their work is done."""
+"""What rich draws in a terminal: log lines (the time and the message, nothing else) and passing progress bars."""
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.highlighter import NullHighlighter
+from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,12 +20,35 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from aista.console import escaped
+from aista.console import MessageFormatter, escaped
 
-__all__ = ["LABEL", "passing_progress", "stage_bars"]
+__all__ = ["LABEL", "configure_logging", "passing_progress", "stage_bars", "terminal_handler"]
 
 LABEL = TextColumn("{task.description}", markup=False)
 """The column of a bar's label, which is no markup: paths may hold brackets."""
+
+
+def terminal_handler(console: Console | None = None) -> logging.Handler:
+    """A handler for stderr: rich in a terminal (so that progress bars stay below), plain lines elsewhere."""
+    if not sys.stderr.isatty():
+        handler: logging.Handler = logging.StreamHandler()
+        handler.setFormatter(MessageFormatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        return handler
+    handler = RichHandler(
+        console=console or Console(stderr=True),
+        show_path=False,
+        show_level=False,
+        log_time_format="%H:%M:%S",
+        highlighter=NullHighlighter(),
+    )
+    handler.setFormatter(MessageFormatter("%(message)s"))
+    return handler
+
+
+def configure_logging() -> None:
+    """Show aista's own messages on stderr; fairseq2 replaces this while it trains."""
+    logging.getLogger().handlers[:] = [terminal_handler()]
+    logging.getLogger("aista").setLevel(logging.INFO)
 
 
 def passing_progress(*columns: str | ProgressColumn, console: Console | None = None) -> Progress:
