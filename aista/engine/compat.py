@@ -28,9 +28,10 @@ from fairseq2.trainer import Trainer, _TrainerState
 from fairseq2.utils.rich import get_error_console
 from torch import Tensor
 
-from aista.console import terminal_handler
+from aista.console import MessageFormatter
 from aista.errors import RunError
 from aista.run_folder.paths import RunPaths
+from aista.terminal import terminal_handler
 
 __all__ = [
     "PatienceStopper",
@@ -48,6 +49,8 @@ def patch_fairseq2() -> None:
     # `fairseq2.recipe.run` is the function of that name; the module behind it holds what it calls.
     run_module = vars(sys.modules["fairseq2.recipe.run"])
     run_module["configure_logging"] = _configure_logging
+    for module in ("fairseq2.logging", "fairseq2.recipe.internal.logging"):  # its terminal and its log files
+        vars(sys.modules[module])["Formatter"] = MessageFormatter
     # Its deprecation warnings speak to authors of fairseq2 recipes, not to users of aista.
     run_module["enable_deprecation_warnings"] = lambda: None
     vars(sys.modules["fairseq2.models.family"])["set_dtype"] = _own_dtypes
