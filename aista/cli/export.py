@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from aista.cli.arguments import add_verify_argument
+from aista.console import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the folder and list what is in it."""
-    from aista.console import configure_logging
+    from aista.terminal import configure_logging
 
     configure_logging()
     from aista.engine.export.write import export
@@ -45,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
         shard_bytes=int(args.shard_gb * 1e9),
         verify=args.verify,
     )
-    print(f"{args.out}: {', '.join(files)}")
+    say(f"{args.out}: {', '.join(files)}")
     return 0
