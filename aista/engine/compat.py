@@ -176,8 +176,8 @@ def guard_state_files(manager: CheckpointManager, gang: Gang, *, verify: bool) -
     dumper, commit = StateDumper(), manager._commit_checkpoint
     manager._tensor_file_loader, manager._tensor_file_dumper = StateLoader(verify=verify), dumper
 
-    def write_checksums_and_commit(step: int) -> None:
-        folder = manager._checkpoint_dir / manager._get_step_dir_name(step, tmp=True)
+    def write_checksums_and_commit(step_nr: int) -> None:
+        folder = manager._checkpoint_dir / manager._get_step_dir_name(step_nr, tmp=True)
         own = dumper.take_checksums(folder)
         written = [own] * gang.size
         if gang.size > 1:
@@ -187,7 +187,7 @@ def guard_state_files(manager: CheckpointManager, gang: Gang, *, verify: bool) -
                 write_checksums(folder, {name: sha256 for part in written for name, sha256 in part.items()})
             except OSError as error:
                 raise_operational_system_error(error)
-        commit(step)
+        commit(step_nr)
 
     manager._commit_checkpoint = write_checksums_and_commit  # type: ignore[method-assign]
 
