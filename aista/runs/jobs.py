@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from aista.errors import RunError
+from aista.locks import is_locked
 from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
 
@@ -49,25 +48,6 @@ class JobFiles:
         """Locked by whoever works on the job, if its command does so."""
         return self.config.with_suffix(".lock")
 
-    def is_locked(self) -> bool:
-        """Whether another process works on the job."""
-        if not self.lock.is_file():
-            return False
-        with self.lock.open("rb") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Wait while another process works on the job; if that one is killed, the system frees the lock."""
-        self.lock.parent.mkdir(parents=True, exist_ok=True)
-        with self.lock.open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            yield
-
 
 @dataclass(frozen=True)
 class Job:
@@ -97,6 +77,10 @@ class Job:
             return subprocess.Popen(
                 [sys.executable, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
             )
+
+    def is_locked(self) -> bool:
+        """Whether another process works on it or trains in its folder."""
+        return is_locked(self.files.lock) or is_locked(RunPaths(self.folder).training_lock)
 
     def step(self) -> int:
         """The last recorded step."""
@@ -130,7 +114,7 @@ def run_jobs(
         try:
             while waiting or running:
                 while waiting and len(running) < (num_parallel or os.cpu_count() or 1):
-                    job = next((job for job in waiting if not job.files.is_locked()), None)
+                    job = next((job for job in waiting if not job.is_locked()), None)
                     if job is None:
                         break
                     waiting.remove(job)

@@ -21,8 +21,8 @@ def test_what_another_process_holds_is_started_when_it_lets_go(tmp_path):
     first, second, third = jobs(tmp_path, "first", "second", "third")
     with first.files.lock.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
-        assert first.files.is_locked()
-        assert not second.files.is_locked()
+        assert first.is_locked()
+        assert not second.is_locked()
         sweep = threading.Thread(
             target=run_jobs, args=([first, second, third], Console(quiet=True)), kwargs={"num_parallel": 1}
         )
