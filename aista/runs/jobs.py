@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
 
+from aista.console import escaped
 from aista.errors import RunError
 from aista.locks import is_locked
 from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
+from aista.terminal import LABEL
 
 __all__ = ["Job", "JobFiles", "run_jobs"]
 
@@ -108,9 +110,9 @@ def run_jobs(
     """
     failed: dict[Job, int] = {}
     waiting, running = list(jobs), dict[Job, subprocess.Popen[bytes]]()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (LABEL, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        bars = {job: progress.add_task(job.label, total=job.num_steps, start=False) for job in jobs}
+        bars = {job: progress.add_task(escaped(job.label), total=job.num_steps, start=False) for job in jobs}
         try:
             while waiting or running:
                 while waiting and len(running) < (num_parallel or os.cpu_count() or 1):

@@ -19,6 +19,7 @@ from aista.engine.training.optimizer import check_parameter_groups
 from aista.engine.training.recipe import TaskRecipe
 from aista.engine.training.recipe_config import recipe_config
 from aista.engine.training.run_data import RunData
+from aista.engine.training.validation import past_scores, save_missing_score
 from aista.environment import peak_mib
 from aista.errors import AistaError
 from aista.files import write_json
@@ -63,7 +64,7 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
 def _train(experiment: Experiment, task: Task, run_dir: Path) -> None:
     data = RunData(experiment, task)
     claimed = claim(run_dir, experiment)
-    if RunPaths(run_dir).is_complete:
+    if _is_trained(RunPaths(run_dir), is_validated="dev" in data.splits):
         log.info("%s: already trained; nothing to do", run_dir)
         return
     with released_if_unused(run_dir, claimed=claimed):
@@ -82,6 +83,12 @@ def find_stage(experiment: Experiment, name: str) -> Experiment:
         known = ", ".join(stages) or "none"
         raise AistaError(f"--stage: unknown stage {name!r}{nearest(name, stages)}; {experiment.source} has: {known}")
     return experiment.stage(stages[name])
+
+
+def _is_trained(run: RunPaths, *, is_validated: bool) -> bool:
+    """Whether training came to its end, the validation of its last checkpoint included."""
+    steps = run.checkpoint_steps()[-1:] if is_validated else []
+    return run.is_complete and all(step in dict(past_scores(run.metrics_file("valid"), step)) for step in steps)
 
 
 def _initial_weights(experiment: Experiment, task: Task, run_dir: Path) -> dict[str, dict[str, Tensor]]:
@@ -135,10 +142,14 @@ def _run(
         data=data,
     )
     config = recipe_config(sections.trainer, seed=sections.seed, validate="dev" in data.splits)
+    run = RunPaths(run_dir)
+    if is_main_process():
+        save_missing_score(run)
     started = time.monotonic()
     run_recipe(recipe, config, run_dir)
     if is_main_process():
-        write_json(RunPaths(run_dir).timing_file, _timing(run_dir, time.monotonic() - started))
+        save_missing_score(run)
+        write_json(run.timing_file, _timing(run_dir, time.monotonic() - started))
 
 
 def _timing(run_dir: Path, seconds: float) -> dict[str, float | int]:

@@ -47,6 +47,12 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
         if self.chooser is not None:
             self.chooser.before_step(step_nr, self.parallel_model)
 
+    def restore(self, step: int) -> None:
+        """Be as after that step, before anything is validated: past scores are known, ``step`` was the last one."""
+        self.task.start_step(step, self.num_steps)
+        if self.chooser is not None:
+            self.chooser.restore(step)
+
     def process_batch(self, batch: DeviceBatch, metric_bag: MetricBag) -> tuple[Tensor, int]:
         loss = self.task.loss(self.parallel_model, batch.batch)
         metric_bag.get(_MEANS, NamedMeans).update(loss.metrics)

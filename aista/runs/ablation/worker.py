@@ -10,7 +10,6 @@ import sys
 import traceback
 from pathlib import Path
 
-from aista.console import configure_logging
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
 from aista.engine.training.train import train
@@ -20,6 +19,7 @@ from aista.locks import locked
 from aista.run_folder.paths import RunPaths
 from aista.runs.jobs import JobFiles
 from aista.tasks.experiment import load_experiment
+from aista.terminal import configure_logging
 
 __all__ = ["main"]
 
