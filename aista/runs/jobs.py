@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ __all__ = ["Job", "JobFiles", "run_jobs"]
 # batch, and memory that is not given back only grows.
 _LARGEST_REUSED = str(128 * 2**20)
 _MALLOC = {"MALLOC_TRIM_THRESHOLD_": _LARGEST_REUSED, "MALLOC_MMAP_THRESHOLD_": _LARGEST_REUSED}
+_SECONDS_TO_END = 30.0
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,19 @@ def run_jobs(
                 if failed and not keep_going:
                     raise _failure(*failed.popitem())
         finally:
-            for process in running.values():
-                process.terminate()
-            for process in running.values():
-                process.wait()
+            _end(running.values())
     return failed
+
+
+def _end(processes: Collection[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _collect(

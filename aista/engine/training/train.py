@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
-from aista.engine.claim import claim, is_main_process, released_if_unused, training_lock
+from aista.engine.claim import claim, holds, is_main_process, released_if_unused, training_lock
 from aista.engine.compat import run_recipe
 from aista.engine.encoder_cache.cached_encoder import require_frozen
 from aista.engine.training.optimizer import check_parameter_groups
@@ -57,6 +57,10 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
             claim(run_dir, experiment)
         train(stage_experiment, RunPaths(run_dir).stage(stage).path)
         return
+    is_validated = experiment.sections.data.dev is not None
+    if holds(run_dir, experiment) and _is_trained(RunPaths(run_dir), is_validated=is_validated):
+        log.info("%s: already trained; nothing to do", run_dir)
+        return
     with training_lock(run_dir):
         _train(experiment, task, run_dir)
 
@@ -64,9 +68,6 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
 def _train(experiment: Experiment, task: Task, run_dir: Path) -> None:
     data = RunData(experiment, task)
     claimed = claim(run_dir, experiment)
-    if _is_trained(RunPaths(run_dir), is_validated="dev" in data.splits):
-        log.info("%s: already trained; nothing to do", run_dir)
-        return
     with released_if_unused(run_dir, claimed=claimed):
         initial = _initial_weights(experiment, task, run_dir)
         _run(experiment, task, run_dir, data, initial)
