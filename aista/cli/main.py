@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 
 from aista import __version__, registry
-from aista.errors import AistaError, ConfigError
+from aista.errors import AistaError, ConfigError, RunError
+from aista.files import explain
 
 __all__ = ["VERBS", "main"]
 
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(arguments)
         finally:
-            sys.stdout.flush()  # here, where a closed pipe can still be handled
+            _flush()  # here, where a closed pipe or a full disk can still be handled
     except AistaError as error:
         _complain(error)
         return error.exit_code
@@ -58,8 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("aista: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, e.g. head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        return _refused(error)
+    except MemoryError as error:
+        print(f"aista: out of memory: {error}; end other programs, or ask for less at a time", file=sys.stderr)
+        return RunError.exit_code
+    except ValueError as error:  # Python's own, of names that no system takes; any other is a bug
+        if not isinstance(error, UnicodeEncodeError) and "embedded null" not in str(error):
+            raise
+        return _refused(error)
 
 
 def _run(arguments: list[str]) -> int:
@@ -92,6 +101,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"aista {__version__}")
     return parser
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else it is tried again at the exit
+        error.filename = "standard output"
+        raise
+
+
+def _refused(error: OSError | ValueError) -> int:
+    print(f"aista: {explain(error)}", file=sys.stderr)
+    return RunError.exit_code
 
 
 def _complain(error: AistaError) -> None:
