@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AistaError", "ConfigError", "DataError", "Fault", "PluginError", "RegistryError", "RunError", "shown"]
+__all__ = [
+    "MAX_SHOWN",
+    "AistaError",
+    "ConfigError",
+    "DataError",
+    "Fault",
+    "PluginError",
+    "RegistryError",
+    "RunError",
+    "shown",
+]
 
-MAX_SHOWN = 200  # characters
+MAX_SHOWN = 200
+"""Characters of a value or key in a message."""
 MAX_FAULTS = 100
+"""Faults of one config that are listed."""
 
 
 class AistaError(Exception):

@@ -73,7 +73,9 @@ _entries: dict[tuple[str, str], Entry] = {}
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for the closest known word, or an empty string."""
+    """`` (did you mean 'x'?)`` for the closest known word, or an empty string; also for a word that is no name."""
+    if len(word) > 100:  # comparing takes time with the square of the length
+        return ""
     return "".join(f" (did you mean {hit!r}?)" for hit in difflib.get_close_matches(word, list(known), 1))
 
 

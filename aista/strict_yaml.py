@@ -22,7 +22,7 @@ from yaml.events import (
 )
 from yaml.nodes import ScalarNode
 
-from aista.convert import join
+from aista.convert import LARGEST, join
 from aista.errors import ConfigError, Fault, shown
 
 __all__ = ["MAX_DEPTH", "MAX_VALUES", "dump", "parse", "parse_value"]
@@ -31,7 +31,6 @@ MAX_VALUES = 250_000
 """Values of one document: texts, numbers, lists and mappings, those that aliases repeat included."""
 MAX_DEPTH = 50
 """Levels of lists and mappings, through aliases too."""
-_LARGEST = 2**63 - 1
 
 _RESOLVERS = {
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -224,9 +223,9 @@ def _whole(text: str, event: Any) -> int:
     try:
         value = int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))
     except ValueError:  # Python reads no decimal number of thousands of digits
-        value = _LARGEST + 1
-    if abs(value) > _LARGEST:
-        raise _RefusedError(f"whole numbers go up to {_LARGEST}, got {shown(text)}", event)
+        value = LARGEST + 1
+    if abs(value) > LARGEST:
+        raise _RefusedError(f"whole numbers go up to {LARGEST}, got {shown(text)}", event)
     return value
 
 

@@ -65,12 +65,21 @@ def test_an_empty_file_is_an_empty_config(load, text):
                 "6: key 'a' is given twice, first in line 1; keep one of them",
             ],
         ),
-        ("a:\n\tb: 1\n", ["2: not valid YAML: found character that cannot start any token; indent with spaces, not tabs"]),
-        ("a: b: c\n", ["1: not valid YAML: mapping values are not allowed in this context; quote texts that contain ': '"]),
+        (
+            "a:\n\tb: 1\n",
+            ["2: not valid YAML: found character that cannot start any token; indent with spaces, not tabs"],
+        ),
+        (
+            "a: b: c\n",
+            ["1: not valid YAML: mapping values are not allowed in this context; quote texts that contain ': '"],
+        ),
         ("a: [1, 2\nb: 3\n", ["2: not valid YAML: did not find expected ',' or ']'"]),
         ("a: *x\n", ["1: no value &x ends before the alias *x"]),
         ("a: &x [*x]\n", ["1: no value &x ends before the alias *x"]),
-        ("a: !!python/object/apply:os.system [ls]\n", ["1: the tag 'tag:yaml.org,2002:python/object/apply:os.system' is not allowed"]),
+        (
+            "a: !!python/object/apply:os.system [ls]\n",
+            ["1: the tag 'tag:yaml.org,2002:python/object/apply:os.system' is not allowed"],
+        ),
         ("a: 1\n---\nb: 2\n", ["2: another document begins; a file holds one"]),
         ("? [1]\n: 2\n", ["1: a key must be a plain word: no list, mapping, anchor, alias or tag"]),
         (
@@ -119,7 +128,11 @@ def test_merge_keys_and_aliases_work(load):
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63) + 1, 2**63 - 1) | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8")),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63) + 1, 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(codec="utf-8")),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1), inner, max_size=3),
     max_leaves=8,
 )

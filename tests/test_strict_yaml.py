@@ -90,7 +90,7 @@ def test_only_plain_data_within_bounds(text, problem):
         assert parse(text, "") == text
         return
     assert problem in fault(f"\na: {text}")
-    with pytest.raises(ValueError, match="^(?!value)"):
+    with pytest.raises(ValueError, match=r"^(?!value)"):
         parse_value(text)
 
 
