@@ -12,7 +12,6 @@ from typing import Any, Literal
 from torch import nn
 
 from aista import registry
-from aista.console import stage_bars
 from aista.data.batching import LengthBatches, SequentialBatches
 from aista.data.data_config import DataConfig
 from aista.data.dataset import SpeechTextDataset
@@ -25,6 +24,7 @@ from aista.errors import DataError
 from aista.files import hash_file
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
+from aista.terminal import stage_bars
 from aista.types import SpeechBatch
 
 __all__ = [

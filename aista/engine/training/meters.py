@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +25,12 @@ class NamedMeans(Metric[dict[str, float]]):
         self._add_state("weights", {})
         self.sums: dict[str, Tensor]
         self.weights: dict[str, Tensor]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> NamedMeans:
+        """The trainer copies its metrics before each step; no tensor here is changed in place, so copies share them."""
+        twin = NamedMeans(self.device)
+        twin.sums, twin.weights = dict(self.sums), dict(self.weights)
+        return twin
 
     @torch.inference_mode()
     def update(self, metrics: Mapping[str, tuple[Tensor, float]]) -> NamedMeans:
