@@ -7,7 +7,9 @@ SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12)
 PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
 	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help quickstart test lint format bench clean
+AISTA_FUZZ_EXAMPLES ?= 10000
+
+.PHONY: help quickstart test fuzz lint format bench clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +25,9 @@ quickstart: $(READY) ## embedded corpus, CE-only twin and AI-STA, scores, runs/q
 
 test: $(READY) ## the whole test suite, on up to four cores
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+
+fuzz: $(READY) ## generated bad input, AISTA_FUZZ_EXAMPLES (10000) for each test of tests/fuzz
+	AISTA_FUZZ_EXAMPLES=$(AISTA_FUZZ_EXAMPLES) $(BIN)/python -m pytest -n auto --maxprocesses 4 tests/fuzz
 
 lint: $(READY) ## formatter, linter, types, import floors
 	$(BIN)/ruff format --check .

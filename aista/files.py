@@ -1,26 +1,107 @@
-"""Atomic writes (a reader sees the old file or the new one, never half of either), and hashes of contents."""
+"""Atomic writes (a reader sees the old file or the new one, never half of either), what systems refuse, and hashes."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from aista.errors import RunError
+
 __all__ = [
+    "explain",
     "hash_file",
     "leftover_pattern",
     "leftover_prefix",
+    "refusals",
     "replacing",
     "replacing_folder",
+    "require_writable",
     "write_json",
     "write_text",
 ]
+
+_DENIED = "its permissions do not allow it to this user: have them changed, or choose another place"
+_FULL = "make room there, or choose another disk"
+_NETWORK = "the disk or the network behind it failed: see that it is there again, then repeat the command"
+_REMEDIES = {
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EROFS: "choose a place on a file system that can be written",
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "raise the largest size of a file (`ulimit -f`), or choose another disk",
+    errno.EMFILE: "raise the number of open files of a process (`ulimit -n`)",
+    errno.ENFILE: "close other programs, or raise the number of open files of the system (`sysctl fs.file-max`)",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOENT: "check the path",
+    errno.EISDIR: "name a file",
+    errno.ENOTDIR: "a part of the path is a file: choose another path",
+    errno.EEXIST: "move away what is there, or choose another path",
+    errno.ENOTEMPTY: "move away what is there, or choose another path",
+    errno.ELOOP: "its symbolic links lead in a circle: remove one of them",
+    errno.ESTALE: _NETWORK,
+    errno.EIO: _NETWORK,
+    errno.ENOMEM: "end other programs, or ask for less at a time",
+}
+
+
+def explain(error: OSError | ValueError, path: Path | None = None, doing: str = "used") -> str:
+    """One line about what the system refused: the place, its reason, and the remedy.
+
+    Args:
+        error: The refusal; a ValueError is Python's own, of a path with a NUL byte.
+        path: What was asked for, where the error does not name it.
+        doing: What could not be done, as in "cannot be written".
+    """
+    place = getattr(error, "filename", None) or path
+    shown = f"{os.fsdecode(place)}: cannot be {doing}: " if isinstance(place, (str, bytes, os.PathLike)) else ""
+    if isinstance(error, ValueError):
+        reason, remedy = str(error), "choose another name"
+    else:
+        reason = error.strerror or str(error) or type(error).__name__
+        remedy = _REMEDIES.get(error.errno or 0, "check the path and its disk, then repeat the command")
+    return " ".join(f"{shown}{reason}; {remedy}".split())
+
+
+@contextmanager
+def refusals(doing: str, path: Path) -> Iterator[None]:
+    """Turn a refusal of the system in the block, such as of a full disk, into a RunError (see ``explain``)."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(explain(error, path, doing)) from error
+    except ValueError as error:
+        if "\0" not in str(path):
+            raise
+        raise RunError(explain(error, path, doing)) from error
+
+
+def require_writable(path: Path) -> None:
+    """Raise RunError unless a file or folder can be written there: at the start of a command that does so at its end.
+
+    Nothing is left behind; folders that are missing on the way are made by the write itself.
+    """
+    with refusals("written", path):
+        target = _target(path)
+        folder, missing = target, list[str]()
+        while not folder.is_dir():
+            missing.append(folder.name)
+            folder = folder.parent
+        for part in (target, *(folder / name for name in missing)):
+            with suppress(FileNotFoundError):
+                part.lstat()  # refuses a file on the way, and a name that is too long
+        if target.is_dir() or target.is_file() or not target.exists():
+            with _temporary(folder / (missing or ["file"])[-1]) as temporary, temporary.open("wb") as stream:
+                stream.write(b"0")  # a full disk takes a name and no byte
 
 
 def leftover_prefix(name: str) -> str:
@@ -30,36 +111,91 @@ def leftover_prefix(name: str) -> str:
 
 def leftover_pattern(name: str = "*") -> str:
     """The pattern, for ``glob``, of such names; ``name`` may be a pattern itself."""
-    return f"{leftover_prefix(name)}{8 * '?'}"  # tempfile adds eight characters
+    return f"{leftover_prefix(name)}{8 * '[0-9a-f]'}"
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; move it there if the block succeeds, remove it if not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=leftover_prefix(path.name), dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    """Yield a temporary path beside ``path``; move it there if the block succeeds, remove it if not.
+
+    A new file has the mode that the umask leaves, an old one keeps its own; a symbolic link stays, and what it leads to
+    is replaced. What is neither file nor folder, such as /dev/stdout, is written to directly.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
+    target = _target(path)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _temporary(target) as temporary:
+        mode = _mode(target if target.exists() else temporary)
         yield temporary
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        if _mode(temporary) != mode:
+            temporary.chmod(mode)
+        os.replace(temporary, target)
 
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside ``path`` that takes its place if the block succeeds, and is removed if not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=leftover_prefix(path.name), dir=path.parent))
+    """Yield a new folder beside ``path`` that takes its place if the block succeeds, and is removed if not.
+
+    Modes and symbolic links are treated as ``replacing`` does.
+    """
+    target = _target(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary_name(target)
+    with _named(target, temporary / "new"):
+        try:
+            folder = temporary / "new"
+            folder.mkdir(parents=True)
+            if target.is_dir():
+                folder.chmod(_mode(target))
+            yield folder
+            _move(folder, target, temporary / "old")
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _target(path: Path) -> Path:
+    """Where a write to ``path`` ends, all symbolic links followed, be it there or not."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return target
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def _temporary_name(target: Path) -> Path:
+    return target.with_name(f"{leftover_prefix(target.name)}{secrets.token_hex(4)}")
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    """An empty file beside ``target`` with the mode that the umask leaves (tempfile's are for their owner alone)."""
+    temporary = _temporary_name(target)
+    with _named(target, temporary):
+        try:
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            yield temporary
+        finally:
+            with suppress(OSError):  # moved into place, or its disk is gone: the block's own error counts
+                temporary.unlink()
+
+
+@contextmanager
+def _named(target: Path, temporary: Path) -> Iterator[None]:
+    """Let refusals of the system name what is written, not its temporary name."""
     try:
-        folder = temporary / "new"
-        folder.mkdir()
-        yield folder
-        _move(folder, path, temporary / "old")
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        yield
+    except OSError as error:
+        if error.errno is not None and not isinstance(error.filename, int):
+            name = os.fsdecode(error.filename or temporary)
+            error.filename = name.replace(str(temporary), str(target), 1)
+        raise
 
 
 def _move(folder: Path, path: Path, aside: Path) -> None:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Literal
 
+from aista.console import say
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")
@@ -23,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the folder and list what is in it."""
-    from aista.console import configure_logging
+    from aista.terminal import configure_logging
 
     configure_logging()
     from aista.engine.export.write import export
@@ -35,5 +37,5 @@ def run(args: argparse.Namespace) -> int:
         "trainable" if args.trainable_only else "merged" if args.merge_lora else "whole"
     )
     files = export(args.run, args.out, which=args.checkpoint, kind=kind, shard_bytes=int(args.shard_gb * 1e9))
-    print(f"{args.out}: {', '.join(files)}")
+    say(f"{args.out}: {', '.join(files)}")
     return 0

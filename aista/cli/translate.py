@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from aista.cli.arguments import add_run_arguments
+from aista.console import escaped, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,5 +27,5 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         base=dict(args.base),
     ):
-        print(f"{file}\t{text}", flush=True)
+        say(f"{escaped(file)}\t{escaped(text)}")
     return 0

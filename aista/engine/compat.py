@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -27,9 +28,10 @@ from fairseq2.trainer import Trainer, _TrainerState
 from fairseq2.utils.rich import get_error_console
 from torch import Tensor
 
-from aista.console import terminal_handler
+from aista.console import MessageFormatter
 from aista.errors import RunError
 from aista.run_folder.paths import RunPaths
+from aista.terminal import terminal_handler
 
 __all__ = [
     "PatienceStopper",
@@ -37,7 +39,7 @@ __all__ = [
     "patch_fairseq2",
     "run_recipe",
     "set_early_stopper",
-    "validate_once_restored",
+    "settle_once_restored",
 ]
 
 
@@ -47,6 +49,8 @@ def patch_fairseq2() -> None:
     # `fairseq2.recipe.run` is the function of that name; the module behind it holds what it calls.
     run_module = vars(sys.modules["fairseq2.recipe.run"])
     run_module["configure_logging"] = _configure_logging
+    for module in ("fairseq2.logging", "fairseq2.recipe.internal.logging"):  # its terminal and its log files
+        vars(sys.modules[module])["Formatter"] = MessageFormatter
     # Its deprecation warnings speak to authors of fairseq2 recipes, not to users of aista.
     run_module["enable_deprecation_warnings"] = lambda: None
     vars(sys.modules["fairseq2.models.family"])["set_dtype"] = _own_dtypes
@@ -82,7 +86,7 @@ def run_recipe(recipe: fairseq2.recipe.Recipe, config: object, run_dir: Path) ->
         fairseq2.recipe.run(recipe, config, run.engine_dir, checkpoint_dir=run.checkpoints_dir)
     except TaskStopException:
         pass  # early stopping; with a step limit set, fairseq2 ignores other requests to stop
-    except (OperationalError, GangError, CheckpointError, StateDictError) as error:
+    except (OperationalError, GangError, CheckpointError, StateDictError, OSError) as error:
         raise RunError(f"{run_dir}: training failed: {_chain(error)}; see {run.engine_logs_dir}") from error
 
 
@@ -99,8 +103,9 @@ def _chain(error: BaseException) -> str:
 class PatienceStopper(EarlyStopper):
     """Stops after ``patience`` validations in a row without a better score.
 
-    Its history is rebuilt from the score files of the checkpoint folder, so that a resumed run stops
-    where the uninterrupted one would.
+    Args:
+        patience: Number of validations.
+        history: Scores of the validations so far, so that a resumed run stops where the uninterrupted one would.
     """
 
     def __init__(self, patience: int, history: list[float]) -> None:
@@ -109,8 +114,14 @@ class PatienceStopper(EarlyStopper):
 
     def should_stop(self, step_nr: int, score: float) -> bool:
         self._scores.append(score)
-        best = max(range(len(self._scores)), key=lambda index: self._scores[index])
-        return len(self._scores) - 1 - best >= self._patience
+        return self.is_exhausted
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the last scores are no better than one before them."""
+        scores = [score if math.isfinite(score) else -math.inf for score in self._scores]
+        best = scores.index(max(scores)) if scores else -1
+        return len(scores) - 1 - best >= self._patience
 
 
 def set_early_stopper(trainer: Trainer, stopper: EarlyStopper) -> None:
@@ -118,24 +129,30 @@ def set_early_stopper(trainer: Trainer, stopper: EarlyStopper) -> None:
     trainer._early_stopper = stopper
 
 
-def validate_once_restored(trainer: Trainer) -> None:
-    """Let a resumed trainer begin with the validation of its checkpoint's step.
+def settle_once_restored(trainer: Trainer, *, validate: bool) -> None:
+    """Let a resumed trainer first do what a kill may have cut off behind its checkpoint.
 
-    fairseq2 saves a step's checkpoint before it validates, and a resumed trainer continues after both: a run killed
-    in between would never validate that step, and what depends on the scores would differ.
+    fairseq2 saves a step's checkpoint, then deletes stale ones, validates and perhaps stops early; a resumed trainer
+    continues behind all of it.
+
+    Args:
+        trainer: Has a checkpoint, and its early stopper if any.
+        validate: Whether the checkpoint's step still needs its validation.
     """
     restore = trainer._maybe_restore_state
 
-    def restore_and_validate() -> _TrainerState:
+    def restore_and_settle() -> _TrainerState:
         state = restore()
-        if state is not _TrainerState.DATA_LOAD:
-            return state
-        trainer._state = _TrainerState.POST_STEP  # else the score would not be saved with the checkpoint
-        score = trainer._validate()
-        stop = score is not None and trainer._maybe_request_early_stop(score)
-        return _TrainerState.EARLY_STOP if stop else state
+        trainer._delete_stale_checkpoints()
+        stopper = trainer._early_stopper
+        stop = isinstance(stopper, PatienceStopper) and stopper.is_exhausted
+        if validate:
+            trainer._state = _TrainerState.END_OF_TRAINING  # where every score is saved with the checkpoint
+            score = trainer._validate()
+            stop = score is not None and trainer._maybe_request_early_stop(score)
+        return _TrainerState.STOPPED if stop else state
 
-    trainer._maybe_restore_state = restore_and_validate  # type: ignore[method-assign]
+    trainer._maybe_restore_state = restore_and_settle  # type: ignore[method-assign]
 
 
 def load_sharded_model(folder: Path) -> dict[str, Tensor]:

@@ -1,4 +1,6 @@
+import errno
 import os
+import re
 import subprocess
 import sys
 import types
@@ -82,6 +84,26 @@ def test_an_interrupt_is_one_line(aista, verb):
     assert aista("list") == (130, "", "aista: interrupted\n")
 
 
+REFUSED = {
+    PermissionError(errno.EACCES, "Permission denied", "run/x"): "run/x: cannot be used: Permission denied; its permis",
+    OSError(errno.EIO, "Input/output error"): "Input/output error; the disk or the network behind it failed",
+    OSError("of a library\nthat has no number"): "of a library that has no number; check the path",
+    MemoryError("wave of 3 GiB"): "out of memory: wave of 3 GiB; end other programs",
+    ValueError("embedded null byte"): "embedded null byte; choose another name",
+    UnicodeEncodeError(
+        "utf-8", "\udcff", 0, 1, "surrogates not allowed"
+    ): "surrogates not allowed; choose another name",
+}
+
+
+@pytest.mark.parametrize("error", REFUSED, ids=repr)
+def test_what_the_system_refuses_is_one_line(aista, verb, error):
+    verb(raiser(error))
+    code, out, err = aista("list")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(rf"aista: [^\n]*{re.escape(REFUSED[error])}[^\n]*\n", err)
+
+
 def test_a_bug_keeps_its_traceback(aista, verb):
     verb(raiser(ZeroDivisionError("a bug")))
     with pytest.raises(ZeroDivisionError):
@@ -99,7 +121,10 @@ sys.exit(main(["list"]))
 """
 
 
-@pytest.mark.parametrize("size", [1, 1_000_000])
+SIZES = pytest.mark.parametrize("size", [1, 1_000_000])
+
+
+@SIZES
 def test_a_closed_pipe_is_no_error(size):
     command = [sys.executable, "-c", TALKATIVE.format(size=size)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -107,6 +132,16 @@ def test_a_closed_pipe_is_no_error(size):
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait() == 141
+
+
+@SIZES
+def test_a_full_disk_behind_the_output_is_one_line(size):
+    command = [sys.executable, "-c", TALKATIVE.format(size=size)]
+    with open("/dev/full", "w") as full:
+        environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+        process = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    assert (process.returncode, process.stderr.count("\n")) == (1, 1)
+    assert "No space left on device; make room there" in process.stderr
 
 
 @pytest.mark.parametrize("name", sorted(VERBS))

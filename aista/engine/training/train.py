@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
-from aista.engine.claim import claim, is_main_process, released_if_unused
+from aista.engine.claim import claim, holds, is_main_process, released_if_unused, training_lock
 from aista.engine.compat import run_recipe
 from aista.engine.encoder_cache.cached_encoder import require_frozen
 from aista.engine.training.optimizer import check_parameter_groups
 from aista.engine.training.recipe import TaskRecipe
 from aista.engine.training.recipe_config import recipe_config
 from aista.engine.training.run_data import RunData
+from aista.engine.training.validation import past_scores, save_missing_score
 from aista.environment import peak_mib
 from aista.errors import AistaError
 from aista.files import write_json
@@ -47,19 +48,26 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
     Raises:
         ConfigError: something in the config is known to be wrong.
         DataError: the manifests have faults.
-        RunError: training failed.
+        RunError: training failed, or another process trains in the folder.
     """
     task = preflight(experiment)
     if stage:
         stage_experiment = find_stage(experiment, stage)
-        claim(run_dir, experiment)
+        with training_lock(run_dir):
+            claim(run_dir, experiment)
         train(stage_experiment, RunPaths(run_dir).stage(stage).path)
         return
-    data = RunData(experiment, task)
-    claimed = claim(run_dir, experiment)
-    if RunPaths(run_dir).is_complete:
+    is_validated = experiment.sections.data.dev is not None
+    if holds(run_dir, experiment) and _is_trained(RunPaths(run_dir), is_validated=is_validated):
         log.info("%s: already trained; nothing to do", run_dir)
         return
+    with training_lock(run_dir):
+        _train(experiment, task, run_dir)
+
+
+def _train(experiment: Experiment, task: Task, run_dir: Path) -> None:
+    data = RunData(experiment, task)
+    claimed = claim(run_dir, experiment)
     with released_if_unused(run_dir, claimed=claimed):
         initial = _initial_weights(experiment, task, run_dir)
         _run(experiment, task, run_dir, data, initial)
@@ -76,6 +84,12 @@ def find_stage(experiment: Experiment, name: str) -> Experiment:
         known = ", ".join(stages) or "none"
         raise AistaError(f"--stage: unknown stage {name!r}{nearest(name, stages)}; {experiment.source} has: {known}")
     return experiment.stage(stages[name])
+
+
+def _is_trained(run: RunPaths, *, is_validated: bool) -> bool:
+    """Whether training came to its end, the validation of its last checkpoint included."""
+    steps = run.checkpoint_steps()[-1:] if is_validated else []
+    return run.is_complete and all(step in dict(past_scores(run.metrics_file("valid"), step)) for step in steps)
 
 
 def _initial_weights(experiment: Experiment, task: Task, run_dir: Path) -> dict[str, dict[str, Tensor]]:
@@ -129,10 +143,14 @@ def _run(
         data=data,
     )
     config = recipe_config(sections.trainer, seed=sections.seed, validate="dev" in data.splits)
+    run = RunPaths(run_dir)
+    if is_main_process():
+        save_missing_score(run)
     started = time.monotonic()
     run_recipe(recipe, config, run_dir)
     if is_main_process():
-        write_json(RunPaths(run_dir).timing_file, _timing(run_dir, time.monotonic() - started))
+        save_missing_score(run)
+        write_json(run.timing_file, _timing(run_dir, time.monotonic() - started))
 
 
 def _timing(run_dir: Path, seconds: float) -> dict[str, float | int]:
