@@ -69,7 +69,8 @@ class LayerChooser:
     def before_step(self, step: int, model: nn.Module) -> None:
         """Called before each optimiser step (1, 2, ...) with the data-parallel model."""
         since = step - 1 - self.selection.warmup_steps
-        if not self.task.alignment.terms or since < 0:
+        is_repeated = bool(self._choices) and self._choices[-1].step == step - 1  # its first try was skipped
+        if not self.task.alignment.terms or since < 0 or is_repeated:
             return
         if since == 0 or (self.selection.every and since % self.selection.every == 0):
             self._choose(step - 1, model)

@@ -13,6 +13,7 @@ from fairseq2.trainer import TrainUnit
 from torch import Tensor, nn
 from typing_extensions import override
 
+from aista.engine.training.finite_steps import FiniteSteps
 from aista.engine.training.layer_chooser import LayerChooser
 from aista.engine.training.meters import NamedMeans
 from aista.engine.training.reader import DeviceBatch
@@ -35,6 +36,7 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
     parallel_model: nn.Module
     chooser: LayerChooser | None
     scores: ValidationScores
+    steps: FiniteSteps
     num_steps: int
 
     def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
@@ -60,6 +62,8 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
 
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
         values.update(_pop_means(values))
+        if self.steps.max_skipped:
+            values["skipped_steps"] = self.steps.num_skipped
 
 
 @dataclass(eq=False)
