@@ -49,24 +49,28 @@ def claim(run_dir: Path, experiment: Experiment) -> bool:
     the folder before.
 
     Returns:
-        Whether this call wrote them.
+        Whether this call wrote the config.
 
     Raises:
         AistaError: the folder belongs to another experiment (names the options that differ), or is a
             non-empty folder that is no run.
         RunError: this is not the main process, and the main one has not written the config in ``CLAIM_SECONDS``.
     """
-    file = RunPaths(run_dir).config_file
+    run = RunPaths(run_dir)
+    file = run.config_file
     if not is_main_process():
         _wait_for(file)
         return False
-    if holds(run_dir, experiment):
-        return False
-    if run_dir.is_dir() and not _is_unused(run_dir):
-        raise AistaError(f"{run_dir}: not empty and not a run folder (it has no {file.name}); choose another folder")
-    write_text(file, dump_yaml(experiment.to_plain()))
-    write_json(RunPaths(run_dir).environment_file, describe_environment())
-    return True
+    is_new = not holds(run_dir, experiment)
+    if is_new:
+        if run_dir.is_dir() and not _is_unused(run_dir):
+            raise AistaError(
+                f"{run_dir}: not empty and not a run folder (it has no {file.name}); choose another folder"
+            )
+        write_text(file, dump_yaml(experiment.to_plain()))
+    if not run.environment_file.is_file():  # a kill may have come between the two
+        write_json(run.environment_file, describe_environment())
+    return is_new
 
 
 @contextmanager

@@ -39,6 +39,7 @@ class FileEvents:
         for name in _CHANGES:
             setattr(os, name, self._changing(name, getattr(os, name)))
         os.fsync = self._syncing(os.fsync)
+        os.open = self._creating(os.open)
         builtins.open = io.open = self._opening(builtins.open)
 
     def note(self, kind: str, path: object, descriptor: int | None = None) -> bool:
@@ -71,6 +72,14 @@ class FileEvents:
             return function(path, *args, **options)
 
         return change
+
+    def _creating(self, function):
+        def create(path, flags, *args, dir_fd=None):
+            if flags & os.O_CREAT and self.note("open", path, dir_fd):
+                os._exit(KILLED)
+            return function(path, flags, *args, dir_fd=dir_fd)
+
+        return create
 
     def _syncing(self, function):
         def sync(descriptor):

@@ -154,7 +154,7 @@ def outcome(run: Path) -> dict[str, Any]:
         for checkpoint in checkpoint_steps(paths.path):
             for file in sorted(checkpoint.path.glob("*/**/*.pt")):
                 if file.parent.name != "trainer":  # that one holds times
-                    found[f"{name} {file.relative_to(paths.path)}"] = torch.load(file, weights_only=False)
+                    found[f"{name} {file.relative_to(paths.path)}"] = torch.load(file, weights_only=True)
     for file in (RunPaths(run).selection_file, RunPaths(run).data_file, RunPaths(run).parameters_file):
         found[file.name] = json.loads(file.read_text())
     return found

@@ -1,5 +1,6 @@
 """Claiming a run folder from several processes: the main one writes, the others wait for it."""
 
+import json
 import threading
 
 import pytest
@@ -36,3 +37,11 @@ def test_another_process_does_not_wait_for_ever(experiment, tmp_path, monkeypatc
     monkeypatch.setattr(claiming, "CLAIM_SECONDS", 0.1)
     with pytest.raises(RunError, match=r"run/config\.yaml: not written by the main process.*shared file system"):
         claim(tmp_path / "run", experiment)
+
+
+def test_a_start_that_was_killed_in_between_is_completed(experiment, tmp_path):
+    run = tmp_path / "run"
+    assert claim(run, experiment)
+    (run / "environment.json").unlink()
+    assert not claim(run, experiment)
+    assert "python" in json.loads((run / "environment.json").read_text())

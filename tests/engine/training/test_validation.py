@@ -107,9 +107,11 @@ def test_the_end_is_validated_whenever_it_was_not(tmp_path, corpus):
     train(experiment, killed)
     assert outcome(killed) == outcome(whole)
     (killed / "timing.json").unlink()
-    (killed / "checkpoints" / "scores" / "step_6.txt").write_text("")
-    train(experiment, killed)
-    assert outcome(killed) == outcome(whole)
+    for cut in ("", "-1"):
+        (killed / "checkpoints" / "scores" / "step_6.txt").write_text(cut)
+        train(experiment, killed)
+        assert outcome(killed) == outcome(whole)
+        (killed / "timing.json").unlink()
     assert len(lines(killed / "metrics" / "valid.jsonl")) == 1
 
 
