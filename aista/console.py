@@ -1,49 +1,36 @@
-"""What goes to the terminal: log lines (the time and the message, nothing else), passing progress bars, tables."""
+"""The text of messages for terminals and logs: control characters are shown rather than obeyed."""
 
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Sequence
+from typing import IO
 
-from rich.console import Console
-from rich.highlighter import NullHighlighter
-from rich.logging import RichHandler
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+__all__ = ["MessageFormatter", "align_columns", "escaped", "say"]
 
-__all__ = ["align_columns", "configure_logging", "passing_progress", "stage_bars", "terminal_handler"]
+# C0, DEL and C1; line and paragraph separators; bidirectional embeddings, overrides and isolates; lone surrogates.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def terminal_handler(console: Console | None = None) -> logging.Handler:
-    """A handler for stderr: rich in a terminal (so that progress bars stay below), plain lines elsewhere."""
-    if not sys.stderr.isatty():
-        handler: logging.Handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-        return handler
-    handler = RichHandler(
-        console=console or Console(stderr=True),
-        show_path=False,
-        show_level=False,
-        log_time_format="%H:%M:%S",
-        highlighter=NullHighlighter(),
-    )
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    return handler
+def escaped(text: object) -> str:
+    r"""``str(text)`` on one line that a terminal obeys nowhere: ESC becomes ``\x1b``, a line break ``\n``.
+
+    For ids, texts, column names and paths. Letters of any script stay; so do backslashes.
+    """
+    return _CONTROL.sub(lambda hit: repr(hit[0])[1:-1], str(text))
 
 
-def configure_logging() -> None:
-    """Show aista's own messages on stderr; fairseq2 replaces this while it trains."""
-    logging.getLogger().handlers[:] = [terminal_handler()]
-    logging.getLogger("aista").setLevel(logging.INFO)
+def say(message: object, stream: IO[str] | None = None) -> None:
+    """Print a message, each of its lines ``escaped``; to stdout unless told otherwise."""
+    print(_lines(str(message)), file=stream, flush=True)
+
+
+class MessageFormatter(logging.Formatter):
+    """Formats records for terminals and log files, each line ``escaped``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _lines(super().format(record))
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -54,22 +41,5 @@ def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def passing_progress(*columns: str | ProgressColumn, console: Console | None = None) -> Progress:
-    """A progress bar that is gone when its work is done, and that writes nothing where there is no terminal."""
-    console = console or Console()
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-
-
-@contextmanager
-def stage_bars(console: Console | None = None) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield ``progress(stage, done, total)``, which shows a passing progress bar per stage."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with passing_progress(*columns, console=console) as bars:
-        by_stage: dict[str, TaskID] = {}
-
-        def progress(stage: str, done: int, total: int) -> None:
-            if stage not in by_stage:
-                by_stage[stage] = bars.add_task(stage, total=total)
-            bars.update(by_stage[stage], completed=done, total=total)
-
-        yield progress
+def _lines(text: str) -> str:
+    return "\n".join(map(escaped, text.split("\n")))

@@ -8,6 +8,7 @@ from collections import Counter
 from aista import registry
 from aista.cli.arguments import add_plugin_argument
 from aista.config import apply_overrides
+from aista.console import say
 from aista.errors import PluginError, RegistryError
 from aista.kinds import KINDS
 from aista.registry import Entry
@@ -40,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
     counts: Counter[str] = Counter()
     for entry in chosen:
         for outcome in contracts.run(entry.kind, entry.name, options):
-            print(outcome, flush=True)
+            say(outcome)
             counts[outcome.status] += 1
-    print(f"{counts['PASS']} passed, {counts['FAIL']} failed, {counts['SKIPPED']} skipped")
+    say(f"{counts['PASS']} passed, {counts['FAIL']} failed, {counts['SKIPPED']} skipped")
     return 1 if counts["FAIL"] else 0
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from aista.cli.arguments import add_option_arguments, read_options
+from aista.console import say
 from aista.report.report_options import ComparisonOptions
 
 
@@ -34,10 +35,10 @@ def run(args: argparse.Namespace) -> int:
         to_rich(headline_table(summary.systems, f"Split {options.split}, {options.samples} bootstrap samples"))
     )
     for comparison in summary.comparisons:
-        print(f"{comparison.metric}: {comparison.signature}")
+        say(f"{comparison.metric}: {comparison.signature}")
     references = [row.reference for row in summary.rows]
     for label, hypotheses in summary.hypotheses.items():
         warning = sameness(hypotheses, references)
         if warning:
-            print(f"WARNING: {label}: {warning}")
+            say(f"WARNING: {label}: {warning}")
     return 0

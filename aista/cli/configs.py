@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from itertools import groupby
 
+from aista.console import say
 from aista.shipped import describe_config, find_config, shipped_configs
 
 
@@ -16,11 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.name is not None:
-        print(find_config(args.name).read_text(encoding="utf-8"), end="")
+        sys.stdout.write(find_config(args.name).read_text(encoding="utf-8"))
         return 0
     for folder, configs in groupby(shipped_configs().items(), lambda item: item[1].parent.name):
-        print(f"{folder}:")
+        say(f"{folder}:")
         for name, path in configs:
             command, summary = describe_config(path)
-            print(f"  {name}: {summary}\n    {command}")
+            say(f"  {name}: {summary}\n    {command}")
     return 0

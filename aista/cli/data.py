@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from aista.cli.arguments import add_plugin_argument
+from aista.console import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,8 +24,8 @@ def run(args: argparse.Namespace) -> int:
 def _prepare(args: argparse.Namespace) -> int:
     from aista import registry
     from aista.config import apply_overrides
-    from aista.console import stage_bars
     from aista.schema import Component, structure
+    from aista.terminal import stage_bars
 
     registry.load_plugins(args.plugin)
     entry = registry.get("dataset", args.name)
@@ -33,7 +34,7 @@ def _prepare(args: argparse.Namespace) -> int:
     dataset = registry.build("dataset", Component(args.name, config))
     with stage_bars() as progress:
         report = dataset.prepare(args.out, source=args.source, progress=progress)
-    print(report)
+    say(report)
     return 0
 
 
@@ -46,5 +47,5 @@ def _check(args: argparse.Namespace) -> int:
 
     config = structure(DataConfig, apply_overrides({}, args.overrides), source="aista data check")
     inspection = inspect(read_manifest(args.out), config)
-    print(inspection.summary(examples=20))
+    say(inspection.summary(examples=20))
     return 1 if inspection.problems else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from aista.cli.arguments import add_run_arguments
+from aista.console import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Decode, score, and print the scores with their signatures."""
-    from aista.console import configure_logging
+    from aista.terminal import configure_logging
 
     configure_logging()
     from aista.engine.inference.evaluate import evaluate
@@ -33,15 +34,16 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         device=args.device,
         base=dict(args.base),
+        verify=args.verify,
         shuffled_speech=args.shuffled_speech,
     )
     for score in result.scores:
-        print(f"{score.name} {score.value:.2f}  {score.signature}")
+        say(f"{score.name} {score.value:.2f}  {score.signature}")
     if result.shuffled_speech is not None:
-        print(
+        say(
             "NLL: {nll:.3f} nats per token with the right speech, {nll_shuffled_speech:.3f} with shuffled speech "
             "({num_rows} rows, {num_tokens} tokens)".format(**result.shuffled_speech)
         )
     folder = RunPaths(args.run).scores_file(result.label).parent
-    print(f"{len(result.rows)} utterances in {result.seconds:.1f} s; hypotheses and scores in {folder}")
+    say(f"{len(result.rows)} utterances in {result.seconds:.1f} s; hypotheses and scores in {folder}")
     return 0

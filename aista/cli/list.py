@@ -6,6 +6,7 @@ import argparse
 
 from aista import registry
 from aista.cli.arguments import add_plugin_argument
+from aista.console import say
 from aista.kinds import KINDS
 
 
@@ -19,11 +20,11 @@ def run(args: argparse.Namespace) -> int:
     registry.load_plugins(args.plugin)
     for number, kind in enumerate(sorted(KINDS) if args.kind is None else [args.kind]):
         components = registry.summaries(kind)
-        print(f"{chr(10) if number else ''}{kind}: {KINDS[kind].summary}")
+        say(f"{chr(10) if number else ''}{kind}: {KINDS[kind].summary}")
         width = max(map(len, components), default=0)
         for name, summary in components.items():
-            print(f"  {name:{width}}  {summary}")
+            say(f"  {name:{width}}  {summary}")
             options = registry.options(kind, name) if args.kind else ()
             if options:
-                print(f"  {'':{width}}  options: {', '.join(options)}")
+                say(f"  {'':{width}}  options: {', '.join(options)}")
     return 0

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
 
 from aista import __version__, registry
+from aista.console import escaped, say
 from aista.errors import AistaError, ConfigError, RunError
 from aista.files import explain
 
@@ -42,34 +48,58 @@ _EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted."""
+    """Run one command; returns its exit code: 0 done, 1 a run failed, 2 the user's mistake, 130 or 143 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     # oneDNN keeps a kernel for each of the last 1,024 shapes, about a megabyte each, and ragged batches never repeat
     # one. It reads this before its first kernel; the processes that a command starts inherit it.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # where its encoding lacks a letter of a text
     try:
         try:
-            return _run(arguments)
+            with _sigterm_raised():
+                return _run(arguments)
         finally:
             _flush()  # here, where a closed pipe or a full disk can still be handled
     except AistaError as error:
         _complain(error)
         return error.exit_code
+    except _Terminated:
+        say("aista: terminated (SIGTERM)", sys.stderr)
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
-        print("aista: interrupted", file=sys.stderr)
+        say("aista: interrupted", sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, e.g. head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
         return _refused(error)
     except MemoryError as error:
-        print(f"aista: out of memory: {error}; end other programs, or ask for less at a time", file=sys.stderr)
+        say(f"aista: out of memory: {error}; end other programs, or ask for less at a time", sys.stderr)
         return RunError.exit_code
     except ValueError as error:  # Python's own, of names that no system takes; any other is a bug
-        if not isinstance(error, UnicodeEncodeError) and not str(error).startswith("embedded null"):
+        if not isinstance(error, UnicodeEncodeError) and "embedded null" not in str(error):
             raise
         return _refused(error)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as an interrupt does: what it started ends too, and half-written files go."""
+
+
+@contextmanager
+def _sigterm_raised() -> Iterator[None]:
+    def terminate(number: int, frame: object) -> NoReturn:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # others cannot set handlers
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: list[str]) -> int:
@@ -81,19 +111,24 @@ def _run(arguments: list[str]) -> int:
     if verb.startswith("-"):
         parser.parse_args(arguments)  # --help and --version exit here, anything else is an error
     if verb not in VERBS:
-        print(f"aista: unknown command {verb!r}{registry.nearest(verb, VERBS)}; see aista --help", file=sys.stderr)
+        say(f"aista: unknown command {verb!r}{registry.nearest(verb, VERBS)}; see aista --help", sys.stderr)
         return 2
     module = importlib.import_module(f"aista.cli.{verb}")
-    parser = argparse.ArgumentParser(prog=f"aista {verb}", description=VERBS[verb])
+    parser = _Parser(prog=f"aista {verb}", description=VERBS[verb])
     module.add_arguments(parser)
     code: int = module.run(parser.parse_intermixed_args(rest))
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(escaped(message))
+
+
 def _parser() -> argparse.ArgumentParser:
     width = max(map(len, VERBS))
     verbs = "".join(f"  {verb:{width}}  {summary}\n" for verb, summary in VERBS.items())
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="aista",
         usage="aista COMMAND ...",
         description="Adaptive inner speech-text alignment for LLM-based speech translation.",
@@ -108,23 +143,24 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else it is tried again at the exit
         error.filename = "standard output"
         raise
 
 
 def _refused(error: OSError | ValueError) -> int:
-    print(f"aista: {explain(error)}", file=sys.stderr)
+    say(f"aista: {explain(error)}", sys.stderr)
     return RunError.exit_code
 
 
 def _complain(error: AistaError) -> None:
     if not isinstance(error, ConfigError):
-        print(f"aista: {error}", file=sys.stderr)
+        say(f"aista: {error}", sys.stderr)
         return
     for fault in error.faults:
         is_file_line = fault.path == error.source or fault.path.startswith(f"{error.source}:")
         place = "" if is_file_line else f"{error.source}: "
-        print(f"{place}{fault}", file=sys.stderr)
+        say(f"{place}{fault}", sys.stderr)
 
 
 if __name__ == "__main__":

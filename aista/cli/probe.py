@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from aista.cli.arguments import add_model_arguments
+from aista.console import say
 from aista.errors import AistaError
 
 
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Probe, print the tables, and list the files."""
-    from aista.console import configure_logging
+    from aista.terminal import configure_logging
 
     configure_logging()
     for option, value, least in (("--size", args.size, 2), ("--resamples", args.resamples, 0)):
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.report.tables import to_rich
     from aista.runs.layer_probe import probe_one, probe_over_time
 
-    shared = {"size": args.size, "name": args.name, "device": args.device, "resamples": args.resamples}
+    shared = {name: getattr(args, name) for name in ("size", "name", "device", "resamples", "verify")}
     if args.all_checkpoints:
         result = probe_over_time(args.run, args.split, **shared)
     else:
@@ -46,5 +47,5 @@ def run(args: argparse.Namespace) -> int:
     for table in result.tables:
         console.print(to_rich(table))
     for file in result.files:
-        print(file)
+        say(file)
     return 0

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the corpus, train the CE-only baseline and AI-STA, evaluate, probe, compare, report."""
-    from aista.console import configure_logging
+    from aista.terminal import configure_logging
 
     configure_logging()
     from aista.corpora.quickstart import QuickstartCorpus

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from aista.cli.arguments import add_option_arguments, read_options
+from aista.console import say
 from aista.report.report_options import ReportOptions
 
 
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Gather the folders, compute the plans, write the page."""
-    from aista.console import configure_logging
+    from aista.terminal import configure_logging
 
     configure_logging()
     from aista.runs.report_assembly import labelled, make_report
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     report = make_report(runs, options, title=args.title or f"aista report: {', '.join(runs)}", command=command)
     from aista.report.render import write_report
 
-    print(write_report(args.out, report))
+    say(write_report(args.out, report))
     for note in report.missing:
-        print(f"  missing: {note}")
+        say(f"  missing: {note}")
     return 0

@@ -14,6 +14,7 @@ from typing import Any
 from aista import registry
 from aista.cli.arguments import add_plugin_argument
 from aista.config import dump_yaml
+from aista.console import say
 from aista.convert import type_name
 from aista.registry import Entry
 from aista.schema import Component, required_options, to_plain
@@ -30,20 +31,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     registry.load_plugins(args.plugin)
     entry = registry.get(args.kind, args.name)
-    print(f"{entry.kind} {entry.name}\n{entry.origin}  ({_source_file(entry)})\n")
-    print(inspect.getdoc(entry.factory) or "(no description)")
+    say(f"{entry.kind} {entry.name}\n{entry.origin}  ({_source_file(entry)})\n")
+    say(inspect.getdoc(entry.factory) or "(no description)")
     if entry.config is None:
-        print("\nOptions: none")
+        say("\nOptions: none")
     else:
-        print("\nOptions:")
+        say("\nOptions:")
         for line in _option_lines(entry.config, "  "):
-            print(line)
-    print("\nIn a config:")
+            say(line)
+    say("\nIn a config:")
     node = _snippet(entry)
     if entry.kind == "task":  # a task's options are the config's own top-level keys
         node = {"task": entry.name, **node.get("config", {})}
     for line in dump_yaml(node).splitlines():
-        print(f"  {line}")
+        say(f"  {line}")
     return 0
 
 

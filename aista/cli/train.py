@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aista.cli.arguments import add_verify_argument
+from aista.console import say
 from aista.shipped import find_config
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dump-config", action="store_true", help="print the resolved config with all defaults and stop"
     )
     parser.add_argument("--stage", default="", metavar="NAME", help="train one pretraining stage alone")
+    add_verify_argument(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="check everything, say what the run would cost, write nothing"
     )
@@ -40,11 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from aista.config import dump_yaml
-    from aista.console import configure_logging
     from aista.engine.claim import open_experiment
     from aista.errors import AistaError
     from aista.run_folder.paths import RunPaths
     from aista.tasks.experiment import load_experiment
+    from aista.terminal import configure_logging
 
     if args.config is None and args.overrides:
         raise AistaError(f"overrides need --config; without it {args.run}'s own config is used unchanged")
@@ -52,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         raise AistaError(f"{args.run} is no run folder yet; name a config with --config FILE")
     experiment = open_experiment(args.run) if args.config is None else load_experiment(args.config, args.overrides)
     if args.dump_config:
-        print(dump_yaml(experiment.to_plain()), end="")
+        sys.stdout.write(dump_yaml(experiment.to_plain()))  # for a file, so not escaped: YAML does that
         return 0
     configure_logging()
     if args.dry_run:
@@ -62,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             raise AistaError(f"--{name} is for --dry-run; add that, or leave --{name} out")
     from aista.engine.training.train import train
 
-    train(experiment, args.run, stage=args.stage)
+    train(experiment, args.run, stage=args.stage, verify=args.verify)
     return 0
 
 
@@ -87,5 +91,5 @@ def _dry_run(experiment: Experiment, args: argparse.Namespace) -> int:
     if args.stage:
         experiment = find_stage(experiment, args.stage)
     result = dry_run(experiment, assumption=assumption, **given)
-    print(json.dumps(result.to_json(), indent=2) if args.json else result)
+    say(json.dumps(result.to_json(), indent=2) if args.json else result)
     return 0

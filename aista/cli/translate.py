@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from aista.cli.arguments import add_run_arguments
+from aista.console import escaped, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
         beam_size=args.beam_size,
         device=args.device,
         base=dict(args.base),
+        verify=args.verify,
     ):
-        print(f"{file}\t{text}", flush=True)
+        say(f"{escaped(file)}\t{escaped(text)}")
     return 0

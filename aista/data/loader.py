@@ -67,6 +67,11 @@ class BatchLoader:
         """The current epoch, from 0."""
         return self._epoch
 
+    @property
+    def position(self) -> int:
+        """Batches of the current epoch that were handed out."""
+        return self._position
+
     def __len__(self) -> int:
         """Batches of the current epoch, those handed out included."""
         return len(self._plan)

@@ -1,8 +1,9 @@
-"""Workarounds for fairseq2, in one place: secrets in logs, early stopping, sharded weights, types, log messages."""
+"""Workarounds for fairseq2, in one place: secrets in logs, early stopping, state files, types, log messages."""
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -11,15 +12,14 @@ from pathlib import Path
 import fairseq2.models.family
 import fairseq2.recipe
 import torch
-from fairseq2.checkpoint import CheckpointError
+from fairseq2.checkpoint import CheckpointError, CheckpointManager, StandardCheckpointManager
 from fairseq2.device import CPU, Device
 from fairseq2.early_stopper import EarlyStopper
-from fairseq2.error import OperationalError, StateDictError
+from fairseq2.error import OperationalError, StateDictError, raise_operational_system_error
 from fairseq2.file_system import LocalFileSystem
-from fairseq2.gang import GangContext, GangError, Gangs, create_fake_gangs
-from fairseq2.io import _TorchTensorFileLoader
+from fairseq2.gang import Gang, GangContext, GangError, Gangs, create_fake_gangs
 from fairseq2.logging import configure_logging
-from fairseq2.model_checkpoint import ModelCheckpointLoadOptions
+from fairseq2.model_checkpoint import CorruptModelCheckpointError, ModelCheckpointLoadOptions
 from fairseq2.model_checkpoint.native import _NativeModelCheckpointLoader
 from fairseq2.recipe.internal.log import _StandardLogHelper
 from fairseq2.task import TaskStopException
@@ -27,17 +27,21 @@ from fairseq2.trainer import Trainer, _TrainerState
 from fairseq2.utils.rich import get_error_console
 from torch import Tensor
 
-from aista.console import terminal_handler
+from aista.console import MessageFormatter
+from aista.engine.state_files import StateDumper, StateLoader
 from aista.errors import RunError
+from aista.run_folder.checksums import way_back, write_checksums
 from aista.run_folder.paths import RunPaths
+from aista.terminal import terminal_handler
 
 __all__ = [
     "PatienceStopper",
+    "guard_state_files",
     "load_sharded_model",
     "patch_fairseq2",
     "run_recipe",
     "set_early_stopper",
-    "validate_once_restored",
+    "settle_once_restored",
 ]
 
 
@@ -47,6 +51,8 @@ def patch_fairseq2() -> None:
     # `fairseq2.recipe.run` is the function of that name; the module behind it holds what it calls.
     run_module = vars(sys.modules["fairseq2.recipe.run"])
     run_module["configure_logging"] = _configure_logging
+    for module in ("fairseq2.logging", "fairseq2.recipe.internal.logging"):  # its terminal and its log files
+        vars(sys.modules[module])["Formatter"] = MessageFormatter
     # Its deprecation warnings speak to authors of fairseq2 recipes, not to users of aista.
     run_module["enable_deprecation_warnings"] = lambda: None
     vars(sys.modules["fairseq2.models.family"])["set_dtype"] = _own_dtypes
@@ -82,7 +88,7 @@ def run_recipe(recipe: fairseq2.recipe.Recipe, config: object, run_dir: Path) ->
         fairseq2.recipe.run(recipe, config, run.engine_dir, checkpoint_dir=run.checkpoints_dir)
     except TaskStopException:
         pass  # early stopping; with a step limit set, fairseq2 ignores other requests to stop
-    except (OperationalError, GangError, CheckpointError, StateDictError) as error:
+    except (OperationalError, GangError, CheckpointError, StateDictError, OSError) as error:
         raise RunError(f"{run_dir}: training failed: {_chain(error)}; see {run.engine_logs_dir}") from error
 
 
@@ -99,8 +105,9 @@ def _chain(error: BaseException) -> str:
 class PatienceStopper(EarlyStopper):
     """Stops after ``patience`` validations in a row without a better score.
 
-    Its history is rebuilt from the score files of the checkpoint folder, so that a resumed run stops
-    where the uninterrupted one would.
+    Args:
+        patience: Number of validations.
+        history: Scores of the validations so far, so that a resumed run stops where the uninterrupted one would.
     """
 
     def __init__(self, patience: int, history: list[float]) -> None:
@@ -109,8 +116,14 @@ class PatienceStopper(EarlyStopper):
 
     def should_stop(self, step_nr: int, score: float) -> bool:
         self._scores.append(score)
-        best = max(range(len(self._scores)), key=lambda index: self._scores[index])
-        return len(self._scores) - 1 - best >= self._patience
+        return self.is_exhausted
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the last scores are no better than one before them."""
+        scores = [score if math.isfinite(score) else -math.inf for score in self._scores]
+        best = scores.index(max(scores)) if scores else -1
+        return len(scores) - 1 - best >= self._patience
 
 
 def set_early_stopper(trainer: Trainer, stopper: EarlyStopper) -> None:
@@ -118,35 +131,79 @@ def set_early_stopper(trainer: Trainer, stopper: EarlyStopper) -> None:
     trainer._early_stopper = stopper
 
 
-def validate_once_restored(trainer: Trainer) -> None:
-    """Let a resumed trainer begin with the validation of its checkpoint's step.
+def settle_once_restored(trainer: Trainer, *, validate: bool) -> None:
+    """Let a resumed trainer first do what a kill may have cut off behind its checkpoint.
 
-    fairseq2 saves a step's checkpoint before it validates, and a resumed trainer continues after both: a run killed
-    in between would never validate that step, and what depends on the scores would differ.
+    fairseq2 saves a step's checkpoint, then deletes stale ones, validates and perhaps stops early; a resumed trainer
+    continues behind all of it.
+
+    Args:
+        trainer: Has a checkpoint, and its early stopper if any.
+        validate: Whether the checkpoint's step still needs its validation.
     """
     restore = trainer._maybe_restore_state
 
-    def restore_and_validate() -> _TrainerState:
+    def restore_and_settle() -> _TrainerState:
         state = restore()
-        if state is not _TrainerState.DATA_LOAD:
-            return state
-        trainer._state = _TrainerState.POST_STEP  # else the score would not be saved with the checkpoint
-        score = trainer._validate()
-        stop = score is not None and trainer._maybe_request_early_stop(score)
-        return _TrainerState.EARLY_STOP if stop else state
+        trainer._delete_stale_checkpoints()
+        stopper = trainer._early_stopper
+        stop = isinstance(stopper, PatienceStopper) and stopper.is_exhausted
+        if validate:
+            trainer._state = _TrainerState.END_OF_TRAINING  # where every score is saved with the checkpoint
+            score = trainer._validate()
+            stop = score is not None and trainer._maybe_request_early_stop(score)
+        return _TrainerState.STOPPED if stop else state
 
-    trainer._maybe_restore_state = restore_and_validate  # type: ignore[method-assign]
+    trainer._maybe_restore_state = restore_and_settle  # type: ignore[method-assign]
 
 
-def load_sharded_model(folder: Path) -> dict[str, Tensor]:
-    """Read the ``model`` folder of a checkpoint, whatever number of FSDP shards wrote it.
+def guard_state_files(manager: CheckpointManager, gang: Gang, *, verify: bool) -> None:
+    """Let fairseq2 write checkpoints with checksums, and read them without running code: it unpickles all but models.
 
-    Tensors only (``weights_only``): no code is executed.
+    Args:
+        manager: The trainer's.
+        gang: All processes; each writes files of its own.
+        verify: Compare checksums on reading.
+
+    Raises:
+        RunError: the last checkpoint lacks its trainer's state; fairseq2 would silently resume from an earlier one.
     """
-    files = LocalFileSystem()
-    loader = _NativeModelCheckpointLoader(files, _TorchTensorFileLoader(files), _FakeGangContext())
+    assert isinstance(manager, StandardCheckpointManager)
+    last = manager.maybe_get_last_step_number()
+    if last is not None and last != manager.maybe_get_last_step_number(exclude_model_only=True):
+        folder = manager._checkpoint_dir / manager._get_step_dir_name(last)
+        raise RunError(f"{folder}: has no trainer state; {way_back(folder)}")
+    dumper, commit = StateDumper(), manager._commit_checkpoint
+    manager._tensor_file_loader, manager._tensor_file_dumper = StateLoader(verify=verify), dumper
+
+    def write_checksums_and_commit(step_nr: int) -> None:
+        folder = manager._checkpoint_dir / manager._get_step_dir_name(step_nr, tmp=True)
+        own = dumper.take_checksums(folder)
+        written = [own] * gang.size
+        if gang.size > 1:
+            torch.distributed.all_gather_object(written, own)
+        if gang.rank == 0:
+            try:
+                write_checksums(folder, {name: sha256 for part in written for name, sha256 in part.items()})
+            except OSError as error:
+                raise_operational_system_error(error)
+        commit(step_nr)
+
+    manager._commit_checkpoint = write_checksums_and_commit  # type: ignore[method-assign]
+
+
+def load_sharded_model(folder: Path, *, verify: bool = True) -> dict[str, Tensor]:
+    """Read the ``model`` folder of a checkpoint, whatever number of FSDP shards wrote it; no code is executed.
+
+    Raises:
+        RunError: it is damaged; names the checkpoints to go back to.
+    """
+    loader = _NativeModelCheckpointLoader(LocalFileSystem(), StateLoader(verify=verify), _FakeGangContext())
     options = ModelCheckpointLoadOptions(gangs=create_fake_gangs(CPU), mmap=False, restrict=True)
-    return dict(loader.lazy_load(folder, {}, options))
+    try:
+        return dict(loader.lazy_load(folder, {}, options))
+    except (CorruptModelCheckpointError, FileNotFoundError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise RunError(f"{folder}: no whole model ({_chain(error)}); {way_back(folder.parent)}") from error
 
 
 class _FakeGangContext(GangContext):

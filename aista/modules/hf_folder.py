@@ -170,11 +170,14 @@ def build_skeleton(auto_class: Any, folder: Path, config: Any, *, dtype: torch.d
 
 @contextmanager
 def model_errors(folder: Path, what: str) -> Iterator[None]:
-    """Bound a model that is built in the block by the folder's weights; errors in it become ValueErrors that name the folder.
+    """Bound the model that is built in the block by its folder's weights, and name the folder in errors.
 
     Args:
         folder: The model's.
         what: What is done with it, such as "loaded".
+
+    Raises:
+        ValueError: any error in the block.
     """
     try:
         with bounded_by(sorted(folder.glob("*.safetensors"))):

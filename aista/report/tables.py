@@ -9,6 +9,7 @@ from html import escape
 import rich.table
 from rich.text import Text
 
+from aista.console import escaped
 from aista.scoring.significance import Interval
 from aista.selection.curve import ProbeCurve
 
@@ -122,12 +123,12 @@ def text_of(value: float | Interval | None, pattern: str) -> str:
 
 
 def to_rich(table: Table) -> rich.table.Table:
-    """For ``rich.console.Console().print``; texts are not read as markup."""
-    drawn = rich.table.Table(title=Text(table.title))
+    """For ``rich.console.Console().print``; texts are not read as markup, and control characters are shown."""
+    drawn = rich.table.Table(title=Text(escaped(table.title)))
     for index, column in enumerate(table.columns):
-        drawn.add_column(Text(column), justify="right" if index else "left")
+        drawn.add_column(Text(escaped(column)), justify="right" if index else "left")
     for row in table.rows:
-        drawn.add_row(*map(Text, row))
+        drawn.add_row(*(Text(escaped(cell)) for cell in row))
     return drawn
 
 

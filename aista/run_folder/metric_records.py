@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,6 +45,6 @@ def drop_cut_line(path: Path) -> None:
     if not path.is_file():
         return
     content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        path.write_bytes(whole)
+    length = content.rfind(b"\n") + 1
+    if length < len(content):
+        os.truncate(path, length)

@@ -11,6 +11,7 @@ CONFIG = "config.yaml"
 PRETRAINING = "pretraining"
 STEP = "step_"
 PLAN = "_plan"
+CHECKSUMS = "checksums.json"  # in the folder of a checkpoint
 
 
 def checkpoint_name(step: int) -> str:
@@ -53,6 +54,7 @@ class RunPaths:
     probe_dir = _Part("probe")
     engine_dir = _Part("engine")
     engine_logs_dir = _Part("engine/logs")
+    training_lock = _Part(".training.lock")
 
     @property
     def is_run(self) -> bool:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from aista import registry
 from aista.config import dump_yaml
-from aista.console import stage_bars
+from aista.console import say
 from aista.corpora.quickstart import QuickstartCorpus
 from aista.engine.claim import holds
 from aista.engine.inference.evaluate import evaluate
@@ -31,6 +31,7 @@ from aista.schema import Component
 from aista.selection.curve import ProbeCurve
 from aista.tasks.experiment import Experiment, load_experiment
 from aista.tasks.preflight import build_metrics
+from aista.terminal import stage_bars
 
 __all__ = ["SYSTEMS", "Quickstart"]
 
@@ -68,13 +69,13 @@ class Quickstart:
             table = seed_table(summaries)
             write_text(self.out / "seeds.md", to_markdown(table))
             self.console.print(to_rich(table))
-        self.console.print(f"report: {path}   ({time.monotonic() - started:.0f} s)", highlight=False)
+        say(f"report: {path}   ({time.monotonic() - started:.0f} s)", self.console.file)
 
     def _prepare_corpus(self) -> None:
         dataset = registry.build("dataset", Component("quickstart", self.corpus))
         with stage_bars(self.console) as progress:
             report = dataset.prepare(self.data, progress=progress)
-        self.console.print(f"synthetic corpus in {self.data}{' (reused)' if report.reused else ''}", highlight=False)
+        say(f"synthetic corpus in {self.data}{' (reused)' if report.reused else ''}", self.console.file)
 
     def _experiment(self, overrides: Sequence[str]) -> Experiment:
         paths = [f"data.{split}={self.data / split}.tsv" for split in ("train", "dev", "test")]
@@ -103,7 +104,7 @@ class Quickstart:
         jobs = []
         for label, folder, experiment in runs:
             if holds(folder, experiment) and RunPaths(folder).is_complete:
-                self.console.print(f"{label} (reused)", highlight=False)
+                say(f"{label} (reused)", self.console.file)
             else:
                 jobs.append(self._job(label, folder, experiment))
         run_jobs(jobs, self.console)

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from aista.console import say
 from aista.errors import AistaError
 from aista.runs.jobs import Job
 
@@ -50,7 +51,7 @@ def run_on_cluster(
         raise AistaError(f"--slurm: submitit refuses {dict(options)}: {error}") from error
     waiting = {job: executor.submit(_run, job) for job in jobs}
     for job, submitted in waiting.items():
-        console.print(f"{job.label}: job {submitted.job_id}", highlight=False)
+        say(f"{job.label}: job {submitted.job_id}", console.file)
     failed: dict[Job, int] = {}
     while waiting:
         for job, submitted in list(waiting.items()):
@@ -59,7 +60,7 @@ def run_on_cluster(
                 code = -1 if submitted.exception() is not None else int(submitted.result())
                 if code:
                     failed[job] = code
-                console.print(f"{job.label}: {f'failed ({code})' if code else 'done'}", highlight=False)
+                say(f"{job.label}: {f'failed ({code})' if code else 'done'}", console.file)
         if waiting:
             time.sleep(poll_seconds)
     return failed

@@ -60,19 +60,24 @@ def effective_rank(x_ND: Tensor) -> Tensor:
     """``exp(H(p))``, ``p`` the singular values of the centred states over their sum (Roy and Vetterli 2007).
 
     How many directions the states spread over: at most min(N - 1, D), 1 for a line, 0 where they do not vary
-    (up to the rounding of fp32). Leading dimensions are batched. It has no bootstrap interval: a resample repeats
-    utterances and has a lower rank for that alone.
+    (up to the rounding of fp32), NaN where they are not finite or the eigenvalues do not converge: a measure ends no
+    training. Leading dimensions are batched. It has no bootstrap interval: a resample repeats utterances and has a
+    lower rank for that alone.
     """
     x_ND = x_ND.double()
     size = x_ND.square().sum(dim=(-2, -1)).sqrt()
     centred = x_ND - x_ND.mean(dim=-2, keepdim=True)
     gram = centred @ centred.mT if centred.shape[-2] <= centred.shape[-1] else centred.mT @ centred
-    values = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
+    is_finite = gram.isfinite().all(dim=(-2, -1))
+    try:
+        values = torch.linalg.eigvalsh(torch.where(is_finite[..., None, None], gram, 0)).clamp_min(0).sqrt()
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return torch.full_like(size, torch.nan)
     values = torch.where(values > ROUNDING * size[..., None], values, 0)
     total = values.sum(dim=-1, keepdim=True)
     share = values / torch.where(total > 0, total, 1)
     entropy = -torch.xlogy(share, share).sum(dim=-1)
-    return torch.where(total[..., 0] > 0, entropy.exp(), 0)
+    return torch.where(total[..., 0] > 0, entropy.exp(), 0).where(is_finite, torch.nan)
 
 
 def _gram(x_ND: Tensor) -> Tensor:

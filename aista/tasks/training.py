@@ -36,6 +36,9 @@ class TrainerConfig(Options):
         0.05, "Cosine: learning rate at the end, as a fraction of the peak.", minimum=0, maximum=1
     )
     max_grad_norm: float = option(1.0, "Gradient-norm clipping; 0 turns it off.", minimum=0)
+    max_skipped_steps: int = option(
+        0, "Steps to skip, over the run, where the gradient norm is not finite; one more ends it.", minimum=0
+    )
     grad_accumulation: int = option(1, "Gradient accumulation: batches per optimiser step.", minimum=1)
     activation_checkpointing: bool = option(False, "Recompute block activations in the backward pass to save memory.")
     mixed_precision: Literal["off", "bfloat16"] = option("off", "Autocast dtype; alignment stays in float32.")
@@ -72,7 +75,7 @@ class EvaluationConfig(Options):
 
     metrics: tuple[Component, ...] = components("metric", "Metrics; empty means the task's defaults.")
     generation: GenerationConfig = section(GenerationConfig, "Search options.")
-    batch_size: int = option(32, "Rows decoded together; does not change results.", minimum=1)
+    batch_size: int = option(32, "Rows decoded together; does not change results.", minimum=1, maximum=1_000_000)
     score: str = option(
         "nll", "Criterion of the best checkpoint: nll, loss (the whole training loss), or one of the metrics."
     )

@@ -15,14 +15,14 @@ from typing import Any, TypeVar
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
-from aista.console import passing_progress
 from aista.errors import AistaError, RegistryError
 from aista.files import write_text
 from aista.registry import nearest
 from aista.report.figure import save_png
 from aista.report.tables import to_markdown, to_rich
+from aista.terminal import LABEL, passing_progress
 from benchmarks.ot.chart import benchmark_table, floor_ratios, ratio_table
 from benchmarks.ot.measure import check_rows, count_tasks, measure
 from benchmarks.ot.measurement import Measurement, read_csv, write_csv
@@ -107,7 +107,7 @@ def _check(workloads: Mapping[str, Workload], rows: Mapping[str, Row], args: arg
 
 def _measure(workloads: Mapping[str, Workload], rows: Mapping[str, Row], args: argparse.Namespace) -> None:
     console, file = Console(), args.out / f"ot_{args.device}.csv"
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (LABEL, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     where: dict[str, Any] = {"device": args.device, "dtype": _dtype(args)}
     measurements: list[Measurement] = []
     with passing_progress(*columns, console=console) as progress:

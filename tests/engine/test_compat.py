@@ -14,9 +14,27 @@ patched = run.configure_logging
 assert patched.__module__ == "aista.engine.compat"
 patch_fairseq2()
 assert run.configure_logging is patched
+from pathlib import Path
+from fairseq2.file_system import LocalFileSystem
+from fairseq2.recipe.config import CommonSection
+from fairseq2.recipe.internal.logging import _DistributedLogConfigurer
+from fairseq2.utils.env import StandardEnvironment
+from fairseq2.world_info import WorldInfo
+import logging
+patched()
+files = _DistributedLogConfigurer(
+    Path(sys.argv[1]), CommonSection(), StandardEnvironment(), WorldInfo(0, 1, 0, 1), LocalFileSystem()
+)
+files._configure_logger()
+logging.getLogger("aista").warning("row \x1b[31m")
+logging.getLogger("fairseq2").warning("file \x1b[31m")
 """
 
 
-def test_an_import_patches_nothing_and_a_second_call_changes_nothing():
-    result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+def test_an_import_patches_nothing_and_what_is_patched_stays(tmp_path):
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+    assert "row \\x1b[31m" in result.stderr
+    assert "file \\x1b[31m" in result.stderr
+    assert "file \\x1b[31m" in (tmp_path / "logs" / "rank_0.log").read_text()

@@ -111,3 +111,21 @@ class TestEffectiveRank:
     def test_leading_dimensions_are_a_batch(self) -> None:
         x = states(12, 4, 2).view(3, 4, 4)
         torch.testing.assert_close(effective_rank(x), torch.stack([effective_rank(item) for item in x]))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_the_rank_of_states_that_are_not_finite_is_nan_and_the_others_keep_theirs(bad: float) -> None:
+    x = torch.stack([states(6, 3, seed) for seed in range(3)])
+    expected = effective_rank(x)
+    x[1, 2, 0] = bad
+    found = effective_rank(x)
+    assert found[1].isnan()
+    assert torch.equal(found[[0, 2]], expected[[0, 2]])
+
+
+def test_eigenvalues_that_do_not_converge_end_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverge(_: Tensor) -> Tensor:
+        raise torch.linalg.LinAlgError("did not converge")
+
+    monkeypatch.setattr(torch.linalg, "eigvalsh", diverge)
+    assert effective_rank(states(6, 3, 0)).isnan()

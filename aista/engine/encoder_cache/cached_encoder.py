@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from aista import registry
-from aista.console import stage_bars
 from aista.data.encoder_caches.base import EncoderCache
 from aista.data.manifest import Row
 from aista.data.states import StoredStates, recording_keys
@@ -29,6 +28,7 @@ from aista.modules.generation import evaluating
 from aista.tasks.experiment import Experiment
 from aista.tasks.limits import input_lengths
 from aista.tasks.preflight import FREEZE_ENCODER
+from aista.terminal import stage_bars
 
 __all__ = ["CachedEncoder", "require_frozen", "with_encoder_states"]
 

@@ -60,14 +60,18 @@ class LayerChooser:
     writes: bool = field(kw_only=True)
     _choices: list[LayerChoice] = field(default_factory=list, init=False)
 
+    def restore(self, step: int) -> None:
+        """Go back to the layers that the step was trained with; the run was resumed from its checkpoint."""
+        if self.task.alignment.terms and step > self.selection.warmup_steps:
+            self._choices = read_choices(self.file, before=step)
+            self.task.selected = self._choices[-1].selected
+
     def before_step(self, step: int, model: nn.Module) -> None:
         """Called before each optimiser step (1, 2, ...) with the data-parallel model."""
         since = step - 1 - self.selection.warmup_steps
-        if not self.task.alignment.terms or since < 0:
+        is_repeated = bool(self._choices) and self._choices[-1].step == step - 1  # its first try was skipped
+        if not self.task.alignment.terms or since < 0 or is_repeated:
             return
-        if since > 0 and self.task.selected is None:
-            self._choices = read_choices(self.file, before=step - 1)
-            self.task.selected = self._choices[-1].selected
         if since == 0 or (self.selection.every and since % self.selection.every == 0):
             self._choose(step - 1, model)
 

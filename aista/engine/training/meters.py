@@ -1,8 +1,9 @@
-"""Weighted means under names that appear as training goes on, e.g. one per aligned layer."""
+"""Weighted means, and sums, under names that appear as training goes on, e.g. one per aligned layer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ __all__ = ["NamedMeans"]
 
 
 class NamedMeans(Metric[dict[str, float]]):
-    """Accumulates sum and weight per name; fairseq2's metric bag syncs and stores it like any metric.
+    """Accumulates sum and weight per name, of weight 0 a sum alone; fairseq2's metric bag syncs and stores it.
 
     A bag needs its metrics' names before the first batch and the same ones on every process; the
     layers to align are only known later, and a process may see no row with a transcript.
@@ -25,10 +26,16 @@ class NamedMeans(Metric[dict[str, float]]):
         self.sums: dict[str, Tensor]
         self.weights: dict[str, Tensor]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> NamedMeans:
+        """The trainer copies its metrics before each step; no tensor here is changed in place, so copies share them."""
+        twin = NamedMeans(self.device)
+        twin.sums, twin.weights = dict(self.sums), dict(self.weights)
+        return twin
+
     @torch.inference_mode()
     def update(self, metrics: Mapping[str, tuple[Tensor, float]]) -> NamedMeans:
         for name, (value, weight) in metrics.items():
-            total = value.detach().to(self.device, torch.float64) * weight
+            total = value.detach().to(self.device, torch.float64) * (weight or 1.0)
             zero = torch.zeros((), dtype=torch.float64, device=self.device)
             self.sums[name] = self.sums.get(name, zero) + total
             self.weights[name] = self.weights.get(name, zero) + weight
@@ -45,7 +52,8 @@ class NamedMeans(Metric[dict[str, float]]):
 
     @torch.inference_mode()
     def compute(self) -> dict[str, float]:
-        return {name: float(total / self.weights[name]) for name, total in self.sums.items() if self.weights[name] > 0}
+        weights = {name: float(weight) or 1.0 for name, weight in self.weights.items()}
+        return {name: float(total) / weights[name] for name, total in self.sums.items()}
 
     @torch.inference_mode()
     def merge_state(self, metrics: Iterable[NamedMeans]) -> NamedMeans:

@@ -26,9 +26,14 @@ class DeviceBatch(SupportsDeviceTransfer):
 
 
 class LoaderReader(DataReader[DeviceBatch]):
-    """Reads ``num_accumulate`` batches per step; its state is the loader's (epoch, position)."""
+    """Reads ``num_accumulate`` batches per step; its state is the loader's (epoch, position).
+
+    Attributes:
+        ids: Of the rows that were read last, for one step.
+    """
 
     def __init__(self, loader: BatchLoader, *, num_accumulate: int = 1) -> None:
+        self.ids: tuple[str, ...] = ()
         self._loader = loader
         self._num_accumulate = num_accumulate
         self._batches: Iterator[SpeechBatch] | None = None
@@ -47,7 +52,13 @@ class LoaderReader(DataReader[DeviceBatch]):
         if not batches:
             self._batches = None
             raise StopIteration
+        self.ids = tuple(row for batch in batches for row in batch.batch.ids)
         return batches
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the epoch's last batch was read."""
+        return self._loader.position == len(self._loader)
 
     def reset(self) -> None:
         """Go on to the next epoch (the trainer calls this when an epoch's data ends)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from aista.engine.claim import is_main_process
-from aista.engine.compat import PatienceStopper, set_early_stopper, validate_once_restored
+from aista.engine.compat import PatienceStopper, guard_state_files, set_early_stopper, settle_once_restored
 from aista.engine.training.blocks import apply_activation_checkpointing, apply_fsdp
+from aista.engine.training.finite_steps import FiniteSteps
 from aista.engine.training.layer_chooser import LayerChooser
 from aista.engine.training.optimizer import check_parameter_groups, register_optimizer
 from aista.engine.training.recipe_config import FAMILY, SCORE, RecipeConfig
@@ -60,6 +61,7 @@ class TaskRecipe(Recipe):
         metrics: Scores of validation.
         initial: Part name -> weights that the part starts from.
         data: Train and dev rows.
+        verify: Compare a checkpoint with its checksums before resuming from it.
     """
 
     task: Task
@@ -69,6 +71,7 @@ class TaskRecipe(Recipe):
     metrics: Sequence[Metric]
     initial: Mapping[str, Mapping[str, Tensor]]
     data: RunData
+    verify: bool
 
     @property
     @override
@@ -122,22 +125,32 @@ class TaskRecipe(Recipe):
         model, bare = context.get_data_parallel_model(), context.get_model()
         reader = self.data.training_reader(gangs.dp.rank, gangs.dp.size)
         dev_reader = self.data.dev_reader(gangs.dp.rank, gangs.dp.size)
-        last = context.get_checkpoint_manager().maybe_get_last_step_number() or 0
+        checkpoints = context.get_checkpoint_manager()
+        guard_state_files(checkpoints, gangs.root, verify=self.verify)
+        last = checkpoints.maybe_get_last_step_number(exclude_model_only=True) or 0
         past = past_scores(RunPaths(self.run_dir).metrics_file("valid"), last)
         scores = ValidationScores(self.task, gangs.root, past)
         chooser = self._chooser(bare, str(gangs.device), writes=gangs.root.rank == 0)
-        unit = TaskTrainUnit(self.task, model, chooser, scores, self.trainer.max_steps)
+        steps = FiniteSteps(reader, gangs.root, self.trainer.max_skipped_steps)
+        unit = TaskTrainUnit(self.task, model, chooser, scores, steps, self.trainer.max_steps)
         validation: list[TaskEvalUnit] = []
         if dev_reader is not None:
             validation.append(TaskEvalUnit(self.task, model, bare, self.metrics, self.evaluation, gangs.dp, scores))
         trainer = context.create_trainer(unit, reader, validation, [dev_reader] if dev_reader is not None else [])
+        steps.attach(trainer)
         if self.trainer.early_stopping_patience:
             history = [score for _, score in past]
             set_early_stopper(trainer, PatienceStopper(self.trainer.early_stopping_patience, history))
-        interval = self.trainer.validate_every
-        if validation and last and interval and last % interval == 0 and last not in dict(past):
-            validate_once_restored(trainer)
+        if last:
+            unit.restore(last)
+            settle_once_restored(trainer, validate=bool(validation) and self._lacks_score(last, past))
         return trainer
+
+    def _lacks_score(self, step: int, past: Iterable[tuple[int, float]]) -> bool:
+        """Whether a step was to be validated and was not."""
+        interval = self.trainer.validate_every
+        is_due = step >= self.trainer.max_steps or (interval and step % interval == 0)
+        return bool(is_due) and step not in dict(past)
 
     def _chooser(self, model: nn.Module, device: str, *, writes: bool) -> LayerChooser | None:
         """None for tasks without alignment."""

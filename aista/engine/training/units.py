@@ -13,6 +13,7 @@ from fairseq2.trainer import TrainUnit
 from torch import Tensor, nn
 from typing_extensions import override
 
+from aista.engine.training.finite_steps import FiniteSteps
 from aista.engine.training.layer_chooser import LayerChooser
 from aista.engine.training.meters import NamedMeans
 from aista.engine.training.reader import DeviceBatch
@@ -35,6 +36,7 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
     parallel_model: nn.Module
     chooser: LayerChooser | None
     scores: ValidationScores
+    steps: FiniteSteps
     num_steps: int
 
     def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
@@ -47,6 +49,12 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
         if self.chooser is not None:
             self.chooser.before_step(step_nr, self.parallel_model)
 
+    def restore(self, step: int) -> None:
+        """Be as after that step, before anything is validated: past scores are known, ``step`` was the last one."""
+        self.task.start_step(step, self.num_steps)
+        if self.chooser is not None:
+            self.chooser.restore(step)
+
     def process_batch(self, batch: DeviceBatch, metric_bag: MetricBag) -> tuple[Tensor, int]:
         loss = self.task.loss(self.parallel_model, batch.batch)
         metric_bag.get(_MEANS, NamedMeans).update(loss.metrics)
@@ -54,6 +62,8 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
 
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:
         values.update(_pop_means(values))
+        if self.steps.max_skipped:
+            values["skipped_steps"] = self.steps.num_skipped
 
 
 @dataclass(eq=False)

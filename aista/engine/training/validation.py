@@ -9,11 +9,14 @@ from pathlib import Path
 import torch
 from fairseq2.gang import Gang
 
+from aista.engine.checkpoints import checkpoint_steps
 from aista.engine.training.recipe_config import SCORE
+from aista.files import write_text
 from aista.run_folder.metric_records import read_records
+from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 
-__all__ = ["ValidationScores", "past_scores"]
+__all__ = ["ValidationScores", "past_scores", "save_missing_score"]
 
 
 def past_scores(file: Path, last_step: int) -> list[tuple[int, float]]:
@@ -25,6 +28,14 @@ def past_scores(file: Path, last_step: int) -> list[tuple[int, float]]:
         for step, score in scores
         if step is not None and step <= last_step
     ]
+
+
+def save_missing_score(run: RunPaths) -> None:
+    """Save the last checkpoint's score where its validation is recorded without: after a kill, or an early stop."""
+    for last in checkpoint_steps(run.path)[-1:]:
+        score = dict(past_scores(run.metrics_file("valid"), last.step)).get(last.step)
+        if score is not None and last.score is None:
+            write_text(run.checkpoint_score_file(last.step), f"{score}\n")
 
 
 class ValidationScores:

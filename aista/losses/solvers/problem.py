@@ -177,13 +177,13 @@ def _masses(
             raise ValueError(f"{name} must have shape {list(full_size)}, got {list(mass.shape)}")
         check_devices(**{name: mass, "the costs": costs})
         folded = mass.reshape(-1, full_size[-1]).to(costs.dtype)
-        rows = [folded[row, : (s, t)[side]] for row, s, t in samples]
+        shares = [_normalised(name, folded[row, : (s, t)[side]]) for row, s, t in samples]
     else:
         function = resolve_mass(mass, at=name)
         if states is None:
             raise ValueError(f"{name} must be a tensor or 'uniform': {mass!r} takes states, and there are only costs")
-        rows = [_of_states(name, function, states[row, : (s, t)[side]].to(costs.dtype)) for row, s, t in samples]
-    shares = [_normalised(name, row) for row in rows]
+        contents = [states[row, : (s, t)[side]].to(costs.dtype) for row, s, t in samples]
+        shares = [_normalised(name, _of_states(name, function, content), content) for content in contents]
     padded = [torch.nn.functional.pad(share, (0, longest - share.shape[0])) for share in shares]
     return torch.stack(padded) if padded else costs.new_zeros(0, longest)
 
@@ -199,10 +199,12 @@ def _of_states(name: str, mass: Mass, states: Tensor) -> Tensor:
     return values.to(states.dtype)
 
 
-def _normalised(name: str, mass: Tensor) -> Tensor:
+def _normalised(name: str, mass: Tensor, states: Tensor | None = None) -> Tensor:
     # Sample by sample, so that neither padding nor the batch changes the order of the sum.
     total = mass.sum()
     if not bool(total > 0) or bool((mass < 0).any()) or not bool(total.isfinite()):
+        if states is not None and not bool(states.isfinite().all()):
+            return torch.full_like(mass, torch.nan)  # as the sample's costs: the other samples have their own
         raise ValueError(
             f"{name} must be finite, at least 0 and not all 0 over a sample's length, "
             f"got values in [{mass.min():g}, {mass.max():g}] with sum {total:g}"

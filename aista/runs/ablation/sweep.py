@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from aista.config import dump_yaml, load_yaml
+from aista.console import say
 from aista.engine.claim import holds
 from aista.errors import ConfigError, Fault
 from aista.files import write_json, write_text
@@ -186,7 +187,7 @@ class Sweep:
         return Outcome(run.name, run.seed, run.id, None, "did not run")
 
     def _say(self, line: str) -> None:
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(line, self.console.file)
 
     def _record(self, run: PlannedRun) -> dict[str, Any]:
         folder = str(self.folder(run).relative_to(self.out))

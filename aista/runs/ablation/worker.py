@@ -10,15 +10,16 @@ import sys
 import traceback
 from pathlib import Path
 
-from aista.console import configure_logging
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
 from aista.engine.training.train import train
 from aista.errors import AistaError, ConfigError
 from aista.files import write_text
+from aista.locks import locked
 from aista.run_folder.paths import RunPaths
 from aista.runs.jobs import JobFiles
 from aista.tasks.experiment import load_experiment
+from aista.terminal import configure_logging
 
 __all__ = ["main"]
 
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
     configure_logging()
     files = JobFiles(args.config)
     try:
-        with files.locked():
+        with locked(files.lock, args.run, wait=True):
             run = RunPaths(args.run)
             train(load_experiment(run.config_file if run.is_run else args.config), args.run)
             if args.split and not run.scores_file(Path(args.split).stem).is_file():

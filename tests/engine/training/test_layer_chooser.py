@@ -32,6 +32,8 @@ def run(file, steps, selection=None):
         config=SimpleNamespace(layer_selection=SimpleNamespace(name="counting")),
     )
     chooser = LayerChooser(task, selection or Counting(), file, list, writes=True)
+    if steps[0] > 1:
+        chooser.restore(steps[0] - 1)
     seen = []
     for step in steps:
         chooser.before_step(step, None)

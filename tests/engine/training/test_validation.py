@@ -2,11 +2,13 @@
 
 import json
 import math
+import re
 import shutil
 from types import SimpleNamespace
 
 import pytest
 
+from aista.engine.checkpoints import checkpoint_steps
 from aista.engine.training.train import train
 from aista.engine.training.validation import ValidationScores, past_scores
 from aista.tasks.experiment import load_experiment
@@ -17,51 +19,126 @@ def lines(file):
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-@pytest.fixture
-def experiment(tmp_path, corpus):
-    schedule = {"name": "until_plateau", "config": {"patience": 2, "min_delta": 9.0}}
-    options = tiny_config(
-        corpus,
-        trainer={
-            "max_steps": 10,
-            "learning_rate": 3e-3,
-            "log_every": 2,
-            "validate_every": 2,
-            "checkpoint_every": 4,
-            "keep_last": 9,
-        },
-        alignment=[{"name": "ot", "weight": 0.5, "schedule": schedule}],
-    )
-    return load_experiment(write_config(tmp_path / "config.yaml", options))
+def options(corpus, trainer, **changes):
+    steps = {"max_steps": 10, "learning_rate": 3e-3, "log_every": 2, "keep_last": 9}
+    return tiny_config(corpus, trainer=steps | trainer, **changes)
 
 
-def test_the_plateau_ends_the_weight_and_a_resume_repeats_it(tmp_path, experiment):
-    whole = tmp_path / "whole"
-    train(experiment, whole)
-    weights = {record["step"]: record["align_weight"] for record in lines(whole / "metrics" / "train.jsonl")}
-    # Validations after 2, 4 and 6 steps: the second one without gain is that at step 6.
-    assert weights == {2: 0.5, 4: 0.5, 6: 0.5, 8: 0.0, 10: 0.0}
+def load(folder, config):
+    return load_experiment(write_config(folder / "config.yaml", config))
 
-    killed = tmp_path / "killed"  # as a kill leaves it between the checkpoint of step 4 and its validation
+
+def cut_behind_checkpoint(whole, killed, step):
+    """The run folder as a kill leaves it between the checkpoint of a step and its validation."""
     shutil.copytree(whole, killed)
-    for leftover in ("timing.json", "checkpoints/scores/step_4.txt"):
-        (killed / leftover).unlink()
-    for step in (8, 10):
-        shutil.rmtree(killed / "checkpoints" / f"step_{step}")
-        (killed / "checkpoints" / "scores" / f"step_{step}.txt").unlink()
-    for name, last in (("train", 4), ("valid", 2)):
+    (killed / "timing.json").unlink()
+    for later in (path for path in killed.glob("checkpoints/step_*") if int(path.name[5:]) > step):
+        shutil.rmtree(later)
+    for score in killed.glob("checkpoints/scores/*"):
+        if int(score.stem[5:]) >= step:
+            score.unlink()
+    for name, last in (("train", step), ("valid", step - 1)):
         file = killed / "metrics" / f"{name}.jsonl"
         file.write_text("".join(json.dumps(record) + "\n" for record in lines(file) if record["step"] <= last))
-    train(experiment, killed)
 
-    for name, keys in (("train", ("nll", "grad_norm", "align_weight")), ("valid", ("nll", "bleu", "score"))):
-        found, expected = (
-            [{key: record[key] for key in ("step", *keys)} for record in lines(run / "metrics" / f"{name}.jsonl")]
-            for run in (killed, whole)
-        )
-        assert found == expected
-    score = "checkpoints/scores/step_4.txt"
-    assert (killed / score).read_text() == (whole / score).read_text()
+
+def outcome(run):
+    """What a run recorded, but for times: every metric, the layers, and the score of each checkpoint."""
+    metrics = {
+        (name, record["step"]): {
+            key: value for key, value in record.items() if re.match(r"nll|grad_norm|align|bleu|chrf|score|loss", key)
+        }
+        for name in ("train", "valid")
+        for record in lines(run / "metrics" / f"{name}.jsonl")
+    }
+    scores = {file.name: file.read_text() for file in run.glob("checkpoints/scores/*")}
+    return metrics, (run / "selection.json").read_text(), scores
+
+
+EVERY = {"validate_every": 2, "checkpoint_every": 4}
+PLATEAU = {"name": "until_plateau", "config": {"patience": 2, "min_delta": 9.0}}
+PROBED = {"warmup_steps": 3, "probe_size": 8}
+SELECTIONS = {
+    "fixed": {"name": "fixed", "config": {"layers": [0, 1]}},
+    "retrieval": {"name": "retrieval", "config": {**PROBED, "top_k": 2}},
+    "learned": {"name": "learned", "config": {**PROBED, "every": 2}},
+    "scheduled": {
+        "name": "scheduled",
+        "config": {"strategy": {"name": "cka", "config": {**PROBED, "top_k": 1}}, "every": 2, "hysteresis": 0.0},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("selection", "translation_weight"), [("fixed", 1.0), ("retrieval", 0.0), ("learned", 0.0), ("scheduled", 1.0)]
+)
+def test_a_validation_that_was_cut_off_is_made_up_for(tmp_path, corpus, selection, translation_weight):
+    config = options(
+        corpus,
+        EVERY,
+        alignment=[{"name": "ot", "weight": 0.5, "schedule": PLATEAU}],
+        layer_selection=SELECTIONS[selection],
+        translation_weight=translation_weight,
+        mt_weight=0.5,
+    )
+    config["evaluation"]["score"] = "loss"
+    experiment = load(tmp_path, config)
+    whole = tmp_path / "whole"
+    train(experiment, whole)
+    weights = {record["step"]: record["align_weight"] for record in lines(whole / "metrics" / "train.jsonl")[-4:]}
+    # Validations after 2, 4 and 6 steps: the second one without gain is that at step 6.
+    assert weights == {4: 0.5, 6: 0.5, 8: 0.0, 10: 0.0}
+    for step in (4, 8, 10):
+        killed = tmp_path / f"killed{step}"
+        cut_behind_checkpoint(whole, killed, step)
+        train(experiment, killed)
+        assert outcome(killed) == outcome(whole)
+
+
+def test_the_end_is_validated_whenever_it_was_not(tmp_path, corpus):
+    """With the default ``validate_every: 0``, cut off, lost behind a finished run, or cut off in its last write."""
+    experiment = load(tmp_path, options(corpus, {"checkpoint_every": 4, "max_steps": 6}))
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    train(experiment, whole)
+    cut_behind_checkpoint(whole, killed, 6)
+    train(experiment, killed)
+    assert outcome(killed) == outcome(whole)
+    (killed / "metrics" / "valid.jsonl").unlink()
+    train(experiment, killed)
+    assert outcome(killed) == outcome(whole)
+    (killed / "timing.json").unlink()
+    (killed / "checkpoints" / "scores" / "step_6.txt").write_text("")
+    train(experiment, killed)
+    assert outcome(killed) == outcome(whole)
+    assert len(lines(killed / "metrics" / "valid.jsonl")) == 1
+
+
+def test_a_resumed_run_stays_stopped_early(tmp_path, corpus):
+    """Its last checkpoint lies behind the validation that ended it, and carries that validation's score."""
+    trainer = {"max_steps": 20, "validate_every": 2, "checkpoint_every": 8, "early_stopping_patience": 2}
+    config = options(corpus, trainer | {"learning_rate": 1e-9})
+    config["evaluation"]["score"] = "bleu"
+    experiment = load(tmp_path, config)
+    run = tmp_path / "run"
+    train(experiment, run)
+    before = outcome(run)
+    assert [step for name, step in before[0] if name == "valid"] == [2, 4, 6]
+    assert before[2] == {"step_6.txt": f"{lines(run / 'metrics' / 'valid.jsonl')[-1]['score']}\n"}
+    (run / "timing.json").unlink()
+    train(experiment, run)
+    assert outcome(run) == before
+
+
+def test_what_a_kill_left_of_a_stale_checkpoint_is_removed(tmp_path, corpus):
+    experiment = load(tmp_path, options(corpus, EVERY | {"keep_last": 1}))
+    run = tmp_path / "run"
+    train(experiment, run)
+    (run / "timing.json").unlink()
+    (run / "checkpoints" / "step_8" / "model").mkdir(parents=True)
+    (run / "checkpoints" / "scores" / "step_8.txt").write_text("99.0\n")
+    train(experiment, run)
+    assert [checkpoint.step for checkpoint in checkpoint_steps(run)] == [10]
+    assert not (run / "checkpoints" / "scores" / "step_8.txt").exists()
 
 
 class Listener:

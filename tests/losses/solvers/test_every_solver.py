@@ -24,12 +24,13 @@ every_solver = pytest.mark.parametrize("solver", [solver() for solver in SOLVERS
 
 
 @every_solver
+@pytest.mark.parametrize("mass", ["uniform", "norm"])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_bad_state_spoils_its_own_sample_only(solver, bad):
+def test_a_bad_state_spoils_its_own_sample_only(solver, bad, mass):
     case = clouds([5, 4], [3, 3])
-    good = solver(*case)
+    good = solver(*case, x_mass=mass)
     case.x[0, 2, 1] = bad
-    result = solver(*case)
+    result = solver(*case, x_mass=mass)
     assert not result.value[0].isfinite()
     assert result.converged.tolist() == [False, True]
     assert torch.equal(result.value[1], good.value[1])
