@@ -10,8 +10,11 @@ import argparse
 import importlib
 import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 from aista import __version__, registry
@@ -45,7 +48,7 @@ _EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0 done, 1 a run failed, 2 the user's mistake, 130 interrupted."""
+    """Run one command; returns its exit code: 0 done, 1 a run failed, 2 the user's mistake, 130 or 143 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     # oneDNN keeps a kernel for each of the last 1,024 shapes, about a megabyte each, and ragged batches never repeat
     # one. It reads this before its first kernel; the processes that a command starts inherit it.
@@ -54,12 +57,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # where its encoding lacks a letter of a text
     try:
         try:
-            return _run(arguments)
+            with _sigterm_raised():
+                return _run(arguments)
         finally:
             _flush()  # here, where a closed pipe or a full disk can still be handled
     except AistaError as error:
         _complain(error)
         return error.exit_code
+    except _Terminated:
+        say("aista: terminated (SIGTERM)", sys.stderr)
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
         say("aista: interrupted", sys.stderr)
         return 130
@@ -74,6 +81,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not isinstance(error, UnicodeEncodeError) and "embedded null" not in str(error):
             raise
         return _refused(error)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as an interrupt does: what it started ends too, and half-written files go."""
+
+
+@contextmanager
+def _sigterm_raised() -> Iterator[None]:
+    def terminate(number: int, frame: object) -> NoReturn:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # others cannot set handlers
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: list[str]) -> int:

@@ -74,7 +74,10 @@ class Covost2(Preparation):
         "Copy the recordings as 16 kHz FLAC (about 115 MB an hour); else manifests refer to the original clips.",
     )
     vocab_size: int | None = option(
-        None, "Pieces of a joint BPE model; null makes none: a pretrained LLM has its own tokenizer.", minimum=50
+        None,
+        "Pieces of a joint BPE model; null makes none: a pretrained LLM has its own tokenizer.",
+        minimum=50,
+        maximum=1_000_000,
     )
 
     def fill(self, folder: Folder, source: Path | None, progress: Progress) -> PreparationReport:

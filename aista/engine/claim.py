@@ -19,6 +19,7 @@ from aista.config import differences, dump_yaml, load_yaml
 from aista.environment import source_commit
 from aista.errors import AistaError, RunError
 from aista.files import leftover_prefix, write_json, write_text
+from aista.locks import locked
 from aista.run_folder.paths import RunPaths
 from aista.tasks.experiment import Experiment, load_experiment
 
@@ -29,6 +30,7 @@ __all__ = [
     "is_main_process",
     "open_experiment",
     "released_if_unused",
+    "training_lock",
 ]
 
 CLAIM_SECONDS = 600.0
@@ -65,6 +67,20 @@ def claim(run_dir: Path, experiment: Experiment) -> bool:
     write_text(file, dump_yaml(experiment.to_plain()))
     write_json(RunPaths(run_dir).environment_file, describe_environment())
     return True
+
+
+@contextmanager
+def training_lock(run_dir: Path) -> Iterator[None]:
+    """Let no other process train in the folder while the block runs; of several processes the main one sees to it.
+
+    Raises:
+        RunError: another process trains in it, or the folder cannot be written.
+    """
+    if is_main_process():
+        with locked(RunPaths(run_dir).training_lock, run_dir):
+            yield
+    else:
+        yield
 
 
 @contextmanager
@@ -110,7 +126,7 @@ def _is_unused(run_dir: Path) -> bool:
     """Whether a folder is empty, or holds no more than a start writes before its first step, killed or not."""
     run = RunPaths(run_dir)
     early = (run.config_file, run.environment_file, run.data_file, run.parameters_file, run.engine_dir)
-    known = {path.name for path in (*early, run.checkpoints_dir)}
+    known = {path.name for path in (*early, run.checkpoints_dir, run.training_lock)}
     half_written = tuple(map(leftover_prefix, known))
     names = {path.name for path in run_dir.iterdir() if not path.name.startswith(half_written)}
     return names <= known and not run.has_checkpoints

@@ -65,6 +65,7 @@ class RunPaths:
     probe_dir = _Part("probe")
     engine_dir = _Part("engine")
     engine_logs_dir = _Part("engine/logs")
+    training_lock = _Part(".training.lock")
 
     @property
     def is_run(self) -> bool:

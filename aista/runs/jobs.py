@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeE
 
 from aista.console import escaped
 from aista.errors import RunError
+from aista.locks import is_locked
 from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
 from aista.terminal import LABEL
@@ -28,6 +27,7 @@ __all__ = ["Job", "JobFiles", "run_jobs"]
 # batch, and memory that is not given back only grows.
 _LARGEST_REUSED = str(128 * 2**20)
 _MALLOC = {"MALLOC_TRIM_THRESHOLD_": _LARGEST_REUSED, "MALLOC_MMAP_THRESHOLD_": _LARGEST_REUSED}
+_SECONDS_TO_END = 30.0
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,6 @@ class JobFiles:
     def lock(self) -> Path:
         """Locked by whoever works on the job, if its command does so."""
         return self.config.with_suffix(".lock")
-
-    def is_locked(self) -> bool:
-        """Whether another process works on the job."""
-        if not self.lock.is_file():
-            return False
-        with self.lock.open("rb") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Wait while another process works on the job; if that one is killed, the system frees the lock."""
-        self.lock.parent.mkdir(parents=True, exist_ok=True)
-        with self.lock.open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            yield
 
 
 @dataclass(frozen=True)
@@ -99,6 +80,10 @@ class Job:
             return subprocess.Popen(
                 [sys.executable, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
             )
+
+    def is_locked(self) -> bool:
+        """Whether another process works on it or trains in its folder."""
+        return is_locked(self.files.lock) or is_locked(RunPaths(self.folder).training_lock)
 
     def step(self) -> int:
         """The last recorded step."""
@@ -132,7 +117,7 @@ def run_jobs(
         try:
             while waiting or running:
                 while waiting and len(running) < (num_parallel or os.cpu_count() or 1):
-                    job = next((job for job in waiting if not job.files.is_locked()), None)
+                    job = next((job for job in waiting if not job.is_locked()), None)
                     if job is None:
                         break
                     waiting.remove(job)
@@ -143,11 +128,19 @@ def run_jobs(
                 if failed and not keep_going:
                     raise _failure(*failed.popitem())
         finally:
-            for process in running.values():
-                process.terminate()
-            for process in running.values():
-                process.wait()
+            _end(running.values())
     return failed
+
+
+def _end(processes: Collection[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _collect(

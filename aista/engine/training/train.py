@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
-from aista.engine.claim import claim, is_main_process, released_if_unused
+from aista.engine.claim import claim, holds, is_main_process, released_if_unused, training_lock
 from aista.engine.compat import run_recipe
 from aista.engine.encoder_cache.cached_encoder import require_frozen
 from aista.engine.training.optimizer import check_parameter_groups
@@ -48,19 +48,26 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
     Raises:
         ConfigError: something in the config is known to be wrong.
         DataError: the manifests have faults.
-        RunError: training failed.
+        RunError: training failed, or another process trains in the folder.
     """
     task = preflight(experiment)
     if stage:
         stage_experiment = find_stage(experiment, stage)
-        claim(run_dir, experiment)
+        with training_lock(run_dir):
+            claim(run_dir, experiment)
         train(stage_experiment, RunPaths(run_dir).stage(stage).path)
         return
-    data = RunData(experiment, task)
-    claimed = claim(run_dir, experiment)
-    if _is_trained(RunPaths(run_dir), is_validated="dev" in data.splits):
+    is_validated = experiment.sections.data.dev is not None
+    if holds(run_dir, experiment) and _is_trained(RunPaths(run_dir), is_validated=is_validated):
         log.info("%s: already trained; nothing to do", run_dir)
         return
+    with training_lock(run_dir):
+        _train(experiment, task, run_dir)
+
+
+def _train(experiment: Experiment, task: Task, run_dir: Path) -> None:
+    data = RunData(experiment, task)
+    claimed = claim(run_dir, experiment)
     with released_if_unused(run_dir, claimed=claimed):
         initial = _initial_weights(experiment, task, run_dir)
         _run(experiment, task, run_dir, data, initial)

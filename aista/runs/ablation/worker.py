@@ -15,6 +15,7 @@ from aista.engine.inference.probe import probe
 from aista.engine.training.train import train
 from aista.errors import AistaError, ConfigError
 from aista.files import write_text
+from aista.locks import locked
 from aista.run_folder.paths import RunPaths, split_label
 from aista.runs.jobs import JobFiles
 from aista.tasks.experiment import load_experiment
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
     configure_logging()
     files = JobFiles(args.config)
     try:
-        with files.locked():
+        with locked(files.lock, args.run, wait=True):
             run = RunPaths(args.run)
             train(load_experiment(run.config_file if run.is_run else args.config), args.run)
             if args.split and not run.scores_file(split_label(args.split)).is_file():
