@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
         beam_size=args.beam_size,
         device=args.device,
         base=dict(args.base),
+        verify=args.verify,
     ):
         sys.stdout.write(f"{escaped(file)}\t{escaped(text)}\n")
     return 0

@@ -39,6 +39,7 @@ def evaluate(
     batch_size: int = 0,
     device: str = "",
     base: Mapping[str, Path] | None = None,
+    verify: bool = True,
     shuffled_speech: bool = False,
 ) -> Evaluation:
     """Translate a split and write hypotheses and scores into ``RUN/evaluation/LABEL``.
@@ -53,12 +54,13 @@ def evaluate(
         batch_size: Rows decoded together; 0 means the config's. Changes nothing but the speed.
         device: Where to decode; empty means the GPU if there is one.
         base: Base weights by part, for an export of the trainable weights alone.
+        verify: Compare the weights with their checksums first.
         shuffled_speech: Also measure the NLL of the references with another row's speech.
 
     Raises:
         RunError: the folder cannot be written, or holds results on another content of the split.
     """
-    run = open_run(run_dir, which, device=device, base=base)
+    run = open_run(run_dir, which, device=device, base=base, verify=verify)
     label, paths = _label(run, split), RunPaths(run_dir)
     require_writable(paths.scores_file(label))
     data = run.load_split(split, max_new_tokens=run.experiment.sections.evaluation.generation.max_new_tokens)

@@ -38,6 +38,7 @@ def probe(
     utterance: str = "",
     device: str = "",
     resamples: int = 1000,
+    verify: bool = True,
 ) -> tuple[str, ProbeCurve]:
     """Probe a run and write its curve and a transport plan into the run folder.
 
@@ -52,6 +53,7 @@ def probe(
         utterance: Id of the utterance whose transport plan is drawn; empty means one of middle length.
         device: Where to run; empty means the GPU if there is one.
         resamples: Bootstrap resamples for the intervals; 0: no intervals.
+        verify: Compare the weights with their checksums first.
 
     Returns:
         The name of the files, and the curve.
@@ -59,7 +61,7 @@ def probe(
     Raises:
         RunError: the folder cannot be written, or holds a probe of that name of other data or another checkpoint.
     """
-    run, paths = open_run(run_dir, which, device=device), RunPaths(run_dir)
+    run, paths = open_run(run_dir, which, device=device, verify=verify), RunPaths(run_dir)
     task, model = with_states(run)
     name = probe_name(name, f"{split_label(split)}_{run.checkpoint.name}")
     require_writable(paths.probe_file(name))
@@ -74,7 +76,13 @@ def probe(
 
 
 def probe_checkpoints(
-    run_dir: Path, split: str = "dev", *, size: int = 500, device: str = "", resamples: int = 1000
+    run_dir: Path,
+    split: str = "dev",
+    *,
+    size: int = 500,
+    device: str = "",
+    resamples: int = 1000,
+    verify: bool = True,
 ) -> dict[int, ProbeCurve]:
     """Probe every checkpoint of a run on the same utterances; each is written as SPLIT_step_N.
 
@@ -83,7 +91,7 @@ def probe_checkpoints(
     Returns:
         Step -> curve, ascending.
     """
-    run, paths = open_run(run_dir, "last", device=device), RunPaths(run_dir)
+    run, paths = open_run(run_dir, "last", device=device, verify=verify), RunPaths(run_dir)
     task, model = with_states(run)
     require_writable(paths.probe_dir)
     data = run.load_split(split)
@@ -93,7 +101,7 @@ def probe_checkpoints(
     batches = _batches(run, data, size)
     curves = {}
     for name, checkpoint in checkpoints.items():
-        model.load_state_dict(load_weights(checkpoint))
+        model.load_state_dict(load_weights(checkpoint, verify=verify))
         curve = probe_model(task, model, batches, _probe(model, resamples))
         Probe(name, data.source(checkpoint.name), checkpoint.step, curve).save(paths)
         curves[checkpoint.step] = curve
