@@ -15,7 +15,8 @@ import soundfile
 from aista.corpora.base import Preparation
 from aista.corpora.covost_tables import SPLITS, Entry, read_splits, read_transcripts
 from aista.corpora.preparation import Folder, PreparationReport, Progress, require_rows, train_tokenizers
-from aista.data.audio import EmptyAudioError, MissingAudioError, UndecodableAudioError, read_audio
+from aista.data.audio import read_audio
+from aista.data.audio_file import EmptyAudioError, MissingAudioError, UndecodableAudioError
 from aista.data.file_memory import ProbeCache
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
 from aista.errors import DataError
