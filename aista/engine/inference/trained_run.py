@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from aista.engine.assets import with_assets
 from aista.engine.checkpoints import Checkpoint, find_checkpoint, load_weights
 from aista.engine.claim import open_experiment
 from aista.engine.export.load import build, exported_checkpoint, is_exported, is_trainable, open_exported
@@ -64,7 +65,8 @@ def open_run(
         raise RunError(f"{run_dir}: --base is for folders that `aista export --trainable-only` wrote; leave it out")
     experiment = open_experiment(run_dir)
     checkpoint = find_checkpoint(run_dir, which)
-    task = build_task(experiment)
+    experiment = with_assets(experiment, run_dir)
+    task = build_task(experiment, pretrained="skip")
     model = task.build_model()
     try:
         model.load_state_dict(load_weights(checkpoint))

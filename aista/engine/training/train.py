@@ -54,7 +54,7 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
     if stage:
         stage_experiment = find_stage(experiment, stage)
         with training_lock(run_dir):
-            claim(run_dir, experiment)
+            claim(run_dir, experiment, task)
         train(stage_experiment, RunPaths(run_dir).stage(stage).path)
         return
     is_validated = experiment.sections.data.dev is not None
@@ -67,7 +67,7 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
 
 def _train(experiment: Experiment, task: Task, run_dir: Path) -> None:
     data = RunData(experiment, task)
-    claimed = claim(run_dir, experiment)
+    claimed = claim(run_dir, experiment, task)
     with released_if_unused(run_dir, claimed=claimed):
         initial = _initial_weights(experiment, task, run_dir)
         _run(experiment, task, run_dir, data, initial)
