@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
         beam_size=args.beam_size,
         device=args.device,
         base=dict(args.base),
+        verify=args.verify,
     ):
         say(f"{escaped(file)}\t{escaped(text)}")
     return 0

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from aista.data.audio import AudioInfo, EmptyAudioError, MissingAudioError, UndecodableAudioError
+from aista.data.audio import AudioInfo
+from aista.data.audio_file import EmptyAudioError, MissingAudioError, TooLongAudioError, UndecodableAudioError
 from aista.data.data_config import DataConfig
 from aista.data.file_memory import ProbeCache
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Manifest, Row
 from aista.errors import DataError
 
-__all__ = ["Inspection", "Limit", "Problem", "inspect"]
+__all__ = ["Inspection", "Limit", "Problem", "duration_findings", "inspect"]
 
 _Probe = AudioInfo | DataError | None
 _Finding = tuple[str, str]  # kind, message
@@ -187,7 +188,7 @@ def inspect(
     rows = [row for row, reason in zip(manifest.rows, reasons, strict=True) if not reason]
     probes: Sequence[_Probe] = [None] * len(rows)
     if with_audio:
-        probes = _probe_all(rows, manifest, progress)
+        probes = _probe_all(rows, manifest, config.max_seconds, progress)
     kept: list[Row] = []
     durations: list[float] = []
     problems: list[Problem] = []
@@ -216,9 +217,9 @@ def inspect(
 
 
 def _probe_all(
-    rows: Sequence[Row], manifest: Manifest, progress: Callable[[int, int], None] | None
+    rows: Sequence[Row], manifest: Manifest, max_seconds: float, progress: Callable[[int, int], None] | None
 ) -> list[AudioInfo | DataError]:
-    cache = ProbeCache(manifest.path)
+    cache = ProbeCache(manifest.path, max_seconds)
 
     def probe(row: Row) -> AudioInfo | DataError:
         try:
@@ -231,19 +232,25 @@ def _probe_all(
     return cache.map(probe, rows, progress)
 
 
+def duration_findings(seconds: float, config: DataConfig) -> list[_Finding]:
+    """What is wrong with a recording's duration, if anything."""
+    if seconds > config.max_seconds:
+        rule = f"must last at most {config.max_seconds:g} s"
+        return [("too long", f"{rule}, got {seconds:.2f} s; cut it, or raise data.max_seconds")]
+    if seconds < config.min_seconds:
+        rule = f"must last at least {config.min_seconds:g} s"
+        return [("too short", f"{rule}, got {seconds:.2f} s; remove it, or lower data.min_seconds")]
+    return []
+
+
 def _check_audio(row: Row, probe: _Probe, config: DataConfig) -> list[_Finding]:
     if probe is None:
         return []
+    if isinstance(probe, TooLongAudioError):
+        return duration_findings(probe.seconds, config)
     if isinstance(probe, DataError):
         return [(_AUDIO_FAULTS[type(probe)], str(probe))]
-    problems: list[_Finding] = []
-    got = f"got {probe.seconds:.2f} s"
-    if probe.seconds > config.max_seconds:
-        rule = f"must last at most {config.max_seconds:g} s"
-        problems.append(("too long", f"{rule}, {got}; cut it, or raise data.max_seconds"))
-    if probe.seconds < config.min_seconds:
-        rule = f"must last at least {config.min_seconds:g} s"
-        problems.append(("too short", f"{rule}, {got}; remove it, or lower data.min_seconds"))
+    problems = duration_findings(probe.seconds, config)
     truth = probe.seconds * MANIFEST_SAMPLE_RATE
     if abs(row.n_frames - truth) > _MAX_MISLABELLING * truth:
         rule = f"n_frames must be within 5 % of the audio's {truth:.0f} samples at {MANIFEST_SAMPLE_RATE} Hz"

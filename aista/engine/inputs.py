@@ -20,6 +20,7 @@ from aista.data.loader import BatchLoader
 from aista.data.manifest import Manifest, Row, read_manifest
 from aista.data.shuffling import shuffle_transcripts
 from aista.data.subset import first_rows
+from aista.engine.transcripts import check_transcripts, check_words
 from aista.errors import DataError
 from aista.files import hash_file
 from aista.tasks.base import Task
@@ -69,6 +70,11 @@ class Split:
         }
 
     @property
+    def unknown_columns(self) -> tuple[str, ...]:
+        """Columns of its manifests that are not read."""
+        return tuple(name for inspection in self.inspections for name in inspection.unknown_columns)
+
+    @property
     def label(self) -> str:
         """What folders and files of results are called: the split's name, or the stem of a manifest."""
         return self.name if self.name in SPLITS else Path(self.name).stem
@@ -113,15 +119,24 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
     inspections = (inspections[0], *(_from_anywhere(one) for one in inspections[1:]))
     rows = _usable(inspections, config.on_bad_rows)
     if task.needs_words:
-        _check_words(rows, path, training=training)
+        check_words(rows, path, training=training)
     dataset = _dataset(experiment, task, rows, path.parent, training)
     return Split(name, dataset, inspections, config.on_bad_rows)
 
 
 def load_training_splits(experiment: Experiment, task: Task) -> dict[str, Split]:
-    """``train``, and ``dev`` where the config names one; see ``load_split``."""
+    """``train``, and ``dev`` where the config names one; see ``load_split``.
+
+    Raises:
+        DataError: as ``load_split``, or a split lacks the transcripts that the task needs.
+    """
     names = ("train",) if experiment.sections.data.dev is None else ("train", "dev")
-    return {name: load_split(experiment, task, name, training=name == "train") for name in names}
+    splits = {name: load_split(experiment, task, name, training=name == "train") for name in names}
+    for name, minimum in task.min_transcripts.items():
+        if name in splits:
+            first, unknown = splits[name].inspections[0], splits[name].unknown_columns
+            check_transcripts(splits[name].dataset.rows, first.manifest, minimum=minimum, unknown_columns=unknown)
+    return splits
 
 
 def training_loader(split: Split, experiment: Experiment, rank: int, world_size: int) -> BatchLoader:
@@ -193,18 +208,6 @@ def probe_batches(split: Split, size: int, batch_size: int, device: str) -> Iter
 
 def _usable(inspections: Sequence[Inspection], on_bad_rows: Literal["error", "drop"]) -> tuple[Row, ...]:
     return tuple(row for inspection in inspections for row in inspection.require(on_bad_rows))
-
-
-def _check_words(rows: Sequence[Row], path: Path, *, training: bool) -> None:
-    """That some training row says when its words are spoken, which an alignment loss needs; the others are counted."""
-    with_times = sum(bool(row.word_times) for row in rows)
-    if not with_times and training:
-        raise DataError(
-            f"{path}: no row says when its words are spoken, which an alignment loss needs; fill the column word_times "
-            "(docs/manifest.md), for example from a forced aligner, and leave data.shuffle_transcripts off"
-        )
-    if with_times < len(rows):
-        log.info("%s: %d of %d rows have no word times: not aligned by words", path, len(rows) - with_times, len(rows))
 
 
 def _from_anywhere(inspection: Inspection) -> Inspection:

@@ -11,6 +11,7 @@ CONFIG = "config.yaml"
 PRETRAINING = "pretraining"
 STEP = "step_"
 PLAN = "_plan"
+CHECKSUMS = "checksums.json"  # in the folder of a checkpoint
 
 
 def checkpoint_name(step: int) -> str:

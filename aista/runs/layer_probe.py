@@ -47,19 +47,35 @@ def probe_one(
     utterance: str = "",
     device: str = "",
     resamples: int,
+    verify: bool = True,
 ) -> ProbeResult:
     """Probe one checkpoint; the arguments are those of ``engine.inference.probe.probe``."""
     name, curve = probe(
-        run_dir, split, which=which, size=size, name=name, utterance=utterance, device=device, resamples=resamples
+        run_dir,
+        split,
+        which=which,
+        size=size,
+        name=name,
+        utterance=utterance,
+        device=device,
+        resamples=resamples,
+        verify=verify,
     )
     return ProbeResult(_tables(name, curve), _draw(RunFolder(run_dir), name, curve))
 
 
 def probe_over_time(
-    run_dir: Path, split: str, *, size: int, name: str = "", device: str = "", resamples: int
+    run_dir: Path,
+    split: str,
+    *,
+    size: int,
+    name: str = "",
+    device: str = "",
+    resamples: int,
+    verify: bool = True,
 ) -> ProbeResult:
     """Probe every checkpoint: a table per measure, one CSV, one figure."""
-    curves = probe_checkpoints(run_dir, split, size=size, device=device, resamples=resamples)
+    curves = probe_checkpoints(run_dir, split, size=size, device=device, resamples=resamples, verify=verify)
     name = name or f"{Path(split).stem}_checkpoints"
     table, picture = RunPaths(run_dir).probe_table_file(name), RunPaths(run_dir).probe_picture_file(name)
     write_text(table, measures_csv(curves))

@@ -13,7 +13,13 @@ from aista.selection.base import ProbedSelection
 from aista.tasks.alignment_terms import AlignmentTerm
 from aista.tasks.experiment import Sections
 
-__all__ = ["check_layers", "check_schedules"]
+__all__ = ["check_layers", "check_schedules", "is_probed"]
+
+
+def is_probed(selection: Component) -> bool:
+    """Whether a layer selection probes the dev set."""
+    factory = registry.get("layer_selection", selection.name).factory
+    return isinstance(factory, type) and issubclass(factory, ProbedSelection)
 
 
 def check_layers(selection: Component, llm: Component, sections: Sections) -> list[Fault]:

@@ -89,7 +89,7 @@ class AlignmentTerms:
         return None
 
     def loss(self, out: LsmOutput, selected: SelectedLayers, context: AlignmentContext) -> LossPart:
-        """The weighted losses, summed over rows; logs their weights, and their means over rows with a transcript.
+        """The weighted losses, summed over rows; logs their weights, how many rows are aligned, and means over those.
 
         Args:
             out: In steps that count, with the states of the selected layers and the divergences that the terms need.
@@ -104,7 +104,8 @@ class AlignmentTerms:
         }
         if not self.is_active:
             return LossPart(total, metrics)
-        num_aligned = float((out.text_lengths > 0).sum())
+        num_aligned = float(((out.text_lengths > 0) & (out.speech_lengths > 0)).sum())
+        metrics["aligned_rows"] = (torch.tensor(num_aligned), 0.0)
         values = self._predictions(out, num_aligned) | self._states(out, selected, context, num_aligned)
         for term, weight in zip(self.terms, weights, strict=True):
             total = total + weight * values[term.name].total

@@ -24,7 +24,7 @@ from aista.types import SpeechBatch
 __all__ = ["LossPart", "Task", "TaskLoss"]
 
 Metrics = Mapping[str, tuple[Tensor, float]]
-"""Name -> (mean over a batch, weight of this batch in the mean over batches)."""
+"""Name -> (mean over a batch, weight of this batch in the mean over batches); of weight 0 is what is summed instead."""
 
 
 class LossPart(NamedTuple):
@@ -129,6 +129,11 @@ class Task(ABC):
     def needs_words(self) -> bool:
         """Whether its loss needs to know when each word is spoken (``SpeechBatch.words``)."""
         return False
+
+    @property
+    def min_transcripts(self) -> Mapping[str, int]:
+        """Split (train, dev) -> fewest rows with a transcript that a training needs of it; the others need none."""
+        return {}
 
     @property
     def watches_validation(self) -> bool:

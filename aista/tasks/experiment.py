@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from aista import registry
 from aista.config import apply_overrides, load_yaml, merge
+from aista.convert import check_keys
 from aista.data.data_config import DataConfig
 from aista.errors import ConfigError, Fault, RegistryError
 from aista.schema import Component, Options, component, option, required, section, structure, to_plain
@@ -37,7 +38,7 @@ class Stage(Options):
     task: str = required("Registered task, e.g. text_translation.")
     part: Part = required("The part that the main model takes over.")
     config: Mapping[str, Any] | None = option(
-        None, "Differences from the main config, e.g. {trainer: {max_steps: 500}}."
+        None, "Differences from the main config, e.g. {trainer: {max_steps: 500}}.", finite=False
     )
 
 
@@ -167,16 +168,7 @@ def structure_experiment(raw: Mapping[str, Any], *, source: str = "config", star
     task = raw.get("task", "speech_translation")
     cls = _task_options(task if isinstance(task, str) else repr(task), "task", source)
     shared, options = ({field.name for field in dataclasses.fields(kind)} for kind in (Sections, cls))
-    for key in raw:
-        if key not in shared | options:
-            hint = registry.nearest(str(key), shared | options)
-            faults.append(
-                Fault(
-                    str(key),
-                    f"unknown option of task {task!r}{hint}",
-                    f"known: {', '.join(sorted(shared | options))}",
-                )
-            )
+    check_keys(raw, sorted(shared | options), "", faults, owner=f"task {task!r}")
     sections = _collect(Sections, {key: raw[key] for key in raw if key in shared}, source, faults)
     config = _collect(cls, {key: raw[key] for key in raw if key in options}, source, faults)
     if sections is not None and sections.tokenizer is None:

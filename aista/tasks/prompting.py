@@ -26,7 +26,9 @@ class ChatPrompt(Options):
     system: str = option("", "The system turn; empty leaves it to the template.")
     date: str = option("", "Date for templates that print the current day, as YYYY-MM-DD; these require it.")
     variables: Mapping[str, Any] = option(
-        {}, "Further variables of the template, e.g. {enable_thinking: false} for Qwen3, which would think first."
+        {},
+        "Further variables of the template, e.g. {enable_thinking: false} for Qwen3, which would think first.",
+        finite=False,
     )
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from aista.modules.lsm import ForwardRequest, LargeSpeechTextModel
 from aista.registry import register
 from aista.schema import Component, Options, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
-from aista.tasks.alignment_checks import check_layers, check_schedules
+from aista.tasks.alignment_checks import check_layers, check_schedules, is_probed
 from aista.tasks.alignment_terms import AlignmentTerm, AlignmentTerms
 from aista.tasks.base import LossPart, Task, TaskLoss
 from aista.tasks.experiment import Sections
@@ -97,6 +97,11 @@ class SpeechTranslationTask(Task):
     @property
     def needs_words(self) -> bool:
         return self.alignment.needs_words
+
+    @property
+    def min_transcripts(self) -> Mapping[str, int]:
+        needs = {"train": 1} if self.alignment.terms or self.config.mt_weight > 0 else {}
+        return needs | ({"dev": 2} if self.alignment.terms and is_probed(self.config.layer_selection) else {})
 
     @property
     def watches_validation(self) -> bool:

@@ -201,9 +201,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     specs: list[str] = []
     original = file_memory.probe_audio
 
-    def spy(spec: str, base: Path) -> Any:
+    def spy(spec: str, base: Path, **limits: float) -> Any:
         specs.append(spec)
-        return original(spec, base)
+        return original(spec, base, **limits)
 
     monkeypatch.setattr(file_memory, "probe_audio", spy)
     return specs
@@ -233,7 +233,7 @@ def test_failures_are_not_remembered(tmp_path: Path, write_audio: WriteAudio, de
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"version": 1, "decoded": [1]}', '{"version": 1, "decoded": {"u0.wav": "x"}}']
+    "content", ["", "{", "[]", '{"version": 2, "decoded": [1]}', '{"version": 2, "decoded": {"u0.wav": "x"}}']
 )
 def test_a_damaged_memory_is_ignored_and_rebuilt(
     tmp_path: Path, corpus: tuple[Row, ...], decoded: list[str], content: str

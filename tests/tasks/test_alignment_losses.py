@@ -70,7 +70,8 @@ def test_rows_without_transcript_take_part_in_cross_entropy_only(setup, name):
     task.selected = None
     torch.testing.assert_close(aligned.total, task.loss(model, rows).total)
     aligned.total.backward()
-    assert [key for key in aligned.metrics if key.startswith("align")] == ["align_weight"]
+    assert [key for key in aligned.metrics if key.startswith("align")] == ["align_weight", "aligned_rows"]
+    assert aligned.metrics["aligned_rows"] == (0, 0)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -95,7 +96,7 @@ def test_predictions_are_compared_once_whatever_the_layers(setup):
         task.selected = layers
         values.append(task.loss(model, rows))
     torch.testing.assert_close(values[0].total, values[1].total)
-    assert set(values[0].metrics) == {"nll", "align_predictions", "align_weight"}
+    assert set(values[0].metrics) == {"nll", "align_predictions", "align_weight", "aligned_rows"}
     task.selected = None
     ce = task.loss(model, rows).total
     mean, weight = values[0].metrics["align_predictions"]

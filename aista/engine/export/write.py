@@ -38,6 +38,7 @@ class _Run:
     checkpoint: Checkpoint
     kind: Kind
     shard_bytes: int
+    verify: bool
 
     @property
     def id(self) -> str:
@@ -55,7 +56,13 @@ class _Run:
 
 
 def export(
-    run_dir: Path, out: Path, *, which: str = "best", kind: Kind = "whole", shard_bytes: int = 5_000_000_000
+    run_dir: Path,
+    out: Path,
+    *,
+    which: str = "best",
+    kind: Kind = "whole",
+    shard_bytes: int = 5_000_000_000,
+    verify: bool = True,
 ) -> list[str]:
     """Write a Hugging Face style folder that ``open_run`` opens as it does the run.
 
@@ -66,6 +73,7 @@ def export(
         kind: ``whole``; ``merged``: with LoRA in the weights that it updates; ``trainable``: without what the
             base models' own folders hold.
         shard_bytes: Largest file of weights.
+        verify: Compare the checkpoint with its checksums first.
 
     Returns:
         Names of the files written.
@@ -78,7 +86,7 @@ def export(
         raise RunError(
             f"{run_dir}: its training is not finished; resume it with `aista train {run_dir}`, then export it"
         )
-    run = _Run(run_dir, experiment, build_task(experiment), find_checkpoint(run_dir, which), kind, shard_bytes)
+    run = _Run(run_dir, experiment, build_task(experiment), find_checkpoint(run_dir, which), kind, shard_bytes, verify)
     _check_replaceable(out, run)
     with replacing_folder(out) as folder:
         config = describe(experiment, run.task, folder, whole=kind != "trainable")
@@ -99,7 +107,7 @@ def export(
 
 
 def _save_model(folder: Path, run: _Run, model: nn.Module, config: dict[str, Any]) -> None:
-    weights = load_weights(run.checkpoint)
+    weights = load_weights(run.checkpoint, verify=run.verify)
     if run.kind == "trainable":
         _save_trainable(folder, run, model, weights)
         return

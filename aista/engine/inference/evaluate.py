@@ -33,6 +33,7 @@ def evaluate(
     batch_size: int = 0,
     device: str = "",
     base: Mapping[str, Path] | None = None,
+    verify: bool = True,
     shuffled_speech: bool = False,
 ) -> Evaluation:
     """Translate a split and write hypotheses and scores into the run folder.
@@ -44,9 +45,10 @@ def evaluate(
         batch_size: Rows decoded together; 0 means the config's. Changes nothing but the speed.
         device: Where to decode; empty means the GPU if there is one.
         base: Base weights by part, for an export of the trainable weights alone.
+        verify: Compare the weights with their checksums first.
         shuffled_speech: Also measure the NLL of the references with another row's speech.
     """
-    run = open_run(run_dir, which, device=device, base=base)
+    run = open_run(run_dir, which, device=device, base=base, verify=verify)
     data = run.load_split(split, max_new_tokens=run.experiment.sections.evaluation.generation.max_new_tokens)
     data = with_encoder_states(data, run.experiment, run.model, run.device)
     loader = whole_pass(data, batch_size or run.experiment.sections.evaluation.batch_size)

@@ -36,6 +36,7 @@ def probe(
     utterance: str = "",
     device: str = "",
     resamples: int = 1000,
+    verify: bool = True,
 ) -> tuple[str, ProbeCurve]:
     """Probe a run and write its curve and a transport plan into the run folder.
 
@@ -50,11 +51,12 @@ def probe(
         utterance: Id of the utterance whose transport plan is drawn; empty means one of middle length.
         device: Where to run; empty means the GPU if there is one.
         resamples: Bootstrap resamples for the intervals; 0: no intervals.
+        verify: Compare the weights with their checksums first.
 
     Returns:
         The name of the files, and the curve.
     """
-    run = open_run(run_dir, which, device=device)
+    run = open_run(run_dir, which, device=device, verify=verify)
     task, model = with_states(run)
     data, batches = _probe_set(run, split, size)
     curve = probe_model(task, model, batches, _probe(model, resamples))
@@ -65,7 +67,13 @@ def probe(
 
 
 def probe_checkpoints(
-    run_dir: Path, split: str = "dev", *, size: int = 500, device: str = "", resamples: int = 1000
+    run_dir: Path,
+    split: str = "dev",
+    *,
+    size: int = 500,
+    device: str = "",
+    resamples: int = 1000,
+    verify: bool = True,
 ) -> dict[int, ProbeCurve]:
     """Probe every checkpoint of a run on the same utterances; each is written as SPLIT_step_N.
 
@@ -74,12 +82,12 @@ def probe_checkpoints(
     Returns:
         Step -> curve, ascending.
     """
-    run = open_run(run_dir, "last", device=device)
+    run = open_run(run_dir, "last", device=device, verify=verify)
     task, model = with_states(run)
     data, batches = _probe_set(run, split, size)
     curves = {}
     for checkpoint in checkpoint_steps(run_dir):
-        model.load_state_dict(load_weights(checkpoint))
+        model.load_state_dict(load_weights(checkpoint, verify=verify))
         curve = probe_model(task, model, batches, _probe(model, resamples))
         _write(run_dir, f"{data.label}_{checkpoint.name}", checkpoint, split, curve)
         curves[checkpoint.step] = curve

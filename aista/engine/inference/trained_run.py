@@ -45,7 +45,12 @@ class TrainedRun:
 
 
 def open_run(
-    run_dir: Path, which: str = "best", *, device: str = "", base: Mapping[str, Path] | None = None
+    run_dir: Path,
+    which: str = "best",
+    *,
+    device: str = "",
+    base: Mapping[str, Path] | None = None,
+    verify: bool = True,
 ) -> TrainedRun:
     """Rebuild a model from its own config and load a checkpoint.
 
@@ -54,6 +59,7 @@ def open_run(
         which: ``best``, ``last`` or a step number.
         device: Device of the model; empty means the GPU if there is one.
         base: Base weights by part, for an export of the trainable weights alone.
+        verify: Compare the weights with their checksums first.
 
     Raises:
         RunError: no such run or checkpoint, or weights that do not fit the config.
@@ -69,7 +75,7 @@ def open_run(
     task = build_task(experiment, pretrained="skip")
     model = task.build_model()
     try:
-        model.load_state_dict(load_weights(checkpoint))
+        model.load_state_dict(load_weights(checkpoint, verify=verify))
     except RuntimeError as error:
         raise RunError(
             f"{checkpoint.path}: its weights do not fit the model that {RunPaths(run_dir).config_file} describes "

@@ -1,4 +1,4 @@
-"""Weighted means under names that appear as training goes on, e.g. one per aligned layer."""
+"""Weighted means, and sums, under names that appear as training goes on, e.g. one per aligned layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["NamedMeans"]
 
 
 class NamedMeans(Metric[dict[str, float]]):
-    """Accumulates sum and weight per name; fairseq2's metric bag syncs and stores it like any metric.
+    """Accumulates sum and weight per name, of weight 0 a sum alone; fairseq2's metric bag syncs and stores it.
 
     A bag needs its metrics' names before the first batch and the same ones on every process; the
     layers to align are only known later, and a process may see no row with a transcript.
@@ -35,7 +35,7 @@ class NamedMeans(Metric[dict[str, float]]):
     @torch.inference_mode()
     def update(self, metrics: Mapping[str, tuple[Tensor, float]]) -> NamedMeans:
         for name, (value, weight) in metrics.items():
-            total = value.detach().to(self.device, torch.float64) * weight
+            total = value.detach().to(self.device, torch.float64) * (weight or 1.0)
             zero = torch.zeros((), dtype=torch.float64, device=self.device)
             self.sums[name] = self.sums.get(name, zero) + total
             self.weights[name] = self.weights.get(name, zero) + weight
@@ -52,7 +52,8 @@ class NamedMeans(Metric[dict[str, float]]):
 
     @torch.inference_mode()
     def compute(self) -> dict[str, float]:
-        return {name: float(total / self.weights[name]) for name, total in self.sums.items() if self.weights[name] > 0}
+        weights = {name: float(weight) or 1.0 for name, weight in self.weights.items()}
+        return {name: float(total) / weights[name] for name, total in self.sums.items()}
 
     @torch.inference_mode()
     def merge_state(self, metrics: Iterable[NamedMeans]) -> NamedMeans:

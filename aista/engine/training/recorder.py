@@ -35,6 +35,7 @@ class RunRecorder(MetricRecorder):
         for split in ("train", "valid"):
             drop_cut_line(run.metrics_file(split))
         self._collapse = CollapseWatch(run.metrics_file("train"))
+        self._warned = False
 
     @override
     def record_metric_values(self, category: str, values: Mapping[str, object], step_nr: int | None = None) -> None:
@@ -46,6 +47,17 @@ class RunRecorder(MetricRecorder):
         log.info("%s %s/%d  %s", category, step_nr, self._max_steps, _line(record))
         if category == "train":
             self._collapse.look(record)
+            self._warn_once_of_no_alignment(record)
+
+    def _warn_once_of_no_alignment(self, record: Mapping[str, object]) -> None:
+        if record.get("aligned_rows") == 0 and not self._warned:
+            log.warning(
+                "step %s: no row since the last record could be aligned: none had both speech and a transcript "
+                "(column src_text); see aligned_rows in %s",
+                record["step"],
+                self._run.metrics_file("train"),
+            )
+            self._warned = True
 
     def close(self) -> None:
         """Nothing stays open."""

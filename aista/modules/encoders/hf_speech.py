@@ -43,11 +43,11 @@ class HFSpeechConfig(Options):
     mask_time_prob: float = option(
         0.0, "SpecAugment in training: share of the frames that the model's mask vector replaces.", minimum=0, maximum=1
     )
-    mask_time_length: int = option(10, "Length of a masked span in frames.", minimum=1)
+    mask_time_length: int = option(10, "Length of a masked span in frames.", minimum=1, maximum=100_000)
     mask_feature_prob: float = option(
         0.0, "SpecAugment in training: share of the channels set to zero.", minimum=0, maximum=1
     )
-    mask_feature_length: int = option(10, "Width of a masked span in channels.", minimum=1)
+    mask_feature_length: int = option(10, "Width of a masked span in channels.", minimum=1, maximum=100_000)
 
     def skeleton(self, *, feature_dim: int) -> SpeechEncoder:
         """The encoder from the folder's config files alone, for weights that are loaded later."""

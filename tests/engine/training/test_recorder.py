@@ -19,6 +19,16 @@ def test_what_is_not_finite_is_null_and_not_hidden(tmp_path):
     assert json.loads((tmp_path / "metrics" / "train.jsonl").read_text()) == {"step": 1, "nll": None}
 
 
+def test_steps_that_align_nothing_are_told_once(tmp_path, caplog):
+    recorder = RunRecorder(RunPaths(tmp_path), 10)
+    for step, rows in ((1, 3.0), (2, 0.0), (3, 0.0)):
+        recorder.record_metric_values("train", {"aligned_rows": rows}, step)
+    assert [message for message in caplog.messages if "could be aligned" in message] == [
+        f"step 2: no row since the last record could be aligned: none had both speech and a transcript "
+        f"(column src_text); see aligned_rows in {tmp_path}/metrics/train.jsonl"
+    ]
+
+
 def test_a_repeated_step_counts_once_and_a_cut_line_is_removed(tmp_path):
     file = tmp_path / "metrics" / "train.jsonl"
     file.parent.mkdir()

@@ -43,6 +43,36 @@ def with_llm(corpus, llm, folder):
     return options
 
 
+def renamed(folder, corpus, split, column):
+    """The split's manifest with its transcripts in a column of another name."""
+    header, *lines = (corpus / f"{split}.tsv").read_text().splitlines()
+    lines = [line.replace("audio/", f"{corpus}/audio/") for line in lines]
+    file = folder / f"{split}.tsv"
+    file.write_text("\n".join([header.replace("src_text", column).replace("word_times", "times"), *lines]) + "\n")
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("column", "remedy"),
+    [("transcript", "call the column 'transcript' src_text, or"), ("colour", "fill the column src_text, or")],
+)
+@pytest.mark.parametrize("changes", [{}, {"alignment": [], "mt_weight": 0.5}])
+def test_alignment_without_a_transcript(tmp_path, corpus, capsys, changes, column, remedy):
+    options = tiny_config(corpus, **changes)
+    options["data"]["train"] = file = renamed(tmp_path, corpus, "train", column)
+    printed = refusal(tmp_path, capsys, options)
+    assert f"{file}: the config compares speech with its transcript, for which at least 1 row must have one" in printed
+    assert f"got 0 of 24; {remedy} set alignment: [] and mt_weight: 0" in printed
+
+
+def test_a_probe_without_transcripts(tmp_path, corpus, capsys):
+    options = tiny_config(corpus, layer_selection={"name": "retrieval", "config": {"warmup_steps": 2}})
+    options["data"]["dev"] = file = renamed(tmp_path, corpus, "dev", "Sentence")
+    printed = refusal(tmp_path, capsys, options)
+    assert f"{file}: the config compares speech" in printed
+    assert "at least 2 rows must have one (column src_text), got 0 of 8; call the column 'Sentence' src_text" in printed
+
+
 def test_words_without_times(tmp_path, corpus, capsys):
     options = tiny_config(corpus, alignment=[{"name": "word_aligned"}])
     rows = [replace(row, word_times="") for row in read_manifest(corpus / "train.tsv").rows]

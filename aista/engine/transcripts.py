@@ -1,0 +1,52 @@
+"""What alignment needs of a training's rows: transcripts, and for some losses the times of their words."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from aista.data.manifest import Row
+from aista.errors import DataError
+
+__all__ = ["check_transcripts", "check_words"]
+
+log = logging.getLogger("aista.data")
+
+COLUMN = "src_text"
+USUAL_NAMES = (COLUMN, "transcript", "transcription", "source_text", "source", "sentence", "text")
+"""What other datasets call the column of the transcripts."""
+
+
+def check_transcripts(rows: Sequence[Row], path: Path, *, minimum: int, unknown_columns: Iterable[str]) -> None:
+    """That at least ``minimum`` rows have a transcript.
+
+    Raises:
+        DataError: fewer have one; names the column that may hold them.
+    """
+    found = sum(bool(row.src_text) for row in rows)
+    if found < minimum:
+        alike = [name for name in unknown_columns if difflib.get_close_matches(name.lower(), USUAL_NAMES, 1)]
+        remedy = f"call the column {alike[0]!r} {COLUMN}" if alike else f"fill the column {COLUMN}"
+        raise DataError(
+            f"{path}: the config compares speech with its transcript, for which at least {minimum} row"
+            f"{'s' * (minimum > 1)} must have one (column {COLUMN}), got {found} of {len(rows)}; {remedy}, or set "
+            "alignment: [] and mt_weight: 0"
+        )
+
+
+def check_words(rows: Sequence[Row], path: Path, *, training: bool) -> None:
+    """That some training row says when its words are spoken, which an alignment loss needs; the others are counted.
+
+    Raises:
+        DataError: none does.
+    """
+    with_times = sum(bool(row.word_times) for row in rows)
+    if not with_times and training:
+        raise DataError(
+            f"{path}: no row says when its words are spoken, which an alignment loss needs; fill the column word_times "
+            "(docs/manifest.md), for example from a forced aligner, and leave data.shuffle_transcripts off"
+        )
+    if with_times < len(rows):
+        log.info("%s: %d of %d rows have no word times: not aligned by words", path, len(rows) - with_times, len(rows))
