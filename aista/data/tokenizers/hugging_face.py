@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from aista.data.tokenizers.base import Chat, TextTokenizer
 from aista.errors import DataError
+from aista.model_folder import check_folder
 from aista.registry import register
 from aista.schema import Options, option, required
 
@@ -158,10 +159,17 @@ def _is_of_the_model(name: str) -> bool:
 def _load(path: Path) -> Any:
     if not path.is_dir():
         raise DataError(f"{path}: no such folder; the tokenizer needs a model's local folder, downloaded beforehand")
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
     try:
-        return AutoTokenizer.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
+        check_folder(path)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):
+            raise ValueError("its model file is damaged")  # transformers returns False
+        return tokenizer
     except Exception as error:  # transformers raises whatever its parsers meet
         summary = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(
