@@ -16,7 +16,7 @@ import torch
 import aista
 from aista import strict_yaml
 from aista.config import differences, dump_yaml, load_yaml
-from aista.engine.assets import save_assets
+from aista.engine.standalone import save_assets
 from aista.environment import source_commit
 from aista.errors import AistaError, RunError
 from aista.files import leftover_prefix, write_json, write_text

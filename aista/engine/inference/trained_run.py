@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from aista.engine.assets import with_assets
 from aista.engine.checkpoints import Checkpoint, find_checkpoint, load_weights
 from aista.engine.claim import open_experiment
 from aista.engine.export.load import build, exported_checkpoint, is_exported, is_trainable, open_exported
 from aista.engine.inputs import Split, load_split
+from aista.engine.standalone import with_assets
 from aista.errors import RunError
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
