@@ -114,6 +114,14 @@ class RunPaths:
         """Scores of an evaluated split."""
         return self.evaluation_dir / split / "scores.json"
 
+    def evaluation_lock(self, split: str) -> Path:
+        """Locked by the process that evaluates a split."""
+        return self.evaluation_dir / f".{split}.lock"
+
+    def probe_lock(self, name: str) -> Path:
+        """Locked by the process that makes a probe."""
+        return self.probe_dir / f".{name}.lock"
+
     def evaluated_splits(self) -> list[str]:
         """Splits that have scores, sorted."""
         return sorted(path.name for path in self.evaluation_dir.glob("*") if self.scores_file(path.name).is_file())
