@@ -19,7 +19,7 @@ from aista.engine.inference.shuffled_speech import measure_shuffled_speech
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inputs import whole_pass
 from aista.errors import AistaError
-from aista.files import require_writable
+from aista.files import remove_leftovers, require_writable
 from aista.locks import locked
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.paths import RunPaths, split_label
@@ -74,6 +74,7 @@ def _evaluate(
     run: TrainedRun, split: str, label: str, paths: RunPaths, batch_size: int, *, shuffled_speech: bool
 ) -> Evaluation:
     require_writable(paths.scores_file(label))
+    remove_leftovers(paths.scores_file(label).parent, "*")
     data = run.load_split(split, max_new_tokens=run.experiment.sections.evaluation.generation.max_new_tokens)
     source = data.source(run.checkpoint.name)
     old = _replaced(paths, label, source)

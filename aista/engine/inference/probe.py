@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from aista.engine.inference.transport_plans import plan_of, shown_layer, with_st
 from aista.engine.inputs import Split, probe_batches, probe_split
 from aista.engine.training.layer_chooser import probe_model
 from aista.errors import AistaError, DataError, RunError
-from aista.files import require_writable
+from aista.files import remove_leftovers, require_writable
 from aista.locks import locked
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.run_folder.paths import PLAN, RunPaths, split_label
@@ -67,6 +68,7 @@ def probe(
     task, model = with_states(run)
     name = probe_name(name, f"{split_label(split)}_{run.checkpoint.name}")
     with locked(paths.probe_lock(name), paths.probe_file(name)):
+        remove_leftovers(paths.probe_dir, f"{glob.escape(name)}*")
         data = run.load_split(split)
         source = data.source(run.checkpoint.name)
         _require_replaceable(paths, name, source)
