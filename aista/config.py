@@ -12,16 +12,17 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from aista import strict_yaml
-from aista.errors import ConfigError, Fault
+from aista.errors import ConfigError, Fault, shown
 from aista.schema import to_plain
 
 __all__ = ["apply_overrides", "differences", "dump_yaml", "load_yaml", "merge", "replace_nodes"]
 
 Key = str | int
+MAX_BYTES = 8_000_000
+"""Length of a config file; what YAML may hold is bounded in ``aista.strict_yaml``."""
 _STEP = re.compile(r"(?:^|\.)([A-Za-z_][\w-]*)|\[(\d+)\]")
 
 
@@ -29,16 +30,21 @@ def load_yaml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a config file into plain data. An empty file is an empty config.
 
     Raises:
-        ConfigError: no such file, not UTF-8, bad syntax, duplicate keys (each with its line), or a
+        ConfigError: no such file, too long, not UTF-8, bad syntax, duplicate keys (each with its line), or a
             top level that is not a mapping.
     """
     source = os.fspath(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigError([Fault(source, f"is not UTF-8 text: {error}", "save it as UTF-8")], source) from None
+        with open(path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError([Fault(source, f"cannot be read: {error.strerror}", "check the path")], source) from None
+    if len(content) > MAX_BYTES:
+        raise ConfigError([Fault(source, f"is longer than {MAX_BYTES:,} bytes", "name a config")], source)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError([Fault(source, f"is not UTF-8 text: {error}", "save it as UTF-8")], source) from None
     data = strict_yaml.parse(text, source)
     if data is None:
         return {}
@@ -225,9 +231,9 @@ def _child(node: Any, key: Key) -> Any:
 def _check_step(node: Any, path: tuple[Key, ...], depth: int) -> None:
     key, place = path[depth], _write(path[:depth])
     if isinstance(key, int) and not isinstance(node, list):
-        raise ValueError(f"{place} is not a list but {node!r}")
+        raise ValueError(f"{place} is not a list but {shown(node)}")
     if isinstance(key, str) and not isinstance(node, dict):
-        raise ValueError(f"{place} is not a mapping but {node!r}")
+        raise ValueError(f"{place} is not a mapping but {shown(node)}")
     if isinstance(key, int) and key > len(node):
         raise ValueError(f"{place} has {len(node)} items; the next one to set is [{len(node)}]")
 

@@ -8,23 +8,44 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
+import os
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from aista.errors import Fault, PluginError
+from aista.errors import MAX_SHOWN, Fault, PluginError, shown
+from aista.registry import nearest
 
-__all__ = ["check_bounds", "convert", "is_optional", "join", "type_name"]
+__all__ = ["check_bounds", "check_keys", "convert", "is_optional", "join", "type_name"]
+
+MAX_NAMED = 20  # unknown options of one mapping that are named
+MAX_NAME = 255  # bytes of a file's name
+LARGEST = 2**63 - 1  # of whole numbers, which become 64-bit integers
 
 Nested = Callable[[type[Any], Any, str, list[Fault]], Any]
 """Converts a nested dataclass: ``(cls, data, at, faults) -> value``."""
 
 
 def join(at: str, key: object) -> str:
-    """The path of ``key`` under ``at``."""
-    return f"{at}.{key}" if at else str(key)
+    """The path of ``key`` under ``at``, for messages; a key that is too long for one is cut."""
+    text = str(key)
+    text = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    return f"{at}.{text}" if at else text
+
+
+def check_keys(
+    data: Mapping[str, Any], known: Collection[str], at: str, faults: list[Fault], *, owner: str = "", remedy: str = ""
+) -> None:
+    """Find keys that are no option (of ``owner``); the first ``MAX_NAMED`` are named, the others counted."""
+    unknown = [str(key) for key in data if key not in known]
+    problem = f"unknown option{owner and f' of {owner}'}"
+    remedy = f"known: {', '.join(known) or 'none'}{remedy}"
+    for key in unknown[:MAX_NAMED]:
+        faults.append(Fault(join(at, key), problem + nearest(key, known), remedy))
+    if len(unknown) > MAX_NAMED:
+        faults.append(Fault(at, f"{len(unknown) - MAX_NAMED:,} more unknown options"))
 
 
 def is_optional(hint: Any) -> bool:
@@ -61,13 +82,13 @@ def convert(hint: Any, data: Any, at: str, faults: list[Fault], nested: Nested) 
         return _union(hint, data, at, faults, nested)
     if origin is typing.Literal:
         if not any(type(data) is type(argument) and data == argument for argument in arguments):
-            faults.append(Fault(at, f"expects one of {', '.join(map(repr, arguments))}, got {data!r}"))
+            faults.append(Fault(at, f"expects one of {', '.join(map(repr, arguments))}, got {shown(data)}"))
         return data
     if origin is tuple:
         return _tuple(arguments, data, at, faults, nested)
     if origin in _MAPPINGS:
         if not isinstance(data, Mapping):
-            faults.append(Fault(at, f"expects a mapping, got {data!r}"))
+            faults.append(Fault(at, f"expects a mapping, got {shown(data)}"))
             return {}
         return {str(key): convert(arguments[1], item, join(at, key), faults, nested) for key, item in data.items()}
     if dataclasses.is_dataclass(hint):
@@ -98,17 +119,19 @@ def _union(hint: Any, data: Any, at: str, faults: list[Fault], nested: Nested) -
         value = convert(argument, data, at, attempt, nested)
         if not attempt:
             return value
-    faults.extend(attempt if len(options) == 1 else [Fault(at, f"expects {type_name(hint)}, got {data!r}")])
+    faults.extend(attempt if len(options) == 1 else [Fault(at, f"expects {type_name(hint)}, got {shown(data)}")])
     return None
 
 
 def _tuple(arguments: tuple[Any, ...], data: Any, at: str, faults: list[Fault], nested: Nested) -> Any:
     if not isinstance(data, (list, tuple)):
-        faults.append(Fault(at, f"expects a list, got {data!r}", f"write [{data}]" if data is not None else ""))
+        faults.append(
+            Fault(at, f"expects a list, got {shown(data)}", f"write [{shown(data)}]" if data is not None else "")
+        )
         return ()
     variadic = len(arguments) == 2 and arguments[1] is Ellipsis
     if not variadic and len(data) != len(arguments):
-        faults.append(Fault(at, f"expects {len(arguments)} items, got {len(data)}: {list(data)!r}"))
+        faults.append(Fault(at, f"expects {len(arguments)} items, got {len(data)}: {shown(list(data))}"))
         return ()
     hints = (arguments[0],) * len(data) if variadic else arguments
     pairs = enumerate(zip(hints, data, strict=True))
@@ -120,18 +143,33 @@ def _scalar(hint: Any, data: Any, at: str, faults: list[Fault]) -> Any:
         number = _float(data)
         if number is not None and not math.isnan(number):
             return number
-        faults.append(Fault(at, f"expects a number, got {data!r}"))
+        faults.append(Fault(at, f"expects a number, got {shown(data)}"))
         return None
+    remedy = ""
     if hint is Path and isinstance(data, (str, Path)):
-        if str(data):
+        remedy = _path_rule(str(data))
+        if not remedy:
             return Path(data)
     elif hint is int and not isinstance(data, bool) and isinstance(data, numbers.Integral):
-        return int(data)
+        if abs(int(data)) <= LARGEST:
+            return int(data)
+        remedy = f"at most {LARGEST}"
     elif hint is not int and isinstance(data, hint):
         return data
-    remedy = f'quote it: "{data}"' if hint is str and isinstance(data, (int, float)) else ""
-    faults.append(Fault(at, f"expects {_WORDS[hint]}, got {data!r}", remedy))
+    elif hint is str and isinstance(data, (int, float)):
+        remedy = f'quote it: "{shown(data)}"'
+    faults.append(Fault(at, f"expects {_WORDS[hint]}, got {shown(data)}", remedy))
     return None
+
+
+def _path_rule(path: str) -> str:
+    """The rule that a path breaks, or an empty string."""
+    if not path:
+        return "it must not be empty"
+    if "\0" in path:
+        return "it must not contain the character NUL"
+    longest = max(len(os.fsencode(part)) for part in path.split(os.sep))
+    return f"names have at most {MAX_NAME} bytes" if longest > MAX_NAME else ""
 
 
 _WORDS = {bool: "true or false", int: "a whole number", str: "a text", Path: "a path"}
@@ -158,14 +196,17 @@ def check_bounds(value: Any, metadata: Mapping[str, Any], at: str, faults: list[
         return
     if value is not None and "choices" in metadata and value not in metadata["choices"]:
         known = ", ".join(repr(choice) for choice in metadata["choices"])
-        faults.append(Fault(at, f"expects one of {known}, got {value!r}"))
+        faults.append(Fault(at, f"expects one of {known}, got {shown(value)}"))
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
+    if math.isinf(value) and metadata.get("finite", True):
+        faults.append(Fault(at, f"must be finite, got {value!r}"))
+        return
     if "minimum" in metadata and value < metadata["minimum"]:
-        faults.append(Fault(at, f"must be at least {metadata['minimum']}, got {value!r}"))
+        faults.append(Fault(at, f"must be at least {metadata['minimum']}, got {shown(value)}"))
     if "maximum" in metadata and value > metadata["maximum"]:
-        faults.append(Fault(at, f"must be at most {metadata['maximum']}, got {value!r}"))
+        faults.append(Fault(at, f"must be at most {metadata['maximum']}, got {shown(value)}"))
     if "above" in metadata and not value > metadata["above"]:
-        faults.append(Fault(at, f"must be greater than {metadata['above']}, got {value!r}"))
+        faults.append(Fault(at, f"must be greater than {metadata['above']}, got {shown(value)}"))
     if "below" in metadata and not value < metadata["below"]:
-        faults.append(Fault(at, f"must be less than {metadata['below']}, got {value!r}"))
+        faults.append(Fault(at, f"must be less than {metadata['below']}, got {shown(value)}"))

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AistaError", "ConfigError", "DataError", "Fault", "PluginError", "RegistryError", "RunError"]
+__all__ = [
+    "MAX_SHOWN",
+    "AistaError",
+    "ConfigError",
+    "DataError",
+    "Fault",
+    "PluginError",
+    "RegistryError",
+    "RunError",
+    "shown",
+]
+
+MAX_SHOWN = 200
+"""Characters of a value or key in a message."""
+MAX_FAULTS = 100
+"""Faults of one config that are listed."""
 
 
 class AistaError(Exception):
@@ -34,6 +49,15 @@ class RunError(AistaError):
     exit_code = 1
 
 
+def shown(value: object) -> str:
+    """A received value as messages show it: its ``repr``, at most ``MAX_SHOWN`` characters of it."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no whole number of thousands of digits
+        return f"a {type(value).__name__} too long to write"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... ({len(text):,} characters)"
+
+
 @dataclass(frozen=True)
 class Fault:
     """One mistake in a config: where it is, what rule it breaks, and how to correct it.
@@ -54,9 +78,12 @@ class Fault:
 
 
 class ConfigError(AistaError):
-    """All faults found in a config, reported together, one line each."""
+    """All faults found in a config, reported together, one line each; of very many the first hundred and a count."""
 
     def __init__(self, faults: list[Fault], source: str = "config") -> None:
+        if len(faults) > MAX_FAULTS:
+            more = Fault(source, f"{len(faults) - MAX_FAULTS:,} more faults")
+            faults = [*faults[:MAX_FAULTS], more]
         self.faults = faults
         self.source = source
         count = f"{len(faults)} fault" + ("s" if len(faults) != 1 else "")

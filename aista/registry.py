@@ -73,8 +73,8 @@ _entries: dict[tuple[str, str], Entry] = {}
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for the closest known word, or an empty string."""
-    return "".join(f" (did you mean {hit!r}?)" for hit in difflib.get_close_matches(word, list(known), 1))
+    """`` (did you mean 'x'?)`` for the known word closest to the first 100 characters, or an empty string."""
+    return "".join(f" (did you mean {hit!r}?)" for hit in difflib.get_close_matches(word[:100], list(known), 1))
 
 
 def register(kind: str, name: str, *, config: type[Any] | None = None) -> Callable[[F], F]:

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aista import registry
-from aista.convert import check_bounds, convert, is_optional, join
-from aista.errors import ConfigError, Fault, PluginError, RegistryError
+from aista.convert import check_bounds, check_keys, convert, is_optional, join
+from aista.errors import ConfigError, Fault, PluginError, RegistryError, shown
 
 __all__ = [
     "Component",
@@ -90,15 +90,21 @@ def option(
     above: float | None = None,
     below: float | None = None,
     choices: Sequence[object] | None = None,
+    finite: bool = True,
     inherit: bool = True,
 ) -> T:
     """A dataclass field with a default, a meaning and bounds that ``structure`` and ``Options`` enforce.
 
-    With ``inherit=False`` a pretraining stage does not take it over from the main config; the same holds for
-    ``section`` and ``component``.
+    Numbers are finite unless ``finite`` is False. With ``inherit=False`` a pretraining stage does not take it over
+    from the main config; the same holds for ``section`` and ``component``.
     """
     bounds = {"minimum": minimum, "maximum": maximum, "above": above, "below": below, "choices": choices}
-    metadata = {"help": help, "inherit": inherit, **{key: value for key, value in bounds.items() if value is not None}}
+    metadata = {
+        "help": help,
+        "finite": finite,
+        "inherit": inherit,
+        **{key: value for key, value in bounds.items() if value is not None},
+    }
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: copy.copy(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -225,7 +231,7 @@ def _dataclass(cls: type[Any], data: Any, at: str, faults: list[Fault]) -> Any:
     if isinstance(data, cls):
         return data
     if not isinstance(data, Mapping):
-        faults.append(Fault(at, f"expects a mapping of options, got {data!r}"))
+        faults.append(Fault(at, f"expects a mapping of options, got {shown(data)}"))
         return None
     before = len(faults)
     values = _values(cls, data, at, faults)
@@ -244,10 +250,7 @@ def _values(
     """The values of ``cls``'s fields except those named ``own``, which the caller reads itself."""
     hints = _hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
-    for key in data:
-        if key not in fields:
-            remedy = f"known: {', '.join(fields) or 'none'}" + (f"; options go under {at}.config" if own else "")
-            faults.append(Fault(join(at, key), f"unknown option{registry.nearest(str(key), fields)}", remedy))
+    check_keys(data, fields, at, faults, remedy=f"; options go under {at}.config" if own else "")
     values: dict[str, Any] = {}
     for name, field in fields.items():
         place, metadata = join(at, name), field.metadata
@@ -274,7 +277,7 @@ def _field(hint: Any, metadata: Mapping[str, Any], data: Any, at: str, faults: l
     kind, cls = metadata["kind"], metadata["type"]
     if "many" in metadata:
         if not isinstance(data, (list, tuple)):
-            faults.append(Fault(at, f"expects a list of {kind} components, got {data!r}"))
+            faults.append(Fault(at, f"expects a list of {kind} components, got {shown(data)}"))
             return ()
         return tuple(_component(kind, item, f"{at}[{i}]", faults, cls) for i, item in enumerate(data))
     if data is None and is_optional(hint):
@@ -297,7 +300,7 @@ def _component(
         data = {"name": data}
     name = data.get("name", default) if isinstance(data, Mapping) else None
     if not isinstance(name, str):
-        faults.append(Fault(at, f"expects a {kind}: a name or {{name: ..., config: {{...}}}}, got {data!r}"))
+        faults.append(Fault(at, f"expects a {kind}: a name or {{name: ..., config: {{...}}}}, got {shown(data)}"))
         return None
     before = len(faults)
     beside = _values(cls, data, at, faults, own=("name", "config"))
@@ -308,6 +311,6 @@ def _component(
         return None
     options, place = data.get("config"), join(at, "config")
     if entry.config is None and options:
-        faults.append(Fault(place, f"{kind} {name!r} takes no options, got {options!r}"))
+        faults.append(Fault(place, f"{kind} {name!r} takes no options, got {shown(options)}"))
     config = None if entry.config is None else _dataclass(entry.config, options, place, faults)
     return None if len(faults) > before else cls(name=name, config=config, **beside)

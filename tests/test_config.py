@@ -65,14 +65,23 @@ def test_an_empty_file_is_an_empty_config(load, text):
                 "6: key 'a' is given twice, first in line 1; keep one of them",
             ],
         ),
-        ("a:\n\tb: 1\n", ["2: not valid YAML: found character '\\t' that cannot start any token; indent with spaces"]),
-        ("a: b: c\n", ["1: not valid YAML: mapping values are not allowed here; quote texts that contain ': '"]),
-        ("a: [1, 2\nb: 3\n", ["2: not valid YAML: expected ',' or ']'"]),
-        ("a: *x\n", ["1: not valid YAML: found undefined alias 'x'"]),
-        ("a: &x [*x]\n", ["1: a[0] contains itself through an alias"]),
-        ("a: !!python/object/apply:os.system [ls]\n", ["1: not valid YAML: could not determine a constructor"]),
-        ("a: 1\n---\nb: 2\n", ["2: not valid YAML: but found another document"]),
-        ("? [1]\n: 2\n", ["1: a key must be a plain word, got a list or mapping"]),
+        (
+            "a:\n\tb: 1\n",
+            ["2: not valid YAML: found character that cannot start any token; indent with spaces, not tabs"],
+        ),
+        (
+            "a: b: c\n",
+            ["1: not valid YAML: mapping values are not allowed in this context; quote texts that contain ': '"],
+        ),
+        ("a: [1, 2\nb: 3\n", ["2: not valid YAML: did not find expected ',' or ']'"]),
+        ("a: *x\n", ["1: no value &x ends before the alias *x"]),
+        ("a: &x [*x]\n", ["1: no value &x ends before the alias *x"]),
+        (
+            "a: !!python/object/apply:os.system [ls]\n",
+            ["1: the tag 'tag:yaml.org,2002:python/object/apply:os.system' is not allowed"],
+        ),
+        ("a: 1\n---\nb: 2\n", ["2: another document begins; a file holds one"]),
+        ("? [1]\n: 2\n", ["1: a key must be a plain word: no list, mapping, anchor, alias or tag"]),
         (
             "- 1\n- 2\n",
             ["1: the top level must be a mapping of options, got list; write lines of the form 'key: value'"],
@@ -91,7 +100,7 @@ def test_bad_yaml_names_file_and_line(load, tmp_path, text, faults):
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b"a: \xff", "is not UTF-8 text"), (b"a: \x01", "not valid YAML: special characters are not allowed")],
+    [(b"a: \xff", "is not UTF-8 text"), (b"a: \x01", "not valid YAML: control characters are not allowed")],
 )
 def test_bad_bytes_name_the_file(load, content, problem):
     with pytest.raises(ConfigError, match=rf"a\.yaml: {problem}"):
@@ -105,6 +114,11 @@ def test_a_missing_file_or_folder(tmp_path):
         load_yaml(tmp_path)
 
 
+def test_a_file_that_never_ends_is_none():
+    with pytest.raises(ConfigError, match=r"zero: is longer than 8,000,000 bytes"):
+        load_yaml("/dev/zero")
+
+
 def test_merge_keys_and_aliases_work(load):
     assert load("a: &base {x: 1, y: 2}\nb: {<<: *base, y: 3}\nc: *base\n") == {
         "a": {"x": 1, "y": 2},
@@ -114,7 +128,11 @@ def test_merge_keys_and_aliases_work(load):
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8")),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63) + 1, 2**63 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(codec="utf-8")),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1), inner, max_size=3),
     max_leaves=8,
 )

@@ -70,6 +70,7 @@ class Everything:
     flag: bool = option(False, "A flag.")
     count: int = option(1, "A count.", minimum=0, maximum=10)
     rate: float = option(0.1, "A rate.", above=0)
+    limit: float = option(1.0, "A limit.", finite=False)
     name: str = option("x", "A name.", choices=("x", "y"))
     path: Path | None = option(None, "A path.")
     mode: Literal["a", "b", 1] = option("a", "A mode.")
@@ -99,7 +100,7 @@ def test_defaults_are_those_of_the_dataclass():
         ({"flag": True}, {"flag": True}),
         ({"rate": 2}, {"rate": 2.0}),
         ({"rate": "1e-3"}, {"rate": 1e-3}),
-        ({"rate": math.inf}, {"rate": math.inf}),
+        ({"limit": math.inf}, {"limit": math.inf}),
         ({"path": "a/b"}, {"path": Path("a/b")}),
         ({"path": None}, {"path": None}),
         ({"mode": 1}, {"mode": 1}),
@@ -132,21 +133,27 @@ def test_values_are_converted(data, expected):
         ({"rate": 0}, "rate: must be greater than 0, got 0.0"),
         ({"rate": math.nan}, "rate: expects a number, got nan"),
         ({"rate": "nan"}, "rate: expects a number, got 'nan'"),
-        ({"rate": 10**400}, f"rate: expects a number, got {10**400}"),
+        ({"rate": math.inf}, "rate: must be finite, got inf"),
+        ({"rate": 10**400}, "rate: expects a number, got 1" + 199 * "0" + "... (401 characters)"),
+        ({"rate": 10**5000}, "rate: expects a number, got a int too long to write"),
+        ({"count": 2**63}, f"count: expects a whole number, got {2**63}; at most {2**63 - 1}"),
+        ({"count": -(10**5000)}, f"count: expects a whole number, got a int too long to write; at most {2**63 - 1}"),
         ({"rate": True}, "rate: expects a number, got True"),
         ({"rate": "fast"}, "rate: expects a number, got 'fast'"),
         ({"rate": None}, "rate: expects a number, got None"),
         ({"name": "z"}, "name: expects one of 'x', 'y', got 'z'"),
         ({"name": False}, 'name: expects a text, got False; quote it: "False"'),
         ({"path": 3}, "path: expects a path, got 3"),
-        ({"path": ""}, "path: expects a path, got ''"),
+        ({"path": ""}, "path: expects a path, got ''; it must not be empty"),
+        ({"path": "a\0b"}, r"path: expects a path, got 'a\x00b'; it must not contain the character NUL"),
+        ({"path": "a/" + 128 * "é"}, f"path: expects a path, got 'a/{128 * 'é'}'; names have at most 255 bytes"),
         ({"mode": "c"}, "mode: expects one of 'a', 'b', 1, got 'c'"),
         ({"mode": True}, "mode: expects one of 'a', 'b', 1, got True"),
         ({"pair": [1.0]}, "pair: expects 2 items, got 1: [1.0]"),
         ({"pair": [1.0, 2.5]}, "pair[1]: expects a whole number, got 2.5"),
         ({"pair": 1.0}, "pair: expects a list, got 1.0; write [1.0]"),
         ({"many": [1, -1]}, "many[1]: must be at least 0, got -1"),
-        ({"many": "12"}, "many: expects a list, got '12'; write [12]"),
+        ({"many": "12"}, "many: expects a list, got '12'; write ['12']"),
         ({"table": {"a": 6}}, "table.a: must be at most 5, got 6"),
         ({"table": [1]}, "table: expects a mapping, got [1]"),
         ({"either": 1.5}, "either: expects int or str, got 1.5"),
@@ -285,6 +292,17 @@ def test_resolve_structures_one_component():
         resolve("distance", {"name": "metric", "config": {"powr": 4}}, at="cost")
 
 
+def test_of_very_many_unknown_options_the_first_are_named_and_the_others_counted():
+    found = faults(Inner, {f"sise{number}": 1 for number in range(200_000)}, at="inner")
+    assert len(found) == 21
+    assert found[19] == "inner.sise19: unknown option (did you mean 'size'?); known: size"
+    assert found[20] == "inner: 199,980 more unknown options"
+
+
+def test_a_very_long_word_gets_no_suggestion():
+    assert faults(Inner, {"size" * 100_000: 1}) == [f"{'size' * 50}...: unknown option; known: size"]
+
+
 def test_structured_values_pass_through():
     inner, weighted = Inner(size=7), Weighted(name="ot", config=LossConfig(), weight=0.5)
     assert structure(Everything, {"inner": inner}).inner is inner
@@ -315,10 +333,11 @@ def test_structure_inverts_to_plain(data):
         optional={
             "flag": st.booleans(),
             "count": st.integers(0, 10),
-            "rate": st.floats(min_value=0, exclude_min=True),
-            "many": st.lists(st.integers(min_value=0)),
-            "either": st.integers() | st.text(),
-            "table": st.dictionaries(st.text(), st.integers(max_value=5)),
+            "rate": st.floats(min_value=0, exclude_min=True, allow_infinity=False),
+            "limit": st.floats(allow_nan=False),
+            "many": st.lists(st.integers(0, 2**63 - 1)),
+            "either": st.integers(1 - 2**63, 2**63 - 1) | st.text(),
+            "table": st.dictionaries(st.text(), st.integers(1 - 2**63, 5)),
         },
     )
 )
@@ -329,7 +348,7 @@ def test_structure_inverts_to_plain_for_any_options(data):
 
 @dataclass(frozen=True, kw_only=True)
 class Bounded(Options):
-    epsilon: float = option(0.1, "Sharpness.", above=0, below=math.inf)
+    epsilon: float = option(0.1, "Sharpness.", above=0)
     rounds: int = option(3, "How often.", minimum=1)
     sides: tuple[float, ...] = option((1.0, 1.0), "Two strengths.", minimum=0)
 
@@ -343,7 +362,7 @@ class Bounded(Options):
     ("values", "message"),
     [
         ({"epsilon": 0}, "epsilon: must be greater than 0, got 0"),
-        ({"epsilon": math.inf}, "epsilon: must be less than inf, got inf"),
+        ({"epsilon": math.inf}, "epsilon: must be finite, got inf"),
         ({"epsilon": math.nan}, "epsilon: expects a number, got nan"),
         ({"rounds": 2.5}, "rounds: expects a whole number, got 2.5"),
         ({"rounds": True}, "rounds: expects a whole number, got True"),

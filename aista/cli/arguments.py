@@ -15,6 +15,7 @@ __all__ = [
     "add_option_arguments",
     "add_plugin_argument",
     "add_run_arguments",
+    "add_verify_argument",
     "read_options",
 ]
 
@@ -54,6 +55,17 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the commands that load a trained run."""
     parser.add_argument("--checkpoint", default="best", help="best, last, or a step number (default: best)")
     parser.add_argument("--device", default="", help="cpu or cuda (default: the GPU if there is one)")
+    add_verify_argument(parser)
+
+
+def add_verify_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--no-verify``: saves the time to compare checksums, about a second per GB."""
+    parser.add_argument(
+        "--no-verify",
+        dest="verify",
+        action="store_false",
+        help="read weights and states without comparing their checksums (saves about a second per GB)",
+    )
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:

@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         device=args.device,
         base=dict(args.base),
+        verify=args.verify,
         shuffled_speech=args.shuffled_speech,
     )
     for score in result.scores:

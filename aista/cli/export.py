@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Literal
 
+from aista.cli.arguments import add_verify_argument
 from aista.console import say
 
 
@@ -13,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to make")
     parser.add_argument("--checkpoint", default="best", help="best, last, or a step number (default: best)")
+    add_verify_argument(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--trainable-only",
@@ -36,6 +38,13 @@ def run(args: argparse.Namespace) -> int:
     kind: Literal["whole", "merged", "trainable"] = (
         "trainable" if args.trainable_only else "merged" if args.merge_lora else "whole"
     )
-    files = export(args.run, args.out, which=args.checkpoint, kind=kind, shard_bytes=int(args.shard_gb * 1e9))
+    files = export(
+        args.run,
+        args.out,
+        which=args.checkpoint,
+        kind=kind,
+        shard_bytes=int(args.shard_gb * 1e9),
+        verify=args.verify,
+    )
     say(f"{args.out}: {', '.join(files)}")
     return 0

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.report.tables import to_rich
     from aista.runs.layer_probe import probe_one, probe_over_time
 
-    shared = {"size": args.size, "name": args.name, "device": args.device, "resamples": args.resamples}
+    shared = {name: getattr(args, name) for name in ("size", "name", "device", "resamples", "verify")}
     if args.all_checkpoints:
         result = probe_over_time(args.run, args.split, **shared)
     else:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aista.cli.arguments import add_verify_argument
 from aista.console import say
 from aista.shipped import find_config
 
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dump-config", action="store_true", help="print the resolved config with all defaults and stop"
     )
     parser.add_argument("--stage", default="", metavar="NAME", help="train one pretraining stage alone")
+    add_verify_argument(parser)
     parser.add_argument(
         "--dry-run", action="store_true", help="check everything, say what the run would cost, write nothing"
     )
@@ -64,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             raise AistaError(f"--{name} is for --dry-run; add that, or leave --{name} out")
     from aista.engine.training.train import train
 
-    train(experiment, args.run, stage=args.stage)
+    train(experiment, args.run, stage=args.stage, verify=args.verify)
     return 0
 
 

@@ -56,8 +56,8 @@ class Asterisk(SpokenPreparation):
     direction: Literal["x-en", "en-x"] = option(
         "x-en", "Their recordings into English, or the English recordings into them."
     )
-    num_dev: int = option(50, "English prompts of dev, in every language.", minimum=1)
-    num_test: int = option(100, "English prompts of test.", minimum=1)
+    num_dev: int = option(50, "English prompts of dev, in every language.", minimum=1, maximum=1_000_000)
+    num_test: int = option(100, "English prompts of test.", minimum=1, maximum=1_000_000)
 
     def __post_init__(self) -> None:
         super().__post_init__()

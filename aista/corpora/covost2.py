@@ -15,7 +15,8 @@ import soundfile
 from aista.corpora.base import Preparation
 from aista.corpora.covost_tables import SPLITS, Entry, read_splits, read_transcripts
 from aista.corpora.preparation import Folder, PreparationReport, Progress, require_rows, train_tokenizers
-from aista.data.audio import EmptyAudioError, MissingAudioError, UndecodableAudioError, read_audio
+from aista.data.audio import read_audio
+from aista.data.audio_file import EmptyAudioError, MissingAudioError, UndecodableAudioError
 from aista.data.file_memory import ProbeCache
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
 from aista.errors import DataError
@@ -74,7 +75,10 @@ class Covost2(Preparation):
         "Copy the recordings as 16 kHz FLAC (about 115 MB an hour); else manifests refer to the original clips.",
     )
     vocab_size: int | None = option(
-        None, "Pieces of a joint BPE model; null makes none: a pretrained LLM has its own tokenizer.", minimum=50
+        None,
+        "Pieces of a joint BPE model; null makes none: a pretrained LLM has its own tokenizer.",
+        minimum=50,
+        maximum=1_000_000,
     )
 
     def fill(self, folder: Folder, source: Path | None, progress: Progress) -> PreparationReport:

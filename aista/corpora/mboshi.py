@@ -78,8 +78,8 @@ class Mboshi(Preparation):
 
     dataset: ClassVar[str] = "mboshi"
     seed: int = option(1, "Seed of the dev split.", minimum=0)
-    num_dev: int = option(300, "Rows of train that become dev.", minimum=1)
-    vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100)
+    num_dev: int = option(300, "Rows of train that become dev.", minimum=1, maximum=1_000_000)
+    vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100, maximum=1_000_000)
 
     def fill(self, folder: Folder, source: Path | None, progress: Progress) -> PreparationReport:
         """Extract, validate and split the corpus; ``source`` is a clone of it, bare or with a work tree."""

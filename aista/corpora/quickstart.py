@@ -59,12 +59,14 @@ class QuickstartCorpus(Preparation):
 
     dataset: ClassVar[str] = "quickstart"
     seed: int = option(1, "Seed of sentences, splits, voices and noise.", minimum=0)
-    num_train: int = option(2000, "Training sentences with speech.", minimum=1)
-    num_dev: int = option(200, "Dev sentences with speech.", minimum=1)
-    num_test: int = option(300, "Test sentences with speech.", minimum=1)
-    num_text: int = option(5600, "Number of further text pairs without speech, for the language model.", minimum=0)
-    low_resource: int = option(400, "Rows of train_low.tsv; at most num_train.", minimum=1)
-    vocab_size: int = option(300, "Pieces of the joint BPE model.", minimum=60)
+    num_train: int = option(2000, "Training sentences with speech.", minimum=1, maximum=1_000_000)
+    num_dev: int = option(200, "Dev sentences with speech.", minimum=1, maximum=1_000_000)
+    num_test: int = option(300, "Test sentences with speech.", minimum=1, maximum=1_000_000)
+    num_text: int = option(
+        5600, "Number of further text pairs without speech, for the language model.", minimum=0, maximum=1_000_000
+    )
+    low_resource: int = option(400, "Rows of train_low.tsv; at most num_train.", minimum=1, maximum=1_000_000)
+    vocab_size: int = option(300, "Pieces of the joint BPE model.", minimum=60, maximum=1_000_000)
 
     def __post_init__(self) -> None:
         super().__post_init__()

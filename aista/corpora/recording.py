@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from aista.data.audio_file import EmptyAudioError, UndecodableAudioError
 from aista.data.manifest import MANIFEST_SAMPLE_RATE
 from aista.files import replacing
 
@@ -20,7 +21,7 @@ SILENCE = 0.01
 
 def read_recording(path: Path) -> tuple[NDArray[np.int16] | None, str]:
     """A recording at 16 kHz, scaled down where its peak lies above full scale, or None and what is wrong with it."""
-    from aista.data.audio import EmptyAudioError, UndecodableAudioError, one_thread, read_audio  # brings torch
+    from aista.data.audio import one_thread, read_audio  # brings torch
 
     try:
         with one_thread():

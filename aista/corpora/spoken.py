@@ -74,12 +74,14 @@ class SpokenPreparation(Preparation, ABC):
 
     languages: tuple[str, ...] = option(("fr", "es"), "Languages beside English.")
     seed: int = option(1, "Seed of the splits.", minimum=0)
-    num_dev: int = option(75, "English sentences of dev; each is spoken in every language.", minimum=1)
-    num_test: int = option(150, "English sentences of test.", minimum=1)
+    num_dev: int = option(
+        75, "English sentences of dev; each is spoken in every language.", minimum=1, maximum=1_000_000
+    )
+    num_test: int = option(150, "English sentences of test.", minimum=1, maximum=1_000_000)
     max_characters_per_second: float = option(
         25.0, "Rows with more transcript characters per second of recording are left out.", above=0
     )
-    vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100)
+    vocab_size: int = option(500, "Pieces of the joint BPE model.", minimum=100, maximum=1_000_000)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,55 +2,38 @@
 
 from __future__ import annotations
 
+import errno
 import functools
-import hashlib
 import io
-import re
+import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import soundfile
 import torch
 from torch import Tensor
 from torchaudio.transforms import Resample
+from typing_extensions import override
 
-from aista.errors import DataError
+from aista.data.audio_file import (
+    EmptyAudioError,
+    Part,
+    TooLongAudioError,
+    UndecodableAudioError,
+    open_audio,
+    shown,
+)
+from aista.data.containers import announced_samples
 
-__all__ = [
-    "AudioInfo",
-    "EmptyAudioError",
-    "MissingAudioError",
-    "UndecodableAudioError",
-    "hash_audio",
-    "locate",
-    "one_thread",
-    "probe_audio",
-    "read_audio",
-]
+__all__ = ["AudioInfo", "one_thread", "probe_audio", "read_audio"]
 
-_SLICE = re.compile(r"(?P<path>.+):(?P<offset>\d+):(?P<length>\d+)")
-
-
-class MissingAudioError(DataError):
-    """The audio file, or a part of an archive, is not there."""
-
-
-class UndecodableAudioError(DataError):
-    """The file holds something else than audio that libsndfile decodes to finite samples."""
-
-
-class EmptyAudioError(DataError):
-    """The file has no samples, or every sample is zero."""
-
-
-class Location(NamedTuple):
-    """Where an utterance's bytes are: a whole file, or ``length`` bytes of it from ``offset``."""
-
-    path: Path
-    offset: int = 0
-    length: int | None = None
+_SYSTEM_ERROR = 2  # of libsndfile
+_BLOCK = 2**18  # samples of all channels
+_LARGEST = 2.0**31
+_CANCELLED = 1e-6  # of the channels' power: 60 dB
 
 
 class AudioInfo(NamedTuple):
@@ -66,16 +49,8 @@ class AudioInfo(NamedTuple):
         return self.num_samples / self.sample_rate
 
 
-def locate(spec: str, base: Path) -> Location:
-    """Resolve a manifest's ``audio`` field: a path (relative to ``base``) or ``file.zip:offset:length``."""
-    match = _SLICE.fullmatch(spec)
-    if match is None:
-        return Location(base / spec)
-    return Location(base / match["path"], int(match["offset"]), int(match["length"]))
-
-
-def read_audio(spec: str, base: Path, sample_rate: int) -> Tensor:
-    """Decode one utterance.
+def read_audio(spec: str, base: Path, sample_rate: int, *, max_seconds: float = math.inf) -> Tensor:
+    """Decode one utterance, by the rules of ``probe_audio``.
 
     Several channels are averaged into one; another sample rate is resampled (windowed sinc, torchaudio).
     Samples are what the file holds, in [-1, 1] for integer formats; nothing is normalised or cut.
@@ -84,47 +59,30 @@ def read_audio(spec: str, base: Path, sample_rate: int) -> Tensor:
         spec: The manifest's ``audio`` field.
         base: The manifest's folder.
         sample_rate: Wanted rate in Hz.
+        max_seconds: Refuse longer audio.
 
     Returns:
         ``[W]`` float32.
 
     Raises:
-        DataError: the file is missing, undecodable or without samples.
+        DataError: as ``probe_audio``.
     """
-    wave_WC, rate = _decode(spec, base)
-    wave_W = wave_WC.mean(dim=1)
-    return wave_W if rate == sample_rate else _resampler(rate, sample_rate)(wave_W)
+    blocks: list[Tensor] = []
+    info = _decode(spec, base, max_seconds, blocks.append)
+    wave_W = torch.cat(blocks)
+    return wave_W if info.sample_rate == sample_rate else _resampler(info.sample_rate, sample_rate)(wave_W)
 
 
-def probe_audio(spec: str, base: Path) -> AudioInfo:
-    """Decode one utterance and say what it holds.
-
-    Raises:
-        MissingAudioError: no such file.
-        UndecodableAudioError: not audio, cut short, or with NaN or infinite samples.
-        EmptyAudioError: no samples, or digital silence throughout.
-    """
-    wave_WC, rate = _decode(spec, base)
-    if not bool(torch.isfinite(wave_WC).all()):
-        raise UndecodableAudioError(f"{spec}: samples must be finite, found NaN or infinity; encode the file again")
-    if not bool(wave_WC.any()):
-        raise EmptyAudioError(f"{spec}: every sample is zero; record or cut it again, or remove the row")
-    return AudioInfo(wave_WC.size(0), rate, wave_WC.size(1))
-
-
-def hash_audio(spec: str, base: Path) -> str:
-    """SHA-256 of one utterance's bytes as they lie on disk: the whole file, or its part of an archive.
+def probe_audio(spec: str, base: Path, *, max_seconds: float = math.inf) -> AudioInfo:
+    """Decode one utterance to its end, a block at a time, and say what it holds.
 
     Raises:
         MissingAudioError: no such file, or it cannot be read.
-        UndecodableAudioError: the archive ends before the part does.
+        UndecodableAudioError: not audio, cut short, several files joined, or samples that are not finite.
+        EmptyAudioError: no samples, or the mean of the channels is digital silence throughout.
+        TooLongAudioError: longer than ``max_seconds``; where the header says so, nothing is decoded.
     """
-    location = locate(spec, base)
-    try:
-        content = location.path.read_bytes() if location.length is None else _read_slice(location)
-    except OSError as error:
-        raise MissingAudioError(f"{spec}: cannot be read: {error.strerror or error} ({location.path})") from error
-    return hashlib.sha256(content).hexdigest()
+    return _decode(spec, base, max_seconds, lambda block_W: None)
 
 
 @contextmanager
@@ -138,58 +96,102 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _decode(spec: str, base: Path) -> tuple[Tensor, int]:
-    location = locate(spec, base)
-    try:
-        source = location.path if location.length is None else io.BytesIO(_read_slice(location))
-        with soundfile.SoundFile(source) as file:
-            announced = file.frames
-            samples = file.read(dtype="float32", always_2d=True)
-            rate = file.samplerate
-    except (FileNotFoundError, IsADirectoryError):
-        raise MissingAudioError(_missing(spec, location)) from None
-    except OSError as error:
-        raise MissingAudioError(f"{spec}: cannot be read: {error.strerror or error} ({location.path})") from error
-    except soundfile.LibsndfileError as error:
-        if not location.path.is_file():
-            raise MissingAudioError(_missing(spec, location)) from None
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]
+    """Reads blocks one after the other; soundfile would seek behind each, which decoders do not do exactly."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _Source(Part):
+    """What libsndfile reads of an archive. It takes an OSError for the end, so that is kept in ``refused``."""
+
+    refused: OSError | None = None
+
+    @override
+    def readinto(self, buffer: Any) -> int:
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            self.refused = error
+            return 0
+
+
+def _decode(spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], None]) -> AudioInfo:
+    """Decode and check an utterance; ``keep`` gets each block of the ``[W]`` mean of its channels."""
+    name = shown(spec)
+    with open_audio(spec, base) as (location, part):
+        source = _Source(part.descriptor, part.offset, part.length)
+        try:
+            with _Forward(os.fsencode(location.path) if location.length is None else source) as file:
+                announced = announced_samples(io.BufferedReader(part), part.length, file.format, file.frames)
+                _check_length(name, announced / file.samplerate, max_seconds)
+                levels = _Levels()
+                while len(block_WC := file.read(max(1, _BLOCK // file.channels), dtype="float32", always_2d=True)):
+                    keep(levels.add(torch.from_numpy(block_WC)))
+                    _check_length(name, levels.samples / file.samplerate, max_seconds)
+                info = AudioInfo(levels.samples, file.samplerate, file.channels)
+        except soundfile.LibsndfileError as error:
+            if error.code == _SYSTEM_ERROR or source.refused is not None:
+                raise source.refused or OSError(errno.EIO, os.strerror(errno.EIO)) from error
+            raise UndecodableAudioError(
+                f"{name}: must be audio that libsndfile decodes (wav, flac, ogg, mp3), got: "
+                f"{error.error_string.rstrip('.')}; convert or replace the file"
+            ) from error
+        except ValueError as error:
+            raise UndecodableAudioError(f"{name}: {error}") from error
+        if source.refused is not None:
+            raise source.refused
+    if info.num_samples < announced:
         raise UndecodableAudioError(
-            f"{spec}: must be audio that libsndfile decodes (wav, flac, ogg, mp3), got: "
-            f"{error.error_string.rstrip('.')}; convert or replace the file"
-        ) from error
-    if len(samples) < announced:
-        raise UndecodableAudioError(
-            f"{spec}: its header announces {announced} samples, only {len(samples)} can be decoded; "
-            "the file is cut short: copy it again"
+            f"{name}: it announces {announced} samples, only {info.num_samples} can be decoded; the file is cut short: "
+            "copy it again"
         )
-    if len(samples) == 0:
-        raise EmptyAudioError(f"{spec}: holds no samples; replace the file or remove the row")
-    return torch.from_numpy(samples), rate
+    levels.check(name)
+    return info
 
 
-def _missing(spec: str, location: Location) -> str:
-    return (
-        f"{spec}: no such file ({location.path}); paths are relative to the manifest's folder, absolute, "
-        "or file.zip:offset:length"
-    )
-
-
-def _read_slice(location: Location) -> bytes:
-    assert location.length is not None
-    with location.path.open("rb") as file:
-        file.seek(location.offset)
-        content = file.read(location.length)
-    if len(content) < location.length:
-        raise UndecodableAudioError(
-            f"{location.path}:{location.offset}:{location.length}: the archive ends after {len(content)} of "
-            f"{location.length} bytes; make the manifest from this archive"
+def _check_length(name: str, seconds: float, max_seconds: float) -> None:
+    if seconds > max_seconds:
+        raise TooLongAudioError(
+            f"{name}: must last at most {max_seconds:g} s, got {seconds:.2f} s; cut it, or raise data.max_seconds",
+            seconds,
         )
-    if content.startswith(b"\x93NUMPY"):
-        raise UndecodableAudioError(
-            f"{location.path}:{location.offset}:{location.length}: holds a NumPy array (precomputed features); "
-            "aista reads audio, so point the manifest at the recordings"
-        )
-    return content
+
+
+class _Levels:
+    """Levels of the channels and of their mean, which is what a model gets."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self._peak, self._power, self._channel_power = 0.0, 0.0, 0.0
+
+    def add(self, block_WC: Tensor) -> Tensor:
+        """Take the next block in; its ``[W]`` mean."""
+        block_W = block_WC.mean(dim=1)
+        self.samples += len(block_W)
+        peak = float(block_W.abs().max())
+        self._peak = peak if math.isnan(peak) else max(self._peak, peak)
+        self._power += float(block_W.double().square().sum())
+        self._channel_power += float(block_WC.double().square().sum()) / block_WC.size(1)
+        return block_W
+
+    def check(self, name: str) -> None:
+        """Raise DataError unless a model can use the audio."""
+        if self.samples == 0:
+            raise EmptyAudioError(f"{name}: holds no samples; replace the file or remove the row")
+        if not self._peak <= _LARGEST:
+            raise UndecodableAudioError(
+                f"{name}: samples must be finite and at most {_LARGEST:g}, as those of any integer format, got "
+                f"{self._peak:g}; encode the file again"
+            )
+        if self._channel_power == 0:
+            raise EmptyAudioError(f"{name}: every sample is zero; record or cut it again, or remove the row")
+        if self._power <= _CANCELLED * self._channel_power:
+            raise EmptyAudioError(
+                f"{name}: the mean of its channels, which is what a model gets, is silent: they have opposite phases; "
+                "keep one of them"
+            )
 
 
 @functools.lru_cache(maxsize=16)

@@ -29,7 +29,7 @@ class DataConfig(Options):
     max_seconds: float = option(30.0, "Longest utterance in seconds.", above=0)
     min_seconds: float = option(0.1, "Shortest utterance in seconds.", minimum=0)
     on_bad_rows: Literal["error", "drop"] = option("error", "Stop at bad rows, or drop them; both list them.")
-    batch_size: int = option(16, "Rows per batch, over all processes.", minimum=1)
+    batch_size: int = option(16, "Rows per batch, over all processes.", minimum=1, maximum=1_000_000)
     max_batch_seconds: float = option(
         0.0,
         "Maximum of the padded batch (longest row times rows, over all processes) in seconds; 0: no limit.",
@@ -41,7 +41,9 @@ class DataConfig(Options):
         minimum=0,
         maximum=1,
     )
-    num_workers: int = option(0, "Processes that decode ahead; 0 decodes in the training process.", minimum=0)
+    num_workers: int = option(
+        0, "Processes that decode ahead; 0 decodes in the training process.", minimum=0, maximum=1_000
+    )
     cache_features: bool = option(False, "Keep decoded features in memory (before augmentation).")
     train_rows: int = option(
         0,

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aista.data.audio import AudioInfo, locate, probe_audio
+from aista.data.audio import AudioInfo, probe_audio
+from aista.data.audio_file import file_status
+from aista.errors import DataError
 from aista.files import write_json
 
 __all__ = ["FileMemory", "ProbeCache"]
@@ -17,7 +21,7 @@ __all__ = ["FileMemory", "ProbeCache"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_VERSION = 1
+_VERSION = 2
 
 
 class FileMemory:
@@ -47,8 +51,8 @@ class FileMemory:
     def recall(self, spec: str) -> Sequence[Any]:
         """What ``compute`` gives for a file, computing only for those that are new or changed."""
         try:
-            status = locate(spec, self._base).path.stat()
-        except OSError:
+            status = file_status(spec, self._base)
+        except DataError:
             return self._compute(spec, self._base)  # reports what is wrong
         stamp = [status.st_size, status.st_mtime_ns]
         known = self._known.get(spec)
@@ -93,17 +97,22 @@ class FileMemory:
         try:
             data: Any = json.loads(self._file.read_text(encoding="utf-8"))
             entries = data[self._topic] if data["version"] == _VERSION else {}
-            return {spec: entry for spec, entry in entries.items() if [type(value) for value in entry] == self._types}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return {spec: entry for spec, entry in entries.items() if self._is_whole(entry)}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return {}
+
+    def _is_whole(self, entry: list[Any]) -> bool:
+        return [type(value) for value in entry] == self._types and all(
+            value > 0 for value in entry if isinstance(value, int)
+        )
 
 
 class ProbeCache(FileMemory):
     """Outcomes of ``probe_audio``."""
 
-    def __init__(self, manifest: Path) -> None:
-        super().__init__(manifest, "decoded", probe_audio, (int, int, int))
+    def __init__(self, manifest: Path, max_seconds: float = math.inf) -> None:
+        super().__init__(manifest, "decoded", partial(probe_audio, max_seconds=max_seconds), (int, int, int))
 
     def probe(self, spec: str) -> AudioInfo:
-        """As ``probe_audio(spec, manifest.parent)``, decoding only what is new or changed."""
+        """As ``probe_audio``, decoding only what is new or changed; what is known may last longer than allowed."""
         return AudioInfo(*self.recall(spec))

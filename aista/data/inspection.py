@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from aista.data.audio import AudioInfo, EmptyAudioError, MissingAudioError, UndecodableAudioError
+from aista.data.audio import AudioInfo
+from aista.data.audio_file import EmptyAudioError, MissingAudioError, TooLongAudioError, UndecodableAudioError
 from aista.data.data_config import DataConfig
 from aista.data.file_memory import ProbeCache
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Manifest, Row
+from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import DataError
 
-__all__ = ["Inspection", "Limit", "Problem", "inspect"]
+__all__ = ["Inspection", "Limit", "Problem", "duration_findings", "inspect"]
 
 _Probe = AudioInfo | DataError | None
 _Finding = tuple[str, str]  # kind, message
@@ -166,6 +168,7 @@ def inspect(
     with_audio: bool = True,
     needs_target: bool = True,
     reject: Callable[[Row], str] | None = None,
+    tokenizer: TextTokenizer | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Inspection:
     """Check every row of a manifest.
@@ -181,18 +184,19 @@ def inspect(
         needs_target: Rows must have a translation.
         reject: ``row -> reason`` why the task has no use for a row, or "". Such rows are no fault: they
             are set aside before anything is checked, and counted by reason.
+        tokenizer: Its control tokens must not stand in the texts; None checks nothing.
         progress: Called with (rows checked, rows) after each row, from the calling thread.
     """
     reasons = [reject(row) if reject is not None else "" for row in manifest.rows]
     rows = [row for row, reason in zip(manifest.rows, reasons, strict=True) if not reason]
     probes: Sequence[_Probe] = [None] * len(rows)
     if with_audio:
-        probes = _probe_all(rows, manifest, progress)
+        probes = _probe_all(rows, manifest, config.max_seconds, progress)
     kept: list[Row] = []
     durations: list[float] = []
     problems: list[Problem] = []
     for row, probe in zip(rows, probes, strict=True):
-        findings = _check_audio(row, probe, config) + _check_texts(row, config, needs_target)
+        findings = _check_audio(row, probe, config) + _check_texts(row, config, needs_target, tokenizer)
         problems += [Problem(kind, row.id, row.line, message) for kind, message in findings]
         if not findings:
             kept.append(row)
@@ -216,9 +220,9 @@ def inspect(
 
 
 def _probe_all(
-    rows: Sequence[Row], manifest: Manifest, progress: Callable[[int, int], None] | None
+    rows: Sequence[Row], manifest: Manifest, max_seconds: float, progress: Callable[[int, int], None] | None
 ) -> list[AudioInfo | DataError]:
-    cache = ProbeCache(manifest.path)
+    cache = ProbeCache(manifest.path, max_seconds)
 
     def probe(row: Row) -> AudioInfo | DataError:
         try:
@@ -231,19 +235,25 @@ def _probe_all(
     return cache.map(probe, rows, progress)
 
 
+def duration_findings(seconds: float, config: DataConfig) -> list[_Finding]:
+    """What is wrong with a recording's duration, if anything."""
+    if seconds > config.max_seconds:
+        rule = f"must last at most {config.max_seconds:g} s"
+        return [("too long", f"{rule}, got {seconds:.2f} s; cut it, or raise data.max_seconds")]
+    if seconds < config.min_seconds:
+        rule = f"must last at least {config.min_seconds:g} s"
+        return [("too short", f"{rule}, got {seconds:.2f} s; remove it, or lower data.min_seconds")]
+    return []
+
+
 def _check_audio(row: Row, probe: _Probe, config: DataConfig) -> list[_Finding]:
     if probe is None:
         return []
+    if isinstance(probe, TooLongAudioError):
+        return duration_findings(probe.seconds, config)
     if isinstance(probe, DataError):
         return [(_AUDIO_FAULTS[type(probe)], str(probe))]
-    problems: list[_Finding] = []
-    got = f"got {probe.seconds:.2f} s"
-    if probe.seconds > config.max_seconds:
-        rule = f"must last at most {config.max_seconds:g} s"
-        problems.append(("too long", f"{rule}, {got}; cut it, or raise data.max_seconds"))
-    if probe.seconds < config.min_seconds:
-        rule = f"must last at least {config.min_seconds:g} s"
-        problems.append(("too short", f"{rule}, {got}; remove it, or lower data.min_seconds"))
+    problems = duration_findings(probe.seconds, config)
     truth = probe.seconds * MANIFEST_SAMPLE_RATE
     if abs(row.n_frames - truth) > _MAX_MISLABELLING * truth:
         rule = f"n_frames must be within 5 % of the audio's {truth:.0f} samples at {MANIFEST_SAMPLE_RATE} Hz"
@@ -251,10 +261,14 @@ def _check_audio(row: Row, probe: _Probe, config: DataConfig) -> list[_Finding]:
     return problems
 
 
-def _check_texts(row: Row, config: DataConfig, needs_target: bool) -> list[_Finding]:
+def _check_texts(row: Row, config: DataConfig, needs_target: bool, tokenizer: TextTokenizer | None) -> list[_Finding]:
     problems: list[_Finding] = []
     if needs_target and not row.tgt_text:
         problems.append(("empty target", "tgt_text must hold a translation, got nothing; add it or remove the row"))
+    for column, text in (("src_text", row.src_text), ("tgt_text", row.tgt_text)):
+        for token in dict.fromkeys(tokenizer.control_tokens(text)) if tokenizer is not None else ():
+            rule = f"{column} must not write {token!r}, which controls the model"
+            problems.append(("control token", f"{rule} and belongs into prompts; remove it or write it otherwise"))
     languages = (
         ("src_lang", row.src_lang, "source_language", config.source_language),
         ("tgt_lang", row.tgt_lang, "target_language", config.target_language),

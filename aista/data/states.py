@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from aista.data.audio import hash_audio
+from aista.data.audio_file import hash_audio
 from aista.data.encoder_caches.base import EncoderCache
 from aista.data.file_memory import FileMemory
 from aista.data.manifest import Row

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aista.engine.compat import load_sharded_model
 from aista.errors import RunError
+from aista.run_folder.checksums import require_complete
 from aista.run_folder.paths import RunPaths, checkpoint_name
 
 __all__ = ["Checkpoint", "checkpoint_steps", "find_checkpoint", "load_part_weights", "load_weights"]
@@ -60,21 +61,28 @@ def find_checkpoint(run_dir: Path, which: str = "best") -> Checkpoint:
     raise RunError(f"{run_dir}: no checkpoint {which!r}; it has steps {known}; or say best or last")
 
 
-def load_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The model's weights on the CPU. Reads tensors only; no code is executed."""
-    folder = checkpoint.path / "model"
-    if not folder.is_dir():
-        raise RunError(f"{checkpoint.path}: the checkpoint has no model folder; it is damaged, use another one")
-    return load_sharded_model(folder)
+def load_weights(checkpoint: Checkpoint, *, verify: bool = True) -> dict[str, Tensor]:
+    """The model's weights on the CPU. Reads tensors only; no code is executed.
+
+    Args:
+        checkpoint: Of any run.
+        verify: Compare the files with their checksums first.
+
+    Raises:
+        RunError: it is damaged; names the checkpoints to go back to.
+    """
+    if verify:
+        require_complete(checkpoint.path)
+    return load_sharded_model(checkpoint.path / "model", verify=verify)
 
 
-def load_part_weights(run_dir: Path, part: str, which: str = "best") -> dict[str, Tensor]:
+def load_part_weights(run_dir: Path, part: str, which: str = "best", *, verify: bool = True) -> dict[str, Tensor]:
     """Weights of one part (encoder, adapter, llm) of a run's checkpoint; ``which`` as in ``find_checkpoint``.
 
     Raises:
-        RunError: no checkpoint, or its model has no such part.
+        RunError: no checkpoint, or a damaged one, or its model has no such part.
     """
-    weights = load_weights(find_checkpoint(run_dir, which))
+    weights = load_weights(find_checkpoint(run_dir, which), verify=verify)
     prefix = f"{part}."
     part_weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
     if not part_weights:

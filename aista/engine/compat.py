@@ -1,4 +1,4 @@
-"""Workarounds for fairseq2, in one place: secrets in logs, early stopping, sharded weights, types, log messages."""
+"""Workarounds for fairseq2, in one place: secrets in logs, early stopping, state files, types, log messages."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from pathlib import Path
 import fairseq2.models.family
 import fairseq2.recipe
 import torch
-from fairseq2.checkpoint import CheckpointError
+from fairseq2.checkpoint import CheckpointError, CheckpointManager, StandardCheckpointManager
 from fairseq2.device import CPU, Device
 from fairseq2.early_stopper import EarlyStopper
-from fairseq2.error import OperationalError, StateDictError
+from fairseq2.error import OperationalError, StateDictError, raise_operational_system_error
 from fairseq2.file_system import LocalFileSystem
-from fairseq2.gang import GangContext, GangError, Gangs, create_fake_gangs
-from fairseq2.io import _TorchTensorFileLoader
+from fairseq2.gang import Gang, GangContext, GangError, Gangs, create_fake_gangs
 from fairseq2.logging import configure_logging
-from fairseq2.model_checkpoint import ModelCheckpointLoadOptions
+from fairseq2.model_checkpoint import CorruptModelCheckpointError, ModelCheckpointLoadOptions
 from fairseq2.model_checkpoint.native import _NativeModelCheckpointLoader
 from fairseq2.recipe.internal.log import _StandardLogHelper
 from fairseq2.task import TaskStopException
@@ -29,12 +28,15 @@ from fairseq2.utils.rich import get_error_console
 from torch import Tensor
 
 from aista.console import MessageFormatter
+from aista.engine.state_files import StateDumper, StateLoader
 from aista.errors import RunError
+from aista.run_folder.checksums import way_back, write_checksums
 from aista.run_folder.paths import RunPaths
 from aista.terminal import terminal_handler
 
 __all__ = [
     "PatienceStopper",
+    "guard_state_files",
     "load_sharded_model",
     "patch_fairseq2",
     "run_recipe",
@@ -155,15 +157,53 @@ def settle_once_restored(trainer: Trainer, *, validate: bool) -> None:
     trainer._maybe_restore_state = restore_and_settle  # type: ignore[method-assign]
 
 
-def load_sharded_model(folder: Path) -> dict[str, Tensor]:
-    """Read the ``model`` folder of a checkpoint, whatever number of FSDP shards wrote it.
+def guard_state_files(manager: CheckpointManager, gang: Gang, *, verify: bool) -> None:
+    """Let fairseq2 write checkpoints with checksums, and read them without running code: it unpickles all but models.
 
-    Tensors only (``weights_only``): no code is executed.
+    Args:
+        manager: The trainer's.
+        gang: All processes; each writes files of its own.
+        verify: Compare checksums on reading.
+
+    Raises:
+        RunError: the last checkpoint lacks its trainer's state; fairseq2 would silently resume from an earlier one.
     """
-    files = LocalFileSystem()
-    loader = _NativeModelCheckpointLoader(files, _TorchTensorFileLoader(files), _FakeGangContext())
+    assert isinstance(manager, StandardCheckpointManager)
+    last = manager.maybe_get_last_step_number()
+    if last is not None and last != manager.maybe_get_last_step_number(exclude_model_only=True):
+        folder = manager._checkpoint_dir / manager._get_step_dir_name(last)
+        raise RunError(f"{folder}: has no trainer state; {way_back(folder)}")
+    dumper, commit = StateDumper(), manager._commit_checkpoint
+    manager._tensor_file_loader, manager._tensor_file_dumper = StateLoader(verify=verify), dumper
+
+    def write_checksums_and_commit(step_nr: int) -> None:
+        folder = manager._checkpoint_dir / manager._get_step_dir_name(step_nr, tmp=True)
+        own = dumper.take_checksums(folder)
+        written = [own] * gang.size
+        if gang.size > 1:
+            torch.distributed.all_gather_object(written, own)
+        if gang.rank == 0:
+            try:
+                write_checksums(folder, {name: sha256 for part in written for name, sha256 in part.items()})
+            except OSError as error:
+                raise_operational_system_error(error)
+        commit(step_nr)
+
+    manager._commit_checkpoint = write_checksums_and_commit  # type: ignore[method-assign]
+
+
+def load_sharded_model(folder: Path, *, verify: bool = True) -> dict[str, Tensor]:
+    """Read the ``model`` folder of a checkpoint, whatever number of FSDP shards wrote it; no code is executed.
+
+    Raises:
+        RunError: it is damaged; names the checkpoints to go back to.
+    """
+    loader = _NativeModelCheckpointLoader(LocalFileSystem(), StateLoader(verify=verify), _FakeGangContext())
     options = ModelCheckpointLoadOptions(gangs=create_fake_gangs(CPU), mmap=False, restrict=True)
-    return dict(loader.lazy_load(folder, {}, options))
+    try:
+        return dict(loader.lazy_load(folder, {}, options))
+    except (CorruptModelCheckpointError, FileNotFoundError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise RunError(f"{folder}: no whole model ({_chain(error)}); {way_back(folder.parent)}") from error
 
 
 class _FakeGangContext(GangContext):

@@ -31,7 +31,10 @@ class WassersteinContrastiveConfig(Options):
         0.1, "Temperature of the distances; a smaller one gives the hardest negatives more weight.", above=0
     )
     max_candidates: int = option(
-        8, "Maximum number of candidates of a row: itself and the rows behind it in the batch, cyclically.", minimum=2
+        8,
+        "Maximum number of candidates of a row: itself and the rows behind it in the batch, cyclically.",
+        minimum=2,
+        maximum=1_000_000,
     )
 
 

@@ -16,9 +16,11 @@ from aista.report.report_options import ReportOptions
 from aista.report.summary import summarise
 from aista.report.tables import Table, label_of
 from aista.report.utterances import browse
+from aista.run_folder.assets import Assets
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.probes import Plan
+from aista.run_folder.sources import differing_data
 from aista.scoring.base import Metric
 from aista.scoring.hypotheses import align
 
@@ -102,6 +104,9 @@ def _scored(
     """A report of what the evaluations hold."""
     evaluations = notes.each(runs, "hypotheses", lambda run: _evaluation(run, options.split))
     compared = _comparable(evaluations, notes)
+    warning = differing_data({label: evaluations[label].source for label in compared})
+    if warning:
+        notes.lines.append(f"comparison: {warning}")
     summary, browser = None, None
     if len(compared) > 1 and metrics:
         folders = {label: runs[label] for label in compared}
@@ -117,6 +122,7 @@ def _scored(
         comparison=summary.comparisons[0] if summary else None,
         saved=_saved_scores(saved) if saved else None,
         signatures=summary.signatures if summary else {},
+        sources={label: evaluation.source for label, evaluation in evaluations.items()},
         browser=browser,
     )
 
@@ -159,14 +165,14 @@ def manifest_of(run: RunFolder, split: str) -> Path:
     """
     data = run.config().get("data")
     named = data.get(split) if isinstance(data, dict) else None
-    if named is None and split in run.paths.evaluated_splits():
-        evaluated = run.evaluation(split).split
-        named = None if evaluated == split else evaluated
-    path = Path(str(named)) if named else None
+    if run.is_evaluated(split):
+        source = run.evaluation(split).source
+        named = source.manifest or named or (None if source.split == split else source.split)
+    path = Assets.load(run.paths).start / str(named) if named else None
     if path is None or not path.is_file():
         raise DataError(
-            f"{run.path}: the manifest of its {split} set is not there ({path or 'the config names none'}); paths in a "
-            "config are relative to the folder that training was started in"
+            f"{run.path}: the manifest of its {split} set is not there ({path or 'the config names none'}); put it "
+            f"back, or evaluate the manifest where it is now: `aista evaluate {run.path} --split FILE`"
         )
     return path
 

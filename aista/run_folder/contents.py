@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from aista.errors import RunError
+from aista import strict_yaml
+from aista.errors import ConfigError, RunError
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.layer_choices import LayerChoice, read_choices
 from aista.run_folder.metric_records import read_records
@@ -40,9 +39,9 @@ class RunFolder:
         """The resolved config as plain data."""
         file = self.paths.config_file
         try:
-            data = yaml.safe_load(self.config_text())
-        except yaml.YAMLError as error:
-            raise RunError(f"{file}: not YAML ({error})") from error
+            data = strict_yaml.parse(self.config_text(), str(file))
+        except ConfigError as error:
+            raise RunError("; ".join(map(str, error.faults))) from error
         return require_mapping(data, file)
 
     def environment(self) -> dict[str, Any]:
@@ -97,6 +96,10 @@ class RunFolder:
     def plans(self) -> list[Plan]:
         """The transport plans of all probes, by the probe's name."""
         return [self.plan(name) for name in self.paths.plan_names()]
+
+    def is_evaluated(self, split: str) -> bool:
+        """Whether there is an evaluation of a split."""
+        return self.paths.evaluated_label(split) in self.paths.evaluated_splits()
 
     def evaluation(self, split: str) -> Evaluation:
         """Hypotheses and scores of an evaluated split."""

@@ -41,5 +41,5 @@ def parsing(file: Path) -> Iterator[None]:
     """Turn a missing or mistyped key into a RunError that names the file."""
     try:
         yield
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise RunError(f"{file}: incomplete or malformed ({type(error).__name__}: {error})") from error

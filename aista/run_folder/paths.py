@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["RunPaths", "checkpoint_name", "runs_below"]
+__all__ = ["SPLITS", "RunPaths", "checkpoint_name", "runs_below", "split_label"]
+
+SPLITS = ("train", "dev", "test")
 
 CONFIG = "config.yaml"
 PRETRAINING = "pretraining"
 STEP = "step_"
 PLAN = "_plan"
+CHECKSUMS = "checksums.json"  # in the folder of a checkpoint
 
 
 def checkpoint_name(step: int) -> str:
     """Name of the checkpoint of a step."""
     return f"{STEP}{step}"
+
+
+def split_label(split: str) -> str:
+    """What the results on a split are called: train, dev, test, or ``STEM-HASH`` of a manifest's resolved path."""
+    if split in SPLITS:
+        return split
+    path = os.path.realpath(split)
+    return f"{Path(path).stem[:48]}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
 
 
 def runs_below(path: Path) -> list[Path]:
@@ -47,7 +60,10 @@ class RunPaths:
     parameters_file = _Part("parameters.json")
     selection_file = _Part("selection.json")
     timing_file = _Part("timing.json")
+    assets_dir = _Part("assets")
+    assets_file = _Part("assets/assets.json")
     checkpoints_dir = _Part("checkpoints")
+    scores_dir = _Part("checkpoints/scores")
     evaluation_dir = _Part("evaluation")
     metrics_dir = _Part("metrics")
     probe_dir = _Part("probe")
@@ -87,9 +103,19 @@ class RunPaths:
         """The checkpoint of a step."""
         return self.checkpoints_dir / checkpoint_name(step)
 
+    def scored_steps(self) -> list[int]:
+        """Steps that have a validation score, ascending."""
+        numbers = [path.stem.removeprefix(STEP) for path in self.scores_dir.glob(f"{STEP}*.txt")]
+        return sorted(int(number) for number in numbers if number.isdigit())
+
+    def half_written_checkpoints(self) -> list[Path]:
+        """Folders that a checkpoint was written into when its training was killed, or is now."""
+        folders = self.checkpoints_dir.glob(f"{STEP}*.tmp")
+        return sorted(path for path in folders if path.stem.removeprefix(STEP).isdigit())
+
     def checkpoint_score_file(self, step: int) -> Path:
         """The validation score of a checkpoint."""
-        return self.checkpoints_dir / "scores" / f"{checkpoint_name(step)}.txt"
+        return self.scores_dir / f"{checkpoint_name(step)}.txt"
 
     def hypotheses_file(self, split: str) -> Path:
         """Translations of an evaluated split."""
@@ -99,9 +125,21 @@ class RunPaths:
         """Scores of an evaluated split."""
         return self.evaluation_dir / split / "scores.json"
 
+    def evaluation_lock(self, split: str) -> Path:
+        """Locked by the process that evaluates a split."""
+        return self.evaluation_dir / f".{split}.lock"
+
+    def probe_lock(self, name: str) -> Path:
+        """Locked by the process that makes a probe."""
+        return self.probe_dir / f".{name}.lock"
+
     def evaluated_splits(self) -> list[str]:
         """Splits that have scores, sorted."""
         return sorted(path.name for path in self.evaluation_dir.glob("*") if self.scores_file(path.name).is_file())
+
+    def evaluated_label(self, split: str) -> str:
+        """The label of a split's results; a label names itself."""
+        return split if split in self.evaluated_splits() else split_label(split)
 
     def probe_file(self, name: str) -> Path:
         """A probe's curve."""

@@ -35,7 +35,10 @@ class LearnedSelectionConfig(Options):
     share: float = option(0.05, "Share of the weight that is spread evenly at each update.", above=0, maximum=1)
     warmup_steps: int = option(100, "Training steps on cross-entropy alone before the first probe.", minimum=0)
     probe_size: int = option(
-        256, "Maximum number of utterances in the probe; each is a query and a candidate.", minimum=2
+        256,
+        "Maximum number of utterances in the probe; each is a query and a candidate.",
+        minimum=2,
+        maximum=1_000_000,
     )
 
 

@@ -17,7 +17,10 @@ class OTDistanceSelectionConfig(RankedConfig):
     """Options of ``ot_distance``."""
 
     mismatches: int = option(
-        4, "Number of mismatched utterances that each one's transport cost is compared with.", minimum=1
+        4,
+        "Number of mismatched utterances that each one's transport cost is compared with.",
+        minimum=1,
+        maximum=1_000_000,
     )
     transport: TransportConfig = section(TransportConfig, "How the transport cost of a pair is computed.")
 

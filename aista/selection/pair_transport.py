@@ -22,7 +22,7 @@ class TransportConfig(Options):
 
     solver: Component = component("ot_solver", "sinkhorn", "How each transport problem is solved.")
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
-    batch_size: int = option(256, "Pairs solved together; does not change results.", minimum=1)
+    batch_size: int = option(256, "Pairs solved together; does not change results.", minimum=1, maximum=1_000_000)
 
 
 class PairTransport:

@@ -17,7 +17,7 @@ __all__ = ["RandomSelection", "RandomSelectionConfig"]
 class RandomSelectionConfig(Options):
     """Options of ``random``."""
 
-    count: int = option(2, "Number of layers to draw.", minimum=1)
+    count: int = option(2, "Number of layers to draw.", minimum=1, maximum=1_000)
     candidates: tuple[int, ...] | None = option(None, "Layers to draw from; null means all.", minimum=0)
     seed: int = option(1, "Seed of the draw; the run's own seed does not change it.", minimum=0)
 

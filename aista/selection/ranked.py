@@ -33,7 +33,10 @@ class RankedConfig(Options):
     )
     warmup_steps: int = option(100, "Training steps on cross-entropy alone before the probe.", minimum=0)
     probe_size: int = option(
-        256, "Maximum number of utterances in the probe; each is a query and a candidate.", minimum=2
+        256,
+        "Maximum number of utterances in the probe; each is a query and a candidate.",
+        minimum=2,
+        maximum=1_000_000,
     )
 
 

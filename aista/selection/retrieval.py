@@ -30,7 +30,7 @@ class RetrievalSelectionConfig(RankedConfig):
         choices=SIMILARITIES,
     )
     pooling: str = option("mean", "Pooling of a row's states to one vector (cosine, csls).", choices=POOLINGS)
-    neighbours: int = option(10, "Nearest neighbours that csls subtracts.", minimum=1)
+    neighbours: int = option(10, "Nearest neighbours that csls subtracts.", minimum=1, maximum=1_000_000)
     transport: TransportConfig = section(TransportConfig, "How ot solves its probe_size^2 problems per layer.")
 
 

@@ -16,7 +16,7 @@ __all__ = ["StridedSelection", "StridedSelectionConfig"]
 class StridedSelectionConfig(Options):
     """Options of ``strided``."""
 
-    stride: int = option(4, "Take every n-th layer.", minimum=1)
+    stride: int = option(4, "Take every n-th layer.", minimum=1, maximum=1_000)
     offset: int = option(0, "The first layer taken; 0 is what enters the first block.", minimum=0)
 
 

@@ -75,7 +75,7 @@ class EvaluationConfig(Options):
 
     metrics: tuple[Component, ...] = components("metric", "Metrics; empty means the task's defaults.")
     generation: GenerationConfig = section(GenerationConfig, "Search options.")
-    batch_size: int = option(32, "Rows decoded together; does not change results.", minimum=1)
+    batch_size: int = option(32, "Rows decoded together; does not change results.", minimum=1, maximum=1_000_000)
     score: str = option(
         "nll", "Criterion of the best checkpoint: nll, loss (the whole training loss), or one of the metrics."
     )

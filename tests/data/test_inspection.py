@@ -14,6 +14,7 @@ from aista.data.data_config import DataConfig
 from aista.data.inspection import Inspection, Limit, inspect
 from aista.data.manifest import Manifest, Row, read_manifest, write_manifest
 from aista.errors import DataError
+from aista.testing.dummies import DummyTokenizer
 from tests.data.conftest import WriteAudio
 
 
@@ -120,6 +121,20 @@ def test_durations_count_seconds_whatever_the_rate_of_the_file(tmp_path: Path, w
     assert kinds(run(tmp_path, [Row("a", "a.wav", 44_100, "x")])) == {"mislabelled n_frames": ["a"]}
 
 
+def test_control_tokens_in_texts_are_named(tmp_path: Path) -> None:
+    tokenizer = DummyTokenizer()
+    tokenizer.encode_prompt = lambda text: [1 if word == "</s>" else 5 for word in text.split()]  # type: ignore[method-assign]
+    rows = [
+        Row("good", "", 0, "a < b"),
+        Row("target", "", 0, "a </s> b </s>"),
+        Row("source", "", 0, "a", src_text="x </s>"),
+    ]
+    result = run(tmp_path, rows, with_audio=False, tokenizer=tokenizer)
+    assert kinds(result) == {"control token": ["target", "source"]}
+    assert result.problems[0].message.startswith("tgt_text must not write '</s>', which controls the model")
+    assert run(tmp_path, rows, with_audio=False).problems == ()
+
+
 def test_text_tasks_do_not_look_at_audio(tmp_path: Path) -> None:
     rows = [Row("a", "gone.wav", 1, "x", src_text="y"), Row("b", "", 0, "x", src_text="y")]
     result = run(tmp_path, rows, with_audio=False)
@@ -201,9 +216,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     specs: list[str] = []
     original = file_memory.probe_audio
 
-    def spy(spec: str, base: Path) -> Any:
+    def spy(spec: str, base: Path, **limits: float) -> Any:
         specs.append(spec)
-        return original(spec, base)
+        return original(spec, base, **limits)
 
     monkeypatch.setattr(file_memory, "probe_audio", spy)
     return specs
@@ -233,7 +248,7 @@ def test_failures_are_not_remembered(tmp_path: Path, write_audio: WriteAudio, de
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"version": 1, "decoded": [1]}', '{"version": 1, "decoded": {"u0.wav": "x"}}']
+    "content", ["", "{", "[]", '{"version": 2, "decoded": [1]}', '{"version": 2, "decoded": {"u0.wav": "x"}}']
 )
 def test_a_damaged_memory_is_ignored_and_rebuilt(
     tmp_path: Path, corpus: tuple[Row, ...], decoded: list[str], content: str

@@ -83,7 +83,7 @@ def test_an_interrupted_pass_goes_on_where_it_stopped(
 
 
 def test_missing_recordings_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone.wav: cannot be read: No such file or directory \("):
+    with pytest.raises(DataError, match=r"gone\.wav: no such file \("):
         recording_keys([Row("a", "gone.wav", 8_000, "x")], tmp_path / "train.tsv")
     (tmp_path / "short.zip").write_bytes(b"123")
     with pytest.raises(DataError, match="the archive ends after 1 of 9 bytes"):

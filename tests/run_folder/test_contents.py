@@ -102,9 +102,9 @@ def test_missing_parts_name_the_command(
 @pytest.mark.parametrize(
     ("part", "content", "read", "message"),
     [
-        ("config.yaml", "a: [", lambda run: run.config(), "config.yaml: not YAML"),
+        ("config.yaml", "a: [", lambda run: run.config(), "config.yaml:2: not valid YAML"),
         ("config.yaml", "- a", lambda run: run.config(), "expects a mapping, got list"),
-        ("config.yaml", "!!python/object/apply:os.getcwd []", lambda run: run.config(), "not YAML"),
+        ("config.yaml", "!!python/object/apply:os.getcwd []", lambda run: run.config(), "config.yaml:1: the tag"),
         ("timing.json", "{", lambda run: run.timing(), r"timing.json: not JSON .*`aista train"),
         (
             "metrics/train.jsonl",

@@ -28,13 +28,15 @@ class SpecAugment(Options, Augmentation):
     a small corpus, but its states cannot be cached then. Source: park2019specaugment.
     """
 
-    num_time_masks: int = option(2, "Masks over time.", minimum=0)
-    max_time_width: int = option(50, "A time mask is narrower than this many frames.", minimum=1)
+    num_time_masks: int = option(2, "Masks over time.", minimum=0, maximum=1_000)
+    max_time_width: int = option(50, "A time mask is narrower than this many frames.", minimum=1, maximum=1_000_000)
     max_time_fraction: float = option(
         0.2, "A time mask is narrower than this share of the utterance.", above=0, maximum=1
     )
-    num_frequency_masks: int = option(2, "Masks over frequency.", minimum=0)
-    max_frequency_width: int = option(27, "A frequency mask is narrower than this many channels.", minimum=1)
+    num_frequency_masks: int = option(2, "Masks over frequency.", minimum=0, maximum=1_000)
+    max_frequency_width: int = option(
+        27, "A frequency mask is narrower than this many channels.", minimum=1, maximum=1_000_000
+    )
     fill: Literal["mean", "zero"] = option("mean", "What masked values become: the utterance's mean, or 0.")
 
     def __call__(self, features: Tensor, generator: torch.Generator) -> Tensor:

@@ -24,10 +24,10 @@ _VARIANCE_FLOOR = 1e-5
 class LogMelConfig(Options):
     """Options of ``log_mel``."""
 
-    num_mels: int = option(80, "Mel channels.", minimum=1)
-    sample_rate: int = option(16_000, "Rate in Hz that files are resampled to.", minimum=1000)
-    window_ms: float = option(25.0, "Window length in milliseconds.", above=0)
-    hop_ms: float = option(10.0, "Time between frames in milliseconds.", above=0)
+    num_mels: int = option(80, "Mel channels.", minimum=1, maximum=10_000)
+    sample_rate: int = option(16_000, "Rate in Hz that files are resampled to.", minimum=1000, maximum=1_000_000)
+    window_ms: float = option(25.0, "Window length in milliseconds.", above=0, maximum=10_000)
+    hop_ms: float = option(10.0, "Time between frames in milliseconds.", above=0, maximum=10_000)
     normalize: Literal["utterance", "none"] = option(
         "utterance", "Normalise each channel to zero mean and unit variance over the utterance."
     )

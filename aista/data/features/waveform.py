@@ -20,7 +20,7 @@ _EPSILON = 1e-7  # as in Hugging Face's Wav2Vec2FeatureExtractor
 class WaveformConfig(Options):
     """Options of ``waveform``."""
 
-    sample_rate: int = option(16_000, "Rate in Hz that files are resampled to.", minimum=1000)
+    sample_rate: int = option(16_000, "Rate in Hz that files are resampled to.", minimum=1000, maximum=1_000_000)
     normalize: bool = option(True, "Shift and scale each utterance to zero mean and unit variance.")
 
 

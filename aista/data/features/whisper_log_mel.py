@@ -23,7 +23,9 @@ _DYNAMIC_RANGE = 8.0  # decades below the loudest value
 class WhisperLogMelConfig(Options):
     """Options of ``whisper_log_mel``."""
 
-    num_mels: int = option(80, "Mel channels: 80, or 128 for large-v3 and its descendants.", choices=(80, 128))
+    num_mels: int = option(
+        80, "Mel channels: 80, or 128 for large-v3 and its descendants.", choices=(80, 128), maximum=10_000
+    )
     pad_to_30s: bool = option(
         False, "Pad with silence to 30 seconds, as Whisper does: 3000 frames and 1500 states for any clip."
     )

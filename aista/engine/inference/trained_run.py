@@ -13,7 +13,9 @@ from aista.engine.checkpoints import Checkpoint, find_checkpoint, load_weights
 from aista.engine.claim import open_experiment
 from aista.engine.export.load import build, exported_checkpoint, is_exported, is_trainable, open_exported
 from aista.engine.inputs import Split, load_split
-from aista.errors import RunError
+from aista.engine.standalone import with_assets
+from aista.errors import AistaError, RunError
+from aista.registry import nearest
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -44,7 +46,12 @@ class TrainedRun:
 
 
 def open_run(
-    run_dir: Path, which: str = "best", *, device: str = "", base: Mapping[str, Path] | None = None
+    run_dir: Path,
+    which: str = "best",
+    *,
+    device: str = "",
+    base: Mapping[str, Path] | None = None,
+    verify: bool = True,
 ) -> TrainedRun:
     """Rebuild a model from its own config and load a checkpoint.
 
@@ -53,27 +60,38 @@ def open_run(
         which: ``best``, ``last`` or a step number.
         device: Device of the model; empty means the GPU if there is one.
         base: Base weights by part, for an export of the trainable weights alone.
+        verify: Compare the weights with their checksums first.
 
     Raises:
         RunError: no such run or checkpoint, or weights that do not fit the config.
+        AistaError: no such device.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device(device)
     if is_exported(run_dir):
         return _open_exported(run_dir, which, device, base)
     if base:
         raise RunError(f"{run_dir}: --base is for folders that `aista export --trainable-only` wrote; leave it out")
     experiment = open_experiment(run_dir)
     checkpoint = find_checkpoint(run_dir, which)
-    task = build_task(experiment)
+    experiment = with_assets(experiment, run_dir)
+    task = build_task(experiment, pretrained="skip")
     model = task.build_model()
     try:
-        model.load_state_dict(load_weights(checkpoint))
+        model.load_state_dict(load_weights(checkpoint, verify=verify))
     except RuntimeError as error:
         raise RunError(
             f"{checkpoint.path}: its weights do not fit the model that {RunPaths(run_dir).config_file} describes "
             f"({str(error).splitlines()[-1].strip()}); was the config edited after training?"
         ) from error
     return TrainedRun(run_dir, experiment, task, model.to(device).eval(), checkpoint, device)
+
+
+def _device(asked: str) -> str:
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    known = ["cuda", *gpus, "cpu"] if gpus else ["cpu"]
+    if asked and asked not in known:
+        raise AistaError(f"--device: unknown {asked!r}{nearest(asked, known)}; this machine has {', '.join(known)}")
+    return asked or known[0]
 
 
 def _open_exported(folder: Path, which: str, device: str, base: Mapping[str, Path] | None) -> TrainedRun:

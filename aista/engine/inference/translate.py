@@ -63,6 +63,7 @@ def load_model(
     *,
     device: str = "",
     base: Mapping[str, str | os.PathLike[str]] | None = None,
+    verify: bool = True,
 ) -> Translator:
     """Open a run or an exported folder to translate with; runs no code of an exported folder.
 
@@ -71,12 +72,13 @@ def load_model(
         which: Checkpoint: ``best``, ``last`` or a step number.
         device: Where to decode; empty means the GPU if there is one.
         base: Part -> folder of its base weights, for an export of the trainable weights alone.
+        verify: Compare the weights with their checksums first.
 
     Raises:
         RunError: no such run or checkpoint, or a damaged folder.
     """
     paths = {part: Path(path) for part, path in (base or {}).items()}
-    return Translator(open_run(Path(folder), which, device=device, base=paths))
+    return Translator(open_run(Path(folder), which, device=device, base=paths, verify=verify))
 
 
 def translate(
@@ -87,10 +89,11 @@ def translate(
     beam_size: int = 0,
     device: str = "",
     base: Mapping[str, Path] | None = None,
+    verify: bool = True,
 ) -> Iterator[tuple[Path, str]]:
     """Open a model and yield each file with its translation; see ``load_model`` and ``Translator.translate``."""
     _require(files)
-    yield from load_model(run_dir, which, device=device, base=base).pairs(files, beam_size=beam_size)
+    yield from load_model(run_dir, which, device=device, base=base, verify=verify).pairs(files, beam_size=beam_size)
 
 
 def _require(files: Sequence[Path]) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from aista.engine.claim import is_main_process
-from aista.engine.compat import PatienceStopper, set_early_stopper, settle_once_restored
+from aista.engine.compat import PatienceStopper, guard_state_files, set_early_stopper, settle_once_restored
 from aista.engine.training.blocks import apply_activation_checkpointing, apply_fsdp
 from aista.engine.training.finite_steps import FiniteSteps
 from aista.engine.training.layer_chooser import LayerChooser
@@ -61,6 +61,7 @@ class TaskRecipe(Recipe):
         metrics: Scores of validation.
         initial: Part name -> weights that the part starts from.
         data: Train and dev rows.
+        verify: Compare a checkpoint with its checksums before resuming from it.
     """
 
     task: Task
@@ -70,6 +71,7 @@ class TaskRecipe(Recipe):
     metrics: Sequence[Metric]
     initial: Mapping[str, Mapping[str, Tensor]]
     data: RunData
+    verify: bool
 
     @property
     @override
@@ -123,7 +125,9 @@ class TaskRecipe(Recipe):
         model, bare = context.get_data_parallel_model(), context.get_model()
         reader = self.data.training_reader(gangs.dp.rank, gangs.dp.size)
         dev_reader = self.data.dev_reader(gangs.dp.rank, gangs.dp.size)
-        last = context.get_checkpoint_manager().maybe_get_last_step_number(exclude_model_only=True) or 0
+        checkpoints = context.get_checkpoint_manager()
+        guard_state_files(checkpoints, gangs.root, verify=self.verify)
+        last = checkpoints.maybe_get_last_step_number(exclude_model_only=True) or 0
         past = past_scores(RunPaths(self.run_dir).metrics_file("valid"), last)
         scores = ValidationScores(self.task, gangs.root, past)
         chooser = self._chooser(bare, str(gangs.device), writes=gangs.root.rank == 0)

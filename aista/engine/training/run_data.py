@@ -26,6 +26,11 @@ __all__ = ["RunData"]
 class RunData:
     """The train and dev rows of one run.
 
+    Args:
+        experiment: Its data section names the manifests.
+        task: Decides which rows it can use.
+        verify: Compare a checkpoint with its checksums before its encoder is taken.
+
     Attributes:
         splits: ``train``, and ``dev`` where the config names it.
 
@@ -33,9 +38,10 @@ class RunData:
         DataError: the manifests have faults.
     """
 
-    def __init__(self, experiment: Experiment, task: Task) -> None:
+    def __init__(self, experiment: Experiment, task: Task, *, verify: bool = True) -> None:
         self._experiment = experiment
         self._task = task
+        self._verify = verify
         self.splits = load_training_splits(experiment, task)
 
     def prepare(self, model: nn.Module, run_dir: Path, rank: int, world_size: int, device: str) -> None:
@@ -51,7 +57,7 @@ class RunData:
             write_json(RunPaths(run_dir).data_file, {name: split.report for name, split in self.splits.items()})
         if self._experiment.sections.data.encoder_cache is not None:
             require_frozen(model)
-            _settle_encoder(model, run_dir)
+            _settle_encoder(model, run_dir, verify=self._verify)
             encoder = CachedEncoder(self._experiment, model, device, rank=rank, world_size=world_size)
             self.splits = {name: encoder.serve(split) for name, split in self.splits.items()}
 
@@ -74,11 +80,11 @@ class RunData:
         return probe_batches(self.splits["dev"], size, self._experiment.sections.evaluation.batch_size, device)
 
 
-def _settle_encoder(model: nn.Module, run_dir: Path) -> None:
+def _settle_encoder(model: nn.Module, run_dir: Path, *, verify: bool) -> None:
     """Give the encoder the weights that it will be trained with, before the trainer restores or shares them out."""
     encoder = model.get_submodule("encoder")
     if checkpoint_steps(run_dir):
-        encoder.load_state_dict(load_part_weights(run_dir, "encoder", "last"))
+        encoder.load_state_dict(load_part_weights(run_dir, "encoder", "last", verify=verify))
     elif torch.distributed.is_initialized():  # the main process' initialisation counts, as in the trainer
         for tensor in encoder.state_dict().values():
             torch.distributed.broadcast(tensor, src=0)

@@ -24,6 +24,8 @@ from aista.environment import peak_mib
 from aista.errors import AistaError
 from aista.files import write_json
 from aista.registry import nearest
+from aista.run_folder.checksums import require_complete
+from aista.run_folder.leftovers import remove_training_leftovers
 from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
@@ -37,13 +39,14 @@ log = logging.getLogger("aista.train")
 PARTS = ("encoder", "adapter", "llm")
 
 
-def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
+def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: bool = True) -> None:
     """Train, or resume a stopped run; returns at once if the run is complete.
 
     Args:
         experiment: What to train.
         run_dir: Folder of the run.
         stage: Train this pretraining stage alone.
+        verify: Compare checkpoints with their checksums before resuming from them or starting from their weights.
 
     Raises:
         ConfigError: something in the config is known to be wrong.
@@ -54,23 +57,25 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "") -> None:
     if stage:
         stage_experiment = find_stage(experiment, stage)
         with training_lock(run_dir):
-            claim(run_dir, experiment)
-        train(stage_experiment, RunPaths(run_dir).stage(stage).path)
+            claim(run_dir, experiment, task)
+        train(stage_experiment, RunPaths(run_dir).stage(stage).path, verify=verify)
         return
     is_validated = experiment.sections.data.dev is not None
     if holds(run_dir, experiment) and _is_trained(RunPaths(run_dir), is_validated=is_validated):
         log.info("%s: already trained; nothing to do", run_dir)
         return
     with training_lock(run_dir):
-        _train(experiment, task, run_dir)
+        _train(experiment, task, run_dir, verify=verify)
 
 
-def _train(experiment: Experiment, task: Task, run_dir: Path) -> None:
-    data = RunData(experiment, task)
-    claimed = claim(run_dir, experiment)
+def _train(experiment: Experiment, task: Task, run_dir: Path, *, verify: bool) -> None:
+    if is_main_process():
+        remove_training_leftovers(RunPaths(run_dir))
+    data = RunData(experiment, task, verify=verify)
+    claimed = claim(run_dir, experiment, task)
     with released_if_unused(run_dir, claimed=claimed):
-        initial = _initial_weights(experiment, task, run_dir)
-        _run(experiment, task, run_dir, data, initial)
+        initial = _initial_weights(experiment, task, run_dir, verify=verify)
+        _run(experiment, task, run_dir, data, initial, verify=verify)
 
 
 def find_stage(experiment: Experiment, name: str) -> Experiment:
@@ -92,7 +97,9 @@ def _is_trained(run: RunPaths, *, is_validated: bool) -> bool:
     return run.is_complete and all(step in dict(past_scores(run.metrics_file("valid"), step)) for step in steps)
 
 
-def _initial_weights(experiment: Experiment, task: Task, run_dir: Path) -> dict[str, dict[str, Tensor]]:
+def _initial_weights(
+    experiment: Experiment, task: Task, run_dir: Path, *, verify: bool
+) -> dict[str, dict[str, Tensor]]:
     """Train the pretraining stages that nothing replaces, and collect the parts to start from."""
     folders = {part: getattr(experiment.sections.initialize, part) for part in PARTS}
     stages = [stage for stage in experiment.sections.pretraining if folders[stage.part] is None]
@@ -104,11 +111,15 @@ def _initial_weights(experiment: Experiment, task: Task, run_dir: Path) -> dict[
             if not run.is_complete:
                 _check_one_process(run_dir, stage)
             log.info("pretraining stage %s (%s) in %s", stage.name, stage.task, run.path)
-            train(experiment.stage(stage), run.path)
+            train(experiment.stage(stage), run.path, verify=verify)
             folders[stage.part] = run.path
-    if checkpoint_steps(run_dir):
+    if checkpoints := checkpoint_steps(run_dir):
+        if verify:
+            require_complete(checkpoints[-1].path)
         return {}  # a resumed run takes its weights from its own checkpoint
-    return {part: load_part_weights(folder, part) for part, folder in folders.items() if folder is not None}
+    return {
+        part: load_part_weights(folder, part, verify=verify) for part, folder in folders.items() if folder is not None
+    }
 
 
 def _check_model(experiment: Experiment, task: Task) -> None:
@@ -130,7 +141,13 @@ def _check_one_process(run_dir: Path, stage: Stage) -> None:
 
 
 def _run(
-    experiment: Experiment, task: Task, run_dir: Path, data: RunData, initial: dict[str, dict[str, Tensor]]
+    experiment: Experiment,
+    task: Task,
+    run_dir: Path,
+    data: RunData,
+    initial: dict[str, dict[str, Tensor]],
+    *,
+    verify: bool,
 ) -> None:
     sections = experiment.sections
     recipe = TaskRecipe(
@@ -141,6 +158,7 @@ def _run(
         metrics=build_metrics(experiment),
         initial=initial,
         data=data,
+        verify=verify,
     )
     config = recipe_config(sections.trainer, seed=sections.seed, validate="dev" in data.splits)
     run = RunPaths(run_dir)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +20,7 @@ EPSILON_SCALES = ("mean", "max", "absolute")
 class Iterative(Options):
     """Options of every solver that regularises and iterates."""
 
-    epsilon: float = option(0.1, "Regularisation: smaller is sharper and slower.", above=0, below=math.inf)
+    epsilon: float = option(0.1, "Regularisation: smaller is sharper and slower.", above=0)
     epsilon_scale: str = option(
         "mean",
         "What epsilon is relative to: each sample's mean or max of |C|, a constant without gradient, or 1 (absolute).",
@@ -32,7 +31,6 @@ class Iterative(Options):
         1e-3,
         "L1 error of the marginals at which a sample stops; 0 runs all iterations.",
         minimum=0,
-        below=math.inf,
     )
 
     def epsilon_per_sample(self, problem: Problem) -> Tensor:

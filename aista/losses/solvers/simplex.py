@@ -31,7 +31,6 @@ class SimplexSolver(Solver):
         1_000_000,
         "Maximum number of pivots of the network simplex; a sample that needs more has not converged.",
         minimum=1,
-        maximum=2**63 - 1,
     )
 
 

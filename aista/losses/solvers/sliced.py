@@ -51,9 +51,9 @@ class Sliced(Options):
         64,
         "K random directions; the noise of the value from their choice falls as 1 / sqrt(K).",
         minimum=1,
-        maximum=2**31 - 1,
+        maximum=1_000_000,
     )
-    seed: int = option(0, "Seed of the directions, which are the same in every call.", minimum=0, maximum=2**63 - 1)
+    seed: int = option(0, "Seed of the directions, which are the same in every call.", minimum=0)
 
     @uncompiled
     def __call__(

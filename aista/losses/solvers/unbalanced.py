@@ -40,8 +40,9 @@ class Unbalanced(Entropic, Solver):
         1.0,
         "Strength of the penalty on the speech marginal, in units of the cost; 0 drops it, .inf makes it exact.",
         minimum=0,
+        finite=False,
     )
-    rho_y: float = option(1.0, "Likewise on the text marginal.", minimum=0)
+    rho_y: float = option(1.0, "Likewise on the text marginal.", minimum=0, finite=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

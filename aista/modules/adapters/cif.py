@@ -25,7 +25,9 @@ class CifConfig(Options):
     quantity_weight: float = option(
         1.0, "Weight of the quantity loss per token beside the cross-entropy per token.", minimum=0
     )
-    kernel_size: int = option(3, "Kernel of the convolution that predicts the frames' weights.", minimum=1)
+    kernel_size: int = option(
+        3, "Kernel of the convolution that predicts the frames' weights.", minimum=1, maximum=1_000
+    )
     dropout: float = option(0.0, "Dropout probability on the integrated states.", minimum=0, maximum=0.9)
     output_norm: bool = option(True, OUTPUT_NORM)
 

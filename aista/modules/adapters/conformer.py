@@ -22,7 +22,7 @@ __all__ = ["ConformerAdapter", "ConformerAdapterConfig"]
 class ConformerAdapterConfig(ContextConfig):
     """Options of the adapter ``conformer``."""
 
-    kernel_size: int = option(15, "Kernel of the depthwise convolutions; odd.", minimum=1)
+    kernel_size: int = option(15, "Kernel of the depthwise convolutions; odd.", minimum=1, maximum=1_000)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,13 +19,20 @@ __all__ = ["ContextAdapter", "ContextConfig"]
 class ContextConfig(Options):
     """Options that ``transformer`` and ``conformer`` share."""
 
-    stride: int = option(4, "Encoder frames per LLM position: a power of two; 1 keeps all frames.", minimum=1)
-    stride_kernel_size: int = option(3, "Kernel of the strided convolutions.", minimum=2)
-    model_dim: int | None = option(None, "Width of the blocks; null for the encoder's width.", minimum=2)
-    num_layers: int = option(2, "Blocks.", minimum=1)
-    num_heads: int = option(8, "Attention heads; twice as many must divide the width.", minimum=1)
+    stride: int = option(
+        4, "Encoder frames per LLM position: a power of two; 1 keeps all frames.", minimum=1, maximum=1_000
+    )
+    stride_kernel_size: int = option(3, "Kernel of the strided convolutions.", minimum=2, maximum=1_000)
+    model_dim: int | None = option(
+        None, "Width of the blocks; null for the encoder's width.", minimum=2, maximum=100_000
+    )
+    num_layers: int = option(2, "Blocks.", minimum=1, maximum=1_000)
+    num_heads: int = option(8, "Attention heads; twice as many must divide the width.", minimum=1, maximum=1_000)
     ffn_dim: int | None = option(
-        None, "Inner width of the feed-forward networks; null for 4 times the blocks'.", minimum=1
+        None,
+        "Inner width of the feed-forward networks; null for 4 times the blocks'.",
+        minimum=1,
+        maximum=100_000,
     )
     dropout: float = option(0.1, "Dropout probability in the convolutions and blocks.", minimum=0, maximum=0.9)
     output_norm: bool = option(True, OUTPUT_NORM)

@@ -20,10 +20,15 @@ class ConvConfig(Options):
     """Options of the adapter ``conv``."""
 
     stride: int | tuple[int, ...] = option(
-        4, "Encoder frames per LLM position: a power of two, or the stride of each convolution.", minimum=1
+        4,
+        "Encoder frames per LLM position: a power of two, or the stride of each convolution.",
+        minimum=1,
+        maximum=1_000,
     )
-    kernel_size: int = option(3, "Kernel of each convolution; at least its stride.", minimum=1)
-    hidden_dim: int | None = option(None, "Channels of the convolutions; null for the encoder's width.", minimum=1)
+    kernel_size: int = option(3, "Kernel of each convolution; at least its stride.", minimum=1, maximum=1_000)
+    hidden_dim: int | None = option(
+        None, "Channels of the convolutions; null for the encoder's width.", minimum=1, maximum=100_000
+    )
     dropout: float = option(0.0, "Dropout probability after each convolution.", minimum=0, maximum=0.9)
     output_norm: bool = option(True, OUTPUT_NORM)
 

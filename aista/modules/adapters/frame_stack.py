@@ -20,8 +20,10 @@ __all__ = ["FrameStackAdapter", "FrameStackConfig", "stack_frames"]
 class FrameStackConfig(Options):
     """Options of the adapter ``frame_stack``."""
 
-    stride: int = option(4, "Frames stacked into one LLM position.", minimum=1)
-    hidden_dim: int | None = option(None, "Width between two projections; null for a single one.", minimum=1)
+    stride: int = option(4, "Frames stacked into one LLM position.", minimum=1, maximum=1_000)
+    hidden_dim: int | None = option(
+        None, "Width between two projections; null for a single one.", minimum=1, maximum=100_000
+    )
     dropout: float = option(0.0, "Dropout probability before the last projection.", minimum=0, maximum=0.9)
     output_norm: bool = option(True, OUTPUT_NORM)
 

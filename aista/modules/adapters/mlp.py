@@ -18,7 +18,9 @@ __all__ = ["MlpAdapter", "MlpConfig"]
 class MlpConfig(Options):
     """Options of the adapter ``mlp``."""
 
-    hidden_dim: int | None = option(None, "Width between the projections; null for the LLM's width.", minimum=1)
+    hidden_dim: int | None = option(
+        None, "Width between the projections; null for the LLM's width.", minimum=1, maximum=100_000
+    )
     dropout: float = option(0.0, "Dropout probability between the projections.", minimum=0, maximum=0.9)
     output_norm: bool = option(True, OUTPUT_NORM)
 

@@ -21,10 +21,12 @@ __all__ = ["MoeAdapter", "MoeConfig"]
 class MoeConfig(Options):
     """Options of the adapter ``moe``."""
 
-    stride: int = option(4, "Frames stacked into one LLM position.", minimum=1)
-    num_experts: int = option(8, "Experts.", minimum=2)
+    stride: int = option(4, "Frames stacked into one LLM position.", minimum=1, maximum=1_000)
+    num_experts: int = option(8, "Experts.", minimum=2, maximum=1_000)
     top_k: int = option(2, "Experts that a position is sent to.", minimum=1)
-    hidden_dim: int | None = option(None, "Inner width of an expert; null for the LLM's width.", minimum=1)
+    hidden_dim: int | None = option(
+        None, "Inner width of an expert; null for the LLM's width.", minimum=1, maximum=100_000
+    )
     balance_weight: float = option(
         0.01, "Weight of the load-balancing loss beside the cross-entropy per token.", minimum=0
     )

@@ -20,7 +20,7 @@ __all__ = ["QFormerAdapter", "QFormerConfig"]
 class QFormerConfig(QFormerOptions):
     """Options of the adapter ``qformer``."""
 
-    num_queries: int = option(64, "LLM positions of an utterance, whatever its duration.", minimum=1)
+    num_queries: int = option(64, "LLM positions of an utterance, whatever its duration.", minimum=1, maximum=100_000)
 
 
 @register("adapter", "qformer", config=QFormerConfig)

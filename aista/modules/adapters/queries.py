@@ -18,11 +18,18 @@ __all__ = ["QFormer", "QFormerOptions"]
 class QFormerOptions(Options):
     """Options that ``qformer`` and ``window_qformer`` share."""
 
-    model_dim: int | None = option(None, "Width of queries and blocks; null for the encoder's width.", minimum=1)
-    num_layers: int = option(2, "Blocks of self-attention, cross-attention and feed-forward network.", minimum=1)
-    num_heads: int = option(8, "Attention heads; must divide the width.", minimum=1)
+    model_dim: int | None = option(
+        None, "Width of queries and blocks; null for the encoder's width.", minimum=1, maximum=100_000
+    )
+    num_layers: int = option(
+        2, "Blocks of self-attention, cross-attention and feed-forward network.", minimum=1, maximum=1_000
+    )
+    num_heads: int = option(8, "Attention heads; must divide the width.", minimum=1, maximum=1_000)
     ffn_dim: int | None = option(
-        None, "Inner width of the feed-forward networks; null for 4 times the blocks'.", minimum=1
+        None,
+        "Inner width of the feed-forward networks; null for 4 times the blocks'.",
+        minimum=1,
+        maximum=100_000,
     )
     dropout: float = option(0.1, "Dropout probability in the blocks.", minimum=0, maximum=0.9)
     output_norm: bool = option(True, OUTPUT_NORM)

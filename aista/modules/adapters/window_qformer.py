@@ -21,8 +21,10 @@ __all__ = ["WindowQFormerAdapter", "WindowQFormerConfig"]
 class WindowQFormerConfig(QFormerOptions):
     """Options of the adapter ``window_qformer``."""
 
-    window: int = option(17, "Frames per window; 17 frames of Whisper are a third of a second.", minimum=1)
-    num_queries: int = option(1, "Positions per window.", minimum=1)
+    window: int = option(
+        17, "Frames per window; 17 frames of Whisper are a third of a second.", minimum=1, maximum=1_000_000
+    )
+    num_queries: int = option(1, "Positions per window.", minimum=1, maximum=100_000)
 
 
 @register("adapter", "window_qformer", config=WindowQFormerConfig)

@@ -32,18 +32,18 @@ __all__ = ["ConformerConfig", "ConformerEncoder"]
 class ConformerConfig(Options):
     """Options of the encoder ``conformer``."""
 
-    model_dim: int = option(256, "Width of the states.", minimum=2)
-    num_layers: int = option(6, "Conformer blocks.", minimum=1)
-    num_heads: int = option(4, "Attention heads; must divide model_dim.", minimum=1)
-    ffn_dim: int = option(1024, "Inner width of the two feed-forward networks of a block.", minimum=1)
+    model_dim: int = option(256, "Width of the states.", minimum=2, maximum=100_000)
+    num_layers: int = option(6, "Conformer blocks.", minimum=1, maximum=1_000)
+    num_heads: int = option(4, "Attention heads; must divide model_dim.", minimum=1, maximum=1_000)
+    ffn_dim: int = option(1024, "Inner width of the two feed-forward networks of a block.", minimum=1, maximum=100_000)
     subsampling: int = option(4, "Feature frames per encoder frame.", choices=(1, 2, 4, 8))
-    subsampling_kernel_size: int = option(3, "Kernel of the subsampling convolutions.", minimum=2)
-    kernel_size: int = option(15, "Kernel of the depthwise convolutions; odd.", minimum=1)
+    subsampling_kernel_size: int = option(3, "Kernel of the subsampling convolutions.", minimum=2, maximum=1_000)
+    kernel_size: int = option(15, "Kernel of the depthwise convolutions; odd.", minimum=1, maximum=1_000)
     positions: Literal["relative", "rotary", "sinusoidal"] = option(
         "relative", "Position encoding: Transformer-XL's relative one, rotary, or sinusoids added to the input."
     )
     dropout: float = option(0.1, "Dropout probability in the blocks and after the front-end.", minimum=0, maximum=0.9)
-    max_frames: int = option(6000, "Longest utterance in feature frames.", minimum=1)
+    max_frames: int = option(6000, "Longest utterance in feature frames.", minimum=1, maximum=1_000_000)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
+from aista.model_folder import read_json
 from aista.modules.encoders.attention_mask import attention_mask
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.conv_frontend import conv_lengths, convolve_waveform, encode_positions, receptive_field
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix, layer_states
 from aista.modules.encoders.span_mask import span_mask
 from aista.modules.encoders.wavlm_attention import merge_padding_into_bias
-from aista.modules.hf_folder import build_model, read_config, read_json
+from aista.modules.hf_folder import build_model, read_config
 from aista.registry import register
 from aista.schema import Options, option, required
 from aista.types import length_mask, zero_padding
@@ -43,11 +44,11 @@ class HFSpeechConfig(Options):
     mask_time_prob: float = option(
         0.0, "SpecAugment in training: share of the frames that the model's mask vector replaces.", minimum=0, maximum=1
     )
-    mask_time_length: int = option(10, "Length of a masked span in frames.", minimum=1)
+    mask_time_length: int = option(10, "Length of a masked span in frames.", minimum=1, maximum=100_000)
     mask_feature_prob: float = option(
         0.0, "SpecAugment in training: share of the channels set to zero.", minimum=0, maximum=1
     )
-    mask_feature_length: int = option(10, "Width of a masked span in channels.", minimum=1)
+    mask_feature_length: int = option(10, "Width of a masked span in channels.", minimum=1, maximum=100_000)
 
     def skeleton(self, *, feature_dim: int) -> SpeechEncoder:
         """The encoder from the folder's config files alone, for weights that are loaded later."""

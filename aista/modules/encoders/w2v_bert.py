@@ -62,16 +62,20 @@ _FAIRSEQ: Renaming = {
 class W2VBertConfig(Options):
     """Options of the encoder ``w2v_bert``."""
 
-    model_dim: int = option(1024, "Width of the states.", minimum=2)
-    num_layers: int = option(24, "Conformer blocks.", minimum=1)
-    num_heads: int = option(16, "Attention heads; must divide model_dim.", minimum=1)
-    ffn_dim: int = option(4096, "Inner width of the two feed-forward networks of a block.", minimum=1)
-    kernel_size: int = option(31, "Kernel of the depthwise convolutions; odd.", minimum=1)
+    model_dim: int = option(1024, "Width of the states.", minimum=2, maximum=100_000)
+    num_layers: int = option(24, "Conformer blocks.", minimum=1, maximum=1_000)
+    num_heads: int = option(16, "Attention heads; must divide model_dim.", minimum=1, maximum=1_000)
+    ffn_dim: int = option(4096, "Inner width of the two feed-forward networks of a block.", minimum=1, maximum=100_000)
+    kernel_size: int = option(31, "Kernel of the depthwise convolutions; odd.", minimum=1, maximum=1_000)
     positions: Literal["shaw", "relative"] = option(
         "shaw", "Relative positions: embeddings of clipped distances (w2v-BERT 2.0), or Transformer-XL's (the others)."
     )
-    max_left: int = option(64, "Distance to the left beyond which positions: shaw makes no difference.", minimum=0)
-    max_right: int = option(8, "Distance to the right beyond which positions: shaw makes no difference.", minimum=0)
+    max_left: int = option(
+        64, "Distance to the left beyond which positions: shaw makes no difference.", minimum=0, maximum=100_000
+    )
+    max_right: int = option(
+        8, "Distance to the right beyond which positions: shaw makes no difference.", minimum=0, maximum=100_000
+    )
     causal_conv: bool = option(True, "Causal depthwise convolutions (w2v-BERT 2.0); else centred ones.")
     conv_norm: Literal["layer", "batch"] = option(
         "layer",
@@ -83,7 +87,9 @@ class W2VBertConfig(Options):
         None, "File of fairseq2 or fairseq (.pt) or with its names (.safetensors) to start from; only tensors are read."
     )
     dropout: float = option(0.0, "Dropout probability before and in the blocks.", minimum=0, maximum=0.9)
-    max_frames: int = option(3000, "Longest utterance in feature frames (60 s of seamless_fbank).", minimum=1)
+    max_frames: int = option(
+        3000, "Longest utterance in feature frames (60 s of seamless_fbank).", minimum=1, maximum=1_000_000
+    )
 
     def skeleton(self, *, feature_dim: int) -> SpeechEncoder:
         """The encoder without its checkpoint, for weights that are loaded later."""

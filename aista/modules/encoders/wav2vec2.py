@@ -40,16 +40,22 @@ _DESCRIBING = "model_dim, num_layers, ffn_dim, conv_norm, conv_bias, norm_order 
 class Wav2Vec2Config(Options):
     """Options of the encoder ``wav2vec2``."""
 
-    model_dim: int = option(768, "Width of the states.", minimum=1)
-    num_layers: int = option(12, "Transformer layers.", minimum=1)
-    num_heads: int = option(12, "Attention heads; must divide model_dim.", minimum=1)
-    ffn_dim: int = option(3072, "Inner width of the feed-forward networks.", minimum=1)
-    conv_dim: int = option(512, "Channels of the convolutions over the waveform.", minimum=1)
+    model_dim: int = option(768, "Width of the states.", minimum=1, maximum=100_000)
+    num_layers: int = option(12, "Transformer layers.", minimum=1, maximum=1_000)
+    num_heads: int = option(12, "Attention heads; must divide model_dim.", minimum=1, maximum=1_000)
+    ffn_dim: int = option(3072, "Inner width of the feed-forward networks.", minimum=1, maximum=100_000)
+    conv_dim: int = option(512, "Channels of the convolutions over the waveform.", minimum=1, maximum=100_000)
     conv_kernels: tuple[int, ...] = option(
-        (10, 3, 3, 3, 3, 2, 2), "Kernels of the convolutions over the waveform.", minimum=1
+        (10, 3, 3, 3, 3, 2, 2),
+        "Kernels of the convolutions over the waveform.",
+        minimum=1,
+        maximum=1_000,
     )
     conv_strides: tuple[int, ...] = option(
-        (5, 2, 2, 2, 2, 2, 2), "Strides of the convolutions over the waveform.", minimum=1
+        (5, 2, 2, 2, 2, 2, 2),
+        "Strides of the convolutions over the waveform.",
+        minimum=1,
+        maximum=1_000,
     )
     conv_norm: Literal["layer", "group"] = option(
         "layer",
@@ -59,8 +65,8 @@ class Wav2Vec2Config(Options):
     conv_grad_scale: float = option(
         1.0, "Factor on the gradient of the convolutions over the waveform.", above=0, maximum=1
     )
-    position_kernel: int = option(128, "Kernel of the convolution that encodes positions.", minimum=1)
-    position_groups: int = option(16, "Groups of that convolution; must divide model_dim.", minimum=1)
+    position_kernel: int = option(128, "Kernel of the convolution that encodes positions.", minimum=1, maximum=1_000)
+    position_groups: int = option(16, "Groups of that convolution; must divide model_dim.", minimum=1, maximum=10_000)
     norm_order: Literal["pre", "post"] = option(
         "pre", "Layer norm before attention and feed-forward (lv60k, XLS-R), or after them (base)."
     )
@@ -69,7 +75,9 @@ class Wav2Vec2Config(Options):
         None, "File of fairseq or fairseq2 (.pt) or with its names (.safetensors) to start from; only tensors are read."
     )
     dropout: float = option(0.1, "Dropout probability of states and attention weights.", minimum=0, maximum=0.9)
-    max_samples: int = option(960_000, "Longest waveform in samples (60 s at 16 kHz).", minimum=1)
+    max_samples: int = option(
+        960_000, "Longest waveform in samples (60 s at 16 kHz).", minimum=1, maximum=1_000_000_000
+    )
 
     def skeleton(self, *, feature_dim: int) -> SpeechEncoder:
         """The encoder without its checkpoint, for weights that are loaded later."""

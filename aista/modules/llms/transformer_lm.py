@@ -20,19 +20,25 @@ __all__ = ["TransformerLMConfig", "build_transformer_lm"]
 class TransformerLMConfig(Options):
     """Options of ``transformer_lm``."""
 
-    model_dim: int = option(128, "Width D of the model.", minimum=2)
-    num_layers: int = option(4, "Number of blocks.", minimum=1)
-    num_heads: int = option(4, "Attention heads; divides model_dim.", minimum=1)
-    num_key_value_heads: int | None = option(None, "Key/value heads (grouped-query attention); None is num_heads.")
+    model_dim: int = option(128, "Width D of the model.", minimum=2, maximum=100_000)
+    num_layers: int = option(4, "Number of blocks.", minimum=1, maximum=1_000)
+    num_heads: int = option(4, "Attention heads; divides model_dim.", minimum=1, maximum=1_000)
+    num_key_value_heads: int | None = option(
+        None, "Key/value heads (grouped-query attention); None is num_heads.", maximum=1_000
+    )
     ffn_dim: int | None = option(
-        None, "Inner width of the feed-forward networks; None is 4 x model_dim (8/3 x for swiglu)."
+        None,
+        "Inner width of the feed-forward networks; None is 4 x model_dim (8/3 x for swiglu).",
+        maximum=100_000,
     )
     ffn: str = option("swiglu", "Feed-forward network.", choices=("swiglu", "gelu"))
     norm: str = option("rms_norm", "Normalisation before each sublayer.", choices=("rms_norm", "layer_norm"))
     dropout: float = option(
         0.1, "Dropout of embeddings and sublayer outputs; attention weights have none.", minimum=0, maximum=1
     )
-    max_positions: int = option(1024, "Longest sequence in positions, prompt and target included.", minimum=1)
+    max_positions: int = option(
+        1024, "Longest sequence in positions, prompt and target included.", minimum=1, maximum=1_000_000
+    )
     rope_theta: float = option(10_000.0, "Base (theta) of the rotary position encoding.", above=0)
     tied_embeddings: bool = option(True, "Whether the output projection shares the embedding's weights.")
 

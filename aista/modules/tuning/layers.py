@@ -18,8 +18,8 @@ __all__ = ["LayersConfig", "LayersTuning"]
 class LayersConfig(Options):
     """Options of ``layers``."""
 
-    first: int = option(0, "Number of blocks to train at the input side.", minimum=0)
-    last: int = option(2, "Number of blocks to train at the output side.", minimum=0)
+    first: int = option(0, "Number of blocks to train at the input side.", minimum=0, maximum=1_000)
+    last: int = option(2, "Number of blocks to train at the output side.", minimum=0, maximum=1_000)
     norms: bool = option(False, "Also train every normalisation of the part, those of frozen blocks included.")
     embeddings: bool = option(
         False, "Also train the embedding tables (and with them an output projection that is tied to them)."

@@ -30,7 +30,7 @@ _CLOSED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 class LoraConfig(Options):
     """Options of ``lora``."""
 
-    r: int = option(16, "Rank of the update.", minimum=1)
+    r: int = option(16, "Rank of the update.", minimum=1, maximum=100_000)
     lora_alpha: float = option(32.0, "The update is scaled by lora_alpha / r.", above=0)
     lora_dropout: float = option(0.05, "Dropout of the update's input.", minimum=0, maximum=0.95)
     target_modules: tuple[str, ...] | Literal["auto"] = option(

@@ -356,8 +356,8 @@ def test_a_constant_cost_has_no_gradient_but_is_no_error():
     [
         ({"epsilon": -0.1}, "epsilon: must be greater than 0, got -0.1"),
         ({"epsilon": 0.0}, "epsilon: must be greater than 0"),
-        ({"epsilon": math.inf}, "epsilon: must be less than inf, got inf"),
-        ({"tolerance": math.inf}, "tolerance: must be less than inf, got inf"),
+        ({"epsilon": math.inf}, "epsilon: must be finite, got inf"),
+        ({"tolerance": math.inf}, "tolerance: must be finite, got inf"),
         ({"epsilon": math.nan}, "epsilon: expects a number, got nan"),
         ({"epsilon_scale": "median"}, "epsilon_scale: expects one of 'mean', 'max', 'absolute', got 'median'"),
         ({"max_iterations": 0}, "max_iterations: must be at least 1, got 0"),

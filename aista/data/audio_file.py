@@ -1,0 +1,184 @@
+"""The bytes of an utterance: a whole file or a part of an archive. What the system refuses is a fault of the row."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from typing_extensions import override
+
+from aista.errors import DataError
+
+__all__ = [
+    "EmptyAudioError",
+    "Location",
+    "MissingAudioError",
+    "Part",
+    "TooLongAudioError",
+    "UndecodableAudioError",
+    "file_status",
+    "hash_audio",
+    "locate",
+    "open_audio",
+    "shown",
+]
+
+_SLICE = re.compile(r"(?P<path>.+):(?P<offset>[0-9]{1,18}):(?P<length>[0-9]{1,18})", re.DOTALL)
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+_BLOCK = 2**20
+
+
+class MissingAudioError(DataError):
+    """The audio file is not there, or cannot be read."""
+
+
+class UndecodableAudioError(DataError):
+    """The file holds something else than audio that libsndfile decodes wholly, to finite samples."""
+
+
+class EmptyAudioError(DataError):
+    """The file has no samples, every sample is zero, or its channels cancel each other."""
+
+
+class TooLongAudioError(DataError):
+    """The audio is longer than allowed: ``seconds`` by its header, or as far as it was decoded."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class Location(NamedTuple):
+    """Where an utterance's bytes are: a whole file, or ``length`` bytes of it from ``offset``."""
+
+    path: Path
+    offset: int = 0
+    length: int | None = None
+
+
+class Part(io.RawIOBase):
+    """``length`` bytes of an open file from ``offset``, read without loading them."""
+
+    def __init__(self, descriptor: int, offset: int, length: int) -> None:
+        self.descriptor, self.offset, self.length = descriptor, offset, length
+        self._place = 0
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def seekable(self) -> bool:
+        return True
+
+    @override
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._place = max(0, (0, self._place, self.length)[whence] + offset)
+        return self._place
+
+    @override
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)[: max(0, self.length - self._place)]
+        count = os.preadv(self.descriptor, [view], self.offset + self._place)
+        self._place += count
+        return count
+
+
+def locate(spec: str, base: Path) -> Location:
+    """Resolve a manifest's ``audio`` field: a path (relative to ``base``) or ``file.zip:offset:length``.
+
+    A file that is really called so is not taken for a part of an archive.
+    """
+    match = _SLICE.fullmatch(spec)
+    if match is None or _exists(base / spec):
+        return Location(base / spec)
+    return Location(base / match["path"], int(match["offset"]), int(match["length"]))
+
+
+@contextmanager
+def open_audio(spec: str, base: Path) -> Iterator[tuple[Location, Part]]:
+    """Open an utterance's bytes. An OSError while they are open is the row's fault, too.
+
+    Raises:
+        MissingAudioError: no such regular file, or it cannot be read.
+        UndecodableAudioError: the archive ends before the part does.
+    """
+    location = locate(spec, base)
+    size = file_status(spec, base).st_size
+    if location.length is not None and location.offset + location.length > size:
+        raise UndecodableAudioError(
+            f"{shown(spec)}: the archive ends after {max(0, size - location.offset)} of {location.length} bytes; make "
+            "the manifest from this archive"
+        )
+    try:
+        with location.path.open("rb", buffering=0) as file:
+            yield location, Part(file.fileno(), location.offset, size if location.length is None else location.length)
+    except OSError as error:
+        raise refusal(spec, location, error) from error
+
+
+def file_status(spec: str, base: Path) -> os.stat_result:
+    """Status of the regular file that holds an utterance. Nothing is opened: opening a pipe would wait for its writer.
+
+    Raises:
+        MissingAudioError: no such regular file, or the system refuses.
+    """
+    location = locate(spec, base)
+    try:
+        status = location.path.stat()
+    except OSError as error:
+        raise refusal(spec, location, error) from error
+    except ValueError:  # a NUL
+        raise MissingAudioError(f"{shown(spec)}: a path holds no NUL character; correct the audio column") from None
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a device")
+        raise MissingAudioError(f"{shown(spec)}: must be a file, got {kind} ({location.path}); name a recording")
+    return status
+
+
+def refusal(spec: str, location: Location, error: OSError) -> MissingAudioError:
+    """What the system says about an utterance's file, as a fault of the row."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return MissingAudioError(
+            f"{shown(spec)}: no such file ({location.path}); paths are relative to the manifest's folder, absolute, "
+            "or file.zip:offset:length"
+        )
+    remedy = "check its permissions and the disk"
+    if error.errno == errno.ENAMETOOLONG:
+        remedy = "does the audio column hold a text instead of a path?"
+    return MissingAudioError(f"{shown(spec)}: cannot be read: {error.strerror or error}; {remedy}")
+
+
+def hash_audio(spec: str, base: Path) -> str:
+    """SHA-256 of one utterance's bytes as they lie on disk: the whole file, or its part of an archive.
+
+    Raises:
+        MissingAudioError: no such file, or it cannot be read.
+        UndecodableAudioError: the archive ends before the part does.
+    """
+    digest = hashlib.sha256()
+    with open_audio(spec, base) as (_, part):
+        while block := part.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def shown(spec: str) -> str:
+    """A manifest's ``audio`` field for a message, shortened where it is no reasonable path."""
+    return spec if len(spec) <= 200 else f"{spec[:200]}..."
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except (OSError, ValueError):
+        return False
+    return True
