@@ -72,7 +72,9 @@ def check_empty_rows(loss: AlignmentLoss) -> None:
     states = _states(loss)._replace(text_lengths=nothing)
     values = _values(_apply(loss, states._replace(speech=states.speech.requires_grad_(True))))
     assert not values.any(), f"a batch without transcripts must have value 0, got {values.tolist()}"
-    assert values.requires_grad, "a batch without transcripts must depend on the speech: processes share a backward pass"
+    assert values.requires_grad, (
+        "a batch without transcripts must depend on the speech: processes share a backward pass"
+    )
 
 
 @contract("alignment_loss")
