@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import time
@@ -18,8 +19,9 @@ from aista import strict_yaml
 from aista.config import differences, dump_yaml, load_yaml
 from aista.environment import source_commit
 from aista.errors import AistaError, RunError
-from aista.files import leftover_prefix, write_json, write_text
+from aista.files import leftover_prefix, write_text
 from aista.locks import locked
+from aista.run_folder.parsing import read_object, require_unedited, sealed_text, write_object
 from aista.run_folder.paths import RunPaths
 from aista.tasks.experiment import Experiment, load_experiment
 
@@ -32,6 +34,8 @@ __all__ = [
     "released_if_unused",
     "training_lock",
 ]
+
+log = logging.getLogger("aista.train")
 
 CLAIM_SECONDS = 600.0
 _PACKAGES = ("torch", "torchaudio", "fairseq2", "transformers", "sentencepiece", "pot", "sacrebleu", "numpy")
@@ -61,11 +65,12 @@ def claim(run_dir: Path, experiment: Experiment) -> bool:
         _wait_for(file)
         return False
     if holds(run_dir, experiment):
+        _describe_environment(run_dir)
         return False
     if run_dir.is_dir() and not _is_unused(run_dir):
         raise AistaError(f"{run_dir}: not empty and not a run folder (it has no {file.name}); choose another folder")
-    write_text(file, dump_yaml(experiment.to_plain()))
-    write_json(RunPaths(run_dir).environment_file, describe_environment())
+    write_text(file, sealed_text(dump_yaml(experiment.to_plain())))
+    _describe_environment(run_dir)
     return True
 
 
@@ -147,14 +152,26 @@ def open_experiment(run_dir: Path) -> Experiment:
     """The experiment of an existing run folder.
 
     Raises:
-        RunError: there is none.
+        RunError: there is none, or its config was edited since.
     """
     file = RunPaths(run_dir).config_file
     if not file.is_file():
         raise RunError(
             f"{run_dir}: not a run folder (no {file.name}); make one with `aista train {run_dir} --config ...`"
         )
+    require_unedited(file)
     return load_experiment(file)
+
+
+def _describe_environment(run_dir: Path) -> None:
+    """Write the environment where a killed start, or damage, left none."""
+    file = RunPaths(run_dir).environment_file
+    try:
+        read_object(file, "aista train")
+    except RunError as error:
+        if file.is_file():
+            log.warning("%s; written anew with the versions of today", error)
+        write_object(file, describe_environment())
 
 
 def describe_environment() -> dict[str, Any]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aista.files import write_json
-from aista.run_folder.parsing import existing, parsing, read_object
+from aista.run_folder.parsing import existing, parsing, read_object, write_object
 from aista.run_folder.paths import RunPaths
 from aista.scoring.base import Score
 from aista.scoring.hypotheses import HypothesisRow, read_hypotheses, write_hypotheses
@@ -51,7 +50,7 @@ class Evaluation:
             "seconds": self.seconds,
             "num_utterances": len(self.rows),
         } | ({} if self.shuffled_speech is None else {"shuffled_speech": self.shuffled_speech})
-        write_json(run.scores_file(self.label), record)
+        write_object(run.scores_file(self.label), record)
 
     @classmethod
     def load(cls, run: RunPaths, label: str) -> Evaluation:

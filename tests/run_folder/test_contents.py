@@ -105,7 +105,7 @@ def test_missing_parts_name_the_command(
         ("config.yaml", "a: [", lambda run: run.config(), "config.yaml:2: not valid YAML"),
         ("config.yaml", "- a", lambda run: run.config(), "expects a mapping, got list"),
         ("config.yaml", "!!python/object/apply:os.getcwd []", lambda run: run.config(), "config.yaml:1: the tag"),
-        ("timing.json", "{", lambda run: run.timing(), r"timing.json: not JSON .*`aista train"),
+        ("timing.json", "{", lambda run: run.timing(), r"timing.json: incomplete or malformed .*`aista train"),
         (
             "metrics/train.jsonl",
             '{"step": 1}\n{"nll": 2}\n',
