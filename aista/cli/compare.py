@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.report.summary import summarise
     from aista.report.tables import headline_table, to_rich
     from aista.run_folder.contents import RunFolder
+    from aista.run_folder.sources import differing_data
     from aista.scoring.hypotheses import sameness
     from aista.tasks.experiment import load_experiment
     from aista.tasks.preflight import build_metrics
@@ -36,6 +37,11 @@ def run(args: argparse.Namespace) -> int:
     )
     for comparison in summary.comparisons:
         say(f"{comparison.metric}: {comparison.signature}")
+    for label, source in summary.sources.items():
+        say(f"{label}: {source}")
+    warning = differing_data(summary.sources)
+    if warning:
+        say(f"WARNING: {warning}")
     references = [row.reference for row in summary.rows]
     for label, hypotheses in summary.hypotheses.items():
         warning = sameness(hypotheses, references)

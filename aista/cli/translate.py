@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from aista.cli.arguments import add_run_arguments
-from aista.console import escaped, say
+from aista.console import escaped
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,5 +29,5 @@ def run(args: argparse.Namespace) -> int:
         base=dict(args.base),
         verify=args.verify,
     ):
-        say(f"{escaped(file)}\t{escaped(text)}")
+        sys.stdout.write(f"{escaped(file)}\t{escaped(text)}\n")
     return 0

@@ -23,6 +23,8 @@ from aista.data.subset import first_rows
 from aista.engine.transcripts import check_transcripts, check_words
 from aista.errors import DataError
 from aista.files import hash_file
+from aista.run_folder.paths import SPLITS, split_label
+from aista.run_folder.sources import Source
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.terminal import stage_bars
@@ -41,8 +43,6 @@ __all__ = [
 ]
 
 log = logging.getLogger("aista.data")
-
-SPLITS = ("train", "dev", "test")
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,13 @@ class Split:
 
     @property
     def label(self) -> str:
-        """What folders and files of results are called: the split's name, or the stem of a manifest."""
-        return self.name if self.name in SPLITS else Path(self.name).stem
+        """What folders and files of results are called."""
+        return split_label(self.name)
+
+    def source(self, checkpoint: str) -> Source:
+        """What results of a checkpoint on this split are computed from."""
+        manifest = self.inspections[0].manifest.resolve()
+        return Source(checkpoint=checkpoint, split=self.name, manifest=str(manifest), sha256=hash_file(manifest))
 
     def within(self, limits: Sequence[Limit]) -> Split:
         """The split without the rows that a model cannot take.
@@ -250,6 +255,7 @@ def _inspect(manifest: Manifest, config: DataConfig, task: Task) -> Inspection:
             with_audio=task.uses_audio,
             needs_target=task.scores_translations,
             reject=task.reject,
+            tokenizer=task.tokenizer,
             progress=partial(progress, f"checking {manifest.path}"),
         )
     for line in inspection.summary().splitlines():

@@ -19,6 +19,7 @@ from aista.report.utterances import browse
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.probes import Plan
+from aista.run_folder.sources import differing_data
 from aista.scoring.base import Metric
 from aista.scoring.hypotheses import align
 
@@ -102,6 +103,9 @@ def _scored(
     """A report of what the evaluations hold."""
     evaluations = notes.each(runs, "hypotheses", lambda run: _evaluation(run, options.split))
     compared = _comparable(evaluations, notes)
+    warning = differing_data({label: evaluations[label].source for label in compared})
+    if warning:
+        notes.lines.append(f"comparison: {warning}")
     summary, browser = None, None
     if len(compared) > 1 and metrics:
         folders = {label: runs[label] for label in compared}
@@ -117,6 +121,7 @@ def _scored(
         comparison=summary.comparisons[0] if summary else None,
         saved=_saved_scores(saved) if saved else None,
         signatures=summary.signatures if summary else {},
+        sources={label: evaluation.source for label, evaluation in evaluations.items()},
         browser=browser,
     )
 
@@ -159,9 +164,9 @@ def manifest_of(run: RunFolder, split: str) -> Path:
     """
     data = run.config().get("data")
     named = data.get(split) if isinstance(data, dict) else None
-    if named is None and split in run.paths.evaluated_splits():
-        evaluated = run.evaluation(split).split
-        named = None if evaluated == split else evaluated
+    if run.is_evaluated(split):
+        source = run.evaluation(split).source
+        named = source.manifest or named or (None if source.split == split else source.split)
     path = Path(str(named)) if named else None
     if path is None or not path.is_file():
         raise DataError(

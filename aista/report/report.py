@@ -11,6 +11,7 @@ from aista.report.correlation import Correlation
 from aista.report.tables import SystemRow, Table
 from aista.report.utterances import Browser
 from aista.run_folder.probes import Plan
+from aista.run_folder.sources import Source
 from aista.scoring.significance import Comparison
 from aista.selection.curve import ProbeCurve
 
@@ -58,6 +59,7 @@ class Report:
         comparison: Its bootstrap, for the figure of differences.
         saved: Scores as the evaluation wrote them, of runs outside the comparison.
         signatures: Score name -> signature.
+        sources: Run label -> checkpoint and split that were evaluated.
         curves: Probe curves.
         selected: The aligned layers, marked in the curves.
         selections: Run label -> why it aligned which layers.
@@ -81,6 +83,7 @@ class Report:
     comparison: Comparison | None = None
     saved: Table | None = None
     signatures: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
     curves: Sequence[RunCurve] = ()
     selected: Sequence[int] = ()
     selections: Mapping[str, str] = field(default_factory=dict)

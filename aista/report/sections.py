@@ -84,7 +84,10 @@ def _results(report: Report) -> str:
     signatures = _scrolled(Table("Signatures", ("Score", "Signature"), rows))
     if rows:
         signatures += _paragraph("Compare a score with another only if their signatures agree.")
-    return _section("Result", systems, _paragraph(note), _differences(report), _scrolled(report.saved), signatures)
+    sources = "; ".join(f"{label}: {source}" for label, source in report.sources.items())
+    evaluated = _paragraph(f"Evaluated checkpoints and splits: {sources}." if sources else "")
+    parts = (systems, evaluated, _paragraph(note), _differences(report), _scrolled(report.saved), signatures)
+    return _section("Result", *parts)
 
 
 def _differences(report: Report) -> str:

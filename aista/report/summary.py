@@ -9,6 +9,7 @@ from aista.errors import RunError
 from aista.report.report_options import ComparisonOptions
 from aista.report.tables import SystemRow
 from aista.run_folder.contents import RunFolder
+from aista.run_folder.sources import Source
 from aista.scoring.base import Metric
 from aista.scoring.hypotheses import HypothesisRow, align
 from aista.scoring.significance import Comparison, paired_bootstrap
@@ -25,12 +26,14 @@ class Summary:
         comparisons: One per metric, in the order of the metrics.
         rows: The baseline's utterances.
         hypotheses: Label -> hypotheses in the order of ``rows``.
+        sources: Label -> checkpoint and manifest that they are from.
     """
 
     systems: tuple[SystemRow, ...]
     comparisons: tuple[Comparison, ...]
     rows: tuple[HypothesisRow, ...]
     hypotheses: Mapping[str, Sequence[str]]
+    sources: Mapping[str, Source]
 
     @property
     def signatures(self) -> dict[str, str]:
@@ -58,7 +61,8 @@ def summarise(
         raise RunError(f"a comparison needs at least two runs, got {', '.join(runs) or 'none'}")
     if not metrics:
         raise ValueError("summarise needs at least one metric")
-    rows, hypotheses = align({label: run.evaluation(options.split).rows for label, run in runs.items()})
+    evaluations = {label: run.evaluation(options.split) for label, run in runs.items()}
+    rows, hypotheses = align({label: evaluation.rows for label, evaluation in evaluations.items()})
     references = [row.reference for row in rows]
     first, *others = runs
     comparisons = tuple(
@@ -73,7 +77,8 @@ def summarise(
         for metric in metrics
     )
     systems = tuple(_row(label, run, comparisons, label == first) for label, run in runs.items())
-    return Summary(systems, comparisons, tuple(rows), hypotheses)
+    sources = {label: evaluation.source for label, evaluation in evaluations.items()}
+    return Summary(systems, comparisons, tuple(rows), hypotheses, sources)
 
 
 def _row(label: str, run: RunFolder, comparisons: Sequence[Comparison], is_baseline: bool) -> SystemRow:

@@ -103,6 +103,10 @@ class RunFolder:
         """The transport plans of all probes, by the probe's name."""
         return [self.plan(name) for name in self.paths.plan_names()]
 
+    def is_evaluated(self, split: str) -> bool:
+        """Whether there is an evaluation of a split."""
+        return self.paths.evaluated_label(split) in self.paths.evaluated_splits()
+
     def evaluation(self, split: str) -> Evaluation:
         """Hypotheses and scores of an evaluated split."""
         return Evaluation.load(self.paths, split)

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aista.files import hash_file
+from aista.run_folder.checksums import require_intact
 from aista.run_folder.parsing import existing, parsing, read_object, write_object
 from aista.run_folder.paths import RunPaths
+from aista.run_folder.sources import Source
 from aista.scoring.base import Score
 from aista.scoring.hypotheses import HypothesisRow, read_hypotheses, write_hypotheses
 
@@ -20,8 +23,7 @@ class Evaluation:
 
     Attributes:
         label: Name of its folder.
-        split: What ``aista evaluate --split`` was given: a split's name, or a manifest's path.
-        checkpoint: Name of the checkpoint.
+        source: The checkpoint, and the manifest that it translated.
         note: The config's note on the corpus.
         scores: One per metric.
         seconds: Decoding time.
@@ -30,8 +32,7 @@ class Evaluation:
     """
 
     label: str
-    split: str
-    checkpoint: str
+    source: Source
     note: str
     scores: tuple[Score, ...]
     seconds: float
@@ -39,31 +40,37 @@ class Evaluation:
     shuffled_speech: Mapping[str, Any] | None = None
 
     def save(self, run: RunPaths) -> None:
-        """Write the hypotheses, then the scores."""
-        run.hypotheses_file(self.label).parent.mkdir(parents=True, exist_ok=True)
+        """Write the hypotheses, then the scores; a run that is stopped in between has none of others beside them."""
+        run.scores_file(self.label).unlink(missing_ok=True)
         write_hypotheses(run.hypotheses_file(self.label), list(self.rows))
-        record = {
-            "checkpoint": self.checkpoint,
-            "split": self.split,
-            "note": self.note,
-            "scores": [asdict(score) for score in self.scores],
-            "seconds": self.seconds,
-            "num_utterances": len(self.rows),
-        } | ({} if self.shuffled_speech is None else {"shuffled_speech": self.shuffled_speech})
+        record = (
+            self.source.to_json()
+            | {
+                "note": self.note,
+                "scores": [asdict(score) for score in self.scores],
+                "seconds": self.seconds,
+                "num_utterances": len(self.rows),
+                "hypotheses_sha256": hash_file(run.hypotheses_file(self.label)),
+            }
+            | ({} if self.shuffled_speech is None else {"shuffled_speech": self.shuffled_speech})
+        )
         write_object(run.scores_file(self.label), record)
 
     @classmethod
-    def load(cls, run: RunPaths, label: str) -> Evaluation:
-        """Read it by the name of its folder."""
-        command = f"aista evaluate {run.path} --split {label}"
+    def load(cls, run: RunPaths, split: str) -> Evaluation:
+        """Read it by the name of its folder, or by what ``--split`` was given."""
+        label = run.evaluated_label(split)
+        command = f"aista evaluate {run.path} --split {split}"
         file = run.scores_file(label)
         data = read_object(file, command)
-        rows = read_hypotheses(existing(run.hypotheses_file(label), command))
+        hypotheses = existing(run.hypotheses_file(label), command)
+        if "hypotheses_sha256" in data:
+            require_intact(hypotheses, str(data["hypotheses_sha256"]), f"restore it, or repeat `{command}`")
+        rows = read_hypotheses(hypotheses)
         with parsing(file):
             return cls(
                 label=label,
-                split=str(data.get("split", label)),
-                checkpoint=str(data.get("checkpoint", "")),
+                source=Source.of({"split": label} | data),
                 note=str(data.get("note", "")),
                 scores=tuple(_score(item) for item in data["scores"]),
                 seconds=float(data["seconds"]),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from aista.errors import RunError
 from aista.run_folder.parsing import read_object
 
-__all__ = ["RunPaths", "checkpoint_name", "runs_below"]
+__all__ = ["SPLITS", "RunPaths", "checkpoint_name", "runs_below", "split_label"]
+
+SPLITS = ("train", "dev", "test")
 
 CONFIG = "config.yaml"
 PRETRAINING = "pretraining"
@@ -20,6 +24,14 @@ CHECKSUMS = "checksums.json"  # in the folder of a checkpoint
 def checkpoint_name(step: int) -> str:
     """Name of the checkpoint of a step."""
     return f"{STEP}{step}"
+
+
+def split_label(split: str) -> str:
+    """What the results on a split are called: train, dev, test, or ``STEM-HASH`` of a manifest's resolved path."""
+    if split in SPLITS:
+        return split
+    path = os.path.realpath(split)
+    return f"{Path(path).stem[:48]}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
 
 
 def runs_below(path: Path) -> list[Path]:
@@ -110,6 +122,10 @@ class RunPaths:
     def evaluated_splits(self) -> list[str]:
         """Splits that have scores, sorted."""
         return sorted(path.name for path in self.evaluation_dir.glob("*") if self.scores_file(path.name).is_file())
+
+    def evaluated_label(self, split: str) -> str:
+        """The label of a split's results; a label names itself."""
+        return split if split in self.evaluated_splits() else split_label(split)
 
     def probe_file(self, name: str) -> Path:
         """A probe's curve."""

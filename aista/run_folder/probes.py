@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aista.errors import RunError
 from aista.run_folder.parsing import parsing, read_object, write_object
 from aista.run_folder.paths import RunPaths
+from aista.run_folder.sources import Source
 from aista.selection.curve import ProbeCurve
 
 __all__ = ["Masses", "Plan", "Probe"]
@@ -20,14 +21,13 @@ class Probe:
     """One probe of a checkpoint."""
 
     name: str
-    checkpoint: str
+    source: Source
     step: int
-    split: str
     curve: ProbeCurve
 
     def save(self, run: RunPaths) -> None:
         """Write it under its name."""
-        record = {"checkpoint": self.checkpoint, "step": self.step, "split": self.split, "curve": self.curve.to_json()}
+        record = self.source.to_json() | {"step": self.step, "curve": self.curve.to_json()}
         write_object(run.probe_file(self.name), record)
 
     @classmethod
@@ -37,7 +37,7 @@ class Probe:
         data = read_object(file, f"aista probe {run.path}")
         with parsing(file):
             curve = ProbeCurve.from_json(data["curve"], source=str(file))
-            return cls(name, str(data["checkpoint"]), int(data["step"]), str(data["split"]), curve)
+            return cls(name, Source.of(data), int(data["step"]), curve)
 
 
 @dataclass(frozen=True)

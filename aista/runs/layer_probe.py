@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aista.engine.inference.probe import probe, probe_checkpoints
+from aista.engine.inference.probe import probe, probe_checkpoints, probe_name
 from aista.files import write_text
 from aista.report.figure import save_png
 from aista.report.plots import layer_curves, transport_plan
@@ -20,7 +20,7 @@ from aista.report.probe_measures import (
 )
 from aista.report.tables import Table, retrieval_table
 from aista.run_folder.contents import RunFolder
-from aista.run_folder.paths import RunPaths
+from aista.run_folder.paths import RunPaths, split_label
 from aista.selection.curve import ProbeCurve
 
 __all__ = ["ProbeResult", "probe_one", "probe_over_time"]
@@ -75,8 +75,8 @@ def probe_over_time(
     verify: bool = True,
 ) -> ProbeResult:
     """Probe every checkpoint: a table per measure, one CSV, one figure."""
+    name = probe_name(name, f"{split_label(split)}_checkpoints")
     curves = probe_checkpoints(run_dir, split, size=size, device=device, resamples=resamples, verify=verify)
-    name = name or f"{Path(split).stem}_checkpoints"
     table, picture = RunPaths(run_dir).probe_table_file(name), RunPaths(run_dir).probe_picture_file(name)
     write_text(table, measures_csv(curves))
     save_png(checkpoint_curves(curves), picture)

@@ -9,17 +9,19 @@ from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.layer_choices import LayerChoice, read_choices, write_choices
 from aista.run_folder.paths import RunPaths
 from aista.run_folder.probes import Plan, Probe
+from aista.run_folder.sources import Source
 from aista.scoring.base import Score
 from aista.selection.base import SelectedLayers
 from tests.written_runs import hypothesis_rows, make_curve
+
+SOURCE = Source(checkpoint="step_20", split="data/other.tsv", manifest="/data/other.tsv", sha256="5e")
 
 
 def test_an_evaluation(tmp_path: Path) -> None:
     rows = tuple(hypothesis_rows(0.3))
     written = Evaluation(
         label="other",
-        split="data/other.tsv",
-        checkpoint="step_20",
+        source=SOURCE,
         note="synthetic",
         scores=(Score("bleu", 12.5, "nrefs:1", True), Score("wer", 80.0, "norm:basic", False)),
         seconds=1.25,
@@ -32,7 +34,7 @@ def test_an_evaluation(tmp_path: Path) -> None:
 
 
 def test_a_probe(tmp_path: Path) -> None:
-    written = Probe("final", "step_20", 20, "dev", make_curve(1.0, resamples=10))
+    written = Probe("final", SOURCE, 20, make_curve(1.0, resamples=10))
     written.save(RunPaths(tmp_path))
     assert Probe.load(RunPaths(tmp_path), "final") == written
 

@@ -112,7 +112,7 @@ def _score_lines(run_dir: Path, checkpoint: Checkpoint) -> Iterator[str]:
     """Scores of the exported checkpoint alone."""
     run = RunFolder(run_dir)
     for evaluation in (run.evaluation(split) for split in run.paths.evaluated_splits()):
-        if evaluation.checkpoint != checkpoint.name:
+        if evaluation.source.checkpoint != checkpoint.name:
             continue
         note = f", {evaluation.note}" if evaluation.note else ""
         yield f"{evaluation.label} ({len(evaluation.rows)} utterances{note}):"

@@ -6,17 +6,23 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.progress import track
 
 from aista.data.loader import BatchLoader
+from aista.engine.checkpoints import find_checkpoint
 from aista.engine.encoder_cache.cached_encoder import with_encoder_states
+from aista.engine.export.load import is_exported
 from aista.engine.inference.shuffled_speech import measure_shuffled_speech
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inputs import whole_pass
+from aista.errors import AistaError
+from aista.files import require_writable
 from aista.run_folder.evaluations import Evaluation
-from aista.run_folder.paths import RunPaths
+from aista.run_folder.paths import RunPaths, split_label
+from aista.run_folder.sources import Source
 from aista.scoring.hypotheses import HypothesisRow, sameness
 from aista.tasks.preflight import build_metrics
 
@@ -36,22 +42,37 @@ def evaluate(
     verify: bool = True,
     shuffled_speech: bool = False,
 ) -> Evaluation:
-    """Translate a split and write hypotheses and scores into the run folder.
+    """Translate a split and write hypotheses and scores into ``RUN/evaluation/LABEL``.
+
+    The label is ``dev`` or ``test``, or ``STEM-HASH`` of a manifest; ``_step_N`` is added where the checkpoint is not
+    the best one.
 
     Args:
         run_dir: Run folder, or a folder that ``aista export`` wrote.
-        split: ``dev``, ``test``, or the path of a manifest (its stem names the folder).
+        split: ``dev``, ``test``, or the path of a manifest.
         which: Checkpoint: ``best``, ``last`` or a step number.
         batch_size: Rows decoded together; 0 means the config's. Changes nothing but the speed.
         device: Where to decode; empty means the GPU if there is one.
         base: Base weights by part, for an export of the trainable weights alone.
         verify: Compare the weights with their checksums first.
         shuffled_speech: Also measure the NLL of the references with another row's speech.
+
+    Raises:
+        RunError: the folder cannot be written, or holds results on another content of the split.
     """
     run = open_run(run_dir, which, device=device, base=base, verify=verify)
+    label, paths = _label(run, split), RunPaths(run_dir)
+    require_writable(paths.scores_file(label))
     data = run.load_split(split, max_new_tokens=run.experiment.sections.evaluation.generation.max_new_tokens)
+    source = data.source(run.checkpoint.name)
+    old = _replaced(paths, label, source)
     data = with_encoder_states(data, run.experiment, run.model, run.device)
     loader = whole_pass(data, batch_size or run.experiment.sections.evaluation.batch_size)
+    speech: Mapping[str, Any] | None = None
+    if shuffled_speech:
+        speech = measure_shuffled_speech(run, loader).to_json()
+    elif old is not None and old.source == source:
+        speech = old.shuffled_speech
     started = time.perf_counter()
     rows = _decode(run, loader)
     seconds = time.perf_counter() - started
@@ -63,17 +84,39 @@ def evaluate(
         log.warning("%s: %s", run_dir, warning)
     scores = tuple(metric.score(hypotheses, references) for metric in build_metrics(run.experiment))
     evaluation = Evaluation(
-        label=data.label,
-        split=split,
-        checkpoint=run.checkpoint.name,
+        label=label,
+        source=source,
         note=run.experiment.sections.corpus_note,
         scores=scores,
         seconds=round(seconds, 3),
         rows=tuple(rows),
-        shuffled_speech=measure_shuffled_speech(run, loader).to_json() if shuffled_speech else None,
+        shuffled_speech=speech,
     )
-    evaluation.save(RunPaths(run_dir))
+    evaluation.save(paths)
     return evaluation
+
+
+def _label(run: TrainedRun, split: str) -> str:
+    """The split's, with the checkpoint's name where that is not the best one."""
+    label = split_label(split)
+    is_best = is_exported(run.path) or run.checkpoint.step == find_checkpoint(run.path).step
+    return label if is_best else f"{label}_{run.checkpoint.name}"
+
+
+def _replaced(paths: RunPaths, label: str, source: Source) -> Evaluation | None:
+    """What an evaluation of ``source`` replaces; None where nothing readable lies there."""
+    if label not in paths.evaluated_splits():
+        return None
+    try:
+        old = Evaluation.load(paths, label)
+    except AistaError as error:
+        log.warning("%s; it is replaced", error)
+        return None
+    place = paths.scores_file(label).parent
+    source.require_same(old.source, place, checkpoint=False)
+    if old.source != source:
+        log.info("%s: the results of %s are replaced by those of %s", place, old.source, source)
+    return old
 
 
 @torch.inference_mode()

@@ -5,23 +5,25 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from aista.engine.checkpoints import Checkpoint, checkpoint_steps, load_weights
+from aista.engine.checkpoints import checkpoint_steps, load_weights
 from aista.engine.encoder_cache.cached_encoder import with_encoder_states
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inference.transport_plans import plan_of, shown_layer, with_states
 from aista.engine.inputs import Split, probe_batches, probe_split
 from aista.engine.training.layer_chooser import probe_model
-from aista.errors import DataError
+from aista.errors import AistaError, DataError, RunError
+from aista.files import require_writable
 from aista.modules.lsm import LargeSpeechTextModel
-from aista.run_folder.paths import RunPaths
+from aista.run_folder.paths import PLAN, RunPaths, split_label
 from aista.run_folder.probes import Plan, Probe
+from aista.run_folder.sources import Source
 from aista.selection.curve import ProbeCurve
 from aista.selection.pair_transport import PairTransport, TransportConfig
 from aista.selection.retrieval_probe import RetrievalProbe
 from aista.tasks.speech_translation import SpeechTranslationTask
 from aista.types import SpeechBatch
 
-__all__ = ["probe", "probe_checkpoints"]
+__all__ = ["probe", "probe_checkpoints", "probe_name"]
 
 log = logging.getLogger("aista.probe")
 
@@ -47,7 +49,7 @@ def probe(
         split: ``dev``, ``test``, or the path of a manifest; rows without a transcript are left out.
         which: Checkpoint: ``best``, ``last`` or a step number.
         size: Maximum number of utterances; each is a query and a candidate.
-        name: Name of the files; empty means ``SPLIT_step_N``.
+        name: Name of the files; empty means ``LABEL_step_N``, LABEL as of ``aista evaluate``.
         utterance: Id of the utterance whose transport plan is drawn; empty means one of middle length.
         device: Where to run; empty means the GPU if there is one.
         resamples: Bootstrap resamples for the intervals; 0: no intervals.
@@ -55,14 +57,21 @@ def probe(
 
     Returns:
         The name of the files, and the curve.
+
+    Raises:
+        RunError: the folder cannot be written, or holds a probe of that name of other data or another checkpoint.
     """
-    run = open_run(run_dir, which, device=device, verify=verify)
+    run, paths = open_run(run_dir, which, device=device, verify=verify), RunPaths(run_dir)
     task, model = with_states(run)
-    data, batches = _probe_set(run, split, size)
-    curve = probe_model(task, model, batches, _probe(model, resamples))
-    name = name or f"{data.label}_{run.checkpoint.name}"
-    _write(run_dir, name, run.checkpoint, split, curve)
-    _plan(run, task, data, utterance).save(RunPaths(run_dir), name)
+    name = probe_name(name, f"{split_label(split)}_{run.checkpoint.name}")
+    require_writable(paths.probe_file(name))
+    data = run.load_split(split)
+    source = data.source(run.checkpoint.name)
+    _require_replaceable(paths, name, source)
+    plan = _plan(run, task, data, utterance)
+    curve = probe_model(task, model, _batches(run, data, size), _probe(model, resamples))
+    Probe(name, source, run.checkpoint.step, curve).save(paths)
+    plan.save(paths, name)
     return name, curve
 
 
@@ -82,33 +91,55 @@ def probe_checkpoints(
     Returns:
         Step -> curve, ascending.
     """
-    run = open_run(run_dir, "last", device=device, verify=verify)
+    run, paths = open_run(run_dir, "last", device=device, verify=verify), RunPaths(run_dir)
     task, model = with_states(run)
-    data, batches = _probe_set(run, split, size)
+    require_writable(paths.probe_dir)
+    data = run.load_split(split)
+    checkpoints = {f"{data.label}_{checkpoint.name}": checkpoint for checkpoint in checkpoint_steps(run_dir)}
+    for name, checkpoint in checkpoints.items():
+        _require_replaceable(paths, name, data.source(checkpoint.name))
+    batches = _batches(run, data, size)
     curves = {}
-    for checkpoint in checkpoint_steps(run_dir):
+    for name, checkpoint in checkpoints.items():
         model.load_state_dict(load_weights(checkpoint, verify=verify))
         curve = probe_model(task, model, batches, _probe(model, resamples))
-        _write(run_dir, f"{data.label}_{checkpoint.name}", checkpoint, split, curve)
+        Probe(name, data.source(checkpoint.name), checkpoint.step, curve).save(paths)
         curves[checkpoint.step] = curve
         log.info("probed %s", checkpoint.name)
     return curves
 
 
-def _probe_set(run: TrainedRun, split: str, size: int) -> tuple[Split, list[SpeechBatch]]:
-    data = run.load_split(split)
+def probe_name(given: str, default: str) -> str:
+    """The name of a probe's files: ``given``, or a default where that is empty.
+
+    Raises:
+        AistaError: it is no plain file name, or ends as the names of plans do.
+    """
+    if "/" in given or given.startswith(".") or given.endswith(PLAN):
+        raise AistaError(f"--name: must be a file name that neither begins with . nor ends with {PLAN}, got {given!r}")
+    return given or default
+
+
+def _require_replaceable(paths: RunPaths, name: str, source: Source) -> None:
+    if name not in paths.probe_names():
+        return
+    try:
+        old = Probe.load(paths, name).source
+    except RunError as error:
+        log.warning("%s; it is replaced", error)
+    else:
+        source.require_same(old, paths.probe_file(name))
+
+
+def _batches(run: TrainedRun, data: Split, size: int) -> list[SpeechBatch]:
     batch_size = run.experiment.sections.evaluation.batch_size
     probed = with_encoder_states(probe_split(data, size), run.experiment, run.model, run.device)
-    return data, list(probe_batches(probed, size, batch_size, run.device))
+    return list(probe_batches(probed, size, batch_size, run.device))
 
 
 def _probe(model: LargeSpeechTextModel, resamples: int) -> RetrievalProbe:
     layers = tuple(range(model.llm.num_layers + 1))
     return RetrievalProbe(layers, transport=PairTransport(TransportConfig()), resamples=resamples)
-
-
-def _write(run_dir: Path, name: str, checkpoint: Checkpoint, split: str, curve: ProbeCurve) -> None:
-    Probe(name, checkpoint.name, checkpoint.step, split, curve).save(RunPaths(run_dir))
 
 
 def _plan(run: TrainedRun, task: SpeechTranslationTask, data: Split, utterance: str) -> Plan:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aista.errors import Fault
+from aista.run_folder.paths import split_label
 from aista.schema import Options, option, required
 
 __all__ = ["BASE", "AblationConfig", "Nodes", "find_faults", "variants"]
@@ -49,7 +50,7 @@ class AblationConfig(Options):
     @property
     def label(self) -> str:
         """Name of the scored split's folder in a run."""
-        return Path(self.split).stem
+        return split_label(self.split)
 
     @property
     def probe_name(self) -> str:

@@ -16,7 +16,7 @@ from aista.engine.training.train import train
 from aista.errors import AistaError, ConfigError
 from aista.files import write_text
 from aista.locks import locked
-from aista.run_folder.paths import RunPaths
+from aista.run_folder.paths import RunPaths, split_label
 from aista.runs.jobs import JobFiles
 from aista.tasks.experiment import load_experiment
 from aista.terminal import configure_logging
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         with locked(files.lock, args.run, wait=True):
             run = RunPaths(args.run)
             train(load_experiment(run.config_file if run.is_run else args.config), args.run)
-            if args.split and not run.scores_file(Path(args.split).stem).is_file():
+            if args.split and not run.scores_file(split_label(args.split)).is_file():
                 evaluate(args.run, args.split)
             if args.probe and not run.probe_file(args.probe_name).is_file():
                 probe(args.run, args.split, size=args.probe, name=args.probe_name, resamples=0)

@@ -1,5 +1,6 @@
 """The commands on one small trained run, as a user calls them."""
 
+import hashlib
 import json
 import shutil
 
@@ -34,6 +35,64 @@ def test_evaluate_writes_hypotheses_and_signed_scores(runs, capsys):
     assert len((runs / "aista" / "evaluation" / "dev" / "hypotheses.tsv").read_text().splitlines()) == 9
 
 
+def scores(run, label):
+    return json.loads((run / "evaluation" / label / "scores.json").read_text())
+
+
+@pytest.fixture
+def manifest(corpus, tmp_path):
+    """Another test.tsv: the dev set's rows, from another folder."""
+    (tmp_path / "other").mkdir()
+    path = tmp_path / "other" / "test.tsv"
+    path.write_text((corpus / "dev.tsv").read_text().replace("audio/", f"{corpus}/audio/"))
+    return path
+
+
+def test_another_manifest_of_the_same_name_has_a_folder_of_its_own(runs, manifest, corpus, tmp_path, capsys):
+    run = shutil.copytree(runs / "aista", tmp_path / "run")
+    before = scores(run, "test")
+    assert before["manifest"] == str((corpus / "test.tsv").resolve())
+    assert before["sha256"] == hashlib.sha256((corpus / "test.tsv").read_bytes()).hexdigest()
+    assert main(["evaluate", str(run), "--split", str(manifest)]) == 0
+    assert scores(run, "test") == before
+    (label,) = (path.name for path in (run / "evaluation").glob("test-*"))
+    ids = [line.split("\t")[0] for line in (run / "evaluation" / label / "hypotheses.tsv").read_text().splitlines()]
+    assert ids == ["id", *(f"dev{index}" for index in range(8))]
+    assert f"hypotheses and scores in {run / 'evaluation' / label}" in capsys.readouterr().out
+    copy = shutil.copytree(run, tmp_path / "copy")
+    for split in (label, str(manifest)):
+        assert main(["compare", str(run), str(copy), "--samples", "50", "--split", split]) == 0
+
+
+def test_a_manifest_that_changed_does_not_replace_the_results_of_before(runs, manifest, tmp_path, capsys):
+    run = shutil.copytree(runs / "ce", tmp_path / "run")
+    assert main(["evaluate", str(run), "--split", str(manifest)]) == 0
+    (label,) = (path.name for path in (run / "evaluation").glob("test-*"))
+    before = scores(run, label)
+    manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:-1]))
+    assert main(["evaluate", str(run), "--split", str(manifest)]) == 1
+    error = capsys.readouterr().err
+    assert f"{run / 'evaluation' / label}: holds the results of step_12" in error
+    assert scores(run, label) == before
+    (run / "evaluation" / label / "scores.json").write_text("{")  # damaged: no results that could be lost
+    assert main(["evaluate", str(run), "--split", str(manifest)]) == 0
+    assert scores(run, label)["num_utterances"] == 7
+
+
+def test_results_of_a_folder_written_before_manifests_were_recorded(runs, tmp_path, capsys):
+    run = shutil.copytree(runs / "ce", tmp_path / "run")
+    file = run / "evaluation" / "test" / "scores.json"
+    old = {key: value for key, value in scores(run, "test").items() if key not in ("manifest", "sha256")}
+    file.write_text(json.dumps(old | {"split": "other/test.tsv"}))
+    assert main(["compare", str(runs / "ce"), str(run), "--samples", "50"]) == 0
+    assert "run: step_12 on other/test.tsv" in capsys.readouterr().out
+    assert main(["evaluate", str(run)]) == 1
+    assert "holds the results of step_12 on other/test.tsv" in capsys.readouterr().err
+    file.write_text(json.dumps(old))
+    assert main(["evaluate", str(run)]) == 0
+    assert scores(run, "test")["sha256"]
+
+
 def test_batch_size_does_not_change_hypotheses(runs):
     main(["evaluate", str(runs / "aista"), "--split", "test", "--batch-size", "8"])
     together = (runs / "aista" / "evaluation" / "test" / "hypotheses.tsv").read_text()
@@ -52,8 +111,11 @@ def test_the_nll_is_measured_with_shuffled_speech_too(runs, capsys):
     printed = capsys.readouterr().out
     found = json.loads((runs / "aista" / "evaluation" / "test" / "scores.json").read_text())["shuffled_speech"]
     assert found["num_rows"] == 8
+    assert main(["evaluate", str(runs / "aista")]) == 0  # the same checkpoint and manifest: the measure stays
+    assert scores(runs / "aista", "test")["shuffled_speech"] == found
     assert found["gain"] == pytest.approx(found["nll_shuffled_speech"] - found["nll"])
     assert f"{found['nll']:.3f} nats per token with the right speech" in printed
+    capsys.readouterr()
     assert main(["evaluate", str(runs / "aista"), "--shuffled-speech", "--batch-size", "1"]) == 1
     assert "batches of at least two rows; raise --batch-size" in capsys.readouterr().err
 
@@ -124,8 +186,24 @@ def test_probe_of_every_checkpoint_shows_how_the_curves_move(tmp_path, corpus, c
     assert main(["probe", str(run), "--checkpoint", "8", "--name", "alone", "--resamples", "50"]) == 0
     together, alone = (json.loads((run / "probe" / f"{name}.json").read_text()) for name in ("dev_step_8", "alone"))
     assert together == alone
+    assert main(["evaluate", str(run), "--split", "dev"]) == 0
+    best = scores(run, "dev")["checkpoint"]
+    other = next(step for step in ("4", "8", "12") if best != f"step_{step}")
+    assert main(["evaluate", str(run), "--split", "dev", "--checkpoint", other]) == 0
+    assert scores(run, "dev")["checkpoint"] == best
+    assert scores(run, f"dev_step_{other}")["checkpoint"] == f"step_{other}"
+    for taken, names in ((["--checkpoint", "4"], "step_8 on dev"), (["--split", "test", "--checkpoint", "8"], "test")):
+        assert main(["probe", str(run), *taken, "--name", "alone"]) == 1
+        assert names in capsys.readouterr().err
+    assert json.loads((run / "probe" / "alone.json").read_text()) == alone
     assert main(["probe", str(run), "--all-checkpoints", "--checkpoint", "8"]) == 2
     assert "--all-checkpoints: takes no --checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".x", "x_plan"])
+def test_a_probe_has_a_plain_name(runs, capsys, name):
+    assert main(["probe", str(runs / "aista"), "--name", name]) == 2
+    assert "--name: must be a file name" in capsys.readouterr().err
 
 
 def test_probe_options_have_bounds(runs, capsys):

@@ -1,0 +1,77 @@
+"""What results were computed from: a checkpoint and a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from aista.errors import RunError
+from aista.run_folder.paths import split_label
+
+__all__ = ["Source", "differing_data"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A checkpoint and the manifest that it was evaluated or probed on.
+
+    Attributes:
+        checkpoint: Its name.
+        split: What ``--split`` was given: a split's name, or a manifest's path.
+        manifest: Resolved path; empty in results of before it was recorded.
+        sha256: Of the manifest; empty where ``manifest`` is.
+    """
+
+    checkpoint: str
+    split: str
+    manifest: str = ""
+    sha256: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.checkpoint or 'an unknown checkpoint'} on {self.split}"
+
+    def to_json(self) -> dict[str, str]:
+        """Plain data, which ``of`` reads."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Source:
+        """From the record of results; what it lacks is empty."""
+        return cls(**{field.name: str(record.get(field.name, "")) for field in fields(cls)})
+
+    @property
+    def details(self) -> str:
+        """The checkpoint, the path of the manifest and the start of its SHA-256, as far as they are known."""
+        return f"{self} ({self.manifest}, SHA-256 {self.sha256[:12]})" if self.sha256 else str(self)
+
+    def require_same(self, old: Source, place: Path, *, checkpoint: bool = True) -> None:
+        """Refuse to replace the results of ``old`` in ``place`` unless they are of the same manifest and checkpoint.
+
+        Args:
+            old: What lies there; where it has no SHA-256, the split is compared.
+            place: File or folder of both.
+            checkpoint: Whether the checkpoint must be the same too.
+
+        Raises:
+            RunError: they are not.
+        """
+        ours, theirs = (self.sha256, old.sha256) if old.sha256 else (split_label(self.split), split_label(old.split))
+        if ours != theirs or (checkpoint and self.checkpoint != old.checkpoint):
+            raise RunError(
+                f"{place}: holds the results of {old.details}, which those of {self.details} do not replace; "
+                "move them away, or choose another name"
+            )
+
+
+def differing_data(sources: Mapping[str, Source]) -> str:
+    """A warning where manifests of different contents are compared, else ""; label -> source.
+
+    Ids and references may agree all the same: the recordings need not.
+    """
+    if len({source.sha256 for source in sources.values()} - {""}) < 2:
+        return ""
+    return "evaluated on manifests of different contents: " + "; ".join(
+        f"{label}: {source.details}" for label, source in sources.items()
+    )
