@@ -25,6 +25,7 @@ from aista.environment import peak_mib
 from aista.errors import AistaError, RunError
 from aista.registry import nearest
 from aista.run_folder.checksums import require_complete
+from aista.run_folder.leftovers import remove_training_leftovers
 from aista.run_folder.metric_records import read_records
 from aista.run_folder.parsing import write_object
 from aista.run_folder.paths import RunPaths
@@ -57,7 +58,7 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: boo
     if stage:
         stage_experiment = find_stage(experiment, stage)
         with training_lock(run_dir):
-            claim(run_dir, experiment)
+            claim(run_dir, experiment, task)
         train(stage_experiment, RunPaths(run_dir).stage(stage).path, verify=verify)
         return
     is_validated = experiment.sections.data.dev is not None
@@ -69,8 +70,10 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: boo
 
 
 def _train(experiment: Experiment, task: Task, run_dir: Path, *, verify: bool) -> None:
+    if is_main_process():
+        remove_training_leftovers(RunPaths(run_dir))
     data = RunData(experiment, task, verify=verify)
-    claimed = claim(run_dir, experiment)
+    claimed = claim(run_dir, experiment, task)
     with released_if_unused(run_dir, claimed=claimed):
         initial = _initial_weights(experiment, task, run_dir, verify=verify)
         _run(experiment, task, run_dir, data, initial, verify=verify)
