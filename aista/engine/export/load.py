@@ -12,7 +12,7 @@ from torch import nn
 
 from aista.engine.checkpoints import Checkpoint
 from aista.engine.export.adapters import PEFT_FILE, from_peft
-from aista.engine.export.description import MODEL_TYPE, base_paths, map_paths, parts
+from aista.engine.export.description import MODEL_TYPE, base_paths, parts
 from aista.engine.export.record import RECORD, Record, check_files, read_object
 from aista.engine.export.weights import fingerprint, load_into, weight_files
 from aista.errors import ConfigError, RunError
@@ -21,7 +21,7 @@ from aista.modules.folder_weights import bounded_by
 from aista.modules.llms.base import GenerationConfig
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
-from aista.tasks.experiment import Experiment, structure_experiment
+from aista.tasks.experiment import Experiment, map_paths, structure_experiment
 
 __all__ = [
     "CONFIG",
