@@ -19,6 +19,7 @@ from aista.engine.export.description import MODEL_TYPE, base_paths, describe, ge
 from aista.engine.export.load import CONFIG, GENERATION, TRAINABLE, open_exported
 from aista.engine.export.record import CARD, RECORD, Record, check_replaceable, hash_files
 from aista.engine.export.weights import fingerprint, save_weights
+from aista.engine.standalone import with_assets
 from aista.errors import RunError
 from aista.files import hash_file, replacing_folder, require_writable, write_json, write_text
 from aista.run_folder.paths import RunPaths
@@ -53,6 +54,7 @@ class _Run:
         return {
             part: {"option": option, "name": path.resolve().name, "fingerprint": once(path)}
             for part, (option, path) in base_paths(self.experiment.task_config).items()
+            if path.exists() or self.kind == "trainable"  # a whole model needs no base
         }
 
 
@@ -82,16 +84,19 @@ def export(
     Raises:
         RunError: the run is not finished, cannot be exported, or ``out`` is something else.
     """
-    experiment = open_experiment(run_dir)
+    original = open_experiment(run_dir)
     if not RunPaths(run_dir).is_complete:
         raise RunError(
             f"{run_dir}: its training is not finished; resume it with `aista train {run_dir}`, then export it"
         )
-    run = _Run(run_dir, experiment, build_task(experiment), find_checkpoint(run_dir, which), kind, shard_bytes, verify)
+    is_whole = kind != "trainable"
+    experiment = with_assets(original, run_dir) if is_whole else original
+    task = build_task(experiment, pretrained="skip" if is_whole else "load")
+    run = _Run(run_dir, original, task, find_checkpoint(run_dir, which), kind, shard_bytes, verify)
     check_replaceable(out, run.id, kind)
     require_writable(out)
     with replacing_folder(out) as folder:
-        config = describe(experiment, run.task, folder, whole=kind != "trainable")
+        config = describe(experiment, run.task, folder, whole=is_whole)
         model = run.task.build_model()
         table = run.task.select_trainable(model)
         _save_model(folder, run, model, config)
@@ -99,10 +104,10 @@ def export(
         write_json(folder / CONFIG, {**head, "kind": kind, "base": run.bases, **config})
         generation = experiment.sections.evaluation.generation
         write_json(folder / GENERATION, generation_to_json(generation, run.task))
-        write_text(folder / CARD, model_card(run_dir, experiment, run.checkpoint, table, run.bases, kind))
+        write_text(folder / CARD, model_card(run_dir, original, run.checkpoint, table, run.bases, kind))
         record = Record(run.id, kind, run.checkpoint.step, run.checkpoint.score, hash_files(folder))
         record.write(folder)
-        if kind != "trainable":
+        if is_whole:
             _check_prompt(folder, run.task)
         check_replaceable(out, run.id, kind)  # it may have got a file meanwhile
     return [*record.files, RECORD]

@@ -14,7 +14,8 @@ from aista.engine.claim import open_experiment
 from aista.engine.export.load import build, exported_checkpoint, is_exported, is_trainable, open_exported
 from aista.engine.inputs import Split, load_split
 from aista.engine.standalone import with_assets
-from aista.errors import RunError
+from aista.errors import AistaError, RunError
+from aista.registry import nearest
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -63,8 +64,9 @@ def open_run(
 
     Raises:
         RunError: no such run or checkpoint, or weights that do not fit the config.
+        AistaError: no such device.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device(device)
     if is_exported(run_dir):
         return _open_exported(run_dir, which, device, base, verify=verify)
     if base:
@@ -82,6 +84,14 @@ def open_run(
             f"({str(error).splitlines()[-1].strip()}); was the config edited after training?"
         ) from error
     return TrainedRun(run_dir, experiment, task, model.to(device).eval(), checkpoint, device)
+
+
+def _device(asked: str) -> str:
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    known = ["cuda", *gpus, "cpu"] if gpus else ["cpu"]
+    if asked and asked not in known:
+        raise AistaError(f"--device: unknown {asked!r}{nearest(asked, known)}; this machine has {', '.join(known)}")
+    return asked or known[0]
 
 
 def _open_exported(
