@@ -57,7 +57,7 @@ def outcome(run):
 
 EVERY = {"validate_every": 2, "checkpoint_every": 4}
 PLATEAU = {"name": "until_plateau", "config": {"patience": 2, "min_delta": 9.0}}
-PROBED = {"warmup_steps": 3, "probe_size": 8}
+PROBED = {"warmup_steps": 1, "probe_size": 8}
 SELECTIONS = {
     "fixed": {"name": "fixed", "config": {"layers": [0, 1]}},
     "retrieval": {"name": "retrieval", "config": {**PROBED, "top_k": 2}},
