@@ -150,8 +150,8 @@ def test_translate_prints_a_line_per_file(runs, corpus, capsys):
 
 
 def test_translate_names_a_missing_file(runs, capsys):
-    assert main(["translate", str(runs / "aista"), "nowhere.wav"]) == 2
-    assert "no such audio file: nowhere.wav" in capsys.readouterr().err
+    assert main(["translate", str(runs / "aista"), "nowhere.wav"]) == 1
+    assert "aista: nowhere.wav: no such file" in capsys.readouterr().err
 
 
 def test_probe_draws_the_curve_and_a_plan(runs, capsys):
