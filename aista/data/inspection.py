@@ -13,6 +13,7 @@ from aista.data.audio_file import EmptyAudioError, MissingAudioError, TooLongAud
 from aista.data.data_config import DataConfig
 from aista.data.file_memory import ProbeCache
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Manifest, Row
+from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import DataError
 
 __all__ = ["Inspection", "Limit", "Problem", "duration_findings", "inspect"]
@@ -167,6 +168,7 @@ def inspect(
     with_audio: bool = True,
     needs_target: bool = True,
     reject: Callable[[Row], str] | None = None,
+    tokenizer: TextTokenizer | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Inspection:
     """Check every row of a manifest.
@@ -182,6 +184,7 @@ def inspect(
         needs_target: Rows must have a translation.
         reject: ``row -> reason`` why the task has no use for a row, or "". Such rows are no fault: they
             are set aside before anything is checked, and counted by reason.
+        tokenizer: Its control tokens must not stand in the texts; None checks nothing.
         progress: Called with (rows checked, rows) after each row, from the calling thread.
     """
     reasons = [reject(row) if reject is not None else "" for row in manifest.rows]
@@ -193,7 +196,7 @@ def inspect(
     durations: list[float] = []
     problems: list[Problem] = []
     for row, probe in zip(rows, probes, strict=True):
-        findings = _check_audio(row, probe, config) + _check_texts(row, config, needs_target)
+        findings = _check_audio(row, probe, config) + _check_texts(row, config, needs_target, tokenizer)
         problems += [Problem(kind, row.id, row.line, message) for kind, message in findings]
         if not findings:
             kept.append(row)
@@ -258,10 +261,14 @@ def _check_audio(row: Row, probe: _Probe, config: DataConfig) -> list[_Finding]:
     return problems
 
 
-def _check_texts(row: Row, config: DataConfig, needs_target: bool) -> list[_Finding]:
+def _check_texts(row: Row, config: DataConfig, needs_target: bool, tokenizer: TextTokenizer | None) -> list[_Finding]:
     problems: list[_Finding] = []
     if needs_target and not row.tgt_text:
         problems.append(("empty target", "tgt_text must hold a translation, got nothing; add it or remove the row"))
+    for column, text in (("src_text", row.src_text), ("tgt_text", row.tgt_text)):
+        for token in dict.fromkeys(tokenizer.control_tokens(text)) if tokenizer is not None else ():
+            rule = f"{column} must not write {token!r}, which controls the model"
+            problems.append(("control token", f"{rule} and belongs into prompts; remove it or write it otherwise"))
     languages = (
         ("src_lang", row.src_lang, "source_language", config.source_language),
         ("tgt_lang", row.tgt_lang, "target_language", config.target_language),

@@ -255,6 +255,7 @@ def _inspect(manifest: Manifest, config: DataConfig, task: Task) -> Inspection:
             with_audio=task.uses_audio,
             needs_target=task.scores_translations,
             reject=task.reject,
+            tokenizer=task.tokenizer,
             progress=partial(progress, f"checking {manifest.path}"),
         )
     for line in inspection.summary().splitlines():

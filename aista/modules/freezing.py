@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TypeVar
 
 from torch import nn
 
+from aista.modules.name_patterns import matching
 from aista.registry import nearest
 
-__all__ = ["FrozenInEval", "compile_pattern", "freeze", "keep_frozen_in_eval"]
+__all__ = ["FrozenInEval", "freeze", "keep_frozen_in_eval", "matching_parameters"]
 
 M = TypeVar("M", bound="FrozenInEval")
 
@@ -33,11 +33,10 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     parameters = list(model.named_parameters(remove_duplicate=False))
     matched: list[nn.Parameter] = []
     for pattern in patterns:
-        regex = compile_pattern(pattern)
-        hits = [parameter for name, parameter in parameters if regex.fullmatch(name)]
+        hits = matching_parameters(pattern, [name for name, _ in parameters])
         if not hits:
             raise ValueError(_unmatched(model, pattern, [name for name, _ in parameters]))
-        matched += hits
+        matched += [parameter for name, parameter in parameters if name in hits]
     for parameter in matched:
         parameter.requires_grad_(False)
     keep_frozen_in_eval(model)
@@ -68,16 +67,16 @@ class FrozenInEval(nn.Module):
         return self
 
 
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """A pattern of ``freeze_params`` as a regular expression for whole dotted names.
+def matching_parameters(pattern: str, names: Sequence[str]) -> frozenset[str]:
+    """The dotted names that a pattern of ``freeze_params`` matches, or whose module it matches.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no regular expression, or takes too long.
     """
     try:
-        return re.compile(rf"(?:{pattern})(?:\..*)?")
-    except re.error as error:
-        raise ValueError(f"freeze_params: {pattern!r} is not a regular expression: {error}") from error
+        return matching(pattern, tuple(names), whole=True)
+    except ValueError as error:
+        raise ValueError(f"freeze_params: {error}") from error
 
 
 def _unmatched(model: nn.Module, pattern: str, names: list[str]) -> str:

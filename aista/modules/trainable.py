@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from aista.console import align_columns
-from aista.modules.freezing import compile_pattern, freeze
+from aista.modules.freezing import freeze, matching_parameters
 from aista.modules.tuning.base import Tuning
 
 __all__ = ["ParameterTable", "PartParameters", "select_trainable"]
@@ -88,9 +88,9 @@ def select_trainable(model: nn.Module, tunings: Mapping[str, Tuning], freeze_par
 def _check_owners(model: nn.Module, tunings: Mapping[str, Tuning], patterns: Sequence[str]) -> None:
     names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
     for pattern in patterns:
-        regex = compile_pattern(pattern)
+        hits = matching_parameters(pattern, names)
         for part in tunings:
-            hit = next((name for name in names if name.startswith(f"{part}.") and regex.fullmatch(name)), None)
+            hit = next((name for name in names if name.startswith(f"{part}.") and name in hits), None)
             if hit is not None:
                 raise ValueError(
                     f"freeze_params: {pattern!r} names parameters of the {part} (e.g. {hit}), whose training "

@@ -69,7 +69,7 @@ def encode_prompt(prompt: str | ChatPrompt, tokenizer: TextTokenizer) -> Encoded
     """
     if isinstance(prompt, ChatPrompt):
         return _encode_chat(prompt, tokenizer)
-    before, after = (tuple(tokenizer.encode(text)) for text in parse_template(prompt))
+    before, after = (tuple(tokenizer.encode_prompt(text)) for text in parse_template(prompt))
     if tokenizer.bos_id is not None and tokenizer.bos_id in before[:1]:
         raise ValueError(f"the prompt {prompt!r} begins with BOS, which is put in front of every row; leave it out")
     return EncodedPrompt(PromptIds(before, after), tokenizer.bos_id, tokenizer.eos_id)
@@ -78,7 +78,7 @@ def encode_prompt(prompt: str | ChatPrompt, tokenizer: TextTokenizer) -> Encoded
 def _encode_chat(prompt: ChatPrompt, tokenizer: TextTokenizer) -> EncodedPrompt:
     turns = [("system", prompt.system)] if prompt.system else []
     chat = tokenizer.chat([*turns, ("user", prompt.user)], date=prompt.date, variables=prompt.variables)
-    before, after = (tuple(tokenizer.encode(text)) for text in parse_template(chat.text))
+    before, after = (tuple(tokenizer.encode_prompt(text)) for text in parse_template(chat.text))
     has_bos = tokenizer.bos_id is not None and tokenizer.bos_id in before[:1]
     if chat.eos_id == tokenizer.pad_id:
         raise ValueError(

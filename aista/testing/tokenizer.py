@@ -16,7 +16,7 @@ def check_ids(tokenizer: TextTokenizer) -> None:
     assert tokenizer.vocab_size > 0, f"vocab_size must be above 0, got {tokenizer.vocab_size}"
     assert tokenizer.pad_id != tokenizer.eos_id, f"padding and EOS must differ, both are {tokenizer.eos_id}"
     assert 0 <= tokenizer.eos_id < tokenizer.vocab_size, f"eos_id {tokenizer.eos_id} lies outside the vocabulary"
-    special = {tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id}
+    special = {id for id in (tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id) if id is not None}
     for text in TEXTS:
         ids = tokenizer.encode(text)
         assert ids, f"{text!r} gives no token"
@@ -25,6 +25,9 @@ def check_ids(tokenizer: TextTokenizer) -> None:
         assert not special & set(ids), f"ids of {text!r} hold BOS, EOS or padding: {ids}"
         assert tokenizer.encode(text) == ids, f"{text!r} is encoded in two ways"
     assert tokenizer.encode("") == [], "the empty text must give no token"
+    for id in special:
+        text = f"a {tokenizer.piece(id)} b"
+        assert not special & set(tokenizer.encode(text)), f"the text {text!r} becomes BOS, EOS or padding"
 
 
 @contract("tokenizer")

@@ -14,6 +14,7 @@ from aista.data.data_config import DataConfig
 from aista.data.inspection import Inspection, Limit, inspect
 from aista.data.manifest import Manifest, Row, read_manifest, write_manifest
 from aista.errors import DataError
+from aista.testing.dummies import DummyTokenizer
 from tests.data.conftest import WriteAudio
 
 
@@ -118,6 +119,20 @@ def test_durations_count_seconds_whatever_the_rate_of_the_file(tmp_path: Path, w
     write_audio("a.wav", 1.0, rate=44_100)
     assert run(tmp_path, [Row("a", "a.wav", 16_000, "x")]).problems == ()
     assert kinds(run(tmp_path, [Row("a", "a.wav", 44_100, "x")])) == {"mislabelled n_frames": ["a"]}
+
+
+def test_control_tokens_in_texts_are_named(tmp_path: Path) -> None:
+    tokenizer = DummyTokenizer()
+    tokenizer.encode_prompt = lambda text: [1 if word == "</s>" else 5 for word in text.split()]  # type: ignore[method-assign]
+    rows = [
+        Row("good", "", 0, "a < b"),
+        Row("target", "", 0, "a </s> b </s>"),
+        Row("source", "", 0, "a", src_text="x </s>"),
+    ]
+    result = run(tmp_path, rows, with_audio=False, tokenizer=tokenizer)
+    assert kinds(result) == {"control token": ["target", "source"]}
+    assert result.problems[0].message.startswith("tgt_text must not write '</s>', which controls the model")
+    assert run(tmp_path, rows, with_audio=False).problems == ()
 
 
 def test_text_tasks_do_not_look_at_audio(tmp_path: Path) -> None:

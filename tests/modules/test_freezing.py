@@ -50,7 +50,7 @@ def test_patterns(patterns, expected):
         ("encoderr", r"'encoderr' matches no parameter \(did you mean 'encoder'\?\).*: encoder, encoder_extra, llm"),
         ("llm.embd", r"'llm.embd' matches no parameter \(did you mean 'llm.embed'\?\)"),
         ("dropout", "'dropout' matches no parameter"),
-        ("encoder[", r"'encoder\[' is not a regular expression"),
+        ("encoder[", r"'encoder\[' is not a regular expression: unterminated character set"),
     ],
 )
 def test_patterns_that_match_nothing(pattern, message):

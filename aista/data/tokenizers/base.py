@@ -43,9 +43,22 @@ class TextTokenizer(ABC):
     pad_id: int
     """Fills batches. Differs from EOS, and never belongs to a translation: search never produces it."""
 
+    @property
+    def control_ids(self) -> frozenset[int]:
+        """Tokens that no text of a corpus becomes: BOS, EOS, padding, and those that the model keeps for prompts."""
+        return frozenset({self.eos_id, self.pad_id, *(() if self.bos_id is None else (self.bos_id,))})
+
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """Token ids of ``text``, without BOS and EOS."""
+        """Token ids of a text, without BOS and EOS. Control tokens that are written in it are plain characters."""
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """Token ids of a prompt: as ``encode``, but control tokens that are written in it are single ids."""
+        return self.encode(text)
+
+    def control_tokens(self, text: str) -> list[str]:
+        """Control tokens that a text writes; inspection refuses such rows."""
+        return [self.piece(id) for id in self.encode_prompt(text) if id in self.control_ids]
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
+import functools
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +16,9 @@ from typing import Any
 from typing_extensions import override
 
 from aista.data.tokenizers.base import Chat, TextTokenizer
+from aista.data.tokenizers.plain_text import without_tokens
 from aista.errors import DataError
+from aista.model_folder import check_folder
 from aista.registry import register
 from aista.schema import Options, option, required
 
@@ -21,6 +26,7 @@ __all__ = ["HuggingFaceConfig", "HuggingFaceTokenizer"]
 
 _ANSWER = "aista-answer"
 """Stands for an answer, to see what follows one."""
+_MARKUP = re.compile(r"<\S+>|\[\S+\]")
 _TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".spm", ".vocab")
 _MODEL_FILES = ("config.json", "generation_config.json", "preprocessor_config.json", "adapter_config.json")
 
@@ -52,9 +58,20 @@ class HuggingFaceTokenizer(TextTokenizer):
             raise DataError(f"{config.path}: a translation model needs an EOS token; name one in tokenizer_config.json")
         self.eos_id = int(self._tokenizer.eos_token_id)
         self.pad_id = self._find_pad(config)
+        self._control_ids = super().control_ids | self._reserved()
 
+    @property
+    @override
+    def control_ids(self) -> frozenset[int]:
+        return self._control_ids
+
+    @override
     def encode(self, text: str) -> list[int]:
-        """Token ids, without BOS and EOS; special tokens of the model in the text are single ids."""
+        ids = self.encode_prompt(text)
+        return ids if self._control_ids.isdisjoint(ids) else list(self._plain.encode(text, add_special_tokens=False))
+
+    @override
+    def encode_prompt(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False))
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -78,6 +95,8 @@ class HuggingFaceTokenizer(TextTokenizer):
                 "text; a folder with tokenizer.json has one that does"
             )
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        if not self._control_ids.isdisjoint(encoded["input_ids"]):
+            encoded = self._plain(text, add_special_tokens=False, return_offsets_mapping=True)
         return [(int(begin), int(end)) for begin, end in encoded["offset_mapping"]]
 
     def chat(self, turns: Sequence[tuple[str, str]], *, date: str = "", variables: Mapping[str, Any]) -> Chat:
@@ -94,7 +113,7 @@ class HuggingFaceTokenizer(TextTokenizer):
         text = self._render(turns, date, variables)
         answered = self._render([*turns, ("assistant", _ANSWER)], date, variables)
         behind = answered.partition(_ANSWER)[2].lstrip()
-        first = next(iter(self.encode(behind)), self.eos_id)
+        first = next(iter(self.encode_prompt(behind)), self.eos_id)
         return Chat(text, first if first in self._tokenizer.added_tokens_decoder else self.eos_id)
 
     def save(self, folder: Path) -> Mapping[str, Any]:
@@ -134,6 +153,22 @@ class HuggingFaceTokenizer(TextTokenizer):
             ) from error
         return str(rendered)
 
+    def _reserved(self) -> frozenset[int]:
+        """Special tokens, and other added ones that are written like markup, but for that of unknown characters."""
+        tokens = self._tokenizer.added_tokens_decoder.items()
+        ids = {id for id, token in tokens if token.special or _MARKUP.fullmatch(str(token))}
+        return frozenset(ids | set(self._tokenizer.all_special_ids)) - {self._tokenizer.unk_token_id}
+
+    @functools.cached_property
+    def _plain(self) -> Any:
+        """The tokenizer as if it had no control tokens."""
+        plain = copy.deepcopy(self._tokenizer)
+        if plain.is_fast:
+            plain._tokenizer = without_tokens(plain.backend_tokenizer, self._control_ids)
+        else:
+            plain.split_special_tokens = True
+        return plain
+
     def _find_pad(self, config: HuggingFaceConfig) -> int:
         pad_id: int | None = self._tokenizer.pad_token_id
         if config.pad_token:
@@ -158,10 +193,17 @@ def _is_of_the_model(name: str) -> bool:
 def _load(path: Path) -> Any:
     if not path.is_dir():
         raise DataError(f"{path}: no such folder; the tokenizer needs a model's local folder, downloaded beforehand")
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
     try:
-        return AutoTokenizer.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
+        check_folder(path)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
+        if not isinstance(tokenizer, PreTrainedTokenizerBase):
+            raise ValueError("its model file is damaged")  # transformers returns False
+        return tokenizer
     except Exception as error:  # transformers raises whatever its parsers meet
         summary = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(

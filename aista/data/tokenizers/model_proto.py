@@ -1,4 +1,4 @@
-"""Which pieces of a SentencePiece model are user-defined: its Python API does not say.
+"""The user-defined pieces of a SentencePiece model, which its Python API neither lists nor can switch off.
 
 Reads three fields of the model's protobuf directly, so that protobuf is no dependency:
 ModelProto.pieces (1) -> SentencePiece {piece (1): string, type (3): enum}.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-__all__ = ["user_defined_symbols"]
+__all__ = ["unused", "user_defined_symbols"]
 
-_USER_DEFINED = 4
+_USER_DEFINED, _UNUSED = 4, 5
 
 
 def user_defined_symbols(model: bytes) -> dict[str, int]:
@@ -19,30 +19,39 @@ def user_defined_symbols(model: bytes) -> dict[str, int]:
     Args:
         model: What ``SentencePieceProcessor.serialized_model_proto()`` returns.
     """
-    symbols: dict[str, int] = {}
-    pieces = (value for number, value in _fields(model) if number == 1 and isinstance(value, bytes))
-    for index, piece in enumerate(pieces):
-        fields = dict(_fields(piece))
-        text = fields.get(1)
-        if fields.get(3) == _USER_DEFINED and isinstance(text, bytes):
-            symbols[text.decode("utf-8")] = index
-    return symbols
+    return {piece: index for index, piece, _ in _user_defined(model)}
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    position = 0
-    while position < len(message):
+def unused(model: bytes) -> bytes:
+    """The same model, with the same ids, in which user-defined symbols are marked unused: no text becomes one."""
+    changed = bytearray(model)
+    for _, _, place in _user_defined(model):
+        changed[place] = _UNUSED
+    return bytes(changed)
+
+
+def _user_defined(model: bytes) -> Iterator[tuple[int, str, int]]:
+    """Index, text, and the place of the type's byte of each user-defined piece."""
+    pieces = (field for field in _fields(model, 0, len(model)) if field[0] == 1)
+    for index, (_, start, end) in enumerate(pieces):
+        fields = {number: (begin, finish) for number, begin, finish in _fields(model, start, end)}
+        begin, finish = fields.get(3, (0, 0))
+        if model[begin:finish] == bytes([_USER_DEFINED]) and 1 in fields:
+            yield index, model[slice(*fields[1])].decode("utf-8"), begin
+
+
+def _fields(message: bytes, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Number, first byte and the one behind the last of each field's value."""
+    while position < end:
         key, position = _varint(message, position)
         number, wire_type = key >> 3, key & 7
         if wire_type == 0:
-            value, position = _varint(message, position)
-            yield number, value
-            continue
-        if wire_type == 2:
+            size = _varint(message, position)[1] - position
+        elif wire_type == 2:
             size, position = _varint(message, position)
         else:
             size = {1: 8, 5: 4}[wire_type]
-        yield number, message[position : position + size]
+        yield number, position, position + size
         position += size
 
 

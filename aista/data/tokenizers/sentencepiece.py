@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from sentencepiece import SentencePieceProcessor
 from typing_extensions import override
 
 from aista.data.tokenizers.base import TextTokenizer
-from aista.data.tokenizers.model_proto import user_defined_symbols
+from aista.data.tokenizers.model_proto import unused, user_defined_symbols
 from aista.errors import DataError
 from aista.registry import register
 from aista.schema import Options, option, required
@@ -33,9 +33,9 @@ class SentencePieceConfig(Options):
 class SentencePieceTokenizer(TextTokenizer):
     """A trained SentencePiece model (BPE or unigram).
 
-    User-defined symbols such as ``<fr>`` are always one token, without the word-boundary piece that
-    SentencePiece itself puts before one at the start of a text. Control symbols (``<s>``, ``</s>``)
-    written in a text are plain characters.
+    In a prompt, user-defined symbols such as ``<fr>`` are one token, without the word-boundary piece that
+    SentencePiece itself puts before one at the start of a text; in texts they are plain characters, as control
+    symbols (``<s>``, ``</s>``) are everywhere.
 
     Choose it for language models trained by aista; pretrained ones need ``hugging_face``.
     """
@@ -43,9 +43,11 @@ class SentencePieceTokenizer(TextTokenizer):
     def __init__(self, config: SentencePieceConfig) -> None:
         self._config = config
         self._processor = _load(config.path)
-        self._symbols = user_defined_symbols(self._processor.serialized_model_proto())
+        model = self._processor.serialized_model_proto()
+        self._symbols = user_defined_symbols(model)
+        self._plain = SentencePieceProcessor(model_proto=unused(model)) if self._symbols else self._processor
         by_length = sorted(self._symbols, key=len, reverse=True)
-        self._splitter = re.compile("|".join(f"({re.escape(symbol)})" for symbol in by_length)) if by_length else None
+        self._splitter = re.compile(f"({'|'.join(map(re.escape, by_length))})") if by_length else None
         self.vocab_size = self._processor.get_piece_size()
         bos_id = self._processor.bos_id()
         self.bos_id = bos_id if bos_id >= 0 else None
@@ -57,32 +59,26 @@ class SentencePieceTokenizer(TextTokenizer):
             )
         self.pad_id = self._find_pad(config)
 
+    @property
+    @override
+    def control_ids(self) -> frozenset[int]:
+        return super().control_ids | frozenset(self._symbols.values())
+
+    @override
     def encode(self, text: str) -> list[int]:
-        """Token ids, without BOS and EOS; a user-defined symbol in the text is a single id."""
+        return list(self._plain.encode(text))
+
+    @override
+    def encode_prompt(self, text: str) -> list[int]:
         ids: list[int] = []
-        for _, part in self._parts(text):
+        for part in self._splitter.split(text) if self._splitter is not None else [text]:
             ids += [self._symbols[part]] if part in self._symbols else self._processor.encode(part)
         return ids
 
     @override
     def offsets(self, text: str) -> list[tuple[int, int]]:
-        spans: list[tuple[int, int]] = []
-        for start, part in self._parts(text):
-            if part in self._symbols:
-                spans.append((start, start + len(part)))
-            else:
-                found = self._processor.encode(part, out_type="offset_mapping")["offsets"]
-                spans += [(start + begin, start + end) for begin, end in found]
-        return spans
-
-    def _parts(self, text: str) -> Iterator[tuple[int, str]]:
-        """User-defined symbols and what lies between them, with their places."""
-        start = 0
-        for match in self._splitter.finditer(text) if self._splitter is not None else ():
-            yield start, text[start : match.start()]
-            yield match.start(), match.group()
-            start = match.end()
-        yield start, text[start:]
+        found = self._plain.encode(text, out_type="offset_mapping")["offsets"]
+        return [(int(begin), int(end)) for begin, end in found]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ``ids``; BOS, EOS and padding are left out."""

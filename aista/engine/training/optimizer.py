@@ -6,7 +6,6 @@ fairseq2's own grouping sees the wrappers' names: ``module.`` of data parallelis
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from fairseq2.recipe.component import register_component
@@ -17,6 +16,7 @@ from torch.optim import AdamW, Optimizer
 
 from aista.engine.training.recipe_config import OPTIMIZER
 from aista.errors import ConfigError, Fault
+from aista.modules.name_patterns import matching
 from aista.tasks.training import TrainerConfig
 
 __all__ = ["bare_name", "check_parameter_groups", "group_parameters", "register_optimizer"]
@@ -30,15 +30,15 @@ def register_optimizer(container: DependencyContainer) -> None:
 def check_parameter_groups(trainer: TrainerConfig, model: nn.Module) -> None:
     """Raise ConfigError for a group without a parameter to train, and say why it has none."""
     patterns = [group.params for group in trainer.parameter_groups]
-    faults = []
+    names = tuple(name for name, _ in model.named_parameters())
+    faults, hits = [], []
     for index, pattern in enumerate(patterns):
-        at = f"trainer.parameter_groups[{index}].params"
         try:
-            re.compile(pattern)
-        except re.error as error:
-            faults.append(Fault(at, f"{pattern!r} is not a regular expression: {error}"))
+            hits.append(matching(pattern, names, whole=False))
+        except ValueError as error:
+            faults.append(Fault(f"trainer.parameter_groups[{index}].params", str(error)))
     if not faults:
-        for index, (problem, remedy) in _idle_groups(model, patterns).items():
+        for index, (problem, remedy) in _idle_groups(model, patterns, hits).items():
             faults.append(Fault(f"trainer.parameter_groups[{index}].params", problem, remedy))
     if faults:
         raise ConfigError(faults)
@@ -46,9 +46,11 @@ def check_parameter_groups(trainer: TrainerConfig, model: nn.Module) -> None:
 
 def group_parameters(model: nn.Module, patterns: Sequence[str]) -> list[list[nn.Parameter]]:
     """The parameters of each pattern, and last those of none; the first pattern that matches counts."""
+    parameters = {bare_name(name): parameter for name, parameter in model.named_parameters()}
+    hits = [matching(pattern, tuple(parameters), whole=False) for pattern in patterns]
     groups: list[list[nn.Parameter]] = [[] for _ in range(len(patterns) + 1)]
-    for name, parameter in model.named_parameters():
-        groups[_group_of(bare_name(name), patterns)].append(parameter)
+    for name, parameter in parameters.items():
+        groups[_group_of(name, hits)].append(parameter)
     return groups
 
 
@@ -64,25 +66,26 @@ def _create(resolver: DependencyResolver, config: AdamWConfig) -> Optimizer:
     return AdamW(filled, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay)
 
 
-def _group_of(name: str, patterns: Sequence[str]) -> int:
-    matching = (index for index, pattern in enumerate(patterns) if re.match(pattern, name))
-    return next(matching, len(patterns))
+def _group_of(name: str, hits: Sequence[frozenset[str]]) -> int:
+    return next((index for index, names in enumerate(hits) if name in names), len(hits))
 
 
-def _idle_groups(model: nn.Module, patterns: Sequence[str]) -> dict[int, tuple[str, str]]:
-    """Problem and remedy of each group that would train nothing."""
+def _idle_groups(
+    model: nn.Module, patterns: Sequence[str], hits: Sequence[frozenset[str]]
+) -> dict[int, tuple[str, str]]:
+    """Problem and remedy of each group that would train nothing; ``hits`` are the names that each pattern matches."""
     names = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     trained = [name for name, is_trained in names.items() if is_trained]
-    filled = {_group_of(name, patterns) for name in trained}
+    filled = {_group_of(name, hits) for name in trained}
     idle = {}
     for index, pattern in enumerate(patterns):
-        matching = [name for name in names if re.match(pattern, name)]
+        matched = [name for name in names if name in hits[index]]
         if index in filled:
             continue
-        if not matching:
+        if not matched:
             idle[index] = (f"{pattern!r} matches no parameter", f"e.g. {trained[0]}")
-        elif not any(names[name] for name in matching):
-            problem = f"{pattern!r} matches only frozen parameters, e.g. {matching[0]}"
+        elif not any(names[name] for name in matched):
+            problem = f"{pattern!r} matches only frozen parameters, e.g. {matched[0]}"
             idle[index] = (problem, f"trained parameters have names like {trained[0]}")
         else:
             idle[index] = (f"all that {pattern!r} matches belongs to earlier groups", "put this group before them")

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from aista.modules.adapters.base import Adapter
-from aista.modules.hf_folder import fill_from_folder, read_config
+from aista.modules.folder_weights import fill_from_folder
+from aista.modules.hf_folder import read_config
 from aista.registry import register
 from aista.schema import Options, required
 from aista.types import zero_padding

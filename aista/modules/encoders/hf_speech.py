@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
+from aista.model_folder import read_json
 from aista.modules.encoders.attention_mask import attention_mask
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.conv_frontend import conv_lengths, convolve_waveform, encode_positions, receptive_field
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix, layer_states
 from aista.modules.encoders.span_mask import span_mask
 from aista.modules.encoders.wavlm_attention import merge_padding_into_bias
-from aista.modules.hf_folder import build_model, read_config, read_json
+from aista.modules.hf_folder import build_model, read_config
 from aista.registry import register
 from aista.schema import Options, option, required
 from aista.types import length_mask, zero_padding

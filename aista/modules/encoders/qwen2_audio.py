@@ -12,7 +12,8 @@ from transformers import AutoModel
 
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.whisper import WhisperEncoder, expect_log_mel
-from aista.modules.hf_folder import build_skeleton, fill_from_folder, read_config
+from aista.modules.folder_weights import fill_from_folder
+from aista.modules.hf_folder import build_skeleton, read_config
 from aista.registry import register
 from aista.schema import Options, required
 

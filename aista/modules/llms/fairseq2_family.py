@@ -18,7 +18,8 @@ import torch
 from fairseq2.nn import Linear, PositionEncoder, StandardEmbedding
 from torch import Tensor, nn
 
-from aista.modules.hf_folder import fill_from_folder, read_causal_config, saved_dtype
+from aista.modules.folder_weights import fill_from_folder
+from aista.modules.hf_folder import model_errors, read_causal_config, saved_dtype
 from aista.modules.llms.base import LanguageModel
 from aista.modules.llms.fairseq2_block import BlockSpec, build_block, build_norm
 from aista.modules.llms.fairseq2_lm import Fairseq2LM, Parts
@@ -68,7 +69,8 @@ class FamilyConfig(FolderOptions):
         remedy = "hf_causal_lm runs the families that fairseq2 does not have"
         hf_config = read_causal_config(self.path, vocab_size, self.family.model_types, remedy=remedy)
         _check_variant(hf_config, self.family, self.path)
-        llm = _assemble(hf_config, self.family, vocab_size).to(saved_dtype(hf_config, self.dtype))
+        with model_errors(self.path, "built"):
+            llm = _assemble(hf_config, self.family, vocab_size).to(saved_dtype(hf_config, self.dtype))
         llm.to_empty(device=torch.get_default_device())
         llm.reset_positions()
         if with_weights:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from aista.modules.hf_folder import check_weights
+from aista.modules.folder_weights import check_weights
 from aista.modules.llms.base import LanguageModel
 from aista.schema import Options, option, required
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from transformers import AutoModelForCausalLM
 
-from aista.modules.hf_folder import build_skeleton, check_vocabulary, fill_from_folder, read_config, saved_dtype
+from aista.modules.folder_weights import fill_from_folder
+from aista.modules.hf_folder import build_skeleton, check_vocabulary, read_config, saved_dtype
 from aista.modules.llms.base import LanguageModel
 from aista.modules.llms.hf_causal_lm import HFCausalLMConfig
 from aista.modules.llms.huggingface_lm import HuggingFaceLM

@@ -58,11 +58,40 @@ def test_encoding_without_symbols_is_sentencepieces_own(tokenizer: SentencePiece
 
 
 @pytest.mark.parametrize("symbol", ["<fr>", "<fr-x>", "<de>"])
-def test_a_user_defined_symbol_is_its_single_id(tokenizer: SentencePieceTokenizer, symbol: str) -> None:
-    (id,) = tokenizer.encode(symbol)
+def test_a_user_defined_symbol_is_a_single_id_in_prompts_alone(tokenizer: SentencePieceTokenizer, symbol: str) -> None:
+    (id,) = tokenizer.encode_prompt(symbol)
+    prompt = f"the cat {symbol} a dog"
     assert tokenizer.piece(id) == symbol
-    assert tokenizer.encode(f"the cat {symbol} a dog") == [*tokenizer.encode("the cat"), id, *tokenizer.encode("a dog")]
-    assert tokenizer.decode(tokenizer.encode(f"the cat{symbol}")) == f"the cat{symbol}"
+    assert tokenizer.encode_prompt(prompt) == [*tokenizer.encode("the cat"), id, *tokenizer.encode("a dog")]
+    assert tokenizer.decode(tokenizer.encode_prompt(f"the cat{symbol}")) == f"the cat{symbol}"
+    assert id not in tokenizer.encode(prompt)
+    assert tokenizer.control_tokens(prompt) == [symbol]
+    assert tokenizer.control_tokens("the </s> cat") == []
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_a_text_is_encoded_as_by_a_model_without_symbols(tmp_path: Path, kind: str) -> None:
+    """Its pieces are named alike, but for the symbols, which a model of the same corpus does not have."""
+    options = {
+        "vocab_size": 40,
+        "hard_vocab_limit": False,
+        "character_coverage": 1.0,
+    }
+    symbols = ["<fr>", "<de>"]
+    processors = []
+    for name, more in (("with", {"user_defined_symbols": symbols}), ("without", {})):
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter([*SENTENCES, "a<b>c", "<f r> d e"] * 5),
+            model_prefix=str(tmp_path / name), model_type=kind, pad_id=3, minloglevel=2, **(options | more),
+        )  # fmt: skip
+        processors.append(SentencePieceTokenizer(SentencePieceConfig(path=tmp_path / f"{name}.model")))
+    ours, oracle = processors
+    for text in ("un <fr> chien", "<de>", "le<fr><fr> chat"):
+        ids = ours.encode(text)
+        assert not ours.control_ids & set(ids)
+        assert ours.decode(ids) == text == oracle.decode(oracle.encode(text))
+        assert "".join(text[begin:end] for begin, end in ours.offsets(text)).split() == "".join(text).split()
+        assert len(ours.offsets(text)) == len(ids)
 
 
 def test_control_symbols_in_a_text_are_plain_characters(tokenizer: SentencePieceTokenizer) -> None:
@@ -80,6 +109,7 @@ def test_it_survives_pickling_without_its_file(tmp_path: Path) -> None:
     tokenizer = SentencePieceTokenizer(SentencePieceConfig(path=path))
     path.unlink()
     copy = pickle.loads(pickle.dumps(tokenizer))
+    assert copy.encode_prompt("the cat <fr>") == tokenizer.encode_prompt("the cat <fr>")
     assert copy.encode("the cat <fr>") == tokenizer.encode("the cat <fr>")
     assert (copy.eos_id, copy.pad_id, copy.vocab_size) == (2, 3, 60)
 
