@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from aista.cli.arguments import add_run_arguments
+from aista.cli.arguments import add_run_arguments, whole
 from aista.console import escaped, say
 from aista.scoring.hypotheses import escape_cell
 
@@ -13,7 +13,7 @@ from aista.scoring.hypotheses import escape_cell
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     parser.add_argument("audio", nargs="+", metavar="AUDIO", help="wav, flac, ogg or mp3 files")
-    parser.add_argument("--beam-size", type=int, default=0, help="beams (default: the run's)")
+    parser.add_argument("--beam-size", type=whole(1, 1_000), default=0, help="beams (default: the run's)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -21,7 +21,7 @@ from aista.engine.inference.translate import load_model
 
 model = load_model({arguments})
 for item in model.translate(["a.wav", "b.wav"]):
-    print(item.file, item.problem or item.text)
+    print(item.text or item.problem)
 ```
 """
 

@@ -13,13 +13,13 @@ from aista.engine.checkpoints import Checkpoint, find_checkpoint, load_weights
 from aista.engine.claim import open_experiment
 from aista.engine.export.load import build, exported_checkpoint, is_exported, is_trainable, open_exported
 from aista.engine.inputs import Split, load_split
-from aista.errors import RunError
+from aista.errors import AistaError, RunError, shown
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.preflight import build_task
 
-__all__ = ["TrainedRun", "open_run"]
+__all__ = ["TrainedRun", "find_device", "open_run"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def open_run(
     Raises:
         RunError: no such run or checkpoint, or weights that do not fit the config.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = find_device(device)
     if is_exported(run_dir):
         return _open_exported(run_dir, which, device, base)
     if base:
@@ -80,6 +80,19 @@ def open_run(
             f"({str(error).splitlines()[-1].strip()}); was the config edited after training?"
         ) from error
     return TrainedRun(run_dir, experiment, task, model.to(device).eval(), checkpoint, device)
+
+
+def find_device(name: str) -> str:
+    """The device of a name, ``cpu``, ``cuda`` or ``cuda:N``; without one the GPU if there is one.
+
+    Raises:
+        AistaError: this machine has no such device.
+    """
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    known = ["cpu", *(["cuda"] if gpus else []), *gpus]
+    if name and name not in known:
+        raise AistaError(f"--device: must be one of this machine's {', '.join(known)}, got {shown(name)}")
+    return name or ("cuda" if gpus else "cpu")
 
 
 def _open_exported(folder: Path, which: str, device: str, base: Mapping[str, Path] | None) -> TrainedRun:

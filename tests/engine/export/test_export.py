@@ -15,6 +15,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from aista.cli.main import main
+from aista.console import escaped
 from aista.engine.checkpoints import find_checkpoint
 from aista.engine.export.weights import fingerprint
 from aista.engine.export.write import export
@@ -32,7 +33,7 @@ def snippet():
 
 
 def translations(folder, wavs, **options):
-    return load_model(folder, device="cpu", **options).translate(wavs)
+    return [item.text for item in load_model(folder, device="cpu", **options).translate(wavs)]
 
 
 def check_same_weights(run, out, **options):
@@ -156,7 +157,7 @@ def test_trainable_weights_with_their_bases(trainable, lora, given, wavs, capsys
     assert {name.partition(".")[0] for name in held} == {"adapter"}
     bases = [f"--base={part}={folder}" for part, folder in given.items()]
     assert main(["translate", str(trainable), str(wavs[0]), *bases]) == 0
-    assert capsys.readouterr().out == f"{wavs[0]}\t{translations(lora, wavs[:1])[0]}\n"
+    assert capsys.readouterr().out == f"{wavs[0]}\t{escaped(translations(lora, wavs[:1])[0])}\n"
 
 
 def test_lora_loads_by_peft(trainable, lora, bases):

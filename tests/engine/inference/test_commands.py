@@ -206,11 +206,6 @@ def test_a_probe_has_a_plain_name(runs, capsys, name):
     assert "--name: must be a file name" in capsys.readouterr().err
 
 
-def test_probe_options_have_bounds(runs, capsys):
-    assert main(["probe", str(runs / "aista"), "--size", "1"]) == 2
-    assert "--size: must be at least 2, got 1" in capsys.readouterr().err
-
-
 def test_an_unknown_checkpoint_lists_those_there_are(runs, capsys):
     assert main(["evaluate", str(runs / "aista"), "--checkpoint", "7"]) == 1
     assert "no checkpoint '7'; it has steps 12" in capsys.readouterr().err
