@@ -97,9 +97,14 @@ class FileMemory:
         try:
             data: Any = json.loads(self._file.read_text(encoding="utf-8"))
             entries = data[self._topic] if data["version"] == _VERSION else {}
-            return {spec: entry for spec, entry in entries.items() if [type(value) for value in entry] == self._types}
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return {spec: entry for spec, entry in entries.items() if self._is_whole(entry)}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return {}
+
+    def _is_whole(self, entry: list[Any]) -> bool:
+        return [type(value) for value in entry] == self._types and all(
+            value > 0 for value in entry if isinstance(value, int)
+        )
 
 
 class ProbeCache(FileMemory):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from aista.data.word_times import check_word_times
 from aista.errors import DataError
 from aista.files import write_text
+from aista.text import is_blank, read_lines
 
 __all__ = ["COLUMNS", "MANIFEST_SAMPLE_RATE", "REQUIRED_COLUMNS", "Manifest", "Row", "read_manifest", "write_manifest"]
 
@@ -74,11 +76,13 @@ def read_manifest(path: Path) -> Manifest:
     """Read a manifest strictly.
 
     Raises:
-        DataError: the file is missing or not UTF-8, or with every format fault together: missing or
+        DataError: the file cannot be read or is not UTF-8, or with every format fault together: missing or
             repeated columns, a wrong number of fields, an empty or repeated id, a bad ``n_frames``, bad ``word_times``.
     """
     path = Path(path)
-    lines = _read_lines(path)
+    lines = read_lines(path, "no such manifest; paths in a config are relative to the current folder")
+    if not lines:
+        raise DataError(f"{path}: the manifest is empty; its first line names the columns: {', '.join(COLUMNS)}")
     faults: list[str] = []
     header = lines[0].split("\t")
     _check_header(path, header, faults)
@@ -95,6 +99,8 @@ def read_manifest(path: Path) -> Manifest:
                     f"{path}:{number}: ids must be unique, got {row.id!r} again (first on line {first_seen[row.id]}); "
                     "rename or remove one"
                 )
+        if len(lines) == 1:
+            faults.append(f"{path}:1: must have rows below the columns' names, got none; prepare it again")
     if faults:
         raise DataError(_report(path, faults))
     return Manifest(path, tuple(rows), tuple(name for name in header if name not in COLUMNS))
@@ -121,29 +127,6 @@ def write_manifest(path: Path, rows: Iterable[Row]) -> None:
     write_text(Path(path), "\n".join(lines) + "\n")
 
 
-def _read_lines(path: Path) -> list[str]:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such manifest; paths in a config are relative to the current folder") from None
-    except OSError as error:
-        raise DataError(f"{path}: the manifest cannot be read: {error.strerror}") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}:{line}: a manifest is UTF-8, got byte {content[error.start]:#04x}; convert it, "
-            "for example with iconv -f LATIN1 -t UTF-8"
-        ) from error
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    if lines[-1] == "":
-        lines.pop()
-    if not lines:
-        raise DataError(f"{path}: the manifest is empty; its first line names the columns: {', '.join(COLUMNS)}")
-    return lines
-
-
 def _check_header(path: Path, header: list[str], faults: list[str]) -> None:
     missing = [name for name in REQUIRED_COLUMNS if name not in header]
     if missing:
@@ -164,17 +147,20 @@ def _parse_row(place: str, number: int, header: list[str], line: str, faults: li
             f"{_shorten(line)}; there is no quoting, so remove tabs and line breaks inside texts"
         )
         return None
-    values = {name: field.strip() for name, field in zip(header, fields, strict=True) if name in COLUMNS}
+    cells = {name: field for name, field in zip(header, fields, strict=True) if name in COLUMNS}
+    values = {name: "" if is_blank(cell) else cell.strip() for name, cell in cells.items()}
     before = len(faults)
+    if "\r" in line:
+        faults.append(f"{place}: a text must hold no line break, got CR in {_shorten(line)}; replace it by a space")
     if not values["id"]:
         faults.append(f"{place}: id must not be empty; name the utterance")
     n_frames = values.pop("n_frames")
     if not n_frames and not values["audio"]:
         n_frames = "0"
-    if not (n_frames.isascii() and n_frames.isdigit()):
+    if not re.fullmatch("[0-9]{1,15}", n_frames):
         faults.append(
-            f"{place}: n_frames must be a whole number of samples at {MANIFEST_SAMPLE_RATE} Hz, got {n_frames!r}; "
-            "write seconds * 16000, rounded"
+            f"{place}: n_frames must be a whole number of samples at {MANIFEST_SAMPLE_RATE} Hz, got "
+            f"{_shorten(n_frames)}; write seconds * 16000, rounded"
         )
     if len(faults) == before and values.get("word_times"):
         try:

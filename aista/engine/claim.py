@@ -16,11 +16,14 @@ import torch
 import aista
 from aista import strict_yaml
 from aista.config import differences, dump_yaml, load_yaml
+from aista.engine.standalone import save_assets
 from aista.environment import source_commit
 from aista.errors import AistaError, RunError
 from aista.files import leftover_prefix, write_json, write_text
 from aista.locks import locked
+from aista.run_folder.assets import Assets
 from aista.run_folder.paths import RunPaths
+from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment, load_experiment
 
 __all__ = [
@@ -42,8 +45,8 @@ def is_main_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def claim(run_dir: Path, experiment: Experiment) -> bool:
-    """Write the resolved config and the environment, or check that the folder holds this experiment.
+def claim(run_dir: Path, experiment: Experiment, task: Task) -> bool:
+    """Write the resolved config, the environment and the assets, or check that the folder holds this experiment.
 
     Of several processes the main one writes; the others return once it has, so that none of their files lies in
     the folder before.
@@ -64,8 +67,9 @@ def claim(run_dir: Path, experiment: Experiment) -> bool:
         return False
     if run_dir.is_dir() and not _is_unused(run_dir):
         raise AistaError(f"{run_dir}: not empty and not a run folder (it has no {file.name}); choose another folder")
-    write_text(file, dump_yaml(experiment.to_plain()))
+    save_assets(run_dir, experiment, task)
     write_json(RunPaths(run_dir).environment_file, describe_environment())
+    write_text(file, dump_yaml(experiment.to_plain()))  # the last: from now on it is a run folder
     return True
 
 
@@ -104,15 +108,19 @@ def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
 def holds(run_dir: Path, experiment: Experiment) -> bool:
     """Whether a folder is the run folder of this experiment; False if it is no run folder.
 
+    Paths are the same if they lead to the same place, whatever they start from.
+
     Raises:
         AistaError: it belongs to another experiment; names the options that differ.
     """
     if not RunPaths(run_dir).is_run:
         return False
-    file = RunPaths(run_dir).config_file
-    asked = strict_yaml.parse(dump_yaml(experiment.to_plain()), experiment.source)  # tuples are lists there
-    changes = differences(load_yaml(file), asked)
-    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in changes]
+    run = RunPaths(run_dir)
+    absolute = experiment.from_folder(Path.cwd()).to_plain()
+    asked = strict_yaml.parse(dump_yaml(absolute), experiment.source)  # tuples are lists there
+    start = Assets.load(run).start
+    changes = [(at, _resolved(old, new, start), new) for at, old, new in differences(load_yaml(run.config_file), asked)]
+    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in changes if old != new]
     if lines:
         raise AistaError(
             f"{run_dir}: this run folder holds another experiment; it differs in {'; '.join(lines[:5])}"
@@ -122,10 +130,16 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
     return True
 
 
+def _resolved(old: Any, new: Any, start: Path) -> Any:
+    """A node of a run's config to compare with one of the experiment asked for, which has absolute paths alone."""
+    are_paths = isinstance(old, str) and isinstance(new, str) and os.path.isabs(new)
+    return os.path.abspath(start / old) if are_paths else old
+
+
 def _is_unused(run_dir: Path) -> bool:
     """Whether a folder is empty, or holds no more than a start writes before its first step, killed or not."""
     run = RunPaths(run_dir)
-    early = (run.config_file, run.environment_file, run.data_file, run.parameters_file, run.engine_dir)
+    early = (run.config_file, run.environment_file, run.data_file, run.parameters_file, run.engine_dir, run.assets_dir)
     known = {path.name for path in (*early, run.checkpoints_dir, run.training_lock)}
     half_written = tuple(map(leftover_prefix, known))
     names = {path.name for path in run_dir.iterdir() if not path.name.startswith(half_written)}
@@ -144,17 +158,18 @@ def _wait_for(file: Path) -> None:
 
 
 def open_experiment(run_dir: Path) -> Experiment:
-    """The experiment of an existing run folder.
+    """The experiment of an existing run folder, with every path absolute.
 
     Raises:
         RunError: there is none.
     """
-    file = RunPaths(run_dir).config_file
+    run = RunPaths(run_dir)
+    file = run.config_file
     if not file.is_file():
         raise RunError(
             f"{run_dir}: not a run folder (no {file.name}); make one with `aista train {run_dir} --config ...`"
         )
-    return load_experiment(file)
+    return load_experiment(file, start=Assets.load(run).start)
 
 
 def describe_environment() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from aista.report.report_options import ReportOptions
 from aista.report.summary import summarise
 from aista.report.tables import Table, label_of
 from aista.report.utterances import browse
+from aista.run_folder.assets import Assets
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.probes import Plan
@@ -167,11 +168,11 @@ def manifest_of(run: RunFolder, split: str) -> Path:
     if run.is_evaluated(split):
         source = run.evaluation(split).source
         named = source.manifest or named or (None if source.split == split else source.split)
-    path = Path(str(named)) if named else None
+    path = Assets.load(run.paths).start / str(named) if named else None
     if path is None or not path.is_file():
         raise DataError(
-            f"{run.path}: the manifest of its {split} set is not there ({path or 'the config names none'}); paths in a "
-            "config are relative to the folder that training was started in"
+            f"{run.path}: the manifest of its {split} set is not there ({path or 'the config names none'}); put it "
+            f"back, or evaluate the manifest where it is now: `aista evaluate {run.path} --split FILE`"
         )
     return path
 

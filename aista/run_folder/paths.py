@@ -60,6 +60,8 @@ class RunPaths:
     parameters_file = _Part("parameters.json")
     selection_file = _Part("selection.json")
     timing_file = _Part("timing.json")
+    assets_dir = _Part("assets")
+    assets_file = _Part("assets/assets.json")
     checkpoints_dir = _Part("checkpoints")
     evaluation_dir = _Part("evaluation")
     metrics_dir = _Part("metrics")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from aista.errors import DataError
 
-__all__ = ["Metric", "Score", "Statistics", "check_corpus", "language_of"]
+__all__ = ["Metric", "Score", "Statistics", "check_corpus"]
 
 Statistics = npt.NDArray[np.float64]
 
@@ -89,8 +89,3 @@ def check_corpus(hypotheses: Sequence[str], references: Sequence[str]) -> None:
         )
     if not hypotheses:
         raise DataError("scoring needs at least one utterance, got an empty corpus")
-
-
-def language_of(code: str) -> str:
-    """The lower-case primary language of a code: ``zh-CN``, ``zh_TW`` and ``ZH`` are all ``zh``."""
-    return code.strip().replace("_", "-").split("-")[0].lower()

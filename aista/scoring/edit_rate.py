@@ -11,6 +11,7 @@ import numpy as np
 from aista import __version__
 from aista.schema import Options, option
 from aista.scoring.base import Metric, Statistics
+from aista.text import drop_invisible
 
 __all__ = ["EditRate", "EditRateConfig", "edit_distance", "normalize"]
 
@@ -20,13 +21,13 @@ NORMALIZERS = ("basic", "none")
 def normalize(text: str, how: str) -> str:
     """A text as error rates compare it.
 
-    ``none`` keeps the text. ``basic`` applies NFKC and lower case, turns punctuation and symbols
-    (Unicode P* and S*) into spaces unless an apostrophe or hyphen stands within a word, and
+    ``none`` keeps the text. ``basic`` applies NFKC and lower case, drops what nobody sees (``drop_invisible``), turns
+    punctuation and symbols (Unicode P* and S*) into spaces unless an apostrophe or hyphen stands within a word, and
     collapses white space.
     """
     if how == "none":
         return text
-    text = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").replace("\u2010", "-")
+    text = drop_invisible(unicodedata.normalize("NFKC", text)).lower().replace("\u2019", "'").replace("\u2010", "-")
     characters = [
         char if unicodedata.category(char)[0] not in "PS" or _joins(text, place) else " "
         for place, char in enumerate(text)
@@ -63,7 +64,8 @@ class EditRateConfig(Options):
 
     normalizer: str = option(
         "basic",
-        "basic: NFKC, lower case, punctuation removed except ' and - inside words; none: unchanged.",
+        "basic: NFKC, lower case, invisible characters removed, and punctuation except ' and - inside words; none: "
+        "unchanged.",
         choices=NORMALIZERS,
     )
 

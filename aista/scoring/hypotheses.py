@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aista.errors import DataError
 from aista.files import write_text
+from aista.text import read_lines
 
 __all__ = ["HypothesisRow", "align", "escape_cell", "read_hypotheses", "sameness", "write_hypotheses"]
 
@@ -66,16 +67,10 @@ def read_hypotheses(path: str | Path) -> list[HypothesisRow]:
     """Read what ``write_hypotheses`` wrote.
 
     Raises:
-        DataError: the file is missing or not UTF-8, a column is missing, a line has another number
+        DataError: the file cannot be read or is not UTF-8, a column is missing, a line has another number
             of cells, or an id occurs twice; file and line are named.
     """
-    try:
-        text = Path(path).read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; `aista evaluate` writes it") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error})") from error
-    lines = text.removesuffix("\n").split("\n")
+    lines = read_lines(Path(path), "no such file; `aista evaluate` writes it") or [""]
     header = lines[0].split("\t")
     missing = [column for column in COLUMNS if column not in header]
     if missing:

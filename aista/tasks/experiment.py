@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +17,15 @@ from aista.errors import ConfigError, Fault, RegistryError
 from aista.schema import Component, Options, component, option, required, section, structure, to_plain
 from aista.tasks.training import EvaluationConfig, TrainerConfig
 
-__all__ = ["Experiment", "Sections", "Stage", "load_experiment", "resolve_experiment"]
+__all__ = [
+    "Experiment",
+    "Sections",
+    "Stage",
+    "load_experiment",
+    "map_paths",
+    "resolve_experiment",
+    "structure_experiment",
+]
 
 Part = Literal["encoder", "adapter", "llm"]
 
@@ -67,18 +76,29 @@ class Experiment:
         task_config: Options of the task named by ``sections.task``.
         raw: The plain mapping it was structured from, overrides applied.
         source: File it came from, for messages.
+        start: Folder that relative paths started from, so that none is left; None leaves them to the current folder.
     """
 
     sections: Sections
     task_config: Any
     raw: Mapping[str, Any]
     source: str
+    start: Path | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Every option, defaults included, as data that YAML can write."""
         plain: dict[str, Any] = to_plain(self.sections)
         plain.update(to_plain(self.task_config))
         return plain
+
+    def from_folder(self, start: Path) -> Experiment:
+        """The experiment with every path absolute, relative ones starting from a folder."""
+
+        def absolute(path: Path) -> Path:
+            return Path(os.path.abspath(start / path))
+
+        sections, config = map_paths((self.sections, self.task_config), absolute)
+        return dataclasses.replace(self, sections=sections, task_config=config, start=start)
 
     def stage(self, stage: Stage) -> Experiment:
         """The experiment of one pretraining stage: this one with another task and its own changes.
@@ -92,26 +112,33 @@ class Experiment:
         options = _task_options(stage.task, f"pretraining.{stage.name}.task")
         base = _inherited(Sections, self.raw) | _inherited(options, self.raw)
         raw = merge(base, dict(stage.config or {})) | {"task": stage.task}
-        return structure_experiment(raw, source=f"{self.source} (pretraining stage {stage.name!r})")
+        return structure_experiment(raw, source=f"{self.source} (pretraining stage {stage.name!r})", start=self.start)
 
 
-def load_experiment(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+def load_experiment(path: Path, overrides: Sequence[str] = (), *, start: Path | None = None) -> Experiment:
     """Read a config file, apply ``key=value`` overrides, load its plug-ins, and structure it.
+
+    Args:
+        path: The file.
+        overrides: As on the command line.
+        start: Folder that relative paths start from, those of plug-ins apart; None means the current one.
 
     Raises:
         ConfigError: every fault at once.
         PluginError: a plug-in cannot be loaded.
     """
-    return resolve_experiment(apply_overrides(load_yaml(path), list(overrides)), base=path.parent, source=str(path))
+    raw = apply_overrides(load_yaml(path), list(overrides))
+    return resolve_experiment(raw, base=path.parent, source=str(path), start=start)
 
 
-def resolve_experiment(raw: Mapping[str, Any], *, base: Path, source: str) -> Experiment:
+def resolve_experiment(raw: Mapping[str, Any], *, base: Path, source: str, start: Path | None = None) -> Experiment:
     """Load the plug-ins of a config that was read already, and structure it and its stages.
 
     Args:
         raw: The config as plain data.
         base: Folder that relative plug-in paths start from.
         source: Where it came from, for messages.
+        start: As in ``load_experiment``.
 
     Raises:
         ConfigError: every fault at once.
@@ -121,7 +148,7 @@ def resolve_experiment(raw: Mapping[str, Any], *, base: Path, source: str) -> Ex
     if isinstance(plugins, list) and all(isinstance(item, str) for item in plugins):
         registry.load_plugins(plugins, base=base)
         raw = {**raw, "plugins": [str((base / item).resolve()) for item in plugins]}
-    experiment = structure_experiment(raw, source=source)
+    experiment = structure_experiment(raw, source=source, start=start)
     faults: list[Fault] = []
     for stage in experiment.sections.pretraining:
         try:
@@ -135,7 +162,7 @@ def resolve_experiment(raw: Mapping[str, Any], *, base: Path, source: str) -> Ex
     return experiment
 
 
-def structure_experiment(raw: Mapping[str, Any], *, source: str = "config") -> Experiment:
+def structure_experiment(raw: Mapping[str, Any], *, source: str = "config", start: Path | None = None) -> Experiment:
     """Split the top level between the shared sections and the task's options, and structure both."""
     faults: list[Fault] = []
     task = raw.get("task", "speech_translation")
@@ -148,7 +175,20 @@ def structure_experiment(raw: Mapping[str, Any], *, source: str = "config") -> E
         faults.append(Fault("tokenizer", "is required", "e.g. {name: sentencepiece, config: {path: data/spm.model}}"))
     if faults:
         raise ConfigError(faults, source)
-    return Experiment(sections, config, dict(raw), source)
+    experiment = Experiment(sections, config, dict(raw), source, start)
+    return experiment if start is None else experiment.from_folder(start)
+
+
+def map_paths(value: Any, change: Callable[[Path], Path]) -> Any:
+    """Options with every path in them changed."""
+    if isinstance(value, Path):
+        return change(value)
+    if isinstance(value, tuple):
+        return tuple(map_paths(item, change) for item in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [field.name for field in dataclasses.fields(value) if field.init]
+        return dataclasses.replace(value, **{name: map_paths(getattr(value, name), change) for name in fields})
+    return value
 
 
 def _collect(cls: type[Any], data: Mapping[str, Any], source: str, faults: list[Fault]) -> Any:

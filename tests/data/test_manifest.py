@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from aista.data.manifest import Row, read_manifest, write_manifest
 from aista.errors import DataError
+from aista.text import is_blank
 
 HEADER = "id\taudio\tn_frames\ttgt_text\tspeaker"
 
@@ -83,8 +84,36 @@ def test_missing_empty_and_wrongly_encoded_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the manifest is empty; its first line names the columns: id, audio"):
         read_manifest(path)
     path.write_bytes(f"{HEADER}\nu1\ta.wav\t1\tcafé\tx\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"train\.tsv:2: a manifest is UTF-8, got byte 0xe9; convert it"):
+    with pytest.raises(DataError, match=r"train\.tsv:2: must be UTF-8, got byte 0xe9; convert it"):
         read_manifest(path)
+    path.write_text(f"{HEADER}\n")
+    with pytest.raises(DataError, match=r"train\.tsv:1: must have rows below the columns' names, got none"):
+        read_manifest(path)
+
+
+def test_line_ends_of_an_old_mac_and_line_breaks_in_a_cell(tmp_path: Path) -> None:
+    path = tmp_path / "train.tsv"
+    path.write_bytes(f"{HEADER}\ru1\ta.wav\t1\tOui\tx\r".encode())
+    with pytest.raises(DataError, match=r"train\.tsv:1: lines must end with LF or CRLF, got CR"):
+        read_manifest(path)
+    path.write_bytes(f"{HEADER}\nu1\ta.wav\t1\tOui\rnon\tx\n".encode())
+    with pytest.raises(DataError, match=r"train\.tsv:2: a text must hold no line break, got CR"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize("invisible", ["\u200b", "\ufeff", "\u200f", "\u00a0", "\u3164"])
+def test_a_cell_in_which_nobody_sees_anything_is_empty(tmp_path: Path, invisible: str) -> None:
+    (row,) = read_manifest(manifest(tmp_path, HEADER, f"u1\ta.wav\t1\t{invisible}\t{invisible}")).rows
+    assert (row.tgt_text, row.src_text) == ("", "")
+    with pytest.raises(DataError, match="id must not be empty"):
+        read_manifest(manifest(tmp_path, HEADER, f"{invisible}\ta.wav\t1\tx\t"))
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "1" * 16, "1e3", "-1", "\u0661"])
+def test_impossible_numbers_of_frames(tmp_path: Path, number: str) -> None:
+    with pytest.raises(DataError, match="n_frames must be a whole number") as caught:
+        read_manifest(manifest(tmp_path, HEADER, f"u1\ta.wav\t{number}\tx\t"))
+    assert len(str(caught.value)) < 500
 
 
 def test_text_only_rows_need_no_n_frames_but_audio_rows_do(tmp_path: Path) -> None:
@@ -100,7 +129,8 @@ def test_quotes_line_separators_and_windows_line_ends_are_plain_text(tmp_path: P
     assert read_manifest(path).rows[0].tgt_text == '"Oui", dit-il.\u2028Non.'
 
 
-text = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\t\n\r")).map(str.strip)
+text = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\t\n\r"))
+text = text.map(lambda value: "" if is_blank(value) else value.strip())
 
 
 @given(texts=st.lists(st.tuples(text, text), min_size=1, max_size=5))

@@ -8,6 +8,7 @@ from aista.engine import claim as claiming
 from aista.engine.claim import claim
 from aista.errors import RunError
 from aista.tasks.experiment import load_experiment
+from aista.tasks.preflight import build_task
 from tests.tiny import tiny_config, write_config
 
 
@@ -19,13 +20,13 @@ def experiment(tmp_path, corpus):
 def test_another_process_returns_once_the_main_one_has_written(experiment, tmp_path, monkeypatch):
     run = tmp_path / "run"
     monkeypatch.setenv("RANK", "1")
-    other = threading.Thread(target=claim, args=(run, experiment))
+    other = threading.Thread(target=claim, args=(run, experiment, build_task(experiment)))
     other.start()
     other.join(0.2)
     assert other.is_alive()
     assert not run.exists()
     monkeypatch.setenv("RANK", "0")
-    claim(run, experiment)
+    claim(run, experiment, build_task(experiment))
     other.join(5)
     assert not other.is_alive()
     assert (run / "config.yaml").is_file()
@@ -35,4 +36,4 @@ def test_another_process_does_not_wait_for_ever(experiment, tmp_path, monkeypatc
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(claiming, "CLAIM_SECONDS", 0.1)
     with pytest.raises(RunError, match=r"run/config\.yaml: not written by the main process.*shared file system"):
-        claim(tmp_path / "run", experiment)
+        claim(tmp_path / "run", experiment, build_task(experiment))

@@ -38,6 +38,11 @@ def test_edit_distance_equals_the_recursion(a: str, b: str) -> None:
         ("\uff21\uff22\uff23\uff01\uff11\uff12\uff05", "abc 12"),  # full-width ABC!12%
         ("Ça coûte 5 $.", "ça coûte 5"),
         ("...", ""),
+        ("\u202bL\u200b'\u2060homme co\u00adopère\u202c", "l'homme coopère"),  # what nobody sees
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        ),  # spelling
     ],
 )
 def test_basic_normaliser(text: str, expected: str) -> None:

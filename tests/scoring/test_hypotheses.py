@@ -48,7 +48,8 @@ def test_other_columns_and_orders_are_fine(tmp_path: Path) -> None:
         (b"", r"h.tsv:1: the header lacks id"),
         (b"id\tsrc_text\treference\thypothesis\na\tb\n", r"h.tsv:2: expects 4 cells, as in the header, got 2"),
         (b"id\tsrc_text\treference\thypothesis\n" + b"a\ts\tr\th\n" * 2, r"h.tsv:3: the id 'a' occurs twice"),
-        (b"\xff", "h.tsv: not UTF-8"),
+        (b"\xff", "h.tsv:1: must be UTF-8, got byte 0xff"),
+        ("id\tsrc_text\n".encode("utf-16"), "h.tsv: must be UTF-8, got UTF-16"),
     ],
 )
 def test_malformed_files_name_the_line(tmp_path: Path, content: bytes, message: str) -> None:

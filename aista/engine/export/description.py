@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment, structure_experiment
 from aista.tasks.parts import TunedPart
 
-__all__ = ["MODEL_TYPE", "base_paths", "describe", "generation_to_json", "map_paths", "parts"]
+__all__ = ["MODEL_TYPE", "base_paths", "describe", "embed", "generation_to_json", "parts", "weight_paths"]
 
 MODEL_TYPE = "aista"
 _TRAINING = ("alignment", "layer_selection", "freeze_params", "trainer")
@@ -46,8 +46,8 @@ def describe(experiment: Experiment, task: Task, folder: Path, *, whole: bool) -
     plain["evaluation"] = {key: value for key, value in plain["evaluation"].items() if key != "generation"}
     plain["tokenizer"] = {"name": plain["tokenizer"]["name"], "config": dict(task.tokenizer.save(folder))}
     for part, spec in parts(experiment).items():
-        for option, path in _paths(part, spec).items():
-            plain[part]["config"][option] = _embed(path, folder / part) if whole else path.name
+        for option, path in weight_paths(part, spec).items():
+            plain[part]["config"][option] = embed(path, folder / part) if whole else path.name
     _check_components(structure_experiment(plain, source="the exported config"))
     return {"experiment": plain, "training": training}
 
@@ -59,20 +59,8 @@ def parts(experiment: Experiment) -> dict[str, TunedPart]:
 
 def base_paths(experiment: Experiment) -> dict[str, tuple[str, Path]]:
     """Parts that start from pretrained weights: the option that names these, and where they are."""
-    by_part = {part: _paths(part, spec) for part, spec in parts(experiment).items()}
+    by_part = {part: weight_paths(part, spec) for part, spec in parts(experiment).items()}
     return {part: next(iter(paths.items())) for part, paths in by_part.items() if paths}
-
-
-def map_paths(value: Any, change: Callable[[Path], Path]) -> Any:
-    """Options with every path in them changed."""
-    if isinstance(value, Path):
-        return change(value)
-    if isinstance(value, tuple):
-        return tuple(map_paths(item, change) for item in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [field.name for field in dataclasses.fields(value) if field.init]
-        return dataclasses.replace(value, **{name: map_paths(getattr(value, name), change) for name in fields})
-    return value
 
 
 def generation_to_json(generation: GenerationConfig, task: Task) -> dict[str, Any]:
@@ -89,8 +77,12 @@ def generation_to_json(generation: GenerationConfig, task: Task) -> dict[str, An
     }
 
 
-def _paths(part: str, spec: Component) -> dict[str, Path]:
-    """Options of a part that name files, which its ``skeleton`` must be able to do without."""
+def weight_paths(part: str, spec: Component) -> dict[str, Path]:
+    """Options of a part that name files of weights, which its ``skeleton`` must be able to do without.
+
+    Raises:
+        RunError: it has no such method, or there is more than one option.
+    """
     options = vars(spec.config) if spec.config is not None else {}
     paths = {name: value for name, value in options.items() if isinstance(value, Path)}
     if paths and not hasattr(spec.config, "skeleton"):
@@ -103,7 +95,7 @@ def _paths(part: str, spec: Component) -> dict[str, Path]:
     return paths
 
 
-def _embed(path: Path, folder: Path) -> str | None:
+def embed(path: Path, folder: Path) -> str | None:
     """Copy a base folder's config files, no weights and no code; a file of weights is left out."""
     if path.is_file():
         return None

@@ -13,13 +13,13 @@ from torch import nn
 
 from aista.engine.checkpoints import Checkpoint
 from aista.engine.export.adapters import PEFT_FILE, from_peft
-from aista.engine.export.description import MODEL_TYPE, map_paths, parts
+from aista.engine.export.description import MODEL_TYPE, parts
 from aista.engine.export.weights import fingerprint, load_into
 from aista.errors import RunError
 from aista.modules.llms.base import GenerationConfig
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
-from aista.tasks.experiment import Experiment, structure_experiment
+from aista.tasks.experiment import Experiment, map_paths, structure_experiment
 
 __all__ = [
     "CONFIG",

@@ -13,6 +13,7 @@ from aista.engine.checkpoints import Checkpoint, find_checkpoint, load_weights
 from aista.engine.claim import open_experiment
 from aista.engine.export.load import build, exported_checkpoint, is_exported, is_trainable, open_exported
 from aista.engine.inputs import Split, load_split
+from aista.engine.standalone import with_assets
 from aista.errors import AistaError, RunError, shown
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
@@ -70,7 +71,8 @@ def open_run(
         raise RunError(f"{run_dir}: --base is for folders that `aista export --trainable-only` wrote; leave it out")
     experiment = open_experiment(run_dir)
     checkpoint = find_checkpoint(run_dir, which)
-    task = build_task(experiment)
+    experiment = with_assets(experiment, run_dir)
+    task = build_task(experiment, pretrained="skip")
     model = task.build_model()
     try:
         model.load_state_dict(load_weights(checkpoint, verify=verify))

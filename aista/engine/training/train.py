@@ -56,7 +56,7 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: boo
     if stage:
         stage_experiment = find_stage(experiment, stage)
         with training_lock(run_dir):
-            claim(run_dir, experiment)
+            claim(run_dir, experiment, task)
         train(stage_experiment, RunPaths(run_dir).stage(stage).path, verify=verify)
         return
     is_validated = experiment.sections.data.dev is not None
@@ -69,7 +69,7 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: boo
 
 def _train(experiment: Experiment, task: Task, run_dir: Path, *, verify: bool) -> None:
     data = RunData(experiment, task, verify=verify)
-    claimed = claim(run_dir, experiment)
+    claimed = claim(run_dir, experiment, task)
     with released_if_unused(run_dir, claimed=claimed):
         initial = _initial_weights(experiment, task, run_dir, verify=verify)
         _run(experiment, task, run_dir, data, initial, verify=verify)

@@ -10,6 +10,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from aista.engine.claim import open_experiment
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
 from aista.engine.training.train import train
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
     try:
         with locked(files.lock, args.run, wait=True):
             run = RunPaths(args.run)
-            train(load_experiment(run.config_file if run.is_run else args.config), args.run)
+            train(open_experiment(args.run) if run.is_run else load_experiment(args.config), args.run)
             if args.split and not run.scores_file(split_label(args.split)).is_file():
                 evaluate(args.run, args.split)
             if args.probe and not run.probe_file(args.probe_name).is_file():

@@ -8,13 +8,11 @@ from sacrebleu.metrics.bleu import BLEU
 
 from aista.registry import register
 from aista.schema import Options, option
-from aista.scoring.base import language_of
+from aista.scoring.language import CHINESE, JAPANESE, KOREAN, UNSPACED, language_of
 from aista.scoring.sacrebleu_metric import SacrebleuMetric
 
 __all__ = ["Bleu", "BleuConfig"]
 
-TOKENIZERS = {"zh": "zh", "zho": "zh", "cmn": "zh", "yue": "zh"} | {"ja": "ja-mecab", "jpn": "ja-mecab"}
-TOKENIZERS |= {"ko": "ko-mecab", "kor": "ko-mecab"}
 CHOICES = ("13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none")
 
 
@@ -24,7 +22,8 @@ class BleuConfig(Options):
 
     tokenize: str | None = option(
         None,
-        "sacrebleu tokeniser; null picks zh for Chinese, ja-mecab for Japanese, ko-mecab for Korean, 13a otherwise.",
+        "sacrebleu tokeniser; null picks zh for Chinese, ja-mecab for Japanese, ko-mecab for Korean, char for other "
+        "languages written without spaces, 13a otherwise.",
         choices=CHOICES,
     )
     lowercase: bool = option(False, "Score lower-cased texts.")
@@ -41,13 +40,12 @@ class Bleu(SacrebleuMetric):
     name = "bleu"
 
     def __init__(self, config: BleuConfig, *, target_language: str) -> None:
-        language = language_of(target_language)
-        if config.tokenize is None and not language:
+        if config.tokenize is None and not target_language.strip():
             raise ValueError(
                 "tokenize: the target language is unknown, so the tokeniser cannot be chosen; "
                 "give the data's target language (tgt_lang) or set tokenize, e.g. 13a"
             )
-        tokenize = config.tokenize or TOKENIZERS.get(language, "13a")
+        tokenize = config.tokenize or _tokenizer(target_language)
         try:
             super().__init__(BLEU(tokenize=tokenize, lowercase=config.lowercase))
         except RuntimeError as error:
@@ -56,3 +54,14 @@ class Bleu(SacrebleuMetric):
                 f"tokenize: {tokenize!r} needs a package that is not installed; "
                 f"run `pip install 'sacrebleu[{extra}]'` or set tokenize to char"
             ) from error
+
+
+def _tokenizer(target_language: str) -> str:
+    language = language_of(target_language)
+    if language in CHINESE:
+        return "zh"
+    if language in JAPANESE:
+        return "ja-mecab"
+    if language in KOREAN:
+        return "ko-mecab"
+    return "char" if language in UNSPACED else "13a"

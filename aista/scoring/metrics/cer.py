@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 from aista.registry import register
 from aista.schema import option
-from aista.scoring.base import language_of
 from aista.scoring.edit_rate import EditRate, EditRateConfig, normalize
+from aista.scoring.language import UNSPACED, language_of
 
 __all__ = ["Cer", "CerConfig"]
-
-UNSPACED = frozenset({"zh", "zho", "cmn", "yue", "ja", "jpn", "th", "tha", "lo", "lao", "my", "mya", "km", "khm"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from aista.engine.claim import claim
 from aista.locks import locked
 from aista.run_folder.paths import RunPaths
 from aista.tasks.experiment import load_experiment
+from aista.tasks.preflight import build_task
 from tests.tiny import tiny_config, write_config
 
 STEPS = 400
@@ -49,7 +50,8 @@ def test_a_stage_is_not_trained_twice_either_and_nothing_is_left_of_a_refused_st
     run = RunPaths(tmp_path / "run")
     stage = "pretraining=[{name: mt, task: text_translation, part: llm, config: {trainer: {max_steps: 1}}}]"
     command = ["train", str(run.path), "--config", str(config), stage]
-    claim(run.path, load_experiment(config, [stage]))
+    experiment = load_experiment(config, [stage])
+    claim(run.path, experiment, build_task(experiment))
     with locked(run.stage("mt").training_lock, run.path):
         assert main([*command, "--stage", "mt"]) == 1
         assert f"{run.stage('mt').path}: in use by process" in capsys.readouterr().err

@@ -6,7 +6,6 @@ import pytest
 import sacrebleu
 
 from aista.errors import DataError
-from aista.scoring.base import language_of
 from tests.scoring.helpers import corpus, make
 
 ZH = (["今天天气很好。", "我喜欢吃苹果。"], ["今天的天气很好。", "我很喜欢吃红苹果。"])
@@ -41,6 +40,29 @@ def test_tokeniser_follows_the_language(language: str, texts: tuple[list[str], l
     score = make("bleu", language).score(hypotheses, references)
     assert score.value == pytest.approx(sacrebleu.corpus_bleu(hypotheses, [references], tokenize=tokenize).score)
     assert f"tok:{tokenize}" in score.signature
+
+
+THAI = (
+    ["ฉันชอบอ่านหนังสือที่ห้องสมุดทุกวันอาทิตย์", "เขาซื้อดอกไม้สีขาวให้แม่ของเขา"],
+    ["ฉันชอบอ่านหนังสือที่ห้องสมุดทุกวันเสาร์", "เขาซื้อดอกไม้สีแดงให้แม่ของเขา"],
+)
+
+
+@pytest.mark.parametrize(
+    ("languages", "texts", "tokenize"),
+    [
+        ("th tha lo km my bo dz th-TH", THAI, "char"),
+        ("wuu nan-tw lzh yue zho_Hans cmn", ZH, "zh"),
+        ("fr vi jv", ZH, "13a"),
+    ],
+)
+def test_languages_without_spaces_are_cut(languages: str, texts: tuple[list[str], list[str]], tokenize: str) -> None:
+    hypotheses, references = texts
+    expected = sacrebleu.corpus_bleu(hypotheses, [references], tokenize=tokenize).score
+    for language in languages.split():
+        score = make("bleu", language).score(hypotheses, references)
+        assert score.value == pytest.approx(expected)
+        assert f"tok:{tokenize}|" in score.signature
 
 
 def test_the_tokeniser_matters_for_chinese() -> None:
@@ -83,7 +105,3 @@ def test_impossible_corpora(name: str) -> None:
 def test_nothing_translated_scores_zero() -> None:
     assert make("bleu").score(["", ""], ["a b c", "d"]).value == 0
     assert make("chrf").score(["", ""], ["a b c", "d"]).value == 0
-
-
-def test_language_codes() -> None:
-    assert [language_of(code) for code in ("zh-CN", "ZH_tw", " ja ", "fr", "")] == ["zh", "zh", "ja", "fr", ""]

@@ -1,0 +1,51 @@
+"""What lets a run be opened anywhere: the folder it was started in, and the run's own copies of small files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aista.files import write_json
+from aista.run_folder.parsing import parsing, read_object, require_mapping
+from aista.run_folder.paths import RunPaths
+
+__all__ = ["Assets"]
+
+
+@dataclass(frozen=True)
+class Assets:
+    """The record of a run's assets.
+
+    Attributes:
+        started_in: Where training was started.
+        nodes: Config path -> the node that names the run's own copy, with paths relative to RUN/assets.
+    """
+
+    started_in: Path
+    nodes: Mapping[str, Any]
+
+    @property
+    def start(self) -> Path:
+        """Folder that relative paths of the run's config start from; the current one where that is gone."""
+        return self.started_in if self.started_in.is_dir() else Path.cwd()
+
+    def save(self, folder: Path) -> None:
+        """Write the record into the folder of the assets, which may have another name yet."""
+        name = RunPaths(folder).assets_file.name
+        write_json(folder / name, {"started_in": str(self.started_in), "nodes": self.nodes})
+
+    @classmethod
+    def load(cls, run: RunPaths) -> Assets:
+        """Read a run's record; one without a record is taken to be started in the current folder.
+
+        Raises:
+            RunError: the record is damaged.
+        """
+        file = run.assets_file
+        if not file.is_file():
+            return cls(Path.cwd(), {})
+        data = read_object(file, f"aista train {run.path}")
+        with parsing(file):
+            return cls(Path(str(data["started_in"])), require_mapping(data["nodes"], file))
