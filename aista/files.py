@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,17 +19,22 @@ from typing import Any
 from aista.errors import RunError
 
 __all__ = [
+    "DAY",
     "explain",
     "hash_file",
     "leftover_pattern",
     "leftover_prefix",
     "refusals",
+    "remove_leftovers",
     "replacing",
     "replacing_folder",
     "require_writable",
     "write_json",
     "write_text",
 ]
+
+DAY = 86_400.0
+"""Seconds after which what another process writes counts as left behind."""
 
 _DENIED = "its permissions do not allow it to this user: have them changed, or choose another place"
 _FULL = "make room there, or choose another disk"
@@ -114,6 +121,25 @@ def leftover_pattern(name: str = "*") -> str:
     return f"{leftover_prefix(name)}{8 * '[0-9a-f]'}"
 
 
+def remove_leftovers(folder: Path, *names: str, older_than: float = 0.0) -> None:
+    """Remove from a folder what killed processes left of files and folders of these names.
+
+    Args:
+        folder: Where they were written.
+        names: Their names, or patterns of ``glob`` for them.
+        older_than: Seconds since the last change; 0 is for who alone writes there, by a lock.
+    """
+    for name in names:
+        for path in folder.glob(leftover_pattern(name)):
+            with suppress(FileNotFoundError):  # moved into place since
+                if time.time() - path.stat().st_mtime < older_than:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; move it there if the block succeeds, remove it if not.
@@ -144,6 +170,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """
     target = _target(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(target.parent, glob.escape(target.name), older_than=DAY)
     temporary = _temporary_name(target)
     with _named(target, temporary / "new"):
         try:

@@ -63,6 +63,7 @@ class RunPaths:
     assets_dir = _Part("assets")
     assets_file = _Part("assets/assets.json")
     checkpoints_dir = _Part("checkpoints")
+    scores_dir = _Part("checkpoints/scores")
     evaluation_dir = _Part("evaluation")
     metrics_dir = _Part("metrics")
     probe_dir = _Part("probe")
@@ -102,9 +103,19 @@ class RunPaths:
         """The checkpoint of a step."""
         return self.checkpoints_dir / checkpoint_name(step)
 
+    def scored_steps(self) -> list[int]:
+        """Steps that have a validation score, ascending."""
+        numbers = [path.stem.removeprefix(STEP) for path in self.scores_dir.glob(f"{STEP}*.txt")]
+        return sorted(int(number) for number in numbers if number.isdigit())
+
+    def half_written_checkpoints(self) -> list[Path]:
+        """Folders that a checkpoint was written into when its training was killed, or is now."""
+        folders = self.checkpoints_dir.glob(f"{STEP}*.tmp")
+        return sorted(path for path in folders if path.stem.removeprefix(STEP).isdigit())
+
     def checkpoint_score_file(self, step: int) -> Path:
         """The validation score of a checkpoint."""
-        return self.checkpoints_dir / "scores" / f"{checkpoint_name(step)}.txt"
+        return self.scores_dir / f"{checkpoint_name(step)}.txt"
 
     def hypotheses_file(self, split: str) -> Path:
         """Translations of an evaluated split."""
@@ -113,6 +124,14 @@ class RunPaths:
     def scores_file(self, split: str) -> Path:
         """Scores of an evaluated split."""
         return self.evaluation_dir / split / "scores.json"
+
+    def evaluation_lock(self, split: str) -> Path:
+        """Locked by the process that evaluates a split."""
+        return self.evaluation_dir / f".{split}.lock"
+
+    def probe_lock(self, name: str) -> Path:
+        """Locked by the process that makes a probe."""
+        return self.probe_dir / f".{name}.lock"
 
     def evaluated_splits(self) -> list[str]:
         """Splits that have scores, sorted."""

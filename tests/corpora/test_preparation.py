@@ -87,7 +87,7 @@ def test_changed_files_are_named_and_missing_ones_remade(tmp_path: Path, name: s
 def test_interrupted_folder_is_continued_without_leftovers(tmp_path: Path) -> None:
     folder = Folder(tmp_path, "toy", {})
     folder.start()
-    (tmp_path / ".train.tsv.ab3_x7qz").write_text("half")
+    (tmp_path / ".train.tsv.0123abcd").write_text("half")
     assert folder.finished() is None
     folder.start()
     assert [path.name for path in tmp_path.iterdir()] == ["fingerprint.json"]

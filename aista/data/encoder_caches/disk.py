@@ -6,10 +6,8 @@ import hashlib
 import json
 import logging
 import shutil
-import time
 import uuid
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +19,7 @@ from typing_extensions import override
 from aista.data.encoder_caches.base import EncoderCache
 from aista.data.encoder_caches.shard import Place, read_places, read_tensor, write_shard
 from aista.errors import DataError
-from aista.files import leftover_pattern, write_text
+from aista.files import DAY, remove_leftovers, write_text
 from aista.registry import register
 from aista.schema import Options, option, required
 
@@ -31,7 +29,6 @@ log = logging.getLogger("aista.data")
 
 FORMAT = 1
 IDENTITY = "identity.json"
-_LEFTOVER_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +89,7 @@ class DiskCache(EncoderCache):
             return
         file = self.folder / f"{uuid.uuid4().hex}.safetensors"
         try:
-            self._remove_leftovers()
+            remove_leftovers(self.folder, "*.safetensors", older_than=DAY)
             if not (self.folder / IDENTITY).is_file():
                 write_text(self.folder / IDENTITY, self._description + "\n")
             write_shard(file, new)
@@ -123,13 +120,6 @@ class DiskCache(EncoderCache):
             self._places.update(read_places(file))
         except (OSError, ValueError) as error:
             log.warning("%s: damaged encoder states (%s); its recordings are encoded again, delete it", file, error)
-
-    def _remove_leftovers(self) -> None:
-        """Remove files of killed writers; a live one finishes a file within seconds."""
-        for file in self.folder.glob(leftover_pattern("*.safetensors")):
-            with suppress(FileNotFoundError):  # its writer has moved it into place since
-                if time.time() - file.stat().st_mtime > _LEFTOVER_SECONDS:
-                    file.unlink()
 
     def _stored(self, key: str, states_SE: Tensor) -> Tensor:
         stored = states_SE.detach().to("cpu", self._dtype).contiguous()

@@ -18,6 +18,7 @@ from aista.engine.export.card import model_card
 from aista.engine.export.description import MODEL_TYPE, base_paths, describe, generation_to_json, parts
 from aista.engine.export.load import CONFIG, GENERATION, RECORD, TRAINABLE, open_exported, read_record
 from aista.engine.export.weights import fingerprint, save_weights
+from aista.engine.standalone import with_assets
 from aista.errors import RunError
 from aista.files import hash_file, replacing_folder, write_json, write_text
 from aista.run_folder.paths import RunPaths
@@ -52,6 +53,7 @@ class _Run:
         return {
             part: {"option": option, "name": path.resolve().name, "fingerprint": once(path)}
             for part, (option, path) in base_paths(self.experiment).items()
+            if path.exists() or self.kind == "trainable"  # a whole model needs no base
         }
 
 
@@ -81,15 +83,18 @@ def export(
     Raises:
         RunError: the run is not finished, cannot be exported, or ``out`` is something else.
     """
-    experiment = open_experiment(run_dir)
+    original = open_experiment(run_dir)
     if not RunPaths(run_dir).is_complete:
         raise RunError(
             f"{run_dir}: its training is not finished; resume it with `aista train {run_dir}`, then export it"
         )
-    run = _Run(run_dir, experiment, build_task(experiment), find_checkpoint(run_dir, which), kind, shard_bytes, verify)
+    is_whole = kind != "trainable"
+    experiment = with_assets(original, run_dir) if is_whole else original
+    task = build_task(experiment, pretrained="skip" if is_whole else "load")
+    run = _Run(run_dir, original, task, find_checkpoint(run_dir, which), kind, shard_bytes, verify)
     _check_replaceable(out, run)
     with replacing_folder(out) as folder:
-        config = describe(experiment, run.task, folder, whole=kind != "trainable")
+        config = describe(experiment, run.task, folder, whole=is_whole)
         model = run.task.build_model()
         table = run.task.select_trainable(model)
         _save_model(folder, run, model, config)
@@ -97,11 +102,11 @@ def export(
         write_json(folder / CONFIG, {**head, "kind": kind, "base": run.bases, **config})
         generation = experiment.sections.evaluation.generation
         write_json(folder / GENERATION, generation_to_json(generation, run.task))
-        write_text(folder / "README.md", model_card(run_dir, experiment, run.checkpoint, table, run.bases, kind))
+        write_text(folder / "README.md", model_card(run_dir, original, run.checkpoint, table, run.bases, kind))
         files = _describe_files(folder)
         step, score = run.checkpoint.step, run.checkpoint.score
         write_json(folder / RECORD, {"run": run.id, "kind": kind, "step": step, "score": score, "files": files})
-        if kind != "trainable":
+        if is_whole:
             _check_prompt(folder, run.task)
     return [*files, RECORD]
 

@@ -19,7 +19,8 @@ from aista.engine.inference.shuffled_speech import measure_shuffled_speech
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inputs import whole_pass
 from aista.errors import AistaError
-from aista.files import require_writable
+from aista.files import remove_leftovers, require_writable
+from aista.locks import locked
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.paths import RunPaths, split_label
 from aista.run_folder.sources import Source
@@ -58,11 +59,22 @@ def evaluate(
         shuffled_speech: Also measure the NLL of the references with another row's speech.
 
     Raises:
-        RunError: the folder cannot be written, or holds results on another content of the split.
+        RunError: the folder cannot be written, holds results on another content of the split, or another process
+            evaluates the split.
     """
+    paths = RunPaths(run_dir)
+    require_writable(paths.evaluation_dir)
     run = open_run(run_dir, which, device=device, base=base, verify=verify)
-    label, paths = _label(run, split), RunPaths(run_dir)
+    label = _label(run, split)
+    with locked(paths.evaluation_lock(label), paths.scores_file(label).parent):
+        return _evaluate(run, split, label, paths, batch_size, shuffled_speech=shuffled_speech)
+
+
+def _evaluate(
+    run: TrainedRun, split: str, label: str, paths: RunPaths, batch_size: int, *, shuffled_speech: bool
+) -> Evaluation:
     require_writable(paths.scores_file(label))
+    remove_leftovers(paths.scores_file(label).parent, "*")
     data = run.load_split(split, max_new_tokens=run.experiment.sections.evaluation.generation.max_new_tokens)
     source = data.source(run.checkpoint.name)
     old = _replaced(paths, label, source)
@@ -81,7 +93,7 @@ def evaluate(
     hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
     warning = sameness(hypotheses, references)
     if warning:
-        log.warning("%s: %s", run_dir, warning)
+        log.warning("%s: %s", run.path, warning)
     scores = tuple(metric.score(hypotheses, references) for metric in build_metrics(run.experiment))
     evaluation = Evaluation(
         label=label,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from aista.engine.inference.transport_plans import plan_of, shown_layer, with_st
 from aista.engine.inputs import Split, probe_batches, probe_split
 from aista.engine.training.layer_chooser import probe_model
 from aista.errors import AistaError, DataError, RunError
-from aista.files import require_writable
+from aista.files import remove_leftovers, require_writable
+from aista.locks import locked
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.run_folder.paths import PLAN, RunPaths, split_label
 from aista.run_folder.probes import Plan, Probe
@@ -61,17 +63,19 @@ def probe(
     Raises:
         RunError: the folder cannot be written, or holds a probe of that name of other data or another checkpoint.
     """
+    require_writable(RunPaths(run_dir).probe_dir)
     run, paths = open_run(run_dir, which, device=device, verify=verify), RunPaths(run_dir)
     task, model = with_states(run)
     name = probe_name(name, f"{split_label(split)}_{run.checkpoint.name}")
-    require_writable(paths.probe_file(name))
-    data = run.load_split(split)
-    source = data.source(run.checkpoint.name)
-    _require_replaceable(paths, name, source)
-    plan = _plan(run, task, data, utterance)
-    curve = probe_model(task, model, _batches(run, data, size), _probe(model, resamples))
-    Probe(name, source, run.checkpoint.step, curve).save(paths)
-    plan.save(paths, name)
+    with locked(paths.probe_lock(name), paths.probe_file(name)):
+        remove_leftovers(paths.probe_dir, f"{glob.escape(name)}*")
+        data = run.load_split(split)
+        source = data.source(run.checkpoint.name)
+        _require_replaceable(paths, name, source)
+        plan = _plan(run, task, data, utterance)
+        curve = probe_model(task, model, _batches(run, data, size), _probe(model, resamples))
+        Probe(name, source, run.checkpoint.step, curve).save(paths)
+        plan.save(paths, name)
     return name, curve
 
 
@@ -91,9 +95,10 @@ def probe_checkpoints(
     Returns:
         Step -> curve, ascending.
     """
-    run, paths = open_run(run_dir, "last", device=device, verify=verify), RunPaths(run_dir)
-    task, model = with_states(run)
+    paths = RunPaths(run_dir)
     require_writable(paths.probe_dir)
+    run = open_run(run_dir, "last", device=device, verify=verify)
+    task, model = with_states(run)
     data = run.load_split(split)
     checkpoints = {f"{data.label}_{checkpoint.name}": checkpoint for checkpoint in checkpoint_steps(run_dir)}
     for name, checkpoint in checkpoints.items():
@@ -101,9 +106,10 @@ def probe_checkpoints(
     batches = _batches(run, data, size)
     curves = {}
     for name, checkpoint in checkpoints.items():
-        model.load_state_dict(load_weights(checkpoint, verify=verify))
-        curve = probe_model(task, model, batches, _probe(model, resamples))
-        Probe(name, data.source(checkpoint.name), checkpoint.step, curve).save(paths)
+        with locked(paths.probe_lock(name), paths.probe_file(name)):
+            model.load_state_dict(load_weights(checkpoint, verify=verify))
+            curve = probe_model(task, model, batches, _probe(model, resamples))
+            Probe(name, data.source(checkpoint.name), checkpoint.step, curve).save(paths)
         curves[checkpoint.step] = curve
         log.info("probed %s", checkpoint.name)
     return curves

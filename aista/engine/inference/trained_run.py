@@ -15,6 +15,7 @@ from aista.engine.export.load import build, exported_checkpoint, is_exported, is
 from aista.engine.inputs import Split, load_split
 from aista.engine.standalone import with_assets
 from aista.errors import AistaError, RunError, shown
+from aista.registry import nearest
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -63,6 +64,7 @@ def open_run(
 
     Raises:
         RunError: no such run or checkpoint, or weights that do not fit the config.
+        AistaError: no such device.
     """
     device = find_device(device)
     if is_exported(run_dir):
@@ -84,17 +86,17 @@ def open_run(
     return TrainedRun(run_dir, experiment, task, model.to(device).eval(), checkpoint, device)
 
 
-def find_device(name: str) -> str:
+def find_device(asked: str) -> str:
     """The device of a name, ``cpu``, ``cuda`` or ``cuda:N``; without one the GPU if there is one.
 
     Raises:
         AistaError: this machine has no such device.
     """
-    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    known = ["cpu", *(["cuda"] if gpus else []), *gpus]
-    if name and name not in known:
-        raise AistaError(f"--device: must be one of this machine's {', '.join(known)}, got {shown(name)}")
-    return name or ("cuda" if gpus else "cpu")
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    known = ["cuda", *gpus, "cpu"] if gpus else ["cpu"]
+    if asked and asked not in known:
+        raise AistaError(f"--device: unknown {shown(asked)}{nearest(asked, known)}; this machine has {', '.join(known)}")
+    return asked or known[0]
 
 
 def _open_exported(folder: Path, which: str, device: str, base: Mapping[str, Path] | None) -> TrainedRun:

@@ -25,6 +25,7 @@ from aista.errors import AistaError
 from aista.files import write_json
 from aista.registry import nearest
 from aista.run_folder.checksums import require_complete
+from aista.run_folder.leftovers import remove_training_leftovers
 from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
@@ -68,6 +69,8 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: boo
 
 
 def _train(experiment: Experiment, task: Task, run_dir: Path, *, verify: bool) -> None:
+    if is_main_process():
+        remove_training_leftovers(RunPaths(run_dir))
     data = RunData(experiment, task, verify=verify)
     claimed = claim(run_dir, experiment, task)
     with released_if_unused(run_dir, claimed=claimed):

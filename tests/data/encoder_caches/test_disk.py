@@ -161,7 +161,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
 def test_what_killed_writers_left_is_removed_after_a_day(tmp_path: Path) -> None:
     cache = make(tmp_path)
     cache.folder.mkdir()
-    old, young = (cache.folder / f".{name}.safetensors.abcdefgh" for name in ("old", "young"))
+    old, young = (cache.folder / f".{name}.safetensors.0123abcd" for name in ("old", "young"))
     for file in (old, young):
         file.write_bytes(b"half of it")
     os.utime(old, (time.time() - 90_000,) * 2)
@@ -181,7 +181,7 @@ def write_many(folder: Path, seed: int) -> None:
 def test_a_file_that_another_writer_moves_into_place_meanwhile_is_no_leftover(tmp_path: Path) -> None:
     cache = make(tmp_path)
     cache.write(states("a"))
-    (cache.folder / ".moved.safetensors.abcdefgh").symlink_to(tmp_path / "gone")  # listed, but no longer there
+    (cache.folder / ".moved.safetensors.0123abcd").symlink_to(tmp_path / "gone")  # listed, but no longer there
     cache.write(states("b"))
     assert make(tmp_path).missing(["a", "b"]) == []
 
