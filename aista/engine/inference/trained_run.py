@@ -95,7 +95,9 @@ def find_device(asked: str) -> str:
     gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     known = ["cuda", *gpus, "cpu"] if gpus else ["cpu"]
     if asked and asked not in known:
-        raise AistaError(f"--device: unknown {shown(asked)}{nearest(asked, known)}; this machine has {', '.join(known)}")
+        raise AistaError(
+            f"--device: unknown {shown(asked)}{nearest(asked, known)}; this machine has {', '.join(known)}"
+        )
     return asked or known[0]
 
 
