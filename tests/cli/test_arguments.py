@@ -54,5 +54,5 @@ def test_a_value_out_of_bounds(aista, tmp_path, monkeypatch, command, option, va
 def test_devices():
     assert find_device("cpu") == "cpu"
     assert find_device("") == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(AistaError, match="--device: unknown 'cuda:99'.*; this machine has .*cpu"):
+    with pytest.raises(AistaError, match=r"--device: unknown 'cuda:99'.*; this machine has .*cpu"):
         find_device("cuda:99")
