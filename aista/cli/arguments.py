@@ -18,7 +18,7 @@ __all__ = [
     "add_plugin_argument",
     "add_run_arguments",
     "add_verify_argument",
-    "positive",
+    "number",
     "read_options",
     "whole",
 ]
@@ -29,30 +29,26 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 
 def whole(least: int = -LARGEST, most: int = LARGEST) -> Callable[[str], int]:
     """The type of an argument that is a whole number within bounds."""
+    bounds = f"from {least} to {most}" if most < LARGEST else f"of at least {least}"
+    return _bounded(int, f"a whole number {bounds}", least, most)
 
-    def number(text: str) -> int:
-        value = _number(int, text)
+
+def number(least: float, most: float) -> Callable[[str], float]:
+    """The type of an argument that is a number within bounds."""
+    return _bounded(float, f"a number from {least:g} to {most:g}", least, most)
+
+
+def _bounded(kind: Callable[[str], NumberT], rule: str, least: NumberT, most: NumberT) -> Callable[[str], NumberT]:
+    def parse(text: str) -> NumberT:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
         if value is None or not least <= value <= most:
-            bounds = f"from {least} to {most}" if most < LARGEST else f"of at least {least}"
-            raise argparse.ArgumentTypeError(f"must be a whole number {bounds}, got {shown(text)}")
+            raise argparse.ArgumentTypeError(f"must be {rule}, got {shown(text)}")
         return value
 
-    return number
-
-
-def positive(text: str) -> float:
-    """The type of an argument that is a number above 0, and not absurd."""
-    value = _number(float, text)
-    if value is None or not 0 < value <= 1e9:
-        raise argparse.ArgumentTypeError(f"must be a number above 0 and at most 1e9, got {shown(text)}")
-    return value
-
-
-def _number(kind: Callable[[str], NumberT], text: str) -> NumberT | None:
-    try:
-        return kind(text)
-    except ValueError:
-        return None
+    return parse
 
 
 def add_plugin_argument(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Literal
 
-from aista.cli.arguments import add_verify_argument, positive
+from aista.cli.arguments import add_verify_argument, number
 from aista.console import say
 
 
@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out what the base models' folders hold; LoRA of the LLM in peft's layout",
     )
     form.add_argument("--merge-lora", action="store_true", help="put LoRA into the weights that it updates")
-    parser.add_argument("--shard-gb", type=positive, default=5.0, help="largest file of weights in GB (default: 5)")
+    parser.add_argument(
+        "--shard-gb", type=number(0.001, 1000), default=5.0, help="largest file of weights in GB (default: 5)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
