@@ -34,7 +34,7 @@ def snippet():
 
 
 def translations(folder, wavs, **options):
-    return load_model(folder, device="cpu", **options).translate(wavs)
+    return [item.text for item in load_model(folder, device="cpu", **options).translate(wavs)]
 
 
 def check_same_weights(run, out, **options):
