@@ -20,7 +20,7 @@ from aista.engine.export.load import CONFIG, GENERATION, RECORD, TRAINABLE, open
 from aista.engine.export.weights import fingerprint, save_weights
 from aista.engine.standalone import with_assets
 from aista.errors import RunError
-from aista.files import hash_file, replacing_folder, write_json, write_text
+from aista.files import hash_file, replacing_folder, require_writable, write_json, write_text
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -93,6 +93,7 @@ def export(
     task = build_task(experiment, pretrained="skip" if is_whole else "load")
     run = _Run(run_dir, original, task, find_checkpoint(run_dir, which), kind, shard_bytes, verify)
     _check_replaceable(out, run)
+    require_writable(out)
     with replacing_folder(out) as folder:
         config = describe(experiment, run.task, folder, whole=is_whole)
         model = run.task.build_model()
