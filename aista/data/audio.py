@@ -33,6 +33,8 @@ __all__ = ["AudioInfo", "one_thread", "probe_audio", "read_audio"]
 _SYSTEM_ERROR = 2  # of libsndfile
 _BLOCK = 2**18  # samples of all channels
 _LARGEST = 2.0**31
+_USUAL_RATE = 16_000
+_LARGEST_FILTER = 2**28  # coefficients of a resampling filter
 _CANCELLED = 1e-6  # of the channels' power: 60 dB
 
 
@@ -125,6 +127,7 @@ def _decode(spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], 
         try:
             with _Forward(os.fsencode(location.path) if location.length is None else source) as file:
                 announced = announced_samples(io.BufferedReader(part), part.length, file.format, file.frames)
+                _check_rate(name, file.samplerate)
                 _check_length(name, announced / file.samplerate, max_seconds)
                 levels = _Levels()
                 while len(block_WC := file.read(max(1, _BLOCK // file.channels), dtype="float32", always_2d=True)):
@@ -149,6 +152,14 @@ def _decode(spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], 
         )
     levels.check(name)
     return info
+
+
+def _check_rate(name: str, rate: int) -> None:
+    if rate * _USUAL_RATE // math.gcd(rate, _USUAL_RATE) ** 2 > _LARGEST_FILTER:
+        raise UndecodableAudioError(
+            f"{name}: its sample rate of {rate} Hz has so little in common with {_USUAL_RATE} Hz that resampling takes "
+            "gigabytes; convert it, for example to 16000 Hz"
+        )
 
 
 def _check_length(name: str, seconds: float, max_seconds: float) -> None:

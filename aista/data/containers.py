@@ -34,17 +34,20 @@ def announced_samples(file: BinaryIO, length: int, container: str, decodable: in
         decodable: libsndfile's number of samples.
 
     Raises:
-        ValueError: the file is cut short, or several are joined in it; with the remedy.
+        ValueError: the file is cut short, damaged, or several are joined in it; with the remedy.
     """
     announced = 0 if decodable == _UNKNOWN else decodable
-    if container in _CHUNKS:
-        _check_bytes(file, length, container)
-    elif container == "OGG":
-        _check_pages(file, length)
-    elif container == "FLAC":
-        _check_single(file)
-    elif container in ("MP3", "MPEG"):
-        return _mpeg_samples(file, announced)
+    try:
+        if container in _CHUNKS:
+            _check_bytes(file, length, container)
+        elif container == "OGG":
+            _check_pages(file, length)
+        elif container == "FLAC":
+            _check_single(file)
+        elif container in ("MP3", "MPEG"):
+            return _mpeg_samples(file, announced)
+    except (struct.error, OverflowError) as error:
+        raise ValueError("its header is damaged: copy the file again, or convert it") from error
     return announced
 
 

@@ -126,7 +126,7 @@ class CTCAlignment(Options, AlignmentLoss):
     ) -> Tensor:
         """``[N]`` negative log-likelihood; 0 where the transcript does not fit into the speech."""
         if not len(speech):
-            return speech.new_zeros(0)
+            return speech.sum(dim=(1, 2))  # none, but part of the graph
         size = int(lengths[1].max())
         logp, targets = [], []
         for x_PD, ids_T, p, t in zip(speech, tokens, *(z.tolist() for z in lengths), strict=True):

@@ -75,12 +75,14 @@ class Task(ABC):
         pretrained: What ``build_model`` does about pretrained weights: it loads them; it skips them, where a model
             is built only to have its weights loaded from elsewhere; or it leaves such parts on the meta device,
             without numbers.
+        parameters: What ``select_trainable`` returned last; not set before.
     """
 
     uses_audio: ClassVar[bool] = True
     takes_states: ClassVar[bool] = False
     scores_translations: ClassVar[bool] = True
     default_metrics: ClassVar[tuple[Component, ...]]
+    parameters: ParameterTable
 
     def __init__(self, config: Any, *, tokenizer: TextTokenizer, feature: Feature | None = None) -> None:
         self.config = config
@@ -109,9 +111,10 @@ class Task(ABC):
             ConfigError: ``freeze_params`` or a tuning cannot be followed.
         """
         try:
-            return select_trainable(model, self.tunings, self.config.freeze_params)
+            self.parameters = select_trainable(model, self.tunings, self.config.freeze_params)
         except ValueError as error:
             raise ConfigError([Fault("freeze_params", str(error).removeprefix("freeze_params: "))]) from error
+        return self.parameters
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
@@ -128,6 +131,14 @@ class Task(ABC):
     @property
     def needs_words(self) -> bool:
         """Whether its loss needs to know when each word is spoken (``SpeechBatch.words``)."""
+        return False
+
+    @property
+    def skips_parameters(self) -> bool:
+        """Whether a step of training may leave parameters that ``select_trainable`` chose without a gradient.
+
+        Several processes then look in each step for those that got none.
+        """
         return False
 
     @property

@@ -99,6 +99,18 @@ class SpeechTranslationTask(Task):
         return self.alignment.needs_words
 
     @property
+    def ends_early(self) -> bool:
+        """Whether the speech branch of training ends at the deepest aligned layer: the NLL has no weight nor use."""
+        terms = self.alignment
+        return not self.config.translation_weight and bool(terms.state_terms) and not terms.prediction_terms
+
+    @property
+    def skips_parameters(self) -> bool:
+        """Those of the LLM above the deepest aligned layer, unless the text branch is trained to its end."""
+        is_trained = any(part.trainable for part in self.parameters.parts if part.part == "llm")
+        return is_trained and self.ends_early and not self.config.mt_weight
+
+    @property
     def min_transcripts(self) -> Mapping[str, int]:
         needs = {"train": 1} if self.alignment.terms or self.config.mt_weight > 0 else {}
         return needs | ({"dev": 2} if self.alignment.terms and is_probed(self.config.layer_selection) else {})
@@ -173,10 +185,8 @@ class SpeechTranslationTask(Task):
         layers: tuple[int, ...] = ()
         if self.selected is not None and is_aligning and alignment.state_terms:
             layers = self.selected.layers
-        # In training the NLL of the translation is not used where it has no weight and the losses read states alone.
-        can_skip = is_training and layers and not config.translation_weight and not alignment.prediction_terms
         return ForwardRequest(
-            translate=not can_skip,
+            translate=not (is_training and layers and self.ends_early),
             mt=config.mt_weight > 0,
             capture=layers,
             divergences=alignment.divergences if is_aligning else (),

@@ -52,7 +52,7 @@ def check_padding(loss: AlignmentLoss) -> None:
 
 @contract("alignment_loss")
 def check_empty_rows(loss: AlignmentLoss) -> None:
-    """A row without transcript or speech has value 0 and no gradient; a batch of such rows as well."""
+    """A row without transcript or speech has value 0 and no gradient; a batch of such rows as well, but a graph."""
     states = _states(loss)
     speech_lengths, text_lengths = states.speech_lengths.clone(), states.text_lengths.clone()
     speech_lengths[2], text_lengths[1] = 0, 0
@@ -69,8 +69,12 @@ def check_empty_rows(loss: AlignmentLoss) -> None:
             assert not grad[row].any(), f"row {row} has an empty side, so it must get no gradient"
     assert torch.isfinite(values).all(), f"rows beside empty ones must stay finite, got {values.tolist()}"
     nothing = torch.zeros(4, dtype=torch.long)
-    values, _ = _solve(loss, states._replace(text_lengths=nothing))
+    states = _states(loss)._replace(text_lengths=nothing)
+    values = _values(_apply(loss, states._replace(speech=states.speech.requires_grad_(True))))
     assert not values.any(), f"a batch without transcripts must have value 0, got {values.tolist()}"
+    assert values.requires_grad, (
+        "a batch without transcripts must depend on the speech: processes share a backward pass"
+    )
 
 
 @contract("alignment_loss")

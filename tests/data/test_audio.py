@@ -51,6 +51,13 @@ def test_other_rates_are_resampled(tmp_path: Path, rate: int) -> None:
     assert probe_audio("a.wav", tmp_path).seconds == 0.5
 
 
+@pytest.mark.parametrize("rate", [44_101, 2**31 - 1])
+def test_rates_whose_filter_would_take_gigabytes_are_refused(tmp_path: Path, rate: int) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(8_000), rate)
+    with pytest.raises(UndecodableAudioError, match=rf"a\.wav: its sample rate of {rate} Hz has so little in common"):
+        read_audio("a.wav", tmp_path, 16_000)
+
+
 def test_channels_are_averaged(tmp_path: Path) -> None:
     stereo = np.stack([np.full(100, 0.25), np.full(100, 0.75)], axis=1)
     soundfile.write(tmp_path / "a.wav", stereo, 16_000, subtype="FLOAT")

@@ -51,6 +51,17 @@ def test_shuffled_transcripts_are_those_of_the_part(load):
     assert sorted(row.src_text for row in some) == sorted(row.src_text for row in shuffled)
 
 
+def test_rows_that_write_control_tokens_are_refused(tmp_path, corpus):
+    first, second, *rows = (
+        replace(row, audio=str(corpus / row.audio)) for row in read_manifest(corpus / "dev.tsv").rows
+    )
+    faulty = [replace(first, tgt_text="<fr> un chat"), replace(second, src_text="one <fr> cat", word_times="")]
+    write_manifest(tmp_path / "some.tsv", [*faulty, *rows])
+    experiment = load_experiment(write_config(tmp_path / "config.yaml", tiny_config(corpus)))
+    with pytest.raises(DataError, match=r"control token: 2\n.*some\.tsv:2: .*: tgt_text must not write '<fr>'"):
+        load_split(experiment, build_task(experiment), str(tmp_path / "some.tsv"))
+
+
 @pytest.mark.parametrize(("split", "without"), [("train", 2), ("dev", 8)])
 def test_rows_without_word_times_are_counted_where_a_loss_wants_them(tmp_path, corpus, caplog, split, without):
     rows = read_manifest(corpus / f"{split}.tsv").rows

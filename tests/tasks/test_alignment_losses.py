@@ -146,3 +146,12 @@ def test_a_loss_that_is_none_is_named(setup, clean_registry):
 
     with pytest.raises(ConfigError, match=r"alignment\[0\]\.name: Plain does not derive from AlignmentLoss"):
         setup({"name": "plain"})
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_nan_recording_shows_in_the_loss_and_raises_nothing(setup, name):
+    """What stops the training is the gradient norm: it knows the rows, a loss does not."""
+    task, model, batch = setup({"name": name, "weight": 1.0})
+    rows = batch(range(12))
+    rows.audio[5, 0] = torch.nan
+    assert not task.loss(model, rows).total.isfinite()

@@ -79,8 +79,8 @@ class TaskRecipe(Recipe):
         return RecipeConfig
 
     def has_static_autograd_graph(self, context: RecipeContext) -> bool:
-        """Every trained parameter takes part in every step."""
-        return True
+        """Whether every trained parameter takes part in every step."""
+        return not self.task.skips_parameters
 
     def register(self, container: DependencyContainer) -> None:
         """Make the task's model, its optimiser and score and our recorder known to fairseq2."""

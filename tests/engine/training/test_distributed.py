@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 import yaml
 
+from aista.engine.checkpoints import checkpoint_steps, load_weights
+from tests.engine.training.early_ends import PATHS
 from tests.tiny import make_corpus, tiny_config, write_config
 
 pytestmark = pytest.mark.slow
@@ -59,6 +62,77 @@ def test_an_adapters_losses_are_the_same_on_two_processes(tmp_path, config, para
         assert set(compared) <= record.keys()
         for name in compared:
             assert record[name] == pytest.approx(one[name], rel=1e-3, abs=1e-6), (record["step"], name)
+
+
+@pytest.fixture(scope="module")
+def early_ends(tmp_path_factory):
+    """Path and way -> largest difference of a parameter from that of one process; see ``early_ends``."""
+    folder = tmp_path_factory.mktemp("early_ends")
+    corpus = make_corpus(folder / "corpus", untranscribed=6)
+    arguments = ["-m", "tests.engine.training.early_ends", str(folder), str(corpus)]
+    result = subprocess.run(
+        [*TORCHRUN, *arguments], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("parallelism", ["ddp", "fsdp"])
+@pytest.mark.parametrize("path", PATHS)
+def test_a_path_that_ends_early_learns_what_one_process_learns(early_ends, path, parallelism):
+    assert early_ends[f"{path}-{parallelism}"] < 1e-6
+
+
+def test_alignment_alone_trains_on_two_processes(config):
+    overrides = ["translation_weight=0", "layer_selection={name: fixed, config: {layers: [1]}}"]
+    expected, _ = train(config, config.parent / "alone_single", [sys.executable], *overrides)
+    metrics, _ = train(config, config.parent / "alone_ddp", TORCHRUN, *overrides)
+    for record, one in zip(metrics, expected, strict=True):
+        assert record["align_layer_1"] == pytest.approx(one["align_layer_1"], rel=1e-4)
+        assert record["aligned_rows"] == one["aligned_rows"] == 16
+
+
+BREAKING = """
+import os
+from aista.losses.costs import Cosine
+from aista.registry import register
+
+calls = []
+
+@register("cost", "breaking")
+class Breaking(Cosine):
+    \"\"\"As cosine, but NaN on the second process after a while. Choose it to test.\"\"\"
+
+    def forward(self, x, y, a, b):
+        calls.append(1)
+        cost, saved = super().forward(x, y, a, b)
+        return cost * (float("nan") if len(calls) > 20 and os.environ.get("RANK") == "1" else 1), saved
+"""
+
+
+@pytest.mark.parametrize("parallelism", ["ddp", "fsdp"])
+def test_all_processes_stop_at_a_gradient_that_is_not_finite(tmp_path, config, parallelism):
+    (tmp_path / "breaking.py").write_text(BREAKING)
+    options = yaml.safe_load(config.read_text()) | {"plugins": [str(tmp_path / "breaking.py")]}
+    options["alignment"] = [{"name": "ot", "config": {"cost": "breaking"}}]
+    options["layer_selection"] = {"name": "fixed", "config": {"layers": [1]}}
+    options["trainer"] = {"max_steps": 20, "log_every": 1, "checkpoint_every": 1, "data_parallelism": parallelism}
+    run, file = tmp_path / "run", write_config(tmp_path / "config.yaml", options)
+    result = subprocess.run(
+        [*TORCHRUN, "-m", "aista.cli.main", "train", str(run), "--config", str(file)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode != 0
+    steps = re.findall(
+        r"aista: step (\d+): the gradient norm must be finite, got nan; rows .* and 3 more", result.stderr
+    )
+    assert len(steps) == 2, result.stderr[-3000:]
+    (last,) = checkpoint_steps(run)
+    assert {int(step) - 1 for step in steps} == {last.step}
+    assert all(tensor.isfinite().all() for tensor in load_weights(last).values())
 
 
 @pytest.fixture(scope="module")
