@@ -22,6 +22,7 @@ __all__ = ["check_bounds", "check_keys", "convert", "is_optional", "join", "type
 
 MAX_NAMED = 20  # unknown options of one mapping that are named
 MAX_NAME = 255  # bytes of a file's name
+MAX_PATH = 4095
 LARGEST = 2**63 - 1  # of whole numbers, which become 64-bit integers
 
 Nested = Callable[[type[Any], Any, str, list[Fault]], Any]
@@ -168,6 +169,8 @@ def _path_rule(path: str) -> str:
         return "it must not be empty"
     if "\0" in path:
         return "it must not contain the character NUL"
+    if len(os.fsencode(path)) > MAX_PATH:
+        return f"paths have at most {MAX_PATH} bytes"
     longest = max(len(os.fsencode(part)) for part in path.split(os.sep))
     return f"names have at most {MAX_NAME} bytes" if longest > MAX_NAME else ""
 

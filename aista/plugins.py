@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import inspect
+import os
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
@@ -29,9 +30,10 @@ def load_files(files: Iterable[str | Path], base: Path | None = None) -> set[str
     load_entry_points()
     modules = set()
     for file in files:
-        path = Path(base or Path.cwd(), file).resolve()
-        if not path.is_file() or path.suffix != ".py":
-            raise PluginError(f"plug-in {str(file)!r}: must be a Python file (.py), found none at {path}")
+        path = Path(base or Path.cwd(), file)
+        if path.suffix != ".py" or not os.path.isfile(path):  # False, too, for names that no system takes
+            raise PluginError(f"plug-in {str(file)!r}: must be a Python file (.py), found none at {path.absolute()}")
+        path = path.resolve()
         name = f"aista_plugin_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
         with _once(str(path), f"plug-in {str(file)!r}") as is_first:
             if is_first:

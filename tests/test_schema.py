@@ -147,6 +147,10 @@ def test_values_are_converted(data, expected):
         ({"path": ""}, "path: expects a path, got ''; it must not be empty"),
         ({"path": "a\0b"}, r"path: expects a path, got 'a\x00b'; it must not contain the character NUL"),
         ({"path": "a/" + 128 * "é"}, f"path: expects a path, got 'a/{128 * 'é'}'; names have at most 255 bytes"),
+        (
+            {"path": 2100 * "a/"},
+            f"path: expects a path, got '{99 * 'a/'}a... (4,202 characters); paths have at most 4095 bytes",
+        ),
         ({"mode": "c"}, "mode: expects one of 'a', 'b', 1, got 'c'"),
         ({"mode": True}, "mode: expects one of 'a', 'b', 1, got True"),
         ({"pair": [1.0]}, "pair: expects 2 items, got 1: [1.0]"),

@@ -33,8 +33,8 @@ def run(args: argparse.Namespace) -> int:
     from aista.engine.export.write import export
     from aista.errors import AistaError
 
-    if not args.shard_gb > 0:
-        raise AistaError(f"--shard-gb must be above 0, got {args.shard_gb:g}")
+    if not 0.001 <= args.shard_gb <= 1000:
+        raise AistaError(f"--shard-gb must be from 0.001 to 1000, got {args.shard_gb:g}")
     kind: Literal["whole", "merged", "trainable"] = (
         "trainable" if args.trainable_only else "merged" if args.merge_lora else "whole"
     )

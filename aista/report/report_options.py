@@ -14,7 +14,7 @@ class ComparisonOptions(Options):
     """What is compared, and how it is resampled."""
 
     split: str = option("test", "evaluated split")
-    samples: int = option(1000, "bootstrap samples", minimum=40)
+    samples: int = option(1000, "bootstrap samples", minimum=40, maximum=1_000_000)
     seed: int = option(12345, "seed of the resampling", minimum=0)
 
 

@@ -1,5 +1,13 @@
 import pytest
 
+from tests.fuzz.fuzzed import import_all
+
+
+@pytest.fixture(scope="session")
+def all_imported():
+    """For tests whose examples import parts of aista: so that none waits for that."""
+    import_all()
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

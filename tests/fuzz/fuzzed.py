@@ -2,11 +2,15 @@
 
 import contextlib
 import functools
+import importlib
 import os
+import pkgutil
 import shutil
 import signal
 
 from hypothesis import HealthCheck, given, settings
+
+import aista
 
 PATIENCE = 2.0  # seconds of processor time, whatever else runs on the machine
 
@@ -42,7 +46,7 @@ def fuzzed(*, examples, **strategies):
 
 @contextlib.contextmanager
 def time_limit(seconds):
-    """Raise ``HangError`` where the block uses more processor time than ``seconds``, or ten times as long."""
+    """Raise ``HangError`` where the block uses more processor time than ``seconds``, or thirty times as long."""
 
     rang = []
 
@@ -50,7 +54,7 @@ def time_limit(seconds):
         rang.append(signum)
         raise HangError(f"more than {seconds:g} s ({signal.Signals(signum).name})")
 
-    timers = {signal.ITIMER_PROF: (signal.SIGPROF, seconds), signal.ITIMER_REAL: (signal.SIGALRM, 10 * seconds)}
+    timers = {signal.ITIMER_PROF: (signal.SIGPROF, seconds), signal.ITIMER_REAL: (signal.SIGALRM, 30 * seconds)}
     before = {number: signal.signal(number, stop) for number, _ in timers.values()}
     try:
         for timer, (_, limit) in timers.items():
@@ -71,3 +75,10 @@ def _empty(folder):
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def import_all():
+    """Import all of aista."""
+    for module in pkgutil.walk_packages(aista.__path__, "aista."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
