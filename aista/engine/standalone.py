@@ -34,7 +34,7 @@ def save_assets(run_dir: Path, experiment: Experiment, task: Task) -> None:
             }
         except AistaError as error:
             log.warning("%s: %s; decoding will need the original", run_dir, error)
-        for part, spec in parts(experiment).items():
+        for part, spec in parts(experiment.task_config).items():
             try:
                 for option, path in weight_paths(part, spec).items():
                     nodes[f"{part}.config.{option}"] = embed(path, folder / part)

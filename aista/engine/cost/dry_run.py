@@ -92,7 +92,8 @@ def dry_run(
     narrow(splits, task, model, experiment)
     table = task.select_trainable(model)
     check_parameter_groups(experiment.sections.trainer, model)
-    missing = {part: str(path) for part, (_, path) in base_paths(experiment).items() if not _has_weights(path)}
+    bases = base_paths(experiment.task_config)
+    missing = {part: str(path) for part, (_, path) in bases.items() if not _has_weights(path)}
     states = _states(splits, model, experiment)
     rows = _rows(splits, task, experiment, assumption)
     plan: dict[str, Any] = {"processes": processes, "device": DEVICES[device], "utilization": utilization}

@@ -10,6 +10,7 @@ from typing import Any
 
 from aista import registry
 from aista.errors import RunError
+from aista.model_folder import check_folder
 from aista.modules.llms.base import GenerationConfig
 from aista.schema import Component
 from aista.tasks.base import Task
@@ -45,21 +46,21 @@ def describe(experiment: Experiment, task: Task, folder: Path, *, whole: bool) -
     plain["data"] = {key: plain["data"][key] for key in _DATA}
     plain["evaluation"] = {key: value for key, value in plain["evaluation"].items() if key != "generation"}
     plain["tokenizer"] = {"name": plain["tokenizer"]["name"], "config": dict(task.tokenizer.save(folder))}
-    for part, spec in parts(experiment).items():
+    for part, spec in parts(experiment.task_config).items():
         for option, path in weight_paths(part, spec).items():
             plain[part]["config"][option] = embed(path, folder / part) if whole else path.name
     _check_components(structure_experiment(plain, source="the exported config"))
     return {"experiment": plain, "training": training}
 
 
-def parts(experiment: Experiment) -> dict[str, TunedPart]:
-    """The parts of the experiment's model."""
-    return {name: spec for name, spec in vars(experiment.task_config).items() if isinstance(spec, TunedPart)}
+def parts(config: Any) -> dict[str, TunedPart]:
+    """The parts of a model in a task's options."""
+    return {name: spec for name, spec in vars(config).items() if isinstance(spec, TunedPart)}
 
 
-def base_paths(experiment: Experiment) -> dict[str, tuple[str, Path]]:
+def base_paths(config: Any) -> dict[str, tuple[str, Path]]:
     """Parts that start from pretrained weights: the option that names these, and where they are."""
-    by_part = {part: weight_paths(part, spec) for part, spec in parts(experiment).items()}
+    by_part = {part: weight_paths(part, spec) for part, spec in parts(config).items()}
     return {part: next(iter(paths.items())) for part, paths in by_part.items() if paths}
 
 
@@ -99,6 +100,10 @@ def embed(path: Path, folder: Path) -> str | None:
     """Copy a base folder's config files, no weights and no code; a file of weights is left out."""
     if path.is_file():
         return None
+    try:
+        check_folder(path)
+    except ValueError as error:
+        raise RunError(f"{error}; an export would hold a copy of it") from error
     folder.mkdir()
     for file in sorted(path.iterdir()):
         if file.is_file() and file.suffix in _CONFIG_SUFFIXES and not file.name.endswith(".index.json"):

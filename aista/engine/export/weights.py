@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from aista.errors import RunError
 from aista.files import hash_file, write_json
 
-__all__ = ["fingerprint", "load_into", "save_weights"]
+__all__ = ["fingerprint", "load_into", "save_weights", "weight_files"]
 
 
 def save_weights(folder: Path, weights: Mapping[str, Tensor], stem: str = "model", *, shard_bytes: int) -> list[str]:
@@ -67,6 +67,11 @@ def load_into(
     return {name: tensor for name, tensor in state.items() if id(tensor) not in filled}
 
 
+def weight_files(path: Path) -> list[Path]:
+    """The safetensors that are a file or lie in a folder."""
+    return [path] * (path.suffix == ".safetensors") if path.is_file() else sorted(path.glob("*.safetensors"))
+
+
 def fingerprint(path: Path) -> str:
     """SHA-256 over names, types, shapes and bytes of all tensors of a folder or file, however they are sharded.
 
@@ -75,9 +80,9 @@ def fingerprint(path: Path) -> str:
     Raises:
         RunError: no weights there, or damaged ones.
     """
-    if path.is_file() and path.suffix != ".safetensors":
+    files = weight_files(path)
+    if path.is_file() and not files:
         return f"sha256:{hash_file(path)}"
-    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
     if not files:
         raise RunError(f"{path}: no *.safetensors there; give the folder of the base model")
     digest = hashlib.sha256()
@@ -103,15 +108,20 @@ def _open(file: Path) -> Iterator[Any]:
 
 def _fill(state: Mapping[str, Tensor], name: str, tensor: Tensor, file: Path) -> None:
     target = state.get(name)
-    if target is None or target.shape != tensor.shape:
-        has = "no such tensor" if target is None else f"{list(target.shape)}"
+    if target is None or _kind(target) != _kind(tensor):
+        has = "no such tensor" if target is None else f"{list(target.shape)} of {target.dtype}"
         raise RunError(
-            f"{file}: {name} {list(tensor.shape)} does not fit the model that config.json describes ({has}); the "
-            "folder was changed after the export, export it again"
+            f"{file}: {name} {list(tensor.shape)} of {tensor.dtype} does not fit the model that config.json describes "
+            f"({has}); the folder was changed after the export, export it again"
         )
     if target.dtype != tensor.dtype:
         target.data = target.data.to(tensor.dtype)
     target.data.copy_(tensor)
+
+
+def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype | bool]:
+    """Shape and type, where any type with fractions is as good as another."""
+    return tensor.shape, tensor.is_floating_point() or tensor.dtype
 
 
 def _damaged(file: Path, error: Exception) -> RunError:

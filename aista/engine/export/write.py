@@ -16,11 +16,12 @@ from aista.engine.claim import open_experiment
 from aista.engine.export.adapters import has_peft_layout, save_peft
 from aista.engine.export.card import model_card
 from aista.engine.export.description import MODEL_TYPE, base_paths, describe, generation_to_json, parts
-from aista.engine.export.load import CONFIG, GENERATION, RECORD, TRAINABLE, open_exported, read_record
+from aista.engine.export.load import CONFIG, GENERATION, TRAINABLE, open_exported
+from aista.engine.export.record import CARD, RECORD, Record, check_replaceable, hash_files
 from aista.engine.export.weights import fingerprint, save_weights
 from aista.engine.standalone import with_assets
 from aista.errors import RunError
-from aista.files import hash_file, replacing_folder, write_json, write_text
+from aista.files import hash_file, replacing_folder, require_writable, write_json, write_text
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -52,7 +53,7 @@ class _Run:
         once = functools.cache(fingerprint)  # parts may come out of one folder
         return {
             part: {"option": option, "name": path.resolve().name, "fingerprint": once(path)}
-            for part, (option, path) in base_paths(self.experiment).items()
+            for part, (option, path) in base_paths(self.experiment.task_config).items()
             if path.exists() or self.kind == "trainable"  # a whole model needs no base
         }
 
@@ -92,7 +93,8 @@ def export(
     experiment = with_assets(original, run_dir) if is_whole else original
     task = build_task(experiment, pretrained="skip" if is_whole else "load")
     run = _Run(run_dir, original, task, find_checkpoint(run_dir, which), kind, shard_bytes, verify)
-    _check_replaceable(out, run)
+    check_replaceable(out, run.id, kind)
+    require_writable(out)
     with replacing_folder(out) as folder:
         config = describe(experiment, run.task, folder, whole=is_whole)
         model = run.task.build_model()
@@ -102,13 +104,13 @@ def export(
         write_json(folder / CONFIG, {**head, "kind": kind, "base": run.bases, **config})
         generation = experiment.sections.evaluation.generation
         write_json(folder / GENERATION, generation_to_json(generation, run.task))
-        write_text(folder / "README.md", model_card(run_dir, original, run.checkpoint, table, run.bases, kind))
-        files = _describe_files(folder)
-        step, score = run.checkpoint.step, run.checkpoint.score
-        write_json(folder / RECORD, {"run": run.id, "kind": kind, "step": step, "score": score, "files": files})
+        write_text(folder / CARD, model_card(run_dir, original, run.checkpoint, table, run.bases, kind))
+        record = Record(run.id, kind, run.checkpoint.step, run.checkpoint.score, hash_files(folder))
+        record.write(folder)
         if is_whole:
             _check_prompt(folder, run.task)
-    return [*files, RECORD]
+        check_replaceable(out, run.id, kind)  # it may have got a file meanwhile
+    return [*record.files, RECORD]
 
 
 def _save_model(folder: Path, run: _Run, model: nn.Module, config: dict[str, Any]) -> None:
@@ -159,7 +161,7 @@ def _save_trainable(folder: Path, run: _Run, model: nn.Module, weights: dict[str
         for name, tensor in weights.items()
         if name in trained or name.partition(".")[0] not in run.bases or not _same(state[name], tensor)
     }
-    llm = parts(run.experiment).get("llm")
+    llm = parts(run.experiment.task_config).get("llm")
     lora = {name: tensor for name, tensor in exported.items() if has_peft_layout(name, llm)}
     if lora:
         assert llm is not None
@@ -183,35 +185,9 @@ def _unfit(run: _Run) -> RunError:
 
 def _check_prompt(folder: Path, task: Task) -> None:
     """The copied tokenizer must be the run's: compare what it makes of the prompt."""
-    copied = build_task(open_exported(folder), pretrained="skip")
+    copied = build_task(open_exported(folder, verify=False), pretrained="skip")
     if (copied.tokenizer.vocab_size, getattr(copied, "prompt", None)) != (
         task.tokenizer.vocab_size,
         getattr(task, "prompt", None),
     ):
         raise RunError("the copied tokenizer differs from the run's; write it with save_pretrained into its folder")
-
-
-def _describe_files(folder: Path) -> dict[str, dict[str, Any]]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): _describe_file(path) for path in files}
-
-
-def _describe_file(path: Path) -> dict[str, Any]:
-    """Bytes, and the hash of all but weights."""
-    size: dict[str, Any] = {"bytes": path.stat().st_size}
-    if path.suffix != ".safetensors":
-        size["sha256"] = hash_file(path)
-    return size
-
-
-def _check_replaceable(out: Path, run: _Run) -> None:
-    """Raise RunError unless ``out`` is free, or an untouched export of the same run."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    record = read_record(out) if out.is_dir() and (out / RECORD).is_file() else {}
-    if (record.get("run"), record.get("kind")) != (run.id, run.kind):
-        raise RunError(f"{out}: exists and is not this export of {run.path}; choose another folder, or remove it")
-    files = {name: entry for name, entry in _describe_files(out).items() if name != RECORD}
-    changed = sorted(name for name in files if files[name] != record["files"].get(name))
-    if changed:
-        raise RunError(f"{out}: {changed[0]} was added or changed after the export; move it away, or export elsewhere")

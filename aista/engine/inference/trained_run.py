@@ -68,7 +68,7 @@ def open_run(
     """
     device = _device(device)
     if is_exported(run_dir):
-        return _open_exported(run_dir, which, device, base)
+        return _open_exported(run_dir, which, device, base, verify=verify)
     if base:
         raise RunError(f"{run_dir}: --base is for folders that `aista export --trainable-only` wrote; leave it out")
     experiment = open_experiment(run_dir)
@@ -94,8 +94,10 @@ def _device(asked: str) -> str:
     return asked or known[0]
 
 
-def _open_exported(folder: Path, which: str, device: str, base: Mapping[str, Path] | None) -> TrainedRun:
-    experiment, checkpoint = open_exported(folder, base), exported_checkpoint(folder, which)
+def _open_exported(
+    folder: Path, which: str, device: str, base: Mapping[str, Path] | None, *, verify: bool
+) -> TrainedRun:
+    experiment, checkpoint = open_exported(folder, base, verify=verify), exported_checkpoint(folder, which)
     task = build_task(experiment, pretrained="load" if is_trainable(folder) else "skip")
     model = build(folder, task)
     return TrainedRun(folder, experiment, task, model.to(device).eval(), checkpoint, device)

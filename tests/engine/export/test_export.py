@@ -15,13 +15,15 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from aista.cli.main import main
+from aista.console import escaped
 from aista.engine.checkpoints import find_checkpoint
+from aista.engine.export.record import Record, hash_files
 from aista.engine.export.weights import fingerprint
 from aista.engine.export.write import export
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.trained_run import open_run
 from aista.engine.inference.translate import load_model
-from aista.errors import RunError
+from aista.errors import AistaError, RunError
 
 PAGE = Path(__file__).parents[3] / "docs" / "export.md"
 
@@ -156,7 +158,7 @@ def test_trainable_weights_with_their_bases(trainable, lora, given, wavs, capsys
     assert {name.partition(".")[0] for name in held} == {"adapter"}
     bases = [f"--base={part}={folder}" for part, folder in given.items()]
     assert main(["translate", str(trainable), str(wavs[0]), *bases]) == 0
-    assert capsys.readouterr().out == f"{wavs[0]}\t{translations(lora, wavs[:1])[0]}\n"
+    assert capsys.readouterr().out == f"{wavs[0]}\t{escaped(translations(lora, wavs[:1])[0])}\n"
 
 
 def test_lora_loads_by_peft(trainable, lora, bases):
@@ -260,22 +262,20 @@ def test_wrong_runs(tmp_path, native, whole, capsys):
         load_model(whole, base={"llm": tmp_path})
 
 
-def truncate(out):
+def damage(out, change):
     file = out / "model.safetensors"
-    file.write_bytes(file.read_bytes()[:-8])
+    file.write_bytes(change(file.read_bytes()))
 
 
-def scramble(out):
-    file = out / "model.safetensors"
-    file.write_bytes(b"\xff" * file.stat().st_size)
+def flip(content):
+    """One bit of the last weight."""
+    return content[:-1] + bytes([content[-1] ^ 1])
 
 
-def lose_tensor(out):
-    file = out / "model.safetensors"
-    weights = load_file(file)
-    weights.pop("adapter.projection.weight" if "adapter.projection.weight" in weights else min(weights))
-    save_file(weights, file)
-    edit(out, "export.json", lambda data: data["files"][file.name].update(bytes=file.stat().st_size))
+def reweigh(out, change):
+    weights = load_file(out / "model.safetensors")
+    change(weights)
+    save_file(weights, out / "model.safetensors")
 
 
 def edit(out, name, change):
@@ -284,26 +284,29 @@ def edit(out, name, change):
     (out / name).write_text(json.dumps(data))
 
 
+def resign(out, **more):
+    """As somebody does who wants the change to pass."""
+    data = json.loads((out / "export.json").read_text())
+    del data["sha256"]
+    (out / "export.json").unlink()
+    Record(**{**data, "files": hash_files(out) | more}).write(out)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (truncate, r"model\.safetensors: damaged, expected \d+ bytes, found \d+"),
-        (scramble, r"model\.safetensors: damaged or no safetensors"),
-        (lose_tensor, r"its weights lack 1 tensors of the model, e\.g\. adapter"),
-        (lambda out: (out / "model.safetensors").unlink(), r"model\.safetensors: damaged, .* found missing"),
+        (lambda out: damage(out, flip), r"model\.safetensors: damaged: its SHA-256 is"),
+        (lambda out: damage(out, lambda content: content[:-8]), r"model\.safetensors: damaged: its SHA-256 is"),
+        (lambda out: (out / "model.safetensors").unlink(), r"model\.safetensors: missing; copy"),
+        (lambda out: (out / "tokenizer.json").write_text("{}"), r"tokenizer\.json: damaged: its SHA-256 is"),
+        (lambda out: edit(out, "llm/config.json", lambda d: d.update(rms_norm_eps=0.5)), r"llm/config\.json: damaged"),
+        (lambda out: edit(out, "generation_config.json", lambda d: d.update(num_beams=1)), r"config\.json: damaged"),
+        (lambda out: edit(out, "export.json", lambda d: d.update(step=7)), r"export\.json: damaged, or of another"),
+        (lambda out: (out / "export.json").write_text("{"), r"export\.json is not valid JSON"),
+        (lambda out: (out / "export.json").unlink(), r"export\.json: missing; copy"),
         (
-            lambda out: (out / "llm" / "pytorch_model.bin").write_bytes(b""),
-            r"pytorch_model\.bin: a format that can run",
-        ),
-        (lambda out: (out / "export.json").unlink(), r"export\.json: missing or no JSON"),
-        (lambda out: edit(out, "config.json", lambda d: d["experiment"].update(plugins=["x.py"])), "which are code"),
-        (
-            lambda out: edit(out, "config.json", lambda d: d["experiment"]["llm"]["config"].update(path="../llama")),
-            r"names \.\./llama, which is outside of the folder",
-        ),
-        (
-            lambda out: edit(out, "llm/config.json", lambda d: d.update(intermediate_size=32)),
-            r"does not fit the model that config\.json describes",
+            lambda out: (out / "chat_template.jinja").write_text("x"),
+            r"chat_template\.jinja: was added after the export",
         ),
     ],
 )
@@ -314,6 +317,129 @@ def test_spoilt_folders(tmp_path, whole, spoil, message):
     spoil(out)
     with pytest.raises(RunError, match=message):
         load_model(out)
+
+
+def test_weights_are_read_without_their_checksums_on_demand(tmp_path, whole, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    damage(out, flip)
+    name, expected = "model.safetensors", load_file(out / "model.safetensors")
+    found = open_run(out, verify=False).model.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+    damage(out, lambda content: b"\xff" * len(content))
+    with pytest.raises(RunError, match=rf"{name} is damaged or no safetensors"):
+        open_run(out, verify=False)
+
+
+def test_what_users_add_and_edit_is_no_damage(tmp_path, whole):
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    (out / "README.md").write_text("license: mit")
+    (out / "LICENSE").write_text("MIT")
+    (out / ".cache" / "huggingface").mkdir(parents=True)
+    (out / ".cache" / "huggingface" / "download.json").write_text("{}")
+    load_model(out)
+
+
+def experiment(out, change):
+    edit(out, "config.json", lambda config: change(config["experiment"]))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "more", "message"),
+    [
+        (
+            lambda out: reweigh(out, lambda weights: weights.pop(min(weights))),
+            {},
+            r"its weights lack 1 tensors of the model, e\.g\. adapter",
+        ),
+        (lambda out: reweigh(out, lambda weights: weights.update(x=torch.zeros(1))), {}, r"x \[1\] .*no such tensor"),
+        (
+            lambda out: reweigh(out, lambda weights: weights.update({k: v.long() for k, v in weights.items()})),
+            {},
+            r"int64 does not fit .* of torch\.float32",
+        ),
+        (lambda out: damage(out, lambda content: b"\xff" * len(content)), {}, "is damaged or no safetensors"),
+        (lambda out: (out / "llm" / "model.bin").write_bytes(b""), {}, r"model\.bin: a format that can run"),
+        (lambda out: experiment(out, lambda e: e.update(plugins=["x.py"])), {}, "which are code"),
+        (
+            lambda out: experiment(out, lambda e: e["llm"]["config"].update(path="../llama")),
+            {},
+            r"'\.\./llama' lies out",
+        ),
+        (lambda out: experiment(out, lambda e: e["llm"]["config"].update(path="/llama")), {}, r"'/llama' lies outside"),
+        (lambda out: experiment(out, lambda e: e["tokenizer"]["config"].update(path="..")), {}, r"'\.\.' lies outside"),
+        (lambda out: None, {"../model.safetensors": "0"}, r"'\.\./model\.safetensors' lies outside"),
+        (lambda out: None, {"/model.safetensors": "0"}, r"'/model\.safetensors' lies outside"),
+        (lambda out: (out / "llm" / "vocab.txt").symlink_to("/etc/passwd"), {}, r"'llm/vocab\.txt' lies outside"),
+        (lambda out: (out / "link").symlink_to(out.parent), {}, "'link' lies outside"),
+        (
+            lambda out: edit(out, "llm/config.json", lambda d: d.update(_attn_implementation="evil/repo")),
+            {},
+            r"llm/config\.json: _attn_implementation is 'evil/repo'",
+        ),
+        (
+            lambda out: edit(out, "llm/config.json", lambda d: d.update(intermediate_size=32)),
+            {},
+            r"does not fit the model that config\.json describes",
+        ),
+        (
+            lambda out: edit(out, "llm/config.json", lambda d: d.update(num_hidden_layers=10**6)),
+            {},
+            "the config describes a model of over .* they do not belong together",
+        ),
+    ],
+)
+def test_planted_folders(tmp_path, whole, spoil, more, message):
+    """Whoever plants something makes the checksums fit."""
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    spoil(out)
+    resign(out, **more)
+    with pytest.raises(AistaError, match=message):
+        load_model(out)
+
+
+def test_an_export_follows_links_and_deletes_nothing_of_others(tmp_path, native):
+    disk, out = tmp_path / "disk", tmp_path / "out"
+    disk.mkdir()
+    out.symlink_to(disk)
+    export(native, out)
+    export(native, out)
+    assert out.is_symlink()
+    assert (disk / "model.safetensors").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "out"]
+    for name, make in {
+        "notes.txt": lambda path: path.write_text("mine"),
+        ".hidden": lambda path: path.write_text("mine"),
+        "folder": lambda path: path.mkdir(),
+        "broken": lambda path: path.symlink_to("nowhere"),
+        "pipe": os.mkfifo,
+    }.items():
+        make(disk / name)
+        with pytest.raises(RunError, match=rf"{name} was added or changed after the export; move it away"):
+            export(native, out)
+        assert os.path.lexists(disk / name)
+        shutil.move(disk / name, tmp_path / "moved")
+        shutil.rmtree(tmp_path / "moved") if (tmp_path / "moved").is_dir() else (tmp_path / "moved").unlink()
+    damage(disk, flip)
+    with pytest.raises(RunError, match=r"model\.safetensors was added or changed after the export"):
+        export(native, out)
+
+
+def test_a_file_that_comes_during_the_export_is_kept(tmp_path, native, monkeypatch):
+    out = tmp_path / "out"
+    export(native, out)
+
+    def card(*args):
+        (out / "mine.txt").write_text("mine")
+        return "card"
+
+    monkeypatch.setattr("aista.engine.export.write.model_card", card)
+    with pytest.raises(RunError, match=r"mine\.txt was added"):
+        export(native, out)
+    assert (out / "mine.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_plug_in_file_cannot_be_exported(tmp_path, native, clean_registry):
