@@ -29,8 +29,8 @@ from aista.engine.training.run_data import RunData
 from aista.engine.training.units import TaskEvalUnit, TaskTrainUnit
 from aista.engine.training.validation import ValidationScores, past_scores
 from aista.errors import RunError
-from aista.files import write_json
 from aista.modules.lsm import LargeSpeechTextModel
+from aista.run_folder.parsing import write_object
 from aista.run_folder.paths import RunPaths
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
@@ -111,7 +111,7 @@ class TaskRecipe(Recipe):
         check_parameter_groups(self.trainer, model)
         log.info("parameters to train:\n%s", table)
         if is_main_process():
-            write_json(RunPaths(self.run_dir).parameters_file, table.to_json())
+            write_object(RunPaths(self.run_dir).parameters_file, table.to_json())
         gangs = context.gangs
         self.data.prepare(model, self.run_dir, gangs.dp.rank, gangs.dp.size, str(gangs.device))
         return model

@@ -3,11 +3,14 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from aista.cli.main import main
-from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
+from aista.run_folder.evaluations import Evaluation
+from aista.run_folder.paths import RunPaths
+from aista.scoring.hypotheses import HypothesisRow
 from tests.tiny import tiny_config, write_config
 
 
@@ -82,7 +85,7 @@ def test_a_manifest_that_changed_does_not_replace_the_results_of_before(runs, ma
 def test_results_of_a_folder_written_before_manifests_were_recorded(runs, tmp_path, capsys):
     run = shutil.copytree(runs / "ce", tmp_path / "run")
     file = run / "evaluation" / "test" / "scores.json"
-    old = {key: value for key, value in scores(run, "test").items() if key not in ("manifest", "sha256")}
+    old = {key: value for key, value in scores(run, "test").items() if key not in ("manifest", "sha256", "checksum")}
     file.write_text(json.dumps(old | {"split": "other/test.tsv"}))
     assert main(["compare", str(runs / "ce"), str(run), "--samples", "50"]) == 0
     assert "run: step_12 on other/test.tsv" in capsys.readouterr().out
@@ -123,12 +126,12 @@ def test_the_nll_is_measured_with_shuffled_speech_too(runs, capsys):
 def test_compare_and_evaluate_warn_of_a_system_that_says_one_thing(runs, tmp_path, capsys, caplog):
     references = [f"r{number}" for number in range(40)]
     for label, answers in (("deaf", ["x", "x"] * 20), ("fine", references)):
-        shutil.copytree(runs / "ce", tmp_path / label)
+        run = RunPaths(shutil.copytree(runs / "ce", tmp_path / label))
         rows = [
             HypothesisRow(reference, "", reference, answer)
             for reference, answer in zip(references, answers, strict=True)
         ]
-        write_hypotheses(tmp_path / label / "evaluation" / "test" / "hypotheses.tsv", rows)
+        replace(Evaluation.load(run, "test"), rows=tuple(rows)).save(run)
     assert main(["compare", str(tmp_path / "deaf"), str(tmp_path / "fine"), "--samples", "50"]) == 0
     warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WARNING")]
     assert len(warnings) == 1
