@@ -25,6 +25,7 @@ from aista.engine.training.layer_chooser import LayerChooser
 from aista.engine.training.optimizer import check_parameter_groups, register_optimizer
 from aista.engine.training.recipe_config import FAMILY, SCORE, RecipeConfig
 from aista.engine.training.recorder import RunRecorder
+from aista.engine.training.resharding import resume_from_other_processes
 from aista.engine.training.run_data import RunData
 from aista.engine.training.units import TaskEvalUnit, TaskTrainUnit
 from aista.engine.training.validation import ValidationScores, past_scores
@@ -138,6 +139,7 @@ class TaskRecipe(Recipe):
             validation.append(TaskEvalUnit(self.task, model, bare, self.metrics, self.evaluation, gangs.dp, scores))
         trainer = context.create_trainer(unit, reader, validation, [dev_reader] if dev_reader is not None else [])
         steps.attach(trainer)
+        resume_from_other_processes(trainer)
         if self.trainer.early_stopping_patience:
             history = [score for _, score in past]
             set_early_stopper(trainer, PatienceStopper(self.trainer.early_stopping_patience, history))

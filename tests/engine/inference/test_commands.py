@@ -153,8 +153,8 @@ def test_translate_prints_a_line_per_file(runs, corpus, capsys):
 
 
 def test_translate_names_a_missing_file(runs, capsys):
-    assert main(["translate", str(runs / "aista"), "nowhere.wav"]) == 2
-    assert "no such audio file: nowhere.wav" in capsys.readouterr().err
+    assert main(["translate", str(runs / "aista"), "nowhere.wav"]) == 1
+    assert "aista: nowhere.wav: no such file" in capsys.readouterr().err
 
 
 def test_probe_draws_the_curve_and_a_plan(runs, capsys):
@@ -207,11 +207,6 @@ def test_probe_of_every_checkpoint_shows_how_the_curves_move(tmp_path, corpus, c
 def test_a_probe_has_a_plain_name(runs, capsys, name):
     assert main(["probe", str(runs / "aista"), "--name", name]) == 2
     assert "--name: must be a file name" in capsys.readouterr().err
-
-
-def test_probe_options_have_bounds(runs, capsys):
-    assert main(["probe", str(runs / "aista"), "--size", "1"]) == 2
-    assert "--size: must be at least 2, got 1" in capsys.readouterr().err
 
 
 def test_an_unknown_checkpoint_lists_those_there_are(runs, capsys):
