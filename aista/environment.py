@@ -1,13 +1,14 @@
-"""Provenance and resources of results: the commit of the source, the memory of the process."""
+"""Provenance and resources of results: the commit of the source, the memory of process and machine."""
 
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["peak_mib", "source_commit"]
+__all__ = ["memory_bytes", "peak_mib", "source_commit"]
 
 
 def source_commit() -> str | None:
@@ -33,3 +34,8 @@ def peak_mib() -> float:
         return math.nan
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def memory_bytes() -> int:
+    """The memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from aista.cli.arguments import whole
 from aista.shipped import find_config
 
 
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of runs and tables (default: runs/ablations/FILE)"
     )
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="runs at a time")
+    parser.add_argument("--jobs", type=whole(1), default=os.cpu_count() or 1, metavar="N", help="runs at a time")
     parser.add_argument("--dry-run", action="store_true", help="print the runs and what is left to do; write nothing")
     parser.add_argument(
         "--slurm",
@@ -29,12 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Plan, train, evaluate, compare; returns 1 if a run failed."""
     from aista.config import apply_overrides
-    from aista.errors import AistaError
     from aista.runs.ablation.plan import load_ablation
     from aista.runs.ablation.sweep import Sweep
 
-    if args.jobs < 1:
-        raise AistaError(f"--jobs: must be at least 1, got {args.jobs}")
     out = args.out or Path("runs/ablations") / args.file.stem
     cluster = None if args.slurm is None else apply_overrides({}, args.slurm)
     sweep = Sweep(load_ablation(args.file, out), out, num_jobs=args.jobs, cluster=cluster)

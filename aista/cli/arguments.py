@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TypeVar
 
-from aista.errors import AistaError, ConfigError
+from aista.convert import LARGEST
+from aista.errors import AistaError, ConfigError, shown
 from aista.schema import Options, structure
 
 __all__ = [
@@ -16,10 +18,37 @@ __all__ = [
     "add_plugin_argument",
     "add_run_arguments",
     "add_verify_argument",
+    "number",
     "read_options",
+    "whole",
 ]
 
+NumberT = TypeVar("NumberT", int, float)
 OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+def whole(least: int = -LARGEST, most: int = LARGEST) -> Callable[[str], int]:
+    """The type of an argument that is a whole number within bounds."""
+    bounds = f"from {least} to {most}" if most < LARGEST else f"of at least {least}"
+    return _bounded(int, f"a whole number {bounds}", least, most)
+
+
+def number(least: float, most: float) -> Callable[[str], float]:
+    """The type of an argument that is a number within bounds."""
+    return _bounded(float, f"a number from {least:g} to {most:g}", least, most)
+
+
+def _bounded(kind: Callable[[str], NumberT], rule: str, least: NumberT, most: NumberT) -> Callable[[str], NumberT]:
+    def parse(text: str) -> NumberT:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"must be {rule}, got {shown(text)}")
+        return value
+
+    return parse
 
 
 def add_plugin_argument(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +61,9 @@ def add_plugin_argument(parser: argparse.ArgumentParser) -> None:
 def add_option_arguments(parser: argparse.ArgumentParser, cls: type[Options]) -> None:
     """Add an argument for each option of a dataclass, all with a default: ``--max-size`` for ``max_size``."""
     for field in fields(cls):  # type: ignore[arg-type]
-        shown = (
-            f"{field.metadata['help']} (default: {field.default})" if field.default != "" else field.metadata["help"]
-        )
-        parser.add_argument(_flag(field.name), type=type(field.default), default=field.default, help=shown)
+        meaning = field.metadata["help"] + (f" (default: {field.default})" if field.default != "" else "")
+        kind = whole() if type(field.default) is int else type(field.default)
+        parser.add_argument(_flag(field.name), type=kind, default=field.default, help=meaning)
 
 
 def read_options(args: argparse.Namespace, cls: type[OptionsT]) -> OptionsT:

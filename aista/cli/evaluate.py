@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from aista.cli.arguments import add_run_arguments
+from aista.cli.arguments import add_run_arguments, whole
 from aista.console import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
     parser.add_argument("--split", default="test", help="dev, test, or the path of a manifest (default: test)")
-    parser.add_argument("--batch-size", type=int, default=0, help="rows decoded together; changes only the speed")
+    parser.add_argument(
+        "--batch-size",
+        type=whole(1),
+        default=0,
+        help="rows decoded together (default: the run's); changes only the speed",
+    )
     parser.add_argument(
         "--shuffled-speech",
         action="store_true",

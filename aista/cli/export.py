@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Literal
 
-from aista.cli.arguments import add_verify_argument
+from aista.cli.arguments import add_verify_argument, number
 from aista.console import say
 
 
@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out what the base models' folders hold; LoRA of the LLM in peft's layout",
     )
     form.add_argument("--merge-lora", action="store_true", help="put LoRA into the weights that it updates")
-    parser.add_argument("--shard-gb", type=float, default=5.0, help="largest file of weights in GB (default: 5)")
+    parser.add_argument(
+        "--shard-gb", type=number(0.001, 1000), default=5.0, help="largest file of weights in GB (default: 5)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,10 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
     configure_logging()
     from aista.engine.export.write import export
-    from aista.errors import AistaError
 
-    if not 0.001 <= args.shard_gb <= 1000:
-        raise AistaError(f"--shard-gb must be from 0.001 to 1000, got {args.shard_gb:g}")
     kind: Literal["whole", "merged", "trainable"] = (
         "trainable" if args.trainable_only else "merged" if args.merge_lora else "whole"
     )

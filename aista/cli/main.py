@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from aista import __version__, registry
-from aista.console import escaped, say
+from aista.console import say
 from aista.errors import AistaError, ConfigError, RunError
 from aista.files import explain
 
@@ -122,7 +122,7 @@ def _run(arguments: list[str]) -> int:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        super().error(escaped(message))
+        raise AistaError(f"{message}; see {self.prog} --help")
 
 
 def _parser() -> argparse.ArgumentParser:

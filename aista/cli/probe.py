@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aista.cli.arguments import add_model_arguments
+from aista.cli.arguments import add_model_arguments, whole
 from aista.console import say
 from aista.errors import AistaError
 
@@ -13,12 +13,14 @@ from aista.errors import AistaError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")
     parser.add_argument("--split", default="dev", help="dev, test, or the path of a manifest (default: dev)")
-    parser.add_argument("--size", type=int, default=500, help="maximum number of utterances (default: 500)")
+    parser.add_argument("--size", type=whole(2), default=500, help="maximum number of utterances (default: 500)")
     parser.add_argument("--name", default="", help="name of the files in RUN/probe (default: SPLIT_step_N)")
     parser.add_argument(
         "--all-checkpoints", action="store_true", help="all checkpoints of the run: how the curves change over training"
     )
-    parser.add_argument("--resamples", type=int, default=1000, help="bootstrap resamples of the intervals; 0: none")
+    parser.add_argument(
+        "--resamples", type=whole(0, 1_000_000), default=1000, help="bootstrap resamples of the intervals; 0: none"
+    )
     parser.add_argument("--utterance", default="", help="id of the utterance whose transport plan is drawn")
     add_model_arguments(parser)
 
@@ -28,9 +30,6 @@ def run(args: argparse.Namespace) -> int:
     from aista.terminal import configure_logging
 
     configure_logging()
-    for option, value, least in (("--size", args.size, 2), ("--resamples", args.resamples, 0)):
-        if value < least:
-            raise AistaError(f"{option}: must be at least {least}, got {value}")
     if args.all_checkpoints and (args.utterance or args.checkpoint != "best"):
         raise AistaError("--all-checkpoints: takes no --checkpoint and no --utterance; it probes all and draws no plan")
     from rich.console import Console

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from aista.cli.arguments import whole
 from aista.shipped import find_config
 
 
@@ -12,7 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, nargs="?", default=Path("runs/quickstart"), metavar="OUT", help="run folder")
     parser.add_argument("--config", type=find_config, default="quickstart", help="experiment (default: quickstart)")
     parser.add_argument("--data", type=Path, default=Path("data/quickstart"), help="where the corpus is made")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1], help="repeat with these seeds and add a table")
+    parser.add_argument(
+        "--seeds", type=whole(0), nargs="+", default=[1], help="repeat with these seeds and add a table"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

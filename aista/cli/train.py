@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aista.cli.arguments import add_verify_argument
+from aista.cli.arguments import add_verify_argument, whole
 from aista.console import say
 from aista.shipped import find_config
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE,...",
         help="rows to assume in place of the data: rows=290000,seconds=5.4,source=11,target=14[,spread=0.35]",
     )
-    costs.add_argument("--processes", type=int, nargs="+", metavar="N", help="numbers of GPUs to plan for (1 8)")
+    costs.add_argument("--processes", type=whole(1), nargs="+", metavar="N", help="numbers of GPUs to plan for (1 8)")
     costs.add_argument("--device", help="kind of GPU: h100, h200 or a100 (h100)")
     costs.add_argument("--utilization", type=float, metavar="SHARE", help="share of its peak rate (0.4)")
     costs.add_argument("--json", action="store_true", default=None, help="print the dry run as JSON")
@@ -85,8 +85,6 @@ def _dry_run(experiment: Experiment, args: argparse.Namespace) -> int:
         )
     if args.utilization is not None and not 0 < args.utilization <= 1:
         raise AistaError(f"--utilization: must be above 0 and at most 1, got {args.utilization:g}")
-    if args.processes and min(args.processes) < 1:
-        raise AistaError(f"--processes: must be at least 1, got {min(args.processes)}")
     assumption = parse_assumption(args.assume) if args.assume else None
     if args.stage:
         experiment = find_stage(experiment, args.stage)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from aista.data.batching import BatchPlan
+from aista.data.batching import BatchPlan, LengthBatches
 from aista.data.dataset import SpeechTextDataset
 from aista.errors import AistaError, DataError, RunError
 from aista.types import SpeechBatch
@@ -54,6 +55,7 @@ class BatchLoader:
         self._batches = batches
         self._rank = rank
         self._world_size = world_size
+        self._planned_for = world_size
         self._num_workers = num_workers
         self._train = train
         self._epoch = 0
@@ -97,23 +99,34 @@ class BatchLoader:
         self._move(self._epoch + 1 if self._train else 0, 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Epoch, number of batches handed out, and a fingerprint of the epoch's rows and batches."""
-        return {"epoch": self._epoch, "position": self._position, "fingerprint": self._fingerprint()}
+        """Epoch, number of batches handed out, processes planned for, and a fingerprint of the epoch's batches."""
+        return {
+            "epoch": self._epoch,
+            "position": self._position,
+            "world_size": self._planned_for,
+            "fingerprint": self._fingerprint(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to a stored place.
+        """Go to a stored place, with the batches of the most processes that the run had so far.
 
         Raises:
             DataError: the rows or batches are not those of the stored state (another manifest, seed or
-                batch size).
+                batch size, or more processes than the smallest batch has rows).
         """
-        before = self._epoch, self._position
+        before = self._batches, self._epoch, self._position
+        self._planned_for = max(self._world_size, int(state["world_size"]))
+        if isinstance(self._batches, LengthBatches):
+            self._batches = replace(self._batches, world_size=self._planned_for)
         self._move(int(state["epoch"]), int(state["position"]))
         if state["fingerprint"] != self._fingerprint():
-            self._move(*before)
+            self._batches, *place = before
+            self._move(*place)
+            few = f", or its smallest batch has fewer rows than there are processes now ({self._world_size})"
             raise DataError(
                 "training cannot be resumed: its batches must be those that it started with, but the manifest, "
-                "the rows kept, the seed or the batch sizes have changed; restore them, or start a new run"
+                f"the rows kept, the seed or the batch sizes have changed{few * (self._world_size > 1)}; restore them, "
+                "or start a new run"
             )
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from aista.engine.compat import load_sharded_model
 from aista.errors import RunError
 from aista.run_folder.checksums import require_complete
+from aista.run_folder.metric_records import read_scores
 from aista.run_folder.paths import RunPaths, checkpoint_name
 
 __all__ = ["Checkpoint", "checkpoint_steps", "find_checkpoint", "load_part_weights", "load_weights"]
@@ -30,10 +32,17 @@ class Checkpoint:
 
 
 def checkpoint_steps(run_dir: Path) -> list[Checkpoint]:
-    """All complete checkpoints of a run, oldest first."""
+    """All complete checkpoints of a run, oldest first.
+
+    Raises:
+        RunError: the file of a score is damaged, or says something else than the record of the validation.
+    """
     run = RunPaths(run_dir)
+    recorded = read_scores(run.metrics_file("valid"))
     return [
-        Checkpoint(step, run.checkpoint_dir(step), _score(run.checkpoint_score_file(step)))
+        Checkpoint(
+            step, run.checkpoint_dir(step), _score(run.checkpoint_score_file(step), recorded.get(step, math.nan))
+        )
         for step in run.checkpoint_steps()
     ]
 
@@ -91,8 +100,18 @@ def load_part_weights(run_dir: Path, part: str, which: str = "best", *, verify: 
     return part_weights
 
 
-def _score(file: Path) -> float | None:
-    try:
-        return float(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+def _score(file: Path, recorded: float) -> float | None:
+    """The score that a validation recorded (NaN: it did not); the file repeats it for fairseq2."""
+    text = file.read_bytes() if file.is_file() else b""
+    score = recorded
+    if text.endswith(b"\n"):  # else a kill cut it off
+        try:
+            score = float(text)
+        except ValueError as error:
+            raise RunError(f"{file}: not a score, got {text[:40]!r}; {_AS_RECORDED}") from error
+    if score != recorded and not math.isnan(recorded):
+        raise RunError(f"{file}: {score}, but its validation recorded {recorded}; {_AS_RECORDED}")
+    return None if math.isnan(score) else score
+
+
+_AS_RECORDED = "remove it, and what the validation recorded counts"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import time
@@ -19,9 +20,10 @@ from aista.config import differences, dump_yaml, load_yaml
 from aista.engine.standalone import save_assets
 from aista.environment import source_commit
 from aista.errors import AistaError, RunError
-from aista.files import leftover_prefix, write_json, write_text
+from aista.files import leftover_prefix, write_text
 from aista.locks import locked
 from aista.run_folder.assets import Assets
+from aista.run_folder.parsing import read_object, require_unedited, sealed_text, write_object
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment, load_experiment
@@ -35,6 +37,8 @@ __all__ = [
     "released_if_unused",
     "training_lock",
 ]
+
+log = logging.getLogger("aista.train")
 
 CLAIM_SECONDS = 600.0
 _PACKAGES = ("torch", "torchaudio", "fairseq2", "transformers", "sentencepiece", "pot", "sacrebleu", "numpy")
@@ -64,12 +68,13 @@ def claim(run_dir: Path, experiment: Experiment, task: Task) -> bool:
         _wait_for(file)
         return False
     if holds(run_dir, experiment):
+        _describe_environment(run_dir)
         return False
     if run_dir.is_dir() and not _is_unused(run_dir):
         raise AistaError(f"{run_dir}: not empty and not a run folder (it has no {file.name}); choose another folder")
     save_assets(run_dir, experiment, task)
-    write_json(RunPaths(run_dir).environment_file, describe_environment())
-    write_text(file, dump_yaml(experiment.to_plain()))  # the last: from now on it is a run folder
+    _describe_environment(run_dir)
+    write_text(file, sealed_text(dump_yaml(experiment.to_plain())))  # the last: from now on it is a run folder
     return True
 
 
@@ -161,7 +166,7 @@ def open_experiment(run_dir: Path) -> Experiment:
     """The experiment of an existing run folder, with every path absolute.
 
     Raises:
-        RunError: there is none.
+        RunError: there is none, or its config was edited since.
     """
     run = RunPaths(run_dir)
     file = run.config_file
@@ -169,7 +174,19 @@ def open_experiment(run_dir: Path) -> Experiment:
         raise RunError(
             f"{run_dir}: not a run folder (no {file.name}); make one with `aista train {run_dir} --config ...`"
         )
+    require_unedited(file)
     return load_experiment(file, start=Assets.load(run).start)
+
+
+def _describe_environment(run_dir: Path) -> None:
+    """Write the environment where a killed start, or damage, left none."""
+    file = RunPaths(run_dir).environment_file
+    try:
+        read_object(file, "aista train")
+    except RunError as error:
+        if file.is_file():
+            log.warning("%s; written anew with the versions of today", error)
+        write_object(file, describe_environment())
 
 
 def describe_environment() -> dict[str, Any]:

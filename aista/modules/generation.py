@@ -139,7 +139,10 @@ def _best_candidates(scores_RK: Tensor, logp: Tensor, beam_size: int) -> _Candid
     # Each beam has one EOS, so twice as many candidates leave beam_size that go on.
     scores, index = total.topk(min(2 * beam_size, total.size(1)), dim=1)
     if not torch.isfinite(scores[:, 0]).all():
-        raise RunError("the language model's output is not a number (NaN or infinite); the checkpoint has diverged")
+        raise RunError(
+            "the language model's output is not a number (NaN or infinite): the checkpoint has diverged, or its "
+            "precision cannot hold so large an input"
+        )
     return _Candidates(scores, index // vocabulary, index % vocabulary, beams)
 
 

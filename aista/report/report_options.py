@@ -24,7 +24,7 @@ class ReportOptions(ComparisonOptions):
 
     utterances: int = option(1000, "maximum number of utterances", minimum=1)
     audio: int = option(20, "maximum number of utterances with audio", minimum=0)
-    audio_mib: float = option(4.0, "maximum size of the audio in MiB", minimum=0)
+    audio_mib: float = option(4.0, "maximum size of the audio in MiB", minimum=0, maximum=1_000_000)
     plans: int = option(2, "utterances with transport plans of every run", minimum=0)
     checkpoint: str = option("best", "best, last, or a step number")
     device: str = option("", "cpu or cuda (default: the GPU if there is one)")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aista.files import write_json
-from aista.run_folder.parsing import parsing, read_object, require_mapping
+from aista.files import hash_file
+from aista.run_folder.checksums import require_intact
+from aista.run_folder.parsing import parsing, read_object, require_mapping, write_object
 from aista.run_folder.paths import RunPaths
 
 __all__ = ["Assets"]
@@ -33,19 +34,30 @@ class Assets:
 
     def save(self, folder: Path) -> None:
         """Write the record into the folder of the assets, which may have another name yet."""
-        name = RunPaths(folder).assets_file.name
-        write_json(folder / name, {"started_in": str(self.started_in), "nodes": self.nodes})
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        record = {
+            "started_in": str(self.started_in),
+            "nodes": self.nodes,
+            "sha256": {path.relative_to(folder).as_posix(): hash_file(path) for path in files},
+        }
+        write_object(folder / RunPaths(folder).assets_file.name, record)
 
     @classmethod
     def load(cls, run: RunPaths) -> Assets:
         """Read a run's record; one without a record is taken to be started in the current folder.
 
         Raises:
-            RunError: the record is damaged.
+            RunError: the record is damaged, or a file that it names.
         """
         file = run.assets_file
         if not file.is_file():
             return cls(Path.cwd(), {})
         data = read_object(file, f"aista train {run.path}")
         with parsing(file):
+            for name, sha256 in data.get("sha256", {}).items():
+                require_intact(
+                    run.assets_dir / name,
+                    sha256,
+                    f"restore it, or remove {run.assets_dir}: then the originals are read",
+                )
             return cls(Path(str(data["started_in"])), require_mapping(data["nodes"], file))

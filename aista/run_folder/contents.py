@@ -10,7 +10,7 @@ from aista.errors import ConfigError, RunError
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.layer_choices import LayerChoice, read_choices
 from aista.run_folder.metric_records import read_records
-from aista.run_folder.parsing import existing, parsing, read_object, require_mapping
+from aista.run_folder.parsing import existing, parsing, read_object, require_mapping, require_unedited
 from aista.run_folder.paths import RunPaths
 from aista.run_folder.probes import Plan, Probe
 
@@ -29,7 +29,7 @@ class RunFolder:
         self.paths = RunPaths(self.path)
         if not self.path.is_dir():
             raise RunError(f"{self.path}: no such run folder; `aista train {self.path} --config FILE` makes it")
-        existing(self.paths.config_file, f"aista train {self.path} --config FILE")
+        require_unedited(existing(self.paths.config_file, f"aista train {self.path} --config FILE"))
 
     def config_text(self) -> str:
         """The resolved config as YAML."""
@@ -68,7 +68,13 @@ class RunFolder:
 
     def metrics(self, split: str) -> list[dict[str, float]]:
         """Metrics per step, ascending; ``split`` is ``train`` or ``valid``."""
-        return read_records(existing(self.paths.metrics_file(split), self._train))
+        file = existing(self.paths.metrics_file(split), self._train)
+        records = read_records(file)
+        if self.paths.is_complete:
+            written = self.timing().get("records", {}).get(split, len(records))
+            if len(records) != written:
+                raise RunError(f"{file}: holds {len(records)} of the {written} steps that were recorded; restore it")
+        return records
 
     def selection(self) -> LayerChoice | None:
         """The layers aligned in the end; None where the run aligned none."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from aista.files import write_json
-from aista.run_folder.parsing import existing, parsing, read_object
+from aista.files import hash_file
+from aista.run_folder.checksums import require_intact
+from aista.run_folder.parsing import existing, parsing, read_object, write_object
 from aista.run_folder.paths import RunPaths
 from aista.run_folder.sources import Source
 from aista.scoring.base import Score
@@ -49,10 +50,11 @@ class Evaluation:
                 "scores": [asdict(score) for score in self.scores],
                 "seconds": self.seconds,
                 "num_utterances": len(self.rows),
+                "hypotheses_sha256": hash_file(run.hypotheses_file(self.label)),
             }
             | ({} if self.shuffled_speech is None else {"shuffled_speech": self.shuffled_speech})
         )
-        write_json(run.scores_file(self.label), record)
+        write_object(run.scores_file(self.label), record)
 
     @classmethod
     def load(cls, run: RunPaths, split: str) -> Evaluation:
@@ -61,7 +63,10 @@ class Evaluation:
         command = f"aista evaluate {run.path} --split {split}"
         file = run.scores_file(label)
         data = read_object(file, command)
-        rows = read_hypotheses(existing(run.hypotheses_file(label), command))
+        hypotheses = existing(run.hypotheses_file(label), command)
+        if "hypotheses_sha256" in data:
+            require_intact(hypotheses, str(data["hypotheses_sha256"]), f"restore it, or repeat `{command}`")
+        rows = read_hypotheses(hypotheses)
         with parsing(file):
             return cls(
                 label=label,

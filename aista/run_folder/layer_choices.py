@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aista.errors import RunError
-from aista.files import write_json
+from aista.run_folder.parsing import unsealed, write_object
 from aista.selection.base import SelectedLayers
 from aista.selection.curve import ProbeCurve
 
@@ -54,11 +54,11 @@ def read_choices(file: Path, *, before: int | None = None) -> list[LayerChoice]:
         RunError: the file is missing or damaged.
     """
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = unsealed(json.loads(file.read_bytes()))
         choices = [_choice({**data, **choice}, str(file)) for choice in data.get("choices", [data])]
         wanted = [choice for choice in choices if before is None or choice.step < before]
         wanted[-1]  # an empty history is damage too
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise RunError(
             f"{file}: cannot read the layer selection of this run ({type(error).__name__}: {error}); it is written "
             f"when the layers are chosen: restore it, or train again in a new run folder"
@@ -70,7 +70,7 @@ def write_choices(file: Path, choices: Sequence[LayerChoice], *, with_history: b
     """Write the last choice, and all of them where the strategy may choose again."""
     records = [_record(choice) for choice in choices]
     history = {"choices": records} if with_history else {}
-    write_json(file, {"strategy": choices[-1].strategy, **records[-1], **history})
+    write_object(file, {"strategy": choices[-1].strategy, **records[-1], **history})
 
 
 def _choice(data: Mapping[str, Any], source: str) -> LayerChoice:

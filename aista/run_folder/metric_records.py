@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from aista.errors import RunError
+from aista.run_folder.parsing import parsing, sealed, unsealed
 
-__all__ = ["append_record", "drop_cut_line", "read_records"]
+__all__ = ["SCORE", "append_record", "drop_cut_line", "read_records", "read_scores"]
+
+SCORE = "score"
+"""What picks the best checkpoint, oriented so that higher is better."""
 
 
 def read_records(path: Path) -> list[dict[str, float]]:
@@ -19,25 +24,28 @@ def read_records(path: Path) -> list[dict[str, float]]:
     without its line break was cut off by a kill and is left out.
 
     Raises:
-        RunError: a line is not a JSON object with a step.
+        RunError: a line is not a JSON object with a step, or not as it was written.
     """
     by_step: dict[float, dict[str, float]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
-        try:
-            record = json.loads(line)
-            by_step[record["step"]] = record
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"{path}:{number}: expects a JSON object with a step, got {line:.60} ({type(error).__name__}: {error})"
-            ) from error
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        with parsing(Path(f"{path}:{number}"), "; restore the file, or remove the line"):
+            record = unsealed(json.loads(line))
+            by_step[float(record["step"])] = record
     return [by_step[step] for step in sorted(by_step)]
+
+
+def read_scores(path: Path) -> dict[int, float]:
+    """Step -> score of the validations in a metrics file, which may be missing; NaN where the score was not finite."""
+    records: Iterable[Mapping[str, Any]] = read_records(path) if path.is_file() else []
+    scores = ((int(record["step"]), record.get(SCORE)) for record in records)
+    return {step: math.nan if score is None else float(score) for step, score in scores}
 
 
 def append_record(path: Path, record: Mapping[str, object]) -> None:
     """Add a record, making the folder if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(record) + "\n")
+        stream.write(json.dumps(sealed(record)) + "\n")
 
 
 def drop_cut_line(path: Path) -> None:

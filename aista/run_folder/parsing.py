@@ -1,16 +1,76 @@
-"""Reads the JSON of a run folder, with errors that name the file and the command that makes it."""
+"""Reads and writes the JSON of a run folder: what is read is what was written, or an error names the file.
+
+Each object, line of metrics and config carries a checksum of its content. One without is taken as it is: it was
+written by hand, or by an earlier aista.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from aista.errors import RunError
+from aista.files import write_json
 
-__all__ = ["existing", "parsing", "read_object", "require_mapping"]
+__all__ = [
+    "existing",
+    "parsing",
+    "read_object",
+    "require_mapping",
+    "require_unedited",
+    "sealed",
+    "sealed_text",
+    "unsealed",
+    "write_object",
+]
+
+_SEAL = "checksum"
+_SEALED_TEXT = re.compile(rb"(.*\n)# checksum ([0-9a-f]{16}) [^\n]*\n?", re.DOTALL)
+
+
+def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with a checksum of its content, as ``unsealed`` expects it."""
+    return {**record, _SEAL: _digest(_canonical(record))}
+
+
+def unsealed(record: Any) -> dict[str, Any]:
+    """A record without its checksum.
+
+    Raises:
+        TypeError: it is no mapping.
+        ValueError: its content is not what was written.
+    """
+    if not isinstance(record, dict):
+        raise TypeError(f"expects a mapping, got {type(record).__name__}")
+    content = {key: value for key, value in record.items() if key != _SEAL}
+    if _SEAL in record and record[_SEAL] != _digest(_canonical(content)):
+        raise ValueError("its checksum says that it is not what was written")
+    return content
+
+
+def sealed_text(text: str) -> str:
+    """A text of lines with a last line, a comment, that holds the checksum of those before."""
+    return f"{text}# checksum {_digest(text.encode())} of the lines above; to use them changed, remove this line\n"
+
+
+def require_unedited(file: Path) -> None:
+    """Raise RunError where a file that ``sealed_text`` made is not as it was written."""
+    found = _SEALED_TEXT.fullmatch(file.read_bytes())
+    if found and _digest(found[1]) != found[2].decode():
+        raise RunError(
+            f"{file}: not as aista wrote it: damaged, or edited; restore it, or remove its last line, the checksum, to "
+            "use it as it is"
+        )
+
+
+def write_object(file: Path, data: Mapping[str, Any]) -> None:
+    """Write a JSON object for ``read_object``, atomically."""
+    write_json(file, sealed(data))
 
 
 def existing(file: Path, command: str) -> Path:
@@ -21,12 +81,9 @@ def existing(file: Path, command: str) -> Path:
 
 
 def read_object(file: Path, command: str) -> dict[str, Any]:
-    """The JSON object in a file. Raises RunError where it is missing or holds none."""
-    try:
-        data = json.loads(existing(file, command).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{file}: not JSON ({error}); `{command}` makes it anew") from error
-    return require_mapping(data, file)
+    """The JSON object in a file. Raises RunError where it is missing, or not as it was written."""
+    with parsing(file, f"; `{command}` makes it anew"):
+        return unsealed(json.loads(existing(file, command).read_bytes()))
 
 
 def require_mapping(data: Any, file: Path) -> dict[str, Any]:
@@ -37,9 +94,18 @@ def require_mapping(data: Any, file: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def parsing(file: Path) -> Iterator[None]:
-    """Turn a missing or mistyped key into a RunError that names the file."""
+def parsing(file: Path, remedy: str = "") -> Iterator[None]:
+    """Turn whatever malformed content raises into a RunError that names the file."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise RunError(f"{file}: incomplete or malformed ({type(error).__name__}: {error})") from error
+        raise RunError(f"{file}: incomplete or malformed ({type(error).__name__}: {error}){remedy}") from error
+
+
+def _canonical(record: Mapping[str, Any]) -> bytes:
+    """One text for all records that are equal once they were written and read."""
+    return json.dumps(json.loads(json.dumps(record)), sort_keys=True).encode()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=8).hexdigest()

@@ -7,6 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from aista.errors import RunError
+from aista.run_folder.parsing import read_object
+
 __all__ = ["SPLITS", "RunPaths", "checkpoint_name", "runs_below", "split_label"]
 
 SPLITS = ("train", "dev", "test")
@@ -78,8 +81,12 @@ class RunPaths:
 
     @property
     def is_complete(self) -> bool:
-        """Whether training came to its end, which is when it writes its timing."""
-        return self.timing_file.is_file()
+        """Whether training came to its end, which is when it writes its timing; a damaged one says nothing."""
+        try:
+            read_object(self.timing_file, "aista train")
+        except RunError:
+            return False
+        return True
 
     def stage(self, name: str) -> RunPaths:
         """The run folder of a pretraining stage."""

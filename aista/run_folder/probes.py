@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aista.errors import RunError
-from aista.files import write_json
-from aista.run_folder.parsing import parsing, read_object
+from aista.run_folder.parsing import parsing, read_object, write_object
 from aista.run_folder.paths import RunPaths
 from aista.run_folder.sources import Source
 from aista.selection.curve import ProbeCurve
@@ -29,7 +28,7 @@ class Probe:
     def save(self, run: RunPaths) -> None:
         """Write it under its name."""
         record = self.source.to_json() | {"step": self.step, "curve": self.curve.to_json()}
-        write_json(run.probe_file(self.name), record)
+        write_object(run.probe_file(self.name), record)
 
     @classmethod
     def load(cls, run: RunPaths, name: str) -> Probe:
@@ -68,7 +67,7 @@ class Plan:
             "layer": self.shown,
             "plan": self.layers[self.shown],
         }
-        write_json(run.plan_file(name), record)
+        write_object(run.plan_file(name), record)
 
     @classmethod
     def load(cls, run: RunPaths, name: str) -> Plan:

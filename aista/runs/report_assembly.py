@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from aista import registry
+from aista.engine.inference.trained_run import find_device
 from aista.engine.inference.transport_plans import transport_plans
 from aista.errors import AistaError, DataError
 from aista.report.gather import gather, manifest_of, with_clips
@@ -51,6 +52,7 @@ def make_report(
     corpus: Corpus | None = None,
 ) -> Report:
     """Everything that the run folders hold, with transport plans of their checkpoints and the utterances' sound."""
+    find_device(options.device)  # what plans cannot be made of becomes a note; this is a mistake
     metrics, notes = _metrics(next(iter(runs.values())))
     chrf = registry.build("metric", Component("chrf"))
     report = gather(runs, metrics, chrf, options, title=title)

@@ -11,7 +11,7 @@ from aista.errors import DataError
 from aista.files import write_text
 from aista.text import read_lines
 
-__all__ = ["HypothesisRow", "align", "read_hypotheses", "sameness", "write_hypotheses"]
+__all__ = ["HypothesisRow", "align", "escape_cell", "read_hypotheses", "sameness", "write_hypotheses"]
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _UNESCAPES = {escaped: char for char, escaped in _ESCAPES.items()}
@@ -48,15 +48,18 @@ def sameness(hypotheses: Sequence[str], references: Sequence[str]) -> str:
     )
 
 
+def escape_cell(text: str) -> str:
+    r"""Tabs, line breaks and backslashes as ``\t``, ``\n``, ``\r`` and ``\\``."""
+    return re.sub(r"[\\\t\n\r]", lambda hit: _ESCAPES[hit[0]], text)
+
+
 def write_hypotheses(path: str | Path, rows: Sequence[HypothesisRow]) -> None:
     r"""Write rows as tab-separated UTF-8 with a header, atomically.
 
-    Tabs, line breaks and backslashes in texts become ``\t``, ``\n``, ``\r`` and ``\\``, so one row is one line.
+    Cells are escaped by ``escape_cell``, so one row is one line.
     """
     lines = ["\t".join(COLUMNS)]
-    lines += [
-        "\t".join(re.sub(r"[\\\t\n\r]", lambda hit: _ESCAPES[hit[0]], cell) for cell in astuple(row)) for row in rows
-    ]
+    lines += ["\t".join(map(escape_cell, astuple(row))) for row in rows]
     write_text(Path(path), "\n".join(lines) + "\n")
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from aista import registry
+from aista.environment import memory_bytes
 from aista.errors import ConfigError, Fault
 from aista.modules.tuning.base import Tuning
 from aista.schema import Component, component
@@ -56,17 +58,42 @@ def build_part(
     same part with arbitrary weights (``skip``), or on the meta device, with none (``meta``).
 
     Raises:
-        ConfigError: the component or its tuning is impossible.
+        ConfigError: the component or its tuning is impossible, or larger than the memory of this machine.
     """
     skeleton = None if pretrained == "load" else getattr(spec.config, "skeleton", None)
-    if skeleton is None:
-        part = registry.build(name, spec, at=name, **dependencies)
-    else:
-        with torch.device("meta") if pretrained == "meta" else nullcontext():
+    with _within_memory(name), torch.device("meta") if skeleton and pretrained == "meta" else nullcontext():
+        if skeleton is None:
+            part = registry.build(name, spec, at=name, **dependencies)
+        else:
             part = _build_skeleton(name, skeleton, dependencies)
     if tuning is not None:
         prepare_part(name, part, tuning)
     return part
+
+
+@contextmanager
+def _within_memory(name: str) -> Iterator[None]:
+    """Stop building a part at the first parameter too many, before the system ends the process."""
+    most, total, seen = memory_bytes(), 0, set()
+
+    def count(module: nn.Module, attribute: str, parameter: nn.Parameter | None) -> None:
+        nonlocal total
+        if parameter is not None and parameter.device.type == "cpu" and id(parameter) not in seen:
+            seen.add(id(parameter))
+            total += parameter.nbytes
+            if total > most:
+                raise MemoryError
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "can't allocate memory" not in str(error):
+            raise
+        problem = f"its weights take more than the {most / 2**30:.1f} GiB of memory that this machine has"
+        raise ConfigError([Fault(f"{name}.config", problem, "choose smaller sizes")]) from error
+    finally:
+        handle.remove()
 
 
 def _build_skeleton(name: str, skeleton: Callable[..., Any], dependencies: dict[str, Any]) -> Any:

@@ -51,7 +51,7 @@ def test_a_dry_run_of_a_stage_trains_nothing(aista, config, tmp_path):
         ),
         (["--dry-run", "--utilization", "40"], "--utilization: must be above 0 and at most 1, got 40"),
         (["--dry-run", "--utilization", "0"], "--utilization: must be above 0 and at most 1, got 0"),
-        (["--dry-run", "--processes", "0"], "--processes: must be at least 1, got 0"),
+        (["--dry-run", "--processes", "0"], "--processes: must be a whole number of at least 1, got '0'"),
         (["--dry-run", "--assume", "rows=3"], "--assume: seconds is missing"),
         (["--dry-run", "--stage", "lm"], "--stage: unknown stage 'lm'"),
         (["--device", "h100"], "--device is for --dry-run; add that, or leave --device out"),

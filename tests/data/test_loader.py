@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -177,6 +177,28 @@ def test_a_state_of_other_data_is_refused(dataset: SpeechTextDataset) -> None:
         with pytest.raises(DataError, match=message):
             other.load_state_dict(state)
         assert other.state_dict()["position"] == 0
+
+
+def test_fewer_processes_keep_the_batches_of_more(dataset: SpeechTextDataset) -> None:
+    """13 rows in batches of 4: one process has a last batch of one row, which joins another where there are two."""
+    rows = dataset.with_rows((*dataset.rows, replace(dataset.rows[0], id="u12"))[:13])
+
+    def shares(world_size: int) -> list[BatchLoader]:
+        batches = LengthBatches(rows.lengths(), batch_size=4, seed=5, world_size=world_size)
+        return [BatchLoader(rows, batches, rank=n, world_size=world_size, train=True) for n in range(world_size)]
+
+    expected, _ = shares(2)
+    plan = [set(batch) for batch in LengthBatches(rows.lengths(), batch_size=4, seed=5, world_size=2).plan(0)]
+    next(iter(expected))
+    (one,) = shares(1)
+    one.load_state_dict(expected.state_dict())
+    assert [{int(name[1:]) for name in batch.ids} for batch in one] == plan[1:]
+    again, _ = shares(2)
+    again.load_state_dict(one.state_dict())
+    (alone,) = shares(1)
+    next(iter(alone))
+    with pytest.raises(DataError, match=r"its smallest batch has fewer rows than there are processes now \(2\)"):
+        shares(2)[0].load_state_dict(alone.state_dict())
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

@@ -9,7 +9,7 @@ def run(tmp_path):
     for step, score in ((10, "-2.0"), (20, "-1.5"), (30, "-1.7")):
         (tmp_path / "checkpoints" / f"step_{step}" / "model").mkdir(parents=True)
         (tmp_path / "checkpoints" / "scores").mkdir(exist_ok=True)
-        (tmp_path / "checkpoints" / "scores" / f"step_{step}.txt").write_text(score)
+        (tmp_path / "checkpoints" / "scores" / f"step_{step}.txt").write_text(f"{score}\n")
     (tmp_path / "checkpoints" / "step_40.tmp").mkdir()
     return tmp_path
 

@@ -105,14 +105,14 @@ def test_missing_parts_name_the_command(
         ("config.yaml", "a: [", lambda run: run.config(), "config.yaml:2: not valid YAML"),
         ("config.yaml", "- a", lambda run: run.config(), "expects a mapping, got list"),
         ("config.yaml", "!!python/object/apply:os.getcwd []", lambda run: run.config(), "config.yaml:1: the tag"),
-        ("timing.json", "{", lambda run: run.timing(), r"timing.json: not JSON .*`aista train"),
+        ("timing.json", "{", lambda run: run.timing(), r"timing.json: incomplete or malformed .*`aista train"),
         (
             "metrics/train.jsonl",
             '{"step": 1}\n{"nll": 2}\n',
             lambda run: run.metrics("train"),
-            "train.jsonl:2: expects",
+            r"train\.jsonl:2: incomplete .*KeyError: 'step'.* remove the line",
         ),
-        ("metrics/train.jsonl", "oops\n", lambda run: run.metrics("train"), "train.jsonl:1: expects .* got oops"),
+        ("metrics/train.jsonl", "oops\n", lambda run: run.metrics("train"), r"train\.jsonl:1: incomplete or malformed"),
         ("selection.json", '{"step": 1}', lambda run: run.selection(), "selection.json: .*KeyError: 'strategy'"),
         (
             "selection.json",

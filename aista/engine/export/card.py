@@ -20,8 +20,8 @@ _LOADING = """```python
 from aista.engine.inference.translate import load_model
 
 model = load_model({arguments})
-for text in model.translate(["a.wav", "b.wav"]):
-    print(text)
+for item in model.translate(["a.wav", "b.wav"]):
+    print(item.text or item.problem)
 ```
 """
 

@@ -14,14 +14,14 @@ from aista.engine.claim import open_experiment
 from aista.engine.export.load import build, exported_checkpoint, is_exported, is_trainable, open_exported
 from aista.engine.inputs import Split, load_split
 from aista.engine.standalone import with_assets
-from aista.errors import AistaError, RunError
+from aista.errors import AistaError, RunError, shown
 from aista.registry import nearest
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.preflight import build_task
 
-__all__ = ["TrainedRun", "open_run"]
+__all__ = ["TrainedRun", "find_device", "open_run"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def open_run(
         RunError: no such run or checkpoint, or weights that do not fit the config.
         AistaError: no such device.
     """
-    device = _device(device)
+    device = find_device(device)
     if is_exported(run_dir):
         return _open_exported(run_dir, which, device, base, verify=verify)
     if base:
@@ -86,11 +86,18 @@ def open_run(
     return TrainedRun(run_dir, experiment, task, model.to(device).eval(), checkpoint, device)
 
 
-def _device(asked: str) -> str:
+def find_device(asked: str) -> str:
+    """The device of a name, ``cpu``, ``cuda`` or ``cuda:N``; without one the GPU if there is one.
+
+    Raises:
+        AistaError: this machine has no such device.
+    """
     gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     known = ["cuda", *gpus, "cpu"] if gpus else ["cpu"]
     if asked and asked not in known:
-        raise AistaError(f"--device: unknown {asked!r}{nearest(asked, known)}; this machine has {', '.join(known)}")
+        raise AistaError(
+            f"--device: unknown {shown(asked)}{nearest(asked, known)}; this machine has {', '.join(known)}"
+        )
     return asked or known[0]
 
 

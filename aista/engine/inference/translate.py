@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from aista.data.audio import read_audio
+from aista.data.audio import one_thread, read_audio
 from aista.data.dataset import Example, collate
-from aista.data.features.base import Feature
+from aista.data.inspection import Limit, duration_findings
+from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
 from aista.engine.inference.trained_run import TrainedRun, open_run
-from aista.errors import DataError
+from aista.errors import DataError, RunError
+from aista.modules.llms.base import GenerationConfig
 
-__all__ = ["Translator", "load_model", "translate"]
+__all__ = ["Translation", "Translator", "load_model", "translate"]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What became of one audio file.
+
+    Attributes:
+        file: As it was given.
+        text: The translation; None where there is none.
+        problem: Why there is none, with the file's name; empty where there is one.
+    """
+
+    file: str
+    text: str | None = None
+    problem: str = ""
 
 
 class Translator:
@@ -28,33 +45,62 @@ class Translator:
         self.run = run
         self._feature = run.task.feature
 
-    def translate(self, files: Sequence[str | os.PathLike[str]], *, beam_size: int = 0) -> list[str]:
-        """The translation of each file, in the order given.
+    def translate(self, files: Sequence[str | os.PathLike[str]], *, beam_size: int = 0) -> list[Translation]:
+        """The translation of each file, in the order given; see ``stream``."""
+        return list(self.stream(files, beam_size=beam_size))
+
+    @torch.inference_mode()
+    def stream(self, files: Sequence[str | os.PathLike[str]], *, beam_size: int = 0) -> Iterator[Translation]:
+        """Yield the translation of each file, one batch after the other.
+
+        A file is held to the rules that rows of a manifest are held to. One that breaks them, or that the model cannot
+        take, has a ``problem`` in place of a text and changes nothing for the others.
 
         Args:
             files: Audio files in any format that soundfile reads.
             beam_size: Beams; 0 means the model's.
-
-        Raises:
-            DataError: a file is missing, undecodable, or longer than ``data.max_seconds``.
         """
-        paths = [Path(file) for file in files]
-        return [text for _, text in self.pairs(paths, beam_size=beam_size)]
-
-    @torch.inference_mode()
-    def pairs(self, files: Sequence[Path], *, beam_size: int = 0) -> Iterator[tuple[Path, str]]:
-        """Each file with its translation, one batch at a time; see ``translate``."""
-        _require(files)
-        sections = self.run.experiment.sections
-        generation = sections.evaluation.generation
+        evaluation = self.run.experiment.sections.evaluation
+        generation = evaluation.generation
         if beam_size:
             generation = replace(generation, beam_size=beam_size)
-        size = sections.evaluation.batch_size
-        for start in range(0, len(files), size):
-            chunk = files[start : start + size]
-            examples = [_example(file, self._feature, sections.data.max_seconds) for file in chunk]
-            batch = collate(examples, self.run.task.tokenizer.pad_id).to(self.run.device)
-            yield from zip(chunk, self.run.task.decode(self.run.model, batch, generation), strict=True)
+        limits = self.run.task.limits(self.run.model, max_new_tokens=generation.max_new_tokens)
+        for start in range(0, len(files), evaluation.batch_size):
+            chunk = [self._read(os.fsdecode(file), limits) for file in files[start : start + evaluation.batch_size]]
+            translations = iter(self._decode([item for item in chunk if isinstance(item, Example)], generation))
+            for item in chunk:
+                yield next(translations) if isinstance(item, Example) else item
+
+    def _read(self, file: str, limits: Sequence[Limit]) -> Example | Translation:
+        """The file ready to be decoded, or what is wrong with it."""
+        config, feature = self.run.experiment.sections.data, self._feature
+        try:
+            with one_thread():
+                wave = read_audio(file, Path(), feature.sample_rate, max_seconds=config.max_seconds)
+                seconds = len(wave) / feature.sample_rate
+                row = Row(file, file, round(seconds * MANIFEST_SAMPLE_RATE), "")
+                findings = duration_findings(seconds, config)
+                findings += filter(None, (limit.finding(limit.measure([row], [seconds])[0]) for limit in limits))
+                if findings:
+                    return Translation(file, problem=f"{file}: {findings[0][1]}")
+                return Example(file, feature(wave), [], [], "", "")
+        except DataError as error:
+            return Translation(file, problem=str(error))
+        except ValueError as error:  # of the feature
+            return Translation(file, problem=f"{file}: {error}")
+
+    def _decode(self, examples: Sequence[Example], generation: GenerationConfig) -> list[Translation]:
+        """One translation per example; those of a batch that the model fails on are decoded one by one."""
+        if not examples:
+            return []
+        batch = collate(examples, self.run.task.tokenizer.pad_id).to(self.run.device)
+        try:
+            texts = self.run.task.decode(self.run.model, batch, generation)
+        except RunError as error:
+            if len(examples) == 1:
+                return [Translation(examples[0].id, problem=f"{examples[0].id}: {error}")]
+            return [self._decode([example], generation)[0] for example in examples]
+        return [Translation(example.id, text) for example, text in zip(examples, texts, strict=True)]
 
 
 def load_model(
@@ -83,30 +129,13 @@ def load_model(
 
 def translate(
     run_dir: Path,
-    files: Sequence[Path],
+    files: Sequence[str | os.PathLike[str]],
     *,
     which: str = "best",
     beam_size: int = 0,
     device: str = "",
     base: Mapping[str, Path] | None = None,
     verify: bool = True,
-) -> Iterator[tuple[Path, str]]:
-    """Open a model and yield each file with its translation; see ``load_model`` and ``Translator.translate``."""
-    _require(files)
-    yield from load_model(run_dir, which, device=device, base=base, verify=verify).pairs(files, beam_size=beam_size)
-
-
-def _require(files: Sequence[Path]) -> None:
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing:
-        raise DataError(f"no such audio file: {', '.join(missing)}")
-
-
-def _example(file: Path, feature: Feature, max_seconds: float) -> Example:
-    wave = read_audio(str(file.resolve()), Path("."), feature.sample_rate)
-    seconds = len(wave) / feature.sample_rate
-    if seconds > max_seconds:
-        raise DataError(
-            f"{file}: {seconds:.1f} s is longer than data.max_seconds ({max_seconds:g}) of this run; split it first"
-        )
-    return Example(str(file), feature(wave), [], [], "", "")
+) -> Iterator[Translation]:
+    """Open a model and yield the translation of each file; see ``load_model`` and ``Translator.stream``."""
+    yield from load_model(run_dir, which, device=device, base=base, verify=verify).stream(files, beam_size=beam_size)

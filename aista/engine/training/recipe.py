@@ -25,12 +25,13 @@ from aista.engine.training.layer_chooser import LayerChooser
 from aista.engine.training.optimizer import check_parameter_groups, register_optimizer
 from aista.engine.training.recipe_config import FAMILY, SCORE, RecipeConfig
 from aista.engine.training.recorder import RunRecorder
+from aista.engine.training.resharding import resume_from_other_processes
 from aista.engine.training.run_data import RunData
 from aista.engine.training.units import TaskEvalUnit, TaskTrainUnit
 from aista.engine.training.validation import ValidationScores, past_scores
 from aista.errors import RunError
-from aista.files import write_json
 from aista.modules.lsm import LargeSpeechTextModel
+from aista.run_folder.parsing import write_object
 from aista.run_folder.paths import RunPaths
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
@@ -111,7 +112,7 @@ class TaskRecipe(Recipe):
         check_parameter_groups(self.trainer, model)
         log.info("parameters to train:\n%s", table)
         if is_main_process():
-            write_json(RunPaths(self.run_dir).parameters_file, table.to_json())
+            write_object(RunPaths(self.run_dir).parameters_file, table.to_json())
         gangs = context.gangs
         self.data.prepare(model, self.run_dir, gangs.dp.rank, gangs.dp.size, str(gangs.device))
         return model
@@ -138,6 +139,7 @@ class TaskRecipe(Recipe):
             validation.append(TaskEvalUnit(self.task, model, bare, self.metrics, self.evaluation, gangs.dp, scores))
         trainer = context.create_trainer(unit, reader, validation, [dev_reader] if dev_reader is not None else [])
         steps.attach(trainer)
+        resume_from_other_processes(trainer)
         if self.trainer.early_stopping_patience:
             history = [score for _, score in past]
             set_early_stopper(trainer, PatienceStopper(self.trainer.early_stopping_patience, history))

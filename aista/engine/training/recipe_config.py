@@ -25,13 +25,13 @@ from fairseq2.recipe.config import (
     TriStageLRConfig,
 )
 
+from aista.run_folder.metric_records import SCORE
 from aista.tasks.training import TrainerConfig
 
 __all__ = ["FAMILY", "OPTIMIZER", "SCORE", "RecipeConfig", "recipe_config"]
 
 FAMILY = "aista"
 OPTIMIZER = "aista_adamw"
-SCORE = "score"
 
 
 @dataclass(kw_only=True)

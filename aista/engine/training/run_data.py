@@ -14,7 +14,7 @@ from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_fro
 from aista.engine.inputs import load_training_splits, narrow, probe_batches, training_loader, whole_pass
 from aista.engine.training.reader import LoaderReader
 from aista.errors import RunError
-from aista.files import write_json
+from aista.run_folder.parsing import write_object
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -54,7 +54,7 @@ class RunData:
         """
         narrow(self.splits, self._task, model, self._experiment)
         if is_main_process():
-            write_json(RunPaths(run_dir).data_file, {name: split.report for name, split in self.splits.items()})
+            write_object(RunPaths(run_dir).data_file, {name: split.report for name, split in self.splits.items()})
         if self._experiment.sections.data.encoder_cache is not None:
             require_frozen(model)
             _settle_encoder(model, run_dir, verify=self._verify)

@@ -7,6 +7,7 @@ import math
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,14 +20,14 @@ from aista.engine.training.optimizer import check_parameter_groups
 from aista.engine.training.recipe import TaskRecipe
 from aista.engine.training.recipe_config import recipe_config
 from aista.engine.training.run_data import RunData
-from aista.engine.training.validation import past_scores, save_missing_score
+from aista.engine.training.validation import past_scores, save_missing_scores
 from aista.environment import peak_mib
-from aista.errors import AistaError
-from aista.files import write_json
+from aista.errors import AistaError, RunError
 from aista.registry import nearest
 from aista.run_folder.checksums import require_complete
 from aista.run_folder.leftovers import remove_training_leftovers
 from aista.run_folder.metric_records import read_records
+from aista.run_folder.parsing import write_object
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment, Stage
@@ -116,10 +117,27 @@ def _initial_weights(
     if checkpoints := checkpoint_steps(run_dir):
         if verify:
             require_complete(checkpoints[-1].path)
+            _require_records(RunPaths(run_dir), checkpoints[-1].step, experiment)
         return {}  # a resumed run takes its weights from its own checkpoint
     return {
         part: load_part_weights(folder, part, verify=verify) for part, folder in folders.items() if folder is not None
     }
+
+
+def _require_records(run: RunPaths, last: int, experiment: Experiment) -> None:
+    """Raise RunError where the metrics lack a step before the last checkpoint: schedules and stopping read them."""
+    intervals = {"train": experiment.sections.trainer.log_every}
+    if experiment.sections.data.dev is not None:
+        intervals["valid"] = experiment.sections.trainer.validate_every
+    for split, every in intervals.items():
+        file = run.metrics_file(split)
+        recorded = {record["step"] for record in read_records(file)} if file.is_file() else set()
+        missing = set(range(every, last, every) if every else ()) - recorded
+        if missing:
+            raise RunError(
+                f"{file}: lacks step {min(missing)}, though there is a checkpoint of step {last}; restore the file, or "
+                f"remove the checkpoints after step {min(missing)} to train them again"
+            )
 
 
 def _check_model(experiment: Experiment, task: Task) -> None:
@@ -163,20 +181,23 @@ def _run(
     config = recipe_config(sections.trainer, seed=sections.seed, validate="dev" in data.splits)
     run = RunPaths(run_dir)
     if is_main_process():
-        save_missing_score(run)
+        save_missing_scores(run)
     started = time.monotonic()
     run_recipe(recipe, config, run_dir)
     if is_main_process():
-        save_missing_score(run)
-        write_json(run.timing_file, _timing(run_dir, time.monotonic() - started))
+        save_missing_scores(run)
+        write_object(run.timing_file, _timing(run, time.monotonic() - started))
 
 
-def _timing(run_dir: Path, seconds: float) -> dict[str, float | int]:
+def _timing(run: RunPaths, seconds: float) -> dict[str, Any]:
     """Seconds of training over all resumed parts, as the trainer itself recorded them, and this process' memory."""
-    last = read_records(RunPaths(run_dir).metrics_file("train"))[-1]
+    files = {split: run.metrics_file(split) for split in ("train", "valid")}
+    records = {split: read_records(file) for split, file in files.items() if file.is_file()}
+    last = records["train"][-1]
     return {
         "train_seconds": round(last.get("total_time", seconds), 2),
         "steps": int(last["step"]),
+        "records": {split: len(steps) for split, steps in records.items()},
         **_peak_memory(),
     }
 

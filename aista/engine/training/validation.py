@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from fairseq2.gang import Gang
 
 from aista.engine.checkpoints import checkpoint_steps
-from aista.engine.training.recipe_config import SCORE
 from aista.files import write_text
-from aista.run_folder.metric_records import read_records
+from aista.run_folder.metric_records import read_scores
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 
-__all__ = ["ValidationScores", "past_scores", "save_missing_score"]
+__all__ = ["ValidationScores", "past_scores", "save_missing_scores"]
 
 
 def past_scores(file: Path, last_step: int) -> list[tuple[int, float]]:
     """(step, score) of a run's validations up to its last checkpoint; NaN where the score was not finite."""
-    records: Iterable[Mapping[str, float | None]] = read_records(file) if file.is_file() else []
-    scores = [(record["step"], record.get(SCORE)) for record in records]
-    return [
-        (int(step), math.nan if score is None else score)
-        for step, score in scores
-        if step is not None and step <= last_step
-    ]
+    return [(step, score) for step, score in read_scores(file).items() if step <= last_step]
 
 
-def save_missing_score(run: RunPaths) -> None:
-    """Save the last checkpoint's score where its validation is recorded without: after a kill, or an early stop."""
-    for last in checkpoint_steps(run.path)[-1:]:
-        score = dict(past_scores(run.metrics_file("valid"), last.step)).get(last.step)
-        if score is not None and last.score is None:
-            write_text(run.checkpoint_score_file(last.step), f"{score}\n")
+def save_missing_scores(run: RunPaths) -> None:
+    """Save the checkpoints' scores that are recorded without: after a kill, or an early stop."""
+    for checkpoint in checkpoint_steps(run.path):
+        file, text = run.checkpoint_score_file(checkpoint.step), f"{checkpoint.score}\n"
+        if checkpoint.score is not None and not (file.is_file() and file.read_text() == text):
+            write_text(file, text)
 
 
 class ValidationScores:

@@ -1,6 +1,5 @@
 """A frozen encoder runs once per recording, and nothing else changes."""
 
-import json
 import math
 import os
 import re
@@ -26,6 +25,8 @@ from aista.engine.inputs import load_split
 from aista.engine.training.train import train
 from aista.errors import ConfigError, DataError, RunError
 from aista.modules.encoders.conformer import ConformerEncoder
+from aista.run_folder.metric_records import read_records
+from aista.run_folder.parsing import read_object
 from aista.tasks.experiment import load_experiment, structure_experiment
 from aista.tasks.preflight import build_task
 from aista.tasks.speech_translation import SpeechTranslationTask
@@ -55,8 +56,7 @@ def losses(run):
     """All metrics but times, by file and step; of a step that was taken again, the later line counts."""
     found = {}
     for name in ("train", "valid"):
-        for line in (run / "metrics" / f"{name}.jsonl").read_text().splitlines():
-            record = json.loads(line)
+        for record in read_records(run / "metrics" / f"{name}.jsonl"):
             found[name, record["step"]] = {key: value for key, value in record.items() if not TIMED.match(key)}
     return found
 
@@ -105,7 +105,7 @@ def test_training_evaluation_and_probe_equal_those_without_cache(tmp_path, exper
     assert len(losses(cached)) == 10
     assert losses(cached) == losses(plain_run)
     for file in ("selection.json", "parameters.json"):
-        assert json.loads((cached / file).read_text()) == json.loads((plain_run / file).read_text())
+        assert read_object(cached / file, "train") == read_object(plain_run / file, "train")
     assert evaluate(cached, "test").scores == evaluate(plain_run, "test").scores
     curves = [probe(run, "test", size=6, resamples=0)[1].to_json() for run in (cached, plain_run)]
     assert curves[0] == curves[1]

@@ -3,11 +3,14 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from aista.cli.main import main
-from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
+from aista.run_folder.evaluations import Evaluation
+from aista.run_folder.paths import RunPaths
+from aista.scoring.hypotheses import HypothesisRow
 from tests.tiny import tiny_config, write_config
 
 
@@ -82,7 +85,7 @@ def test_a_manifest_that_changed_does_not_replace_the_results_of_before(runs, ma
 def test_results_of_a_folder_written_before_manifests_were_recorded(runs, tmp_path, capsys):
     run = shutil.copytree(runs / "ce", tmp_path / "run")
     file = run / "evaluation" / "test" / "scores.json"
-    old = {key: value for key, value in scores(run, "test").items() if key not in ("manifest", "sha256")}
+    old = {key: value for key, value in scores(run, "test").items() if key not in ("manifest", "sha256", "checksum")}
     file.write_text(json.dumps(old | {"split": "other/test.tsv"}))
     assert main(["compare", str(runs / "ce"), str(run), "--samples", "50"]) == 0
     assert "run: step_12 on other/test.tsv" in capsys.readouterr().out
@@ -123,12 +126,12 @@ def test_the_nll_is_measured_with_shuffled_speech_too(runs, capsys):
 def test_compare_and_evaluate_warn_of_a_system_that_says_one_thing(runs, tmp_path, capsys, caplog):
     references = [f"r{number}" for number in range(40)]
     for label, answers in (("deaf", ["x", "x"] * 20), ("fine", references)):
-        shutil.copytree(runs / "ce", tmp_path / label)
+        run = RunPaths(shutil.copytree(runs / "ce", tmp_path / label))
         rows = [
             HypothesisRow(reference, "", reference, answer)
             for reference, answer in zip(references, answers, strict=True)
         ]
-        write_hypotheses(tmp_path / label / "evaluation" / "test" / "hypotheses.tsv", rows)
+        replace(Evaluation.load(run, "test"), rows=tuple(rows)).save(run)
     assert main(["compare", str(tmp_path / "deaf"), str(tmp_path / "fine"), "--samples", "50"]) == 0
     warnings = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WARNING")]
     assert len(warnings) == 1
@@ -150,8 +153,8 @@ def test_translate_prints_a_line_per_file(runs, corpus, capsys):
 
 
 def test_translate_names_a_missing_file(runs, capsys):
-    assert main(["translate", str(runs / "aista"), "nowhere.wav"]) == 2
-    assert "no such audio file: nowhere.wav" in capsys.readouterr().err
+    assert main(["translate", str(runs / "aista"), "nowhere.wav"]) == 1
+    assert "aista: nowhere.wav: no such file" in capsys.readouterr().err
 
 
 def test_probe_draws_the_curve_and_a_plan(runs, capsys):
@@ -204,11 +207,6 @@ def test_probe_of_every_checkpoint_shows_how_the_curves_move(tmp_path, corpus, c
 def test_a_probe_has_a_plain_name(runs, capsys, name):
     assert main(["probe", str(runs / "aista"), "--name", name]) == 2
     assert "--name: must be a file name" in capsys.readouterr().err
-
-
-def test_probe_options_have_bounds(runs, capsys):
-    assert main(["probe", str(runs / "aista"), "--size", "1"]) == 2
-    assert "--size: must be at least 2, got 1" in capsys.readouterr().err
 
 
 def test_an_unknown_checkpoint_lists_those_there_are(runs, capsys):

@@ -1,4 +1,3 @@
-import json
 import math
 
 import torch
@@ -16,7 +15,7 @@ def test_numbers_are_recorded_by_name_and_step(tmp_path):
 
 def test_what_is_not_finite_is_null_and_not_hidden(tmp_path):
     RunRecorder(RunPaths(tmp_path), 10).record_metric_values("train", {"nll": math.nan}, 1)
-    assert json.loads((tmp_path / "metrics" / "train.jsonl").read_text()) == {"step": 1, "nll": None}
+    assert read_records(tmp_path / "metrics" / "train.jsonl") == [{"step": 1, "nll": None}]
 
 
 def test_steps_that_align_nothing_are_told_once(tmp_path, caplog):

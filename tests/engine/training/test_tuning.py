@@ -2,10 +2,7 @@
 
 import copy
 import json
-import multiprocessing
-import os
 import shutil
-import socket
 
 import pytest
 import torch
@@ -22,6 +19,7 @@ from aista.errors import ConfigError, RunError
 from aista.tasks.experiment import load_experiment
 from aista.tasks.training import ParameterGroup, TrainerConfig
 from aista.testing.dummies import DummyLanguageModel
+from tests.engine.training.processes import in_processes
 from tests.tiny import tiny_config, write_config
 
 LORA = {"name": "lora", "config": {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0}}
@@ -236,28 +234,6 @@ def test_a_group_that_trains_nothing_is_a_fault(patterns, message):
         check_parameter_groups(TrainerConfig(parameter_groups=groups), model)
 
 
-def in_two_processes(config, run, *overrides):
-    """Train as torchrun does; a fork server imports the libraries once for all processes."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "aista.engine.training.recipe", "peft"])
-    processes = [context.Process(target=train_as, args=(rank, port, config, run, overrides)) for rank in (0, 1)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(timeout=300)
-        assert process.exitcode == 0
-
-
-def train_as(rank, port, config, run, overrides):
-    ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
-    os.environ |= {name: str(value) for name, value in ranks.items()}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    train(load_experiment(config, overrides), run)
-
-
 @pytest.mark.slow
 def test_lora_survives_two_processes(tmp_path, config, llama):
     """Two processes, sharing or sharding the model, save the LoRA that one process learns."""
@@ -265,7 +241,7 @@ def test_lora_survives_two_processes(tmp_path, config, llama):
     expected = weights(tmp_path / "single")
     for parallelism in ("ddp", "fsdp"):
         run = tmp_path / parallelism
-        in_two_processes(config, run, f"trainer.data_parallelism={parallelism}")
+        in_processes(2, config, run, f"trainer.data_parallelism={parallelism}")
         check_moved(run, llama)
         found = weights(run)
         assert found.keys() == expected.keys()

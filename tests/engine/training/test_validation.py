@@ -135,7 +135,8 @@ def test_what_a_kill_left_of_a_stale_checkpoint_is_removed(tmp_path, corpus):
     train(experiment, run)
     (run / "timing.json").unlink()
     (run / "checkpoints" / "step_8" / "model").mkdir(parents=True)
-    (run / "checkpoints" / "scores" / "step_8.txt").write_text("99.0\n")
+    score = dict(past_scores(run / "metrics" / "valid.jsonl", 8))[8]
+    (run / "checkpoints" / "scores" / "step_8.txt").write_text(f"{score}\n")
     train(experiment, run)
     assert [checkpoint.step for checkpoint in checkpoint_steps(run)] == [10]
     assert not (run / "checkpoints" / "scores" / "step_8.txt").exists()
