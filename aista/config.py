@@ -170,7 +170,7 @@ def _parse(text: str) -> _Override:
     try:
         return _Override(text, path, strict_yaml.parse_value(value))
     except ValueError as error:
-        raise ValueError(f"its value is {error}") from None
+        raise ValueError(f"its value: {error}") from None
 
 
 def _check_order(override: _Override, done: Sequence[_Override]) -> None:

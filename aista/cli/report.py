@@ -22,10 +22,12 @@ def run(args: argparse.Namespace) -> int:
     from aista.terminal import configure_logging
 
     configure_logging()
+    from aista.files import require_writable
     from aista.runs.report_assembly import labelled, make_report
 
     options = read_options(args, ReportOptions)
     runs = labelled(args.runs)
+    require_writable(args.out)
     command = f"aista report {' '.join(map(str, args.runs))} --out {args.out}"
     report = make_report(runs, options, title=args.title or f"aista report: {', '.join(runs)}", command=command)
     from aista.report.render import write_report

@@ -21,7 +21,7 @@ import sentencepiece
 
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row, write_manifest
 from aista.errors import DataError
-from aista.files import hash_file, leftover_pattern, replacing, write_json, write_text
+from aista.files import hash_file, leftover_pattern, replacing, require_writable, write_json, write_text
 
 __all__ = [
     "BOS_ID",
@@ -184,6 +184,7 @@ class Folder:
 
     def start(self) -> None:
         """Mark the folder as under preparation with these options and clear what an interruption left."""
+        require_writable(self.out)
         for leftover in self.out.rglob(leftover_pattern()):
             leftover.unlink()
         self._write_fingerprint({"complete": False})

@@ -30,8 +30,6 @@ def read_recording(path: Path) -> tuple[NDArray[np.int16] | None, str]:
         return None, "recording is unreadable"
     except EmptyAudioError:
         return None, "recording is empty"
-    if not np.isfinite(wave).all():
-        return None, "recording has samples that are no numbers"
     seconds, peak = len(wave) / MANIFEST_SAMPLE_RATE, float(np.abs(wave).max())
     if seconds < MIN_SECONDS:
         return None, f"recording is shorter than {MIN_SECONDS:g} s"

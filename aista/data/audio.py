@@ -123,6 +123,8 @@ def _decode(spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], 
     """Decode and check an utterance; ``keep`` gets each block of the ``[W]`` mean of its channels."""
     name = shown(spec)
     with open_audio(spec, base) as (location, part):
+        if part.length == 0:
+            raise EmptyAudioError(f"{name}: the file is empty; replace it or remove the row")
         source = _Source(part.descriptor, part.offset, part.length)
         try:
             with _Forward(os.fsencode(location.path) if location.length is None else source) as file:

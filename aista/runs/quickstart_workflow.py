@@ -17,7 +17,7 @@ from aista.corpora.quickstart import QuickstartCorpus
 from aista.engine.claim import holds
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
-from aista.files import write_text
+from aista.files import require_writable, write_text
 from aista.report.render import write_report
 from aista.report.report import Corpus
 from aista.report.report_options import ComparisonOptions, ReportOptions
@@ -58,6 +58,7 @@ class Quickstart:
     def run(self, seeds: Sequence[int]) -> None:
         """All steps for every seed, one report for the first, and a table over several."""
         started = time.monotonic()
+        require_writable(self.out)
         self._prepare_corpus()
         shared = self._pretrain()
         self._train_systems(seeds, shared)

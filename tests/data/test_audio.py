@@ -108,6 +108,9 @@ def test_empty_silent_and_non_finite_files(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "none.wav", np.zeros(0), 16_000)
     with pytest.raises(EmptyAudioError, match=r"none\.wav: holds no samples"):
         read_audio("none.wav", tmp_path, 16_000)
+    (tmp_path / "empty.mp3").touch()
+    with pytest.raises(EmptyAudioError, match=r"empty\.mp3: the file is empty"):
+        read_audio("empty.mp3", tmp_path, 16_000)
     soundfile.write(tmp_path / "silent.wav", np.zeros(100), 16_000)
     with pytest.raises(EmptyAudioError, match="every sample is zero"):
         probe_audio("silent.wav", tmp_path)

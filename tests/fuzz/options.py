@@ -3,6 +3,7 @@
 import dataclasses
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -37,6 +38,10 @@ JUNK = st.one_of(
     st.text(max_size=20),
     st.lists(st.integers() | st.text(max_size=3), max_size=4),
     st.dictionaries(st.text(max_size=6), st.integers() | st.text(max_size=3), max_size=3),
+)
+PLACES = (
+    st.sampled_from(["encoder", "alignment", "alignment[0].weight", "seed", "trainer.max_steps", "a[", "\0"])
+    | st.text()
 )
 PATHS = st.sampled_from(["missing", "tests", "README.md", "/dev/null", ".", "a/b/c", "~"])
 
@@ -77,6 +82,10 @@ def values(hint, metadata, odd):
         return st.lists(values(arguments[0], metadata, odd), max_size=4)
     if origin is tuple:
         return st.tuples(*(values(argument, metadata, odd) for argument in arguments)).map(list)
+    if origin is Mapping and arguments[1] is not typing.Any:
+        return st.dictionaries(PLACES, values(arguments[1], metadata, odd), max_size=3)
+    if origin is Mapping:
+        return st.dictionaries(PLACES, JUNK, max_size=3)
     if dataclasses.is_dataclass(hint):
         return mappings(hint, odd=odd)
     return scalars(hint, metadata)

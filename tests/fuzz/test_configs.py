@@ -13,6 +13,8 @@ from aista import registry, schema
 from aista.config import merge
 from aista.errors import AistaError, ConfigError
 from aista.kinds import KINDS
+from aista.runs.ablation.plan import load_ablation
+from aista.runs.ablation.variants import AblationConfig
 from aista.schema import Component, resolve
 from aista.tasks.experiment import Sections, load_experiment
 from aista.tasks.preflight import preflight
@@ -178,3 +180,12 @@ TEXTS = JUNK.filter(lambda value: not isinstance(value, int) or abs(value) < 2**
 @fuzzed(examples=100, overrides=st.lists(st.tuples(st.lists(KEYS, max_size=4).map(".".join), TEXTS), max_size=3))
 def test_overrides_are_applied_or_refused(overrides, folder, corpus):
     load(folder, tiny_config(corpus), [f"{key}={value}" for key, value in overrides])
+
+
+@fuzzed(examples=60, data=mappings(AblationConfig, most=5), is_based=st.booleans())
+def test_an_ablation_is_planned_or_refused(data, is_based, folder, corpus):
+    (folder / "base.yaml").write_text(yaml.safe_dump(tiny_config(corpus)))
+    file = folder / "ablation.yaml"
+    file.write_text(yaml.safe_dump(data | ({"base": "base.yaml"} if is_based else {})), encoding="utf-8")
+    with contextlib.suppress(AistaError):
+        load_ablation(file, folder / "out")

@@ -51,7 +51,7 @@ def make_model(model: PublicModel, out: Path, *, source: Path | None = None, dty
     """
     if _is_made(model, out, dtype):
         return False
-    with source_files(model, source) as files, replacing_folder(out) as folder:
+    with replacing_folder(out) as folder, source_files(model, source) as files:
         logger.info("%s: converting", model.name)
         model.convert(files, folder, getattr(torch, dtype))
         _seal(model, folder, dtype)

@@ -14,7 +14,7 @@ from aista.config import dump_yaml, load_yaml
 from aista.console import say
 from aista.engine.claim import holds
 from aista.errors import ConfigError, Fault
-from aista.files import write_json, write_text
+from aista.files import require_writable, write_json, write_text
 from aista.report.tables import to_rich
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths
@@ -96,6 +96,7 @@ class Sweep:
 
     def run(self) -> bool:
         """Train and score what is missing, write and print the table; returns whether no run failed."""
+        require_writable(self.out)
         self.check()
         runs = {run.id: run for run in reversed(self.ablation.runs)}  # of equal runs, the first gives the label
         runs = dict(reversed(runs.items()))

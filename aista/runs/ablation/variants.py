@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ __all__ = ["BASE", "AblationConfig", "Nodes", "find_faults", "variants"]
 
 BASE = "base"
 """Name of the unchanged run in the mode ``one_at_a_time``."""
+MAX_COMBINATIONS = 10_000
+"""Runs of one seed in the mode ``grid``."""
 
 Nodes = Mapping[str, Any]
 
@@ -28,16 +31,18 @@ class AblationConfig(Options):
     base: Path = required("Experiment that every run starts from: a file, relative to this one, or a shipped config.")
     overrides: tuple[str, ...] = option((), "key=value changes of the base, as `aista train` takes them.")
     axes: Mapping[str, Mapping[str, Nodes]] | None = option(
-        None, "Axis -> named value -> {config path: the node that replaces it}."
+        None, "Axis -> named value -> {config path: the node that replaces it}.", finite=False
     )
-    runs: Mapping[str, Nodes] | None = option(None, "Further runs by name: {config path: node}; {} is the base itself.")
+    runs: Mapping[str, Nodes] | None = option(
+        None, "Further runs by name: {config path: node}; {} is the base itself.", finite=False
+    )
     mode: Literal["one_at_a_time", "grid"] = option(
         "one_at_a_time", "The base and each value of each axis alone, or all combinations of values."
     )
     seeds: tuple[int, ...] | None = option(None, "Seeds of every run; null means the base's own.")
     baseline: str | None = option(None, "Run that the others are compared with; null means the base.")
     split: str = option("test", "Split that is scored: dev, test, or the path of a manifest.")
-    samples: int = option(1000, "Bootstrap samples of the comparison.", minimum=40)
+    samples: int = option(1000, "Bootstrap samples of the comparison.", minimum=40, maximum=1_000_000)
     probe: int = option(
         0, "Number of utterances of the split that each run's retrieval is probed on, at least 4; 0: none.", minimum=0
     )
@@ -46,6 +51,9 @@ class AblationConfig(Options):
         super().__post_init__()
         if 0 < self.probe < 4:
             raise ValueError(f"probe: must be 0 or at least 4 utterances, got {self.probe}")
+        combinations = math.prod(len(values) for values in (self.axes or {}).values())
+        if self.mode == "grid" and combinations > MAX_COMBINATIONS:
+            raise ValueError(f"axes: a grid has at most {MAX_COMBINATIONS:,} combinations, got {combinations:,}")
 
     @property
     def label(self) -> str:

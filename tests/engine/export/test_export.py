@@ -460,3 +460,22 @@ def test_a_plug_in_file_cannot_be_exported(tmp_path, native, clean_registry):
         RunError, match="feature 'mine' comes from a plug-in file, and an exported folder holds no code"
     ):
         export(run, tmp_path / "out")
+
+
+def test_a_run_whose_bases_are_gone_decodes_and_exports_as_before(lora, bases, wavs, tmp_path, capsys):
+    expected, out = translations(lora, wavs), tmp_path / "out"
+    assert len(set(expected)) > 1
+    hidden = bases.with_name("hidden")
+    bases.rename(hidden)
+    try:
+        assert translations(lora, wavs) == expected
+        for form in ([], ["--merge-lora"]):
+            assert main(["export", str(lora), str(out), *form]) == 0
+            assert translations(out, wavs) == expected
+            shutil.rmtree(out)
+        capsys.readouterr()
+        assert main(["export", str(lora), str(out), "--trainable-only"]) in (1, 2)
+        assert len(capsys.readouterr().err.splitlines()) == 1
+        assert not any(path.suffix in (".safetensors", ".bin") for path in (lora / "assets").rglob("*"))
+    finally:
+        hidden.rename(bases)

@@ -153,3 +153,9 @@ def test_what_changes_no_result_is_left_out():
 def test_a_probe_of_too_few_utterances_is_a_fault(load):
     assert load(runs={"a": {}}, baseline="a", probe=4).config.probe == 4
     assert "probe: must be 0 or at least 4 utterances, got 3" in faults_of(load, runs={"a": {}}, baseline="a", probe=3)
+
+
+def test_an_endless_grid_is_a_fault(load):
+    axes = {f"seed{axis}": {str(value): {f"a{axis}": value} for value in range(10)} for axis in range(30)}
+    problem = f"axes: a grid has at most 10,000 combinations, got {10**30:,}"
+    assert problem in faults_of(load, mode="grid", axes=axes)
