@@ -218,7 +218,7 @@ def test_all_bad_overrides_are_reported_together():
         "[0]=1": "'[0]' is not a path",
         "a[x]=1": "'a[x]' is not a path",
         "a=[1": "its value: not valid YAML",
-        "a={b: 1, b: 2}": "its value is key 'b' is given twice, first in line 1",
+        "a={b: 1, b: 2}": "its value: key 'b' is given twice, first in line 1",
         "seed.x.y=1": "seed is not a mapping but 1",
         "alignment.x=1": "alignment is not a mapping but [{'name'",
         "encoder[0]=1": "encoder is not a list but 'conformer'",
