@@ -26,8 +26,8 @@ quickstart: $(READY) ## embedded corpus, CE-only twin and AI-STA, scores, runs/q
 test: $(READY) ## the whole test suite, on up to four cores
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
-fuzz: $(READY) ## generated bad input, AISTA_FUZZ_EXAMPLES (10000) for each test of tests/fuzz
-	AISTA_FUZZ_EXAMPLES=$(AISTA_FUZZ_EXAMPLES) $(BIN)/python -m pytest -n auto --maxprocesses 4 tests/fuzz
+fuzz: $(READY) ## generated bad input, AISTA_FUZZ_EXAMPLES (10000) for each test of tests/fuzz; a kill at every file event
+	AISTA_FUZZ_EXAMPLES=$(AISTA_FUZZ_EXAMPLES) $(BIN)/python -m pytest -n auto --maxprocesses 4 tests/fuzz tests/chaos
 
 lint: $(READY) ## formatter, linter, types, import floors
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from torch import Tensor
 from aista.console import MessageFormatter
 from aista.engine.state_files import StateDumper, StateLoader
 from aista.errors import RunError
+from aista.files import explain
 from aista.run_folder.checksums import way_back, write_checksums
 from aista.run_folder.paths import RunPaths
 from aista.terminal import terminal_handler
@@ -65,6 +67,7 @@ def _log_no_environment(self: _StandardLogHelper) -> None:
 def _configure_logging(no_rich: bool = False) -> None:
     """Replaces a function that puts every message of fairseq2 on the terminal."""
     configure_logging(no_rich)
+    logging.raiseExceptions = False  # a full disk shows where a run must write, not in a traceback for each line of log
     _quiet_console()
 
 
@@ -89,17 +92,22 @@ def run_recipe(recipe: fairseq2.recipe.Recipe, config: object, run_dir: Path) ->
     except TaskStopException:
         pass  # early stopping; with a step limit set, fairseq2 ignores other requests to stop
     except (OperationalError, GangError, CheckpointError, StateDictError, OSError) as error:
+        for cause in _causes(error):
+            if isinstance(cause, OSError):
+                raise RunError(explain(cause, run_dir)) from error
         raise RunError(f"{run_dir}: training failed: {_chain(error)}; see {run.engine_logs_dir}") from error
 
 
 def _chain(error: BaseException) -> str:
     """The messages of an exception and of its causes, outermost first."""
-    messages = []
-    cause: BaseException | None = error
-    while cause is not None:
-        messages.append(str(cause).rstrip("."))
-        cause = cause.__cause__
-    return ": ".join(messages)
+    return ": ".join(str(cause).rstrip(".") for cause in _causes(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and its causes, outermost first."""
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 class PatienceStopper(EarlyStopper):

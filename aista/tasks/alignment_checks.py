@@ -37,7 +37,7 @@ def check_layers(selection: Component, llm: Component, sections: Sections) -> li
     if strategy.warmup_steps >= steps:
         problem = f"must be less than trainer.max_steps ({steps}), got {strategy.warmup_steps}"
         return [Fault("layer_selection.config.warmup_steps", problem)]
-    return []
+    return _unaligned_score("layer_selection.config.warmup_steps", strategy.warmup_steps, sections)
 
 
 def check_schedules(terms: Sequence[AlignmentTerm], schedules: Sequence[Component], sections: Sections) -> list[Fault]:
@@ -57,7 +57,17 @@ def check_schedules(terms: Sequence[AlignmentTerm], schedules: Sequence[Componen
         if term.schedule.watches_validation and (sections.data.dev is None or not sections.trainer.validate_every):
             problem = f"{spec.name!r} watches validation, and this run has none"
             faults.append(Fault(at, problem, "set data.dev and trainer.validate_every"))
+        faults += _unaligned_score(f"{at}.config.start_step", term.schedule.start_step, sections)
     return faults
+
+
+def _unaligned_score(at: str, start: int, sections: Sections) -> list[Fault]:
+    """What is wrong with a score by the loss of which the first validation has only a part, and so the best one."""
+    first = sections.trainer.validate_every
+    if sections.evaluation.score != "loss" or not 0 < first <= start:
+        return []
+    problem = f"evaluation.score 'loss' lacks this loss in the validation at step {first}; it begins after step {start}"
+    return [Fault(at, problem, f"set trainer.validate_every above {start}, or choose another score")]
 
 
 def _llm_depth(llm: Component) -> int | None:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from aista.errors import ConfigError
@@ -136,6 +138,27 @@ def test_schedules_that_cannot_work_are_faults(tmp_path, corpus, schedule, messa
     alignment = [{"name": "ot", "schedule": schedule}]
     with pytest.raises(ConfigError, match=message):
         preflight(load(tmp_path, corpus, alignment=alignment))
+
+
+@pytest.mark.parametrize(
+    ("option", "changes"),
+    [
+        (
+            "layer_selection.config.warmup_steps",
+            {"layer_selection": {"name": "retrieval", "config": {"warmup_steps": 4}}},
+        ),
+        (
+            "alignment[0].schedule.config.start_step",
+            {"alignment": [{"name": "ot", "schedule": {"name": "constant", "config": {"start_step": 4}}}]},
+        ),
+    ],
+)
+def test_a_loss_without_its_alignment_is_no_score(tmp_path, corpus, option, changes):
+    """The first validation would lack a part of the loss, and would be the best one to the end."""
+    overrides = ["trainer.validate_every=4", "evaluation.score=loss"]
+    with pytest.raises(ConfigError, match=re.escape(f"{option}: evaluation.score 'loss' lacks this loss")):
+        preflight(load(tmp_path, corpus, *overrides, **changes))
+    preflight(load(tmp_path, corpus, "trainer.validate_every=6", "evaluation.score=loss", **changes))
 
 
 def test_intervals_that_do_not_fit_are_a_fault(tmp_path, corpus):
