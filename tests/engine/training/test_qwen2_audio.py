@@ -80,7 +80,7 @@ def test_the_documented_prompt_is_the_models_own_format(folder, tmp_path):
     processor = processor_of(tmp_path)
     whole = processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
     start, end = whole.split("<|AUDIO|>")
-    assert (list(before), list(after)) == (tokenizer.encode(start), tokenizer.encode(end))
+    assert (list(before), list(after)) == (tokenizer.encode_prompt(start), tokenizer.encode_prompt(end))
     assert whole.startswith("<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nAudio 1: ")
 
 
