@@ -107,6 +107,7 @@ def test_a_refusal_is_one_line_with_place_reason_and_remedy(tmp_path):
     assert str(caught.value) == (
         f"{tmp_path}/page: cannot be written: Disk quota exceeded; make room there, or choose another disk"
     )
+    assert explain(OSError(errno.ENOSPC, "full", "from", None, "to")).startswith("to: cannot be used: full; make room")
     assert explain(OSError("two\nlines")) == "two lines; check the path and its disk, then repeat the command"
     with pytest.raises(ValueError, match="a bug"), refusals("read", tmp_path):
         raise ValueError("a bug")
