@@ -93,7 +93,7 @@ def contents(folder, command):
     run = folder / "run"
     if command == "train":
         weights = run / "checkpoints" / "step_4" / "model" / "pp_00" / "tp_00" / "sdp_00.pt"
-        return weights.read_bytes(), losses(run), (run / "selection.json").read_bytes(), scores(run)
+        return weights.read_bytes(), losses(run), json.loads((run / "selection.json").read_bytes()), scores(run)
     if command == "evaluate":
         table = json.loads((run / "evaluation" / "test" / "scores.json").read_text())
         return (run / "evaluation" / "test" / "hypotheses.tsv").read_bytes(), table["scores"], table["checkpoint"]
