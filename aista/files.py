@@ -220,8 +220,8 @@ def _named(target: Path, temporary: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno is not None and not isinstance(error.filename, int):
-            name = os.fsdecode(error.filename or temporary)
-            error.filename = name.replace(str(temporary), str(target), 1)
+            name = os.fsdecode(error.filename2 or error.filename or temporary)
+            error.filename, error.filename2 = name.replace(str(temporary), str(target), 1), None
         raise
 
 

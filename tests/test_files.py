@@ -101,6 +101,13 @@ def test_a_refused_write_names_what_was_asked_for(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_copy_that_is_refused_is_named_by_where_it_goes(tmp_path):
+    (tmp_path / "source").write_text("text")
+    with pytest.raises(OSError, match="No space") as caught, replacing_folder(tmp_path / "folder") as folder:
+        raise OSError(errno.ENOSPC, "No space left", str(tmp_path / "source"), None, str(folder / "copy"))
+    assert explain(caught.value).startswith(f"{tmp_path}/folder/copy: cannot be used: No space left; make room")
+
+
 def test_a_refusal_is_one_line_with_place_reason_and_remedy(tmp_path):
     with pytest.raises(RunError) as caught, refusals("written", tmp_path / "page"):
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
