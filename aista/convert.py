@@ -202,7 +202,7 @@ def check_bounds(value: Any, metadata: Mapping[str, Any], at: str, faults: list[
         faults.append(Fault(at, f"expects one of {known}, got {shown(value)}"))
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
-    if math.isinf(value) and metadata.get("finite", True):
+    if isinstance(value, float) and math.isinf(value) and metadata.get("finite", True):
         faults.append(Fault(at, f"must be finite, got {value!r}"))
         return
     if "minimum" in metadata and value < metadata["minimum"]:

@@ -69,7 +69,7 @@ def explain(error: OSError | ValueError, path: Path | None = None, doing: str = 
         path: What was asked for, where the error does not name it.
         doing: What could not be done, as in "cannot be written".
     """
-    place = getattr(error, "filename", None) or path
+    place = getattr(error, "filename2", None) or getattr(error, "filename", None) or path  # of a copy, where it goes
     shown = f"{os.fsdecode(place)}: cannot be {doing}: " if isinstance(place, (str, bytes, os.PathLike)) else ""
     if isinstance(error, ValueError):
         reason, remedy = str(error), "choose another name"
@@ -220,8 +220,8 @@ def _named(target: Path, temporary: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno is not None and not isinstance(error.filename, int):
-            name = os.fsdecode(error.filename or temporary)
-            error.filename = name.replace(str(temporary), str(target), 1)
+            name = os.fsdecode(error.filename2 or error.filename or temporary)
+            error.filename, error.filename2 = name.replace(str(temporary), str(target), 1), None
         raise
 
 

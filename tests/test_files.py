@@ -101,12 +101,20 @@ def test_a_refused_write_names_what_was_asked_for(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_copy_that_is_refused_is_named_by_where_it_goes(tmp_path):
+    (tmp_path / "source").write_text("text")
+    with pytest.raises(OSError, match="No space") as caught, replacing_folder(tmp_path / "folder") as folder:
+        raise OSError(errno.ENOSPC, "No space left", str(tmp_path / "source"), None, str(folder / "copy"))
+    assert explain(caught.value).startswith(f"{tmp_path}/folder/copy: cannot be used: No space left; make room")
+
+
 def test_a_refusal_is_one_line_with_place_reason_and_remedy(tmp_path):
     with pytest.raises(RunError) as caught, refusals("written", tmp_path / "page"):
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
     assert str(caught.value) == (
         f"{tmp_path}/page: cannot be written: Disk quota exceeded; make room there, or choose another disk"
     )
+    assert explain(OSError(errno.ENOSPC, "full", "from", None, "to")).startswith("to: cannot be used: full; make room")
     assert explain(OSError("two\nlines")) == "two lines; check the path and its disk, then repeat the command"
     with pytest.raises(ValueError, match="a bug"), refusals("read", tmp_path):
         raise ValueError("a bug")

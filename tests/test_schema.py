@@ -107,7 +107,7 @@ def test_defaults_are_those_of_the_dataclass():
         ({"pair": [1, 2]}, {"pair": (1.0, 2)}),
         ({"many": [1, 2, 3]}, {"many": (1, 2, 3)}),
         ({"table": {"a": 1, 2: 2}}, {"table": {"a": 1, "2": 2}}),
-        ({"free": {"a": [1, {"b": None}]}}, {"free": {"a": [1, {"b": None}]}}),
+        ({"free": {"a": [1, {"b": None}], "c": 10**400}}, {"free": {"a": [1, {"b": None}], "c": 10**400}}),
         ({"either": "3"}, {"either": "3"}),
         ({"either": 3}, {"either": 3}),
         ({"inner": {"size": 5}}, {"inner": Inner(size=5)}),

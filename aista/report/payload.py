@@ -45,7 +45,7 @@ def _training(report: Report) -> dict[str, Any] | None:
         assert label == report.runs[number]
         for split, rows in (("train", run.train), ("valid", run.valid)):
             for metric in dict.fromkeys(key for row in rows for key in row if key != "step"):
-                points = _thin([(row["step"], row[metric]) for row in rows if metric in row])
+                points = _thin([(row["step"], _value(row[metric])) for row in rows if metric in row])
                 series.setdefault(metric, []).append({"run": number, "split": split, "points": points})
     first = [name for name in ("nll", "bleu", "chrf", "wer", "cer") if name in series]
     metrics = [*first, *sorted(series.keys() - set(first), key=_natural)]
@@ -56,6 +56,12 @@ def _training(report: Report) -> dict[str, Any] | None:
 def _natural(name: str) -> list[tuple[int, str]]:
     """Sorts ``align_layer_2`` before ``align_layer_10``."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split("_")]
+
+
+def _value(recorded: float | list[float] | None) -> float:
+    """Of several numbers, as of learning rates, the first; NaN for what was not finite."""
+    value = recorded[0] if isinstance(recorded, list) and recorded else recorded
+    return float(value) if isinstance(value, (int, float)) else math.nan
 
 
 def _thin(points: Sequence[tuple[float, float]]) -> list[list[float | None]]:

@@ -9,6 +9,7 @@ from aista.errors import RunError
 from aista.report.report_options import ComparisonOptions
 from aista.report.tables import SystemRow
 from aista.run_folder.contents import RunFolder
+from aista.run_folder.parsing import parsing
 from aista.run_folder.sources import Source
 from aista.scoring.base import Metric
 from aista.scoring.hypotheses import HypothesisRow, align
@@ -84,13 +85,15 @@ def summarise(
 def _row(label: str, run: RunFolder, comparisons: Sequence[Comparison], is_baseline: bool) -> SystemRow:
     result = comparisons[0].system(label)
     selection = run.selection()
-    seconds = run.timing().get("train_seconds") if run.paths.is_complete else None
+    timing = run.timing() if run.paths.timing_file.is_file() else {}
+    with parsing(run.paths.timing_file):
+        seconds = None if timing.get("train_seconds") is None else float(timing["train_seconds"])
     return SystemRow(
         name=label,
         scores={comparison.metric: comparison.system(label).score for comparison in comparisons},
         difference=None if is_baseline else result.difference,
         interval=None if is_baseline else result.difference_interval,
         p_value=result.p_value,
-        seconds=None if seconds is None else float(seconds),
+        seconds=seconds,
         layers=() if selection is None else selection.layers,
     )

@@ -30,8 +30,15 @@ def read_records(path: Path) -> list[dict[str, float]]:
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
         with parsing(Path(f"{path}:{number}"), "; restore the file, or remove the line"):
             record = unsealed(json.loads(line))
+            for name, value in record.items():
+                if not all(item is None or isinstance(item, (int, float)) for item in _items(value)):
+                    raise TypeError(f"{name} must be a number, a list of them or null")
             by_step[float(record["step"])] = record
     return [by_step[step] for step in sorted(by_step)]
+
+
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def read_scores(path: Path) -> dict[int, float]:

@@ -16,7 +16,9 @@ import yaml
 from aista.engine.inference import evaluate as evaluation
 from aista.engine.inference import probe as probing
 from aista.files import _REMEDIES
+from aista.locks import locked
 from aista.modules.lsm import LargeSpeechTextModel
+from aista.run_folder.paths import RunPaths
 from tests.finished import finish
 from tests.tiny import make_corpus, tiny_config
 from tests.written_runs import write_run
@@ -229,3 +231,13 @@ def test_real_limits_are_one_line_each(folder):
     assert codes == ["code 1"] * 10, process.stdout
     assert all("Permission denied; its permissions" in message for message in messages[:5]), messages
     assert all("File too large; raise the largest size" in message for message in messages[5:]), messages
+
+
+def test_a_run_is_evaluated_while_it_trains_but_not_twice_at_a_time(folder, aista):
+    run = RunPaths(folder / "run")
+    with locked(run.training_lock, run.path):
+        assert aista("evaluate", run.path)[0] == 0
+    with locked(run.evaluation_lock("test"), run.evaluation_dir):
+        code, _, err = aista("evaluate", run.path)
+    assert code == 1
+    assert f"{run.evaluation_dir}/test: in use by process {os.getpid()} on " in one_line(err)

@@ -26,15 +26,15 @@ class HangError(Exception):
     """An example took longer than it may; the traceback shows where it was."""
 
 
-def fuzzed(*, examples, **strategies):
-    """Make a test of a function: it is called with drawn values of ``strategies``, within ``PATIENCE`` each."""
+def fuzzed(*, examples, patience=PATIENCE, **strategies):
+    """Make a test of a function: it is called with drawn values of ``strategies``, within ``patience`` s each."""
 
     def decorate(test):
         @functools.wraps(test)
         def example(**values):
             if "folder" in values:
                 _empty(values["folder"])
-            with time_limit(PATIENCE):
+            with time_limit(patience):
                 test(**values)
 
         profile = settings.get_profile("fuzz" if _EXAMPLES else "ci")

@@ -61,7 +61,7 @@ def test_what_is_built_has_sizes_with_a_maximum(kind):
 def test_an_absurd_size_is_refused_before_anything_is_built(folder, corpus):
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(tiny_config(corpus)))
-    with pytest.raises(ConfigError, match=r"llm\.config\.num_layers: must be at most 1000, got 1000000000"):
+    with pytest.raises(ConfigError, match=r"llm\.config\.num_layers: must be at most 500, got 1000000000"):
         load_experiment(file, ["llm.config.num_layers=1000000000"])
 
 

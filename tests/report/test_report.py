@@ -230,6 +230,14 @@ def test_numbers_that_json_lacks_are_gaps_and_long_curves_are_thinned() -> None:
     assert points[0] == [4.0, 1.0]
 
 
+def test_recorded_nulls_are_gaps_and_of_several_learning_rates_the_first_is_shown() -> None:
+    rows = [{"step": 1.0, "nll": None, "lr": [0.5, 0.1]}]
+    report = Report(title="t", runs=["a"], training={"a": TrainingRun(rows)})
+    series = json.loads(json.dumps(data_of(render_report(report))))["training"]["series"]
+    assert series["nll"][0]["points"] == [[1.0, None]]
+    assert series["lr"][0]["points"] == [[1.0, 0.5]]
+
+
 def test_a_single_run_shows_its_saved_scores(runs: dict[str, RunFolder]) -> None:
     report = report_of({"3": runs["3"]})
     assert report.systems == ()

@@ -61,6 +61,13 @@ def test_a_changed_line_of_metrics_is_named(tmp_path):
         read_records(file)
 
 
+def test_a_metric_that_is_no_number_is_named(tmp_path):
+    file = tmp_path / "train.jsonl"
+    file.write_text('{"step": 1, "nll": [null, 2]}\n{"step": 2, "nll": "x"}\n')
+    with pytest.raises(RunError, match=r"train\.jsonl:2: .*nll must be a number"):
+        read_records(file)
+
+
 def test_an_edited_text_says_how_to_use_it(tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text(sealed_text("seed: 1\nname: x\n"))

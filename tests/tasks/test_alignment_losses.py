@@ -155,3 +155,32 @@ def test_a_nan_recording_shows_in_the_loss_and_raises_nothing(setup, name):
     rows = batch(range(12))
     rows.audio[5, 0] = torch.nan
     assert not task.loss(model, rows).total.isfinite()
+
+
+ALONE = {"translation_weight": 0}
+FROZEN = {
+    "llm": {"name": "transformer_lm", "tuning": "frozen", "config": {"model_dim": 16, "num_layers": 2, "num_heads": 2}}
+}
+
+
+@pytest.mark.parametrize(
+    ("losses", "changes", "skips"),
+    [
+        (["ot"], {}, False),
+        (["ot"], ALONE, True),
+        (["ot"], ALONE | {"mt_weight": 0.5}, False),
+        (["ot", "kl"], ALONE, False),
+        (["kl"], ALONE, False),
+        (["ot"], ALONE | FROZEN, False),
+        (["ot"], ALONE | {"freeze_params": ["llm"]}, False),
+    ],
+)
+@pytest.mark.parametrize("rows", [range(12), range(2)], ids=["rows", "without transcripts"])
+def test_the_task_says_where_parameters_go_without_a_gradient(setup, losses, changes, skips, rows):
+    """Several processes rely on it."""
+    task, model, batch = setup(*({"name": name} for name in losses), **changes)
+    task.select_trainable(model)
+    task.selected = SelectedLayers((1,), (1.0,), "")
+    task.loss(model, batch(rows)).total.backward()
+    assert any(p.requires_grad and p.grad is None for p in model.parameters()) == skips
+    assert task.skips_parameters == skips

@@ -201,6 +201,7 @@ def _load(path: Path) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
         if not isinstance(tokenizer, PreTrainedTokenizerBase):
             raise ValueError("its model file is damaged")  # transformers returns False
+        tokenizer.decode(tokenizer.encode("a", add_special_tokens=False))  # some options are looked at no earlier
         return tokenizer
     except Exception as error:  # transformers raises whatever its parsers meet
         summary = str(error).strip().splitlines() or [type(error).__name__]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from fairseq2.gang import Gang
@@ -87,7 +87,7 @@ class FiniteSteps(Float16LossScaler):
         return {"num_skipped": self.num_skipped}
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
-        self.num_skipped = int(str(state_dict["num_skipped"]))
+        self.num_skipped = cast(int, state_dict["num_skipped"])
 
     @property
     def scale_window(self) -> int:

@@ -27,7 +27,7 @@ def save_missing_scores(run: RunPaths) -> None:
     """Save the checkpoints' scores that are recorded without: after a kill, or an early stop."""
     for checkpoint in checkpoint_steps(run.path):
         file, text = run.checkpoint_score_file(checkpoint.step), f"{checkpoint.score}\n"
-        if checkpoint.score is not None and not (file.is_file() and file.read_text() == text):
+        if checkpoint.score is not None and not (file.is_file() and file.read_bytes() == text.encode()):
             write_text(file, text)
 
 

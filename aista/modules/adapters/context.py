@@ -26,7 +26,7 @@ class ContextConfig(Options):
     model_dim: int | None = option(
         None, "Width of the blocks; null for the encoder's width.", minimum=2, maximum=100_000
     )
-    num_layers: int = option(2, "Blocks.", minimum=1, maximum=1_000)
+    num_layers: int = option(2, "Blocks.", minimum=1, maximum=500)
     num_heads: int = option(8, "Attention heads; twice as many must divide the width.", minimum=1, maximum=1_000)
     ffn_dim: int | None = option(
         None,

@@ -33,7 +33,7 @@ class ConformerConfig(Options):
     """Options of the encoder ``conformer``."""
 
     model_dim: int = option(256, "Width of the states.", minimum=2, maximum=100_000)
-    num_layers: int = option(6, "Conformer blocks.", minimum=1, maximum=1_000)
+    num_layers: int = option(6, "Conformer blocks.", minimum=1, maximum=500)
     num_heads: int = option(4, "Attention heads; must divide model_dim.", minimum=1, maximum=1_000)
     ffn_dim: int = option(1024, "Inner width of the two feed-forward networks of a block.", minimum=1, maximum=100_000)
     subsampling: int = option(4, "Feature frames per encoder frame.", choices=(1, 2, 4, 8))

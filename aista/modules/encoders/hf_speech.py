@@ -22,7 +22,7 @@ from aista.modules.encoders.conv_frontend import conv_lengths, convolve_waveform
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix, layer_states
 from aista.modules.encoders.span_mask import span_mask
 from aista.modules.encoders.wavlm_attention import merge_padding_into_bias
-from aista.modules.hf_folder import build_model, read_config
+from aista.modules.hf_folder import build_model, model_errors, read_config
 from aista.registry import register
 from aista.schema import Options, option, required
 from aista.types import length_mask, zero_padding
@@ -86,7 +86,8 @@ def hf_speech(config: HFSpeechConfig, *, feature_dim: int, with_weights: bool = 
     if config.mask_time_prob == 0.0 and hasattr(model, "masked_spec_embed"):  # UniSpeech-SAT always has it
         del model.masked_spec_embed
     classes: dict[str, type[HFSpeechEncoder]] = {"wav2vec2-bert": _W2VBertEncoder, "wavlm": _WavLMEncoder}
-    return classes.get(model.config.model_type, _WaveformEncoder)(model, config, expected)
+    with model_errors(config.path, "used"):
+        return classes.get(model.config.model_type, _WaveformEncoder)(model, config, expected)
 
 
 def _read_settings(config: HFSpeechConfig) -> Any:

@@ -63,7 +63,7 @@ class W2VBertConfig(Options):
     """Options of the encoder ``w2v_bert``."""
 
     model_dim: int = option(1024, "Width of the states.", minimum=2, maximum=100_000)
-    num_layers: int = option(24, "Conformer blocks.", minimum=1, maximum=1_000)
+    num_layers: int = option(24, "Conformer blocks.", minimum=1, maximum=500)
     num_heads: int = option(16, "Attention heads; must divide model_dim.", minimum=1, maximum=1_000)
     ffn_dim: int = option(4096, "Inner width of the two feed-forward networks of a block.", minimum=1, maximum=100_000)
     kernel_size: int = option(31, "Kernel of the depthwise convolutions; odd.", minimum=1, maximum=1_000)

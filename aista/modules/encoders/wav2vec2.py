@@ -41,7 +41,7 @@ class Wav2Vec2Config(Options):
     """Options of the encoder ``wav2vec2``."""
 
     model_dim: int = option(768, "Width of the states.", minimum=1, maximum=100_000)
-    num_layers: int = option(12, "Transformer layers.", minimum=1, maximum=1_000)
+    num_layers: int = option(12, "Transformer layers.", minimum=1, maximum=500)
     num_heads: int = option(12, "Attention heads; must divide model_dim.", minimum=1, maximum=1_000)
     ffn_dim: int = option(3072, "Inner width of the feed-forward networks.", minimum=1, maximum=100_000)
     conv_dim: int = option(512, "Channels of the convolutions over the waveform.", minimum=1, maximum=100_000)

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -68,8 +67,8 @@ class FamilyConfig(FolderOptions):
     def build(self, vocab_size: int, *, with_weights: bool) -> LanguageModel:
         remedy = "hf_causal_lm runs the families that fairseq2 does not have"
         hf_config = read_causal_config(self.path, vocab_size, self.family.model_types, remedy=remedy)
-        _check_variant(hf_config, self.family, self.path)
         with model_errors(self.path, "built"):
+            _check_variant(hf_config, self.family)
             llm = _assemble(hf_config, self.family, vocab_size).to(saved_dtype(hf_config, self.dtype))
         llm.to_empty(device=torch.get_default_device())
         llm.reset_positions()
@@ -106,7 +105,7 @@ def _assemble(hf_config: Any, family: Family, vocab_size: int) -> Fairseq2LM:
         return Fairseq2LM(parts)
 
 
-def _check_variant(hf_config: Any, family: Family, folder: Path) -> None:
+def _check_variant(hf_config: Any, family: Family) -> None:
     """Raise ValueError if fairseq2 does not have the variant."""
     variants = {
         "hidden_act": hf_config.hidden_act not in ("silu", "swish"),
@@ -119,8 +118,8 @@ def _check_variant(hf_config: Any, family: Family, folder: Path) -> None:
     for key, is_foreign in variants.items():
         if is_foreign:
             raise ValueError(
-                f"path: config.json in {folder} has {key} {getattr(hf_config, key)!r}, which fairseq2's "
-                f"{hf_config.model_type} does not have; use hf_causal_lm"
+                f"config.json has {key} {getattr(hf_config, key)!r}, which fairseq2's {hf_config.model_type} does not "
+                "have; use hf_causal_lm"
             )
 
 

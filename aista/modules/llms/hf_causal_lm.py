@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from transformers import AutoModelForCausalLM
 
-from aista.modules.hf_folder import build_model, read_causal_config
+from aista.modules.hf_folder import build_model, model_errors, read_causal_config
 from aista.modules.llms.base import LanguageModel
 from aista.modules.llms.folder_options import FolderOptions
 from aista.modules.llms.huggingface_lm import HuggingFaceLM
@@ -36,7 +36,8 @@ class HFCausalLMConfig(FolderOptions):
             dtype=self.dtype,
             attention=self.attention,
         )
-        return HuggingFaceLM(model, vocab_size)
+        with model_errors(self.path, "used"):
+            return HuggingFaceLM(model, vocab_size)
 
 
 @register("llm", "hf_causal_lm", config=HFCausalLMConfig)

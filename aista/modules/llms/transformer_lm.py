@@ -21,7 +21,7 @@ class TransformerLMConfig(Options):
     """Options of ``transformer_lm``."""
 
     model_dim: int = option(128, "Width D of the model.", minimum=2, maximum=100_000)
-    num_layers: int = option(4, "Number of blocks.", minimum=1, maximum=1_000)
+    num_layers: int = option(4, "Number of blocks.", minimum=1, maximum=500)
     num_heads: int = option(4, "Attention heads; divides model_dim.", minimum=1, maximum=1_000)
     num_key_value_heads: int | None = option(
         None, "Key/value heads (grouped-query attention); None is num_heads.", maximum=1_000

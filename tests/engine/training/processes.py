@@ -6,11 +6,15 @@ import socket
 
 from aista.engine.training.train import train
 from aista.engine.training.units import TaskTrainUnit
+from aista.errors import AistaError
 from aista.tasks.experiment import load_experiment
 
 
-def in_processes(number, config, run, *overrides, stop_before=0):
-    """Train in ``number`` processes, which end as if killed before the step ``stop_before``, if one is named."""
+def in_processes(number, config, run, *overrides, stop_before=0, exit_code=0):
+    """Train in ``number`` processes, which end as if killed before the step ``stop_before``, if one is named.
+
+    Each ends with the exit code; what aista tells as an error is in the run folder, ``error_RANK``.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -22,7 +26,7 @@ def in_processes(number, config, run, *overrides, stop_before=0):
         process.start()
     for process in processes:
         process.join(timeout=300)
-        assert process.exitcode == 0
+        assert process.exitcode == exit_code
 
 
 def _train(rank, number, port, config, run, overrides, stop_before):
@@ -37,4 +41,8 @@ def _train(rank, number, port, config, run, overrides, stop_before):
         set_step(unit, step)
 
     TaskTrainUnit.set_step_nr = stop
-    train(load_experiment(config, overrides), run)
+    try:
+        train(load_experiment(config, overrides), run)
+    except AistaError as error:
+        (run / f"error_{rank}").write_text(str(error))
+        raise SystemExit(error.exit_code) from error

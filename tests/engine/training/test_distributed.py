@@ -11,6 +11,7 @@ import yaml
 
 from aista.engine.checkpoints import checkpoint_steps, load_weights
 from tests.engine.training.early_ends import PATHS
+from tests.engine.training.processes import in_processes
 from tests.tiny import make_corpus, tiny_config, write_config
 
 pytestmark = pytest.mark.slow
@@ -37,9 +38,11 @@ def train(config, run, launcher, *overrides):
         [*launcher, *arguments], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    metrics = [json.loads(line) for line in (run / "metrics" / "train.jsonl").read_text().splitlines()]
-    valid = json.loads((run / "metrics" / "valid.jsonl").read_text().splitlines()[-1])
-    return metrics, valid
+    return records(run), records(run, "valid")[-1]
+
+
+def records(run, split="train"):
+    return [json.loads(line) for line in (run / "metrics" / f"{split}.jsonl").read_text().splitlines()]
 
 
 ADAPTERS = {
@@ -85,11 +88,12 @@ def test_a_path_that_ends_early_learns_what_one_process_learns(early_ends, path,
 
 def test_alignment_alone_trains_on_two_processes(config):
     overrides = ["translation_weight=0", "layer_selection={name: fixed, config: {layers: [1]}}"]
-    expected, _ = train(config, config.parent / "alone_single", [sys.executable], *overrides)
-    metrics, _ = train(config, config.parent / "alone_ddp", TORCHRUN, *overrides)
-    for record, one in zip(metrics, expected, strict=True):
-        assert record["align_layer_1"] == pytest.approx(one["align_layer_1"], rel=1e-4)
-        assert record["aligned_rows"] == one["aligned_rows"] == 16
+    one, two = (config.parent / f"alone_{number}" for number in (1, 2))
+    in_processes(1, config, one, *overrides)
+    in_processes(2, config, two, *overrides)
+    for record, expected in zip(records(two), records(one), strict=True):
+        assert record["align_layer_1"] == pytest.approx(expected["align_layer_1"], rel=1e-4)
+        assert record["aligned_rows"] == expected["aligned_rows"] == 16
 
 
 BREAKING = """
@@ -118,18 +122,11 @@ def test_all_processes_stop_at_a_gradient_that_is_not_finite(tmp_path, config, p
     options["layer_selection"] = {"name": "fixed", "config": {"layers": [1]}}
     options["trainer"] = {"max_steps": 20, "log_every": 1, "checkpoint_every": 1, "data_parallelism": parallelism}
     run, file = tmp_path / "run", write_config(tmp_path / "config.yaml", options)
-    result = subprocess.run(
-        [*TORCHRUN, "-m", "aista.cli.main", "train", str(run), "--config", str(file)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode != 0
-    steps = re.findall(
-        r"aista: step (\d+): the gradient norm must be finite, got nan; rows .* and 3 more", result.stderr
-    )
-    assert len(steps) == 2, result.stderr[-3000:]
+    in_processes(2, file, run, exit_code=1)
+    errors = [(run / f"error_{rank}").read_text() for rank in (0, 1)]
+    steps = [
+        re.match(r"step (\d+): the gradient norm must be finite, got nan; rows .* and 3 more", e)[1] for e in errors
+    ]
     (last,) = checkpoint_steps(run)
     assert {int(step) - 1 for step in steps} == {last.step}
     assert all(tensor.isfinite().all() for tensor in load_weights(last).values())

@@ -132,3 +132,14 @@ def test_code_in_a_checkpoint_never_runs(tmp_path, capsys):
     torch.save([1, 2], file)
     with pytest.raises(ValueError, match=r"must hold a mapping of names to tensors, got list"):
         build(checkpoint=file)
+
+
+def test_a_damaged_checkpoint_is_one_message(tmp_path):
+    """What torch's reader raises depends on the byte: UnicodeDecodeError, KeyError, IndexError ..."""
+    file = tmp_path / "model.pt"
+    torch.save({"model": {"encoder.a": torch.zeros(4, 4), "b": torch.ones(3)}}, file)
+    content = file.read_bytes()
+    for place in range(0, len(content), 23):
+        file.write_bytes(content[:place] + bytes([content[place] ^ 0x80]) + content[place + 1 :])
+        with pytest.raises(ValueError, match=r"checkpoint: .*model\.pt (is damaged|does not fit|must hold)"):
+            build(checkpoint=file)

@@ -117,9 +117,9 @@ YARN = {"rope_type": "yarn", "factor": 2.0}
         (
             "native_qwen2",
             {"rope_scaling": YARN},
-            r"config\.json in .* has rope_scaling \{.*yarn.*\}, which fairseq2's qwen2 does",
+            r"config\.json has rope_scaling \{.*yarn.*\}, which fairseq2's qwen2 does",
         ),
-        ("native_llama", {"rope_scaling": YARN}, r"config\.json in .* has rope_scaling .*use hf_causal_lm"),
+        ("native_llama", {"rope_scaling": YARN}, r"config\.json has rope_scaling .*use hf_causal_lm"),
         ("native_qwen2", {"use_sliding_window": True}, "has use_sliding_window True, which"),
         ("native_qwen3", {"attention_bias": True}, "has attention_bias True, which"),
         ("native_llama", {"mlp_bias": True}, "has mlp_bias True, which"),
