@@ -143,6 +143,10 @@ def _decode(spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], 
                 f"{name}: must be audio that libsndfile decodes (wav, flac, ogg, mp3), got: "
                 f"{error.error_string.rstrip('.')}; convert or replace the file"
             ) from error
+        except TypeError as error:  # soundfile asks for the rate of files named *.raw, whatever they hold
+            raise UndecodableAudioError(
+                f"{name}: files named .raw are samples without a header, whose rate is unknown; convert it to wav"
+            ) from error
         except ValueError as error:
             raise UndecodableAudioError(f"{name}: {error}") from error
         if source.refused is not None:

@@ -21,7 +21,9 @@ _JOINED = "several files are joined in it, of which only the first can be decode
 _MPEG_1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # kbit/s
 _MPEG_2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _FLAC = b"fLaC\x00\x00\x00\x22"
+_MPEG_BEGINS = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]|ID3")  # a layer III frame, or a tag
 _BLOCK = 2**20
+_SEARCHED = 2**13
 
 
 def announced_samples(file: BinaryIO, length: int, container: str, decodable: int) -> int:
@@ -193,7 +195,17 @@ def _walk_frames(file: BinaryIO) -> tuple[int, int]:
             file.seek(-4, os.SEEK_CUR)
             if not _skip_tag(file):
                 file.seek(1, os.SEEK_CUR)
+                _seek_mpeg(file)
     return count, samples
+
+
+def _seek_mpeg(file: BinaryIO) -> None:
+    """Go to the next place where a frame or a tag may begin, or to the end."""
+    while len(block := file.read(_SEARCHED)) > 2:
+        found = _MPEG_BEGINS.search(block)
+        file.seek(found.start() - len(block) if found else -2, os.SEEK_CUR)
+        if found:
+            return
 
 
 def _mpeg_frame(head: bytes) -> tuple[int, int]:

@@ -14,10 +14,12 @@ import sys
 from collections.abc import Sequence
 from functools import lru_cache
 
-__all__ = ["MAX_SECONDS", "matching"]
+__all__ = ["MAX_MEMORY", "MAX_SECONDS", "matching"]
 
 MAX_SECONDS = 1
 """Processor time for one pattern and all names; a few milliseconds do for thousands of them."""
+MAX_MEMORY = 2**29
+"""Bytes of address space for the same; Python itself takes a twentieth."""
 
 
 @lru_cache(maxsize=64)
@@ -27,6 +29,8 @@ def matching(pattern: str, names: tuple[str, ...], *, whole: bool) -> frozenset[
     Raises:
         ValueError: it is no regular expression, or takes too long.
     """
+    from aista.errors import shown  # not at the top: the child runs this file and has no aista
+
     child = subprocess.run(
         [sys.executable, "-I", "-S", __file__],
         input=json.dumps([pattern, names, whole]),
@@ -37,11 +41,12 @@ def matching(pattern: str, names: tuple[str, ...], *, whole: bool) -> frozenset[
     )
     if child.returncode:
         raise ValueError(
-            f"{pattern!r} takes more than {MAX_SECONDS} s to match; write it without nested or repeated *, + and {{}}"
+            f"{shown(pattern)} takes more than {MAX_SECONDS} s or {MAX_MEMORY >> 20} MiB to match; write it without "
+            "nested or repeated *, + and {}"
         )
     result = json.loads(child.stdout)
     if isinstance(result, str):
-        raise ValueError(f"{pattern!r} is not a regular expression: {result}")
+        raise ValueError(f"{shown(pattern)} is not a regular expression: {result}")
     return frozenset(result)
 
 
@@ -50,11 +55,12 @@ def _match(pattern: str, names: Sequence[str], whole: bool) -> list[str] | str:
         regex = re.compile(pattern)
         if whole:
             regex = re.compile(rf"(?:{pattern})(?:\.|\Z)")
-    except (re.error, OverflowError, RecursionError) as error:
+    except (re.error, ValueError, OverflowError, RecursionError) as error:
         return str(error)
     return [name for name in names if regex.match(name)]
 
 
 if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
     json.dump(_match(*json.load(sys.stdin)), sys.stdout)

@@ -48,12 +48,12 @@ _NAMES = {
     "ua": "uk",
     "vn": "vi",
 }
-_TWO_LETTERS = _codes(  # ISO 639-1
+_TWO_LETTERS = _codes(  # ISO 639-1, withdrawn codes too (in, iw, ji, jw), which models and corpora still use
     """
     aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el
-    en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu
-    iw ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mo mr ms mt
-    my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl
+    en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik in io is it
+    iu iw ja ji jv jw ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mo mr ms
+    mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg sh si sk sl
     sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za
     zh zu
     """
@@ -67,7 +67,7 @@ def language_of(code: str) -> str:
         ValueError: it is no code of ISO 639.
     """
     language = re.split("[-_]", code.strip())[0].lower()
-    if not language or language in _TWO_LETTERS or re.fullmatch("[a-z]{3}", language):
+    if not code.strip() or language in _TWO_LETTERS or re.fullmatch("[a-z]{3}", language):
         return language
     known = _NAMES.get(language)
     hint = f" (did you mean {known!r}?)" if known else nearest(language, _NAMES)

@@ -104,6 +104,12 @@ def test_undecodable_files(tmp_path: Path) -> None:
         read_audio("a.wav", tmp_path, 16_000)
 
 
+def test_a_raw_file_does_not_say_its_rate(tmp_path: Path) -> None:
+    (tmp_path / "a.RAW").write_bytes(bytes(range(200)))
+    with pytest.raises(UndecodableAudioError, match=r"^a\.RAW: files named \.raw are samples without a header"):
+        probe_audio("a.RAW", tmp_path)
+
+
 def test_empty_silent_and_non_finite_files(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "none.wav", np.zeros(0), 16_000)
     with pytest.raises(EmptyAudioError, match=r"none\.wav: holds no samples"):

@@ -12,6 +12,7 @@ import soundfile
 
 from aista.data.audio import probe_audio, read_audio
 from aista.data.audio_file import EmptyAudioError, UndecodableAudioError
+from aista.data.containers import announced_samples
 
 RATE = 16_000
 SAMPLES = 5 * RATE
@@ -147,3 +148,22 @@ def test_a_variable_bit_rate_without_a_header_is_refused(tmp_path: Path) -> None
     message = fault(tmp_path, "a.mp3", b"".join(frames[1:]))
     assert message.startswith(f"its MPEG frames hold {576 * (len(frames) - 1)} samples, of which libsndfile decodes ")
     assert "variable bit rate and no header (Xing)" in message
+
+
+class Counted(io.BytesIO):
+    """Counts how often it is read."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        return super().read(size)
+
+
+@pytest.mark.parametrize("behind", [bytes(10**6), b"\xff" * 10**6, np.random.default_rng(0).bytes(10**6)])
+def test_what_stands_behind_mpeg_frames_is_searched_by_blocks(behind: bytes) -> None:
+    content = encode("mp3")
+    frames = len(mpeg_frames(content))
+    file = Counted(content + behind)
+    assert announced_samples(file, len(content) + len(behind), "MP3", SAMPLES) == SAMPLES
+    assert file.reads < 5 * frames + 1_000

@@ -31,8 +31,11 @@ def test_names_that_a_pattern_matches(pattern, whole, expected):
         ("llm[", r"'llm\[' is not a regular expression: unterminated character set at position 3"),
         ("(" * 5000 + ")" * 5000, "is not a regular expression: maximum recursion depth exceeded"),
         ("a{99999999999}", "is not a regular expression: the repetition number is too large"),
-        (r"((\w|\.)+)+!", "takes more than 1 s to match; write it without nested or repeated"),
-        (".*" * 20 + "!", "takes more than 1 s to match"),
+        ("(?u)(?a)x", "is not a regular expression: "),
+        ("[" + "x" * 1000, r"x\.\.\. \(1,003 characters\) is not a regular expression: unterminated character set"),
+        ("(?:(?:.?){5000}){5000}", "takes more than 1 s or 512 MiB to match"),
+        (r"((\w|\.)+)+!", "takes more than 1 s or 512 MiB to match; write it without nested or repeated"),
+        (".*" * 20 + "!", "takes more than 1 s or 512 MiB to match"),
     ],
 )
 @pytest.mark.parametrize("whole", [False, True])

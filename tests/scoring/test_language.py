@@ -7,8 +7,8 @@ from tests.scoring.helpers import make
 
 
 def test_codes() -> None:
-    codes = ("zh-CN", "ZH_tw", " ja ", "fr", "", "zho_Hans", "mdw")
-    assert [language_of(code) for code in codes] == ["zh", "zh", "ja", "fr", "", "zho", "mdw"]
+    codes = ("zh-CN", "ZH_tw", " ja ", "fr", "", "zho_Hans", "mdw", "jw", "in")
+    assert [language_of(code) for code in codes] == ["zh", "zh", "ja", "fr", "", "zho", "mdw", "jw", "in"]
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ def test_codes() -> None:
         ("French", "'fr'"),
         ("xx", ""),
         ("zhongwen", ""),
+        ("_fr", ""),
     ],
 )
 def test_words_that_are_no_code(code: str, hint: str) -> None:

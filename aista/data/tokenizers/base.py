@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,17 @@ from typing import Any, NamedTuple
 
 from aista.errors import DataError
 
-__all__ = ["Chat", "TextTokenizer"]
+__all__ = ["Chat", "TextTokenizer", "is_markup"]
+
+_MARKUP = re.compile(r"<\S+>|\[\S+\]|__\S+__")
+
+
+def is_markup(token: str) -> bool:
+    """Whether a token that was added to a vocabulary is written to control the model: ``<fr>``, ``[INST]``, ``__en__``.
+
+    Others are words, digits or runs of spaces, which texts may hold.
+    """
+    return _MARKUP.fullmatch(token) is not None
 
 
 class Chat(NamedTuple):

@@ -6,7 +6,6 @@ import copy
 import datetime
 import functools
 import json
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from aista.data.tokenizers.base import Chat, TextTokenizer
+from aista.data.tokenizers.base import Chat, TextTokenizer, is_markup
 from aista.data.tokenizers.plain_text import without_tokens
 from aista.errors import DataError
 from aista.model_folder import check_folder
@@ -26,7 +25,6 @@ __all__ = ["HuggingFaceConfig", "HuggingFaceTokenizer"]
 
 _ANSWER = "aista-answer"
 """Stands for an answer, to see what follows one."""
-_MARKUP = re.compile(r"<\S+>|\[\S+\]")
 _TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".spm", ".vocab")
 _MODEL_FILES = ("config.json", "generation_config.json", "preprocessor_config.json", "adapter_config.json")
 
@@ -156,7 +154,7 @@ class HuggingFaceTokenizer(TextTokenizer):
     def _reserved(self) -> frozenset[int]:
         """Special tokens, and other added ones that are written like markup, but for that of unknown characters."""
         tokens = self._tokenizer.added_tokens_decoder.items()
-        ids = {id for id, token in tokens if token.special or _MARKUP.fullmatch(str(token))}
+        ids = {id for id, token in tokens if token.special or is_markup(str(token))}
         return frozenset(ids | set(self._tokenizer.all_special_ids)) - {self._tokenizer.unk_token_id}
 
     @functools.cached_property

@@ -6,7 +6,7 @@ ModelProto.pieces (1) -> SentencePiece {piece (1): string, type (3): enum}.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 __all__ = ["unused", "user_defined_symbols"]
 
@@ -22,11 +22,12 @@ def user_defined_symbols(model: bytes) -> dict[str, int]:
     return {piece: index for index, piece, _ in _user_defined(model)}
 
 
-def unused(model: bytes) -> bytes:
-    """The same model, with the same ids, in which user-defined symbols are marked unused: no text becomes one."""
+def unused(model: bytes, ids: Collection[int]) -> bytes:
+    """The same model, with the same ids, in which some user-defined symbols are marked unused: no text becomes one."""
     changed = bytearray(model)
-    for _, _, place in _user_defined(model):
-        changed[place] = _UNUSED
+    for id, _, place in _user_defined(model):
+        if id in ids:
+            changed[place] = _UNUSED
     return bytes(changed)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from sentencepiece import SentencePieceProcessor
 from typing_extensions import override
 
-from aista.data.tokenizers.base import TextTokenizer
+from aista.data.tokenizers.base import TextTokenizer, is_markup
 from aista.data.tokenizers.model_proto import unused, user_defined_symbols
 from aista.errors import DataError
 from aista.registry import register
@@ -34,8 +34,8 @@ class SentencePieceTokenizer(TextTokenizer):
     """A trained SentencePiece model (BPE or unigram).
 
     In a prompt, user-defined symbols such as ``<fr>`` are one token, without the word-boundary piece that
-    SentencePiece itself puts before one at the start of a text; in texts they are plain characters, as control
-    symbols (``<s>``, ``</s>``) are everywhere.
+    SentencePiece itself puts before one at the start of a text; in texts those that are written like markup are plain
+    characters, as control symbols (``<s>``, ``</s>``) are everywhere.
 
     Choose it for language models trained by aista; pretrained ones need ``hugging_face``.
     """
@@ -45,7 +45,8 @@ class SentencePieceTokenizer(TextTokenizer):
         self._processor = _load(config.path)
         model = self._processor.serialized_model_proto()
         self._symbols = user_defined_symbols(model)
-        self._plain = SentencePieceProcessor(model_proto=unused(model)) if self._symbols else self._processor
+        self._control_ids = frozenset(id for symbol, id in self._symbols.items() if is_markup(symbol))
+        self._plain = SentencePieceProcessor(model_proto=unused(model, self._control_ids))
         by_length = sorted(self._symbols, key=len, reverse=True)
         self._splitter = re.compile(f"({'|'.join(map(re.escape, by_length))})") if by_length else None
         self.vocab_size = self._processor.get_piece_size()
@@ -62,7 +63,7 @@ class SentencePieceTokenizer(TextTokenizer):
     @property
     @override
     def control_ids(self) -> frozenset[int]:
-        return super().control_ids | frozenset(self._symbols.values())
+        return super().control_ids | self._control_ids
 
     @override
     def encode(self, text: str) -> list[int]:

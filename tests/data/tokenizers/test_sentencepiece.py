@@ -94,6 +94,17 @@ def test_a_text_is_encoded_as_by_a_model_without_symbols(tmp_path: Path, kind: s
         assert len(ours.offsets(text)) == len(ids)
 
 
+def test_user_defined_symbols_that_texts_need_stay_in_them(tmp_path: Path) -> None:
+    path = train(tmp_path, vocab_size=70, user_defined_symbols=["<fr>", "__de__", "7", "(", "▁▁"])
+    tokenizer = SentencePieceTokenizer(SentencePieceConfig(path=path))
+    oracle = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    text = "the cat (7 dogs)"
+    assert tokenizer.control_tokens(text) == []
+    assert tokenizer.encode(text) == oracle.encode(text)
+    assert {oracle.piece_to_id("7"), oracle.piece_to_id("(")} < set(tokenizer.encode(text))
+    assert tokenizer.control_tokens("<fr> the __de__ 7") == ["<fr>", "__de__"]
+
+
 def test_control_symbols_in_a_text_are_plain_characters(tokenizer: SentencePieceTokenizer) -> None:
     assert not {1, 2, 3} & set(tokenizer.encode("the </s> cat <s> <pad>"))
 
