@@ -23,6 +23,7 @@ __all__ = ["is_locked", "locked"]
 log = logging.getLogger("aista.locks")
 
 _SHOWN = 200  # characters of a command
+_TRIES = 5  # another process' `is_locked` holds the lock for a moment
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _held: set[int] = set()
 
@@ -85,7 +86,7 @@ def _acquire(file: Path, place: Path, *, wait: bool) -> int:
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor, wait=wait)
             if os.path.samestat(os.fstat(descriptor), file.stat()):
                 break
         except FileNotFoundError:
@@ -108,6 +109,16 @@ def _acquire(file: Path, place: Path, *, wait: bool) -> int:
     os.ftruncate(descriptor, 0)
     os.write(descriptor, json.dumps(record).encode())
     return descriptor
+
+
+def _lock(descriptor: int, *, wait: bool) -> None:
+    """Raises BlockingIOError where another process holds the lock and this one is not to wait."""
+    how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
+    for _ in range(_TRIES - 1):
+        with suppress(BlockingIOError):
+            return fcntl.flock(descriptor, how)
+        time.sleep(0.02)
+    fcntl.flock(descriptor, how)
 
 
 def _holder(descriptor: int) -> str:

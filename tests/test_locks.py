@@ -55,6 +55,14 @@ def test_the_second_process_learns_who_holds_it(tmp_path, holder):
     assert re.match(rf"{who}[-0-9]* [:0-9]* \(-c .*folder/lock\); wait for its end, or end it", str(caught.value))
 
 
+def test_a_look_at_the_lock_does_not_count_as_holding_it(tmp_path):
+    with (tmp_path / "lock").open("wb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)  # what `is_locked` of another process does for a moment
+        threading.Timer(0.03, fcntl.flock, (stream, fcntl.LOCK_UN)).start()
+        with locked(tmp_path / "lock", tmp_path):
+            assert is_locked(tmp_path / "lock")
+
+
 def test_a_killed_process_leaves_the_lock_free(tmp_path, holder):
     process = holder()
     process.send_signal(signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from aista.files import hash_file
 from aista.run_folder.checksums import require_intact
-from aista.run_folder.parsing import parsing, read_object, require_mapping, write_object
+from aista.run_folder.parsing import parsing, require_mapping, unsealed, write_object
 from aista.run_folder.paths import RunPaths
 
 __all__ = ["Assets"]
@@ -52,12 +53,9 @@ class Assets:
         file = run.assets_file
         if not file.is_file():
             return cls(Path.cwd(), {})
-        data = read_object(file, f"aista train {run.path}")
-        with parsing(file):
+        remedy = f"restore it, or remove {run.assets_dir}: then the originals are read"
+        with parsing(file, f"; {remedy}"):
+            data = unsealed(json.loads(file.read_bytes()))
             for name, sha256 in data.get("sha256", {}).items():
-                require_intact(
-                    run.assets_dir / name,
-                    sha256,
-                    f"restore it, or remove {run.assets_dir}: then the originals are read",
-                )
+                require_intact(run.assets_dir / name, sha256, remedy)
             return cls(Path(str(data["started_in"])), require_mapping(data["nodes"], file))

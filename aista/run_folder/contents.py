@@ -113,4 +113,5 @@ class RunFolder:
 
     @property
     def _train(self) -> str:
-        return f"aista train {self.path}"
+        """The command that makes what is missing; none does where training is complete."""
+        return "" if self.paths.is_complete else f"aista train {self.path}"

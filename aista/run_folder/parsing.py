@@ -29,6 +29,7 @@ __all__ = [
     "write_object",
 ]
 
+RESTORE = "restore it from a copy"
 _SEAL = "checksum"
 _SEALED_TEXT = re.compile(rb"(.*\n)# checksum ([0-9a-f]{16}) [^\n]*\n?", re.DOTALL)
 
@@ -74,15 +75,15 @@ def write_object(file: Path, data: Mapping[str, Any]) -> None:
 
 
 def existing(file: Path, command: str) -> Path:
-    """The file itself. Raises RunError where it is missing; names the command that makes it."""
+    """The file itself. Raises RunError where it is missing; names the command that makes it, if there is one."""
     if not file.is_file():
-        raise RunError(f"{file}: missing; `{command}` makes it")
+        raise RunError(f"{file}: missing; " + (f"`{command}` makes it" if command else RESTORE))
     return file
 
 
 def read_object(file: Path, command: str) -> dict[str, Any]:
-    """The JSON object in a file. Raises RunError where it is missing, or not as it was written."""
-    with parsing(file, f"; `{command}` makes it anew"):
+    """The JSON object in a file. Raises RunError where it is missing, or not as it was written; as ``existing``."""
+    with parsing(file, "; " + (f"`{command}` makes it anew" if command else RESTORE)):
         return unsealed(json.loads(existing(file, command).read_bytes()))
 
 

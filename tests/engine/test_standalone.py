@@ -5,11 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
 from aista.cli.main import main
 from aista.engine.claim import holds, open_experiment
 from aista.errors import AistaError
+from aista.run_folder.parsing import read_object, write_object
+from aista.run_folder.paths import RunPaths
 from aista.tasks.experiment import load_experiment
 from tests.tiny import make_corpus, tiny_config, write_config
 
@@ -42,6 +43,14 @@ def printed(capsys, *command):
     return capsys.readouterr().out
 
 
+def start_elsewhere(run, folder, elsewhere):
+    """Let a run that was started in a folder say that it was started in another."""
+    file = RunPaths(run).assets_file
+    record = read_object(file, "")
+    assert record["started_in"] == str(folder)
+    write_object(file, record | {"started_in": str(elsewhere)})
+
+
 @pytest.mark.usefixtures("away")
 def test_commands_work_from_any_folder(project, tmp_path, capsys):
     run, wav = project / "run", project / "corpus" / "audio" / "test0.wav"
@@ -63,10 +72,7 @@ def test_a_copy_needs_nothing_but_the_data_it_reads(project, tmp_path, capsys):
     shutil.copytree(project / "corpus", tmp_path / "corpus")
     shutil.copy(tmp_path / "corpus" / "audio" / "test0.wav", wav)
     expected = printed(capsys, "translate", run, wav)
-    record = yaml.safe_load((run / "assets" / "assets.json").read_text())
-    assert record["started_in"] == str(project)
-    gone = (run / "assets" / "assets.json").read_text().replace(str(project), str(tmp_path / "gone"))
-    (run / "assets" / "assets.json").write_text(gone)
+    start_elsewhere(run, project, tmp_path / "gone")
     (tmp_path / "corpus" / "spm.model").unlink()
     assert printed(capsys, "translate", run, wav) == expected
     printed(capsys, "evaluate", run, "--split", tmp_path / "corpus" / "test.tsv")
@@ -92,8 +98,7 @@ def test_the_same_config_is_the_same_experiment_only_where_its_paths_lead_to_the
 def test_a_project_that_was_moved_is_used_from_its_new_place(project, tmp_path, capsys, monkeypatch):
     moved = tmp_path / "moved"
     shutil.copytree(project, moved)
-    record = moved / "run" / "assets" / "assets.json"
-    record.write_text(record.read_text().replace(str(project), str(tmp_path / "gone")))
+    start_elsewhere(moved / "run", project, tmp_path / "gone")
     monkeypatch.chdir(moved)
     printed(capsys, "train", "run", "--config", "config.yaml")
     printed(capsys, "evaluate", "run")

@@ -81,9 +81,7 @@ def test_not_a_run_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "read", "command"),
     [
-        ("environment.json", lambda run: run.environment(), "aista train RUN"),
         ("timing.json", lambda run: run.timing(), "aista train RUN"),
-        ("metrics/train.jsonl", lambda run: run.metrics("train"), "aista train RUN"),
         ("probe/final.json", lambda run: run.probe("final"), "aista probe RUN"),
         ("probe/final_plan.json", lambda run: run.plan("final"), "aista probe RUN"),
         ("evaluation/test/scores.json", lambda run: run.evaluation("test"), "aista evaluate RUN --split test"),
@@ -96,6 +94,25 @@ def test_missing_parts_name_the_command(
     (run_path / part).unlink()
     expected = f"{run_path / part}: missing; `{command.replace('RUN', str(run_path))}` makes it"
     with pytest.raises(RunError, match=re.escape(expected)):
+        read(RunFolder(run_path))
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+@pytest.mark.parametrize(
+    ("part", "read"),
+    [
+        ("environment.json", lambda run: run.environment()),
+        ("metrics/train.jsonl", lambda run: run.metrics("train")),
+    ],
+)
+def test_what_training_wrote_is_written_again_only_until_it_is_complete(
+    run_path: Path, part: str, read: Callable[[RunFolder], object], is_complete: bool
+) -> None:
+    (run_path / part).unlink()
+    if not is_complete:
+        (run_path / "timing.json").unlink()
+    remedy = "restore it from a copy" if is_complete else f"`aista train {run_path}` makes it"
+    with pytest.raises(RunError, match=re.escape(f"{run_path / part}: missing; {remedy}")):
         read(RunFolder(run_path))
 
 

@@ -70,10 +70,10 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: boo
 
 
 def _train(experiment: Experiment, task: Task, run_dir: Path, *, verify: bool) -> None:
-    if is_main_process():
-        remove_training_leftovers(RunPaths(run_dir))
     data = RunData(experiment, task, verify=verify)
     claimed = claim(run_dir, experiment, task)
+    if is_main_process():
+        remove_training_leftovers(RunPaths(run_dir))
     with released_if_unused(run_dir, claimed=claimed):
         initial = _initial_weights(experiment, task, run_dir, verify=verify)
         _run(experiment, task, run_dir, data, initial, verify=verify)

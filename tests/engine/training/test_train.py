@@ -69,10 +69,14 @@ def test_a_run_folder_of_another_experiment_is_refused(tmp_path, corpus):
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path, corpus):
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "cat.jpg").touch()
+    photos = tmp_path / "photos"
+    named_as_leftovers = [photos / "checkpoints" / "step_7.tmp" / "cat.jpg", photos / ".cats.json.0123abcd"]
+    named_as_leftovers[0].parent.mkdir(parents=True)
+    for file in named_as_leftovers:
+        file.touch()
     with pytest.raises(AistaError, match="not a run folder"):
-        train(experiment(tmp_path, corpus), tmp_path / "photos")
+        train(experiment(tmp_path, corpus), photos)
+    assert all(file.is_file() for file in named_as_leftovers)
 
 
 def test_a_start_that_was_killed_while_it_wrote_the_config_is_begun_again(tmp_path, corpus):
