@@ -66,7 +66,7 @@ def inside(folder: Path, name: str | Path) -> Path:
     In a snapshot of Hugging Face's cache, where files are links to the blobs beside it, these count as inside.
 
     Raises:
-        ValueError: it lies elsewhere.
+        ValueError: it lies elsewhere, or reading it might never end.
     """
     root = Path(os.path.realpath(folder))
     roots = (root, root.parents[1] / "blobs") if root.parent.name == "snapshots" else (root,)
@@ -75,6 +75,8 @@ def inside(folder: Path, name: str | Path) -> Path:
         raise ValueError(
             f"{folder}: {str(name)!r} lies outside of the folder, where nothing is read; copy the file into it"
         )
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise ValueError(f"{folder}: {str(name)!r} is a pipe, a socket or a device; remove it")
     return target
 
 

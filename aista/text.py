@@ -24,6 +24,8 @@ def read_lines(path: Path, missing: str) -> list[str]:
         DataError: the file cannot be read, has another encoding, or its lines end with CR alone.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe waits for its writer, a device never ends
+            raise DataError(f"{path}: must be a file, got a folder, a pipe or a device; name a text file")
         content = path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: {missing}") from None

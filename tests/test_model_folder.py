@@ -1,6 +1,7 @@
 """What a model's folder may not say, place by place; tests/modules/test_planted_code.py plants code in real ones."""
 
 import json
+import os
 
 import pytest
 
@@ -111,6 +112,13 @@ def test_links_stay_inside(tmp_path):
         with pytest.raises(ValueError, match=rf"{place}' lies outside of the folder, .*; copy the file into it"):
             check_folder(folder)
         (folder / place).unlink()
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_pipe_is_no_file_of_a_model(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match=f"'{name}' is a pipe, a socket or a device; remove it"):
+        check_folder(tmp_path)
 
 
 def test_a_snapshot_of_the_cache_links_to_its_blobs(tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,9 @@ def test_lines(tmp_path: Path) -> None:
         assert read_lines(tmp_path / "t.tsv", "") == lines
     with pytest.raises(DataError, match="gone: no such file"):
         read_lines(tmp_path / "gone", "no such file")
-    with pytest.raises(DataError, match="cannot be read: Is a directory"):
-        read_lines(tmp_path, "no such file")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(DataError, match=f"^{path}: must be a file, got a folder, a pipe or a device; name a"):
+            read_lines(path, "no such file")
     with pytest.raises(DataError, match="cannot be read: embedded null byte"):
         read_lines(tmp_path / "a\0", "no such file")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from aista.errors import shown
+
 __all__ = ["PLACEHOLDER", "PromptIds", "parse_template"]
 
 PLACEHOLDER = "{speech}"
@@ -40,7 +42,7 @@ def parse_template(template: str) -> tuple[str, str]:
     if count != 1:
         fault = "has none" if count == 0 else f"has it {count} times"
         raise ValueError(
-            f"a prompt template needs exactly one {PLACEHOLDER} where the speech goes, {template!r} {fault}; "
+            f"a prompt template needs exactly one {PLACEHOLDER} where the speech goes, {shown(template)} {fault}; "
             f"write for example 'Translate: {PLACEHOLDER} Translation:'"
         )
     before, _, after = template.partition(PLACEHOLDER)

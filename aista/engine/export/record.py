@@ -13,6 +13,7 @@ from aista.errors import RunError
 from aista.files import hash_file, write_json
 from aista.model_folder import inside, read_json
 from aista.run_folder.checksums import require_intact
+from aista.run_folder.paths import RunPaths
 
 __all__ = ["CARD", "RECORD", "Record", "check_files", "check_replaceable", "hash_files", "read_object"]
 
@@ -88,6 +89,7 @@ def check_files(folder: Path, record: Record, *, verify: bool) -> None:
         RunError: a file lies outside of the folder, could run code, was added or changed after the export, or is
             missing.
     """
+    results = (RunPaths(folder).evaluation_dir, RunPaths(folder).probe_dir)
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
         _require_inside(folder, name)
@@ -97,7 +99,8 @@ def check_files(folder: Path, record: Record, *, verify: bool) -> None:
                 "folder from a source that you trust"
             )
         is_read = file.suffix in _READ and not any(part.startswith(".") for part in Path(name).parts)
-        if is_read and name != RECORD and name not in record.files:
+        is_result = any(file.is_relative_to(place) for place in results)
+        if is_read and not is_result and name != RECORD and name not in record.files:
             raise RunError(f"{file}: was added after the export and would be read; remove it")
     for name, sha256 in record.files.items():
         _require_inside(folder, name)

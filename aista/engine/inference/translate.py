@@ -59,7 +59,12 @@ class Translator:
         Args:
             files: Audio files in any format that soundfile reads.
             beam_size: Beams; 0 means the model's.
+
+        Raises:
+            ValueError: ``files`` is one path, or ``beam_size`` is impossible.
         """
+        if isinstance(files, (str, bytes, os.PathLike)):
+            raise ValueError(f"files must be a list of paths, got {files!r}; write [{files!r}]")
         evaluation = self.run.experiment.sections.evaluation
         generation = evaluation.generation
         if beam_size:

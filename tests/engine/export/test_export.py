@@ -78,6 +78,7 @@ def test_native_run(tmp_path, native, tones, wavs, capsys):
     # evaluated on a manifest, the scores are those of the run
     result = evaluate(out, str(tones / "test.tsv"))
     assert [s.value for s in result.scores] == [s.value for s in evaluate(native).scores]
+    assert translations(out, wavs) == expected  # results in the folder are no damage
     card = (out / "README.md").read_text()
     front = yaml.safe_load(card.split("---")[1])
     assert (front["library_name"], front["license"], front["language"]) == ("aista", None, ["fr"])

@@ -71,6 +71,11 @@ def test_a_bad_file_is_named_and_the_others_are_translated_as_they_are_alone(run
     assert len({result.text for result in results}) > 2
 
 
+def test_one_path_is_no_list_of_files(run, files):
+    with pytest.raises(ValueError, match=r"files must be a list of paths, got 'ok\.wav'; write \['ok\.wav'\]"):
+        load_model(run, device="cpu").translate("ok.wav")
+
+
 def test_the_command_prints_one_line_per_file(run, files, capsys):
     assert main(["translate", str(run), "--device", "cpu", *files]) == 1
     printed = capsys.readouterr()
