@@ -46,7 +46,5 @@ def test_a_run_of_an_earlier_aista_is_refused_as_such(experiment, tmp_path):
     assert holds(run.path, experiment)
     lines = run.config_file.read_text().splitlines()[:-1]
     run.config_file.write_text("\n".join(line for line in lines if "max_skipped_steps" not in line) + "\n")
-    with pytest.raises(
-        RunError, match=r"earlier aista began this run, which did not know trainer\.max_skipped_steps, "
-    ):
+    with pytest.raises(AistaError, match=r"max_skipped_steps: '\(absent\)' there, 0 here \(a run of an earlier aista"):
         holds(run.path, experiment)
