@@ -107,7 +107,8 @@ def require_writable(path: Path) -> None:
             with suppress(FileNotFoundError):
                 part.lstat()  # refuses a file on the way, and a name that is too long
         if target.is_dir() or target.is_file() or not target.exists():
-            with _temporary(folder / (missing or ["file"])[-1]) as temporary, temporary.open("wb") as stream:
+            trial = folder / (missing or ["file"])[-1]
+            with _named(target, trial), _temporary(trial) as temporary, temporary.open("wb") as stream:
                 stream.write(b"0")  # a full disk takes a name and no byte
 
 

@@ -147,4 +147,5 @@ def test_the_system_is_asked_before_the_work(tmp_path, monkeypatch, number):
         raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr(os, "open", refuse)
-    assert f"{tmp_path}/run: cannot be written: {os.strerror(number)}; " in refused(tmp_path / "run", tmp_path)
+    for path in (tmp_path, tmp_path / "run", tmp_path / "new" / "run"):
+        assert refused(path, tmp_path).startswith(f"{path}: cannot be written: {os.strerror(number)}; ")

@@ -41,6 +41,7 @@ __all__ = [
 log = logging.getLogger("aista.train")
 
 CLAIM_SECONDS = 600.0
+_OF_EARLIER = " (a run of an earlier aista, which knew fewer options, cannot be resumed; --no-verify reads its weights)"
 _PACKAGES = ("torch", "torchaudio", "fairseq2", "transformers", "sentencepiece", "pot", "sacrebleu", "numpy")
 
 
@@ -124,12 +125,15 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
     absolute = experiment.from_folder(Path.cwd()).to_plain()
     asked = strict_yaml.parse(dump_yaml(absolute), experiment.source)  # tuples are lists there
     start = Assets.load(run).start
-    changes = [(at, _resolved(old, new, start), new) for at, old, new in differences(load_yaml(run.config_file), asked)]
-    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in changes if old != new]
+    nodes = differences(load_yaml(run.config_file), asked)
+    compared = [(at, _resolved(old, new, start), new) for at, old, new in nodes]
+    changes = [(at, old, new) for at, old, new in compared if old != new]
+    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in changes]
     if lines:
         raise AistaError(
             f"{run_dir}: this run folder holds another experiment; it differs in {'; '.join(lines[:5])}"
             + (f" and {len(lines) - 5} more" if len(lines) > 5 else "")
+            + (_OF_EARLIER if any(old == "(absent)" for _, old, _ in changes) else "")
             + ". Choose another folder, or remove this one"
         )
     return True

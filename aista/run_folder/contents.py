@@ -84,7 +84,10 @@ class RunFolder:
     def selections(self) -> list[LayerChoice]:
         """Every choice of layers, oldest first; empty where the run aligned none."""
         file = self.paths.selection_file
-        return read_choices(file) if file.exists() else []
+        choices = read_choices(file) if file.exists() else []
+        if self.paths.is_complete and len(choices) != self.timing().get("selections", len(choices)):
+            raise RunError(f"{file}: holds {len(choices)} of the choices of layers that training recorded; restore it")
+        return choices
 
     def probe(self, name: str) -> Probe:
         """One probe by its name."""

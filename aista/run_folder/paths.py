@@ -41,6 +41,11 @@ def runs_below(path: Path) -> list[Path]:
     return sorted(folder for folder in outer if PRETRAINING not in folder.relative_to(path).parts)
 
 
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """As ``folder.glob``, but a folder that cannot be read is an OSError, not an empty one."""
+    return [path for path in folder.iterdir() if path.match(pattern)] if folder.is_dir() else []
+
+
 class _Part:
     """Descriptor: the path of a file or folder of that name in each run folder."""
 
@@ -99,11 +104,13 @@ class RunPaths:
     @property
     def has_checkpoints(self) -> bool:
         """Whether any step was saved, be it in part."""
-        return any(self.checkpoints_dir.glob(f"{STEP}*"))
+        return any(_matching(self.checkpoints_dir, f"{STEP}*"))
 
     def checkpoint_steps(self) -> list[int]:
         """Steps that have a checkpoint, ascending."""
-        numbers = [path.name.removeprefix(STEP) for path in self.checkpoints_dir.glob(f"{STEP}*") if path.is_dir()]
+        numbers = [
+            path.name.removeprefix(STEP) for path in _matching(self.checkpoints_dir, f"{STEP}*") if path.is_dir()
+        ]
         return sorted(int(number) for number in numbers if number.isdigit())
 
     def checkpoint_dir(self, step: int) -> Path:
@@ -112,12 +119,12 @@ class RunPaths:
 
     def scored_steps(self) -> list[int]:
         """Steps that have a validation score, ascending."""
-        numbers = [path.stem.removeprefix(STEP) for path in self.scores_dir.glob(f"{STEP}*.txt")]
+        numbers = [path.stem.removeprefix(STEP) for path in _matching(self.scores_dir, f"{STEP}*.txt")]
         return sorted(int(number) for number in numbers if number.isdigit())
 
     def half_written_checkpoints(self) -> list[Path]:
         """Folders that a checkpoint was written into when its training was killed, or is now."""
-        folders = self.checkpoints_dir.glob(f"{STEP}*.tmp")
+        folders = _matching(self.checkpoints_dir, f"{STEP}*.tmp")
         return sorted(path for path in folders if path.stem.removeprefix(STEP).isdigit())
 
     def checkpoint_score_file(self, step: int) -> Path:
@@ -142,7 +149,9 @@ class RunPaths:
 
     def evaluated_splits(self) -> list[str]:
         """Splits that have scores, sorted."""
-        return sorted(path.name for path in self.evaluation_dir.glob("*") if self.scores_file(path.name).is_file())
+        return sorted(
+            path.name for path in _matching(self.evaluation_dir, "*") if self.scores_file(path.name).is_file()
+        )
 
     def evaluated_label(self, split: str) -> str:
         """The label of a split's results; a label names itself."""
@@ -166,9 +175,9 @@ class RunPaths:
 
     def probe_names(self) -> list[str]:
         """Names of the probes, sorted."""
-        names = [path.stem for path in self.probe_dir.glob("*.json")]
+        names = [path.stem for path in _matching(self.probe_dir, "*.json")]
         return sorted(name for name in names if not name.endswith(PLAN))
 
     def plan_names(self) -> list[str]:
         """Names of the probes that left a transport plan, sorted."""
-        return sorted(path.stem.removesuffix(PLAN) for path in self.probe_dir.glob(f"*{PLAN}.json"))
+        return sorted(path.stem.removesuffix(PLAN) for path in _matching(self.probe_dir, f"*{PLAN}.json"))

@@ -5,8 +5,9 @@ import threading
 import pytest
 
 from aista.engine import claim as claiming
-from aista.engine.claim import claim
-from aista.errors import RunError
+from aista.engine.claim import claim, holds
+from aista.errors import AistaError, RunError
+from aista.run_folder.paths import RunPaths
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import build_task
 from tests.tiny import tiny_config, write_config
@@ -37,3 +38,13 @@ def test_another_process_does_not_wait_for_ever(experiment, tmp_path, monkeypatc
     monkeypatch.setattr(claiming, "CLAIM_SECONDS", 0.1)
     with pytest.raises(RunError, match=r"run/config\.yaml: not written by the main process.*shared file system"):
         claim(tmp_path / "run", experiment, build_task(experiment))
+
+
+def test_a_run_of_an_earlier_aista_is_refused_as_such(experiment, tmp_path):
+    run = RunPaths(tmp_path / "run")
+    claim(run.path, experiment, build_task(experiment))
+    assert holds(run.path, experiment)
+    lines = run.config_file.read_text().splitlines()[:-1]
+    run.config_file.write_text("\n".join(line for line in lines if "max_skipped_steps" not in line) + "\n")
+    with pytest.raises(AistaError, match=r"max_skipped_steps: '\(absent\)' there, 0 here \(a run of an earlier aista"):
+        holds(run.path, experiment)

@@ -15,6 +15,14 @@ from tests.fuzz import fuzzed
 from tests.tiny import make_corpus
 from tests.trained import train_run
 
+
+class Results(dict):
+    """What commands make, not shown where an example fails: it is a megabyte."""
+
+    def __repr__(self):
+        return f"results of {', '.join(self)}"
+
+
 SHARES = st.floats(0, 1, exclude_max=True)
 VALUES = st.sampled_from([None, True, "", "x", -1, 10**400, 1e308, float("nan"), float("inf"), [], [[]], {}, {"a": 1}])
 DAMAGES = st.one_of(
@@ -51,7 +59,7 @@ def trained(tmp_path_factory, corpus):
 @pytest.fixture(scope="module")
 def undamaged(trained, corpus, folder):
     """Command -> what it prints and writes."""
-    results = {}
+    results = Results()
     for command in COMMANDS:
         place(trained, command, folder)
         code, results[command], printed = outcome(command, folder, corpus, trained)

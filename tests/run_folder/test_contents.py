@@ -97,6 +97,14 @@ def test_missing_parts_name_the_command(
         read(RunFolder(run_path))
 
 
+def test_a_complete_run_misses_its_choices_of_layers(run_path: Path) -> None:
+    (run_path / "timing.json").write_text('{"train_seconds": 1.0, "selections": 1}')
+    assert RunFolder(run_path).selection() is not None
+    (run_path / "selection.json").unlink()
+    with pytest.raises(RunError, match=r"selection\.json: holds 0 of the choices of layers .* restore it"):
+        RunFolder(run_path).selection()
+
+
 @pytest.mark.parametrize("is_complete", [True, False])
 @pytest.mark.parametrize(
     ("part", "read"),

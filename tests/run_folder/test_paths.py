@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import aista
 from aista.run_folder.paths import RunPaths, runs_below
 
@@ -65,3 +67,17 @@ def test_stages_and_runs_within_runs_are_not_listed(tmp_path: Path) -> None:
         (tmp_path / run).mkdir(parents=True)
         (tmp_path / run / "config.yaml").touch()
     assert runs_below(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+
+
+def test_folders_that_cannot_be_read_are_not_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunPaths(tmp_path)
+    run.scores_dir.mkdir(parents=True)
+
+    def refuse(path: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.listdir", refuse)
+    monkeypatch.setattr("os.scandir", refuse)
+    for read in (run.checkpoint_steps, run.scored_steps, run.half_written_checkpoints):
+        with pytest.raises(PermissionError):
+            read()

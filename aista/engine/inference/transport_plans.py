@@ -13,7 +13,7 @@ from aista.engine.inputs import Split
 from aista.errors import AistaError, DataError
 from aista.losses.ot import OTAlignment
 from aista.modules.lsm import LargeSpeechTextModel
-from aista.run_folder.layer_choices import read_choices
+from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths
 from aista.run_folder.probes import Plan
 from aista.schema import Component, structure
@@ -79,9 +79,9 @@ def with_states(run: TrainedRun) -> tuple[SpeechTranslationTask, LargeSpeechText
 
 
 def shown_layer(run: TrainedRun) -> int:
-    """The deepest aligned layer; layer 1 of a run without alignment."""
-    file = RunPaths(run.path).selection_file
-    return max(read_choices(file)[-1].layers) if file.is_file() else 1
+    """The deepest aligned layer; layer 1 of a run without alignment, or of an export, which does not say."""
+    choice = RunFolder(run.path).selection() if RunPaths(run.path).is_run else None
+    return max(choice.layers) if choice else 1
 
 
 def _loss(task: SpeechTranslationTask) -> OTAlignment:

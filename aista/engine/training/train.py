@@ -25,6 +25,7 @@ from aista.environment import peak_mib
 from aista.errors import AistaError, RunError
 from aista.registry import nearest
 from aista.run_folder.checksums import require_complete
+from aista.run_folder.layer_choices import read_choices
 from aista.run_folder.leftovers import remove_training_leftovers
 from aista.run_folder.metric_records import read_records
 from aista.run_folder.parsing import write_object
@@ -198,6 +199,7 @@ def _timing(run: RunPaths, seconds: float) -> dict[str, Any]:
         "train_seconds": round(last.get("total_time", seconds), 2),
         "steps": int(last["step"]),
         "records": {split: len(steps) for split, steps in records.items()},
+        "selections": len(read_choices(run.selection_file)) if run.selection_file.is_file() else 0,
         **_peak_memory(),
     }
 
