@@ -95,7 +95,9 @@ def read_causal_config(folder: Path, vocab_size: int, model_types: Collection[st
 
 def check_vocabulary(config: Any, folder: Path, vocab_size: int) -> None:
     """Raise ValueError if the language model of a config has fewer tokens than the tokenizer."""
-    rows = config.get_text_config().vocab_size
+    rows = getattr(config.get_text_config(), "vocab_size", None)
+    if not isinstance(rows, int):
+        raise ValueError(f"path: config.json in {folder} gives the language model no vocab_size; copy the file again")
     if rows < vocab_size:
         raise ValueError(
             f"path: the vocabulary of {folder} has {rows} tokens, fewer than the tokenizer's {vocab_size}; use the "

@@ -144,6 +144,14 @@ def test_impossible_sizes_are_refused_at_once(folder, loader, changes, message):
         LOADERS[loader](folder)
 
 
+@pytest.mark.parametrize("loader", ["hf_causal_lm"])
+@pytest.mark.parametrize("decoder", ["evil/repo", {"a": 1}, [1], -1])
+def test_a_part_that_is_no_config_is_refused(folder, loader, decoder):
+    edit(folder / "config.json", decoder=decoder)
+    with pytest.raises(ValueError, match=r"config\.json in .* gives the language model no vocab_size"):
+        LOADERS[loader](folder)
+
+
 @pytest.mark.parametrize("loader", ["hf_causal_lm", "llama"])
 def test_integers_are_no_weights(folder, loader):
     weights = load_file(folder / "model.safetensors")
