@@ -47,7 +47,7 @@ class StateDumper(TensorFileDumper):
             try:
                 torch.save(data, hashing, pickle_protocol=PROTOCOL)  # type: ignore[arg-type]
             except (RuntimeError, PickleError) as error:
-                raise DataNotPicklableError from error
+                raise hashing.refusal or DataNotPicklableError() from error
         self._checksums[file] = hashing.digest.hexdigest()
 
     def take_checksums(self, checkpoint: Path) -> dict[str, str]:
@@ -105,15 +105,20 @@ def _read(file: Path, map_location: MapLocation) -> dict[str, object] | None:
 
 
 class _HashingStream:
-    """A stream to write to that hashes what passes."""
+    """A stream to write to that hashes what passes, and keeps the system's refusal: torch hides it."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.digest = hashlib.sha256()
+        self.refusal: OSError | None = None
 
     def write(self, data: bytes) -> int:
         self.digest.update(data)
-        return self._stream.write(data)
+        try:
+            return self._stream.write(data)
+        except OSError as error:
+            self.refusal = error
+            raise
 
     def flush(self) -> None:
         self._stream.flush()

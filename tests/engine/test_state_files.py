@@ -1,8 +1,11 @@
 """State files: plain data with checksums; what could run code is refused unread."""
 
+import errno
 import hashlib
+import io
 import os
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
@@ -51,6 +54,24 @@ def test_checksums_are_those_of_the_bytes_on_disk(tmp_path):
     dumper.dump(STATE, file)
     assert dumper.take_checksums(tmp_path) == {"state.pt": hashlib.sha256(file.read_bytes()).hexdigest()}
     assert dumper.take_checksums(tmp_path) == {}
+
+
+class FullOnce(io.BytesIO):
+    """Refuses its third write; then somebody makes room."""
+
+    writes = 0
+
+    def write(self, data):
+        self.writes += 1
+        if self.writes == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+def test_a_full_disk_is_said_to_be_full(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "open", lambda *_: FullOnce())
+    with pytest.raises(OSError, match="No space left"):
+        StateDumper().dump(STATE, tmp_path / "state.pt")
 
 
 @pytest.mark.parametrize("verify", [True, False])
