@@ -31,7 +31,7 @@ __all__ = [
 
 RESTORE = "restore it from a copy"
 _SEAL = "checksum"
-_SEALED_TEXT = re.compile(rb"(.*\n)# checksum ([0-9a-f]{16}) [^\n]*\n?", re.DOTALL)
+_SEALED_TEXT = re.compile(rb"# checksum ([0-9a-f]{16}) [^\n]*\n(.*)", re.DOTALL)
 
 
 def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,17 +55,17 @@ def unsealed(record: Any) -> dict[str, Any]:
 
 
 def sealed_text(text: str) -> str:
-    """A text of lines with a last line, a comment, that holds the checksum of those before."""
-    return f"{text}# checksum {_digest(text.encode())} of the lines above; to use them changed, remove this line\n"
+    """A text of lines behind a first line, a comment, that holds the checksum of the others."""
+    return f"# checksum {_digest(text.encode())} of the lines below; to use them changed, remove this line\n{text}"
 
 
 def require_unedited(file: Path) -> None:
     """Raise RunError where a file that ``sealed_text`` made is not as it was written."""
     found = _SEALED_TEXT.fullmatch(file.read_bytes())
-    if found and _digest(found[1]) != found[2].decode():
+    if found and _digest(found[2]) != found[1].decode():
         raise RunError(
-            f"{file}: not as aista wrote it: damaged, or edited; restore it, or remove its last line, the checksum, to "
-            "use it as it is"
+            f"{file}: not as aista wrote it: damaged, or edited; restore it, or remove its first line, the checksum, "
+            "to use it as it is"
         )
 
 

@@ -72,9 +72,14 @@ def test_an_edited_text_says_how_to_use_it(tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text(sealed_text("seed: 1\nname: x\n"))
     require_unedited(file)
-    edited = file.read_text().replace("seed: 1", "seed: 2")
+    whole = file.read_bytes()
+    for end in range(whole.index(b"\n") + 1, len(whole)):
+        file.write_bytes(whole[:end])
+        with pytest.raises(RunError, match=r"config\.yaml: not as aista wrote it"):
+            require_unedited(file)
+    edited = whole.decode().replace("seed: 1", "seed: 2")
     file.write_text(edited)
-    with pytest.raises(RunError, match=r"config\.yaml: not as aista wrote it.* remove its last line"):
+    with pytest.raises(RunError, match=r"config\.yaml: not as aista wrote it.* remove its first line"):
         require_unedited(file)
-    file.write_text(edited[: edited.rindex("#")])
+    file.write_text(edited.partition("\n")[2])
     require_unedited(file)

@@ -22,7 +22,7 @@ class MoeConfig(Options):
     """Options of the adapter ``moe``."""
 
     stride: int = option(4, "Frames stacked into one LLM position.", minimum=1, maximum=1_000)
-    num_experts: int = option(8, "Experts.", minimum=2, maximum=1_000)
+    num_experts: int = option(8, "Experts.", minimum=2, maximum=256)
     top_k: int = option(2, "Experts that a position is sent to.", minimum=1)
     hidden_dim: int | None = option(
         None, "Inner width of an expert; null for the LLM's width.", minimum=1, maximum=100_000

@@ -22,7 +22,7 @@ class QFormerOptions(Options):
         None, "Width of queries and blocks; null for the encoder's width.", minimum=1, maximum=100_000
     )
     num_layers: int = option(
-        2, "Blocks of self-attention, cross-attention and feed-forward network.", minimum=1, maximum=1_000
+        2, "Blocks of self-attention, cross-attention and feed-forward network.", minimum=1, maximum=500
     )
     num_heads: int = option(8, "Attention heads; must divide the width.", minimum=1, maximum=1_000)
     ffn_dim: int | None = option(
