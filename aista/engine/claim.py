@@ -105,7 +105,7 @@ def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
     """
     try:
         yield
-    except AistaError:
+    except BaseException:  # a refusal of the system or Ctrl-C, too
         if claimed and _is_unused(run_dir):
             RunPaths(run_dir).config_file.unlink()
         raise

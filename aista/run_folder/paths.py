@@ -107,11 +107,15 @@ class RunPaths:
         return any(_matching(self.checkpoints_dir, f"{STEP}*"))
 
     def checkpoint_steps(self) -> list[int]:
-        """Steps that have a checkpoint, ascending."""
-        numbers = [
-            path.name.removeprefix(STEP) for path in _matching(self.checkpoints_dir, f"{STEP}*") if path.is_dir()
-        ]
-        return sorted(int(number) for number in numbers if number.isdigit())
+        """Steps that have a checkpoint, ascending. Raises RunError where a file lies in place of one."""
+        folders = {path.name.removeprefix(STEP): path for path in _matching(self.checkpoints_dir, f"{STEP}*")}
+        steps = {int(number): path for number, path in folders.items() if number.isdigit()}
+        for path in steps.values():
+            if not path.is_dir():
+                raise RunError(
+                    f"{path}: a checkpoint is a folder, this is a file; restore it from a copy, or remove it"
+                )
+        return sorted(steps)
 
     def checkpoint_dir(self, step: int) -> Path:
         """The checkpoint of a step."""

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from aista.engine import claim as claiming
-from aista.engine.claim import claim, holds
+from aista.engine.claim import claim, holds, released_if_unused
 from aista.errors import AistaError, RunError
 from aista.run_folder.paths import RunPaths
 from aista.tasks.experiment import load_experiment
@@ -48,3 +48,12 @@ def test_a_run_of_an_earlier_aista_is_refused_as_such(experiment, tmp_path):
     run.config_file.write_text("\n".join(line for line in lines if "max_skipped_steps" not in line) + "\n")
     with pytest.raises(AistaError, match=r"max_skipped_steps: '\(absent\)' there, 0 here \(a run of an earlier aista"):
         holds(run.path, experiment)
+
+
+@pytest.mark.parametrize("error", [AistaError("x"), OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_start_that_ends_before_training_lets_another_config_in(experiment, tmp_path, error):
+    run = RunPaths(tmp_path / "run")
+    claim(run.path, experiment, build_task(experiment))
+    with pytest.raises(type(error)), released_if_unused(run.path, claimed=True):
+        raise error
+    assert not run.is_run

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import aista
+from aista.errors import RunError
 from aista.run_folder.paths import RunPaths, runs_below
 
 FILES = re.compile(
@@ -60,6 +61,13 @@ def test_checkpoints_ascend_by_step_and_half_written_ones_are_left_out(tmp_path:
     for name in ("step_100", "step_20", "step_300.tmp", "scores"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
     assert run.checkpoint_steps() == [20, 100]
+
+
+def test_a_file_in_place_of_a_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / "step_2").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "step_4").touch()
+    with pytest.raises(RunError, match="step_4: a checkpoint is a folder, this is a file"):
+        RunPaths(tmp_path).checkpoint_steps()
 
 
 def test_stages_and_runs_within_runs_are_not_listed(tmp_path: Path) -> None:
