@@ -132,7 +132,8 @@ def _decode(spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], 
                 _check_rate(name, file.samplerate)
                 _check_length(name, announced / file.samplerate, max_seconds)
                 levels = _Levels()
-                while len(block_WC := file.read(max(1, _BLOCK // file.channels), dtype="float32", always_2d=True)):
+                size = min(max(1, _BLOCK // file.channels), announced + 1 if announced else _BLOCK)
+                while len(block_WC := file.read(size, dtype="float32", always_2d=True)):
                     keep(levels.add(torch.from_numpy(block_WC)))
                     _check_length(name, levels.samples / file.samplerate, max_seconds)
                 info = AudioInfo(levels.samples, file.samplerate, file.channels)

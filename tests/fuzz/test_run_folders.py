@@ -196,5 +196,7 @@ def test_a_damaged_run_folder_is_used_as_the_whole_one_or_refused(
     assert "Traceback" not in printed
     if code:
         assert "aista: " in printed or str(file) in printed
+    elif damages == ("delete",) and file.parent.name == "probe":
+        pass  # a run without this probe, of which there may be any number
     elif damages[0] != "edit" and made != undamaged[command]:
         assert file.name in printed or "its training is not complete" in printed, "a silent difference"
