@@ -8,7 +8,7 @@ from typing import Any
 
 from aista.config import replace_nodes
 from aista.engine.export.description import embed, parts, weight_paths
-from aista.errors import AistaError
+from aista.errors import AistaError, ConfigError
 from aista.files import replacing_folder
 from aista.run_folder.assets import Assets
 from aista.run_folder.paths import RunPaths
@@ -50,4 +50,7 @@ def with_assets(experiment: Experiment, run_dir: Path) -> Experiment:
     """
     run = RunPaths(run_dir)
     plain = replace_nodes(experiment.to_plain(), Assets.load(run).nodes)
-    return structure_experiment(plain, source=experiment.source, start=run.assets_dir.absolute())
+    try:
+        return structure_experiment(plain, source=experiment.source, start=run.assets_dir.absolute())
+    except ConfigError as error:  # the config itself had none
+        raise ConfigError(error.faults, source=str(run.assets_file)) from error

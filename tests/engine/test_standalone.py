@@ -105,11 +105,21 @@ def test_a_project_that_was_moved_is_used_from_its_new_place(project, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"started_in": "/", "nodes": []}', '{"started_in": "/", "nodes": {"x": 1}}']
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"started_in": "/", "nodes": []}',
+        '{"started_in": "/", "nodes": {"x": 1}}',
+        '{"started_in": "/", "nodes": {"tokenizer.config.path": null}}',
+    ],
 )
 def test_a_damaged_record_is_one_message(project, tmp_path, capsys, content):
     run = tmp_path / "run"
     shutil.copytree(project / "run", run)
     (run / "assets" / "assets.json").write_text(content)
     assert main(["translate", str(run), str(project / "corpus" / "audio" / "test0.wav")]) in (1, 2)
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "assets.json: " in lines[0]
