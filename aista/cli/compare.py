@@ -42,6 +42,9 @@ def run(args: argparse.Namespace) -> int:
     warning = differing_data(summary.sources)
     if warning:
         say(f"WARNING: {warning}")
+    for label, folder in folders.items():
+        if not folder.paths.is_complete:
+            say(f"WARNING: {label}: its training is not complete")
     references = [row.reference for row in summary.rows]
     for label, hypotheses in summary.hypotheses.items():
         warning = sameness(hypotheses, references)

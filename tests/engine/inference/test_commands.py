@@ -138,6 +138,13 @@ def test_compare_and_evaluate_warn_of_a_system_that_says_one_thing(runs, tmp_pat
     assert "deaf: 1 different hypotheses for 40 utterances" in warnings[0]
 
 
+def test_compare_says_whose_training_is_not_complete(runs, tmp_path, capsys):
+    stopped = shutil.copytree(runs / "ce", tmp_path / "stopped")
+    (stopped / "timing.json").unlink()
+    assert main(["compare", str(runs / "ce"), str(stopped), "--samples", "50"]) == 0
+    assert f"WARNING: {stopped}: its training is not complete" in capsys.readouterr().out.splitlines()
+
+
 def test_compare_needs_evaluated_runs(runs, capsys):
     assert main(["compare", str(runs / "ce"), str(runs / "aista"), "--split", "dev2"]) == 1
     assert "aista evaluate" in capsys.readouterr().err
