@@ -81,7 +81,9 @@ def test_a_tokenizer_of_other_files_is_refused(tmp_path, config):
     write(tmp_path, tokenizer=config)
     with pytest.raises(ValueError, match=rf"tokenizer_config\.json: {next(iter(config))} is .*; remove it"):
         check_folder(tmp_path)
-    write(tmp_path, tokenizer={"tokenizer_file": None, "special_tokens_map_file": "/elsewhere/x.json", "init_inputs": []})
+    write(
+        tmp_path, tokenizer={"tokenizer_file": None, "special_tokens_map_file": "/elsewhere/x.json", "init_inputs": []}
+    )
     check_folder(tmp_path)
 
 
