@@ -105,7 +105,7 @@ def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
     """
     try:
         yield
-    except BaseException:  # a refusal of the system or Ctrl-C, too
+    except (AistaError, OSError):  # not Ctrl-C: `aista train RUN` goes on from there
         if claimed and _is_unused(run_dir):
             RunPaths(run_dir).config_file.unlink()
         raise
