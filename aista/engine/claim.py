@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,7 @@ def training_lock(run_dir: Path) -> Iterator[None]:
     Raises:
         RunError: another process trains in it, or the folder cannot be written.
     """
-    if is_main_process():
-        with locked(RunPaths(run_dir).training_lock, run_dir):
-            yield
-    else:
+    with locked(RunPaths(run_dir).training_lock, run_dir) if is_main_process() else nullcontext():
         yield
 
 
@@ -119,9 +116,9 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
     Raises:
         AistaError: it belongs to another experiment; names the options that differ.
     """
-    if not RunPaths(run_dir).is_run:
-        return False
     run = RunPaths(run_dir)
+    if not run.is_run:
+        return False
     absolute = experiment.from_folder(Path.cwd()).to_plain()
     asked = strict_yaml.parse(dump_yaml(absolute), experiment.source)  # tuples are lists there
     start = Assets.load(run).start

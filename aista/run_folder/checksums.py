@@ -36,12 +36,7 @@ def require_complete(checkpoint: Path) -> None:
     Raises:
         RunError: one is missing, or there is no list of them; names the checkpoints to go back to.
     """
-    try:
-        missing = [name for name in _read(checkpoint) if not (checkpoint / name).is_file()]
-    except RunError as error:
-        raise RunError(f"{error}; {way_back(checkpoint)}") from error
-    if missing:
-        raise RunError(f"{checkpoint / missing[0]}: missing; {way_back(checkpoint)}")
+    _complete(checkpoint)
 
 
 def check_state_file(checkpoint: Path, file: Path) -> None:
@@ -51,8 +46,7 @@ def check_state_file(checkpoint: Path, file: Path) -> None:
         RunError: it is missing or differs, or there is no record of it; names the checkpoints to go back to.
         OSError: it cannot be read.
     """
-    require_complete(checkpoint)
-    sha256 = _read(checkpoint).get(file.relative_to(checkpoint).as_posix())
+    sha256 = _complete(checkpoint).get(file.relative_to(checkpoint).as_posix())
     if sha256 is None:
         raise RunError(f"{file}: not in {checkpoint / CHECKSUMS}; {way_back(checkpoint)}")
     if damage := _damage(file, sha256):
@@ -77,6 +71,18 @@ def _is_whole(checkpoint: Path) -> bool:
         return not any(_damage(checkpoint / name, sha256) for name, sha256 in _read(checkpoint).items())
     except (RunError, OSError):
         return False
+
+
+def _complete(checkpoint: Path) -> dict[str, str]:
+    """The checksums of a checkpoint all of whose files are there."""
+    try:
+        checksums = _read(checkpoint)
+    except RunError as error:
+        raise RunError(f"{error}; {way_back(checkpoint)}") from error
+    missing = [name for name in checksums if not (checkpoint / name).is_file()]
+    if missing:
+        raise RunError(f"{checkpoint / missing[0]}: missing; {way_back(checkpoint)}")
+    return checksums
 
 
 def _read(checkpoint: Path) -> dict[str, str]:
