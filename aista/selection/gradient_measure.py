@@ -40,13 +40,12 @@ class GradientAgreement:
             output: Of a forward with ``input_gradient``.
         """
         assert output.embedded is not None, "the forward must be asked for input_gradient"
-        translation = self._gradient(output.nll.sum(), output.embedded)
-        values = []
-        for index in range(len(output.speech)):
-            with torch.set_grad_enabled(True):
-                loss = self._loss(output.layer(index))
-            values.append(_cosine(translation, self._gradient(loss, output.embedded)))
-        return values
+        if not bool(output.layer(0).present.any()):
+            return [torch.zeros(len(output.nll), dtype=torch.float64) for _ in output.speech]
+        with torch.set_grad_enabled(True):  # a probe runs without
+            translation = self._gradient(output.nll.sum(), output.embedded)
+            losses = [self._loss(output.layer(index)) for index in range(len(output.speech))]
+            return [_cosine(translation, self._gradient(loss, output.embedded)) for loss in losses]
 
     def _loss(self, states: LayerStates) -> Tensor:
         rows = states.present

@@ -71,6 +71,11 @@ def test_rows_without_a_transcript_have_no_agreement_and_are_skipped_by_the_prob
     assert [estimate.value for estimate in estimates.values()] == pytest.approx([1, 1])
 
 
+def test_a_batch_without_any_transcript_has_none() -> None:
+    (found,) = GradientAgreement(transport())(output(lambda x, text: x.sum((1, 2)), text_lengths=(0, 0)))
+    assert found.tolist() == [0, 0]
+
+
 def test_the_positional_term_counts() -> None:
     out = output(lambda x, text: x.pow(3).sum((1, 2)))
     plain, placed = (GradientAgreement(transport(weight))(out)[0] for weight in (0.0, 5.0))
