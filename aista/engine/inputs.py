@@ -101,9 +101,7 @@ class Split:
         return Split(self.name, self.dataset.with_rows(rows), inspections, self.on_bad_rows)
 
 
-def load_split(
-    experiment: Experiment, task: Task, name: str, *, training: bool = False, scored: bool = False
-) -> Split:
+def load_split(experiment: Experiment, task: Task, name: str, *, training: bool = False, scored: bool = False) -> Split:
     """Read and inspect the manifest of a split.
 
     Args:

@@ -138,6 +138,8 @@ def test_translation_takes_none_without(untranslated, split):
 
 @pytest.mark.parametrize("score", ["nll", "bleu"])
 def test_a_score_of_translations_needs_some_in_dev(untranslated, score):
-    with pytest.raises(DataError, match=f"dev.tsv: no row of dev .* evaluation.score '{score}' .* set evaluation.score: loss"):
+    with pytest.raises(
+        DataError, match=f"dev.tsv: no row of dev .* evaluation.score '{score}' .* set evaluation.score: loss"
+    ):
         untranslated(("train", "dev"), score=score, translation_weight=0)
     assert untranslated(("train",), score=score, translation_weight=0)

@@ -184,7 +184,8 @@ def test_alignment_alone_counts_a_row_without_translation_as_its_transcript(setu
     assert loss.num_targets == int(weights.sum())
     torch.testing.assert_close(loss.total / loss.num_targets, 0.5 * (weights * values_B).sum() / weights.sum())
     parts = [
-        task.loss(model, without_translations(batch(part), gone)) for part, gone in ((range(4, 6), (0, 1)), ((6,), (0,)))
+        task.loss(model, without_translations(batch(part), gone))
+        for part, gone in ((range(4, 6), (0, 1)), ((6,), (0,)))
     ]
     parts.append(task.loss(model, batch(range(7, 12))))
     torch.testing.assert_close(sum(part.total for part in parts), loss.total, rtol=1e-5, atol=1e-4)

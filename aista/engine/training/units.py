@@ -70,7 +70,8 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
 class TaskEvalUnit(EvalUnit[DeviceBatch]):
     """Validation: NLL of the dev rows with a translation, and scores of those that are decoded.
 
-    Rows without a translation have a part in the loss alone. ``score`` is what picks the best checkpoint, oriented so that higher is better.
+    Rows without a translation have a part in the loss alone. ``score`` is what picks the best checkpoint, oriented so
+    that higher is better.
     """
 
     task: Task

@@ -23,7 +23,8 @@ def run(tmp_path, corpus):
             rows = (replace(row, audio=str(corpus / row.audio)) for row in read_manifest(corpus / f"{split}.tsv").rows)
             data[split] = str(tmp_path / f"{split}.tsv")
             write_manifest(
-                tmp_path / f"{split}.tsv", (replace(row, tgt_text=row.tgt_text * (i < keep)) for i, row in enumerate(rows))
+                tmp_path / f"{split}.tsv",
+                (replace(row, tgt_text=row.tgt_text * (i < keep)) for i, row in enumerate(rows)),
             )
         steps = {"max_steps": 6, "learning_rate": 1e-2, "log_every": 2, "validate_every": 2, "checkpoint_every": 2}
         config = tiny_config(
