@@ -33,7 +33,7 @@ def check_shapes(guide: Guide) -> None:
         assert not weights.requires_grad, "weights must be detached: gradients flow through the states alone"
         assert torch.isfinite(weights).all(), "weights must be finite"
         low, high = float(weights.min()), float(weights.max())
-        assert low >= 0 and high <= 1 + 1e-5, f"weights must lie in 0 to 1, got {low:g} to {high:g}"
+        assert 0 <= low <= high <= 1 + 1e-5, f"weights must lie in 0 to 1, got {low:g} to {high:g}"
         assert list(known.shape) == [4, 6], f"known must be [4, 6], got {list(known.shape)}"
         assert known.dtype == torch.bool, f"known must be bool, got {known.dtype}"
 
