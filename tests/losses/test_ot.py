@@ -164,7 +164,7 @@ def test_a_guide_adds_to_the_costs():
 def test_a_guide_of_weight_0_or_without_knowledge_changes_nothing():
     plain = _loss()(_states([6, 4], [4, 3]), ONE_LAYER).per_utterance_B
     transcripts = AlignmentContext(transcripts=torch.ones(2, 4, dtype=torch.long))
-    for guide, weight in (("monotone", 0.0), ("word_times", 1.0)):
+    for guide, weight in (("monotone", 0.0), ("times", 1.0)):
         states = _states([6, 4], [4, 3])
         value = _loss(guide=guide, guide_weight=weight)(states, transcripts).per_utterance_B
         assert torch.equal(value, plain), guide
@@ -174,7 +174,7 @@ def test_a_guide_of_weight_0_or_without_knowledge_changes_nothing():
 def test_word_times_keep_the_mass_within_the_words(solver):
     words = torch.tensor([[[0, 2, 0.0, 0.5], [2, 4, 0.5, 1.0]]])
     context = AlignmentContext(transcripts=torch.ones(1, 4, dtype=torch.long), words=words)
-    guide = {"name": "word_times", "config": {"width": 0.5}}
+    guide = {"name": "times", "config": {"width": 0.5}}
     states = _states([8], [4])
 
     def inside(loss: OTAlignment) -> float:

@@ -46,7 +46,7 @@ def _naive(states, loss: TokenContrast, span: int) -> list[float]:
     return [sum(row) / len(row) if row else 0.0 for row in values]
 
 
-@pytest.mark.parametrize("guide", ["plan", "monotone"])
+@pytest.mark.parametrize("guide", ["transport", "monotone"])
 @pytest.mark.parametrize("span", [1, 2, 9])
 def test_the_definition(guide, span):
     states, loss = layer_states(), _loss(guide=guide, span=span)
@@ -74,7 +74,7 @@ def test_tokens_that_the_guide_does_not_know_have_no_part():
     words[0, 0] = torch.tensor([1, 3, 0.2, 0.6])
     words[4, 0] = torch.tensor([0, 1, 0.0, 0.5])
     states = layer_states()
-    loss = _loss(guide="word_times")
+    loss = _loss(guide="times")
     assert loss.needs == ("transcripts", "words")
     result = loss(states, CONTEXT._replace(words=words))
     result.per_utterance_B.sum().backward()
@@ -109,7 +109,9 @@ def test_gradients_agree_with_differences():
 
 
 def test_the_peak_says_how_sharp_the_guide_is():
-    sharp = _loss(guide={"name": "plan", "config": {"solver": {"name": "sinkhorn", "config": {"epsilon": 0.01}}}})
-    diffuse = _loss(guide={"name": "plan", "config": {"solver": {"name": "sinkhorn", "config": {"epsilon": 10.0}}}})
+    sharp = _loss(guide={"name": "transport", "config": {"solver": {"name": "sinkhorn", "config": {"epsilon": 0.01}}}})
+    diffuse = _loss(
+        guide={"name": "transport", "config": {"solver": {"name": "sinkhorn", "config": {"epsilon": 10.0}}}}
+    )
     peaks = [float(loss(layer_states(), CONTEXT).diagnostics["peak"]) for loss in (diffuse, sharp)]
     assert peaks[0] < 0.75 < peaks[1] <= 1

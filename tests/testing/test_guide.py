@@ -78,7 +78,7 @@ def test_the_built_in_guides_keep_the_contracts(name):
 
 
 def test_other_options_keep_the_contracts():
-    cases = [("monotone", {"blank": None}), ("plan", {"solver": "exact"}), ("word_times", {"width": 0.1})]
+    cases = [("monotone", {"blank": None}), ("transport", {"solver": "exact"}), ("times", {"width": 0.1})]
     for name, config in cases:
         assert not [outcome for outcome in run("guide", name, config) if outcome.status != "PASS"], name
 

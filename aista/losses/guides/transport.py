@@ -15,11 +15,11 @@ from aista.registry import build, register
 from aista.schema import Component, Options, component, option
 from aista.types import LayerStates
 
-__all__ = ["Plan", "PlanConfig"]
+__all__ = ["Transport", "TransportConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanConfig(Options):
+class TransportConfig(Options):
     """What is transported, at what cost, and by which solver: the options of ``ot`` that concern the plan."""
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
@@ -28,8 +28,8 @@ class PlanConfig(Options):
     position_power: float = option(1.0, "The power in that term.", above=0)
 
 
-@register("guide", "plan", config=PlanConfig)
-class Plan(Guide):
+@register("guide", "transport", config=TransportConfig)
+class Transport(Guide):
     """The transport plan between the layer's speech and text states, of uniform masses.
 
     ``w_pt = P_pt / sum_t P_pt``: the share of position p's mass that goes to token t. Each position, also one of
@@ -38,7 +38,7 @@ class Plan(Guide):
     silence.
     """
 
-    def __init__(self, config: PlanConfig) -> None:
+    def __init__(self, config: TransportConfig) -> None:
         self.cost = cast(Cost, build("cost", config.cost, at="cost"))
         self.solver = cast(OTSolver, build("ot_solver", config.solver, at="solver"))
         check_geometry(self.solver, self.cost, config.position_weight)

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from aista.losses.base import AlignmentContext
-from aista.losses.guides.word_times import WordTimes
+from aista.losses.guides.times import Times
 from aista.types import LayerStates
 
 
 def _guidance(words: list[list[float]] | None, width: float = 1.0, positions: int = 10):
     states = LayerStates(torch.ones(1, positions, 2), torch.tensor([positions]), torch.ones(1, 3, 2), torch.tensor([3]))
     spans = None if words is None else torch.tensor([words])
-    return WordTimes(width=width)(states, AlignmentContext(1, torch.tensor([[7, 8, 9]]), words=spans))
+    return Times(width=width)(states, AlignmentContext(1, torch.tensor([[7, 8, 9]]), words=spans))
 
 
 def test_inside_a_word_is_one_and_outside_falls_as_a_gaussian():
@@ -41,4 +41,4 @@ def test_a_word_shorter_than_a_position_has_a_place_at_the_least_width():
 
 def test_the_width_is_bounded():
     with pytest.raises(ValueError, match=r"width: must be at least 0\.1, got 0.0"):
-        WordTimes(width=0.0)
+        Times(width=0.0)

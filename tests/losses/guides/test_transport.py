@@ -6,7 +6,7 @@ import torch
 from aista.errors import ConfigError
 from aista.losses import Sinkhorn
 from aista.losses.base import AlignmentContext
-from aista.losses.guides.plan import Plan, PlanConfig
+from aista.losses.guides.transport import Transport, TransportConfig
 from aista.registry import build
 from aista.schema import resolve, structure
 from tests.losses.layers import PRESENT, layer_states
@@ -14,7 +14,9 @@ from tests.losses.layers import PRESENT, layer_states
 
 def test_it_is_the_plan_over_the_mass_of_each_position():
     states = layer_states()
-    guide = Plan(structure(PlanConfig, {"position_weight": 0.5, "solver": {"name": "sinkhorn", "config": {}}}))
+    guide = Transport(
+        structure(TransportConfig, {"position_weight": 0.5, "solver": {"name": "sinkhorn", "config": {}}})
+    )
     weights, known = guide(states, AlignmentContext())
     plan = Sinkhorn()(*(z for z in (states.speech, states.text, states.speech_lengths, states.text_lengths)),
                       position_weight=0.5).plan()  # fmt: skip
@@ -27,6 +29,6 @@ def test_it_is_the_plan_over_the_mass_of_each_position():
 
 
 def test_what_its_solver_cannot_take_is_a_fault_of_the_config():
-    spec = resolve("guide", {"name": "plan", "config": {"solver": "sliced"}})
+    spec = resolve("guide", {"name": "transport", "config": {"solver": "sliced"}})
     with pytest.raises(ConfigError, match=r"guide.config: position_weight must be 0 for sliced"):
         build("guide", spec, at="guide")

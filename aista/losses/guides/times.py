@@ -15,12 +15,12 @@ from aista.registry import register
 from aista.schema import Options, option
 from aista.types import LayerStates
 
-__all__ = ["WordTimes"]
+__all__ = ["Times"]
 
 
-@register("guide", "word_times")
+@register("guide", "times")
 @dataclass(frozen=True, kw_only=True)
-class WordTimes(Options, Guide):
+class Times(Options, Guide):
     """The times of words in the manifest, with edges as soft as the times are uncertain.
 
     ``w_pt = exp(-d^2 / (2 width^2))``, where d is the distance, in positions, of position p's centre from the span of
