@@ -11,7 +11,7 @@ from torch import nn
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
 from aista.engine.claim import is_main_process
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
-from aista.engine.inputs import load_training_splits, narrow, probe_batches, training_loader, whole_pass
+from aista.engine.inputs import has_references, load_training_splits, narrow, probe_batches, training_loader, whole_pass
 from aista.engine.training.reader import LoaderReader
 from aista.errors import RunError
 from aista.modules.lsm import LargeSpeechTextModel
@@ -91,6 +91,11 @@ class RunData:
                 f"layer_selection: this strategy compares words by their times, but positions of "
                 f"{type(model.adapter).__name__} are not even in time; choose token_retrieval, or another adapter"
             )
+
+    @property
+    def has_references(self) -> bool:
+        """Whether hypotheses of dev can be scored."""
+        return "dev" in self.splits and has_references(self.splits["dev"], self._task)
 
     def probe_batches(self, size: int, device: str) -> Iterator[SpeechBatch]:
         """The dev rows that layers are chosen by, the same ones on every process."""
