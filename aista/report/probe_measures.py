@@ -23,7 +23,7 @@ __all__ = [
     "geometry_table",
     "measure_curves",
     "measures_csv",
-    "word_table",
+    "word_tables",
 ]
 
 AGREEMENT = ("mrr", "recall@1", "csls_mrr", "cka", "ot_separation")
@@ -31,10 +31,8 @@ GEOMETRY = (
     *("ot_cost", "ot_other", "speech_cosine", "text_cosine"),
     *("speech_rank", "text_rank", "speech_norm", "text_norm"),
 )
-WORDS = (
-    *("token_mrr", "word_mrr", "path_cosine", "path_order", "path_contrast"),
-    *("lens_mrr", "lens_probability", "gradient_cosine"),
-)
+WORDS = ("token_mrr", "word_mrr", "lens_mrr", "lens_probability")
+PATHS = ("path_cosine", "path_order", "path_contrast", "gradient_cosine")
 PANELS: dict[str, tuple[str, ...]] = {
     "Retrieval": ("mrr", "recall@1", "csls_mrr"),
     "Tokens and words": ("token_mrr", "word_mrr", "lens_mrr"),
@@ -54,9 +52,11 @@ def agreement_table(curve: ProbeCurve) -> Table:
     return _table(f"Speech and text in {curve.num_utterances} utterances{with_intervals}", curve, AGREEMENT, _cell)
 
 
-def word_table(curve: ProbeCurve) -> Table:
-    """Tokens and words of each layer: retrieval, paths, the output layer's reading, agreement of gradients."""
-    return _table("Tokens and words", curve, WORDS, lambda estimate: _cell(estimate, intervals=False))
+def word_tables(curve: ProbeCurve) -> tuple[Table, ...]:
+    """Retrieval and reading of single tokens and words; their paths, and the agreement of gradients, per layer."""
+    titles = {"Tokens and words": WORDS, "Token paths and gradients": PATHS}
+    tables = (_table(title, curve, names, lambda item: _cell(item, intervals=False)) for title, names in titles.items())
+    return tuple(table for table in tables if len(table.columns) > 1)
 
 
 def geometry_table(curve: ProbeCurve) -> Table:

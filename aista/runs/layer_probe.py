@@ -17,7 +17,7 @@ from aista.report.probe_measures import (
     geometry_table,
     measure_curves,
     measures_csv,
-    word_table,
+    word_tables,
 )
 from aista.report.tables import Table, retrieval_table
 from aista.run_folder.contents import RunFolder
@@ -90,7 +90,7 @@ def probe_over_time(
 
 
 def _tables(name: str, curve: ProbeCurve) -> tuple[Table, ...]:
-    by_layer = (agreement_table(curve), word_table(curve), geometry_table(curve))
+    by_layer = (agreement_table(curve), *word_tables(curve), geometry_table(curve))
     if len(curve.layers) > MAX_COLUMNS:
         return by_layer
     return (retrieval_table({name: curve}), retrieval_table({name: curve}, "recall@1"), *by_layer)

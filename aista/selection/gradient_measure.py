@@ -34,7 +34,7 @@ class GradientAgreement:
     transport: PairTransport
 
     def __call__(self, output: LsmOutput) -> list[Tensor]:
-        """``[B]`` fp64 cosines per captured layer, on the CPU; 0 where a gradient vanishes or a side is missing.
+        """``[B]`` fp64 cosines per captured layer, on the CPU; 0 where a gradient vanishes, as in rows without a side.
 
         Args:
             output: Of a forward with ``input_gradient``.
@@ -55,7 +55,7 @@ class GradientAgreement:
 
     @staticmethod
     def _gradient(value: Tensor, embedded: Tensor) -> Tensor:
-        (gradient,) = torch.autograd.grad(value, embedded, retain_graph=True)
+        (gradient,) = torch.autograd.grad(value, embedded, retain_graph=True, materialize_grads=True)
         return gradient
 
 
