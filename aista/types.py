@@ -27,7 +27,7 @@ class SpeechBatch:
         source: Transcript token ids ``[B, T]`` without BOS and EOS.
         source_lengths: ``[B]``; 0 where the row has no transcript (it takes part in CE only).
         target: Translation token ids ``[B, U]`` without BOS and EOS.
-        target_lengths: ``[B]``.
+        target_lengths: ``[B]``; 0 where the row has no translation (it takes part in the alignment only).
         source_text: Transcripts as text; "" where missing.
         target_text: Reference translations as text.
         words: ``[B, N, 4]`` first token, token behind the last, and the shares of the encoder's input, 0 to 1, at which
@@ -51,9 +51,19 @@ class SpeechBatch:
         return len(self.ids)
 
     @property
+    def row_weights(self) -> Tensor:
+        """``[B]`` tokens that each row counts as: its translation's, or its transcript's without one; EOS included."""
+        return torch.where(self.target_lengths > 0, self.target_lengths, self.source_lengths) + 1
+
+    @property
     def num_targets(self) -> int:
-        """Target tokens of the batch, EOS included."""
-        return int(self.target_lengths.sum()) + len(self)
+        """Tokens that the batch counts as, by which its loss is divided."""
+        return int(self.row_weights.sum())
+
+    @property
+    def num_translated(self) -> int:
+        """Those of the rows with a translation: tokens that an NLL is a mean over."""
+        return int(self.row_weights[self.target_lengths > 0].sum())
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> SpeechBatch:
         """The same batch with its tensors on ``device``."""
@@ -104,8 +114,9 @@ class LsmOutput(NamedTuple):
     """What one forward of the large speech-text model returns (a pytree, so that FSDP2 can hook it).
 
     Attributes:
-        nll: ``[B]`` summed negative log-likelihood of each row's target tokens and EOS, fp32, nats.
-        num_targets: ``[B]`` number of those tokens.
+        nll: ``[B]`` summed negative log-likelihood of each row's target tokens and EOS, fp32, nats; 0 without a
+            translation.
+        num_targets: ``[B]`` number of those tokens; of the transcript's where a row has no translation.
         speech: One ``[B, P, D]`` tensor per captured layer, in the order asked for.
         speech_lengths: ``[B]``.
         text: One ``[B, T, D]`` tensor per captured layer.

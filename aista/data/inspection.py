@@ -181,7 +181,7 @@ def inspect(
         manifest: What ``read_manifest`` returned.
         config: Bounds on the duration, and the languages that rows must not contradict.
         with_audio: Rows must have audio; otherwise it is not looked at.
-        needs_target: Rows must have a translation.
+        needs_target: Rows must have a translation; otherwise they must have a transcript or a translation.
         reject: ``row -> reason`` why the task has no use for a row, or "". Such rows are no fault: they
             are set aside before anything is checked, and counted by reason.
         tokenizer: Its control tokens must not stand in the texts; None checks nothing.
@@ -265,6 +265,9 @@ def _check_texts(row: Row, config: DataConfig, needs_target: bool, tokenizer: Te
     problems: list[_Finding] = []
     if needs_target and not row.tgt_text:
         problems.append(("empty target", "tgt_text must hold a translation, got nothing; add it or remove the row"))
+    elif not row.tgt_text and not row.src_text:
+        rule = "src_text must hold a transcript where tgt_text holds no translation"
+        problems.append(("no text", f"{rule}, got nothing in both; add one or remove the row"))
     for column, text in (("src_text", row.src_text), ("tgt_text", row.tgt_text)):
         for token in dict.fromkeys(tokenizer.control_tokens(text)) if tokenizer is not None else ():
             rule = f"{column} must not write {token!r}, which controls the model"

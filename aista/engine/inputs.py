@@ -32,6 +32,7 @@ from aista.types import SpeechBatch
 
 __all__ = [
     "Split",
+    "has_references",
     "length_batches",
     "load_split",
     "load_training_splits",
@@ -100,7 +101,7 @@ class Split:
         return Split(self.name, self.dataset.with_rows(rows), inspections, self.on_bad_rows)
 
 
-def load_split(experiment: Experiment, task: Task, name: str, *, training: bool = False) -> Split:
+def load_split(experiment: Experiment, task: Task, name: str, *, training: bool = False, scored: bool = False) -> Split:
     """Read and inspect the manifest of a split.
 
     Args:
@@ -109,6 +110,7 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
         name: ``train``, ``dev``, ``test``, or the path of a manifest.
         training: Add the further manifests (of speech, or of texts alone) and the augmentation; take
             ``data.train_rows`` rows and shuffle the transcripts where the config says so.
+        scored: Translations are scored, so that each row must have one even if training needs none.
 
     Raises:
         DataError: the manifest is malformed or missing, has fewer rows than ``data.train_rows`` or bad ones
@@ -120,7 +122,8 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
     manifests = [read_manifest(file) for file in (path, *more)]
     if training:
         manifests = _chosen(manifests, experiment)
-    inspections = tuple(_inspect(manifest, config, task) for manifest in manifests)
+    needs_target = task.scores_translations if scored else task.needs_translations
+    inspections = tuple(_inspect(manifest, config, task, needs_target=needs_target) for manifest in manifests)
     inspections = (inspections[0], *(_from_anywhere(one) for one in inspections[1:]))
     rows = _usable(inspections, config.on_bad_rows)
     if task.needs_words:
@@ -133,7 +136,8 @@ def load_training_splits(experiment: Experiment, task: Task) -> dict[str, Split]
     """``train``, and ``dev`` where the config names one; see ``load_split``.
 
     Raises:
-        DataError: as ``load_split``, or a split lacks the transcripts that the task needs.
+        DataError: as ``load_split``, or a split lacks the transcripts that the task needs, or dev the translations
+            that ``evaluation.score`` needs.
     """
     names = ("train",) if experiment.sections.data.dev is None else ("train", "dev")
     splits = {name: load_split(experiment, task, name, training=name == "train") for name in names}
@@ -141,7 +145,18 @@ def load_training_splits(experiment: Experiment, task: Task) -> dict[str, Split]
         if name in splits:
             first, unknown = splits[name].inspections[0], splits[name].unknown_columns
             check_transcripts(splits[name].dataset.rows, first.manifest, minimum=minimum, unknown_columns=unknown)
+    score = experiment.sections.evaluation.score
+    if "dev" in splits and score != "loss" and not has_references(splits["dev"], task):
+        raise DataError(
+            f"{splits['dev'].inspections[0].manifest}: no row of dev has a translation, which evaluation.score "
+            f"{score!r} is computed from; set evaluation.score: loss, or name a dev set with translations"
+        )
     return splits
+
+
+def has_references(split: Split, task: Task) -> bool:
+    """Whether hypotheses of any row can be scored."""
+    return not task.scores_translations or any(row.tgt_text for row in split.dataset.rows)
 
 
 def training_loader(split: Split, experiment: Experiment, rank: int, world_size: int) -> BatchLoader:
@@ -247,13 +262,13 @@ def _chosen(manifests: Sequence[Manifest], experiment: Experiment) -> list[Manif
     return [replace(manifest, rows=shuffle_transcripts(manifest.rows, seed)) for manifest in chosen]
 
 
-def _inspect(manifest: Manifest, config: DataConfig, task: Task) -> Inspection:
+def _inspect(manifest: Manifest, config: DataConfig, task: Task, *, needs_target: bool) -> Inspection:
     with stage_bars() as progress:
         inspection = inspect(
             manifest,
             config,
             with_audio=task.uses_audio,
-            needs_target=task.scores_translations,
+            needs_target=needs_target,
             reject=task.reject,
             tokenizer=task.tokenizer,
             progress=partial(progress, f"checking {manifest.path}"),

@@ -114,7 +114,7 @@ class LargeSpeechTextModel(FrozenInEval):
         )
         return LsmOutput(
             nll=spoken.nll,
-            num_targets=batch.target_lengths + 1,
+            num_targets=batch.row_weights,
             speech=spoken.captured,
             speech_lengths=speech_lengths,
             text=written.captured if request.text_gradient else tuple(states.detach() for states in written.captured),
@@ -226,8 +226,8 @@ class _Target(NamedTuple):
 
     @property
     def valid(self) -> Tensor:
-        """``[B, U + 1]`` which labels are content."""
-        return length_mask(self.lengths + 1, self.labels.size(1))
+        """``[B, U + 1]`` which labels are content; none of a row without a translation."""
+        return length_mask((self.lengths + 1) * (self.lengths > 0), self.labels.size(1))
 
 
 def _cast(x: Tensor, module: nn.Module) -> Tensor:

@@ -40,7 +40,7 @@ class TaskLoss:
 
     Attributes:
         total: Scalar; the trainer divides its gradient by the global number of targets.
-        num_targets: Target tokens of this batch.
+        num_targets: Target tokens of this batch; a row without a translation counts as its transcript.
         metrics: What to log.
     """
 
@@ -127,6 +127,11 @@ class Task(ABC):
     @abstractmethod
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
         """What the hypotheses are scored against."""
+
+    @property
+    def needs_translations(self) -> bool:
+        """Whether each row that it trains on must have a translation; otherwise it must have some text."""
+        return self.scores_translations
 
     @property
     def needs_words(self) -> bool:

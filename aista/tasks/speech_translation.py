@@ -81,7 +81,8 @@ class SpeechTranslationTask(Task):
 
     The alignment term of a batch is the mean over its utterances weighted by their target tokens, so
     that the total is a sum over rows: the same for any number of processes or micro-batches. Rows
-    without a transcript take part in the cross-entropy only.
+    without a transcript take part in the cross-entropy only. Alignment alone also takes rows without a
+    translation, which count as many tokens as their transcripts have.
     """
 
     takes_states = True
@@ -93,6 +94,12 @@ class SpeechTranslationTask(Task):
         self.prompt = encode_prompt(config.prompt, tokenizer)
         self.alignment = AlignmentTerms(_build_terms(config.alignment), text_gradient=config.text_gradient)
         self.selected: SelectedLayers | None = None
+
+    @property
+    def needs_translations(self) -> bool:
+        """Unless the states of both branches are all that is trained on."""
+        config = self.config
+        return bool(config.translation_weight or config.mt_weight or self.alignment.prediction_terms)
 
     @property
     def needs_words(self) -> bool:
@@ -161,7 +168,8 @@ class SpeechTranslationTask(Task):
         """Cross-entropy on the translation, plus alignment at the selected layers once they are known."""
         request = self._request(batch, is_training=model.training)
         out: LsmOutput = model(batch, request)
-        parts = [self._cross_entropy(out, batch.num_targets, with_translation=request.translate), _adapter_part(out)]
+        cross_entropy = self._cross_entropy(out, batch.num_translated, with_translation=request.translate)
+        parts = [cross_entropy, _adapter_part(out)]
         if self.selected is not None:
             context = AlignmentContext(
                 num_layers=len(request.capture),
@@ -195,12 +203,13 @@ class SpeechTranslationTask(Task):
         )
 
     def _cross_entropy(self, out: LsmOutput, num_targets: int, *, with_translation: bool) -> LossPart:
-        """Of the translation given the speech, and given the transcript."""
+        """Of the ``num_targets`` tokens of translations given the speech, and given the transcript."""
         total, metrics = self.config.translation_weight * out.nll.sum(), {}
-        if with_translation:
+        if with_translation and num_targets:
             metrics["nll"] = (out.nll.detach().sum() / num_targets, float(num_targets))
         if self.config.mt_weight > 0:
             total = total + self.config.mt_weight * out.mt_nll.sum()
+        if self.config.mt_weight > 0 and num_targets:
             metrics["mt_nll"] = (out.mt_nll.detach().sum() / num_targets, float(num_targets))
         return LossPart(total, metrics)
 
@@ -229,7 +238,7 @@ class SpeechTranslationTask(Task):
         return batch.target_text
 
     def reject(self, row: Row) -> str:
-        """Every row belongs to this task: one without audio or translation is a fault, not a row of another task."""
+        """Every row belongs to this task: what one lacks is a fault, not a sign that it is another task's."""
         return ""
 
     def __repr__(self) -> str:

@@ -146,6 +146,9 @@ def test_a_task_may_need_no_translations(tmp_path: Path) -> None:
     rows = [Row("a", "", 0, "x"), Row("b", "", 0, "", src_text="y")]
     assert kinds(run(tmp_path, rows, with_audio=False)) == {"empty target": ["b"]}
     assert kinds(run(tmp_path, rows, with_audio=False, needs_target=False)) == {}
+    bare = run(tmp_path, [*rows, Row("c", "", 0, "")], with_audio=False, needs_target=False)
+    assert kinds(bare) == {"no text": ["c"]}
+    assert "got nothing in both" in bare.problems[0].message
 
 
 def test_rows_the_task_rejects_are_set_aside_without_a_fault(tmp_path: Path, corpus: tuple[Row, ...]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from aista.data.manifest import read_manifest, write_manifest
-from aista.engine.inputs import load_split
+from aista.engine.inputs import load_split, load_training_splits
 from aista.errors import ConfigError, DataError
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import build_task, preflight
@@ -104,3 +104,42 @@ def test_a_further_manifest_that_is_not_there_is_named(corpus, tmp_path):
     experiment = load_experiment(path, [f"data.speech=[{corpus / 'dev.tsv'}, nowhere.tsv]"])
     with pytest.raises(ConfigError, match=r"data\.speech\[1\]: no such file: 'nowhere\.tsv'"):
         preflight(experiment)
+
+
+@pytest.fixture
+def untranslated(tmp_path, corpus):
+    """Loads the training splits of a config whose splits ``gone`` have no translations."""
+
+    def load(gone, score="loss", **changes):
+        data = tiny_config(corpus)["data"]
+        for split in gone:
+            rows = (replace(row, audio=str(corpus / row.audio)) for row in read_manifest(corpus / f"{split}.tsv").rows)
+            data[split] = str(tmp_path / f"{split}.tsv")
+            write_manifest(tmp_path / f"{split}.tsv", [replace(row, tgt_text="", tgt_lang="") for row in rows])
+        config = tiny_config(corpus, data=data, evaluation={"score": score}, **changes)
+        experiment = load_experiment(write_config(tmp_path / "config.yaml", config))
+        return load_training_splits(experiment, build_task(experiment))
+
+    return load
+
+
+def test_alignment_alone_takes_rows_without_translation(untranslated):
+    splits = untranslated(("train", "dev"), translation_weight=0)
+    assert {name: len(split.dataset) for name, split in splits.items()} == {"train": 24, "dev": 8}
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_translation_takes_none_without(untranslated, split):
+    with pytest.raises(DataError, match="empty target: "):
+        untranslated((split,))
+    with pytest.raises(DataError, match="empty target: "):
+        untranslated((split,), translation_weight=0, mt_weight=0.1)
+
+
+@pytest.mark.parametrize("score", ["nll", "bleu"])
+def test_a_score_of_translations_needs_some_in_dev(untranslated, score):
+    with pytest.raises(
+        DataError, match=f"dev.tsv: no row of dev .* evaluation.score '{score}' .* set evaluation.score: loss"
+    ):
+        untranslated(("train", "dev"), score=score, translation_weight=0)
+    assert untranslated(("train",), score=score, translation_weight=0)

@@ -161,6 +161,66 @@ def test_alignment_alone_still_shows_the_nll_where_it_does_not_train(setup):
     assert float(loss.total.detach()) == 0
 
 
+def without_translations(batch, rows):
+    """The batch with the translations of these rows taken away."""
+    lengths = batch.target_lengths.clone()
+    lengths[list(rows)] = 0
+    return dataclasses.replace(batch, target_lengths=lengths)
+
+
+def test_alignment_alone_counts_a_row_without_translation_as_its_transcript(setup):
+    """The loss is the mean of the rows' alignment, weighted by tokens, whichever texts a row has."""
+    task, model, batch = setup
+    task.config = dataclasses.replace(task.config, translation_weight=0.0)
+    task.selected = BOTH
+    whole = batch(range(4, 12))
+    rows = without_translations(whole, range(3))
+    weights = torch.cat([whole.source_lengths[:3], whole.target_lengths[3:]]) + 1
+    out = model(rows, ForwardRequest(capture=(0, 1), translate=False))
+    (term,) = task.alignment.terms
+    layers = [term.loss(out.layer(index), AlignmentContext()).per_utterance_B for index in range(2)]
+    values_B = sum(weight * layer for weight, layer in zip(BOTH.weights, layers, strict=True))
+    loss = task.loss(model, rows)
+    assert loss.num_targets == int(weights.sum())
+    torch.testing.assert_close(loss.total / loss.num_targets, 0.5 * (weights * values_B).sum() / weights.sum())
+    parts = [
+        task.loss(model, without_translations(batch(part), gone))
+        for part, gone in ((range(4, 6), (0, 1)), ((6,), (0,)))
+    ]
+    parts.append(task.loss(model, batch(range(7, 12))))
+    torch.testing.assert_close(sum(part.total for part in parts), loss.total, rtol=1e-5, atol=1e-4)
+    assert sum(part.num_targets for part in parts) == loss.num_targets
+
+
+@pytest.mark.parametrize("mt_weight", [0.0, 0.5])
+def test_the_nll_is_that_of_the_rows_with_a_translation(setup, mt_weight):
+    task, model, batch = setup
+    task.config = dataclasses.replace(task.config, mt_weight=mt_weight)
+    model.eval()
+    some = task.loss(model, batch(range(7, 12))).metrics
+    rows = without_translations(batch(range(4, 12)), range(3))
+    mixed = task.loss(model, rows).metrics
+    for name in ("nll", "mt_nll")[: 1 + bool(mt_weight)]:
+        torch.testing.assert_close(mixed[name], some[name])
+    none = task.loss(model, without_translations(rows, range(8)))
+    assert not {"nll", "mt_nll"} & none.metrics.keys()
+    assert float(none.total.detach()) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "needed"),
+    [
+        ({"translation_weight": 0.0}, False),
+        ({}, True),
+        ({"translation_weight": 0.0, "mt_weight": 0.1}, True),
+        ({"translation_weight": 0.0, "alignment": [{"name": "kl"}]}, True),
+    ],
+)
+def test_what_compares_or_predicts_translations_needs_them(tmp_path, corpus, changes, needed):
+    experiment = load_experiment(write_config(tmp_path / "config.yaml", tiny_config(corpus, **changes)))
+    assert build_task(experiment).needs_translations is needed
+
+
 def test_nothing_to_train_on_is_an_error(setup):
     task, _, _ = setup
     with pytest.raises(ValueError, match="translation_weight 0 leaves nothing to train on"):

@@ -75,7 +75,8 @@ def _evaluate(
 ) -> Evaluation:
     require_writable(paths.scores_file(label))
     remove_leftovers(paths.scores_file(label).parent, "*")
-    data = run.load_split(split, max_new_tokens=run.experiment.sections.evaluation.generation.max_new_tokens)
+    max_new_tokens = run.experiment.sections.evaluation.generation.max_new_tokens
+    data = run.load_split(split, max_new_tokens=max_new_tokens, scored=True)
     source = data.source(run.checkpoint.name)
     old = _replaced(paths, label, source)
     data = with_encoder_states(data, run.experiment, run.model, run.device)

@@ -35,13 +35,18 @@ class TrainedRun:
     checkpoint: Checkpoint
     device: str
 
-    def load_split(self, name: str, *, max_new_tokens: int = 0) -> Split:
+    def load_split(self, name: str, *, max_new_tokens: int = 0, scored: bool = False) -> Split:
         """The rows of a split (``dev``, ``test``, or the path of a manifest) that the model can take.
+
+        Args:
+            name: The split.
+            max_new_tokens: Tokens that decoding may add to each row.
+            scored: Translations are scored, so that each row must have one.
 
         Raises:
             DataError: there are others and they are an error, or none is left.
         """
-        split = load_split(self.experiment, self.task, name)
+        split = load_split(self.experiment, self.task, name, scored=scored)
         return split.within(self.task.limits(self.model, max_new_tokens=max_new_tokens))
 
 

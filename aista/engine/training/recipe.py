@@ -136,7 +136,8 @@ class TaskRecipe(Recipe):
         unit = TaskTrainUnit(self.task, model, chooser, scores, steps, self.trainer.max_steps)
         validation: list[TaskEvalUnit] = []
         if dev_reader is not None:
-            validation.append(TaskEvalUnit(self.task, model, bare, self.metrics, self.evaluation, gangs.dp, scores))
+            metrics = self.metrics if self.data.has_references else ()
+            validation.append(TaskEvalUnit(self.task, model, bare, metrics, self.evaluation, gangs.dp, scores))
         trainer = context.create_trainer(unit, reader, validation, [dev_reader] if dev_reader is not None else [])
         steps.attach(trainer)
         resume_from_other_processes(trainer)

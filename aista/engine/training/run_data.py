@@ -11,7 +11,7 @@ from torch import nn
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
 from aista.engine.claim import is_main_process
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
-from aista.engine.inputs import load_training_splits, narrow, probe_batches, training_loader, whole_pass
+from aista.engine.inputs import has_references, load_training_splits, narrow, probe_batches, training_loader, whole_pass
 from aista.engine.training.reader import LoaderReader
 from aista.errors import RunError
 from aista.run_folder.parsing import write_object
@@ -72,6 +72,11 @@ class RunData:
             return None
         size = self._experiment.sections.evaluation.batch_size
         return LoaderReader(whole_pass(self.splits["dev"], size, rank, world_size))
+
+    @property
+    def has_references(self) -> bool:
+        """Whether hypotheses of dev can be scored."""
+        return "dev" in self.splits and has_references(self.splits["dev"], self._task)
 
     def probe_batches(self, size: int, device: str) -> Iterator[SpeechBatch]:
         """The dev rows that layers are chosen by, the same ones on every process."""

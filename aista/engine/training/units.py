@@ -68,9 +68,10 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
 
 @dataclass(eq=False)
 class TaskEvalUnit(EvalUnit[DeviceBatch]):
-    """Validation: NLL of all dev rows, and scores of the decoded ones.
+    """Validation: NLL of the dev rows with a translation, and scores of those that are decoded.
 
-    ``score`` is what picks the best checkpoint, oriented so that higher is better.
+    Rows without a translation have a part in the loss alone. ``score`` is what picks the best checkpoint, oriented so
+    that higher is better.
     """
 
     task: Task
@@ -81,13 +82,14 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
     gang: Gang
     scores: ValidationScores
     _step: int = 0
+    _num_decoded: int = 0
     _pairs: list[tuple[str, str, str]] = field(default_factory=list)
     _values: dict[str, float] = field(default_factory=dict)
 
     def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
         """Losses are means over batches; scores of the whole set are added in the end."""
         metric_bag.add(_MEANS, NamedMeans())
-        self._pairs = []
+        self._pairs, self._num_decoded = [], 0
 
     @override
     def set_train_step_nr(self, train_step_nr: int) -> None:
@@ -102,10 +104,12 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
         if self.config.score == "loss":
             means.update({"loss": (loss.total / loss.num_targets, loss.num_targets)})
         limit = self.config.validation_rows
-        decoded = len(self._pairs) * self.gang.size
-        if self.metrics and (not limit or decoded < limit):
+        if self.metrics and (not limit or self._num_decoded * self.gang.size < limit):
+            # Rows without a reference too: processes that share a model decode the same number of batches.
             hypotheses = self.task.decode(self.bare_model, data, self.config.generation)
-            self._pairs += zip(data.ids, hypotheses, self.task.references(data), strict=True)
+            self._num_decoded += len(data)
+            pairs = zip(data.ids, hypotheses, self.task.references(data), strict=True)
+            self._pairs += [pair for pair in pairs if pair[2]]
 
     def finalize(self, metric_bag: MetricBag) -> None:
         """Gather the hypotheses of all processes and score them."""
