@@ -8,7 +8,7 @@ from aista.errors import DataError
 
 TEXT = (
     "tgt_text\tnote\tid\taudio\tn_frames\r\n"
-    "\"un\t x \ta\tclips/a.wav\t160\r\n"
+    '"un\t x \ta\tclips/a.wav\t160\r\n'
     "deux\t\tb\tc.zip:10:20\t160\r\n"
     "trois\té\tc\t\t0\r\n"
 )
@@ -26,7 +26,7 @@ def test_other_columns_their_order_and_their_spaces_stay(manifest, tmp_path):
     write_columns(manifest, tmp_path / "out.tsv", {"word_times": ["0.000-0.010", "", ""], "n_frames": ["1", "2", "3"]})
     assert (tmp_path / "out.tsv").read_text().split("\n") == [
         "tgt_text\tnote\tid\taudio\tn_frames\tword_times",
-        "\"un\t x \ta\tclips/a.wav\t1\t0.000-0.010",
+        '"un\t x \ta\tclips/a.wav\t1\t0.000-0.010',
         "deux\t\tb\tc.zip:10:20\t2\t",
         "trois\té\tc\t\t3\t",
         "",

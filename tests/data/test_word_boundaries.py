@@ -1,5 +1,7 @@
 """What words get of the gaps between their tokens."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,4 +64,4 @@ def test_words_are_in_order_hold_their_tokens_and_stay_inside(parts, share, reac
         assert token.end <= end + 1e-9
     assert times[0][0] >= 0
     assert times[-1][1] <= time + tail + 1e-9
-    assert all(before[1] <= behind[0] + 1e-9 for before, behind in zip(times, times[1:], strict=False))
+    assert all(before[1] <= behind[0] + 1e-9 for before, behind in itertools.pairwise(times))

@@ -113,7 +113,9 @@ def test_words_below_the_confidence_are_left_empty(run, bare, tmp_path, capsys):
     assert align(bare, tmp_path / "all.tsv", run, "--min-confidence", "0") == 0
     assert align(bare, tmp_path / "sure.tsv", run, "--min-confidence", "0.9") == 0
     assert "words left empty: confidence below --min-confidence" in capsys.readouterr().out
-    everything, sure = ([*parse_word_times(text)] for text in map(_joined, (tmp_path / "all.tsv", tmp_path / "sure.tsv")))
+    everything, sure = (
+        [*parse_word_times(text)] for text in map(_joined, (tmp_path / "all.tsv", tmp_path / "sure.tsv"))
+    )
     assert None not in everything
     assert 0 < sure.count(None) < len(sure)
     assert all(own in (None, other) for own, other in zip(sure, everything, strict=True))
