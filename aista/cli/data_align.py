@@ -32,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave words empty whose tokens have a lower mean posterior (default: 0.05)",
     )
     parser.add_argument(
+        "--shift",
+        type=number(-1, 1),
+        default=0.0,
+        metavar="SECONDS",
+        help="move all times to earlier ones by it: the model's delay, as --compare prints it (default: 0)",
+    )
+    parser.add_argument(
         "--existing",
         choices=("refuse", "keep", "replace"),
         default="refuse",
@@ -53,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     configure_logging()
     from aista.engine.inference.word_alignment import AlignmentOptions, align_manifest
 
-    names = ("batch_size", "min_confidence", "existing", "max_seconds", "overwrite", "compare")
+    names = ("batch_size", "min_confidence", "shift", "existing", "max_seconds", "overwrite", "compare")
     report = align_manifest(
         args.manifest,
         args.out,

@@ -64,5 +64,5 @@ def word_boundaries(
         gap_behind = spans[order[place + 1]][0] - end if place + 1 < len(order) else (seconds - end) / reach.share
         start -= min(gap_before * (1 - reach.share), reach.before)
         end += min(gap_behind * reach.share, reach.behind)
-        times[word] = max(start, 0.0), min(end, seconds)
+        times[word] = max(start, 0.0), max(min(end, seconds), 0.0)
     return times

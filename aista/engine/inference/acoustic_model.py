@@ -94,9 +94,10 @@ def open_acoustic_model(
 
 def _open_folder(folder: Path, device: str) -> AcousticModel:
     if not (folder / CONFIG).is_file():
+        missing = f"no {RunPaths(folder).config_file.name}, no {CONFIG}"
         raise RunError(
-            f"{folder}: neither a run folder nor a Hugging Face folder (no config.yaml, no {CONFIG}); train a CTC "
-            "model with the task ctc_asr, or name the local folder of one"
+            f"{folder}: neither a run folder nor a Hugging Face folder ({missing}); train a CTC model with the task "
+            "ctc_asr, or name the local folder of one"
         )
     try:
         model, letters, delimiter = read_hf_ctc(folder)

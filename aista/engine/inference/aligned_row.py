@@ -13,7 +13,7 @@ __all__ = ["LOW_CONFIDENCE", "NO_PATH", "OUTSIDE", "UNSPELT", "AlignedRow", "Tok
 
 UNSPELT = "no letter or digit of it is in the model's vocabulary"
 NO_PATH = "fewer frames than its row's tokens need"
-OUTSIDE = "behind the end of the recording"
+OUTSIDE = "outside of the recording"
 LOW_CONFIDENCE = "confidence below --min-confidence"
 
 _LEAST = 0.001  # seconds; manifests hold milliseconds
@@ -54,6 +54,7 @@ def time_words(
     frame_seconds: float,
     seconds: float,
     min_confidence: float,
+    shift: float = 0.0,
 ) -> AlignedRow:
     """The times of a row's words.
 
@@ -63,13 +64,17 @@ def time_words(
         frame_seconds: Length of a frame.
         seconds: Length of the recording.
         min_confidence: Words below it are left empty.
+        shift: Seconds by which the tokens are late.
     """
     num_words = len(spelling.words)
     times: list[Times] = [None] * num_words
     confidences: list[float | None] = [None] * num_words
     if spans is not None:
         owned = [(owner, span) for owner, span in zip(spelling.owners, spans, strict=True) if owner is not None]
-        tokens = [TimedToken(owner, s.first * frame_seconds, s.end * frame_seconds) for owner, s in owned]
+        tokens = [
+            TimedToken(owner, span.first * frame_seconds - shift, span.end * frame_seconds - shift)
+            for owner, span in owned
+        ]
         times = word_boundaries(tokens, num_words, seconds)
         for word in {owner for owner, _ in owned}:
             posteriors = [span.posterior for owner, span in owned if owner == word]

@@ -39,6 +39,7 @@ class AlignmentOptions:
         batch_size: Recordings encoded together. Encoded alone, a row's times are a function of its recording; beside
             others the last bits of its states may differ, which decides between paths that are equally probable.
         min_confidence: Words whose tokens have a lower mean posterior are left empty.
+        shift: Seconds by which the model's peaks are late: tokens are moved to earlier times by it.
         existing: Rows that have word times already are an error, kept, or aligned anew.
         max_seconds: Longest recording; 0 takes the run's bound.
         overwrite: Whether the output may replace a file.
@@ -47,6 +48,7 @@ class AlignmentOptions:
 
     batch_size: int = 1
     min_confidence: float = 0.05
+    shift: float = 0.0
     existing: Literal["refuse", "keep", "replace"] = "refuse"
     max_seconds: float = 0.0
     overwrite: bool = False
@@ -95,10 +97,10 @@ def align_manifest(
     texts = [
         format_word_times(aligned[row.id].times) if row.id in aligned else kept.get(row.id, "") for row in manifest.rows
     ]
-    write_columns(manifest, out, {"audio": moved_audio(manifest, out), "word_times": texts})
     errors = None
     if reference is not None:
         errors = boundary_errors([(row.times, reference.get(id, [])) for id, row in aligned.items()])
+    write_columns(manifest, out, {"audio": moved_audio(manifest, out), "word_times": texts})
     return replace(report, errors=errors, seconds=time.perf_counter() - started)
 
 
@@ -141,7 +143,8 @@ def _inspect(manifest: Manifest, acoustic: AcousticModel, options: AlignmentOpti
         return "word times kept" if row.word_times and options.existing == "keep" else ""
 
     longest = options.max_seconds or acoustic.data.max_seconds
-    data = replace(acoustic.data, max_seconds=longest, max_batch_seconds=0.0)
+    shortest = min(acoustic.data.min_seconds, longest)
+    data = replace(acoustic.data, min_seconds=shortest, max_seconds=longest, max_batch_seconds=0.0)
     with stage_bars() as progress:
         inspection = inspect(
             manifest,
@@ -172,6 +175,7 @@ def _align(
                     frame_seconds=acoustic.feature.covered_seconds(seconds) / num_frames,
                     seconds=seconds,
                     min_confidence=options.min_confidence,
+                    shift=options.shift,
                 )
             progress("aligning", len(aligned), len(rows))
     return aligned

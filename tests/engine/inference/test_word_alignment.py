@@ -70,6 +70,15 @@ def test_words_are_found_where_they_are_spoken(run, bare, corpus, tmp_path, caps
     assert main(["data", "check", str(out)]) == 0
 
 
+def test_a_shift_moves_the_times_but_not_beyond_the_recording(run, bare, tmp_path):
+    assert align(bare, tmp_path / "0.tsv", run, "--min-confidence", "0") == 0
+    assert align(bare, tmp_path / "shifted.tsv", run, "--min-confidence", "0", "--shift", "0.02") == 0
+    before, after = (parse_word_times(_joined(tmp_path / name)) for name in ("0.tsv", "shifted.tsv"))
+    assert all(
+        new[0] == pytest.approx(max(0.0, old[0] - 0.02), abs=2e-3) for old, new in zip(before, after, strict=True)
+    )
+
+
 def test_the_batch_size_changes_nothing(run, bare, tmp_path):
     for size in ("1", "3", "8"):
         assert align(bare, tmp_path / f"{size}.tsv", run, "--batch-size", size) == 0
