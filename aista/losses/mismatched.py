@@ -50,7 +50,8 @@ class Mismatched(AlignmentLoss):
         if self.loss.compares != "states" or "words" in self.loss.needs:
             what = "needs word times" if "words" in self.loss.needs else "compares predictions"
             raise ValueError(
-                f"loss must compare states and need no word times, got {config.loss.name!r}, which {what}; choose another"
+                f"loss must compare states and need no word times, got {config.loss.name!r}, which {what}; "
+                "choose another"
             )
         self.needs = tuple(dict.fromkeys((*type(self).needs, *self.loss.needs)))
 

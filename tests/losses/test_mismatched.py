@@ -77,9 +77,7 @@ def test_what_lies_behind_a_transcript_tells_nothing():
     assert _loss("ot")(states, _context(ids=ids)).per_utterance_B.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize(
-    ("name", "why"), [("word_aligned", "needs word times"), ("kl", "compares predictions")]
-)
+@pytest.mark.parametrize(("name", "why"), [("word_aligned", "needs word times"), ("kl", "compares predictions")])
 def test_losses_without_another_partner_are_refused(name, why):
     with pytest.raises(ValueError, match=f"'{name}', which {why}; choose another"):
         _loss(name)
