@@ -74,6 +74,14 @@ def check_empty_rows(guide: Guide) -> None:
 
 
 @contract("guide")
+def check_validation(guide: Guide) -> None:
+    """It works in inference mode, in which runs are validated, and says the same there."""
+    with torch.inference_mode():
+        guidance = _apply(guide, _states())
+    _assert_same(guidance, _apply(guide, _states()), "whether a gradient could be taken")
+
+
+@contract("guide")
 def check_batch(guide: Guide) -> None:
     """What a guide says of a row does not depend on the other rows."""
     together = _apply(guide, _states())

@@ -28,11 +28,13 @@ class MonotoneConfig(Options):
     """Scores of positions and tokens."""
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
-    temperature: float = option(0.1, "Divides the costs; a smaller one puts more trust in the cheapest path.", above=0)
+    temperature: float = option(0.05, "Divides the costs; a smaller one puts more trust in the cheapest path.", above=0)
     blank: float | None = option(
-        1.0, "Cost of a position that speaks no token, as in a pause; null: every position speaks one."
+        0.6, "Cost of a position that speaks no token, as in a pause; null: every position speaks one."
     )
-    position_weight: float = option(1.0, "Weight of |i/S - j/T|^power, which favours the diagonal.", minimum=0)
+    position_weight: float = option(
+        0.0, "Weight of |i/S - j/T|^power, which favours an even pace; the order is kept without it.", minimum=0
+    )
     position_power: float = option(1.0, "The power in that term.", above=0)
 
 
@@ -90,12 +92,11 @@ def occupancies(scores_NPT: Tensor, speech_lengths: Tensor, text_lengths: Tensor
     num_positions, num_tokens = scores_NPT.shape[1:]
     is_token = length_mask(text_lengths, num_tokens)
     scores = functional.pad(scores_NPT.detach().masked_fill(~is_token[:, None], NEVER), (1, 0), value=blank)
-    targets = torch.arange(1, num_tokens + 1, device=scores.device).expand(len(scores), -1)
-    with torch.set_grad_enabled(True):
-        logp = scores.log_softmax(-1).transpose(0, 1).requires_grad_()
-        nll = functional.ctc_loss(
-            logp, targets, speech_lengths, text_lengths, blank=0, reduction="none", zero_infinity=True
-        )
+    with torch.inference_mode(False), torch.set_grad_enabled(True):
+        lengths = speech_lengths.clone(), text_lengths.clone()  # what was made in inference mode cannot be taped
+        targets = torch.arange(1, num_tokens + 1, device=scores.device).expand(len(scores), -1)
+        logp = scores.clone().log_softmax(-1).transpose(0, 1).requires_grad_()
+        nll = functional.ctc_loss(logp, targets, *lengths, blank=0, reduction="none", zero_infinity=True)
         (grad,) = torch.autograd.grad(nll.sum(), logp)  # of CTC by its log-probabilities: exp(logp) - occupancy
     found = (logp.detach().exp() - grad).transpose(0, 1)[..., 1:].clamp(0, 1)
     inside = length_mask(speech_lengths, num_positions)[:, :, None] & is_token[:, None]

@@ -114,7 +114,7 @@ class Sweep:
         for run in self.ablation.runs:
             if states[run.id] == "done":
                 self._say(f"{run.label} (reused)")
-        self._work(self._job(run.label, self.folder(run), run.experiment, *self._scoring()) for run in ready)
+        self._work(self._job(run.label, self.folder(run), run.experiment, *self._scoring(run)) for run in ready)
         return self._write_table()
 
     def _state(self, run: PlannedRun) -> str:
@@ -130,17 +130,25 @@ class Sweep:
     def _results(self, run: PlannedRun) -> list[Path]:
         """The files that a run is done with."""
         config, paths = self.ablation.config, RunPaths(self.folder(run))
-        scores = paths.scores_file(config.label)
-        return [scores, paths.probe_file(config.probe_name)] if config.probe else [scores]
+        probes = [config.probe_name] if config.probe else []
+        if self._is_probed_early(run):
+            probes.append(config.early_probe_name)
+        return [paths.scores_file(config.label), *map(paths.probe_file, probes)]
+
+    def _is_probed_early(self, run: PlannedRun) -> bool:
+        """Whether it is the baseline's training, whose early checkpoint is to be probed."""
+        baseline = {other.id for other in self.ablation.runs if other.name == self.ablation.baseline}
+        return self.ablation.config.early_probe > 0 and run.id in baseline
 
     def _files(self, folder: Path) -> JobFiles:
         return JobFiles(self.out / "jobs" / f"{folder.name}.yaml")
 
-    def _scoring(self) -> tuple[str, ...]:
+    def _scoring(self, run: PlannedRun) -> tuple[str, ...]:
         """Arguments of the worker: what is scored and probed."""
         config = self.ablation.config
         probe = ("--probe", str(config.probe), "--probe-name", config.probe_name) if config.probe else ()
-        return ("--split", config.split, *probe)
+        early = ("--early-probe", str(config.early_probe), "--early-probe-name", config.early_probe_name)
+        return ("--split", config.split, *probe, *(early if self._is_probed_early(run) else ()))
 
     def _job(self, label: str, folder: Path, experiment: Experiment, *scoring: str) -> Job:
         files = self._files(folder)
