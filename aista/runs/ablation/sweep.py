@@ -17,7 +17,8 @@ from aista.errors import ConfigError, Fault
 from aista.files import require_writable, write_json, write_text
 from aista.report.tables import to_rich
 from aista.run_folder.contents import RunFolder
-from aista.run_folder.paths import RunPaths
+from aista.run_folder.evaluations import is_scored
+from aista.run_folder.paths import RunPaths, transcript_label
 from aista.runs.ablation.outputs import write_outputs
 from aista.runs.ablation.plan import Ablation, PlannedRun, fingerprint
 from aista.runs.ablation.results import Outcome
@@ -123,15 +124,18 @@ class Sweep:
             return "failed, to do" if self._files(folder).failure.is_file() else "to do"
         if fingerprint(load_yaml(RunPaths(folder).config_file)) != run.id:
             holds(folder, run.experiment)  # says how they differ
-        if RunPaths(folder).is_complete and all(file.is_file() for file in self._results(run)):
+        if RunPaths(folder).is_complete and self._has_results(RunPaths(folder)):
             return "done"
         return "failed, to resume" if self._files(folder).failure.is_file() else "to resume"
 
-    def _results(self, run: PlannedRun) -> list[Path]:
-        """The files that a run is done with."""
-        config, paths = self.ablation.config, RunPaths(self.folder(run))
-        scores = paths.scores_file(config.label)
-        return [scores, paths.probe_file(config.probe_name)] if config.probe else [scores]
+    def _has_results(self, run: RunPaths) -> bool:
+        """Whether everything is there that a run is done with."""
+        config = self.ablation.config
+        return (
+            is_scored(run, config.label, shuffled_speech=config.shuffled_speech)
+            and (not config.from_transcript or is_scored(run, transcript_label(config.label)))
+            and (not config.probe or run.probe_file(config.probe_name).is_file())
+        )
 
     def _files(self, folder: Path) -> JobFiles:
         return JobFiles(self.out / "jobs" / f"{folder.name}.yaml")
@@ -140,7 +144,8 @@ class Sweep:
         """Arguments of the worker: what is scored and probed."""
         config = self.ablation.config
         probe = ("--probe", str(config.probe), "--probe-name", config.probe_name) if config.probe else ()
-        return ("--split", config.split, *probe)
+        flags = {"--shuffled-speech": config.shuffled_speech, "--from-transcript": config.from_transcript}
+        return ("--split", config.split, *(flag for flag, is_set in flags.items() if is_set), *probe)
 
     def _job(self, label: str, folder: Path, experiment: Experiment, *scoring: str) -> Job:
         files = self._files(folder)
