@@ -81,7 +81,7 @@ def test_a_cascade_translates_what_was_recognised(run, corpus, tmp_path, monkeyp
         ("id\ttranscript\n", "one of text, hyp, hypothesis, got id, transcript"),
         ("id\ttext\thyp\n", "one of text, hyp, hypothesis, got id, text, hyp"),
         (
-            "id\ttext\n" + "".join(f"test{n}\tx </s>\n" for n in range(8)),
+            "id\ttext\n" + "".join(f"test{n}\tx <fr>\n" for n in range(8)),
             "must not write tokens that control the model",
         ),
     ],
