@@ -41,6 +41,7 @@ _ALL = (
     Kind("cost", "Pairwise cost between two sequences of states.", "aista.losses.costs"),
     Kind("mass", "Masses of states in optimal transport.", "aista.losses.masses"),
     Kind("ot_solver", "Optimal-transport solver.", "aista.losses.solvers"),
+    Kind("guide", "Where in the speech each transcript token may be.", "aista.losses.guides"),
     Kind("alignment_loss", "Loss between speech and text states of one layer.", "aista.losses"),
     Kind("weight_schedule", "A loss's weight over the steps.", "aista.losses.schedules"),
     Kind("layer_selection", "Chooses the layers to align.", "aista.selection", ("num_layers",)),

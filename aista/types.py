@@ -124,6 +124,10 @@ class LsmOutput(NamedTuple):
         terms: The adapter's own losses.
         vocabulary: ``[C, D]`` embeddings of the tokens asked for.
         divergences: ``[B]`` for each comparison of predictions that was asked for, summed over target tokens.
+        readings: One ``[B, T, 2]`` per captured layer where asked for: reciprocal rank and probability of each
+            transcript token, as the output layer reads the speech states.
+        embedded: ``[B, P, D]`` what the adapter gives to the language model, a leaf of the speech branch's graph; None
+            unless its gradient was asked for.
     """
 
     nll: Tensor
@@ -136,6 +140,8 @@ class LsmOutput(NamedTuple):
     terms: tuple[RowTerm, ...] = ()
     vocabulary: Tensor | None = None
     divergences: tuple[Tensor, ...] = ()
+    readings: tuple[Tensor, ...] = ()
+    embedded: Tensor | None = None
 
     def layer(self, index: int) -> LayerStates:
         """The states of the ``index``-th captured layer."""

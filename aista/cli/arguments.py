@@ -13,6 +13,7 @@ from aista.errors import AistaError, ConfigError, shown
 from aista.schema import Options, structure
 
 __all__ = [
+    "add_base_argument",
     "add_model_arguments",
     "add_option_arguments",
     "add_plugin_argument",
@@ -100,6 +101,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add RUN, a trained folder or an exported one, and how its model is loaded."""
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder, or an exported one")
     add_model_arguments(parser)
+    add_base_argument(parser)
+
+
+def add_base_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--base PART=FOLDER``, which may be given several times."""
     parser.add_argument(
         "--base",
         metavar="PART=FOLDER",

@@ -1,7 +1,8 @@
 """The ``aista`` command: finds the verb, runs its module, turns errors into messages and exit codes.
 
-A verb's module ``aista.cli.<verb>`` offers ``add_arguments(parser)`` and ``run(args) -> int`` and is
-imported only when its verb is chosen, so that ``aista --help`` loads no torch.
+A verb's module ``aista.cli.<verb>`` (of ``aista data align``: ``aista.cli.data_align``) offers
+``add_arguments(parser)`` and ``run(args) -> int`` and is imported only when its verb is chosen, so that
+``aista --help`` loads no torch.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ VERBS = {
     "export": "Write a trained run as a self-contained folder in Hugging Face's layout.",
     "ablate": "Train the runs that an ablation file describes, score them, and compare them in a table.",
     "probe": "Measure cross-modal retrieval per LLM layer and draw the curves.",
-    "data": "Prepare a dataset, or check a manifest.",
+    "data": "Prepare a dataset, check a manifest, or align its words with the speech.",
     "configs": "List the shipped configs, or print one.",
     "list": "List the registered components.",
     "show": "Show a component's options, with a config snippet to paste.",
     "check": "Run the public contract tests on a component or plug-in file.",
 }
+
+SUB_VERBS = {"data align": "Fill a manifest's column word_times by CTC forced alignment."}
 
 _EXAMPLES = """examples:
   aista quickstart
@@ -113,8 +116,11 @@ def _run(arguments: list[str]) -> int:
     if verb not in VERBS:
         say(f"aista: unknown command {verb!r}{registry.nearest(verb, VERBS)}; see aista --help", sys.stderr)
         return 2
-    module = importlib.import_module(f"aista.cli.{verb}")
-    parser = _Parser(prog=f"aista {verb}", description=VERBS[verb])
+    sub_verb = " ".join(arguments[:2])
+    if sub_verb in SUB_VERBS:
+        verb, rest = sub_verb, arguments[2:]
+    module = importlib.import_module(f"aista.cli.{verb.replace(' ', '_')}")
+    parser = _Parser(prog=f"aista {verb}", description={**VERBS, **SUB_VERBS}[verb])
     module.add_arguments(parser)
     code: int = module.run(parser.parse_intermixed_args(rest))
     return code

@@ -1,6 +1,7 @@
 """English sentences that people translated and spoke: checks, splits by sentence, one folder.
 
-What the datasets `asterisk` and `tuxpaint` share. Each reads its own package and hands over ``Sentence``s.
+What the datasets `adventures`, `asterisk` and `tuxpaint` share. Each reads its own packages and hands over
+``Sentence``s.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import unicodedata
 from abc import ABC
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -25,9 +26,11 @@ from aista.data.manifest import Row
 from aista.errors import DataError
 from aista.schema import option
 
-__all__ = ["Sentence", "SpokenPreparation", "draw_splits", "text_key"]
+__all__ = ["HEAR", "TRANSCRIPT_ONLY", "Sentence", "SpokenPreparation", "draw_splits", "text_key"]
 
 SPLITS = ("train", "dev", "test")
+TRANSCRIPT_ONLY = ""
+HEAR = "hear_en"
 README = """\
 {about}
 
@@ -55,7 +58,8 @@ class Sentence:
         name: Unique; also the path of its audio.
         english: The sentence.
         translations: By language.
-        recordings: Audio files by language of the translation: of the translation, or, from English, of the sentence.
+        recordings: Audio files by language of the translation: of the translation, or, from English, of the sentence;
+            under ``TRANSCRIPT_ONLY`` of an English sentence that nobody translated.
         faults: Why there is no usable text, by language.
         speakers: Names of the voices, by language spoken, where they are known.
     """
@@ -96,6 +100,8 @@ class SpokenPreparation(Preparation, ABC):
         progress: Progress,
         *,
         from_english: bool = False,
+        transcribed: Sequence[Sentence] | None = None,
+        dropped: Mapping[str, Iterable[str]] | None = None,
     ) -> PreparationReport:
         """Validate and split recorded sentences, from each language into English or the reverse.
 
@@ -105,17 +111,22 @@ class SpokenPreparation(Preparation, ABC):
             about: First part of the README: title, origin, licence.
             progress: Called as ``progress(stage, done, total)``.
             from_english: Whether English is spoken and the languages are what it is translated into.
+            transcribed: Further English sentences, recorded and not translated: with the English recordings of train
+                they make the manifest ``hear_en``. None: no such manifest.
+            dropped: Ids left out before, by reason.
 
         Raises:
             DataError: too few sentences, or no usable row for a manifest.
         """
         splits = draw_splits(self.dataset, sentences, {"test": self.num_test, "dev": self.num_dev}, self.seed)
         folder.start()
-        dropped: dict[str, list[str]] = defaultdict(list)
+        left_out: dict[str, list[str]] = defaultdict(list)
+        for reason, ids in (dropped or {}).items():
+            left_out[reason] += ids
         rows: dict[str, list[Row]] = {}
         for language in self.languages:
             wanted = [_Wanted(language, one, from_english) for one in sentences if language in one.recordings]
-            rows[language] = _rows(wanted, folder.out, self.max_characters_per_second, dropped, progress)
+            rows[language] = _rows(wanted, folder.out, self.max_characters_per_second, left_out, progress)
         manifests: dict[str, list[Row]] = {split: [] for split in SPLITS}
         for language, split in itertools.product(self.languages, SPLITS):
             english = [row.src_text if from_english else row.tgt_text for row in rows[language]]
@@ -123,11 +134,15 @@ class SpokenPreparation(Preparation, ABC):
             manifests[split] += chosen
             if len(self.languages) > 1:
                 manifests[f"{split}_{language}"] = chosen
-        require_rows(self.dataset, manifests, dropped, "; choose other sizes or languages")
+        if transcribed is not None:
+            heard = _apart([_Wanted(TRANSCRIPT_ONLY, one, True) for one in transcribed], splits, left_out)
+            others = _rows(heard, folder.out, self.max_characters_per_second, left_out, progress)
+            manifests[HEAR] = [*_transcripts(manifests["train"]), *others]
+        require_rows(self.dataset, manifests, left_out, "; choose other sizes or languages")
         train_tokenizers(folder.out, manifests["train"], self.vocab_size, of_transcripts=True)
-        dropped = {reason: sorted(ids) for reason, ids in dropped.items()}
+        sorted_ids = {reason: sorted(ids) for reason, ids in left_out.items()}
         return folder.finish(
-            manifests, README, dropped=dropped, about=about, vocab_size=self.vocab_size, seed=self.seed
+            manifests, README, dropped=sorted_ids, about=about, vocab_size=self.vocab_size, seed=self.seed
         )
 
 
@@ -141,11 +156,15 @@ class _Wanted:
 
     @property
     def id(self) -> str:
-        return f"{self.language}/{self.sentence.name}"
+        return f"{self.language}/{self.sentence.name}" if self.language else self.sentence.name
+
+    @property
+    def translation(self) -> str:
+        return self.sentence.translations.get(self.language, "")
 
     def row(self, num_frames: int) -> Row:
         """From English, the languages share their recordings."""
-        english, translation = self.sentence.english, self.sentence.translations[self.language]
+        english, translation = self.sentence.english, self.translation
         speaker = self.sentence.speakers.get("en" if self.from_english else self.language, "")
         if self.from_english:
             audio = f"audio/en/{self.sentence.name}.flac"
@@ -210,6 +229,24 @@ def _group(sentences: Iterable[Sentence]) -> list[list[str]]:
     return sorted({id(group): sorted(group) for group in members.values()}.values())
 
 
+def _apart(wanted: Iterable[_Wanted], splits: Mapping[str, str], dropped: dict[str, list[str]]) -> list[_Wanted]:
+    """Those whose English is neither in dev nor in test."""
+    apart = []
+    for one in wanted:
+        split = splits.get(text_key(one.sentence.english), "train")
+        if split == "train":
+            apart.append(one)
+        else:
+            dropped[f"no translation, and its text is in {split}"].append(one.id)
+    return apart
+
+
+def _transcripts(rows: Iterable[Row]) -> list[Row]:
+    """The English recordings of rows, each once, without a translation."""
+    once = {row.audio: row for row in rows}
+    return [replace(row, id=row.id.partition("/")[2], tgt_text="", tgt_lang="") for row in once.values()]
+
+
 def _rows(
     wanted: Sequence[_Wanted],
     out: Path,
@@ -225,7 +262,7 @@ def _rows(
             dropped[fault].append(one.id)
         else:
             utterances[hashlib.sha256(utterance.samples.tobytes()).digest()].append(utterance)
-        progress(f"audio {one.language}", done, len(wanted))
+        progress(f"audio {one.language or HEAR}", done, len(wanted))
     rows = []
     for same in utterances.values():
         ids = [utterance.row.id for utterance in same]
@@ -241,10 +278,9 @@ def _rows(
 def _read(wanted: _Wanted, max_rate: float) -> tuple[_Utterance | None, str]:
     """A sentence as it is spoken in one language, or None and what is wrong with it."""
     language, sentence = wanted.language, wanted.sentence
-    translation = sentence.translations.get(language, "")
     if language in sentence.faults:
         return None, sentence.faults[language]
-    if not text_key(translation):
+    if language != TRANSCRIPT_ONLY and not text_key(wanted.translation):
         return None, "no translation" if wanted.from_english else "no transcript"
     if not text_key(sentence.english):
         return None, "no English text"

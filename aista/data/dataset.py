@@ -116,6 +116,12 @@ class SpeechTextDataset:
         other._states = states
         return other
 
+    def with_words(self) -> SpeechTextDataset:
+        """The same dataset, which says where the words lie if its tokenizer can."""
+        other = copy.copy(self)
+        other._words = type(self.tokenizer).offsets is not TextTokenizer.offsets
+        return other
+
     def lengths(self) -> list[float]:
         """What batches are sorted by: seconds of each row, or tokens of its texts where there is no audio."""
         if self.feature is not None:

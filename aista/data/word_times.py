@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from aista.data.tokenizers.base import TextTokenizer
 
-__all__ = ["WordSpan", "check_word_times", "format_word_times", "parse_word_times", "word_spans"]
+__all__ = ["Times", "WordSpan", "check_word_times", "format_word_times", "parse_word_times", "word_spans"]
 
 Times = tuple[float, float] | None
+"""Start and end of a word in seconds; None where they are unknown."""
 
 _UNKNOWN = "-"
 _NUMBER = r"(\d+(?:\.\d+)?)"

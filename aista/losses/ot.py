@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.costs import Cost
+from aista.losses.guides.base import Guide, guide_cost
 from aista.losses.masses import Mass
 from aista.losses.sides import checked, row_result
-from aista.losses.solvers.base import OTResult, OTSolver, check_geometry
+from aista.losses.solvers.base import OTResult, OTSolver, Solver, check_geometry
+from aista.losses.solvers.problem import from_states
+from aista.losses.solvers.sinkhorn_divergence import SinkhornDivergence
 from aista.registry import build, register
 from aista.schema import Component, Options, component, option
 from aista.types import LayerStates
@@ -30,6 +33,14 @@ class OTAlignmentConfig(Options):
     text_mass: Component = component("mass", "uniform", "Mass of a text state.")
     position_weight: float = option(0.0, "Weight of |i/S - j/T|^power, which favours the diagonal.", minimum=0)
     position_power: float = option(1.0, "The power in that term.", above=0)
+    guide: Component | None = component("guide", None, "What says where in the speech each token is; null: nothing.")
+    guide_weight: float = option(1.0, "Weight of the guide's cost, which is 0 to 1.", minimum=0)
+    guide_floor: float = option(
+        1e-3,
+        "Weight of a pair in the guide at and below which its cost is 1: how wrong the guide may be.",
+        above=0,
+        below=1,
+    )
 
 
 @register("alignment_loss", "ot", config=OTAlignmentConfig)
@@ -38,6 +49,12 @@ class OTAlignment(AlignmentLoss):
 
     Choose it over a contrastive or regression loss where the two sides differ in length and their
     matching is unknown: transport finds a soft matching and pulls matched states together.
+
+    With a guide, whose weights ``w_ij`` say how likely speech position i speaks token j, the cost is
+    ``C_ij + guide_weight log max(w_ij, floor) / log floor``: 1 at and below the floor, 0 at weight 1 and for tokens of
+    which the guide knows nothing. Gradients flow through C alone. Add one where it is better at finding words than
+    the states are: word times from an aligner (``times``), or the order (``monotone``). An epsilon relative to the
+    mean cost grows with the guide's cost.
     """
 
     def __init__(self, config: OTAlignmentConfig) -> None:
@@ -46,11 +63,15 @@ class OTAlignment(AlignmentLoss):
         self.speech_mass = cast(Mass, build("mass", config.speech_mass, at="speech_mass"))
         self.text_mass = cast(Mass, build("mass", config.text_mass, at="text_mass"))
         check_geometry(self.solver, self.cost, config.position_weight)
+        self.guide = None if config.guide is None else cast(Guide, build("guide", config.guide, at="guide"))
+        if self.guide is not None:
+            self.needs = self.guide.needs
+            _check_takes_costs(self.solver)
         self.config = config
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         """Return each row's transport loss; see ``AlignmentLoss``. Padding is never read."""
-        result = self._solve(states, detach_text)
+        result = self._solve(states, context, detach_text=detach_text)
         reports = {
             "transport_cost": result.transport_cost,
             "marginal_error": result.marginal_error,
@@ -59,21 +80,32 @@ class OTAlignment(AlignmentLoss):
         }
         return row_result(result.value, states.present, **reports)
 
-    def plan(self, states: LayerStates) -> Tensor:
+    def plan(self, states: LayerStates, context: AlignmentContext) -> Tensor:
         """The transport plans ``[B, P, T]`` of the rows, detached, 0 in the padding: for plots."""
         with torch.no_grad():
-            return self._solve(states, detach_text=True).plan()
+            return self._solve(states, context, detach_text=True).plan()
 
-    def _solve(self, states: LayerStates, detach_text: bool) -> OTResult:
+    def _solve(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool) -> OTResult:
         states = checked(states, detach_text=detach_text)
-        return self.solver(
-            states.speech,
-            states.text,
-            states.speech_lengths,
-            states.text_lengths,
-            cost=self.cost,
-            x_mass=self.speech_mass,
-            y_mass=self.text_mass,
-            position_weight=self.config.position_weight,
-            position_power=self.config.position_power,
+        sides = (states.speech, states.text, states.speech_lengths, states.text_lengths)
+        geometry: dict[str, Any] = {
+            "cost": self.cost,
+            "x_mass": self.speech_mass,
+            "y_mass": self.text_mass,
+            "position_weight": self.config.position_weight,
+            "position_power": self.config.position_power,
+        }
+        if self.guide is None:
+            return self.solver(*sides, **geometry)
+        guidance = self.guide(states, context)
+        extra = self.config.guide_weight * guide_cost(guidance, self.config.guide_floor)
+        return cast(Solver, self.solver).solve(from_states(*sides, **geometry).plus(extra))
+
+
+def _check_takes_costs(solver: OTSolver) -> None:
+    """Raise ValueError unless the solver works on one matrix of costs, to which a guide's can be added."""
+    if not isinstance(solver, Solver) or isinstance(solver, SinkhornDivergence):
+        raise ValueError(
+            f"a guide adds to the costs between the two sides, and {type(solver).__name__} takes others than these: "
+            f"choose another solver, such as sinkhorn, or set guide: null"
         )

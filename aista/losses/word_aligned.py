@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from aista.losses.arguments import described, is_readable
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.contrast import transcripts_of
 from aista.losses.in_batch import Items, contrast_in_batch
 from aista.losses.sides import row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
+from aista.losses.words import WordPlaces, word_places
 from aista.registry import register
 from aista.schema import Options, option
 from aista.types import LayerStates
@@ -79,27 +79,18 @@ class _Words(NamedTuple):
 
 
 def _words(both: LayerStates, transcripts: Tensor, spans: Tensor | None) -> _Words:
-    num_rows = len(transcripts)
-    spans = both.speech.new_zeros(num_rows, 1, 4) if spans is None else spans
-    if not isinstance(spans, Tensor) or spans.dim() != 3 or (len(spans), spans.shape[2]) != (num_rows, 4):
-        raise ValueError(f"words must be a tensor [{num_rows}, N, 4], got {described(spans)}")
-    if is_readable(spans) and bool((spans[..., :2] < 0).any()):
-        raise ValueError(f"words must hold token numbers of at least 0, got {spans[..., :2].min():g}")
-    first, end = spans[..., :2].long().unbind(-1)
-    inside = (end > first) & (end <= both.text_lengths[:num_rows, None]) & both.present[:num_rows, None]
-    first, end = first.masked_fill(~inside, 0), end.masked_fill(~inside, 0)
-    token = torch.arange(both.text.shape[1], device=spans.device)
-    text = (token >= first[..., None]) & (token < end[..., None])
-    speech = _overlap(spans[..., 2:].to(both.speech.dtype), both.speech_lengths[:num_rows], both.speech.shape[1])
-    keys = _token_ids(transcripts, first, end)
-    return _Words(inside, speech * inside[..., None], text.to(both.text.dtype), keys)
+    places = word_places(both, spans, len(transcripts))
+    text = places.tokens(both.text.shape[1])
+    speech = _overlap(places, both.speech.shape[1])
+    keys = _token_ids(transcripts, places.first_BN, places.end_BN)
+    return _Words(places.inside_BN, speech * places.inside_BN[..., None], text.to(both.text.dtype), keys)
 
 
-def _overlap(times_BN2: Tensor, lengths: Tensor, num_positions: int) -> Tensor:
+def _overlap(places: WordPlaces, num_positions: int) -> Tensor:
     """``[B, N, P]`` how much of a speech position, which is one unit long, each word covers."""
-    start, end = (times_BN2 * lengths[:, None, None])[..., None].unbind(2)
-    position = torch.arange(num_positions, device=times_BN2.device, dtype=times_BN2.dtype)
-    return (torch.minimum(position + 1, end) - torch.maximum(position, start)).clamp_min(0)
+    start, stop = places.start_BN[..., None], places.stop_BN[..., None]
+    position = torch.arange(num_positions, device=start.device, dtype=start.dtype)
+    return (torch.minimum(position + 1, stop) - torch.maximum(position, start)).clamp_min(0)
 
 
 def _token_ids(transcripts: Tensor, first: Tensor, end: Tensor) -> Tensor:

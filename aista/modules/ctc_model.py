@@ -81,6 +81,12 @@ class CtcModel(FrozenInEval):
         rows = zip(logits_BSV.argmax(-1).tolist(), lengths.tolist(), strict=True)
         return [[token for token, _ in groupby(path[:length]) if token != self.vocab_size] for path, length in rows]
 
+    def log_probs(self, audio: Tensor, audio_lengths: Tensor, *, encoded: bool = False) -> tuple[Tensor, Tensor]:
+        """``[B, S, V + 1]`` log-probabilities of each frame, fp32, the blank last, and ``[B]`` frames; in eval mode."""
+        with evaluating(self):
+            logits_BSV, lengths = self._logits(audio, audio_lengths, encoded)
+            return logits_BSV.float().log_softmax(-1), lengths
+
     def _logits(self, audio: Tensor, lengths: Tensor, encoded: bool) -> tuple[Tensor, Tensor]:
         h_BSE, lengths = (audio, lengths) if encoded else self.encoder(audio, lengths)
         h_BSE = zero_padding(h_BSE, lengths).to(self.head.weight.dtype)

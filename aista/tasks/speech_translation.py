@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from aista.modules.lsm import ForwardRequest, LargeSpeechTextModel
 from aista.registry import register
 from aista.schema import Component, Options, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
+from aista.selection.retrieval_probe import RetrievalProbe
 from aista.tasks.alignment_checks import check_layers, check_schedules, is_probed
 from aista.tasks.alignment_terms import AlignmentTerm, AlignmentTerms
 from aista.tasks.base import LossPart, Task, TaskLoss
@@ -184,9 +185,14 @@ class SpeechTranslationTask(Task):
             parts.append(self.alignment.loss(out, self.selected, context))
         return TaskLoss.of_parts(*parts, num_targets=batch.num_targets)
 
-    def probe_request(self, layers: tuple[int, ...]) -> ForwardRequest:
-        """What a probe of these layers asks of the model: their states, from the rows that it is trained on."""
+    def states_request(self, layers: tuple[int, ...]) -> ForwardRequest:
+        """Asks the model for the states of these layers, from the rows that it is trained on."""
         return ForwardRequest(capture=layers, mt=self.config.mt_weight > 0)
+
+    def probe_request(self, probe: RetrievalProbe) -> ForwardRequest:
+        """Asks the model for what a probe measures."""
+        request = self.states_request(probe.layers)
+        return replace(request, readings=probe.readings, input_gradient=probe.agreement is not None)
 
     def _request(self, batch: SpeechBatch, *, is_training: bool) -> ForwardRequest:
         """What the losses of this step need of the model."""

@@ -27,6 +27,15 @@ def test_the_table_lists_every_loss_of_aista():
         assert f"**{name}**" in PAGE, name
 
 
+def test_the_table_of_guides_lists_every_guide_and_its_needs():
+    table = PAGE.split("## Guides")[1].split("## The mathematics")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|", table, flags=re.MULTILINE))
+    assert sorted(rows) == registry.names("guide")
+    for name, needs in rows.items():
+        guide = registry.build("guide", resolve("guide", name))
+        assert [need for need in ("transcripts", "words") if need.rstrip("s") in needs] == list(guide.needs)
+
+
 def test_the_table_tells_what_they_need():
     for line in PAGE.splitlines():
         found = re.match(r"\| `(\w+)` \|([^|]*)\|([^|]*)\|", line)
@@ -68,6 +77,10 @@ def test_it_keeps_the_contracts(name):
         ("infonce", {"level": "token"}),
         ("infonce", {"level": "max", "gather": False}),
         ("word_aligned", {"temperature": 0.05, "gather": False}),
+        ("ot", {"guide": "times", "guide_weight": 3.0}),
+        ("ot", {"guide": {"name": "monotone", "config": {"blank": None}}, "solver": "exact"}),
+        ("token_contrast", {"guide": "monotone", "span": 2}),
+        ("token_contrast", {"guide": "times", "temperature": 0.05, "gather": False}),
         ("soft_dtw", {"divergence": True, "cost": "sqeuclidean"}),
         ("cmot", {"side": "both", "window": None, "mass": "uniform"}),
         ("wasserstein_contrastive", {"solver": "relaxed"}),

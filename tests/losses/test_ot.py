@@ -7,7 +7,10 @@ import torch
 
 from aista import registry
 from aista.errors import ConfigError
-from aista.losses import Sinkhorn
+from aista.losses import Sinkhorn, from_cost
+from aista.losses.base import AlignmentContext
+from aista.losses.costs import Cosine, position_cost
+from aista.losses.guides.base import guide_cost
 from aista.losses.ot import OTAlignment, OTAlignmentConfig
 from aista.registry import build, entries, get
 from aista.schema import Component, resolve, structure
@@ -99,7 +102,7 @@ def test_bf16_states_give_an_fp32_loss():
 
 def test_plan_is_a_picture_of_the_transport():
     states = _states([6, 4, 0], [4, 3, 2])
-    plan = _loss(solver="exact").plan(states)
+    plan = _loss(solver="exact").plan(states, ONE_LAYER)
     assert plan.shape == (3, 7, 5)
     assert not plan.requires_grad
     torch.testing.assert_close(plan.sum((1, 2)), torch.tensor([1.0, 1.0, 0.0]))
@@ -142,4 +145,61 @@ def test_what_a_solver_cannot_take_is_a_fault_of_the_config(loss, monkeypatch):
 def test_a_positional_term_that_a_solver_cannot_take_is_a_fault_of_the_config():
     spec = resolve("alignment_loss", {"name": "ot", "config": {"solver": "sliced", "position_weight": 1.0}})
     with pytest.raises(ConfigError, match=r"alignment\[0\].config: position_weight must be 0 for sliced .* got 1.0"):
+        build("alignment_loss", spec, at="alignment[0]")
+
+
+def test_a_guide_adds_to_the_costs():
+    loss = _loss(guide="monotone", guide_weight=0.7, guide_floor=0.01, position_weight=0.3)
+    states = _states([6, 4], [4, 3])
+    cost = torch.zeros(2, 7, 5)
+    for row, (p, t) in enumerate(((6, 4), (4, 3))):
+        place = 0.3 * position_cost(p, t, 1.0, like=states.speech)
+        cost[row, :p, :t] = Cosine()(states.speech[row, :p].detach(), states.text[row, :t].detach()) + place
+    cost = cost + 0.7 * guide_cost(loss.guide(states, ONE_LAYER), 0.01)
+    expected = Sinkhorn().solve(from_cost(cost, states.speech_lengths, states.text_lengths))
+    torch.testing.assert_close(loss(states, ONE_LAYER).per_utterance_B, expected.value)
+    torch.testing.assert_close(loss.plan(states, ONE_LAYER), expected.plan())
+
+
+def test_a_guide_of_weight_0_or_without_knowledge_changes_nothing():
+    plain = _loss()(_states([6, 4], [4, 3]), ONE_LAYER).per_utterance_B
+    transcripts = AlignmentContext(transcripts=torch.ones(2, 4, dtype=torch.long))
+    for guide, weight in (("monotone", 0.0), ("times", 1.0)):
+        states = _states([6, 4], [4, 3])
+        value = _loss(guide=guide, guide_weight=weight)(states, transcripts).per_utterance_B
+        assert torch.equal(value, plain), guide
+
+
+@pytest.mark.parametrize("solver", ["sinkhorn", "unbalanced", "exact", "partial", "relaxed", "ipot"])
+def test_word_times_keep_the_mass_within_the_words(solver):
+    words = torch.tensor([[[0, 2, 0.0, 0.5], [2, 4, 0.5, 1.0]]])
+    context = AlignmentContext(transcripts=torch.ones(1, 4, dtype=torch.long), words=words)
+    guide = {"name": "times", "config": {"width": 0.5}}
+    states = _states([8], [4])
+
+    def inside(loss: OTAlignment) -> float:
+        plan = loss.plan(states, context)[0]
+        return float((plan[:4, :2].sum() + plan[4:8, 2:4].sum()) / plan.sum())
+
+    assert inside(_loss(solver=solver)) < 0.8
+    assert inside(_loss(solver=solver, guide=guide, guide_weight=10.0)) > 0.95
+
+
+def test_the_gradient_does_not_flow_through_the_guide():
+    """It is the plan by the derivatives of the costs alone: what the envelope theorem says of fixed extra costs."""
+    states = _states([6, 4], [4, 3])
+    loss = _loss(guide="monotone", guide_weight=2.0)
+    guidance = loss.guide(states, ONE_LAYER)
+    loss(states, ONE_LAYER).per_utterance_B.sum().backward()
+    through = states.speech.grad.clone()
+    states.speech.grad = None
+    loss.guide = lambda *_: guidance
+    loss(states, ONE_LAYER).per_utterance_B.sum().backward()
+    torch.testing.assert_close(states.speech.grad, through)
+
+
+@pytest.mark.parametrize("solver", ["sliced", "sinkhorn_divergence"])
+def test_solvers_that_take_no_costs_refuse_a_guide(solver):
+    spec = resolve("alignment_loss", {"name": "ot", "config": {"solver": solver, "guide": "monotone"}})
+    with pytest.raises(ConfigError, match=r"alignment\[0\].config: a guide adds to the costs .* choose another solver"):
         build("alignment_loss", spec, at="alignment[0]")

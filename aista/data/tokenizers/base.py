@@ -54,6 +54,9 @@ class TextTokenizer(ABC):
     pad_id: int
     """Fills batches. Differs from EOS, and never belongs to a translation: search never produces it."""
 
+    unk_id: int | None = None
+    """Token of characters that the vocabulary lacks, or None if there are none."""
+
     @property
     def control_ids(self) -> frozenset[int]:
         """Tokens that no text of a corpus becomes: BOS, EOS, padding, and those that the model keeps for prompts."""

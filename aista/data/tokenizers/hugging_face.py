@@ -55,6 +55,7 @@ class HuggingFaceTokenizer(TextTokenizer):
         if self._tokenizer.eos_token_id is None:
             raise DataError(f"{config.path}: a translation model needs an EOS token; name one in tokenizer_config.json")
         self.eos_id = int(self._tokenizer.eos_token_id)
+        self.unk_id = self._tokenizer.unk_token_id
         self.pad_id = self._find_pad(config)
         self._control_ids = super().control_ids | self._reserved()
 

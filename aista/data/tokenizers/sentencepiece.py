@@ -53,6 +53,7 @@ class SentencePieceTokenizer(TextTokenizer):
         bos_id = self._processor.bos_id()
         self.bos_id = bos_id if bos_id >= 0 else None
         self.eos_id = self._processor.eos_id()
+        self.unk_id = int(self._processor.unk_id())
         if self.eos_id < 0:
             raise DataError(
                 f"{config.path}: a translation model needs an end-of-sentence piece, the model has none; "

@@ -11,6 +11,7 @@ from aista import registry
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inputs import Split
 from aista.errors import AistaError, DataError
+from aista.losses.base import AlignmentContext
 from aista.losses.ot import OTAlignment
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.run_folder.contents import RunFolder
@@ -55,16 +56,17 @@ def transport_plans(
 def plan_of(run: TrainedRun, task: SpeechTranslationTask, data: Split, index: int, layers: tuple[int, ...]) -> Plan:
     """The plan of the row ``index`` at some layers."""
     batch = data.dataset.batch([index], epoch=0).to(run.device)
-    out = run.model(batch, task.probe_request(layers))
+    out = run.model(batch, task.states_request(layers))
     positions, tokens = int(out.speech_lengths[0]), int(out.text_lengths[0])
     loss, row = _loss(task), data.dataset.rows[index]
+    context = AlignmentContext(transcripts=batch.source, words=batch.words)
     return Plan(
         id=row.id,
         tokens=tuple(task.tokenizer.piece(id) for id in batch.source[0].tolist()),
         seconds_per_position=row.seconds / positions,
         shown=shown_layer(run),
         layers={
-            layer: loss.plan(out.layer(place))[0, :positions, :tokens].float().tolist()
+            layer: loss.plan(out.layer(place), context)[0, :positions, :tokens].float().tolist()
             for place, layer in enumerate(layers)
         },
     )

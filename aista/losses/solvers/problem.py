@@ -7,7 +7,7 @@ S, T: positions; x: speech side; y: text side.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -54,6 +54,16 @@ class Problem:
         """``[N]`` each: the S_n and the T_n on the problem's device."""
         lengths_N2 = torch.tensor(self.lengths, dtype=torch.long, device=self.cost.device).reshape(-1, 2)
         return lengths_N2[:, 0], lengths_N2[:, 1]
+
+    def plus(self, extra: Tensor) -> Problem:
+        """The problem with costs ``[leading, S, T]`` added; what they hold in the padding does not matter."""
+        if extra.shape != (*self.leading, *self.size):
+            raise ValueError(f"added costs must be [{[*self.leading, *self.size]}], got {described(extra)}")
+        s, t = self.length_tensors()
+        rows = torch.tensor([row for row, _, _ in self.samples], dtype=torch.long, device=extra.device)
+        content = length_mask(s, self.cost.shape[1])[:, :, None] & length_mask(t, self.cost.shape[2])[:, None, :]
+        part = extra.reshape(self.leading.numel(), *self.size)[rows, : content.shape[1], : content.shape[2]]
+        return replace(self, cost=self.cost + part.to(self.cost).masked_fill(~content, 0))
 
     def restore(self, values: Tensor, *, fill: float = 0) -> Tensor:
         """``[N, ...]`` -> ``[leading, ...]``, differentiable; empty samples get ``fill``."""

@@ -14,8 +14,18 @@ from aista.scoring.holm import holm
 from aista.scoring.hypotheses import align
 from aista.scoring.seeds import SeedComparison, combine_seeds
 from aista.scoring.significance import SystemScore, paired_bootstrap
+from aista.selection.curve import ProbeCurve
 
-__all__ = ["AblationRow", "Outcome", "ablation_rows", "label", "layer_scores", "seconds_per_step"]
+__all__ = [
+    "AblationRow",
+    "Outcome",
+    "ablation_rows",
+    "early_probes",
+    "label",
+    "layer_scores",
+    "seconds_per_step",
+    "single_layer_gains",
+]
 
 
 def label(name: str, seed: int) -> str:
@@ -125,6 +135,32 @@ def layer_scores(outcomes: Sequence[Outcome], probe: str) -> dict[str, dict[int,
             seen.add(outcome.id)
             scores.setdefault(outcome.name, {})[outcome.seed] = outcome.folder.probe(probe).curve.values()
     return scores
+
+
+def early_probes(outcomes: Sequence[Outcome], baseline: str, probe: str) -> dict[int, ProbeCurve]:
+    """Seed -> the baseline's curve of that name, for the seeds that have it."""
+    return {
+        outcome.seed: outcome.folder.probe(probe).curve
+        for outcome in outcomes
+        if outcome.name == baseline and outcome.folder is not None and probe in outcome.folder.paths.probe_names()
+    }
+
+
+def single_layer_gains(rows: Sequence[AblationRow], baseline: str, metric: str) -> dict[int, dict[int, float]]:
+    """Seed -> layer -> how much the run that aligns this layer alone scores above the baseline of the same seed.
+
+    Of several runs that align the same layer the first counts.
+    """
+    reference = next(row.scores[metric] for row in rows if row.name == baseline)
+    gains: dict[int, dict[int, float]] = {}
+    for row in rows:
+        layers = set(row.layers)
+        if len(layers) != 1 or len(layer := next(iter(layers))) != 1:
+            continue
+        for seed, score in row.scores[metric].items():
+            if seed in reference:
+                gains.setdefault(seed, {}).setdefault(layer[0], score - reference[seed])
+    return gains
 
 
 def seconds_per_step(run: RunFolder) -> float | None:

@@ -1,7 +1,8 @@
 """One run of an ablation in a process of its own: trains, evaluates, and leaves its error where the sweep reads it.
 
-python -m aista.runs.ablation.worker RUN --config FILE [--split SPLIT [--shuffled-speech]
-    [--from-transcript] [--probe SIZE --probe-name NAME]]
+python -m aista.runs.ablation.worker RUN --config FILE
+    [--split SPLIT [--shuffled-speech] [--from-transcript] [--probe SIZE --probe-name NAME]
+    [--early-probe STEP --early-probe-name NAME]]
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--from-transcript", action="store_true")
     parser.add_argument("--probe", type=int, default=0)
     parser.add_argument("--probe-name", default="")
+    parser.add_argument("--early-probe", type=int, default=0)
+    parser.add_argument("--early-probe-name", default="")
     args = parser.parse_args(arguments)
     configure_logging()
     files = JobFiles(args.config)
@@ -51,6 +54,9 @@ def main(arguments: list[str]) -> int:
                 evaluate(args.run, args.split, text=TextInput())
             if args.probe and not run.probe_file(args.probe_name).is_file():
                 probe(args.run, args.split, size=args.probe, name=args.probe_name, resamples=0)
+            early = args.early_probe_name
+            if args.early_probe and not run.probe_file(early).is_file():
+                probe(args.run, args.split, which=str(args.early_probe), name=early, resamples=0, gradients=True)
     except Exception as error:  # whatever it is, it becomes a row of the table
         traceback.print_exc()
         write_text(files.failure, f"{_first_line(error)}\n")

@@ -25,9 +25,9 @@ def load(tmp_path):
     return load
 
 
-def faults_of(load, **keys):
+def faults_of(load, base_changes=(), **keys):
     with pytest.raises(ConfigError) as raised:
-        load(**keys)
+        load(base_changes, **keys)
     return str(raised.value)
 
 
@@ -180,3 +180,17 @@ def test_an_endless_grid_is_a_fault(load):
     axes = {f"seed{axis}": {str(value): {f"a{axis}": value} for value in range(10)} for axis in range(30)}
     problem = f"axes: a grid has at most 10,000 combinations, got {10**30:,}"
     assert problem in faults_of(load, mode="grid", axes=axes)
+
+
+SINGLE = {"CE only": NONE, "layer 0": {"layer_selection": {"name": "fixed", "config": {"layers": [0]}}}}
+
+
+def test_an_early_probe_needs_a_checkpoint_that_the_baseline_keeps(load):
+    keys = {"runs": SINGLE, "baseline": "CE only", "early_probe": 2}
+    trainer = {"max_steps": 8, "log_every": 2, "checkpoint_every": 2}
+    assert "set trainer.checkpoint_every=2" in faults_of(load, **keys)
+    assert "not among the 3 newest" in (few := faults_of(load, {"trainer": trainer | {"keep_last": 3}}, **keys))
+    assert "set trainer.keep_last=4" in few
+    assert "no checkpoint at step 3 of 8" in faults_of(load, {"trainer": trainer}, **keys | {"early_probe": 3})
+    ablation = load({"trainer": trainer | {"keep_last": 4}}, **keys)
+    assert ablation.config.early_probe_name == "test_early_2"

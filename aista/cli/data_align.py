@@ -1,0 +1,75 @@
+"""``aista data align MANIFEST OUT --encoder RUN``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from aista.cli.arguments import add_base_argument, add_model_arguments, number, whole
+from aista.console import say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("manifest", type=Path, metavar="MANIFEST", help="manifest with transcripts (src_text)")
+    parser.add_argument("out", type=Path, metavar="OUT", help="manifest to write, with the column word_times filled")
+    parser.add_argument(
+        "--encoder",
+        type=Path,
+        required=True,
+        metavar="RUN",
+        help="run of the task ctc_asr, its export, or the Hugging Face folder of a CTC model",
+    )
+    add_model_arguments(parser)
+    add_base_argument(parser)
+    parser.add_argument(
+        "--batch-size", type=whole(1), default=1, help="recordings encoded together (default: 1); more is for a GPU"
+    )
+    parser.add_argument(
+        "--min-confidence",
+        type=number(0, 1),
+        default=0.05,
+        metavar="P",
+        help="leave words empty whose tokens have a lower mean posterior (default: 0.05)",
+    )
+    parser.add_argument(
+        "--shift",
+        type=number(-1, 1),
+        default=0.0,
+        metavar="SECONDS",
+        help="move all times to earlier ones by it: the model's delay, as --compare prints it (default: 0)",
+    )
+    parser.add_argument(
+        "--existing",
+        choices=("refuse", "keep", "replace"),
+        default="refuse",
+        help="rows that have word times: stop (default), keep them, or align them anew",
+    )
+    parser.add_argument(
+        "--max-seconds", type=number(0.1, 1e6), default=0.0, help="longest recording (default: the run's, or 30)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    parser.add_argument(
+        "--compare", type=Path, metavar="REFERENCE", help="manifest whose word times the new ones are compared with"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Align, write, and print what became of the rows."""
+    from aista.terminal import configure_logging
+
+    configure_logging()
+    from aista.engine.inference.word_alignment import AlignmentOptions, align_manifest
+
+    names = ("batch_size", "min_confidence", "shift", "existing", "max_seconds", "overwrite", "compare")
+    report = align_manifest(
+        args.manifest,
+        args.out,
+        args.encoder,
+        AlignmentOptions(**{name: getattr(args, name) for name in names}),
+        which=args.checkpoint,
+        device=args.device,
+        base=dict(args.base),
+        verify=args.verify,
+    )
+    say(report)
+    return 0

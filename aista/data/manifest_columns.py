@@ -1,0 +1,55 @@
+"""A manifest written anew with other columns: what is not named stays, character by character."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from aista.data.manifest import Manifest
+from aista.errors import DataError
+from aista.files import write_text
+from aista.text import read_lines
+
+__all__ = ["moved_audio", "write_columns"]
+
+
+def write_columns(manifest: Manifest, out: Path, columns: Mapping[str, Sequence[str]]) -> None:
+    """Write a manifest's lines with other values in some columns, atomically; order and other columns are kept.
+
+    Args:
+        manifest: What ``read_manifest`` returned.
+        out: Where to write; it may be the manifest itself.
+        columns: Name -> a value for each row; a column that the manifest lacks comes last.
+
+    Raises:
+        DataError: the file has changed since it was read.
+    """
+    lines = read_lines(manifest.path, "it was there when the command started")
+    header = lines[0].split("\t")
+    if [line.split("\t")[header.index("id")].strip() for line in lines[1:]] != [row.id for row in manifest.rows]:
+        raise DataError(f"{manifest.path}: has changed since it was read; repeat the command")
+    names = header + [name for name in columns if name not in header]
+    written = ["\t".join(names)]
+    for index, line in enumerate(lines[1:]):
+        cells = dict(zip(header, line.split("\t"), strict=True))
+        cells |= {name: values[index] for name, values in columns.items()}
+        written.append("\t".join(cells[name] for name in names))
+    write_text(out, "\n".join(written) + "\n")
+
+
+def moved_audio(manifest: Manifest, out: Path) -> list[str]:
+    """The rows' ``audio`` as a manifest at ``out`` must name it: relative paths lead to the same files from there."""
+    here, there = (os.path.realpath(folder) for folder in (manifest.base, out.parent))
+    if here == there:
+        return [row.audio for row in manifest.rows]
+    return [_moved(row.audio, here, there) if row.audio else "" for row in manifest.rows]
+
+
+def _moved(audio: str, here: str, there: str) -> str:
+    if os.path.isabs(audio):
+        return audio
+    path = os.path.relpath(os.path.join(here, audio), there)
+    # Beside a symbolic link, ".." leads elsewhere than the text says.
+    same = os.path.realpath(os.path.join(there, path)) == os.path.realpath(os.path.join(here, audio))
+    return path if same else os.path.join(here, audio)

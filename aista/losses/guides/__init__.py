@@ -1,0 +1,1 @@
+"""Guides: where in the speech a token may be."""
