@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aista.cli.arguments import add_option_arguments, read_options
 from aista.console import say
 from aista.report.report_options import ComparisonOptions
-
-if TYPE_CHECKING:
-    from aista.report.summary import Summary
-    from aista.run_folder.contents import RunFolder
-    from aista.scoring.base import Metric
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
     from aista.data.id_table import read_ids
     from aista.files import write_json
-    from aista.report.comparison_record import comparison_record
+    from aista.report.comparison_record import comparison_notes, comparison_record
     from aista.report.groups import group_rows, group_table, read_groups
     from aista.report.summary import summarise, summarise_one
     from aista.report.tables import headline_table, to_rich
@@ -71,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
         references = [row.reference for row in summary.rows]
         groups = group_rows(summary.hypotheses, references, values, metrics, options)
         console.print(to_rich(group_table(groups, args.by)))
-    _say_signatures_and_warnings(summary, metrics, folders)
+    for line in comparison_notes(summary, metrics, folders):
+        say(line)
     if args.out is not None:
         record = comparison_record(summary, metrics, options, subset=args.subset, column=args.by, groups=groups)
         write_json(args.out, record)
@@ -83,24 +77,3 @@ def _named(path: Path, split: str) -> tuple[Path, str]:
     """A run folder and the label of its evaluation, from RUN or RUN@LABEL."""
     folder, at, label = str(path).rpartition("@")
     return (path, split) if path.exists() or not at else (Path(folder), label)
-
-
-def _say_signatures_and_warnings(summary: Summary, metrics: Sequence[Metric], folders: Mapping[str, RunFolder]) -> None:
-    from aista.run_folder.sources import differing_data
-    from aista.scoring.hypotheses import sameness
-
-    for metric in metrics:
-        say(f"{metric.name}: {summary.signatures.get(metric.name, metric.signature)}")
-    for label, source in summary.sources.items():
-        say(f"{label}: {source}")
-    warning = differing_data(summary.sources)
-    if warning:
-        say(f"WARNING: {warning}")
-    for label, folder in folders.items():
-        if not folder.paths.is_complete:
-            say(f"WARNING: {label}: its training is not complete")
-    references = [row.reference for row in summary.rows]
-    for label, hypotheses in summary.hypotheses.items():
-        warning = sameness(hypotheses, references)
-        if warning:
-            say(f"WARNING: {label}: {warning}")

@@ -1,8 +1,8 @@
-"""A comparison as plain data, with every number in full."""
+"""A comparison as plain data, with every number in full, and what a reader must know beside its table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,13 @@ from aista.files import hash_file
 from aista.report.groups import GroupRow
 from aista.report.report_options import ComparisonOptions
 from aista.report.summary import Summary
+from aista.run_folder.contents import RunFolder
+from aista.run_folder.sources import differing_data
 from aista.scoring.base import Metric
+from aista.scoring.hypotheses import sameness
 from aista.scoring.significance import SystemScore
 
-__all__ = ["comparison_record"]
+__all__ = ["comparison_notes", "comparison_record"]
 
 
 def comparison_record(
@@ -52,6 +55,24 @@ def comparison_record(
         "by": column,
         "groups": [asdict(row) for row in groups],
     }
+
+
+def comparison_notes(summary: Summary, metrics: Sequence[Metric], folders: Mapping[str, RunFolder]) -> Iterator[str]:
+    """Signatures, what the hypotheses are from, and warnings: other data, unfinished training, equal hypotheses."""
+    for metric in metrics:
+        yield f"{metric.name}: {summary.signatures.get(metric.name, metric.signature)}"
+    yield from (f"{label}: {source}" for label, source in summary.sources.items())
+    warning = differing_data(summary.sources)
+    if warning:
+        yield f"WARNING: {warning}"
+    for label, folder in folders.items():
+        if not folder.paths.is_complete:
+            yield f"WARNING: {label}: its training is not complete"
+    references = [row.reference for row in summary.rows]
+    for label, hypotheses in summary.hypotheses.items():
+        warning = sameness(hypotheses, references)
+        if warning:
+            yield f"WARNING: {label}: {warning}"
 
 
 def _difference(system: SystemScore) -> dict[str, Any]:
