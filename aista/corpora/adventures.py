@@ -24,7 +24,7 @@ TRANSLATIONS = tuple(sorted(set(drascula.LANGUAGES) - {"en"}))
 NO_CODE = "Beneath a Steel Sky: the code of its texts is not in the package"
 NO_LINE = "Drascula: a sound that belongs to no line of dialogue"
 NO_TEXT = "Drascula: the line of dialogue is empty"
-NO_SEGMENT = "Amazon Queen: a sound without a text, mostly noises"
+NO_SEGMENT = "Amazon Queen: a sound without a text"
 ABOUT = """\
 # English adventure games
 
