@@ -114,9 +114,8 @@ class LsmOutput(NamedTuple):
     """What one forward of the large speech-text model returns (a pytree, so that FSDP2 can hook it).
 
     Attributes:
-        nll: ``[B]`` summed negative log-likelihood of each row's target tokens and EOS, fp32, nats; 0 without a
-            translation.
-        num_targets: ``[B]`` number of those tokens; of the transcript's where a row has no translation.
+        nll: ``[B]`` summed negative log-likelihood of each row's target tokens and EOS, fp32, nats.
+        num_targets: ``[B]`` number of those tokens.
         speech: One ``[B, P, D]`` tensor per captured layer, in the order asked for.
         speech_lengths: ``[B]``.
         text: One ``[B, T, D]`` tensor per captured layer.
@@ -125,6 +124,10 @@ class LsmOutput(NamedTuple):
         terms: The adapter's own losses.
         vocabulary: ``[C, D]`` embeddings of the tokens asked for.
         divergences: ``[B]`` for each comparison of predictions that was asked for, summed over target tokens.
+        readings: One ``[B, T, 2]`` per captured layer where asked for: reciprocal rank and probability of each
+            transcript token, as the output layer reads the speech states.
+        embedded: ``[B, P, D]`` what the adapter gives to the language model, a leaf of the speech branch's graph; None
+            unless its gradient was asked for.
     """
 
     nll: Tensor
@@ -137,6 +140,8 @@ class LsmOutput(NamedTuple):
     terms: tuple[RowTerm, ...] = ()
     vocabulary: Tensor | None = None
     divergences: tuple[Tensor, ...] = ()
+    readings: tuple[Tensor, ...] = ()
+    embedded: Tensor | None = None
 
     def layer(self, index: int) -> LayerStates:
         """The states of the ``index``-th captured layer."""

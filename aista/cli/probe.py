@@ -21,6 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resamples", type=whole(0, 1_000_000), default=1000, help="bootstrap resamples of the intervals; 0: none"
     )
+    parser.add_argument(
+        "--gradients",
+        action="store_true",
+        help="also compare each layer's transport with the cross-entropy by gradients",
+    )
     parser.add_argument("--utterance", default="", help="id of the utterance whose transport plan is drawn")
     add_model_arguments(parser)
 
@@ -37,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.report.tables import to_rich
     from aista.runs.layer_probe import probe_one, probe_over_time
 
-    shared = {name: getattr(args, name) for name in ("size", "name", "device", "resamples", "verify")}
+    shared = {name: getattr(args, name) for name in ("size", "name", "device", "resamples", "gradients", "verify")}
     if args.all_checkpoints:
         result = probe_over_time(args.run, args.split, **shared)
     else:

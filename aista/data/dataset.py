@@ -104,10 +104,22 @@ class SpeechTextDataset:
         other._cache = None if self._cache is None else {}  # its keys are places in the rows
         return other
 
+    def texts_alone(self) -> SpeechTextDataset:
+        """The same rows without their audio, which is not read."""
+        other = copy.copy(self)
+        other.feature, other._augmentation, other._states = None, None, None
+        return other
+
     def with_states(self, states: Callable[[Row], Tensor]) -> SpeechTextDataset:
         """The same dataset with ``[S, E]`` encoder states of each row in place of its audio, which is not read."""
         other = copy.copy(self)
         other._states = states
+        return other
+
+    def with_words(self) -> SpeechTextDataset:
+        """The same dataset, which says where the words lie if its tokenizer can."""
+        other = copy.copy(self)
+        other._words = type(self.tokenizer).offsets is not TextTokenizer.offsets
         return other
 
     def lengths(self) -> list[float]:

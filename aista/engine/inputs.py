@@ -201,9 +201,9 @@ def whole_pass(
 
 
 def probe_split(split: Split, size: int) -> Split:
-    """The first ``size`` rows with a transcript."""
+    """The first ``size`` rows with a transcript, and where their words lie if that is known."""
     rows = [row for row in split.dataset.rows if row.src_text][:size]
-    return replace(split, dataset=split.dataset.with_rows(rows))
+    return replace(split, dataset=split.dataset.with_rows(rows).with_words())
 
 
 def narrow(splits: dict[str, Split], task: Task, model: nn.Module, experiment: Experiment) -> None:

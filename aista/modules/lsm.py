@@ -15,6 +15,7 @@ from aista.modules.generation import evaluating
 from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.modules.packing import Divergence, Prompt, append_eos, fill_padding, token_divergence, token_nll
 from aista.modules.prompt import PromptIds
+from aista.modules.token_reading import read_tokens
 from aista.types import Hypothesis, LsmOutput, SpeechBatch, length_mask
 
 __all__ = ["ForwardRequest", "LargeSpeechTextModel"]
@@ -33,6 +34,9 @@ class ForwardRequest:
             left out.
         vocabulary: ``[C]`` tokens whose embeddings are returned.
         text_gradient: Whether gradients flow through the captured text states and those embeddings.
+        readings: Whether the transcript's tokens are read off the captured speech states (``token_reading``).
+        input_gradient: Whether the speech branch keeps its graph, gradients on or off outside, from what the adapter
+            gives to the language model, which is returned as ``embedded``. Nothing below has a gradient then.
     """
 
     translate: bool = True
@@ -41,6 +45,8 @@ class ForwardRequest:
     divergences: tuple[Divergence, ...] = ()
     vocabulary: Tensor | None = None
     text_gradient: bool = False
+    readings: bool = False
+    input_gradient: bool = False
 
     def __post_init__(self) -> None:
         if self.divergences and not self.translate:
@@ -100,9 +106,12 @@ class LargeSpeechTextModel(FrozenInEval):
         states_BSE, lengths = self._encode(batch.audio, batch.audio_lengths, batch.encoded)
         adapted = self.adapter.adapt(states_BSE, lengths, source, batch.source_lengths)
         speech_BPD, speech_lengths = _cast(adapted.positions, self.llm), adapted.lengths
+        if request.input_gradient:
+            speech_BPD = speech_BPD.detach().requires_grad_()
         # The speech branch goes first: autocast reuses its casts of the weights, and those made by a pass
         # without gradients would cut the weights off.
-        spoken = self._branch(speech_BPD, speech_lengths, goal if request.translate else None, request.capture)
+        with torch.set_grad_enabled(torch.is_grad_enabled() or request.input_gradient):
+            spoken = self._branch(speech_BPD, speech_lengths, goal if request.translate else None, request.capture)
         written = _Branch(torch.zeros_like(spoken.nll))
         if request.runs_text_branch:
             written = self._text_branch(source, batch.source_lengths, goal, request)
@@ -114,7 +123,7 @@ class LargeSpeechTextModel(FrozenInEval):
         )
         return LsmOutput(
             nll=spoken.nll,
-            num_targets=batch.row_weights,
+            num_targets=batch.target_lengths + 1,
             speech=spoken.captured,
             speech_lengths=speech_lengths,
             text=written.captured if request.text_gradient else tuple(states.detach() for states in written.captured),
@@ -123,6 +132,8 @@ class LargeSpeechTextModel(FrozenInEval):
             terms=adapted.terms,
             vocabulary=vocabulary_CD,
             divergences=divergences,
+            readings=self._readings(spoken.captured, speech_lengths, source, batch.source_lengths, request),
+            embedded=speech_BPD if request.input_gradient else None,
         )
 
     @torch.no_grad()
@@ -158,6 +169,13 @@ class LargeSpeechTextModel(FrozenInEval):
             rows = self.prompt.pack(self.llm, *self.encode_speech(audio, audio_lengths, encoded=encoded))
             return self.llm.generate(rows.embeddings, rows.lengths, config, eos_id=self.eos_id, pad_id=self.pad_id)
 
+    def generate_from_text(self, source: Tensor, lengths: Tensor, config: GenerationConfig) -> list[list[Hypothesis]]:
+        """As ``generate``, from transcripts by the text branch: what the language model does without speech."""
+        with evaluating(self):
+            source = fill_padding(source, lengths, self.pad_id)
+            rows = self.prompt.pack(self.llm, self.llm.embed(source), lengths)
+            return self.llm.generate(rows.embeddings, rows.lengths, config, eos_id=self.eos_id, pad_id=self.pad_id)
+
     def _encode(self, audio: Tensor, lengths: Tensor, encoded: bool) -> tuple[Tensor, Tensor]:
         """Audio -> ``[B, S, E]`` encoder states as the adapter takes them, and their ``[B]`` lengths."""
         states_BSE = _cast(audio, self.encoder)
@@ -171,6 +189,19 @@ class LargeSpeechTextModel(FrozenInEval):
             text_BTD = self.llm.embed(source)
             goal_or_none = goal if request.mt or request.divergences else None
             return self._branch(text_BTD, source_lengths, goal_or_none, request.capture, with_nll=request.mt)
+
+    def _readings(
+        self,
+        captured: tuple[Tensor, ...],
+        lengths: Tensor,
+        source: Tensor,
+        source_lengths: Tensor,
+        request: ForwardRequest,
+    ) -> tuple[Tensor, ...]:
+        """``[B, T, 2]`` per captured layer."""
+        if not request.readings:
+            return ()
+        return tuple(read_tokens(self.llm, states, lengths, source, source_lengths) for states in captured)
 
     def _vocabulary(self, request: ForwardRequest) -> Tensor | None:
         """``[C, D]`` embeddings of the tokens asked for."""
@@ -226,8 +257,8 @@ class _Target(NamedTuple):
 
     @property
     def valid(self) -> Tensor:
-        """``[B, U + 1]`` which labels are content; none of a row without a translation."""
-        return length_mask((self.lengths + 1) * (self.lengths > 0), self.labels.size(1))
+        """``[B, U + 1]`` which labels are content."""
+        return length_mask(self.lengths + 1, self.labels.size(1))
 
 
 def _cast(x: Tensor, module: nn.Module) -> Tensor:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from aista.report.tables import Table, label_of, text_of
 from aista.scoring.significance import Interval
 
-__all__ = ["MIN_RUNS", "Correlation", "correlate", "correlation_table"]
+__all__ = ["MIN_RUNS", "Correlation", "correlate", "correlation_table", "correlations_of"]
 
 MIN_RUNS = 3
 Floats = npt.NDArray[np.float64]
@@ -66,6 +66,15 @@ def _correlation(layer: int, points: tuple[tuple[str, float, float], ...]) -> Co
         bounds = pearson.confidence_interval(0.95)
         interval = Interval(float(bounds.low), float(bounds.high))
     return Correlation(layer, points, float(pearson.statistic), interval, float(spearman.statistic))
+
+
+def correlations_of(x: Sequence[float], y: Sequence[float]) -> tuple[float | None, float | None]:
+    """Pearson's and Spearman's correlation of paired values; None where one side does not vary."""
+    if not (_varies(np.array(x)) and _varies(np.array(y))):
+        return None, None
+    from scipy import stats  # slow to import
+
+    return float(stats.pearsonr(x, y).statistic), float(stats.spearmanr(x, y).statistic)
 
 
 def correlation_table(correlations: Sequence[Correlation], metric: str) -> Table:

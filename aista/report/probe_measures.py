@@ -23,6 +23,7 @@ __all__ = [
     "geometry_table",
     "measure_curves",
     "measures_csv",
+    "word_tables",
 ]
 
 AGREEMENT = ("mrr", "recall@1", "csls_mrr", "cka", "ot_separation")
@@ -30,12 +31,17 @@ GEOMETRY = (
     *("ot_cost", "ot_other", "speech_cosine", "text_cosine"),
     *("speech_rank", "text_rank", "speech_norm", "text_norm"),
 )
+WORDS = ("token_mrr", "word_mrr", "lens_mrr", "lens_probability")
+PATHS = ("path_cosine", "path_order", "path_contrast", "gradient_cosine")
 PANELS: dict[str, tuple[str, ...]] = {
     "Retrieval": ("mrr", "recall@1", "csls_mrr"),
+    "Tokens and words": ("token_mrr", "word_mrr", "lens_mrr"),
+    "Token path": ("path_cosine", "path_order", "path_contrast"),
     "Linear CKA": ("cka",),
     "Transport cost": ("ot_cost", "ot_other"),
     "Mean cosine of two utterances": ("speech_cosine", "text_cosine"),
     "Effective rank": ("speech_rank", "text_rank"),
+    "Cosine of gradients": ("gradient_cosine",),
 }
 OVER_TIME = ("mrr", "cka", "ot_separation", "speech_cosine", "speech_rank")
 
@@ -44,6 +50,13 @@ def agreement_table(curve: ProbeCurve) -> Table:
     """How alike speech and text are per layer, with the intervals of the bootstrap."""
     with_intervals = f", 95 % intervals of {curve.resamples} resamples" if curve.resamples else ""
     return _table(f"Speech and text in {curve.num_utterances} utterances{with_intervals}", curve, AGREEMENT, _cell)
+
+
+def word_tables(curve: ProbeCurve) -> tuple[Table, ...]:
+    """Retrieval and reading of single tokens and words; their paths, and the agreement of gradients, per layer."""
+    titles = {"Tokens and words": WORDS, "Token paths and gradients": PATHS}
+    tables = (_table(title, curve, names, lambda item: _cell(item, intervals=False)) for title, names in titles.items())
+    return tuple(table for table in tables if len(table.columns) > 1)
 
 
 def geometry_table(curve: ProbeCurve) -> Table:

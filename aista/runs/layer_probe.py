@@ -17,6 +17,7 @@ from aista.report.probe_measures import (
     geometry_table,
     measure_curves,
     measures_csv,
+    word_tables,
 )
 from aista.report.tables import Table, retrieval_table
 from aista.run_folder.contents import RunFolder
@@ -47,6 +48,7 @@ def probe_one(
     utterance: str = "",
     device: str = "",
     resamples: int,
+    gradients: bool = False,
     verify: bool = True,
 ) -> ProbeResult:
     """Probe one checkpoint; the arguments are those of ``engine.inference.probe.probe``."""
@@ -59,6 +61,7 @@ def probe_one(
         utterance=utterance,
         device=device,
         resamples=resamples,
+        gradients=gradients,
         verify=verify,
     )
     return ProbeResult(_tables(name, curve), _draw(RunFolder(run_dir), name, curve))
@@ -72,11 +75,14 @@ def probe_over_time(
     name: str = "",
     device: str = "",
     resamples: int,
+    gradients: bool = False,
     verify: bool = True,
 ) -> ProbeResult:
     """Probe every checkpoint: a table per measure, one CSV, one figure."""
     name = probe_name(name, f"{split_label(split)}_checkpoints")
-    curves = probe_checkpoints(run_dir, split, size=size, device=device, resamples=resamples, verify=verify)
+    curves = probe_checkpoints(
+        run_dir, split, size=size, device=device, resamples=resamples, gradients=gradients, verify=verify
+    )
     table, picture = RunPaths(run_dir).probe_table_file(name), RunPaths(run_dir).probe_picture_file(name)
     write_text(table, measures_csv(curves))
     save_png(checkpoint_curves(curves), picture)
@@ -84,7 +90,7 @@ def probe_over_time(
 
 
 def _tables(name: str, curve: ProbeCurve) -> tuple[Table, ...]:
-    by_layer = (agreement_table(curve), geometry_table(curve))
+    by_layer = (agreement_table(curve), *word_tables(curve), geometry_table(curve))
     if len(curve.layers) > MAX_COLUMNS:
         return by_layer
     return (retrieval_table({name: curve}), retrieval_table({name: curve}, "recall@1"), *by_layer)

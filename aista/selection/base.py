@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from aista.errors import RunError
 from aista.selection.curve import ProbeCurve
+from aista.selection.gradient_measure import GradientAgreement
 from aista.selection.pair_transport import PairTransport
 from aista.selection.retrieval_probe import RetrievalProbe
+from aista.selection.state_measures import StateMeasure
 
 __all__ = ["LayerSelection", "ProbedSelection", "SelectedLayers", "check_layers", "normalized", "uniform_weights"]
 
@@ -82,6 +84,10 @@ class ProbedSelection(LayerSelection):
         neighbours: Nearest neighbours of CSLS.
         transport: Solves the probe's transport problems; None where none is measured.
         mismatches: Number of mismatched utterances that each one's transport cost is compared with.
+        measures: Further measures of all states that the probe takes.
+        readings: Whether the probe reads transcripts off the speech states by the language model's output layer.
+        agreement: What compares the gradients of alignment and translation; None where none are computed.
+        needs_words: Whether it reads when words are spoken, so that the dev set must say it.
     """
 
     pooling: str = "mean"
@@ -89,6 +95,10 @@ class ProbedSelection(LayerSelection):
     neighbours: int = 10
     transport: PairTransport | None = None
     mismatches: int = 4
+    measures: tuple[StateMeasure, ...] = ()
+    readings: bool = False
+    agreement: GradientAgreement | None = None
+    needs_words: bool = False
 
     @abstractmethod
     def choose(self, curve: ProbeCurve) -> SelectedLayers:
@@ -119,6 +129,9 @@ class ProbedSelection(LayerSelection):
             neighbours=self.neighbours,
             transport=self.transport,
             mismatches=self.mismatches,
+            measures=self.measures,
+            readings=self.readings,
+            agreement=self.agreement,
         )
 
     def _demand(self, curve: ProbeCurve | None) -> ProbeCurve:

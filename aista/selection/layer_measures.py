@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from aista.selection.metrics import SCORES, Ranking, rank
 from aista.selection.pair_transport import PairTransport, mismatched_pairs
 from aista.selection.similarity import csls_matrix
 
-__all__ = ["MEASURES", "pooled_measures", "transport_measures"]
+__all__ = ["MEASURES", "pooled_measures", "row_measures", "transport_measures"]
 
 MEASURES = {
     "mrr": "mean reciprocal rank by cosine, both directions",
@@ -33,6 +33,17 @@ MEASURES = {
     "ot_other": "transport cost of mismatched pairs",
     "ot_separation": "1 - ot_cost / ot_other",
     "ot_converged": "share of transport problems solved to the tolerance",
+    "token_mrr": "mean reciprocal rank of tokens by their nearest speech state, both directions",
+    "token_chance": "token_mrr of random order",
+    "word_mrr": "mean reciprocal rank of words at their given times, both directions",
+    "word_chance": "word_mrr of random order",
+    "path_cosine": "alignment path score: mean largest cosine of each token",
+    "path_distance": "mean smallest Euclidean distance of each token",
+    "path_order": "rank correlation of the tokens with the places of their nearest speech states",
+    "path_contrast": "ordered path's cosine of true pairs less that of mismatched ones",
+    "lens_mrr": "mean reciprocal rank of the transcript's tokens as the output layer reads the speech",
+    "lens_probability": "mean probability of the transcript's tokens as the output layer reads the speech",
+    "gradient_cosine": "cosine of the gradients of cross-entropy and transport at the speech input",
 }
 CKA_LEAST = 4
 
@@ -114,6 +125,11 @@ def transport_measures(
         ),
         "ot_converged": Estimate(float(converged.double().mean())),
     }
+
+
+def row_measures(values: Mapping[str, Tensor], counts_RN: Tensor | None = None) -> dict[str, Estimate]:
+    """Means of ``[N]`` values, one per utterance."""
+    return {name: _mean(values_N, counts_RN) for name, values_N in values.items()}
 
 
 def _mean(values_N: Tensor, counts_RN: Tensor | None) -> Estimate:

@@ -29,14 +29,22 @@ class PairTransport:
     """Transport costs of chosen pairs, one speech and one text utterance each.
 
     The value is the solver's own objective, the one it would minimise as a loss.
+
+    Args:
+        config: Solver and cost.
+        position_weight: Weight of the positional term, as the solvers take it.
+
+    Raises:
+        ValueError: the solver cannot take the cost or the positional term.
     """
 
-    def __init__(self, config: TransportConfig) -> None:
+    def __init__(self, config: TransportConfig, position_weight: float = 0.0) -> None:
         self.config = config
+        self.position_weight = position_weight
         self._solver: Any = build("ot_solver", config.solver, at="transport.solver")
         self._cost: Any = build("cost", config.cost, at="transport.cost")
         if hasattr(self._solver, "check_geometry"):
-            self._solver.check_geometry(self._cost, 0.0)
+            self._solver.check_geometry(self._cost, position_weight)
 
     @torch.no_grad()
     def __call__(
@@ -68,17 +76,27 @@ class PairTransport:
         costs = torch.empty(len(pairs_K2), dtype=torch.float64)
         converged = torch.empty(len(pairs_K2), dtype=torch.bool)
         for chunk in torch.split(order, self.config.batch_size):
-            sides = [
+            padded_speech, padded_text = (
                 pad_sequence([side[number].to(device) for number in pairs_K2[chunk, column].tolist()], batch_first=True)
                 for column, side in enumerate((speech, text))
-            ]
+            )
             lengths = lengths_K2[chunk].to(device)
-            result = self._solver(*sides, lengths[:, 0], lengths[:, 1], cost=self._cost)
+            result = self._solve(padded_speech, padded_text, lengths[:, 0], lengths[:, 1])
             costs[chunk] = result.value.double().cpu()
             converged[chunk] = result.converged.cpu()
         if not bool(costs.isfinite().all()):
             raise ValueError(f"{int((~costs.isfinite()).sum())} of {len(costs)} transport costs are not finite")
         return costs, converged
+
+    def values(self, speech: Tensor, text: Tensor, speech_lengths: Tensor, text_lengths: Tensor) -> Tensor:
+        """``[B]`` costs of padded pairs; gradients flow where they are on."""
+        value: Tensor = self._solve(speech, text, speech_lengths, text_lengths).value
+        return value
+
+    def _solve(self, speech: Tensor, text: Tensor, speech_lengths: Tensor, text_lengths: Tensor) -> Any:
+        return self._solver(
+            speech, text, speech_lengths, text_lengths, cost=self._cost, position_weight=self.position_weight
+        )
 
 
 def all_pairs(size: int) -> Tensor:

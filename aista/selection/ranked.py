@@ -9,7 +9,7 @@ from aista.schema import Options, option
 from aista.selection.base import ProbedSelection, SelectedLayers, check_layers, normalized, uniform_weights
 from aista.selection.curve import ProbeCurve
 
-__all__ = ["RankedConfig", "RankedSelection", "elbow"]
+__all__ = ["RankedConfig", "RankedSelection", "chance_of", "elbow"]
 
 NEAR_CHANCE = 2.0
 """The best layer of a ranking that says something scores at least this many times what chance does."""
@@ -141,6 +141,12 @@ class RankedSelection(ProbedSelection):
 
     def _above_elbow(self, scores: dict[int, float]) -> int:
         return elbow(sorted((scores[layer] for layer in self.candidates), reverse=True))
+
+
+def chance_of(curve: ProbeCurve, measure: str) -> float | None:
+    """Mean over the layers of a measure that says what random order scores; None where the curve lacks it."""
+    values = [estimate.value for estimate in curve.estimates(measure).values()]
+    return sum(values) / len(values) if values else None
 
 
 def elbow(ranked: list[float]) -> int:

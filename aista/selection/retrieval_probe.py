@@ -11,10 +11,12 @@ from aista.errors import RunError
 from aista.pooling import POOLINGS, pool
 from aista.selection.bootstrap import resample
 from aista.selection.curve import LayerDiagnostics, LayerProbe, ProbeCurve
-from aista.selection.layer_measures import pooled_measures, transport_measures
+from aista.selection.gradient_measure import GradientAgreement
+from aista.selection.layer_measures import pooled_measures, row_measures, transport_measures
 from aista.selection.metrics import TIE, Ranking, RetrievalScores, check_pairs, rank
 from aista.selection.pair_transport import PairTransport, all_pairs
 from aista.selection.similarity import SIMILARITIES, cosine_matrix, csls_matrix
+from aista.selection.state_measures import KeptStates, StateMeasure
 from aista.types import LayerStates, LsmOutput
 
 __all__ = ["RetrievalProbe", "diagnose"]
@@ -26,11 +28,13 @@ class RetrievalProbe:
     """Cross-modal retrieval and its measures over a probe set, for several layers at once.
 
     Pooled states are kept on the CPU in fp32: 8 * N * D bytes per layer for N utterances of width D. With
-    ``transport`` all states are kept in their own dtype, P + T times as many for P positions and T tokens.
+    ``transport`` or ``measures`` all states are kept in their own dtype, P + T times as many for P positions and T
+    tokens.
 
         probe = RetrievalProbe(layers)
         for batch in batches:
-            probe.add(model(batch, task.probe_request(layers)), batch.source_text)
+            output = model(batch, task.probe_request(probe))
+            probe.add(output, batch.source_text, tokens=batch.source, words=batch.words)
         curve = probe.compute()
 
     Args:
@@ -41,6 +45,9 @@ class RetrievalProbe:
         neighbours: Of CSLS.
         transport: Solves transport problems; None: no transport is measured.
         mismatches: Other utterances that each utterance's transport cost is compared with.
+        measures: Further measures of all states.
+        readings: Whether the language model's output layer reads the transcripts off the speech states.
+        agreement: Compares each layer's alignment with the translation by gradients; None: no gradient is computed.
         resamples: Bootstrap resamples for the intervals of the measures; 0: no intervals.
     """
 
@@ -53,6 +60,9 @@ class RetrievalProbe:
         neighbours: int = 10,
         transport: PairTransport | None = None,
         mismatches: int = 4,
+        measures: Sequence[StateMeasure] = (),
+        readings: bool = False,
+        agreement: GradientAgreement | None = None,
         resamples: int = 0,
     ) -> None:
         if not layers:
@@ -68,35 +78,58 @@ class RetrievalProbe:
         self.neighbours = neighbours
         self.transport = transport
         self.mismatches = mismatches
+        self.measures = tuple(measures)
+        self.readings = readings
+        self.agreement = agreement
         self.resamples = resamples
         self.num_skipped = 0
         self._speech: list[list[Tensor]] = [[] for _ in layers]
         self._text: list[list[Tensor]] = [[] for _ in layers]
-        self._speech_states: list[list[Tensor]] = [[] for _ in layers]
-        self._text_states: list[list[Tensor]] = [[] for _ in layers]
         self._groups: list[Hashable] = []
-        self._device: torch.device | str = "cpu"
+        self._kept = [KeptStates(groups=self._groups) for _ in layers]
+        self._values: list[dict[str, list[Tensor]]] = [{} for _ in layers]
 
     @property
     def num_utterances(self) -> int:
         """Utterances added so far, without the skipped ones."""
         return len(self._groups)
 
-    def add(self, output: LsmOutput, texts: Sequence[str] = ()) -> None:
+    def add(
+        self,
+        output: LsmOutput,
+        texts: Sequence[str] = (),
+        *,
+        tokens: Tensor | None = None,
+        words: Tensor | None = None,
+    ) -> None:
         """Add a batch; ``output`` holds this probe's layers in their order.
 
         Args:
-            output: What the model returned with ``capture=layers``.
+            output: What the model returned for ``task.probe_request(probe)``, or with ``capture=layers``.
             texts: The rows' transcripts, by which utterances with the same words are recognised;
                 empty: each row counts as its own.
+            tokens: ``[B, T]`` their token ids, which some measures need; None: those are left out.
+            words: ``[B, N, 4]`` where the words lie, as ``SpeechBatch.words``; None: unknown.
         """
         if len(output.speech) != len(self.layers):
             raise ValueError(f"expects the states of layers {self.layers}, got {len(output.speech)} layers")
-        self.add_states([output.layer(index) for index in range(len(self.layers))], texts)
+        states = [output.layer(index) for index in range(len(self.layers))]
+        self.add_states(states, texts, tokens=tokens, words=words)
+        present = states[0].present.cpu()
+        for index, values in enumerate(self._row_values(output)):
+            for name, values_B in values.items():
+                self._values[index].setdefault(name, []).append(values_B[present])
 
     @torch.no_grad()
-    def add_states(self, states: Sequence[LayerStates], texts: Sequence[str] = ()) -> None:
-        """Add a batch given one ``LayerStates`` per layer of this probe."""
+    def add_states(
+        self,
+        states: Sequence[LayerStates],
+        texts: Sequence[str] = (),
+        *,
+        tokens: Tensor | None = None,
+        words: Tensor | None = None,
+    ) -> None:
+        """Add a batch given one ``LayerStates`` per layer of this probe; see ``add``."""
         if len(states) != len(self.layers):
             raise ValueError(f"expects the states of layers {self.layers}, got {len(states)} layers")
         first = states[0]
@@ -110,10 +143,9 @@ class RetrievalProbe:
         for index, layer in enumerate(states):
             self._speech[index].append(pool(layer.speech[rows].float(), layer.speech_lengths[rows], self.pooling).cpu())
             self._text[index].append(pool(layer.text[rows].float(), layer.text_lengths[rows], self.pooling).cpu())
-            if self.transport is not None:
-                self._device = layer.speech.device
-                self._speech_states[index] += _content(layer.speech[rows], layer.speech_lengths[rows])
-                self._text_states[index] += _content(layer.text[rows], layer.text_lengths[rows])
+            if self.transport is not None or self.measures:
+                of_rows = (None if given is None else given[rows] for given in (tokens, words))
+                self._kept[index].add(LayerStates(*(part[rows] for part in layer)), *of_rows)
         start = len(self._groups)
         self._groups += [texts[row] if texts else (start + n,) for n, row in enumerate(rows.tolist())]
 
@@ -152,15 +184,30 @@ class RetrievalProbe:
                 counts_RN=counts_RN,
             )
             if self.transport is not None:
+                kept = self._kept[index]
                 measures |= transport_measures(
-                    *(self._speech_states[index], self._text_states[index], self._groups, self.transport),
+                    *(kept.speech, kept.text, self._groups, self.transport),
                     mismatches=self.mismatches,
                     counts_RN=counts_RN,
-                    device=self._device,
+                    device=kept.device,
                 )
+            for measure in self.measures:
+                measures |= measure(self._kept[index], counts_RN)
+            measures |= row_measures({name: torch.cat(parts) for name, parts in self._values[index].items()}, counts_RN)
         except ValueError as error:
             raise RunError(f"probe of layer {self.layers[index]}: {error}") from error
         return LayerProbe(self.layers[index], scores, diagnose(speech_ND, text_ND), measures)
+
+    def _row_values(self, output: LsmOutput) -> list[dict[str, Tensor]]:
+        """Per layer, what each row of a batch adds to a mean: name -> ``[B]``."""
+        values: list[dict[str, Tensor]] = [{} for _ in self.layers]
+        for layer, readings_BT2 in zip(values, output.readings, strict=False):
+            means_B2 = readings_BT2.double().sum(1).cpu() / output.text_lengths.clamp_min(1).cpu()[:, None]
+            layer |= {"lens_mrr": means_B2[:, 0], "lens_probability": means_B2[:, 1]}
+        if self.agreement is not None:
+            for layer, cosines_B in zip(values, self.agreement(output), strict=True):
+                layer["gradient_cosine"] = cosines_B
+        return values
 
     def _scores(self, index: int, cosine_NN: Tensor, ranking: Ranking) -> RetrievalScores:
         """Retrieval by this probe's similarity."""
@@ -169,14 +216,9 @@ class RetrievalProbe:
         if self.similarity == "csls":
             return rank(csls_matrix(cosine_NN, self.neighbours), self._groups, tie=TIE).scores
         assert self.transport is not None
-        speech, text, size = self._speech_states[index], self._text_states[index], self.num_utterances
-        costs, _ = self.transport(speech, text, all_pairs(size), self._device)
+        kept, size = self._kept[index], self.num_utterances
+        costs, _ = self.transport(kept.speech, kept.text, all_pairs(size), kept.device)
         return rank(-costs.view(size, size), self._groups, tie=OT_TIE).scores
-
-
-def _content(states_BLD: Tensor, lengths: Tensor) -> list[Tensor]:
-    """Each row's true positions, on the CPU."""
-    return [states[:length].to("cpu", copy=True) for states, length in zip(states_BLD, lengths.tolist(), strict=True)]
 
 
 def diagnose(speech_ND: Tensor, text_ND: Tensor) -> LayerDiagnostics:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from aista.modules.lsm import ForwardRequest, LargeSpeechTextModel
 from aista.registry import register
 from aista.schema import Component, Options, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
+from aista.selection.retrieval_probe import RetrievalProbe
 from aista.tasks.alignment_checks import check_layers, check_schedules, is_probed
 from aista.tasks.alignment_terms import AlignmentTerm, AlignmentTerms
 from aista.tasks.base import LossPart, Task, TaskLoss
@@ -86,6 +87,7 @@ class SpeechTranslationTask(Task):
     """
 
     takes_states = True
+    translates_text = True
     default_metrics = (Component("bleu"), Component("chrf"))
     feature: Feature
 
@@ -168,7 +170,8 @@ class SpeechTranslationTask(Task):
         """Cross-entropy on the translation, plus alignment at the selected layers once they are known."""
         request = self._request(batch, is_training=model.training)
         out: LsmOutput = model(batch, request)
-        cross_entropy = self._cross_entropy(out, batch.num_translated, with_translation=request.translate)
+        out = out._replace(num_targets=batch.row_weights)
+        cross_entropy = self._cross_entropy(out, batch, with_translation=request.translate)
         parts = [cross_entropy, _adapter_part(out)]
         if self.selected is not None:
             context = AlignmentContext(
@@ -182,9 +185,14 @@ class SpeechTranslationTask(Task):
             parts.append(self.alignment.loss(out, self.selected, context))
         return TaskLoss.of_parts(*parts, num_targets=batch.num_targets)
 
-    def probe_request(self, layers: tuple[int, ...]) -> ForwardRequest:
-        """What a probe of these layers asks of the model: their states, from the rows that it is trained on."""
+    def states_request(self, layers: tuple[int, ...]) -> ForwardRequest:
+        """Asks the model for the states of these layers, from the rows that it is trained on."""
         return ForwardRequest(capture=layers, mt=self.config.mt_weight > 0)
+
+    def probe_request(self, probe: RetrievalProbe) -> ForwardRequest:
+        """Asks the model for what a probe measures."""
+        request = self.states_request(probe.layers)
+        return replace(request, readings=probe.readings, input_gradient=probe.agreement is not None)
 
     def _request(self, batch: SpeechBatch, *, is_training: bool) -> ForwardRequest:
         """What the losses of this step need of the model."""
@@ -202,21 +210,29 @@ class SpeechTranslationTask(Task):
             text_gradient=config.text_gradient,
         )
 
-    def _cross_entropy(self, out: LsmOutput, num_targets: int, *, with_translation: bool) -> LossPart:
-        """Of the ``num_targets`` tokens of translations given the speech, and given the transcript."""
-        total, metrics = self.config.translation_weight * out.nll.sum(), {}
+    def _cross_entropy(self, out: LsmOutput, batch: SpeechBatch, *, with_translation: bool) -> LossPart:
+        """Of the translation given the speech, and given the transcript, in rows that have one."""
+        config, has_target_B, num_targets = self.config, batch.target_lengths > 0, batch.num_translated
+        nll, mt_nll = (values_B.where(has_target_B, 0.0).sum() for values_B in (out.nll, out.mt_nll))
+        total, metrics = config.translation_weight * nll, {}
         if with_translation and num_targets:
-            metrics["nll"] = (out.nll.detach().sum() / num_targets, float(num_targets))
-        if self.config.mt_weight > 0:
-            total = total + self.config.mt_weight * out.mt_nll.sum()
-        if self.config.mt_weight > 0 and num_targets:
-            metrics["mt_nll"] = (out.mt_nll.detach().sum() / num_targets, float(num_targets))
+            metrics["nll"] = (nll.detach() / num_targets, float(num_targets))
+        if config.mt_weight > 0:
+            total = total + config.mt_weight * mt_nll
+            if num_targets:
+                metrics["mt_nll"] = (mt_nll.detach() / num_targets, float(num_targets))
         return LossPart(total, metrics)
 
     def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
         """Translate by beam search; the text branch is not used."""
         assert isinstance(model, LargeSpeechTextModel)
         best = model.generate(batch.audio, batch.audio_lengths, generation, encoded=batch.encoded)
+        return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
+
+    def decode_text(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
+        """Translate the transcripts by the text branch."""
+        assert isinstance(model, LargeSpeechTextModel)
+        best = model.generate_from_text(batch.source, batch.source_lengths, generation)
         return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
 
     def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:

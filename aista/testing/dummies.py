@@ -106,8 +106,12 @@ class DummyLanguageModel(LanguageModel):
         states = [embeddings]
         for block in self.blocks[:depth]:
             states.append(block(states[-1]))
-        final = None if stop_at_capture else self.norm(states[-1])
+        final = None if stop_at_capture else self.normalize(states[-1])
         return final, tuple(states[layer] for layer in capture)
+
+    def normalize(self, states: Tensor) -> Tensor:
+        normalized: Tensor = self.norm(states)
+        return normalized
 
     def project(self, states: Tensor) -> Tensor:
         return functional.linear(states, self.embedding.weight)

@@ -63,6 +63,18 @@ def check_capture_numbering(llm: LanguageModel) -> None:
 
 
 @contract("llm")
+def check_normalize(llm: LanguageModel) -> None:
+    """``normalize`` makes the final states of the last block's."""
+    embeddings, lengths = _batch(llm)
+    states, (last,) = _forward(llm, embeddings, lengths, capture=[llm.num_layers])
+    assert states is not None, "forward must return the final states unless it stops early"
+    with torch.no_grad():
+        _assert_rows(
+            llm.normalize(last), states, lengths, "normalize(output of the last block) is not the final states"
+        )
+
+
+@contract("llm")
 def check_stop_at_capture(llm: LanguageModel) -> None:
     """Stopping early returns None and the same states, and runs no block beyond the deepest captured one."""
     embeddings, lengths = _batch(llm)

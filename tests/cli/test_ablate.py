@@ -157,6 +157,31 @@ def test_runs_are_probed_and_retrieval_is_held_against_the_score(sweep, aista):
     assert (out / "correlation.png").is_file()
 
 
+def test_scores_before_alignment_are_held_against_what_each_layer_gains(tmp_path, corpus, aista):
+    trainer = {"max_steps": 4, "log_every": 1, "checkpoint_every": 2, "keep_last": 2}
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(tiny_config(corpus, trainer=trainer)))
+    layers = {
+        f"layer {k}": {
+            "layer_selection": {"name": "fixed", "config": {"layers": [k]}},
+            "alignment[0].schedule": {"name": "constant", "config": {"start_step": 2}},
+        }
+        for k in range(3)
+    }
+    keys = {"base": "base.yaml", "runs": {"CE only": {"alignment": []}, **layers}, "baseline": "CE only"}
+    file, out = tmp_path / "single.yaml", tmp_path / "out"
+    file.write_text(yaml.safe_dump({**keys, "samples": 40, "split": "dev", "early_probe": 2}, sort_keys=False))
+    code, printed, _ = aista("ablate", file, "--out", out, "--jobs", "2")
+    assert code == 0
+    assert "layer_scores.md" in printed
+    (probe,) = out.glob("runs/*/probe/dev_early_2.json")
+    measured = json.loads(probe.read_text())
+    assert measured["step"] == 2
+    names = measured["curve"]["layers"][0]["measures"]
+    assert {"token_mrr", "word_mrr", "path_contrast", "lens_mrr", "gradient_cosine"} <= set(names)
+    table = (out / "layer_scores.md").read_text()
+    assert all(f"| {name} |" in table for name in ("mrr", "word_mrr", "gradient_cosine", "shallow first"))
+
+
 def test_a_run_that_fails_is_a_row_with_its_error(tmp_path, corpus, aista):
     runs = {"CE only": {"alignment": []}, "broken": {"freeze_params": ["no_such_part"]}}
     file = write_ablation(tmp_path, corpus, runs)

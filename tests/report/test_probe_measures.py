@@ -16,7 +16,9 @@ from aista.report.probe_measures import (
     geometry_table,
     measure_curves,
     measures_csv,
+    word_tables,
 )
+from aista.selection.bootstrap import Estimate
 from aista.selection.curve import ProbeCurve
 from aista.selection.retrieval_probe import RetrievalProbe
 from aista.types import LayerStates
@@ -50,6 +52,15 @@ def test_tables_show_values_with_intervals_where_there_are_some() -> None:
     assert "ot_separation" not in table.columns, "transport was not measured"
     assert "[" not in "".join(cell for row in geometry_table(found).rows for cell in row)
     assert "[" not in "".join(cell for row in agreement_table(curve(resamples=0)).rows for cell in row)
+
+
+def test_tables_of_words_show_what_was_measured() -> None:
+    found = curve()
+    assert word_tables(found) == ()
+    layers = tuple(replace(probe, measures={"word_mrr": Estimate(0.25, 0.2, 0.3)}) for probe in found.layers)
+    (table,) = word_tables(replace(found, layers=layers))
+    assert table.columns == ("Layer", "word_mrr")
+    assert table.rows == (("0", "0.25"), ("2", "0.25"))
 
 
 def test_checkpoints_are_rows_and_what_is_missing_is_a_dash() -> None:

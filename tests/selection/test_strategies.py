@@ -16,7 +16,9 @@ from aista.schema import component, structure
 from aista.selection.base import LayerSelection, ProbedSelection, SelectedLayers
 from aista.selection.bootstrap import Estimate
 from aista.selection.curve import LayerDiagnostics, LayerProbe, ProbeCurve
+from aista.selection.item_retrieval import TokenRetrieval, WordRetrieval
 from aista.selection.metrics import RetrievalScores, ScoreSet, chance
+from aista.selection.path_measures import AlignmentPath
 from aista.selection.ranked import elbow
 
 
@@ -105,9 +107,20 @@ class TestRandom:
 
 
 class TestMeasured:
-    """``cka`` and ``ot_distance`` read their measure, and nothing else."""
+    """Each reads its measure, and nothing else."""
 
-    @pytest.mark.parametrize(("name", "measure"), [("cka", "cka"), ("ot_distance", "ot_separation")])
+    @pytest.mark.parametrize(
+        ("name", "measure"),
+        [
+            ("cka", "cka"),
+            ("ot_distance", "ot_separation"),
+            ("token_retrieval", "token_mrr"),
+            ("word_retrieval", "word_mrr"),
+            ("alignment_path", "path_contrast"),
+            ("logit_lens", "lens_mrr"),
+            ("gradient_agreement", "gradient_cosine"),
+        ],
+    )
     def test_the_measure_decides(self, name: str, measure: str) -> None:
         values = {0: 0.1, 1: -0.2, 2: 0.7, 3: 0.3, 4: 0.0}
         layers = tuple(
@@ -128,6 +141,37 @@ class TestMeasured:
         assert probe.mismatches == 7
         assert make("retrieval").probe().transport is None
         assert make("retrieval", similarity="ot").probe().similarity == "ot"
+
+    def test_each_brings_what_its_probe_measures(self) -> None:
+        assert make("token_retrieval", tokens=7).probe().measures == (TokenRetrieval(7),)
+        assert make("word_retrieval", words=9).probe().measures == (WordRetrieval(9),)
+        assert make("alignment_path", mismatches=2).probe().measures == (AlignmentPath(2),)
+        assert make("logit_lens").probe().readings
+        agreement = make("gradient_agreement", position_weight=0.5).probe().agreement
+        assert agreement is not None
+        assert agreement.transport.position_weight == 0.5
+        plain = make("retrieval").probe()
+        assert (plain.measures, plain.readings, plain.agreement) == ((), False, None)
+        assert [make(name).needs_words for name in ("word_retrieval", "token_retrieval")] == [True, False]
+
+    def test_the_path_s_score_is_chosen_by_name(self) -> None:
+        values = {0: 0.1, 1: 0.2, 2: 0.7, 3: 0.3, 4: 0.0}
+        layers = tuple(
+            replace(probe, measures={"path_cosine": Estimate(values[probe.layer]), "path_contrast": Estimate(0.0)})
+            for probe in make_curve(dict.fromkeys(values, 0.5)).layers
+        )
+        curve = replace(CURVE, layers=layers)
+        assert make("alignment_path", score="path_cosine", top_k=1).select(curve).layers == (2,)
+        assert make("alignment_path", top_k=1).select(curve).layers == (0,)
+
+    @pytest.mark.parametrize(("name", "kind"), [("token_retrieval", "token"), ("word_retrieval", "word")])
+    def test_a_ranking_near_chance_is_called_noise(self, name: str, kind: str) -> None:
+        for best, noise in ((0.05, True), (0.5, False)):
+            layers = tuple(
+                replace(probe, measures={f"{kind}_mrr": Estimate(best), f"{kind}_chance": Estimate(0.04)})
+                for probe in CURVE.layers
+            )
+            assert ("ranking is noise" in make(name).select(replace(CURVE, layers=layers)).reason) is noise
 
     def test_cka_needs_four_utterances(self) -> None:
         with pytest.raises(ConfigError, match="probe_size: the debiased CKA needs at least 4, got 3"):
@@ -323,5 +367,8 @@ def test_import_needs_neither_fairseq2_nor_transformers() -> None:
         "print([e.name for e in entries('layer_selection') + entries('metric')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    selections = "'all', 'cka', 'fixed', 'learned', 'ot_distance', 'random', 'retrieval', 'scheduled', 'strided'"
-    assert done.stdout.strip() == f"[{selections}, 'bleu', 'cer', 'chrf', 'wer']"
+    selections = [
+        *("alignment_path", "all", "cka", "fixed", "gradient_agreement", "learned", "logit_lens", "ot_distance"),
+        *("random", "retrieval", "scheduled", "strided", "token_retrieval", "word_retrieval"),
+    ]
+    assert done.stdout.strip() == str([*selections, "bleu", "cer", "chrf", "wer"])

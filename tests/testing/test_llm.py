@@ -99,6 +99,15 @@ class DetachedCapture(Forward):
         return final, tuple(state.detach() for state in captured)
 
 
+class ReadsUnnormalised(DummyLanguageModel):
+    def normalize(self, states):
+        return states
+
+    def forward(self, embeddings, lengths, *, capture=(), stop_at_capture=False):
+        final, captured = super().forward(embeddings, lengths, capture=capture, stop_at_capture=stop_at_capture)
+        return None if final is None else self.norm(final), captured
+
+
 class UnusedParameter(DummyLanguageModel):
     def __init__(self):
         super().__init__()
@@ -160,6 +169,7 @@ CASES = [
     (contract.check_capture_numbering, SortedCapture, "captured layers do not come in the order asked for"),
     (contract.check_capture_numbering, NormalisedCapture, "captured layer 0 is not what enters"),
     (contract.check_capture_numbering, OtherBlocks, r"forward does not run blocks \[1, 2\] of layers"),
+    (contract.check_normalize, ReadsUnnormalised, r"normalize\(output of the last block\) is not the final states"),
     (contract.check_stop_at_capture, NeverStops, r"to capture layer 0 it ran the blocks \[1, 2\]"),
     (contract.check_stop_at_capture, StopsWithStates, "must return None in place of the final states"),
     (contract.check_causality, Bidirectional, "a state depends on later positions"),

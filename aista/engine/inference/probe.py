@@ -20,7 +20,10 @@ from aista.run_folder.paths import PLAN, RunPaths, split_label
 from aista.run_folder.probes import Plan, Probe
 from aista.run_folder.sources import Source
 from aista.selection.curve import ProbeCurve
+from aista.selection.gradient_measure import GradientAgreement
+from aista.selection.item_retrieval import TokenRetrieval, WordRetrieval
 from aista.selection.pair_transport import PairTransport, TransportConfig
+from aista.selection.path_measures import AlignmentPath
 from aista.selection.retrieval_probe import RetrievalProbe
 from aista.tasks.speech_translation import SpeechTranslationTask
 from aista.types import SpeechBatch
@@ -40,6 +43,7 @@ def probe(
     utterance: str = "",
     device: str = "",
     resamples: int = 1000,
+    gradients: bool = False,
     verify: bool = True,
 ) -> tuple[str, ProbeCurve]:
     """Probe a run and write its curve and a transport plan into the run folder.
@@ -55,6 +59,7 @@ def probe(
         utterance: Id of the utterance whose transport plan is drawn; empty means one of middle length.
         device: Where to run; empty means the GPU if there is one.
         resamples: Bootstrap resamples for the intervals; 0: no intervals.
+        gradients: Compare the gradients of transport and cross-entropy too; takes a training step's memory.
         verify: Compare the weights with their checksums first.
 
     Returns:
@@ -73,7 +78,7 @@ def probe(
         source = data.source(run.checkpoint.name)
         _require_replaceable(paths, name, source)
         plan = _plan(run, task, data, utterance)
-        curve = probe_model(task, model, _batches(run, data, size), _probe(model, resamples))
+        curve = probe_model(task, model, _batches(run, data, size), _probe(model, resamples, gradients=gradients))
         Probe(name, source, run.checkpoint.step, curve).save(paths)
         plan.save(paths, name)
     return name, curve
@@ -86,6 +91,7 @@ def probe_checkpoints(
     size: int = 500,
     device: str = "",
     resamples: int = 1000,
+    gradients: bool = False,
     verify: bool = True,
 ) -> dict[int, ProbeCurve]:
     """Probe every checkpoint of a run on the same utterances; each is written as SPLIT_step_N.
@@ -108,7 +114,7 @@ def probe_checkpoints(
     for name, checkpoint in checkpoints.items():
         with locked(paths.probe_lock(name), paths.probe_file(name)):
             model.load_state_dict(load_weights(checkpoint, verify=verify))
-            curve = probe_model(task, model, batches, _probe(model, resamples))
+            curve = probe_model(task, model, batches, _probe(model, resamples, gradients=gradients))
             Probe(name, data.source(checkpoint.name), checkpoint.step, curve).save(paths)
         curves[checkpoint.step] = curve
         log.info("probed %s", checkpoint.name)
@@ -143,9 +149,17 @@ def _batches(run: TrainedRun, data: Split, size: int) -> list[SpeechBatch]:
     return list(probe_batches(probed, size, batch_size, run.device))
 
 
-def _probe(model: LargeSpeechTextModel, resamples: int) -> RetrievalProbe:
-    layers = tuple(range(model.llm.num_layers + 1))
-    return RetrievalProbe(layers, transport=PairTransport(TransportConfig()), resamples=resamples)
+def _probe(model: LargeSpeechTextModel, resamples: int, *, gradients: bool) -> RetrievalProbe:
+    """Measures everything at all layers."""
+    transport = PairTransport(TransportConfig())
+    return RetrievalProbe(
+        tuple(range(model.llm.num_layers + 1)),
+        transport=transport,
+        measures=(TokenRetrieval(), WordRetrieval(), AlignmentPath()),
+        readings=True,
+        agreement=GradientAgreement(transport) if gradients else None,
+        resamples=resamples,
+    )
 
 
 def _plan(run: TrainedRun, task: SpeechTranslationTask, data: Split, utterance: str) -> Plan:

@@ -56,7 +56,7 @@ def transport_plans(
 def plan_of(run: TrainedRun, task: SpeechTranslationTask, data: Split, index: int, layers: tuple[int, ...]) -> Plan:
     """The plan of the row ``index`` at some layers."""
     batch = data.dataset.batch([index], epoch=0).to(run.device)
-    out = run.model(batch, task.probe_request(layers))
+    out = run.model(batch, task.states_request(layers))
     positions, tokens = int(out.speech_lengths[0]), int(out.text_lengths[0])
     loss, row = _loss(task), data.dataset.rows[index]
     context = AlignmentContext(transcripts=batch.source, words=batch.words)

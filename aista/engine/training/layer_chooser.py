@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from aista.modules.generation import evaluating
+from aista.modules.lsm import LargeSpeechTextModel
 from aista.run_folder.layer_choices import LayerChoice, read_choices, write_choices
 from aista.selection.base import LayerSelection, ProbedSelection
 from aista.selection.curve import ProbeCurve
@@ -30,7 +31,8 @@ def probe_model(
 ) -> ProbeCurve:
     """Cross-modal retrieval of a model's states; the model's train/eval mode is restored.
 
-    One forward of both branches per batch serves every layer and every measure.
+    One forward of both branches per batch serves every layer and every measure; gradients, where the probe asks for
+    them, come from its graph.
 
     Args:
         task: The model's task.
@@ -38,9 +40,12 @@ def probe_model(
         batches: Rows to probe, on the model's device.
         probe: A new probe; it says which layers are captured.
     """
+    keeps_time = all(part.adapter.even_in_time for part in model.modules() if isinstance(part, LargeSpeechTextModel))
     with evaluating(model):
         for batch in batches:
-            probe.add(model(batch, task.probe_request(probe.layers)), batch.source_text)
+            output = model(batch, task.probe_request(probe))
+            words = batch.words if keeps_time else None  # else a time says no position
+            probe.add(output, batch.source_text, tokens=batch.source, words=words)
     return probe.compute()
 
 

@@ -72,6 +72,13 @@ class LanguageModel(nn.Module, ABC):
     def project(self, states: Tensor) -> Tensor:
         """Final states ``[..., D]`` -> logits ``[..., V]``."""
 
+    def normalize(self, states: Tensor) -> Tensor:
+        """The last block's states ``[..., D]`` -> final states, by the norm behind the blocks.
+
+        A model without such a norm inherits this. Layers below the last are read through it too (logit lens).
+        """
+        return states
+
     @abstractmethod
     def generate(
         self, embeddings: Tensor, lengths: Tensor, config: GenerationConfig, *, eos_id: int, pad_id: int

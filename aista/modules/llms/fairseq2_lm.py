@@ -89,7 +89,11 @@ class Fairseq2LM(LanguageModel):
         state = self.dropout(zero_padding(embeddings, lengths))
         states = self._run(state, AttentionBiasCache(), deepest)
         captured = tuple(states[layer] for layer in capture)
-        return (None if stop_at_capture else self.norm(states[-1])), captured
+        return (None if stop_at_capture else self.normalize(states[-1])), captured
+
+    def normalize(self, states: Tensor) -> Tensor:
+        normalized: Tensor = self.norm(states)
+        return normalized
 
     def project(self, states: Tensor) -> Tensor:
         if self.projection is None:
@@ -169,4 +173,4 @@ class _Fairseq2Decoding:
     def _next_logits(self, state: Tensor, masks: AttentionBiasCache) -> Tensor:
         states = self.model._run(state, masks, self.model.num_layers, self.memory)
         self.memory.increment_step_nr(state.size(1))
-        return self.model.project(self.model.norm(states[-1][:, -1]))
+        return self.model.project(self.model.normalize(states[-1][:, -1]))

@@ -97,6 +97,11 @@ class HuggingFaceLM(LanguageModel):
             final = None if final is None else _spread(final, places, embeddings)
         return final, states
 
+    def normalize(self, states: Tensor) -> Tensor:
+        """By the norm beside the blocks. Raises ValueError where it is not one module that can be told from others."""
+        normalized: Tensor = _find_norm(self._body, self._blocks_path)(states)
+        return normalized
+
     def project(self, states: Tensor) -> Tensor:
         """Final states -> logits, with the scaling and capping that some architectures put behind."""
         hf: Any = self.model
@@ -242,6 +247,22 @@ def _find_body(model: nn.Module) -> str:
             f"found {', '.join(names) or 'none'}; choose a transformer such as LLaMA, Qwen, GPT-2 or Gemma"
         )
     return names[0]
+
+
+def _find_norm(body: nn.Module, blocks_path: str) -> nn.Module:
+    """The norm behind the blocks: the only one beside them that is not named after the embeddings."""
+    beside = body.get_submodule(blocks_path.rpartition(".")[0])
+    norms = {
+        name: child
+        for name, child in beside.named_children()
+        if "norm" in type(child).__name__.lower() and "embed" not in name
+    }
+    if len(norms) != 1:
+        raise ValueError(
+            f"{type(body).__name__}: expects one norm behind the blocks, found {', '.join(norms) or 'none'}; "
+            "layers cannot be read through it (logit lens)"
+        )
+    return next(iter(norms.values()))
 
 
 def _find_blocks(body: nn.Module, num_layers: int) -> str:

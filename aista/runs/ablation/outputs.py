@@ -8,14 +8,24 @@ from pathlib import Path
 from aista.files import write_text
 from aista.report.correlation import correlate, correlation_table
 from aista.report.figure import save_png
+from aista.report.layer_forecast import forecast, forecast_table
 from aista.report.plots import seed_differences
 from aista.report.report_options import ComparisonOptions
 from aista.report.scatter import retrieval_and_score
 from aista.report.tables import Table, to_latex, to_markdown
-from aista.runs.ablation.results import AblationRow, Outcome, ablation_rows, label, layer_scores
+from aista.runs.ablation.results import (
+    AblationRow,
+    Outcome,
+    ablation_rows,
+    early_probes,
+    label,
+    layer_scores,
+    single_layer_gains,
+)
 from aista.runs.ablation.table import ablation_csv, ablation_table
 from aista.runs.ablation.variants import AblationConfig
 from aista.scoring.base import Metric
+from aista.selection.curve import ProbeCurve
 
 __all__ = ["write_outputs"]
 
@@ -35,7 +45,8 @@ def write_outputs(
     Returns:
         The table, and the names of the files.
     """
-    rows = ablation_rows(outcomes, metrics, baseline, ComparisonOptions(split=config.label, samples=config.samples))
+    options = ComparisonOptions(split=config.label, samples=config.samples)
+    rows = ablation_rows(outcomes, metrics, baseline, options, probe=config.probe_name)
     table, metric = ablation_table(rows, baseline), metrics[0].name
     failed = [outcome.failure for outcome in outcomes if outcome.error]
     write_text(out / "table.md", to_markdown(table) + "".join(f"\nFailed: {failure}\n" for failure in failed))
@@ -48,7 +59,20 @@ def write_outputs(
         files.append("differences.png")
     if config.probe:
         files += _correlation(out, rows, layer_scores(outcomes, config.probe_name), metric)
+    if config.early_probe:
+        files += _forecast(out, rows, early_probes(outcomes, baseline, config.early_probe_name), baseline, metric)
     return table, files
+
+
+def _forecast(
+    out: Path, rows: Sequence[AblationRow], probes: Mapping[int, ProbeCurve], baseline: str, metric: str
+) -> list[str]:
+    """Scores of the layers before alignment beside what each layer gains where it alone is aligned."""
+    forecasts = forecast(probes, single_layer_gains(rows, baseline, metric))
+    if not forecasts:
+        return []
+    write_text(out / "layer_scores.md", to_markdown(forecast_table(forecasts, metric)))
+    return ["layer_scores.md"]
 
 
 def _correlation(

@@ -13,8 +13,9 @@ from typing import Any, Literal
 from aista.errors import Fault
 from aista.run_folder.paths import split_label
 from aista.schema import Options, option, required
+from aista.tasks.experiment import Experiment
 
-__all__ = ["BASE", "AblationConfig", "Nodes", "find_faults", "variants"]
+__all__ = ["BASE", "AblationConfig", "Nodes", "early_probe_faults", "find_faults", "variants"]
 
 BASE = "base"
 """Name of the unchanged run in the mode ``one_at_a_time``."""
@@ -43,8 +44,17 @@ class AblationConfig(Options):
     baseline: str | None = option(None, "Run that the others are compared with; null means the base.")
     split: str = option("test", "Split that is scored: dev, test, or the path of a manifest.")
     samples: int = option(1000, "Bootstrap samples of the comparison.", minimum=40, maximum=1_000_000)
+    shuffled_speech: bool = option(False, "Also measure each run's NLL with shuffled speech.")
+    from_transcript: bool = option(False, "Also score each run's text translation, from the split's transcripts.")
     probe: int = option(
         0, "Number of utterances of the split that each run's retrieval is probed on, at least 4; 0: none.", minimum=0
+    )
+
+    early_probe: int = option(
+        0,
+        "Step of the baseline's checkpoint, before alignment begins, whose layer scores are compared with what runs "
+        "that align a single layer gain; 0: none.",
+        minimum=0,
     )
 
     def __post_init__(self) -> None:
@@ -65,6 +75,11 @@ class AblationConfig(Options):
         """Name of the probe that ``probe`` asks for; empty if it asks for none."""
         return f"{self.label}_{self.probe}" if self.probe else ""
 
+    @property
+    def early_probe_name(self) -> str:
+        """Name of the probe that ``early_probe`` asks for."""
+        return f"{self.label}_early_{self.early_probe}"
+
 
 def variants(config: AblationConfig) -> Iterator[tuple[str, Nodes]]:
     """Name of each row of the table -> the nodes that it replaces in the base."""
@@ -84,6 +99,22 @@ def variants(config: AblationConfig) -> Iterator[tuple[str, Nodes]]:
 def find_faults(config: AblationConfig, names: Mapping[str, Nodes], seeds: Sequence[int]) -> list[Fault]:
     """What is wrong with the variants ``names`` and the seeds of a file."""
     return [*_name_faults(config, names), *_seed_faults(seeds), *_overlap_faults(config)]
+
+
+def early_probe_faults(config: AblationConfig, baseline: Sequence[Experiment]) -> Iterator[Fault]:
+    """Whether the runs of the baseline keep the checkpoint that ``early_probe`` names."""
+    step = config.early_probe
+    for trainer in {experiment.sections.trainer for experiment in baseline} if step else ():
+        every, last = trainer.checkpoint_every, trainer.max_steps
+        if not every or step % every or step > last:
+            remedy = f"set trainer.checkpoint_every={step} in overrides"
+            yield Fault("early_probe", f"the baseline has no checkpoint at step {step} of {last}", remedy)
+        elif -(-last // every) - step // every >= trainer.keep_last:
+            needed = -(-last // every) - step // every + 1
+            problem = (
+                f"the checkpoint at step {step} is not among the {trainer.keep_last} newest that the baseline keeps"
+            )
+            yield Fault("early_probe", problem, f"set trainer.keep_last={needed} in overrides")
 
 
 def _name_faults(config: AblationConfig, names: Mapping[str, Nodes]) -> Iterator[Fault]:

@@ -41,7 +41,7 @@ def captures(family, folder):
     assert len(expected) == len(states)
     for state, other in zip(states[:-1], expected[:-1], strict=True):
         torch.testing.assert_close(state, other, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(final_norm(llm)(states[-1]), expected[-1], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(llm.normalize(states[-1]), expected[-1], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(final, expected[-1], rtol=1e-4, atol=1e-5)
 
 
@@ -137,12 +137,6 @@ def exported(family, folder):
             export(run, place / kind, kind=kind)
     trained = open_run(place / "run", device="cpu").model
     return place / "base", trained, {kind: place / kind for kind in ("whole", "merged")}
-
-
-def final_norm(llm):
-    """The last normalisation of the model that stands in no block."""
-    inside = set(llm.layers.modules())
-    return [m for m in llm.modules() if "norm" in type(m).__name__.lower() and m not in inside][-1]
 
 
 def fall(llm):

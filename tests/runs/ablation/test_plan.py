@@ -25,9 +25,9 @@ def load(tmp_path):
     return load
 
 
-def faults_of(load, **keys):
+def faults_of(load, base_changes=(), **keys):
     with pytest.raises(ConfigError) as raised:
-        load(**keys)
+        load(base_changes, **keys)
     return str(raised.value)
 
 
@@ -121,6 +121,27 @@ def test_stages_are_shared_unless_a_run_changes_what_they_train(load):
     assert runs[0].experiment.sections.initialize.llm == runs[0].stages[0].folder
 
 
+def test_arms_by_amounts_by_seeds_share_the_stages(load, tmp_path):
+    """Stages that name their own data and losses are trained once for all arms and amounts of speech."""
+    alone = {"translation_weight": 0, "mt_weight": 0, "alignment": [{"name": "ctc"}], "layer_selection": "fixed"}
+    hear = {
+        "name": "hear",
+        "task": "speech_translation",
+        "part": "adapter",
+        "config": alone | {"data": {"train_rows": 0}},
+    }
+    lm = {"name": "lm", "task": "text_translation", "part": "llm", "config": {"data": {"train_rows": 0}}}
+    amounts = {f"{rows} rows": {"data.train_rows": rows} for rows in (5, 10, 20)}
+    arms = {"CE": {"alignment": []}, "CE + MT": {"alignment": [], "mt_weight": 1.0}, "AI-STA": {}}
+    changes = {"pretraining": [lm, hear]}
+    runs = load(
+        changes, axes={"speech": amounts, "arm": arms}, mode="grid", seeds=[1, 2], baseline="speech=5 rows,arm=CE"
+    )
+    assert len({run.id for run in runs.runs}) == 3 * 3 * 2
+    folders = {stage.folder for run in runs.runs for stage in run.stages}
+    assert sorted(folder.name.split("-")[0] for folder in folders) == ["hear", "lm"]
+
+
 def test_an_ablation_may_move_to_another_folder(load, tmp_path):
     ids = {run.id for run in load(PRETRAINED, runs={"a": {}}, baseline="a").runs}
     assert ids == {run.id for run in load_ablation(tmp_path / "ablation.yaml", tmp_path / "elsewhere").runs}
@@ -159,3 +180,17 @@ def test_an_endless_grid_is_a_fault(load):
     axes = {f"seed{axis}": {str(value): {f"a{axis}": value} for value in range(10)} for axis in range(30)}
     problem = f"axes: a grid has at most 10,000 combinations, got {10**30:,}"
     assert problem in faults_of(load, mode="grid", axes=axes)
+
+
+SINGLE = {"CE only": NONE, "layer 0": {"layer_selection": {"name": "fixed", "config": {"layers": [0]}}}}
+
+
+def test_an_early_probe_needs_a_checkpoint_that_the_baseline_keeps(load):
+    keys = {"runs": SINGLE, "baseline": "CE only", "early_probe": 2}
+    trainer = {"max_steps": 8, "log_every": 2, "checkpoint_every": 2}
+    assert "set trainer.checkpoint_every=2" in faults_of(load, **keys)
+    assert "not among the 3 newest" in (few := faults_of(load, {"trainer": trainer | {"keep_last": 3}}, **keys))
+    assert "set trainer.keep_last=4" in few
+    assert "no checkpoint at step 3 of 8" in faults_of(load, {"trainer": trainer}, **keys | {"early_probe": 3})
+    ablation = load({"trainer": trainer | {"keep_last": 4}}, **keys)
+    assert ablation.config.early_probe_name == "test_early_2"

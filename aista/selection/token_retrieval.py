@@ -1,0 +1,43 @@
+"""Layers where an utterance's speech finds its own tokens among those of all utterances."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aista.registry import register
+from aista.schema import option
+from aista.selection.curve import ProbeCurve
+from aista.selection.item_retrieval import TokenRetrieval
+from aista.selection.ranked import RankedConfig, RankedSelection, chance_of
+
+__all__ = ["TokenRetrievalSelection", "TokenRetrievalSelectionConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenRetrievalSelectionConfig(RankedConfig):
+    """Options of ``token_retrieval``."""
+
+    tokens: int = option(
+        1024, "Maximum number of tokens that are queries and candidates, drawn from the probe.", minimum=2
+    )
+
+
+@register("layer_selection", "token_retrieval", config=TokenRetrievalSelectionConfig)
+class TokenRetrievalSelection(RankedSelection):
+    """Align the layers where tokens and the utterances that contain them find each other best (``token_mrr``).
+
+    ``s(utterance, token) = max_p cos(x_p, y)``, then mean reciprocal ranks in both directions; see
+    ``aista.selection.item_retrieval``. Costs ``N P C D`` multiplications per layer beside the probe's forward pass.
+
+    Choose it where whole utterances are found at every layer, so that ``retrieval`` no longer tells the layers apart,
+    and the manifest has no word times.
+    """
+
+    measure = "token_mrr"
+
+    def __init__(self, config: TokenRetrievalSelectionConfig, *, num_layers: int) -> None:
+        super().__init__(config, num_layers=num_layers)
+        self.measures = (TokenRetrieval(config.tokens),)
+
+    def chance(self, curve: ProbeCurve) -> float | None:
+        return chance_of(curve, "token_chance")
