@@ -114,9 +114,8 @@ class LsmOutput(NamedTuple):
     """What one forward of the large speech-text model returns (a pytree, so that FSDP2 can hook it).
 
     Attributes:
-        nll: ``[B]`` summed negative log-likelihood of each row's target tokens and EOS, fp32, nats; 0 without a
-            translation.
-        num_targets: ``[B]`` number of those tokens; of the transcript's where a row has no translation.
+        nll: ``[B]`` summed negative log-likelihood of each row's target tokens and EOS, fp32, nats.
+        num_targets: ``[B]`` number of those tokens.
         speech: One ``[B, P, D]`` tensor per captured layer, in the order asked for.
         speech_lengths: ``[B]``.
         text: One ``[B, T, D]`` tensor per captured layer.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from aista.cli.arguments import add_run_arguments, whole
 from aista.console import say
@@ -22,6 +23,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also measure the NLL of the references with shuffled speech; if equal, the model ignores the audio",
     )
+    parser.add_argument(
+        "--from-transcript",
+        action="store_true",
+        help="translate the manifest's transcripts, not the speech, with the same language model: what it knows of "
+        "text translation; results get the label SPLIT_transcript",
+    )
+    parser.add_argument(
+        "--transcripts",
+        type=Path,
+        metavar="FILE",
+        help="translate these recognised transcripts, as a cascade does: a TSV with the columns id and text; results "
+        "get the label SPLIT_cascade-STEM-HASH",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
     configure_logging()
     from aista.engine.inference.evaluate import evaluate
+    from aista.engine.inference.text_input import TextInput
     from aista.run_folder.paths import RunPaths
 
     result = evaluate(
@@ -41,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         base=dict(args.base),
         verify=args.verify,
         shuffled_speech=args.shuffled_speech,
+        text=TextInput(args.transcripts) if args.from_transcript or args.transcripts else None,
     )
     for score in result.scores:
         say(f"{score.name} {score.value:.2f}  {score.signature}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
@@ -25,8 +24,7 @@ TRANSLATIONS = tuple(sorted(set(drascula.LANGUAGES) - {"en"}))
 NO_CODE = "Beneath a Steel Sky: the code of its texts is not in the package"
 NO_LINE = "Drascula: a sound that belongs to no line of dialogue"
 NO_TEXT = "Drascula: the line of dialogue is empty"
-NO_DIALOGUE = "Amazon Queen: comments and film scenes, whose script is not read"
-NO_SEGMENT = "Amazon Queen: the dialogue has no such segment"
+NO_SEGMENT = "Amazon Queen: a sound without a text"
 ABOUT = """\
 # English adventure games
 
@@ -41,13 +39,12 @@ notice, also within a larger distribution that is sold; not to be sold by itself
 
 {notice}"""
 AMAZON_QUEEN = "\nFlight of the Amazon Queen: (C) 1995 John Passfield and Steven Stamatiadis."
-_DIALOGUE_SOUND = re.compile(r"\d\d(?:[0-9A-F]{4}|SSSS|XXXX)[JP][0-9A-F]")
 
 
 @register("dataset", "adventures")
 @dataclass(frozen=True, kw_only=True)
 class Adventures(SpokenPreparation):
-    """Adventure games: 0.7 h of acted English with translations, 2.7 h more with transcripts, from Debian packages.
+    """Adventure games: 0.8 h of acted English with translations, 4.5 h more with transcripts, from Debian packages.
 
     Choose it for real English triples with human translations into up to five languages, and for ``hear_en.tsv``,
     English speech with transcripts to learn to use the audio. The translations are free, the voices few and shared
@@ -127,7 +124,7 @@ def _read_drascula(folder: Path, work: Path, dropped: Mapping[str, list[str]]) -
 
 
 def _read_amazon_queen(path: Path, work: Path, dropped: Mapping[str, list[str]]) -> list[Sentence]:
-    """The spoken segments of the dialogues, sorted by name; their recordings are written to ``work``."""
+    """The spoken segments, sorted by name; their recordings are written to ``work``."""
     archive = amazon_queen.read_archive(path)
     segments = amazon_queen.read_segments(archive)
     sentences = []
@@ -137,7 +134,7 @@ def _read_amazon_queen(path: Path, work: Path, dropped: Mapping[str, list[str]])
             continue
         name = f"fotaq_{stem}"
         if stem not in segments:
-            dropped[NO_SEGMENT if _DIALOGUE_SOUND.fullmatch(stem) else NO_DIALOGUE].append(name)
+            dropped[NO_SEGMENT].append(name)
             continue
         recording = work / f"{name}.mp3"
         recording.write_bytes(archive.read(file))

@@ -104,6 +104,12 @@ class SpeechTextDataset:
         other._cache = None if self._cache is None else {}  # its keys are places in the rows
         return other
 
+    def texts_alone(self) -> SpeechTextDataset:
+        """The same rows without their audio, which is not read."""
+        other = copy.copy(self)
+        other.feature, other._augmentation, other._states = None, None, None
+        return other
+
     def with_states(self, states: Callable[[Row], Tensor]) -> SpeechTextDataset:
         """The same dataset with ``[S, E]`` encoder states of each row in place of its audio, which is not read."""
         other = copy.copy(self)

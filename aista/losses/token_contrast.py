@@ -26,7 +26,7 @@ __all__ = ["TokenContrast", "TokenContrastConfig"]
 class TokenContrastConfig(Options):
     """Options of the contrast between tokens."""
 
-    guide: Component = component("guide", "transport", "What says where in the speech each token is.")
+    guide: Component = component("guide", "monotone", "What says where in the speech each token is.")
     span: int = option(
         1,
         "Consecutive tokens that are compared as one; more than 1 where tokens are parts of words.",
@@ -53,7 +53,8 @@ class TokenContrast(AlignmentLoss):
 
     Cost per layer for N tokens in the batch: ``N^2 D`` and the guide's. The contrast is that of WACO (Ouyang, Ye & Li
     2023, arXiv 2212.09359), which has words at given times; guides and runs are aista's choice. Choose it where word
-    times are not to be had, or with the guide ``times`` where they are inexact.
+    times are not to be had, or with the guide ``times`` where they are inexact; on the embedded corpus it came close to
+    ``word_aligned`` with exact times (docs/evidence/sharper_alignment.md, exploratory).
     """
 
     needs: tuple[str, ...] = ("transcripts",)

@@ -123,7 +123,7 @@ class LargeSpeechTextModel(FrozenInEval):
         )
         return LsmOutput(
             nll=spoken.nll,
-            num_targets=batch.row_weights,
+            num_targets=batch.target_lengths + 1,
             speech=spoken.captured,
             speech_lengths=speech_lengths,
             text=written.captured if request.text_gradient else tuple(states.detach() for states in written.captured),
@@ -167,6 +167,13 @@ class LargeSpeechTextModel(FrozenInEval):
         """
         with evaluating(self):
             rows = self.prompt.pack(self.llm, *self.encode_speech(audio, audio_lengths, encoded=encoded))
+            return self.llm.generate(rows.embeddings, rows.lengths, config, eos_id=self.eos_id, pad_id=self.pad_id)
+
+    def generate_from_text(self, source: Tensor, lengths: Tensor, config: GenerationConfig) -> list[list[Hypothesis]]:
+        """As ``generate``, from transcripts by the text branch: what the language model does without speech."""
+        with evaluating(self):
+            source = fill_padding(source, lengths, self.pad_id)
+            rows = self.prompt.pack(self.llm, self.llm.embed(source), lengths)
             return self.llm.generate(rows.embeddings, rows.lengths, config, eos_id=self.eos_id, pad_id=self.pad_id)
 
     def _encode(self, audio: Tensor, lengths: Tensor, encoded: bool) -> tuple[Tensor, Tensor]:
@@ -250,8 +257,8 @@ class _Target(NamedTuple):
 
     @property
     def valid(self) -> Tensor:
-        """``[B, U + 1]`` which labels are content; none of a row without a translation."""
-        return length_mask((self.lengths + 1) * (self.lengths > 0), self.labels.size(1))
+        """``[B, U + 1]`` which labels are content."""
+        return length_mask(self.lengths + 1, self.labels.size(1))
 
 
 def _cast(x: Tensor, module: nn.Module) -> Tensor:

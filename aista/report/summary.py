@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from aista.errors import RunError
+from aista.errors import DataError, RunError
 from aista.report.report_options import ComparisonOptions
 from aista.report.tables import SystemRow
 from aista.run_folder.contents import RunFolder
@@ -13,9 +13,9 @@ from aista.run_folder.parsing import parsing
 from aista.run_folder.sources import Source
 from aista.scoring.base import Metric
 from aista.scoring.hypotheses import HypothesisRow, align
-from aista.scoring.significance import Comparison, paired_bootstrap
+from aista.scoring.significance import Comparison, SystemScore, paired_bootstrap
 
-__all__ = ["Summary", "summarise"]
+__all__ = ["Summary", "some_rows", "summarise", "summarise_one"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ def summarise(
     runs: Mapping[str, RunFolder],
     metrics: Sequence[Metric],
     options: ComparisonOptions,
+    *,
+    splits: Mapping[str, str] | None = None,
+    only: Collection[str] | None = None,
 ) -> Summary:
     """Score the saved hypotheses of several runs and test each against the first.
 
@@ -53,17 +56,19 @@ def summarise(
         runs: Label -> run folder, the baseline first; at least two.
         metrics: The first one decides difference, interval and p-value of the headline.
         options: The split, and how it is resampled.
+        splits: Label -> split of the runs whose split is another one.
+        only: Ids of the utterances that count; others of them are ignored. None takes all.
 
     Raises:
         RunError: fewer than two runs, or one was not evaluated on the split (names the command).
-        DataError: the runs were evaluated on other utterances or references.
+        DataError: the runs were evaluated on other utterances or references, or on none of ``only``.
     """
     if len(runs) < 2:
         raise RunError(f"a comparison needs at least two runs, got {', '.join(runs) or 'none'}")
     if not metrics:
         raise ValueError("summarise needs at least one metric")
-    evaluations = {label: run.evaluation(options.split) for label, run in runs.items()}
-    rows, hypotheses = align({label: evaluation.rows for label, evaluation in evaluations.items()})
+    evaluations = {label: run.evaluation((splits or {}).get(label, options.split)) for label, run in runs.items()}
+    rows, hypotheses = align({label: some_rows(each.rows, only) for label, each in evaluations.items()})
     references = [row.reference for row in rows]
     first, *others = runs
     comparisons = tuple(
@@ -77,23 +82,49 @@ def summarise(
         )
         for metric in metrics
     )
-    systems = tuple(_row(label, run, comparisons, label == first) for label, run in runs.items())
+    systems = tuple(
+        _row(label, run, {each.metric: each.system(label).score for each in comparisons}, comparisons[0].system(label))
+        for label, run in runs.items()
+    )
     sources = {label: evaluation.source for label, evaluation in evaluations.items()}
     return Summary(systems, comparisons, tuple(rows), hypotheses, sources)
 
 
-def _row(label: str, run: RunFolder, comparisons: Sequence[Comparison], is_baseline: bool) -> SystemRow:
-    result = comparisons[0].system(label)
+def summarise_one(
+    label: str, run: RunFolder, metrics: Sequence[Metric], split: str, *, only: Collection[str] | None = None
+) -> Summary:
+    """Score the saved hypotheses of one run, without a comparison; see ``summarise``."""
+    evaluation = run.evaluation(split)
+    rows = some_rows(evaluation.rows, only)
+    hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
+    scores = {metric.name: metric.score(hypotheses, references).value for metric in metrics}
+    return Summary((_row(label, run, scores, None),), (), tuple(rows), {label: hypotheses}, {label: evaluation.source})
+
+
+def some_rows(rows: Sequence[HypothesisRow], only: Collection[str] | None) -> list[HypothesisRow]:
+    """The rows with these ids, in their order.
+
+    Raises:
+        DataError: there are none.
+    """
+    kept = [row for row in rows if only is None or row.id in only]
+    if not kept:
+        raise DataError("the subset has none of the evaluated utterances; name ids of the split that is compared")
+    return kept
+
+
+def _row(label: str, run: RunFolder, scores: Mapping[str, float], result: SystemScore | None) -> SystemRow:
     selection = run.selection()
     timing = run.timing() if run.paths.timing_file.is_file() else {}
     with parsing(run.paths.timing_file):
         seconds = None if timing.get("train_seconds") is None else float(timing["train_seconds"])
+    compared = result if result is not None and result.p_value is not None else None  # the baseline has no p-value
     return SystemRow(
         name=label,
-        scores={comparison.metric: comparison.system(label).score for comparison in comparisons},
-        difference=None if is_baseline else result.difference,
-        interval=None if is_baseline else result.difference_interval,
-        p_value=result.p_value,
+        scores=scores,
+        difference=None if compared is None else compared.difference,
+        interval=None if compared is None else compared.difference_interval,
+        p_value=None if compared is None else compared.p_value,
         seconds=seconds,
         layers=() if selection is None else selection.layers,
     )

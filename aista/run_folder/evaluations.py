@@ -14,7 +14,7 @@ from aista.run_folder.sources import Source
 from aista.scoring.base import Score
 from aista.scoring.hypotheses import HypothesisRow, read_hypotheses, write_hypotheses
 
-__all__ = ["Evaluation"]
+__all__ = ["Evaluation", "is_scored"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Evaluation:
     def load(cls, run: RunPaths, split: str) -> Evaluation:
         """Read it by the name of its folder, or by what ``--split`` was given."""
         label = run.evaluated_label(split)
-        command = f"aista evaluate {run.path} --split {split}"
+        command = run.evaluate_command(split)
         file = run.scores_file(label)
         data = read_object(file, command)
         hypotheses = existing(run.hypotheses_file(label), command)
@@ -77,6 +77,13 @@ class Evaluation:
                 rows=tuple(rows),
                 shuffled_speech=data.get("shuffled_speech"),
             )
+
+
+def is_scored(run: RunPaths, label: str, *, shuffled_speech: bool = False) -> bool:
+    """Whether there are scores of this label, with the NLL of shuffled speech where that is asked for."""
+    if not run.scores_file(label).is_file():
+        return False
+    return not shuffled_speech or Evaluation.load(run, label).shuffled_speech is not None
 
 
 def _score(item: Mapping[str, Any]) -> Score:

@@ -10,7 +10,7 @@ from pathlib import Path
 from aista.errors import RunError
 from aista.run_folder.parsing import read_object
 
-__all__ = ["SPLITS", "RunPaths", "checkpoint_name", "runs_below", "split_label"]
+__all__ = ["SPLITS", "RunPaths", "cascade_label", "checkpoint_name", "runs_below", "split_label", "transcript_label"]
 
 SPLITS = ("train", "dev", "test")
 
@@ -18,6 +18,8 @@ CONFIG = "config.yaml"
 PRETRAINING = "pretraining"
 STEP = "step_"
 PLAN = "_plan"
+TRANSCRIPT = "_transcript"
+CASCADE = "_cascade-"
 CHECKSUMS = "checksums.json"  # in the folder of a checkpoint
 
 
@@ -32,6 +34,16 @@ def split_label(split: str) -> str:
         return split
     path = os.path.realpath(split)
     return f"{Path(path).stem[:48]}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
+
+
+def transcript_label(split: str) -> str:
+    """What the results on a split are called whose transcripts were translated; ``split`` is its label."""
+    return f"{split}{TRANSCRIPT}"
+
+
+def cascade_label(split: str, file: Path, sha256: str) -> str:
+    """The same of the recognised transcripts of a file with this checksum."""
+    return f"{split}{CASCADE}{file.stem[:48]}-{sha256[:8]}"
 
 
 def runs_below(path: Path) -> list[Path]:
@@ -150,6 +162,12 @@ class RunPaths:
     def probe_lock(self, name: str) -> Path:
         """Locked by the process that makes a probe."""
         return self.probe_dir / f".{name}.lock"
+
+    def evaluate_command(self, split: str) -> str:
+        """The command that evaluates a split, named by a label or as ``--split`` takes it."""
+        base, *cascade = split.split(CASCADE)
+        option = " --transcripts FILE" if cascade else " --from-transcript" * base.endswith(TRANSCRIPT)
+        return f"aista evaluate {self.path} --split {base.removesuffix(TRANSCRIPT)}{option}"
 
     def evaluated_splits(self) -> list[str]:
         """Splits that have scores, sorted."""

@@ -22,19 +22,22 @@ class Source:
         split: What ``--split`` was given: a split's name, or a manifest's path.
         manifest: Resolved path; empty in results of before it was recorded.
         sha256: Of the manifest; empty where ``manifest`` is.
+        input: What was translated in place of the speech: ``transcripts``, or a file of recognised ones; else empty.
     """
 
     checkpoint: str
     split: str
     manifest: str = ""
     sha256: str = ""
+    input: str = ""
 
     def __str__(self) -> str:
-        return f"{self.checkpoint or 'an unknown checkpoint'} on {self.split}"
+        source = f" from {self.input}" if self.input else ""
+        return f"{self.checkpoint or 'an unknown checkpoint'} on {self.split}{source}"
 
     def to_json(self) -> dict[str, str]:
-        """Plain data, which ``of`` reads."""
-        return asdict(self)
+        """Plain data, which ``of`` reads; the input only where it is not the speech."""
+        return {name: value for name, value in asdict(self).items() if value or name != "input"}
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Source:

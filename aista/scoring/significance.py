@@ -13,6 +13,7 @@ from aista.scoring.base import Metric, Statistics, check_corpus
 __all__ = ["Comparison", "Interval", "SystemScore", "paired_bootstrap"]
 
 CHUNK = 4_000_000  # sampled indices held at once: 32 MB
+_ROUNDING = 1e-12  # of a score: differences up to this are none
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class SystemScore:
         interval: 95 % interval of the score over resampled test sets.
         difference: ``score`` minus the baseline's; 0 for the baseline itself.
         difference_interval: 95 % interval of the paired difference.
-        p_value: As sacrebleu's ``--paired-bs`` computes it (1 if both systems do equally well on
-            every utterance); None for the baseline.
+        p_value: As sacrebleu's ``--paired-bs`` computes it, but 1 where there is no difference or only one
+            utterance; None for the baseline.
         differences: The paired difference in each sample, for plots.
     """
 
@@ -143,9 +144,7 @@ def _system(
     score = metric.value(statistics[name])
     difference = score - metric.value(statistics[baseline])
     sampled = resampled[name] - resampled[baseline]
-    # sacrebleu's formula calls two equal systems significantly different: no sample exceeds a difference of 0.
-    same = np.array_equal(statistics[name], statistics[baseline])
-    p_value = None if name == baseline else 1.0 if same else _p_value(sampled, difference)
+    p_value = None if name == baseline else _p_value(sampled, difference, num_utterances=len(statistics[name]))
     return SystemScore(
         name=name,
         score=score,
@@ -174,7 +173,11 @@ def _resample(statistics: Mapping[str, Statistics], metric: Metric, samples: int
     return arrays
 
 
-def _p_value(sampled: Statistics, difference: float) -> float:
+def _p_value(sampled: Statistics, difference: float, *, num_utterances: int) -> float:
+    # sacrebleu's formula calls these significant, as no sample is beyond: two systems of the same score in every
+    # sample (equal ones; two of BLEU 0), and one utterance, which is all that can be drawn.
+    if abs(difference) <= _ROUNDING or num_utterances == 1:
+        return 1.0
     absolute = np.abs(sampled)
     beyond = int((absolute - absolute.mean() > abs(difference)).sum())
     return (beyond + 1) / (len(sampled) + 1)

@@ -71,6 +71,7 @@ class Task(ABC):
         feature: Turns recordings into the model's input; None where it uses no audio.
         takes_states: Whether ``loss`` and ``decode`` also take batches of encoder states (``SpeechBatch.encoded``),
             those of the part ``encoder`` of the options and of the model; only then can they be cached.
+        translates_text: Whether ``decode_text`` translates transcripts.
         tunings: How the parts with a tuning are trained, by the option's name.
         pretrained: What ``build_model`` does about pretrained weights: it loads them; it skips them, where a model
             is built only to have its weights loaded from elsewhere; or it leaves such parts on the meta device,
@@ -80,6 +81,7 @@ class Task(ABC):
 
     uses_audio: ClassVar[bool] = True
     takes_states: ClassVar[bool] = False
+    translates_text: ClassVar[bool] = False
     scores_translations: ClassVar[bool] = True
     default_metrics: ClassVar[tuple[Component, ...]]
     parameters: ParameterTable
@@ -123,6 +125,10 @@ class Task(ABC):
     @abstractmethod
     def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
         """Hypotheses of a batch as text, from the bare (unwrapped) model."""
+
+    def decode_text(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
+        """As ``decode``, from the transcripts; without audio in the batch."""
+        raise NotImplementedError(f"{type(self).__name__} translates no transcripts")
 
     @abstractmethod
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:

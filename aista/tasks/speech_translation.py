@@ -87,6 +87,7 @@ class SpeechTranslationTask(Task):
     """
 
     takes_states = True
+    translates_text = True
     default_metrics = (Component("bleu"), Component("chrf"))
     feature: Feature
 
@@ -169,7 +170,8 @@ class SpeechTranslationTask(Task):
         """Cross-entropy on the translation, plus alignment at the selected layers once they are known."""
         request = self._request(batch, is_training=model.training)
         out: LsmOutput = model(batch, request)
-        cross_entropy = self._cross_entropy(out, batch.num_translated, with_translation=request.translate)
+        out = out._replace(num_targets=batch.row_weights)
+        cross_entropy = self._cross_entropy(out, batch, with_translation=request.translate)
         parts = [cross_entropy, _adapter_part(out)]
         if self.selected is not None:
             context = AlignmentContext(
@@ -208,21 +210,29 @@ class SpeechTranslationTask(Task):
             text_gradient=config.text_gradient,
         )
 
-    def _cross_entropy(self, out: LsmOutput, num_targets: int, *, with_translation: bool) -> LossPart:
-        """Of the ``num_targets`` tokens of translations given the speech, and given the transcript."""
-        total, metrics = self.config.translation_weight * out.nll.sum(), {}
+    def _cross_entropy(self, out: LsmOutput, batch: SpeechBatch, *, with_translation: bool) -> LossPart:
+        """Of the translation given the speech, and given the transcript, in rows that have one."""
+        config, has_target_B, num_targets = self.config, batch.target_lengths > 0, batch.num_translated
+        nll, mt_nll = (values_B.where(has_target_B, 0.0).sum() for values_B in (out.nll, out.mt_nll))
+        total, metrics = config.translation_weight * nll, {}
         if with_translation and num_targets:
-            metrics["nll"] = (out.nll.detach().sum() / num_targets, float(num_targets))
-        if self.config.mt_weight > 0:
-            total = total + self.config.mt_weight * out.mt_nll.sum()
-        if self.config.mt_weight > 0 and num_targets:
-            metrics["mt_nll"] = (out.mt_nll.detach().sum() / num_targets, float(num_targets))
+            metrics["nll"] = (nll.detach() / num_targets, float(num_targets))
+        if config.mt_weight > 0:
+            total = total + config.mt_weight * mt_nll
+            if num_targets:
+                metrics["mt_nll"] = (mt_nll.detach() / num_targets, float(num_targets))
         return LossPart(total, metrics)
 
     def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
         """Translate by beam search; the text branch is not used."""
         assert isinstance(model, LargeSpeechTextModel)
         best = model.generate(batch.audio, batch.audio_lengths, generation, encoded=batch.encoded)
+        return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
+
+    def decode_text(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
+        """Translate the transcripts by the text branch."""
+        assert isinstance(model, LargeSpeechTextModel)
+        best = model.generate_from_text(batch.source, batch.source_lengths, generation)
         return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
 
     def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:

@@ -40,6 +40,7 @@ class TextTranslationTask(Task):
     """Translate transcripts. Choose it as the first stage where no pretrained LLM knows the languages."""
 
     uses_audio = False
+    translates_text = True
     default_metrics = (Component("bleu"), Component("chrf"))
 
     def __init__(self, config: TextTranslationConfig, *, tokenizer: TextTokenizer) -> None:
@@ -71,6 +72,10 @@ class TextTranslationTask(Task):
         assert isinstance(model, TextTranslationModel)
         best = model.generate(batch.source, batch.source_lengths, generation)
         return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
+
+    def decode_text(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
+        """As ``decode``."""
+        return self.decode(model, batch, generation)
 
     def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
         assert isinstance(model, TextTranslationModel)

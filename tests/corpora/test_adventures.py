@@ -15,7 +15,7 @@ from aista.errors import ConfigError, DataError
 from aista.registry import get
 from aista.schema import structure
 from tests.corpora.debian import write_deb
-from tests.corpora.games.files import dialogue, mp3, write_archive, write_index, write_tables
+from tests.corpora.games.files import dialogue, film, mp3, write_archive, write_index, write_tables
 from tests.corpora.tables import rows
 
 NUM_LINES = 40
@@ -68,10 +68,11 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "020001P2",
         "02FFFFP1",
         "02SSSSJ1",
-        "JOE00011",
+        "1000SSSS",
+        "C1A__011",
     ]
     sounds = {f"{name}.SB": mp3(name) for name in names if name != "020001P2"}
-    write_archive(root / amazon_queen.FILE, {"BOB.DOG": talk, **sounds})
+    write_archive(root / amazon_queen.FILE, {"BOB.DOG": talk, "C1A.CUT": film(1, ["In a film.*02"]), **sounds})
     write_index(root / steel_sky.FILE, [1, 50_007, 50_011])
     for game in (drascula, amazon_queen):
         notice = root / DOC.format(game.PACKAGE)
@@ -101,8 +102,7 @@ def test_every_dropped_row_is_reported_with_its_reason(corpus: Path) -> None:
     in_test = {row["id"].split("_")[1] for row in rows(corpus, "test_de")}
     in_dev = {row["id"].split("_")[1] for row in rows(corpus, "dev_de")}
     expected = {
-        "Amazon Queen: comments and film scenes, whose script is not read": ["fotaq_JOE00011"],
-        "Amazon Queen: the dialogue has no such segment": ["fotaq_02FFFFP1"],
+        "Amazon Queen: a sound without a text": ["fotaq_02FFFFP1", "fotaq_1000SSSS"],
         "Beneath a Steel Sky: the code of its texts is not in the package": ["bass_50007", "bass_50011"],
         "Drascula: a sound that belongs to no line of dialogue": ["dras_S1"],
         "Drascula: the line of dialogue is empty": ["dras_41"],
@@ -161,6 +161,7 @@ def test_hear_en_has_transcripts_of_train_and_of_the_other_game(corpus: Path) ->
     heard = {row["id"]: row for row in rows(corpus, "hear_en")}
     assert {(row["tgt_text"], row["src_lang"], row["tgt_lang"]) for row in heard.values()} == {("", "en", "")}
     assert heard["fotaq_020001P3"]["src_text"] == "Spoken."
+    assert heard["fotaq_C1A__011"]["src_text"] == "In a film."
     assert heard["fotaq_02SSSSJ1"]["src_text"] == "Hello there, folks."
     assert heard["fotaq_020003J1"]["speaker"] == "fotaq"
     train = {row["id"].partition("/")[2]: row for row in rows(corpus, "train")}

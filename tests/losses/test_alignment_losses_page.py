@@ -81,6 +81,7 @@ def test_it_keeps_the_contracts(name):
         ("ot", {"guide": {"name": "monotone", "config": {"blank": None}}, "solver": "exact"}),
         ("token_contrast", {"guide": "monotone", "span": 2}),
         ("token_contrast", {"guide": "times", "temperature": 0.05, "gather": False}),
+        ("mismatched", {"loss": {"name": "infonce", "config": {"level": "token"}}}),
         ("soft_dtw", {"divergence": True, "cost": "sqeuclidean"}),
         ("cmot", {"side": "both", "window": None, "mass": "uniform"}),
         ("wasserstein_contrastive", {"solver": "relaxed"}),

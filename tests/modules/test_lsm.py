@@ -383,6 +383,20 @@ def test_generated_scores_are_those_of_the_forward_pass():
             assert hypothesis.score == pytest.approx(-nll.item() / (len(hypothesis.ids) + 1), abs=1e-4)
 
 
+def test_transcripts_are_translated_by_the_text_branch(model):
+    """Scores are those of the forward pass on the text branch, whatever the speech."""
+    batch = make_batch()
+    config = GenerationConfig(beam_size=2, max_new_tokens=6)
+    rows = model.generate_from_text(batch.source, batch.source_lengths, config)
+    for row, hypotheses in enumerate(rows):
+        head, _, text, suffix, _ = naive_rows(model, batch, row)
+        if not len(torch.cat([head, text, suffix])):
+            continue
+        for hypothesis in hypotheses:
+            nll = naive_nll(model.llm, torch.cat([head, text, suffix]), [*hypothesis.ids, EOS])
+            assert hypothesis.score == pytest.approx(-nll.item() / (len(hypothesis.ids) + 1), abs=1e-4)
+
+
 def test_too_long_rows_name_the_row_and_the_remedy():
     model = build(max_positions=10)
     with pytest.raises(DataError, match=r"row 1 of the batch has 11 positions.*holds 10.*larger stride"):

@@ -72,6 +72,19 @@ def test_equal_systems_do_not_differ() -> None:
     assert system.difference_interval.low == system.difference_interval.high == 0
 
 
+def test_no_difference_in_any_sample_is_no_significance() -> None:
+    """Both systems miss every word, each in its own way: BLEU is 0.0 throughout."""
+    left, right = (["".join(letters)] * 60 for letters in ("xy", "zw"))
+    comparison = paired_bootstrap(("a", left), {"b": right}, ["la maison"] * 60, make("bleu"), samples=50)
+    system = comparison.system("b")
+    assert (system.score, system.difference, system.p_value) == (0.0, 0.0, 1.0)
+
+
+def test_one_utterance_shows_no_significance() -> None:
+    comparison = paired_bootstrap(("a", ["x y"]), {"b": ["a b"]}, ["a b"], make("wer"), samples=50)
+    assert (comparison.system("b").difference, comparison.system("b").p_value) == (-100.0, 1.0)
+
+
 def test_false_alarms_are_rare_without_a_true_difference() -> None:
     # Systems of the same quality: p < 0.05 comes up once in ten times (one-sided test, both signs).
     references, systems = corpus([0.3] * 60, size=60)

@@ -1,4 +1,4 @@
-"""Flight of the Amazon Queen: English dialogues and a sound file for each spoken segment of them.
+"""Flight of the Amazon Queen: English texts and a sound file for each spoken segment of them.
 
 ``queen.1c`` begins with an index; all integers are big-endian.
 
@@ -20,7 +20,14 @@ A dialogue is a file ``*.DOG``. Its first 20 bytes name its kind; offsets count 
 A line is its number in 4 bytes, the length of its text in 1, the text, and zeros up to a multiple of 4. ``*NN`` and
 other commands divide a text into segments, counted from 1, empty ones too. ``020006J1.SB`` is key 02, line 6 (in
 hexadecimal), Joe, segment 1. P is the other person, SSSS Joe's first words, XXXX the greetings when he comes again.
-The sounds are MP3.
+
+A film is a file ``*.CUT``. After 20 bytes again, at offset 2 is the number of its lines, in some files negative, at 8
+and 10 where their texts begin, behind a byte that may be zero, and end. A text follows its length and fills up an even
+number of bytes. Where there is one text more than lines, it comes first and is none. ``C13A_011.SB`` is line 1 of
+``C13A.CUT``, segment 1.
+
+``QUEEN2.JAS`` has a text per line. Joe's comments from 41 on are those from the top; his comments 1 to 40 follow the
+words *on* and *to*. ``JOE00411.SB`` is comment 41, segment 1. All sounds are MP3.
 """
 
 from __future__ import annotations
@@ -38,7 +45,7 @@ __all__ = ["FILE", "PACKAGE", "SOUND", "Archive", "read_archive", "read_segments
 
 PACKAGE = "flight-of-the-amazon-queen"
 FILE = "usr/share/scummvm/flight-of-the-amazon-queen/queen.1c"
-DIALOGUE, SOUND = ".DOG", ".SB"
+DIALOGUE, FILM, COMMENTS, SOUND = ".DOG", ".CUT", "QUEEN2.JAS", ".SB"
 JOE, PERSON = "J", "P"
 FIRST, AGAIN = "SSSS", "XXXX"
 _REMEDY = f"get the package {PACKAGE} again"
@@ -49,6 +56,10 @@ _BANK = 20
 _DIALOGUE = struct.Struct(">hxxHHH12xHHH")
 _MENU, _AFTER_MENUS = 96, 4
 _LINE = struct.Struct(">IB")
+_FILM = struct.Struct(">2xh4xHH")
+_FILM_NAME = 5
+_GENERAL_COMMENTS, _BEFORE_THEM = 40, ["on", "to"]
+_NO_SPEECH = ("*", "0")
 _COMMAND = re.compile(r"\*(?:XY\d+\(\d+,\d+\)|[A-Z]{2}|\d\d)")
 
 
@@ -96,24 +107,61 @@ def read_archive(path: Path) -> Archive:
 
 
 def read_segments(archive: Archive) -> dict[str, str]:
-    """The text of every spoken segment of the dialogues, by the name of its sound, less ``.SB``.
+    """The text of every segment of dialogues, films and comments, by the name of its sound, less ``.SB``.
 
-    A dialogue that has two lines of one number speaks the first.
+    Captions of films are among them; they have no sound. A dialogue that has two lines of one number speaks the first.
 
     Raises:
-        DataError: a dialogue does not have the structure above.
+        DataError: a script does not have the structure above.
     """
     segments: dict[str, str] = {}
     for name in sorted(archive.places):
-        if name.endswith(DIALOGUE):
-            try:
-                lines = _read_dialogue(archive.read(name))
-            except (struct.error, ValueError) as error:
-                raise DataError(f"{archive.path}: {name} must be a dialogue ({error}); {_REMEDY}") from None
-            for line, text in lines.items():
-                for number, part in enumerate(_COMMAND.split(text), start=1):
-                    segments[f"{line}{number:X}"] = one_line(part)
-    return {name: text for name, text in segments.items() if text}
+        try:
+            lines = _read_script(name, archive)
+        except (struct.error, ValueError) as error:
+            raise DataError(f"{archive.path}: {name} must be a script ({error}); {_REMEDY}") from None
+        for line, text in lines.items():
+            for number, part in enumerate(_COMMAND.split(text), start=1):
+                segments[f"{line}{number:X}"] = one_line(part)
+    return {name: text for name, text in segments.items() if text and text not in _NO_SPEECH}
+
+
+def _read_script(name: str, archive: Archive) -> dict[str, str]:
+    """A script's texts with their commands, by the name of their sounds without the segment; nothing of other files."""
+    if name.endswith(DIALOGUE):
+        return _read_dialogue(archive.read(name))
+    if name.endswith(FILM):
+        stem = name.removesuffix(FILM).ljust(_FILM_NAME, "_")
+        return {f"{stem}{number:02d}": text for number, text in _read_film(archive.read(name)).items()}
+    if name == COMMENTS:
+        return {f"JOE{number:04d}": text for number, text in _read_comments(archive.read(name)).items()}
+    return {}
+
+
+def _read_film(data: bytes) -> dict[int, str]:
+    """A film's texts by line."""
+    data = data[_BANK:]
+    count, position, end = _FILM.unpack_from(data)
+    position += data[position : position + 1] == b"\0"
+    texts = []
+    while position < end:
+        text, position = _text(data, position)
+        texts.append(text)
+        position += position % 2
+    before = len(texts) - abs(count)
+    if position != end or before not in (0, 1):
+        raise ValueError(f"{abs(count)} texts, or one more, must end at byte {end}, got {len(texts)} to {position}")
+    return dict(enumerate(texts, start=1 - before))
+
+
+def _read_comments(data: bytes) -> dict[int, str]:
+    """Joe's comments by number."""
+    lines = data.decode("ascii").splitlines()
+    starts = [at for at in range(len(lines)) if lines[at - 2 : at] == _BEFORE_THEM]
+    if not starts:
+        raise ValueError(f"no lines {' and '.join(_BEFORE_THEM)}")
+    general = lines[starts[0] : starts[0] + _GENERAL_COMMENTS]
+    return dict(enumerate(general + lines[: starts[0]], start=1))
 
 
 def _read_dialogue(data: bytes) -> dict[str, str]:

@@ -45,7 +45,8 @@ def write_outputs(
     Returns:
         The table, and the names of the files.
     """
-    rows = ablation_rows(outcomes, metrics, baseline, ComparisonOptions(split=config.label, samples=config.samples))
+    options = ComparisonOptions(split=config.label, samples=config.samples)
+    rows = ablation_rows(outcomes, metrics, baseline, options, probe=config.probe_name)
     table, metric = ablation_table(rows, baseline), metrics[0].name
     failed = [outcome.failure for outcome in outcomes if outcome.error]
     write_text(out / "table.md", to_markdown(table) + "".join(f"\nFailed: {failure}\n" for failure in failed))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aista.report.report_options import ComparisonOptions
 from aista.run_folder.contents import RunFolder
+from aista.runs.ablation.measures import by_measure, read_measures
 from aista.scoring.base import Metric
 from aista.scoring.holm import holm
 from aista.scoring.hypotheses import align
@@ -61,6 +62,7 @@ class AblationRow:
         layers: The aligned layers of each scored seed; empty for those that align none.
         seconds: Mean over the seeds of the seconds per training step; None if unknown.
         memory: Largest peak memory of a seed in MiB; None if unknown.
+        measures: Name -> seed -> what else was measured (``MEASURES``).
         seeds: All seeds of the run.
         failed: Those that failed.
     """
@@ -73,6 +75,7 @@ class AblationRow:
     layers: tuple[tuple[int, ...], ...]
     seconds: float | None
     memory: float | None
+    measures: Mapping[str, Mapping[int, float]]
     seeds: tuple[int, ...]
     failed: tuple[int, ...]
 
@@ -82,6 +85,8 @@ def ablation_rows(
     metrics: Sequence[Metric],
     baseline: str,
     options: ComparisonOptions,
+    *,
+    probe: str = "",
 ) -> list[AblationRow]:
     """Score the saved hypotheses of all runs and compare them with the baseline, seed by seed.
 
@@ -90,6 +95,7 @@ def ablation_rows(
         metrics: All are in the rows.
         baseline: Name of the run that the others are compared with.
         options: The split, and how it is resampled.
+        probe: Name of the probe of each run; empty for none.
 
     Returns:
         A row per name, in the order of the outcomes.
@@ -106,8 +112,16 @@ def ablation_rows(
     compared = {metric.name: _compare(done, texts, references, metric, baseline, options) for metric in metrics}
     segments = {key: _holm({name: item.p_value for name, item in each.items()}) for key, each in compared.items()}
     seeds = {key: _holm({name: item.seed_p_value for name, item in each.items()}) for key, each in compared.items()}
+    measured: dict[str, dict[int, dict[str, float]]] = {}
+    for (name, seed), outcome in done.items():
+        assert outcome.folder is not None
+        values = read_measures(outcome.folder, options.split, metrics[0].name, probe)
+        measured.setdefault(name, {})[seed] = values
     return [
-        _row(name, [outcome for outcome in outcomes if outcome.name == name], scores, compared, segments, seeds)
+        replace(
+            _row(name, [outcome for outcome in outcomes if outcome.name == name], scores, compared, segments, seeds),
+            measures=by_measure(measured.get(name, {})),
+        )
         for name in dict.fromkeys(outcome.name for outcome in outcomes)
     ]
 
@@ -217,6 +231,7 @@ def _row(
         layers=tuple(choice.layers if (choice := folder.selection()) else () for folder in folders),
         seconds=statistics.mean(seconds) if seconds else None,
         memory=max(known, default=None),
+        measures={},
         seeds=tuple(outcome.seed for outcome in outcomes),
         failed=tuple(outcome.seed for outcome in outcomes if outcome.folder is None),
     )

@@ -17,7 +17,8 @@ from aista.errors import ConfigError, Fault
 from aista.files import require_writable, write_json, write_text
 from aista.report.tables import to_rich
 from aista.run_folder.contents import RunFolder
-from aista.run_folder.paths import RunPaths
+from aista.run_folder.evaluations import is_scored
+from aista.run_folder.paths import RunPaths, transcript_label
 from aista.runs.ablation.outputs import write_outputs
 from aista.runs.ablation.plan import Ablation, PlannedRun, fingerprint
 from aista.runs.ablation.results import Outcome
@@ -123,17 +124,21 @@ class Sweep:
             return "failed, to do" if self._files(folder).failure.is_file() else "to do"
         if fingerprint(load_yaml(RunPaths(folder).config_file)) != run.id:
             holds(folder, run.experiment)  # says how they differ
-        if RunPaths(folder).is_complete and all(file.is_file() for file in self._results(run)):
+        if RunPaths(folder).is_complete and self._has_results(run):
             return "done"
         return "failed, to resume" if self._files(folder).failure.is_file() else "to resume"
 
-    def _results(self, run: PlannedRun) -> list[Path]:
-        """The files that a run is done with."""
+    def _has_results(self, run: PlannedRun) -> bool:
+        """Whether everything is there that a run is done with."""
         config, paths = self.ablation.config, RunPaths(self.folder(run))
         probes = [config.probe_name] if config.probe else []
         if self._is_probed_early(run):
             probes.append(config.early_probe_name)
-        return [paths.scores_file(config.label), *map(paths.probe_file, probes)]
+        return (
+            is_scored(paths, config.label, shuffled_speech=config.shuffled_speech)
+            and (not config.from_transcript or is_scored(paths, transcript_label(config.label)))
+            and all(paths.probe_file(probe).is_file() for probe in probes)
+        )
 
     def _is_probed_early(self, run: PlannedRun) -> bool:
         """Whether it is the baseline's training, whose early checkpoint is to be probed."""
@@ -148,7 +153,9 @@ class Sweep:
         config = self.ablation.config
         probe = ("--probe", str(config.probe), "--probe-name", config.probe_name) if config.probe else ()
         early = ("--early-probe", str(config.early_probe), "--early-probe-name", config.early_probe_name)
-        return ("--split", config.split, *probe, *(early if self._is_probed_early(run) else ()))
+        flags = {"--shuffled-speech": config.shuffled_speech, "--from-transcript": config.from_transcript}
+        asked = (flag for flag, is_set in flags.items() if is_set)
+        return ("--split", config.split, *asked, *probe, *(early if self._is_probed_early(run) else ()))
 
     def _job(self, label: str, folder: Path, experiment: Experiment, *scoring: str) -> Job:
         files = self._files(folder)

@@ -9,27 +9,31 @@ from collections import Counter
 from collections.abc import Sequence
 
 from aista.report.tables import NONE, Table, label_of, text_of
+from aista.runs.ablation.measures import MEASURES, measure_label
 from aista.runs.ablation.results import AblationRow
 
 __all__ = ["ablation_csv", "ablation_table", "layers_text"]
 
 _SIGNIFICANCE = ("95 % (seeds)", "p (seeds)", "Holm (seeds)", "95 % (segments)", "p (segments)", "Holm (segments)")
+_PATTERNS = {"nll": ".3f", "nll_shuffled_speech": ".3f", "mrr": ".3f", "train_seconds": ".0f"}
 _CSV = (
     *("run", "metric", "mean", "sd", "seeds", "failed_seeds"),
     *("difference", "difference_sd", "interval_low", "interval_high", "p", "p_holm"),
     *("seed_interval_low", "seed_interval_high", "seed_p", "seed_p_holm", "seed_t_p"),
-    *("layers", "seconds_per_step", "peak_memory_mib", "scores"),
+    *("layers", "seconds_per_step", "peak_memory_mib", "scores", *MEASURES),
 )
 
 
 def ablation_table(rows: Sequence[AblationRow], baseline: str) -> Table:
-    """The first metric decides difference and significance; all metrics have a column."""
+    """The first metric decides difference and significance; all metrics have a column, and what else was measured."""
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.scores))
     labels = [label_of(name) for name in metrics]
-    columns = ("Run", "Layers", *labels, f"Δ {labels[0]}", *_SIGNIFICANCE, "s/step", "MiB", "Seeds")
+    measures = [name for name in MEASURES if any(name in row.measures for row in rows)]
+    more = [measure_label(name, metrics[0]) for name in measures]
+    columns = ("Run", "Layers", *labels, f"Δ {labels[0]}", *_SIGNIFICANCE, *more, "s/step", "MiB", "Seeds")
     count = len({seed for row in rows for seed in row.seeds})
     title = f"Ablation over {count} seed{'s' if count > 1 else ''}; Δ is the difference from {baseline}"
-    return Table(title, columns, tuple(_cells(row, metrics) for row in rows))
+    return Table(title, columns, tuple(_cells(row, metrics, measures) for row in rows))
 
 
 def ablation_csv(rows: Sequence[AblationRow]) -> str:
@@ -46,6 +50,7 @@ def ablation_csv(rows: Sequence[AblationRow]) -> str:
                 *_numbers(row, metric),
                 *(layers_text(row.layers), row.seconds, row.memory),
                 " ".join(f"{seed}:{value:.4f}" for seed, value in by_seed.items()),
+                *(statistics.mean(row.measures[name].values()) if name in row.measures else None for name in MEASURES),
             )
             writer.writerow(cells)
     return stream.getvalue()
@@ -71,12 +76,13 @@ def _numbers(row: AblationRow, metric: str) -> tuple[float | None, ...]:
     return (result.difference, result.spread, *segments, *seeds)
 
 
-def _cells(row: AblationRow, metrics: Sequence[str]) -> tuple[str, ...]:
+def _cells(row: AblationRow, metrics: Sequence[str], measures: Sequence[str]) -> tuple[str, ...]:
     return (
         row.name,
         layers_text(row.layers),
         *(_mean(list(row.scores[metric].values())) for metric in metrics),
         *_significance(row, metrics[0]),
+        *(_mean(list(row.measures.get(name, {}).values()), _PATTERNS.get(name, ".1f")) for name in measures),
         text_of(row.seconds, ".3g"),
         text_of(row.memory, ".0f"),
         str(len(row.seeds) - len(row.failed)) + (f" ({len(row.failed)} failed)" if row.failed else ""),
@@ -94,12 +100,12 @@ def _significance(row: AblationRow, metric: str) -> tuple[str, ...]:
     return (_with_spread(result.difference, result.spread, "+.1f"), *seeds, *segments)
 
 
-def _mean(values: Sequence[float]) -> str:
-    return _with_spread(statistics.mean(values), _spread(values), ".1f") if values else NONE
+def _mean(values: Sequence[float], pattern: str = ".1f") -> str:
+    return _with_spread(statistics.mean(values), _spread(values), pattern) if values else NONE
 
 
 def _with_spread(value: float, spread: float | None, pattern: str) -> str:
-    return format(value, pattern) + (f" ± {spread:.1f}" if spread is not None else "")
+    return format(value, pattern) + (f" ± {spread:{pattern.removeprefix('+')}}" if spread is not None else "")
 
 
 def _spread(values: Sequence[float]) -> float | None:

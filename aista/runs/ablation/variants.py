@@ -44,6 +44,8 @@ class AblationConfig(Options):
     baseline: str | None = option(None, "Run that the others are compared with; null means the base.")
     split: str = option("test", "Split that is scored: dev, test, or the path of a manifest.")
     samples: int = option(1000, "Bootstrap samples of the comparison.", minimum=40, maximum=1_000_000)
+    shuffled_speech: bool = option(False, "Also measure each run's NLL with shuffled speech.")
+    from_transcript: bool = option(False, "Also score each run's text translation, from the split's transcripts.")
     probe: int = option(
         0, "Number of utterances of the split that each run's retrieval is probed on, at least 4; 0: none.", minimum=0
     )

@@ -1,7 +1,8 @@
 """One run of an ablation in a process of its own: trains, evaluates, and leaves its error where the sweep reads it.
 
 python -m aista.runs.ablation.worker RUN --config FILE
-    [--split SPLIT [--probe SIZE --probe-name NAME] [--early-probe STEP --early-probe-name NAME]]
+    [--split SPLIT [--shuffled-speech] [--from-transcript] [--probe SIZE --probe-name NAME]
+    [--early-probe STEP --early-probe-name NAME]]
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from pathlib import Path
 from aista.engine.claim import open_experiment
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
+from aista.engine.inference.text_input import TextInput
 from aista.engine.training.train import train
 from aista.errors import AistaError, ConfigError
 from aista.files import write_text
 from aista.locks import locked
-from aista.run_folder.paths import RunPaths, split_label
+from aista.run_folder.evaluations import is_scored
+from aista.run_folder.paths import RunPaths, split_label, transcript_label
 from aista.runs.jobs import JobFiles
 from aista.tasks.experiment import load_experiment
 from aista.terminal import configure_logging
@@ -32,6 +35,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("run", type=Path)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--split", default="")
+    parser.add_argument("--shuffled-speech", action="store_true")
+    parser.add_argument("--from-transcript", action="store_true")
     parser.add_argument("--probe", type=int, default=0)
     parser.add_argument("--probe-name", default="")
     parser.add_argument("--early-probe", type=int, default=0)
@@ -43,8 +48,10 @@ def main(arguments: list[str]) -> int:
         with locked(files.lock, args.run, wait=True):
             run = RunPaths(args.run)
             train(open_experiment(args.run) if run.is_run else load_experiment(args.config), args.run)
-            if args.split and not run.scores_file(split_label(args.split)).is_file():
-                evaluate(args.run, args.split)
+            if args.split and not is_scored(run, split_label(args.split), shuffled_speech=args.shuffled_speech):
+                evaluate(args.run, args.split, shuffled_speech=args.shuffled_speech)
+            if args.from_transcript and not run.scores_file(transcript_label(split_label(args.split))).is_file():
+                evaluate(args.run, args.split, text=TextInput())
             if args.probe and not run.probe_file(args.probe_name).is_file():
                 probe(args.run, args.split, size=args.probe, name=args.probe_name, resamples=0)
             early = args.early_probe_name

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-__all__ = ["dialogue", "mp3", "write_archive", "write_index", "write_tables"]
+__all__ = ["dialogue", "film", "mp3", "write_archive", "write_index", "write_tables"]
 
 
 def write_tables(path: Path, tables: Sequence[Mapping[str, Sequence[str]]], *, before: bytes = b"DRASCULA\x06") -> None:
@@ -53,6 +53,18 @@ def dialogue(
     head += bytes(12) + b"".join(offset.to_bytes(2, "big") for offset in offsets)
     content = head + bytes(abs(menus) * 96 + 4) + b"".join(sections) + film
     return b"AmBk".ljust(20, b" ") + content + b"".join(_padded(text, 2) for text in greetings) + bytes(7)
+
+
+def film(count: int, texts: Sequence[str], *, zero: bool = True) -> bytes:
+    """A file ``*.CUT``; ``zero``: a byte before the texts."""
+    begin = 30
+    content = b"\0" * zero
+    for text in texts:
+        content += bytes([len(text)]) + text.encode("ascii")
+        content += bytes((begin + len(content)) % 2)
+    head = b"\0\2" + count.to_bytes(2, "big", signed=True) + b"\xff\x9c\0\x18" + begin.to_bytes(2, "big")
+    head += (begin + len(content)).to_bytes(2, "big")
+    return b"AmBk".ljust(20, b" ") + head.ljust(begin, b"\0") + content + b"\0\1\0\x08bob5.dog\xa1"
 
 
 def write_archive(path: Path, files: Mapping[str, bytes]) -> None:

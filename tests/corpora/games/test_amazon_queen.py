@@ -6,7 +6,7 @@ import pytest
 
 from aista.corpora.games.amazon_queen import read_archive, read_segments
 from aista.errors import DataError
-from tests.corpora.games.files import dialogue, write_archive
+from tests.corpora.games.files import dialogue, film, write_archive
 
 JOE = [(0, "*FRHi there.*03I am Joe.*02"), (6, "At least I don't.*15"), (30, "Who...*04*03are you?")]
 PERSON = [(0, "Hello again.*02"), (1, "*XY00(128,112)*FLWhat?"), (6, "No.*02You are.*05"), (0x1AF, "C ")]
@@ -26,8 +26,8 @@ SEGMENTS = {
 }
 
 
-def segments(tmp_path: Path, **files: bytes) -> dict[str, str]:
-    write_archive(tmp_path / "queen.1c", {f"{name}.DOG": content for name, content in files.items()})
+def segments(tmp_path: Path, suffix: str = ".DOG", /, **files: bytes) -> dict[str, str]:
+    write_archive(tmp_path / "queen.1c", {f"{name}{suffix}": content for name, content in files.items()})
     return read_segments(read_archive(tmp_path / "queen.1c"))
 
 
@@ -72,8 +72,64 @@ def test_dialogues_are_told_apart_by_their_keys(tmp_path: Path) -> None:
     ids=["too_short", "cut_short", "other_menus", "not_ascii", "other_numbers_of_lines"],
 )
 def test_what_is_no_dialogue_is_refused(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(DataError, match=r"queen.1c: APE.DOG must be a dialogue \(.+\); get the package flight-of-the"):
+    with pytest.raises(DataError, match=r"queen.1c: APE.DOG must be a script \(.+\); get the package flight-of-the"):
         segments(tmp_path, APE=content)
+
+
+FILM = ["Hey there!*03", "*FRWatch it...*01boy", "*", "0", "*FL*02", "One!"]
+SHOWN = {"C1A__011": "Hey there!", "C1A__022": "Watch it...", "C1A__023": "boy", "C1A__061": "One!"}
+
+
+@pytest.mark.parametrize("zero", [True, False])
+@pytest.mark.parametrize("count", [6, -6])
+def test_films_have_numbered_lines(tmp_path: Path, zero: bool, count: int) -> None:
+    assert segments(tmp_path, ".CUT", C1A=film(count, FILM, zero=zero)) == SHOWN
+
+
+def test_a_text_before_the_first_line_of_a_film_is_number_0(tmp_path: Path) -> None:
+    assert segments(tmp_path, ".CUT", C1A=film(6, ["*FR", *FILM], zero=False)) == SHOWN
+
+
+def test_a_name_of_five_letters_leads_to_its_sounds(tmp_path: Path) -> None:
+    assert segments(tmp_path, ".CUT", C100D=film(11, ["*"] * 10 + ["Yes."])) == {"C100D111": "Yes."}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"short",
+        film(6, FILM)[:60],
+        film(4, FILM),
+        film(7, FILM),
+        film(6, FILM).replace(b"Hey", b"H\xe9y"),
+        film(6, FILM)[:30] + b"\0\x29" + film(6, FILM)[32:],
+    ],
+    ids=["too_short", "cut_short", "two_more_texts", "a_text_less", "not_ascii", "another_end"],
+)
+def test_what_is_no_film_is_refused(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(DataError, match=r"queen.1c: C1A.CUT must be a script \(.+\); get the package flight-of-the"):
+        segments(tmp_path, ".CUT", C1A=content)
+
+
+def test_general_comments_come_first_and_lie_behind_the_verbs(tmp_path: Path) -> None:
+    special = ["Nothing special*24", "c1.CUT", "A bone!*02It's mine*03", "on", "door"]
+    general = [f"Remark {number}*03" for number in range(1, 41)]
+    text = "\r\n".join([*special, "use", "on", "to", *general, "Insert disk", ""])
+    found = segments(tmp_path, ".JAS", QUEEN2=text.encode())
+    assert {name: found[name] for name in ("JOE00011", "JOE00401", "JOE00411", "JOE00431", "JOE00432")} == {
+        "JOE00011": "Remark 1",
+        "JOE00401": "Remark 40",
+        "JOE00411": "Nothing special",
+        "JOE00431": "A bone!",
+        "JOE00432": "It's mine",
+    }
+    assert "Insert disk" not in found.values()
+
+
+@pytest.mark.parametrize("content", [b"One\r\ntwo", b"on\r\nto\r\nH\xe9"])
+def test_comments_without_their_mark_or_alphabet_are_refused(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(DataError, match=r"QUEEN2.JAS must be a script \("):
+        segments(tmp_path, ".JAS", QUEEN2=content)
 
 
 @pytest.mark.parametrize(

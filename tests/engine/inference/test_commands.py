@@ -109,6 +109,26 @@ def test_compare_prints_p_values_and_signatures(runs, capsys):
     assert "bs:50|seed:12345" in printed
 
 
+def test_compare_shows_groups_and_subsets_and_writes_them(runs, tmp_path, capsys):
+    baseline, aligned = str(runs / "ce"), str(runs / "aista")
+    (tmp_path / "ids").write_text("test0\ntest1\ntest2\nof_another_split\n")
+    out = tmp_path / "comparison.json"
+    command = ["compare", baseline, aligned, "--samples", "50", "--by", "speaker", "--subset", str(tmp_path / "ids")]
+    assert main([*command, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "3 utterances of" in printed.replace("\n", " ")
+    assert "By speaker" in printed
+    record = json.loads(out.read_text())
+    assert record["num_utterances"] == 3
+    assert [(row["group"], row["num_utterances"]) for row in record["groups"]] == [("tone", 3), ("tone", 3)]
+    assert main(["compare", f"{aligned}@test", "--by", "speaker"]) == 0
+    assert "bs:" not in capsys.readouterr().out
+    assert main(["compare", baseline, f"{aligned}@dev_transcript", "--samples", "50"]) == 1
+    assert f"aista evaluate {aligned} --split dev --from-transcript" in capsys.readouterr().err.replace("\n", "")
+    assert main(["compare", baseline, aligned, "--by", "colour"]) == 2
+    assert "has no column 'colour'" in capsys.readouterr().err
+
+
 def test_the_nll_is_measured_with_shuffled_speech_too(runs, capsys):
     assert main(["evaluate", str(runs / "aista"), "--shuffled-speech", "--batch-size", "4"]) == 0
     printed = capsys.readouterr().out

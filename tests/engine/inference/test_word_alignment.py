@@ -11,6 +11,8 @@ from aista.data.word_times import parse_word_times
 from tests.modules.test_hf_ctc import make_ctc_folder
 from tests.tiny import make_corpus, tiny_config, write_config
 
+pytestmark = pytest.mark.slow  # a run is trained
+
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):

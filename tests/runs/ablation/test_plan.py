@@ -121,6 +121,27 @@ def test_stages_are_shared_unless_a_run_changes_what_they_train(load):
     assert runs[0].experiment.sections.initialize.llm == runs[0].stages[0].folder
 
 
+def test_arms_by_amounts_by_seeds_share_the_stages(load, tmp_path):
+    """Stages that name their own data and losses are trained once for all arms and amounts of speech."""
+    alone = {"translation_weight": 0, "mt_weight": 0, "alignment": [{"name": "ctc"}], "layer_selection": "fixed"}
+    hear = {
+        "name": "hear",
+        "task": "speech_translation",
+        "part": "adapter",
+        "config": alone | {"data": {"train_rows": 0}},
+    }
+    lm = {"name": "lm", "task": "text_translation", "part": "llm", "config": {"data": {"train_rows": 0}}}
+    amounts = {f"{rows} rows": {"data.train_rows": rows} for rows in (5, 10, 20)}
+    arms = {"CE": {"alignment": []}, "CE + MT": {"alignment": [], "mt_weight": 1.0}, "AI-STA": {}}
+    changes = {"pretraining": [lm, hear]}
+    runs = load(
+        changes, axes={"speech": amounts, "arm": arms}, mode="grid", seeds=[1, 2], baseline="speech=5 rows,arm=CE"
+    )
+    assert len({run.id for run in runs.runs}) == 3 * 3 * 2
+    folders = {stage.folder for run in runs.runs for stage in run.stages}
+    assert sorted(folder.name.split("-")[0] for folder in folders) == ["hear", "lm"]
+
+
 def test_an_ablation_may_move_to_another_folder(load, tmp_path):
     ids = {run.id for run in load(PRETRAINED, runs={"a": {}}, baseline="a").runs}
     assert ids == {run.id for run in load_ablation(tmp_path / "ablation.yaml", tmp_path / "elsewhere").runs}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import statistics
 from pathlib import Path
 
@@ -120,6 +121,35 @@ def test_the_csv_has_a_line_per_run_and_metric(rows):
     assert float(lines[2]["seed_interval_high"]) == pytest.approx(test.interval.high)
     assert float(lines[2]["seed_t_p"]) == pytest.approx(test.t_p_value)
     assert all(None not in line and len(line) == len(lines[0]) for line in lines)
+
+
+def test_what_else_was_measured_has_columns_of_its_own(tmp_path, metrics):
+    folders = {seed: write_run(tmp_path / str(seed), error=seed / 10) for seed in (1, 2)}
+    for seed, folder in folders.items():
+        scores = json.loads((folder / "evaluation/test/scores.json").read_text())
+        speech = {"nll": seed, "nll_shuffled_speech": seed + 2.5}
+        (folder / "evaluation/test/scores.json").write_text(json.dumps(scores | {"shuffled_speech": speech}))
+    shutil.copytree(folders[1] / "evaluation/test", folders[1] / "evaluation/test_transcript")
+    outcomes = [Outcome("a", seed, str(seed), RunFolder(folder), "") for seed, folder in folders.items()]
+    rows = ablation_rows(outcomes, metrics, "a", FEW, probe="final")
+    best = max(RunFolder(folders[1]).probe("final").curve.values().values())
+    assert rows[0].measures == {
+        "text": {1: 40.0},
+        "nll": {1: 1.0, 2: 2.0},
+        "nll_shuffled_speech": {1: 3.5, 2: 4.5},
+        "mrr": {1: best, 2: best},
+        "train_seconds": {1: 97.3, 2: 97.3},
+    }
+    table = ablation_table(rows, "a")
+    cells = dict(zip(table.columns, table.rows[0], strict=True))
+    assert cells["BLEU from text"] == "40.0"
+    assert (cells["NLL"], cells["NLL shuffled"]) == ("1.500 ± 0.707", "4.000 ± 0.707")
+    assert cells["Training s"] == "97 ± 0"
+    line = next(csv.DictReader(ablation_csv(rows).splitlines()))
+    assert (line["text"], line["nll_shuffled_speech"]) == ("40.0", "4.0")
+    (bare,) = ablation_rows(outcomes[:1], metrics, "a", FEW)
+    assert "mrr" not in bare.measures
+    assert "MRR" not in ablation_table([bare], "a").columns
 
 
 def test_a_baseline_that_failed_leaves_no_comparison(outcomes, metrics):

@@ -1,0 +1,85 @@
+"""Transcripts in place of the speech: text translation by the language model of a run, and cascades."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aista.data.id_table import read_id_table, some_of
+from aista.engine.inputs import Split
+from aista.errors import DataError, RunError
+from aista.files import hash_file
+from aista.run_folder.paths import cascade_label, transcript_label
+from aista.scoring.hypotheses import read_hypotheses
+from aista.tasks.base import Task
+
+__all__ = ["TextInput", "read_transcripts"]
+
+_COLUMNS = ("text", "hyp", "hypothesis")
+
+
+@dataclass(frozen=True)
+class TextInput:
+    """What is translated in place of the speech: the manifest's transcripts, or those of a file."""
+
+    file: Path | None = None
+
+    def label(self, split: str) -> str:
+        """What the results on a split are called, ``split`` being its label."""
+        return transcript_label(split) if self.file is None else cascade_label(split, self.file, hash_file(self.file))
+
+    def __str__(self) -> str:
+        return "transcripts" if self.file is None else str(self.file.resolve())
+
+    def replace_speech(self, split: Split, task: Task) -> Split:
+        """The split with these transcripts, and without its audio.
+
+        Raises:
+            RunError: the task translates no transcripts.
+            DataError: a row has no transcript, the file lacks a row, or a transcript writes control tokens.
+        """
+        if not task.translates_text:
+            raise RunError(f"{type(task).__name__} translates no transcripts; leave out --from-transcript")
+        rows = split.dataset.rows
+        if self.file is not None:
+            texts, path = read_transcripts(self.file), self.file
+            lacking = [row.id for row in rows if row.id not in texts]
+            remedy = "recognise them too"
+            rows = [replace(row, src_text=texts.get(row.id, "")) for row in rows]
+        else:
+            path = split.inspections[0].manifest
+            lacking = [row.id for row in rows if not row.src_text]
+            remedy = "fill the column src_text, or give recognised ones by --transcripts FILE"
+        if lacking:
+            raise DataError(
+                f"{path}: must hold a transcript of each row of {split.name}, but lacks {len(lacking)} of {len(rows)}: "
+                f"{some_of(lacking)}; {remedy}"
+            )
+        controlling = [row.id for row in rows if task.tokenizer.control_tokens(row.src_text)]
+        if controlling:
+            raise DataError(
+                f"{path}: transcripts must not write tokens that control the model, got some in "
+                f"{some_of(controlling)}; remove them"
+            )
+        return replace(split, dataset=split.dataset.with_rows(rows).texts_alone())
+
+
+def read_transcripts(path: Path) -> dict[str, str]:
+    """Id -> text of a tab-separated file with the columns ``id`` and ``text`` (or ``hyp``, or ``hypothesis``).
+
+    The hypotheses that ``aista evaluate`` writes of a run that recognises speech are such a file. A text may be empty:
+    then nothing was recognised.
+
+    Raises:
+        DataError: the file is none, or has several of these columns.
+    """
+    table = read_id_table(path)
+    found = [name for name in _COLUMNS if name in table.columns]
+    if len(found) != 1:
+        raise DataError(
+            f"{path}:1: the header must name the column id and one of {', '.join(_COLUMNS)}, got "
+            f"{', '.join(table.columns)}; rename the column of the transcripts to text"
+        )
+    if found == ["hypothesis"]:  # written by aista, whose cells are escaped
+        return {row.id: row.hypothesis for row in read_hypotheses(path)}
+    return table.column(found[0])

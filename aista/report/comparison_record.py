@@ -1,0 +1,80 @@
+"""A comparison as plain data, with every number in full, and what a reader must know beside its table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from aista.files import hash_file
+from aista.report.groups import GroupRow
+from aista.report.report_options import ComparisonOptions
+from aista.report.summary import Summary
+from aista.run_folder.contents import RunFolder
+from aista.run_folder.sources import differing_data
+from aista.scoring.base import Metric
+from aista.scoring.hypotheses import sameness
+from aista.scoring.significance import SystemScore
+
+__all__ = ["comparison_notes", "comparison_record"]
+
+
+def comparison_record(
+    summary: Summary,
+    metrics: Sequence[Metric],
+    options: ComparisonOptions,
+    *,
+    subset: Path | None = None,
+    column: str = "",
+    groups: Sequence[GroupRow] = (),
+) -> dict[str, Any]:
+    """What ``aista compare --out`` writes.
+
+    Args:
+        summary: The comparison.
+        metrics: Its metrics.
+        options: Its options.
+        subset: File of the ids that it is restricted to.
+        column: What ``groups`` are by.
+        groups: The rows of ``group_rows``.
+    """
+    return {
+        "options": asdict(options),
+        "num_utterances": len(summary.rows),
+        "subset": None if subset is None else {"file": str(subset.resolve()), "sha256": hash_file(subset)},
+        "sources": {label: source.to_json() for label, source in summary.sources.items()},
+        "signatures": {metric.name: metric.signature for metric in metrics} | summary.signatures,
+        "scores": {system.name: dict(system.scores) for system in summary.systems},
+        "differences": {
+            comparison.metric: {
+                system.name: _difference(system) for system in comparison.systems if system.p_value is not None
+            }
+            for comparison in summary.comparisons
+        },
+        "by": column,
+        "groups": [asdict(row) for row in groups],
+    }
+
+
+def comparison_notes(summary: Summary, metrics: Sequence[Metric], folders: Mapping[str, RunFolder]) -> Iterator[str]:
+    """Signatures, what the hypotheses are from, and warnings: other data, unfinished training, equal hypotheses."""
+    for metric in metrics:
+        yield f"{metric.name}: {summary.signatures.get(metric.name, metric.signature)}"
+    yield from (f"{label}: {source}" for label, source in summary.sources.items())
+    warning = differing_data(summary.sources)
+    if warning:
+        yield f"WARNING: {warning}"
+    for label, folder in folders.items():
+        if not folder.paths.is_complete:
+            yield f"WARNING: {label}: its training is not complete"
+    references = [row.reference for row in summary.rows]
+    for label, hypotheses in summary.hypotheses.items():
+        warning = sameness(hypotheses, references)
+        if warning:
+            yield f"WARNING: {label}: {warning}"
+
+
+def _difference(system: SystemScore) -> dict[str, Any]:
+    interval = asdict(system.difference_interval)
+    return {"difference": system.difference, "interval": interval, "p_value": system.p_value}

@@ -1,0 +1,158 @@
+"""Scores of groups of utterances: the saved hypotheses of several runs, by a column of the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aista.data.id_table import read_id_table, some_of
+from aista.errors import DataError
+from aista.files import hash_file
+from aista.report.report_options import ComparisonOptions
+from aista.report.tables import Table, label_of, text_of
+from aista.run_folder.sources import Source
+from aista.scoring.base import Metric
+from aista.scoring.holm import holm
+from aista.scoring.significance import Interval, SystemScore, paired_bootstrap
+
+__all__ = ["GroupRow", "group_rows", "group_table", "read_groups"]
+
+MAX_GROUPS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRow:
+    """One system on one group. None: the system is the baseline.
+
+    Attributes:
+        group: The value that the group's utterances share.
+        num_utterances: How many they are.
+        system: Label.
+        scores: Metric -> value.
+        difference: In the first metric, from the baseline on the same group.
+        interval: 95 % interval of that difference.
+        p_value: Paired bootstrap.
+        adjusted: After Holm's correction over all groups and systems.
+    """
+
+    group: str
+    num_utterances: int
+    system: str
+    scores: Mapping[str, float]
+    difference: float | None = None
+    interval: Interval | None = None
+    p_value: float | None = None
+    adjusted: float | None = None
+
+
+def read_groups(source: Source, column: str, ids: Sequence[str]) -> list[str]:
+    """The value of a column for each of the ids, from the manifest that an evaluation is of; any column of it will do.
+
+    Raises:
+        DataError: the manifest is not known, has changed or lacks the column or an id, or there are too many groups.
+    """
+    path = Path(source.manifest)
+    if not source.manifest or not path.is_file() or hash_file(path) != source.sha256:
+        raise DataError(
+            f"--by {column}: needs the manifest {source.manifest or '(not recorded)'} as it was evaluated; restore it, "
+            "or evaluate again"
+        )
+    values = read_id_table(path).column(column)
+    lacking = [id for id in ids if id not in values]
+    if lacking:
+        raise DataError(f"--by {column}: {path} lacks {some_of(lacking)}; evaluate again")
+    groups = [values[id] or "(empty)" for id in ids]
+    if len(set(groups)) > MAX_GROUPS:
+        raise DataError(f"--by {column}: at most {MAX_GROUPS} groups, got {len(set(groups))}; choose another column")
+    return groups
+
+
+def group_rows(
+    hypotheses: Mapping[str, Sequence[str]],
+    references: Sequence[str],
+    groups: Sequence[str],
+    metrics: Sequence[Metric],
+    options: ComparisonOptions,
+) -> list[GroupRow]:
+    """Score every system on every group, and compare it there with the first system by paired bootstrap.
+
+    The p-values of all groups and systems are one family for Holm's correction: that some group among many differs
+    by chance is likely.
+
+    Args:
+        hypotheses: Label -> hypotheses, the baseline first; one system alone is scored.
+        references: One per utterance.
+        groups: The group of each utterance.
+        metrics: The first decides differences and p-values.
+        options: How it is resampled.
+
+    Returns:
+        A row per group, in alphabetical order, and system.
+
+    Raises:
+        DataError: a score is undefined on a group, which is named.
+    """
+    rows: list[tuple[str, int, str, dict[str, float], SystemScore | None]] = []
+    for group in sorted(set(groups)):
+        places = [index for index, value in enumerate(groups) if value == group]
+        texts = {label: [outputs[index] for index in places] for label, outputs in hypotheses.items()}
+        goals = [references[index] for index in places]
+        try:
+            scores = {
+                label: {metric.name: metric.score(outputs, goals).value for metric in metrics}
+                for label, outputs in texts.items()
+            }
+            results = _compare(texts, goals, metrics[0], options)
+        except DataError as error:
+            raise DataError(f"group {group!r} ({len(places)} utterances): {error}") from error
+        rows += [(group, len(places), label, scores[label], results.get(label)) for label in texts]
+    tested = {f"{group}\t{label}": result.p_value for group, _, label, _, result in rows if result is not None}
+    adjusted = holm({key: value for key, value in tested.items() if value is not None})
+    return [
+        GroupRow(
+            group=group,
+            num_utterances=size,
+            system=label,
+            scores=scores,
+            difference=None if result is None else result.difference,
+            interval=None if result is None else result.difference_interval,
+            p_value=None if result is None else result.p_value,
+            adjusted=adjusted.get(f"{group}\t{label}"),
+        )
+        for group, size, label, scores, result in rows
+    ]
+
+
+def _compare(
+    texts: Mapping[str, Sequence[str]], references: Sequence[str], metric: Metric, options: ComparisonOptions
+) -> dict[str, SystemScore]:
+    """Label -> comparison with the first system; without the first."""
+    (first, baseline), *others = texts.items()
+    if not others:
+        return {}
+    comparison = paired_bootstrap(
+        (first, baseline), dict(others), references, metric, samples=options.samples, seed=options.seed
+    )
+    return {label: comparison.system(label) for label, _ in others}
+
+
+def group_table(rows: Sequence[GroupRow], column: str) -> Table:
+    """A row per group and system."""
+    names = list(rows[0].scores)
+    labels = [label_of(name) for name in names]
+    columns = (column, "Utterances", "System", *labels, f"Δ {labels[0]}", "95 % interval", "p", "Holm")
+    cells = tuple(
+        (
+            row.group,
+            str(row.num_utterances),
+            row.system,
+            *(f"{row.scores[name]:.1f}" for name in names),
+            text_of(row.difference, "+.1f"),
+            text_of(row.interval, "+.1f"),
+            text_of(row.p_value, ".3f"),
+            text_of(row.adjusted, ".3f"),
+        )
+        for row in rows
+    )
+    return Table(f"By {column}", columns, cells)
