@@ -49,9 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.run_folder.paths import RunPaths
 
     if args.from_transcript and args.transcripts:
-        raise AistaError(
-            "--from-transcript takes the manifest's transcripts, --transcripts those of a file; choose one of them"
-        )
+        raise AistaError("--from-transcript and --transcripts name two sources of transcripts; choose one of them")
     result = evaluate(
         args.run,
         args.split,
