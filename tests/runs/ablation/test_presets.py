@@ -6,7 +6,7 @@ from aista.runs.ablation.plan import load_ablation
 from aista.shipped import shipped_configs
 
 # Language models and CTC encoders that a file trains, where it is not one of each.
-STAGES = {"data": 4, "evidence_explore": 3, "prompt": 5, "size": 5, "voices_one_stage": 1}
+STAGES = {"data": 4, "evidence_explore": 3, "prompt": 5, "size": 5, "voices": 3, "voices_one_stage": 1}
 FILES = [path for path in shipped_configs().values() if path.parent.name == "ablations"]
 
 
