@@ -118,7 +118,7 @@ def test_the_peak_says_how_sharp_the_guide_is():
     assert peaks[0] < 0.75 < peaks[1] <= 1
 
 
-@pytest.mark.parametrize("num_rows, num_positions, num_tokens", [(2, 5, 0), (2, 0, 4), (0, 5, 4), (0, 0, 0)])
+@pytest.mark.parametrize(("num_rows", "num_positions", "num_tokens"), [(2, 5, 0), (2, 0, 4), (0, 5, 4), (0, 0, 0)])
 @pytest.mark.parametrize("guide", ["monotone", "transport", "times"])
 @pytest.mark.parametrize("span", [1, 3])
 def test_batches_without_a_side_have_no_loss_but_a_gradient(num_rows, num_positions, num_tokens, guide, span):
