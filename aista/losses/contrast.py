@@ -23,6 +23,8 @@ def contrast(logits: Tensor, is_candidate: Tensor, positive: Tensor) -> tuple[Te
     Returns:
         ``[..., A]`` loss, and whether the positive is the best.
     """
+    if not logits.shape[-1]:  # nobody to compare, and so no anchor
+        return logits.sum(-1), logits.new_zeros(logits.shape[:-1], dtype=torch.bool)
     is_positive = torch.arange(logits.shape[-1], device=positive.device) == positive[:, None]
     logp = logits.masked_fill(~(is_candidate | is_positive), -torch.inf).log_softmax(-1)
     index = positive.expand(logp.shape[:-1])[..., None]

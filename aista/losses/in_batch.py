@@ -94,7 +94,7 @@ def max_sim(x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tenso
     Returns:
         ``[A, C]``.
     """
-    if not x.shape[1]:
+    if not (len(x) and x.shape[1]):
         return x.new_zeros(len(x), len(y))
     inside_AP = length_mask(x_lengths, x.shape[1])
     rows = []

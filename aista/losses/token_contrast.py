@@ -70,16 +70,18 @@ class TokenContrast(AlignmentLoss):
         with no_autocast(both.speech.device):
             transcripts = transcripts_of(both, context)
             guidance = self.guide(both, context)
-            known_BT = guidance.known_RT.view(context.num_layers, len(transcripts), -1).all(0)
+            known_BT = guidance.known_RT.view(context.num_layers, len(transcripts), both.text.shape[1]).all(0)
             inside_BT = _starts(known_BT, both.text_lengths[: len(transcripts)], self.config.span)
-            items = self._items(both, guidance.weights_RPT.mT, inside_BT, transcripts)
+            items = self._items(both, guidance.weights_RPT.mT, inside_BT, transcripts, context.num_layers)
             loss, best, candidates = contrast_in_batch(items, self.config.temperature, gather=self.config.gather)
             rows = [_mean(values, inside_BT) for values in (loss, best, candidates.expand_as(loss))]
         counts = inside_BT.sum(1).repeat(context.num_layers)
         peak = _peak(guidance)
         return row_result(rows[0], counts > 0, accuracy=rows[1], candidates=rows[2], items=counts, peak=peak)
 
-    def _items(self, both: LayerStates, weights_RTP: Tensor, inside_BT: Tensor, transcripts: Tensor) -> Items:
+    def _items(
+        self, both: LayerStates, weights_RTP: Tensor, inside_BT: Tensor, transcripts: Tensor, num_layers: int
+    ) -> Items:
         """The run that starts at each token of each row; absent where ``inside_BT`` says so."""
         span, num_tokens = self.config.span, inside_BT.shape[1]
         weights_RTP = _runs(weights_RTP.to(both.speech.dtype), span).sum(-1)
@@ -87,7 +89,7 @@ class TokenContrast(AlignmentLoss):
         speech_RTD = (weights_RTP @ both.speech) / total.masked_fill(total == 0, 1)
         text_RTD = _runs(both.text, span).sum(-1)  # the cosine ignores by how many it is divided
         x, y = (
-            functional.normalize(side, dim=-1).view(-1, inside_BT.numel(), 1, side.shape[-1])
+            functional.normalize(side, dim=-1).view(num_layers, inside_BT.numel(), 1, side.shape[-1])
             for side in (speech_RTD, text_RTD)
         )
         lengths = inside_BT.flatten().long()
@@ -98,6 +100,8 @@ class TokenContrast(AlignmentLoss):
 
 def _runs(values_BTX: Tensor, span: int) -> Tensor:
     """``[B, T, X]`` -> ``[B, T, X, span]`` the values of a token and of those behind it; 0 behind the last."""
+    if not values_BTX.numel():  # padding and unfolding refuse what is empty
+        return values_BTX[..., None].expand(*values_BTX.shape, span)
     return functional.pad(values_BTX, (0, 0, 0, span - 1)).unfold(1, span, 1)
 
 

@@ -95,7 +95,8 @@ def _overlap(places: WordPlaces, num_positions: int) -> Tensor:
 
 def _token_ids(transcripts: Tensor, first: Tensor, end: Tensor) -> Tensor:
     """``[B, N, K]`` ids + 1 of the words' tokens, then zeros; K is the most tokens of a word."""
-    place = first[..., None] + torch.arange(int((end - first).amax()), device=first.device)
+    size = int((end - first).amax()) if first.numel() else 0
+    place = first[..., None] + torch.arange(size, device=first.device)
     last = max(transcripts.shape[1] - 1, 0)
     ids = transcripts.gather(1, place.clamp(max=last).flatten(1)).view_as(place)
     return (ids + 1).masked_fill(place >= end[..., None], 0)

@@ -51,6 +51,7 @@ class ScheduledSelection(ProbedSelection):
         self.warmup_steps = strategy.warmup_steps
         self.probe_size = strategy.probe_size
         self.probe_layers = strategy.probe_layers
+        self.needs_words = strategy.needs_words
 
     def costliest(self) -> tuple[int, ...]:
         return self.strategy.costliest()

@@ -206,6 +206,14 @@ def test_contrastive_transport_of_nobody():
     assert values.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_nobody_is_compared_with_nobody(level):
+    lengths = torch.zeros(0, dtype=torch.long)
+    states = LayerStates(torch.zeros(0, 3, 2), lengths, torch.zeros(0, 2, 2), lengths)
+    context = AlignmentContext(1, torch.zeros(0, 2, dtype=torch.long))
+    assert _loss(level)(states, context).per_utterance_B.shape == (0,)
+
+
 # Two processes.
 
 

@@ -8,6 +8,7 @@ import torch
 from aista.losses.base import AlignmentContext
 from aista.losses.token_contrast import TokenContrast, TokenContrastConfig
 from aista.schema import structure
+from aista.types import LayerStates
 from tests.losses.layers import PRESENT, content, fold, layer_states
 
 IDS = torch.tensor([[1, 2, 3, 4, 0, 0], [2, 2, 5, 7, 8, 0], [0, 0, 0, 0, 0, 0], [3, 4, 0, 0, 0, 0],
@@ -115,3 +116,20 @@ def test_the_peak_says_how_sharp_the_guide_is():
     )
     peaks = [float(loss(layer_states(), CONTEXT).diagnostics["peak"]) for loss in (diffuse, sharp)]
     assert peaks[0] < 0.75 < peaks[1] <= 1
+
+
+@pytest.mark.parametrize(("num_rows", "num_positions", "num_tokens"), [(2, 5, 0), (2, 0, 4), (0, 5, 4), (0, 0, 0)])
+@pytest.mark.parametrize("guide", ["monotone", "transport", "times"])
+@pytest.mark.parametrize("span", [1, 3])
+def test_batches_without_a_side_have_no_loss_but_a_gradient(num_rows, num_positions, num_tokens, guide, span):
+    """As of rows without transcripts: their text is 0 wide. Other processes wait for the gradient."""
+    speech = torch.randn(2 * num_rows, num_positions, 3, requires_grad=True)
+    lengths = (torch.full((2 * num_rows,), size) for size in (num_positions, num_tokens))
+    text = torch.randn(2 * num_rows, num_tokens, 3)
+    states = LayerStates(speech, next(lengths), text, next(lengths))
+    context = AlignmentContext(2, torch.zeros(num_rows, num_tokens, dtype=torch.long))
+    values = _loss(guide=guide, span=span)(states, context).per_utterance_B
+    values.sum().backward()
+    assert values.tolist() == [0.0] * (2 * num_rows)
+    assert speech.grad is not None
+    assert not speech.grad.any()

@@ -106,6 +106,12 @@ def test_rows_without_words_have_no_part():
     assert not nothing.any()
 
 
+def test_nobody_has_no_words():
+    lengths = torch.zeros(0, dtype=torch.long)
+    states = LayerStates(torch.zeros(0, 0, 2), lengths, torch.zeros(0, 0, 2), lengths)
+    assert _loss()(states, AlignmentContext(1, torch.zeros(0, 0, dtype=torch.long))).per_utterance_B.shape == (0,)
+
+
 def test_words_beyond_the_transcript_are_left_out():
     states = layer_states()
     words = spans(states)

@@ -153,6 +153,8 @@ class TestMeasured:
         plain = make("retrieval").probe()
         assert (plain.measures, plain.readings, plain.agreement) == ((), False, None)
         assert [make(name).needs_words for name in ("word_retrieval", "token_retrieval")] == [True, False]
+        inner = [make("scheduled", strategy=name).needs_words for name in ("word_retrieval", "token_retrieval")]
+        assert inner == [True, False]
 
     def test_the_path_s_score_is_chosen_by_name(self) -> None:
         values = {0: 0.1, 1: 0.2, 2: 0.7, 3: 0.3, 4: 0.0}
