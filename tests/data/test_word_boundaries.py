@@ -60,7 +60,7 @@ def test_words_are_in_order_hold_their_tokens_and_stay_inside(parts, share, reac
     times = word_boundaries(tokens, int(word) + 1, time + tail, Reach(share, reach, reach))
     for token in tokens:
         start, end = times[token.word]
-        assert start <= token.start
+        assert start <= token.start + 1e-9
         assert token.end <= end + 1e-9
     assert times[0][0] >= 0
     assert times[-1][1] <= time + tail + 1e-9
