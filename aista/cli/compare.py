@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aista.cli.arguments import add_option_arguments, read_options
 from aista.console import say
+from aista.errors import AistaError
 from aista.report.report_options import ComparisonOptions
 
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from aista.data.id_table import read_ids
-    from aista.files import write_json
+    from aista.files import require_writable, write_json
     from aista.report.comparison_record import comparison_notes, comparison_record
     from aista.report.groups import group_rows, group_table, read_groups
     from aista.report.summary import summarise, summarise_one
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     from aista.tasks.preflight import build_metrics
 
     options = read_options(args, ComparisonOptions)
+    if args.out is not None:
+        require_writable(args.out)
     only = None if args.subset is None else set(read_ids(args.subset))
     named = {str(path): _named(path, options.split) for path in (args.baseline, *args.runs)}
     folders = {label: RunFolder(path) for label, (path, _) in named.items()}
@@ -57,14 +60,15 @@ def run(args: argparse.Namespace) -> int:
         summary = summarise_one(first, folders[first], metrics, splits[first], only=only)
     console, kept = Console(), f", {len(summary.rows)} utterances of {args.subset}" if args.subset else ""
     bootstrap = f", {options.samples} bootstrap samples" if args.runs else ""
-    console.print(to_rich(headline_table(summary.systems, f"Split {options.split}{kept}{bootstrap}")))
+    scored = " and ".join(dict.fromkeys(splits.values()))
+    console.print(to_rich(headline_table(summary.systems, f"Split {scored}{kept}{bootstrap}")))
     groups = []
     if args.by:
         values = read_groups(summary.sources[first], args.by, [row.id for row in summary.rows])
         references = [row.reference for row in summary.rows]
         groups = group_rows(summary.hypotheses, references, values, metrics, options)
         console.print(to_rich(group_table(groups, args.by)))
-    for line in comparison_notes(summary, metrics, folders):
+    for line in comparison_notes(summary, metrics, folders, only):
         say(line)
     if args.out is not None:
         record = comparison_record(summary, metrics, options, subset=args.subset, column=args.by, groups=groups)
@@ -76,4 +80,6 @@ def run(args: argparse.Namespace) -> int:
 def _named(path: Path, split: str) -> tuple[Path, str]:
     """A run folder and the label of its evaluation, from RUN or RUN@LABEL."""
     folder, at, label = str(path).rpartition("@")
+    if at and not label and not path.exists():
+        raise AistaError(f"{path}: must name an evaluation behind @, such as {folder}@test, got nothing; add its label")
     return (path, split) if path.exists() or not at else (Path(folder), label)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aista.cli.arguments import add_run_arguments, whole
 from aista.console import say
+from aista.errors import AistaError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     from aista.engine.inference.text_input import TextInput
     from aista.run_folder.paths import RunPaths
 
+    if args.from_transcript and args.transcripts:
+        raise AistaError("--from-transcript and --transcripts name two sources of transcripts; choose one of them")
     result = evaluate(
         args.run,
         args.split,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from aista.data.id_table import some_of
 from aista.files import hash_file
 from aista.report.groups import GroupRow
 from aista.report.report_options import ComparisonOptions
@@ -57,11 +58,25 @@ def comparison_record(
     }
 
 
-def comparison_notes(summary: Summary, metrics: Sequence[Metric], folders: Mapping[str, RunFolder]) -> Iterator[str]:
-    """Signatures, what the hypotheses are from, and warnings: other data, unfinished training, equal hypotheses."""
+def comparison_notes(
+    summary: Summary,
+    metrics: Sequence[Metric],
+    folders: Mapping[str, RunFolder],
+    only: Collection[str] | None = None,
+) -> Iterator[str]:
+    """Signatures, what the hypotheses are from, ids of a subset (``only``) that are not among them, and warnings.
+
+    The warnings are of other data, unfinished training and equal hypotheses.
+    """
     for metric in metrics:
         yield f"{metric.name}: {summary.signatures.get(metric.name, metric.signature)}"
     yield from (f"{label}: {source}" for label, source in summary.sources.items())
+    unknown = sorted(set(only or ()) - {row.id for row in summary.rows})
+    if unknown:
+        yield (
+            f"{len(unknown)} of {len(only or ())} ids of the subset are not among the evaluated utterances and were "
+            f"ignored: {some_of(unknown, 5)}"
+        )
     warning = differing_data(summary.sources)
     if warning:
         yield f"WARNING: {warning}"

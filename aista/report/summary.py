@@ -64,7 +64,10 @@ def summarise(
         DataError: the runs were evaluated on other utterances or references, or on none of ``only``.
     """
     if len(runs) < 2:
-        raise RunError(f"a comparison needs at least two runs, got {', '.join(runs) or 'none'}")
+        raise RunError(
+            f"a comparison needs at least two different runs, got {', '.join(runs) or 'none'}; name another run, or "
+            "RUN@LABEL for another evaluation"
+        )
     if not metrics:
         raise ValueError("summarise needs at least one metric")
     evaluations = {label: run.evaluation((splits or {}).get(label, options.split)) for label, run in runs.items()}
@@ -109,7 +112,11 @@ def some_rows(rows: Sequence[HypothesisRow], only: Collection[str] | None) -> li
     """
     kept = [row for row in rows if only is None or row.id in only]
     if not kept:
-        raise DataError("the subset has none of the evaluated utterances; name ids of the split that is compared")
+        given, known = min(only or [""]), rows[0].id if rows else ""
+        raise DataError(
+            f"the subset has none of the evaluated utterances, got ids such as {given!r}; name ids of the split that "
+            f"is compared, such as {known!r}"
+        )
     return kept
 
 

@@ -123,10 +123,13 @@ def text_of(value: float | Interval | None, pattern: str) -> str:
 
 
 def to_rich(table: Table) -> rich.table.Table:
-    """For ``rich.console.Console().print``; texts are not read as markup, and control characters are shown."""
+    """For ``rich.console.Console().print``; texts are not read as markup, and control characters are shown.
+
+    Cells that are too long for the terminal are folded: labels cut short could not be told apart.
+    """
     drawn = rich.table.Table(title=Text(escaped(table.title)))
     for index, column in enumerate(table.columns):
-        drawn.add_column(Text(escaped(column)), justify="right" if index else "left")
+        drawn.add_column(Text(escaped(column)), justify="right" if index else "left", overflow="fold")
     for row in table.rows:
         drawn.add_row(*(Text(escaped(cell)) for cell in row))
     return drawn

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from aista.errors import RunError
 from aista.files import hash_file
 from aista.run_folder.checksums import require_intact
 from aista.run_folder.parsing import existing, parsing, read_object, write_object
@@ -61,7 +62,12 @@ class Evaluation:
         """Read it by the name of its folder, or by what ``--split`` was given."""
         label = run.evaluated_label(split)
         command = run.evaluate_command(split)
-        file = run.scores_file(label)
+        file, evaluated = run.scores_file(label), run.evaluated_splits()
+        if label not in evaluated:
+            raise RunError(
+                f"{file}: missing; evaluations of this run: {', '.join(evaluated) or 'none'}; name one of them, or "
+                f"`{command}` makes it"
+            )
         data = read_object(file, command)
         hypotheses = existing(run.hypotheses_file(label), command)
         if "hypotheses_sha256" in data:

@@ -15,7 +15,7 @@ from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.parts import Pretrained, prepare_part
 
-__all__ = ["FREEZE_ENCODER", "build_metrics", "build_task", "preflight"]
+__all__ = ["FREEZE_ENCODER", "build_metrics", "build_task", "preflight", "task_class"]
 
 FREEZE_ENCODER = "set encoder.tuning: frozen, or remove data.encoder_cache"
 

@@ -81,7 +81,8 @@ class AlignmentReport:
             example = f"{self.inspection.manifest}:{problem.line}: {problem.id}: {problem.message}"
             kinds.setdefault(problem.kind, []).append(example)
         for kind, examples in kinds.items():
-            yield f"  {len(examples)} rows not aligned: {kind}"
+            remedy = "; --max-seconds takes longer ones" if kind == "too long" else ""
+            yield f"  {len(examples)} rows not aligned: {kind}{remedy}"
             yield from _shortened(examples)
 
     def _words_left_out(self) -> Iterator[str]:

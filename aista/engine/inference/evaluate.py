@@ -68,10 +68,15 @@ def evaluate(
         DataError: the split has faults, or transcripts are missing.
     """
     if text is not None and shuffled_speech:
-        raise RunError("--shuffled-speech measures the speech, which --from-transcript leaves out; choose one of them")
+        raise RunError("--shuffled-speech measures the speech, which transcripts replace; choose one of them")
     paths = RunPaths(run_dir)
     require_writable(paths.evaluation_dir)
     run = open_run(run_dir, which, device=device, base=base, verify=verify)
+    if text is not None and not run.task.translates_text:
+        raise RunError(
+            f"{run_dir}: a run of the task {run.experiment.sections.task} translates no transcripts; leave out "
+            "--from-transcript and --transcripts, or name a run of another task"
+        )
     label = _label(run, split, text)
     with locked(paths.evaluation_lock(label), paths.scores_file(label).parent):
         return _evaluate(run, split, label, paths, batch_size, shuffled_speech=shuffled_speech, text=text)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aista.data.id_table import read_id_table, some_of
 from aista.engine.inputs import Split
-from aista.errors import DataError, RunError
+from aista.errors import DataError
 from aista.files import hash_file
 from aista.run_folder.paths import cascade_label, transcript_label
 from aista.scoring.hypotheses import read_hypotheses
 from aista.tasks.base import Task
 
 __all__ = ["TextInput", "read_transcripts"]
+
+log = logging.getLogger("aista.evaluate")
 
 _COLUMNS = ("text", "hyp", "hypothesis")
 
@@ -35,11 +38,8 @@ class TextInput:
         """The split with these transcripts, and without its audio.
 
         Raises:
-            RunError: the task translates no transcripts.
             DataError: a row has no transcript, the file lacks a row, or a transcript writes control tokens.
         """
-        if not task.translates_text:
-            raise RunError(f"{type(task).__name__} translates no transcripts; leave out --from-transcript")
         rows = split.dataset.rows
         if self.file is not None:
             texts, path = read_transcripts(self.file), self.file
@@ -61,6 +61,9 @@ class TextInput:
                 f"{path}: transcripts must not write tokens that control the model, got some in "
                 f"{some_of(controlling)}; remove them"
             )
+        empty = [row.id for row in rows if not row.src_text]
+        if empty:
+            log.warning("%s: %d of %d transcripts are empty: %s", path, len(empty), len(rows), some_of(empty, 5))
         return replace(split, dataset=split.dataset.with_rows(rows).texts_alone())
 
 
@@ -78,7 +81,7 @@ def read_transcripts(path: Path) -> dict[str, str]:
     if len(found) != 1:
         raise DataError(
             f"{path}:1: the header must name the column id and one of {', '.join(_COLUMNS)}, got "
-            f"{', '.join(table.columns)}; rename the column of the transcripts to text"
+            f"{', '.join(table.columns)}; name the column of the transcripts text, and no other one so"
         )
     if found == ["hypothesis"]:  # written by aista, whose cells are escaped
         return {row.id: row.hypothesis for row in read_hypotheses(path)}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from aista.data.inspection import Inspection, inspect
@@ -21,12 +22,12 @@ from aista.engine.inference.acoustic_model import AcousticModel, open_acoustic_m
 from aista.engine.inference.aligned_row import AlignedRow, TokenSpan, time_words
 from aista.engine.inference.alignment_report import AlignmentReport
 from aista.engine.inputs import whole_pass
-from aista.errors import DataError
+from aista.errors import DataError, RunError
 from aista.files import require_writable
 from aista.modules.ctc_alignment import align_tokens
 from aista.scoring.boundary_error import boundary_errors
 from aista.terminal import stage_bars
-from aista.types import SpeechBatch
+from aista.types import SpeechBatch, length_mask
 
 __all__ = ["AlignmentOptions", "align_manifest"]
 
@@ -79,8 +80,9 @@ def align_manifest(
         verify: Compare weights with their checksums.
 
     Raises:
-        DataError: ``out`` exists, rows have word times already, or no word could be given a time.
-        RunError: the model cannot be opened, or ``out`` cannot be written.
+        DataError: ``out`` exists, rows have word times already, no word could be given a time, or, once ``out`` is
+            written, no word has a time in the reference too.
+        RunError: the model cannot be opened or puts out NaN, or ``out`` cannot be written.
     """
     started = time.perf_counter()
     manifest = read_manifest(path)
@@ -91,20 +93,28 @@ def align_manifest(
     inspection = _inspect(manifest, acoustic, options)
     aligned = _align(acoustic, str(path), inspection, options) if inspection.kept else {}
     report = AlignmentReport(out, len(manifest.rows), inspection, aligned, options.min_confidence)
-    if not report.num_timed:
-        raise DataError(f"{report}\nno word could be given a time, and nothing was written")
-    kept = {row.id: row.word_times for row in manifest.rows if options.existing == "keep"}
+    kept = {row.id: row.word_times for row in manifest.rows if row.word_times and options.existing == "keep"}
+    if not report.num_timed and not kept:
+        raise DataError(
+            f"{path}: no word could be given a time, and nothing was written; mend what keeps them from it:\n{report}"
+        )
     texts = [
         format_word_times(aligned[row.id].times) if row.id in aligned else kept.get(row.id, "") for row in manifest.rows
     ]
-    errors = None
-    if reference is not None:
-        errors = boundary_errors([(row.times, reference.get(id, [])) for id, row in aligned.items()])
     write_columns(manifest, out, {"audio": moved_audio(manifest, out), "word_times": texts})
-    return replace(report, errors=errors, seconds=time.perf_counter() - started)
+    report = replace(report, seconds=time.perf_counter() - started)
+    if reference is None:
+        return report
+    try:
+        errors = boundary_errors([(row.times, reference.get(id, [])) for id, row in aligned.items()])
+    except DataError as error:
+        raise DataError(f"--compare {options.compare}: {error}; the new manifest was written:\n{report}") from error
+    return replace(report, errors=errors)
 
 
 def _check_output(manifest: Manifest, out: Path, options: AlignmentOptions) -> None:
+    if out.is_dir():
+        raise DataError(f"{out}: must be the file of the new manifest, got a folder; name a file in it")
     if out.is_file() and not options.overwrite:
         raise DataError(f"{out}: exists already; name another file, or add --overwrite")
     filled = [row.id for row in manifest.rows if row.word_times]
@@ -127,8 +137,10 @@ def _read_reference(manifest: Manifest, path: Path) -> dict[str, Sequence[Times]
                     "the same transcripts"
                 )
             reference[row.id] = parse_word_times(row.word_times)
-    if not reference:
-        raise DataError(f"{path}: holds no word_times of a row of {manifest.path}; name a manifest with the same ids")
+    if not any(any(times) for times in reference.values()):
+        raise DataError(
+            f"{path}: holds no word_times of a row of {manifest.path}; name a manifest with the same ids and with times"
+        )
     return reference
 
 
@@ -187,6 +199,7 @@ def _spans(
     """Where the tokens of each row lie, None where no path spells them, and its number of frames."""
     batch = batch.to(acoustic.device)
     log_probs_BSV, lengths = acoustic.model.log_probs(batch.audio, batch.audio_lengths, encoded=batch.encoded)
+    _require_numbers(log_probs_BSV, lengths, batch.ids)
     tokens = [torch.tensor(spelling.ids, dtype=torch.int64) for spelling in spellings]
     tokens_BT, counts = pad_sequence(tokens, batch_first=True), [len(ids) for ids in tokens]
     lengths = lengths.cpu()  # the best path takes many small steps, for which a GPU is of no use
@@ -196,3 +209,14 @@ def _spans(
         has_path = bool(aligned.score[row].isfinite())
         spans = [TokenSpan(*(column[row][token] for column in columns)) for token in range(count)]
         yield spans if has_path else None, frames
+
+
+def _require_numbers(log_probs: Tensor, lengths: Tensor, ids: Sequence[str]) -> None:
+    """A path over NaN is not found: without this check the rows would seem to have too few frames."""
+    bad_B = (log_probs.isnan().any(2) & length_mask(lengths, log_probs.size(1))).any(1)
+    broken = [id for id, bad in zip(ids, bad_B.tolist(), strict=True) if bad]
+    if broken:
+        raise RunError(
+            f"--encoder: the model's outputs must be numbers, got NaN for {broken[0]}; restore its weights, or choose "
+            "another checkpoint"
+        )

@@ -14,7 +14,14 @@ from aista.config import apply_overrides, differences, load_yaml, replace_nodes
 from aista.errors import ConfigError, Fault
 from aista.registry import nearest
 from aista.runs.ablation.results import label
-from aista.runs.ablation.variants import BASE, AblationConfig, early_probe_faults, find_faults, variants
+from aista.runs.ablation.variants import (
+    BASE,
+    AblationConfig,
+    early_probe_faults,
+    find_faults,
+    transcript_faults,
+    variants,
+)
 from aista.schema import structure
 from aista.shipped import find_config
 from aista.tasks.experiment import Experiment, Stage, resolve_experiment
@@ -118,6 +125,7 @@ def load_ablation(path: Path, out: Path) -> Ablation:
             broken[name] = error.faults
     faults += _once(broken)
     faults += early_probe_faults(config, [run.experiment for run in planned.get(baseline, ())])
+    faults += transcript_faults(config, [run.experiment for runs in planned.values() for run in runs])
     if faults:
         raise ConfigError(faults, str(path))
     return Ablation(path, config, baseline, tuple(run for runs in planned.values() for run in runs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,8 +14,9 @@ from aista.errors import Fault
 from aista.run_folder.paths import split_label
 from aista.schema import Options, option, required
 from aista.tasks.experiment import Experiment
+from aista.tasks.preflight import task_class
 
-__all__ = ["BASE", "AblationConfig", "Nodes", "early_probe_faults", "find_faults", "variants"]
+__all__ = ["BASE", "AblationConfig", "Nodes", "early_probe_faults", "find_faults", "transcript_faults", "variants"]
 
 BASE = "base"
 """Name of the unchanged run in the mode ``one_at_a_time``."""
@@ -115,6 +116,16 @@ def early_probe_faults(config: AblationConfig, baseline: Sequence[Experiment]) -
                 f"the checkpoint at step {step} is not among the {trainer.keep_last} newest that the baseline keeps"
             )
             yield Fault("early_probe", problem, f"set trainer.keep_last={needed} in overrides")
+
+
+def transcript_faults(config: AblationConfig, experiments: Iterable[Experiment]) -> Iterator[Fault]:
+    """Whether all runs can translate the transcripts that ``from_transcript`` asks for: found before one is trained."""
+    tasks = {
+        each.sections.task for each in experiments if config.from_transcript and not task_class(each).translates_text
+    }
+    for task in sorted(tasks):
+        remedy = "remove from_transcript, or the runs of this task"
+        yield Fault("from_transcript", f"a run of the task {task} translates no transcripts", remedy)
 
 
 def _name_faults(config: AblationConfig, names: Mapping[str, Nodes]) -> Iterator[Fault]:

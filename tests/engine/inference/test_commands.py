@@ -117,16 +117,42 @@ def test_compare_shows_groups_and_subsets_and_writes_them(runs, tmp_path, capsys
     assert main([*command, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "3 utterances of" in printed.replace("\n", " ")
+    ignored = "1 of 4 ids of the subset are not among the evaluated utterances and were ignored: of_another_split"
+    assert ignored in printed.replace("\n", " ")
     assert "By speaker" in printed
     record = json.loads(out.read_text())
     assert record["num_utterances"] == 3
     assert [(row["group"], row["num_utterances"]) for row in record["groups"]] == [("tone", 3), ("tone", 3)]
     assert main(["compare", f"{aligned}@test", "--by", "speaker"]) == 0
     assert "bs:" not in capsys.readouterr().out
+    assert main(["evaluate", aligned, "--split", "dev"]) == 0
+    assert main(["compare", f"{aligned}@dev"]) == 0
+    assert "Split dev" in capsys.readouterr().out
+    assert main(["compare", baseline, aligned, "--out", str(tmp_path / "ids" / "x.json")]) == 1
+    refused = capsys.readouterr()
+    assert (refused.out, "Not a directory" in refused.err) == ("", True)
     assert main(["compare", baseline, f"{aligned}@dev_transcript", "--samples", "50"]) == 1
     assert f"aista evaluate {aligned} --split dev --from-transcript" in capsys.readouterr().err.replace("\n", "")
     assert main(["compare", baseline, aligned, "--by", "colour"]) == 2
     assert "has no column 'colour'" in capsys.readouterr().err
+
+
+def test_compare_names_what_it_cannot_find(runs, capsys):
+    run = str(runs / "aista")
+    assert main(["compare", f"{run}@nothing"]) == 1
+    printed = capsys.readouterr().err
+    assert "missing; evaluations of this run: " in printed
+    assert "test" in printed.split("evaluations of this run: ")[1].split(";")[0].split(", ")
+    assert main(["compare", f"{run}@"]) == 2
+    assert f"must name an evaluation behind @, such as {run}@test" in capsys.readouterr().err
+    assert main(["compare", run, run]) == 1
+    assert f"at least two different runs, got {run}; name another run" in capsys.readouterr().err
+
+
+def test_compare_shows_labels_in_full_on_a_narrow_terminal(runs, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["compare", str(runs / "ce"), str(runs / "aista"), "--samples", "50"]) == 0
+    assert "…" not in capsys.readouterr().out
 
 
 def test_the_nll_is_measured_with_shuffled_speech_too(runs, capsys):

@@ -54,7 +54,7 @@ def test_the_text_branch_translates_as_the_language_model_alone(trained, run, co
     assert f"{run}: step_4 on test from transcripts" in capsys.readouterr().out.replace("\n", "")
 
 
-def test_a_cascade_translates_what_was_recognised(run, corpus, tmp_path, monkeypatch):
+def test_a_cascade_translates_what_was_recognised(run, corpus, tmp_path, monkeypatch, capsys):
     gold = {row.id: row.src_text for row in read_manifest(corpus / "test.tsv").rows}
     texts = gold | {"test0": "", "test1": gold["test2"]}
     file = tmp_path / "asr.tsv"
@@ -67,6 +67,7 @@ def test_a_cascade_translates_what_was_recognised(run, corpus, tmp_path, monkeyp
     assert main(["evaluate", str(run), "--transcripts", str(file)]) == 0
     (label,) = (path.name for path in (run / "evaluation").glob("test_cascade-asr-*"))
     assert {row.id: row.src_text for row in rows(run, label)} == texts
+    assert f"{file}: 1 of 8 transcripts are empty: test0" in capsys.readouterr().err
     assert sorted(decoded) == sorted(gold)
     assert Evaluation.load(RunPaths(run), label).source.input == str(file.resolve())
     file.write_text(file.read_text().replace("\ttest\t\n", "\ttest\tun\n"))
@@ -104,7 +105,15 @@ def test_rows_without_a_transcript_are_named(run, corpus, tmp_path, capsys):
 
 def test_what_transcripts_do_not_go_with(run, capsys):
     assert main(["evaluate", str(run), "--from-transcript", "--shuffled-speech"]) == 1
-    assert "choose one of them" in capsys.readouterr().err
+    assert "--shuffled-speech measures the speech, which transcripts replace" in capsys.readouterr().err
+    assert main(["evaluate", str(run), "--from-transcript", "--transcripts", "asr.tsv"]) == 2
+    assert "name two sources of transcripts; choose one of them" in capsys.readouterr().err
+
+
+def test_a_run_that_translates_no_text_is_named(run, monkeypatch, capsys):
+    monkeypatch.setattr(type(open_run(run).task), "translates_text", False)
+    assert main(["evaluate", str(run), "--from-transcript"]) == 1
+    assert f"{run}: a run of the task speech_translation translates no transcripts" in capsys.readouterr().err
 
 
 def test_a_missing_evaluation_names_its_command(run):

@@ -8,6 +8,7 @@ import pytest
 from aista.cli.main import main
 from aista.data.manifest import read_manifest, write_manifest
 from aista.data.word_times import parse_word_times
+from aista.modules.ctc_model import CtcModel
 from tests.modules.test_hf_ctc import make_ctc_folder
 from tests.tiny import make_corpus, tiny_config, write_config
 
@@ -149,6 +150,9 @@ def test_times_that_are_there_are_kept_or_replaced_only_when_asked(run, corpus, 
     kept, new = times(tmp_path / "kept.tsv"), times(tmp_path / "new.tsv")
     assert kept["dev0"] == first.word_times != new["dev0"]
     assert {**kept, "dev0": ""} == {**new, "dev0": ""}
+    assert align(tmp_path / "kept.tsv", tmp_path / "again.tsv", run, "--existing", "keep") == 0
+    assert "8 rows not aligned: word times kept" in capsys.readouterr().out
+    assert times(tmp_path / "again.tsv") == kept
 
 
 def test_a_file_is_replaced_only_when_asked(run, bare, tmp_path, capsys):
@@ -156,6 +160,8 @@ def test_a_file_is_replaced_only_when_asked(run, bare, tmp_path, capsys):
     assert align(bare, tmp_path / "out.tsv", run) == 2
     assert "out.tsv: exists already; name another file, or add --overwrite" in capsys.readouterr().err
     assert (tmp_path / "out.tsv").read_text() == "precious"
+    assert align(bare, tmp_path, tmp_path / "no model", "--overwrite") == 2, "refused before the model is opened"
+    assert f"{tmp_path}: must be the file of the new manifest, got a folder" in capsys.readouterr().err
     assert align(bare, bare, run, "--overwrite") == 0
     assert any(times(bare).values())
 
@@ -184,9 +190,26 @@ def test_what_cannot_align_is_named(run, corpus, bare, tmp_path, capsys):
 
 
 def test_nothing_is_written_where_no_word_has_a_time(run, bare, tmp_path, capsys):
+    assert align(bare, tmp_path / "out.tsv", run, "--max-seconds", "0.1") == 2
+    assert "8 rows not aligned: too long; --max-seconds takes longer ones" in capsys.readouterr().err
     write_manifest(bare, [replace(row, src_text="") for row in read_manifest(bare).rows])
     assert align(bare, tmp_path / "out.tsv", run) == 2
-    assert "no word could be given a time, and nothing was written" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"aista: {bare}: no word could be given a time, and nothing was written; mend")
+    assert "8 rows not aligned: no transcript" in printed
+    assert not (tmp_path / "out.tsv").exists()
+
+
+def test_outputs_that_are_no_numbers_are_not_taken_for_short_recordings(run, bare, tmp_path, monkeypatch, capsys):
+    log_probs = CtcModel.log_probs
+
+    def broken(self, *args, **options):
+        values, lengths = log_probs(self, *args, **options)
+        return values * float("nan"), lengths
+
+    monkeypatch.setattr(CtcModel, "log_probs", broken)
+    assert align(bare, tmp_path / "out.tsv", run) == 1
+    assert "--encoder: the model's outputs must be numbers, got NaN for dev" in capsys.readouterr().err
     assert not (tmp_path / "out.tsv").exists()
 
 
@@ -197,7 +220,24 @@ def test_a_reference_must_hold_the_same_transcripts(run, bare, corpus, tmp_path,
     write_manifest(tmp_path / "other.tsv", rows)
     assert align(bare, tmp_path / "out.tsv", run, "--compare", str(tmp_path / "other.tsv")) == 2
     assert "dev0 has another src_text than in" in capsys.readouterr().err
+    unknown = [replace(row, word_times=" ".join("-" for _ in row.src_text.split())) for row in read_manifest(bare).rows]
+    write_manifest(tmp_path / "unknown.tsv", unknown)
+    assert align(bare, tmp_path / "out.tsv", run, "--compare", str(tmp_path / "unknown.tsv")) == 2
+    assert "holds no word_times of a row of" in capsys.readouterr().err
     assert not (tmp_path / "out.tsv").exists()
+
+
+def test_a_reference_without_a_common_time_costs_no_alignment(run, bare, corpus, tmp_path, capsys):
+    rows = read_manifest(bare).rows
+    gone = [replace(rows[0], audio="gone.wav"), *rows[1:]]
+    write_manifest(bare, gone)
+    reference = [replace(row, word_times=times(corpus / "dev.tsv")["dev0"]) for row in rows[:1]]
+    write_manifest(tmp_path / "reference.tsv", reference)
+    assert align(bare, tmp_path / "out.tsv", run, "--compare", str(tmp_path / "reference.tsv")) == 2
+    printed = capsys.readouterr().err
+    assert f"--compare {tmp_path / 'reference.tsv'}: no word has a time on both sides" in printed
+    assert f"the new manifest was written:\n{tmp_path / 'out.tsv'}: 7 of 8 rows aligned" in printed
+    assert sum(map(bool, times(tmp_path / "out.tsv").values())) == 7
 
 
 def test_help_names_the_command(capsys):

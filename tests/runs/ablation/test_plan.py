@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from aista.errors import ConfigError
 from aista.runs.ablation.plan import fingerprint, load_ablation
+from aista.tasks.speech_translation import SpeechTranslationTask
 from tests.tiny import tiny_config
 
 NONE, EXACT = {"alignment": []}, {"alignment": [{"name": "ot", "config": {"solver": "exact"}}]}
@@ -194,3 +195,11 @@ def test_an_early_probe_needs_a_checkpoint_that_the_baseline_keeps(load):
     assert "no checkpoint at step 3 of 8" in faults_of(load, {"trainer": trainer}, **keys | {"early_probe": 3})
     ablation = load({"trainer": trainer | {"keep_last": 4}}, **keys)
     assert ablation.config.early_probe_name == "test_early_2"
+
+
+def test_text_translation_is_asked_only_of_tasks_that_translate_text(load, monkeypatch):
+    keys = {"runs": SINGLE, "baseline": "CE only", "from_transcript": True}
+    assert load({}, **keys).config.from_transcript
+    monkeypatch.setattr(SpeechTranslationTask, "translates_text", False)
+    assert "from_transcript: a run of the task speech_translation translates no transcripts" in faults_of(load, **keys)
+    assert load({}, **keys | {"from_transcript": False})
