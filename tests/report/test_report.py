@@ -299,7 +299,7 @@ def test_audio_needs_the_manifest(runs: dict[str, RunFolder], tmp_path: Path) ->
 
 
 def test_impossible_summaries(runs: dict[str, RunFolder], tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="at least two runs, got CE only"):
+    with pytest.raises(RunError, match="at least two different runs, got CE only"):
         summarise({"CE only": runs["CE only"]}, [make("bleu")], ComparisonOptions())
     with pytest.raises(ValueError, match="at least one metric"):
         summarise(runs, [], ComparisonOptions())
