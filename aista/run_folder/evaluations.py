@@ -63,10 +63,10 @@ class Evaluation:
         label = run.evaluated_label(split)
         command = run.evaluate_command(split)
         file, evaluated = run.scores_file(label), run.evaluated_splits()
-        if label not in evaluated:
+        if evaluated and label not in evaluated:
             raise RunError(
-                f"{file}: missing; evaluations of this run: {', '.join(evaluated) or 'none'}; name one of them, or "
-                f"`{command}` makes it"
+                f"{file}: missing; evaluations of this run: {', '.join(evaluated)}; name one of them, or `{command}` "
+                "makes it"
             )
         data = read_object(file, command)
         hypotheses = existing(run.hypotheses_file(label), command)
