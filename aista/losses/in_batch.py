@@ -12,7 +12,7 @@ from aista.losses.processes import gather_rows, process_rank, world_size
 from aista.losses.sides import row_mean
 from aista.types import length_mask
 
-__all__ = ["Items", "contrast_in_batch", "max_sim"]
+__all__ = ["Items", "contrast_in_batch", "max_sim", "row_means"]
 
 
 class Items(NamedTuple):
@@ -102,3 +102,10 @@ def max_sim(x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tenso
         cosines_CTP = (y @ x_PD.mT).masked_fill(~inside_P, -1.0)
         rows.append(row_mean(cosines_CTP.max(-1).values, y_lengths))
     return torch.stack(rows)
+
+
+def row_means(values: Tensor, inside_BN: Tensor) -> Tensor:
+    """``[L, B * N]`` values of items -> ``[L * B]`` mean over the items inside each row; 0 without any."""
+    values_LBN = values.view(len(values), *inside_BN.shape)
+    total = torch.where(inside_BN, values_LBN, 0).sum(-1)
+    return (total / inside_BN.sum(-1).clamp_min(1)).flatten()

@@ -12,7 +12,7 @@ from torch.nn import functional
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.contrast import transcript_keys, transcripts_of
 from aista.losses.guides.base import Guidance, Guide
-from aista.losses.in_batch import Items, contrast_in_batch
+from aista.losses.in_batch import Items, contrast_in_batch, row_means
 from aista.losses.sides import row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
 from aista.registry import build, register
@@ -74,7 +74,7 @@ class TokenContrast(AlignmentLoss):
             inside_BT = _starts(known_BT, both.text_lengths[: len(transcripts)], self.config.span)
             items = self._items(both, guidance.weights_RPT.mT, inside_BT, transcripts, context.num_layers)
             loss, best, candidates = contrast_in_batch(items, self.config.temperature, gather=self.config.gather)
-            rows = [_mean(values, inside_BT) for values in (loss, best, candidates.expand_as(loss))]
+            rows = [row_means(values, inside_BT) for values in (loss, best, candidates.expand_as(loss))]
         counts = inside_BT.sum(1).repeat(context.num_layers)
         peak = _peak(guidance)
         return row_result(rows[0], counts > 0, accuracy=rows[1], candidates=rows[2], items=counts, peak=peak)
@@ -110,13 +110,6 @@ def _starts(known_BT: Tensor, lengths_B: Tensor, span: int) -> Tensor:
     size = torch.minimum(lengths_B, torch.full_like(lengths_B, span))[:, None]
     num_known = _runs(known_BT[..., None].long(), span).sum((-2, -1))
     return (num_known == size) & (size > 0)
-
-
-def _mean(values: Tensor, inside_BT: Tensor) -> Tensor:
-    """``[L, B * T]`` -> ``[L * B]`` mean over the row's tokens; 0 where there are none."""
-    values_LBT = values.view(len(values), *inside_BT.shape)
-    total = torch.where(inside_BT, values_LBT, 0).sum(-1)
-    return (total / inside_BT.sum(-1).clamp_min(1)).flatten()
 
 
 def _peak(guidance: Guidance) -> Tensor:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.contrast import transcripts_of
-from aista.losses.in_batch import Items, contrast_in_batch
+from aista.losses.in_batch import Items, contrast_in_batch, row_means
 from aista.losses.sides import row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
 from aista.losses.words import WordPlaces, word_places
@@ -51,7 +51,7 @@ class WordAligned(Options, AlignmentLoss):
         with no_autocast(both.speech.device):
             words = _words(both, transcripts_of(both, context), context.words)
             loss, best, candidates = self._solve(both, words, context)
-            rows = [_mean(values, words.inside_BN) for values in (loss, best, candidates.expand_as(loss))]
+            rows = [row_means(values, words.inside_BN) for values in (loss, best, candidates.expand_as(loss))]
         counts = words.inside_BN.sum(1).repeat(context.num_layers)
         return row_result(rows[0], counts > 0, accuracy=rows[1], candidates=rows[2], words=counts)
 
@@ -107,10 +107,3 @@ def _pool(states: Tensor, weights_BNP: Tensor, num_layers: int) -> Tensor:
     states_LBPD = states.view(num_layers, len(states) // num_layers, *states.shape[1:])
     total = weights_BNP.sum(-1, keepdim=True)
     return (weights_BNP @ states_LBPD) / total.masked_fill(total == 0, 1)
-
-
-def _mean(values: Tensor, inside_BN: Tensor) -> Tensor:
-    """``[L, B * N]`` -> ``[L * B]`` mean over the row's words; 0 where there are none."""
-    values_LBN = values.view(len(values), *inside_BN.shape)
-    total = torch.where(inside_BN, values_LBN, 0).sum(-1)
-    return (total / inside_BN.sum(-1).clamp_min(1)).flatten()

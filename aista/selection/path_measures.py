@@ -47,11 +47,12 @@ class AlignmentPath(StateMeasure):
         speech, text = ([unit(states, kept.device) for states in side] for side in (kept.speech, kept.text))
         cosine, distance, order, ordered = torch.zeros(4, size, dtype=torch.float64)
         for i in range(size):
-            best = (text[i] @ speech[i].T).max(dim=1)
+            similarity_TP = text[i] @ speech[i].T
+            best = similarity_TP.max(dim=1)
             cosine[i], order[i] = best.values.mean(), _spearman(best.indices.cpu())
             x, y = (side[i].to(kept.device).float() for side in (kept.speech, kept.text))
             distance[i] = torch.cdist(y, x).amin(1).mean()
-            ordered[i] = ordered_path_similarity(text[i] @ speech[i].T)
+            ordered[i] = ordered_path_similarity(similarity_TP)
         mismatched_K = [ordered_path_similarity(text[j] @ speech[i].T) for i, j in others.tolist()]
         values_K = torch.tensor(mismatched_K, dtype=torch.float64)
         sums_N = torch.zeros(size, dtype=torch.float64).index_add_(0, others[:, 0], values_K)

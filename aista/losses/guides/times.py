@@ -13,7 +13,7 @@ from aista.losses.guides.base import Guidance, Guide
 from aista.losses.words import word_places
 from aista.registry import register
 from aista.schema import Options, option
-from aista.types import LayerStates
+from aista.types import LayerStates, length_mask
 
 __all__ = ["Times"]
 
@@ -51,5 +51,5 @@ class Times(Options, Guide):
 
 
 def _inside(weights_RPT: Tensor, states: LayerStates) -> Tensor:
-    position = torch.arange(weights_RPT.shape[1], device=weights_RPT.device)
-    return weights_RPT.clamp_max(1).masked_fill((position >= states.speech_lengths[:, None])[:, :, None], 0)
+    inside_RP = length_mask(states.speech_lengths, weights_RPT.shape[1])
+    return weights_RPT.clamp_max(1).masked_fill(~inside_RP[:, :, None], 0)

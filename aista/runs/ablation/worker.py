@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
             train(open_experiment(args.run) if run.is_run else load_experiment(args.config), args.run)
             if args.split and not is_scored(run, split_label(args.split), shuffled_speech=args.shuffled_speech):
                 evaluate(args.run, args.split, shuffled_speech=args.shuffled_speech)
-            if args.from_transcript and not run.scores_file(transcript_label(split_label(args.split))).is_file():
+            if args.from_transcript and not is_scored(run, transcript_label(split_label(args.split))):
                 evaluate(args.run, args.split, text=TextInput())
             if args.probe and not run.probe_file(args.probe_name).is_file():
                 probe(args.run, args.split, size=args.probe, name=args.probe_name, resamples=0)
