@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from aista.losses import Sinkhorn, Unbalanced, from_cost
-from aista.losses.kernels.sinkhorn import launch, onchip, reference, streaming
+from aista.losses.kernels.sinkhorn import launch, onchip, operators, reference, streaming
 from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem
 from benchmarks.ot.check import relative_error
 from benchmarks.ot.rows.base import cosine_cost, sample_epsilon
-from benchmarks.ot.workload import Workload, make_case
+from benchmarks.ot.workload import EPSILON, Workload, make_case
 from tests.losses.clouds import clouds, masses
 from tests.losses.kernels.sinkhorn.test_scaling import _problem
 
@@ -35,11 +35,11 @@ RHO = [(INF, INF), (1.0, 0.3), (0.0, 1.0), (INF, 0.5), (0.5, 0.0), (0.0, 0.0)]
 def kernel(request, monkeypatch):
     """Both kernels at small sizes; a streaming tile of 4 rows, so that samples take several."""
     if request.param == "streaming":
-        monkeypatch.setattr(launch, "ONCHIP_ELEMENTS", 0)
-        monkeypatch.setattr(launch, "STREAMING_ELEMENTS", 64)
-    monkeypatch.setattr(launch, "EPILOGUE_ELEMENTS", 64)
+        monkeypatch.setattr(operators, "ONCHIP_ELEMENTS", 0)
+        monkeypatch.setattr(operators, "STREAMING_ELEMENTS", 64)
+    monkeypatch.setattr(operators, "EPILOGUE_ELEMENTS", 64)
     expected = {"onchip": onchip.solve, "streaming": streaming.solve}[request.param]
-    assert launch.plan_launches(9, 6)[0].kernel is expected
+    assert operators.plan_launches(9, 6)[0].kernel is expected
     return request.param
 
 
@@ -142,8 +142,9 @@ def test_plans_of_states_are_the_references(sizes, factor, rho):
     f, g, _ = reference.solve(problem, num_iterations, 0.0)
     ratio = torch.exp((f[:, :, None] + g[:, None] - problem.cost_NST) / problem.epsilon_N[:, None, None])
     plan = (ratio * problem.a_NS[:, :, None] * problem.b_NT[:, None]).where(inside, 0.0)
-    tensors = (z.to(DEVICE) for z in (cost.masked_fill(~inside, math.nan), a, b, lengths.int(), epsilon))
-    loaded = launch.load(*tensors, rho)
+    tensors = (z.to(DEVICE) for z in (cost.masked_fill(~inside, math.nan), a, b, *case[2:]))
+    loaded = launch.load(*tensors, factor * EPSILON, "mean", rho)
+    torch.testing.assert_close(loaded.epsilon_N.cpu(), epsilon, atol=0, rtol=1e-5)
     result = launch.evaluate(loaded, launch.iterate(loaded, num_iterations, 0.0))
     assert relative_error(result.entry_NST.cpu(), plan) < 1e-3
     assert relative_error(result.transport_cost_N.cpu(), (plan * problem.cost_NST).sum((1, 2))) < 1e-4
