@@ -7,9 +7,9 @@ sample, is for the caller to see in the loss.
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from functools import cache
 from logging import getLogger
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -25,26 +25,26 @@ __all__ = ["Side", "costs", "shares", "takes"]
 log = getLogger("aista.losses")
 
 
-class Side:
+class Side(NamedTuple):
     """One side of all samples.
 
     Attributes:
         states_NRD: Padded states.
         lengths_N: How many of the R positions are content.
+        counts_N1: The same, and 1 for an empty sample, to divide by.
+        mask_NR: Where content is.
     """
 
-    def __init__(self, states_NRD: Tensor, lengths_N: Tensor) -> None:
-        self.states_NRD, self.lengths_N = states_NRD, lengths_N
+    states_NRD: Tensor
+    lengths_N: Tensor
+    counts_N1: Tensor
+    mask_NR: Tensor
 
-    @cached_property
-    def counts_N1(self) -> Tensor:
-        """The lengths, and 1 for an empty sample, to divide by."""
-        return self.lengths_N[:, None].clamp_min(1)
-
-    @cached_property
-    def mask_NR(self) -> Tensor:
-        """Where content is."""
-        return length_mask(self.lengths_N, self.states_NRD.shape[1])
+    @classmethod
+    def of(cls, states_NRD: Tensor, lengths_N: Tensor) -> Side:
+        """The side with these states and lengths."""
+        mask_NR = length_mask(lengths_N, states_NRD.shape[1])
+        return cls(states_NRD, lengths_N, lengths_N[:, None].clamp_min(1), mask_NR)
 
 
 def takes(cost: Cost, *masses: Tensor | Mass) -> bool:
@@ -93,19 +93,19 @@ class _BatchedCosts(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, y: Tensor, x_mask: Tensor, y_mask: Tensor, cost: ExplicitCost) -> Tensor:
         x, y = (torch.where(mask[:, :, None], z, 0.0) for z, mask in ((x, x_mask), (y, y_mask)))
         value, saved = cost.forward(x, y, cost.statistics(x), cost.statistics(y))
-        ctx.save_for_backward(*saved)
-        ctx.cost, ctx.like = cost, (x, y)
+        ctx.save_for_backward(x, y, *saved)
+        ctx.cost = cost
         return value
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        grads = [
-            torch.empty_like(z) if needed else None for z, needed in zip(ctx.like, ctx.needs_input_grad, strict=False)
-        ]
+        x, y, *saved = ctx.saved_tensors
+        x_needed, y_needed = ctx.needs_input_grad[:2]
+        x_grad, y_grad = torch.empty_like(x) if x_needed else None, torch.empty_like(y) if y_needed else None
         with no_autocast(grad.device):
-            ctx.cost.backward(ctx.saved_tensors, grad, *grads)
-        return *grads, None, None, None
+            ctx.cost.backward(tuple(saved), grad, x_grad, y_grad)
+        return x_grad, y_grad, None, None, None
 
 
 def _explicit(cost: Cost) -> ExplicitCost | None:

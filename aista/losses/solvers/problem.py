@@ -194,7 +194,7 @@ def _batched(
         check_lengths(name, values, leading)
     check_devices(x=x, x_lengths=lengths[0], y_lengths=lengths[1])
     sides = [
-        batch.Side(z.reshape(leading.numel(), *z.shape[-2:]), values.reshape(-1).long())
+        batch.Side.of(z.reshape(leading.numel(), *z.shape[-2:]), values.reshape(-1).long())
         for z, values in zip((x, y), lengths, strict=True)
     ]
     costs = batch.costs(*sides, cost, *position)
@@ -221,11 +221,12 @@ def from_cost(
     longest_s, longest_t = _longest(samples)
     costs = cost.reshape(leading.numel(), *size)[rows, :longest_s, :longest_t].to(working_dtype(cost))
     costs = torch.where(_content(s, t, longest_s, longest_t), costs, 0.0)
-    given = _as_mass("x_mass", x_mass, cost.shape[:-1]), _as_mass("y_mass", y_mass, (*leading, size[1]))
-    shares = (
-        _masses("x_mass", given[0], None, samples, 0, costs),
-        _masses("y_mass", given[1], None, samples, 1, costs),
-    )
+    shares = []
+    for side, (name, mass) in enumerate((("x_mass", x_mass), ("y_mass", y_mass))):
+        given = _as_mass(name, mass, (*leading, size[side]))
+        if not isinstance(given, (Tensor, Uniform)):
+            raise ValueError(f"{name} must be a tensor or 'uniform': {mass!r} takes states, and there are only costs")
+        shares.append(_masses(name, given, costs, samples, side, costs))
     return Problem(costs, *shares, s, t, rows, leading, size)
 
 
@@ -281,7 +282,7 @@ def _as_mass(name: str, mass: AnyMass, shape: Sequence[int]) -> Tensor | Mass:
 
 
 def _masses(
-    name: str, mass: Tensor | Mass, states: Tensor | None, samples: Samples, side: int, costs: Tensor
+    name: str, mass: Tensor | Mass, states: Tensor, samples: Samples, side: int, costs: Tensor
 ) -> Tensor:
     """``[N, S' or T']`` masses that sum to 1 over each sample's own length; ``states`` is ``[M, S or T, D]``."""
     longest = costs.shape[1 + side]
@@ -293,8 +294,6 @@ def _masses(
         folded = mass.to(costs.dtype)
         shares = [_normalised(name, folded[row, : (s, t)[side]]) for row, s, t in samples]
     else:
-        if states is None:
-            raise ValueError(f"{name} must be a tensor or 'uniform': {mass!r} takes states, and there are only costs")
         contents = [states[row, : (s, t)[side]].to(costs.dtype) for row, s, t in samples]
         shares = [_normalised(name, _of_states(name, mass, content), content) for content in contents]
     padded = [torch.nn.functional.pad(share, (0, longest - share.shape[0])) for share in shares]

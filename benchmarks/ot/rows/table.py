@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aista.losses import Exact, Ipot, Partial, Relaxed, Sinkhorn, SinkhornDivergence, Sliced, Unbalanced
-from benchmarks.ot.rows import floor, geomloss, kernels, ott_jax, own, pot_batch, pot_loop, unrolled
+from benchmarks.ot.rows import batched, floor, geomloss, ott_jax, own, pot_batch, pot_loop, unrolled
 from benchmarks.ot.rows.base import Prepare, Row
 
 __all__ = ["FLOOR", "OTHERS", "RACE", "ROWS"]
 
 FLOOR = "floor"
+POLISHED: dict[str, float] = {"value_bound": 1e-5, "gradient_bound": 1e-3}
+"""Bounds of a row whose Newton step makes its marginals right."""
 
 
 def _ours(summary: str, prepare: Prepare, *, polished: bool) -> Row:
     row = Row(summary=summary, prepare=prepare, ours=True, half=True)
-    return replace(row, value_bound=1e-5, gradient_bound=1e-3) if polished else row
+    return replace(row, **POLISHED) if polished else row
 
 
-def _kernels(summary: str, prepare: Prepare, *, devices: tuple[str, ...] = ("cuda",), checked: bool = True) -> Row:
+def _on_gpu(summary: str, prepare: Prepare, *, devices: tuple[str, ...] = ("cuda",), checked: bool = True) -> Row:
     row = Row(summary=summary, prepare=prepare, devices=devices, ours=True, half=True, checked=checked)
     return replace(row, module="triton", distribution="triton", extra="triton")
 
@@ -36,11 +38,14 @@ RACE = {
     "sinkhorn": _ours("aista's default", own.entropic(), polished=True),
     "sinkhorn_detached": _ours("aista, gradient by the speech side alone", own.entropic(text=False), polished=True),
     "sinkhorn_unpolished": _ours("aista without the Newton step", own.entropic(polish=False), polished=False),
-    "kernels": _kernels("aista's kernels, called directly", kernels.prepare, devices=kernels.DEVICES),
-    "kernels_graph": _kernels("the same as a CUDA graph", kernels.captured(kernels.prepare)),
-    "kernel_iterations": _kernels("the kernel that iterates, alone", kernels.iterations, checked=False),
+    "batched": replace(
+        _on_gpu("the path of accelerators by name", batched.entropic(), devices=batched.DEVICES), **POLISHED
+    ),
+    "sinkhorn_graph": replace(_on_gpu("aista's default as a CUDA graph", batched.captured(own.entropic())), **POLISHED),
+    "sinkhorn_unpolished_graph": _on_gpu("without the Newton step", batched.captured(own.entropic(polish=False))),
+    "iterations": _on_gpu("the kernel that iterates, alone", batched.iterations, checked=False),
     "floor_graph": replace(
-        _kernels("the floor as a CUDA graph", kernels.captured(floor.prepare), checked=False), ours=False
+        _on_gpu("the floor as a CUDA graph", batched.captured(floor.prepare), checked=False), ours=False
     ),
     "pot_loop": _pot("POT, ot.sinkhorn sample by sample", pot_loop.prepare, devices=("cpu",)),
     "pot_batch": _pot("POT, ot.batch, its default log domain, envelope", pot_batch.adapter("log_sinkhorn")),
