@@ -23,8 +23,11 @@ from aista.types import SpeechBatch
 
 __all__ = ["LossPart", "Task", "TaskLoss"]
 
-Metrics = Mapping[str, tuple[Tensor, float]]
-"""Name -> (mean over a batch, weight of this batch in the mean over batches); of weight 0 is what is summed instead."""
+Metrics = Mapping[str, tuple[Tensor, Tensor | float | None]]
+"""Name -> (mean over a batch, weight of this batch in the mean over batches); None: summed over batches instead.
+
+Tensors stay on the device, unread until a logging step. A weight of 0 leaves the batch out of the mean.
+"""
 
 
 class LossPart(NamedTuple):

@@ -63,8 +63,8 @@ class TextTranslationTask(Task):
         metrics = {"nll": (out.nll.detach().sum() / num_targets, float(num_targets))}
         total = out.nll.sum()
         if with_source:
-            num_source = max(int(batch.source_lengths.sum()), 1)
-            metrics["source_nll"] = (out.source_nll.detach().sum() / num_source, float(num_source))
+            num_source = batch.source_lengths.sum().clamp_min(1)
+            metrics["source_nll"] = (out.source_nll.detach().sum() / num_source, num_source)
             total = total + self.config.source_weight * out.source_nll.sum()
         return TaskLoss(total, num_targets, metrics)
 
