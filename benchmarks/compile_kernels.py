@@ -22,7 +22,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from aista.losses.kernels.sinkhorn import costs, epilogue, onchip, operators, reference, streaming
+from aista.losses.kernels.sinkhorn import epilogue, layout, onchip, operators, reference, streaming
 from aista.losses.kernels.sinkhorn.operators import Launch
 
 CAPABILITIES = (80, 90, 100)
@@ -80,7 +80,7 @@ def launches(s: int, t: int, *, held: bool) -> Iterator[tuple[str, str, Launch, 
     name = {onchip.solve: "onchip", streaming.solve: "streaming"}[solver.kernel]
     yield name, "inf" if held else "finite", solver, {"HELD_X": held, "CHECK_EVERY": reference.CHECK_EVERY}
     if held:  # one of each for any rho
-        yield "lay out", "any", evaluate._replace(kernel=costs.lay_out), {"SCALE": "mean"}
+        yield "lay out", "any", evaluate._replace(kernel=layout.lay_out), {"SCALE": "mean"}
         yield "evaluate", "any", evaluate, {"ENTRY": "plan"}
         yield "evaluate rows", "inf", evaluate, {"ENTRY": "rows"}
         yield "choose", "inf", evaluate._replace(kernel=epilogue.choose), {}

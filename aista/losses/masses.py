@@ -18,8 +18,8 @@ class Mass(Protocol):
     """A component of kind ``mass``, called as ``factory(config)``: ``[R, D] -> [R]``, at least 0 and not all 0.
 
     The solvers call it with one sample's content at a time, never with padding, in fp32 or fp64, and scale what it
-    returns to sum to 1. Gradients flow through it unless it detaches. One with ``batched = True`` as an attribute is
-    called on an accelerator with all samples, ``[N, R, D] -> [N, R]``, padding included, where its values do not matter.
+    returns to sum to 1. Gradients flow through it unless it detaches. One that has an attribute ``batched = True`` is
+    called on an accelerator with all samples, ``[N, R, D] -> [N, R]``; what it says of the padding does not matter.
     """
 
     def __call__(self, states: Tensor) -> Tensor:

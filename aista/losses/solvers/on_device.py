@@ -1,12 +1,12 @@
-"""Entropic transport by the GPU kernels, from costs to a value with its gradient: no loop over samples, nothing read back.
+"""Entropic transport by the GPU kernels, from costs to a value with its gradient, in a few launches.
 
-Lengths, counts, errors and convergence stay on the device, so that a training step never waits, and the whole may be
-captured in a CUDA graph or traced by ``torch.compile``.
+No loop over samples, nothing read back: lengths, counts, errors and convergence stay on the device, a training step
+never waits, and the whole may be captured in a CUDA graph or traced by ``torch.compile``.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from aista.losses.kernels.sinkhorn.entropic_problem import Potentials
 from aista.losses.solvers.base import OTResult
 from aista.losses.solvers.gradient import with_gradient
 from aista.losses.solvers.problem import Problem
+
+if TYPE_CHECKING:
+    from aista.losses.kernels.sinkhorn.launch import Loaded
 
 __all__ = ["MAX_SYSTEM", "solve"]
 
@@ -73,7 +76,7 @@ def solve(
     )
 
 
-def _newton_step(loaded: Any, potentials: Potentials, rows_NST: Tensor, sums_NS: Tensor) -> tuple[Tensor, Tensor]:
+def _newton_step(loaded: Loaded, potentials: Potentials, rows_NST: Tensor, sums_NS: Tensor) -> tuple[Tensor, Tensor]:
     """Potentials one step on, as ``polish.newton_step``, always on the second side; perhaps not finite.
 
     Args:

@@ -1,13 +1,13 @@
 """The arguments of a solver, checked and brought to one form: N samples, one padded cost matrix each.
 
 M samples come in (leading dimensions folded). On the CPU the N of them with two non-empty sides go on, and costs are
-computed sample by sample (``pairwise.py``); on other devices all go on and nothing is read back (``batched.py``).
+computed sample by sample (``pairwise.py``); on other devices all go on and nothing is read back (``batch.py``).
 S, T: positions; x: speech side; y: text side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,9 +17,10 @@ from torch import Tensor
 
 from aista.losses.arguments import check_devices, check_lengths, check_number, check_states, described, read_lengths
 from aista.losses.costs import Cost, resolve_cost
-from aista.losses.masses import AnyMass, Mass, Uniform, resolve_mass
+from aista.losses.masses import AnyMass, Mass, Uniform
 from aista.losses.solvers import batch
 from aista.losses.solvers.pairwise import padded_costs, working_dtype
+from aista.losses.solvers.sample_masses import given_mass, padded_masses
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.types import length_mask
 
@@ -127,13 +128,11 @@ def from_states(
     position_power: float = 1.0,
     batched: bool | None = None,
 ) -> Problem:
-    """Build the problem from states ``[..., S, D]`` and ``[..., T, D]``.
+    """Build the problem from states ``[..., S, D]`` and ``[..., T, D]``; the arguments are those of a solver.
 
-    Args:
-        batched: Whether costs and masses are those of the padded batch at once, with lengths that nothing reads; None:
-            on every device but the CPU, where a sample's bits shall not depend on its batch. It takes costs and masses
-            that say how (see ``batched.py``); others are computed sample by sample all the same.
-        x, y, x_lengths, y_lengths, cost, x_mass, y_mass, position_weight, position_power: As :meth:`Solver.__call__`.
+    ``batched`` says whether costs and masses are computed for the padded batch at once, with lengths that nothing
+    reads; None: on every device but the CPU, where a sample's bits shall not depend on its batch. Costs and masses that
+    do not say how (``batch.py``) are computed sample by sample all the same.
 
     Raises:
         ValueError: types, shapes, devices, lengths, cost, masses or the positional term are not usable.
@@ -145,7 +144,7 @@ def from_states(
     check_devices(x=x, y=y)
     _check_position(position_weight, position_power)
     costs = resolve_cost(cost)
-    masses = _as_mass("x_mass", x_mass, x.shape[:-1]), _as_mass("y_mass", y_mass, y.shape[:-1])
+    masses = given_mass("x_mass", x_mass, x.shape[:-1]), given_mass("y_mass", y_mass, y.shape[:-1])
     batched = x.device.type != "cpu" if batched is None else batched
     build = _batched if batched and batch.takes(costs, *masses) else _sample_by_sample
     return build(x, y, (x_lengths, y_lengths), costs, masses, (position_weight, position_power))
@@ -174,8 +173,8 @@ def _sample_by_sample(
     folded_x, folded_y = x.reshape(leading.numel(), *x.shape[-2:]), y.reshape(leading.numel(), *y.shape[-2:])
     costs = padded_costs(folded_x, folded_y, samples, cost, *position)
     shares = (
-        _masses("x_mass", masses[0], folded_x, samples, 0, costs),
-        _masses("y_mass", masses[1], folded_y, samples, 1, costs),
+        padded_masses("x_mass", masses[0], folded_x, samples, 0, costs),
+        padded_masses("y_mass", masses[1], folded_y, samples, 1, costs),
     )
     rows, s, t = _columns(samples, costs.device)
     return Problem(costs, *shares, s, t, rows, leading, size)
@@ -193,15 +192,13 @@ def _batched(
     for name, values in zip(("x_lengths", "y_lengths"), lengths, strict=True):
         check_lengths(name, values, leading)
     check_devices(x=x, x_lengths=lengths[0], y_lengths=lengths[1])
-    sides = [
+    x_side, y_side = (
         batch.Side.of(z.reshape(leading.numel(), *z.shape[-2:]), values.reshape(-1).long())
         for z, values in zip((x, y), lengths, strict=True)
-    ]
-    costs = batch.costs(*sides, cost, *position)
-    shares = [
-        batch.shares(name, mass, side) for name, mass, side in zip(("x_mass", "y_mass"), masses, sides, strict=True)
-    ]
-    return Problem(costs, *shares, *(side.lengths_N for side in sides), None, leading, size)
+    )
+    costs = batch.costs(x_side, y_side, cost, *position)
+    shares = batch.shares("x_mass", masses[0], x_side), batch.shares("y_mass", masses[1], y_side)
+    return Problem(costs, *shares, x_side.lengths_N, y_side.lengths_N, None, leading, size)
 
 
 @uncompiled
@@ -221,13 +218,13 @@ def from_cost(
     longest_s, longest_t = _longest(samples)
     costs = cost.reshape(leading.numel(), *size)[rows, :longest_s, :longest_t].to(working_dtype(cost))
     costs = torch.where(_content(s, t, longest_s, longest_t), costs, 0.0)
-    shares = []
+    shares: list[Tensor] = []
     for side, (name, mass) in enumerate((("x_mass", x_mass), ("y_mass", y_mass))):
-        given = _as_mass(name, mass, (*leading, size[side]))
+        given = given_mass(name, mass, (*leading, size[side]))
         if not isinstance(given, (Tensor, Uniform)):
             raise ValueError(f"{name} must be a tensor or 'uniform': {mass!r} takes states, and there are only costs")
-        shares.append(_masses(name, given, costs, samples, side, costs))
-    return Problem(costs, *shares, s, t, rows, leading, size)
+        shares.append(padded_masses(name, given, costs, samples, side, costs))
+    return Problem(costs, shares[0], shares[1], s, t, rows, leading, size)
 
 
 def choose(samples_N: Tensor, new: Iterable[Tensor], old: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -268,57 +265,3 @@ def _longest(samples: Samples) -> tuple[int, int]:
 def _content(x_lengths: Tensor, y_lengths: Tensor, s: int, t: int) -> Tensor:
     """``[N, s, t]`` whether both positions are content."""
     return length_mask(x_lengths, s)[:, :, None] & length_mask(y_lengths, t)[:, None, :]
-
-
-def _as_mass(name: str, mass: AnyMass, shape: Sequence[int]) -> Tensor | Mass:
-    """Given masses of the right shape, folded to ``[M, length]``; or a function of the states."""
-    if mass is None:
-        return Uniform()
-    if not isinstance(mass, Tensor):
-        return resolve_mass(mass, at=name)
-    if mass.shape != tuple(shape):
-        raise ValueError(f"{name} must have shape {list(shape)}, got {list(mass.shape)}")
-    return mass.reshape(-1, shape[-1])
-
-
-def _masses(
-    name: str, mass: Tensor | Mass, states: Tensor, samples: Samples, side: int, costs: Tensor
-) -> Tensor:
-    """``[N, S' or T']`` masses that sum to 1 over each sample's own length; ``states`` is ``[M, S or T, D]``."""
-    longest = costs.shape[1 + side]
-    if isinstance(mass, Uniform):
-        lengths = torch.tensor([sample[1 + side] for sample in samples], dtype=torch.long, device=costs.device)
-        return length_mask(lengths, longest).to(costs.dtype) / lengths[:, None]
-    if isinstance(mass, Tensor):
-        check_devices(**{name: mass, "the costs": costs})
-        folded = mass.to(costs.dtype)
-        shares = [_normalised(name, folded[row, : (s, t)[side]]) for row, s, t in samples]
-    else:
-        contents = [states[row, : (s, t)[side]].to(costs.dtype) for row, s, t in samples]
-        shares = [_normalised(name, _of_states(name, mass, content), content) for content in contents]
-    padded = [torch.nn.functional.pad(share, (0, longest - share.shape[0])) for share in shares]
-    return torch.stack(padded) if padded else costs.new_zeros(0, longest)
-
-
-def _of_states(name: str, mass: Mass, states: Tensor) -> Tensor:
-    values = mass(states)
-    if not isinstance(values, Tensor) or values.shape != states.shape[:1]:
-        raise ValueError(
-            f"{name}: a mass must map [{len(states)}, D] to a tensor [{len(states)}], but {mass!r} gave "
-            f"{described(values)}"
-        )
-    check_devices(**{name: values, "its states": states})
-    return values.to(states.dtype)
-
-
-def _normalised(name: str, mass: Tensor, states: Tensor | None = None) -> Tensor:
-    # Sample by sample, so that neither padding nor the batch changes the order of the sum.
-    total = mass.sum()
-    if not bool(total > 0) or bool((mass < 0).any()) or not bool(total.isfinite()):
-        if states is not None and not bool(states.isfinite().all()):
-            return torch.full_like(mass, torch.nan)  # as the sample's costs: the other samples have their own
-        raise ValueError(
-            f"{name} must be finite, at least 0 and not all 0 over a sample's length, "
-            f"got values in [{mass.min():g}, {mass.max():g}] with sum {total:g}"
-        )
-    return mass / total

@@ -55,7 +55,7 @@ def captured(prepare: Prepare) -> Prepare:
     """The row as a CUDA graph: no time goes into launching its kernels one by one."""
 
     def prepare_graph(case: Case) -> Step:
-        step, stream = prepare(case), torch.cuda.Stream()
+        step, stream = prepare(case), torch.cuda.Stream()  # type: ignore[no-untyped-call]
         with torch.cuda.stream(stream):
             for _ in range(3):
                 step()

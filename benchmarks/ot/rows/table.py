@@ -11,18 +11,15 @@ from benchmarks.ot.rows.base import Prepare, Row
 __all__ = ["FLOOR", "OTHERS", "RACE", "ROWS"]
 
 FLOOR = "floor"
-POLISHED: dict[str, float] = {"value_bound": 1e-5, "gradient_bound": 1e-3}
-"""Bounds of a row whose Newton step makes its marginals right."""
 
 
 def _ours(summary: str, prepare: Prepare, *, polished: bool) -> Row:
     row = Row(summary=summary, prepare=prepare, ours=True, half=True)
-    return replace(row, **POLISHED) if polished else row
+    return replace(row, value_bound=1e-5, gradient_bound=1e-3) if polished else row
 
 
-def _on_gpu(summary: str, prepare: Prepare, *, devices: tuple[str, ...] = ("cuda",), checked: bool = True) -> Row:
-    row = Row(summary=summary, prepare=prepare, devices=devices, ours=True, half=True, checked=checked)
-    return replace(row, module="triton", distribution="triton", extra="triton")
+def _on_gpu(row: Row, *, devices: tuple[str, ...] = ("cuda",)) -> Row:
+    return replace(row, devices=devices, module="triton", distribution="triton", extra="triton")
 
 
 def _pot(summary: str, prepare: Prepare, *, devices: tuple[str, ...] = ("cpu", "cuda")) -> Row:
@@ -38,15 +35,17 @@ RACE = {
     "sinkhorn": _ours("aista's default", own.entropic(), polished=True),
     "sinkhorn_detached": _ours("aista, gradient by the speech side alone", own.entropic(text=False), polished=True),
     "sinkhorn_unpolished": _ours("aista without the Newton step", own.entropic(polish=False), polished=False),
-    "batched": replace(
-        _on_gpu("the path of accelerators by name", batched.entropic(), devices=batched.DEVICES), **POLISHED
+    "batched": _on_gpu(
+        _ours("the path of accelerators, named", batched.entropic(), polished=True), devices=batched.DEVICES
     ),
-    "sinkhorn_graph": replace(_on_gpu("aista's default as a CUDA graph", batched.captured(own.entropic())), **POLISHED),
-    "sinkhorn_unpolished_graph": _on_gpu("without the Newton step", batched.captured(own.entropic(polish=False))),
-    "iterations": _on_gpu("the kernel that iterates, alone", batched.iterations, checked=False),
-    "floor_graph": replace(
-        _on_gpu("the floor as a CUDA graph", batched.captured(floor.prepare), checked=False), ours=False
+    "sinkhorn_graph": _on_gpu(
+        _ours("aista's default as a CUDA graph", batched.captured(own.entropic()), polished=True)
     ),
+    "sinkhorn_unpolished_graph": _on_gpu(
+        _ours("the same without the Newton step", batched.captured(own.entropic(polish=False)), polished=False)
+    ),
+    "iterations": _on_gpu(_other("the kernel that iterates, alone", batched.iterations)),
+    "floor_graph": _on_gpu(replace(_other("the floor as a CUDA graph", batched.captured(floor.prepare)), ours=False)),
     "pot_loop": _pot("POT, ot.sinkhorn sample by sample", pot_loop.prepare, devices=("cpu",)),
     "pot_batch": _pot("POT, ot.batch, its default log domain, envelope", pot_batch.adapter("log_sinkhorn")),
     "pot_batch_exp": _pot("POT, ot.batch, exp domain, envelope", pot_batch.adapter("sinkhorn")),

@@ -1,8 +1,4 @@
-"""What the path of accelerators dispatches, on tensors without values: any look at a value raises.
-
-Fake CUDA tensors need no GPU, but torch's autograd asks the driver for a stream as soon as one requires a gradient: so
-forward runs on fake CUDA tensors, and forward with backward on fake CPU tensors through the same code.
-"""
+"""What the path of accelerators dispatches, on a GPU that is not there: any look at a value raises."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from aista.losses import Exact, Sinkhorn, SinkhornDivergence, Unbalanced, from_states
@@ -19,6 +15,7 @@ from aista.losses.base import AlignmentContext
 from aista.losses.ot import OTAlignment, OTAlignmentConfig
 from aista.schema import Component
 from aista.types import LayerStates
+from tests.fake_gpu import WAITS, fake_gpu
 
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 
@@ -47,11 +44,12 @@ def _states(num, device, *, dtype=torch.float32, requires_grad=False):
     return sides, [torch.full((num,), size, device=device) for size in (20, 10)]
 
 
-@pytest.fixture
-def _kernels_anywhere(monkeypatch):
-    from aista.losses.kernels.sinkhorn import launch
+@pytest.fixture(autouse=True)
+def _taken_for_a_gpu(monkeypatch):
+    from aista.losses.kernels.sinkhorn import backend, launch
 
     monkeypatch.setattr(launch, "refusal", lambda cost: None)
+    monkeypatch.setattr(backend, "_on_gpu", lambda cost: cost.device.type != "cpu")
 
 
 SOLVERS = [Sinkhorn(), Sinkhorn(polish=False, epsilon_scale="max"), Unbalanced(), SinkhornDivergence()]
@@ -59,30 +57,33 @@ SOLVERS = [Sinkhorn(), Sinkhorn(polish=False, epsilon_scale="max"), Unbalanced()
 
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_forward_on_a_gpu_looks_at_no_value(solver, dtype):
-    with FakeTensorMode():
-        states, lengths = _states(4, "cuda", dtype=dtype)
+def test_forward_and_backward_look_at_no_value(solver, dtype):
+    with fake_gpu() as device:
+        states, lengths = _states(4, device, dtype=dtype, requires_grad=True)
         result = solver(*states, *lengths, position_weight=0.5, x_mass="norm", cost="euclidean")
         outputs = (result.value, result.converged, result.num_iterations, result.plan(), *result.potentials)
-    assert all(z.device.type == "cuda" for z in outputs)
-    assert [tuple(z.shape) for z in outputs] == [(4,), (4,), (4,), (4, 20, 10), (4, 20), (4, 10)]
-    assert result.value.dtype == torch.float32
+        result.value.sum().backward()
+        assert all(z.device.type == device.type for z in outputs)
+        assert [tuple(z.shape) for z in outputs] == [(4,), (4,), (4,), (4, 20, 10), (4, 20), (4, 10)]
+        assert result.value.dtype == torch.float32
+        assert [(z.grad.shape, z.grad.dtype) for z in states] == [(z.shape, dtype) for z in states]
 
 
 @pytest.mark.parametrize("guide", [None, Component("transport")])
-def test_the_alignment_loss_on_a_gpu_looks_at_no_value(guide):
-    with FakeTensorMode():
-        (speech, text), (speech_lengths, text_lengths) = _states(4, "cuda", dtype=torch.bfloat16)
+def test_the_alignment_loss_looks_at_no_value(guide):
+    with fake_gpu() as device:
+        sides, (speech_lengths, text_lengths) = _states(4, device, dtype=torch.bfloat16, requires_grad=True)
         loss = OTAlignment(OTAlignmentConfig(position_weight=1.0, guide=guide))
-        result = loss(LayerStates(speech, speech_lengths, text, text_lengths), AlignmentContext())
-    assert result.per_utterance_B.device.type == "cuda"
-    assert all(z.device.type == "cuda" for z in result.diagnostics.values())
+        result = loss(LayerStates(sides[0], speech_lengths, sides[1], text_lengths), AlignmentContext())
+        result.per_utterance_B.sum().backward()
+        assert result.per_utterance_B.device.type == device.type
+        assert all(z.device.type == device.type for z in result.diagnostics.values())
 
 
 def test_a_solver_of_the_host_is_caught():
-    with FakeTensorMode():
-        states, lengths = _states(4, "cuda")
-        with pytest.raises(DataDependentOutputException):
+    with fake_gpu() as device:
+        states, lengths = _states(4, device)
+        with pytest.raises(WAITS):
             Exact()(*states, *lengths)
 
 
@@ -98,7 +99,6 @@ def _launches(num, cost, dtype, **options):
     return launches.counts
 
 
-@pytest.mark.usefixtures("_kernels_anywhere")
 @pytest.mark.parametrize("cost", ["cosine", "sqeuclidean", "euclidean"])
 @pytest.mark.parametrize(("polish", "most"), [(False, 40), (True, 60)])
 def test_forward_and_backward_are_few_launches_for_any_number_of_samples(cost, polish, most):

@@ -32,7 +32,7 @@ def resolve(backend: str, cost_NST: Tensor) -> str:
         ValueError: ``triton`` was named and cannot take these costs; the message says why.
     """
     if backend == "auto":
-        fault = _fault(cost_NST) if cost_NST.is_cuda and INSTALLED and not kernel("triton").refusal(cost_NST) else None
+        fault = _fault(cost_NST) if _on_gpu(cost_NST) and INSTALLED and not kernel("triton").refusal(cost_NST) else None
         chosen = "triton" if fault == "" else "scaling"
         if not torch.compiler.is_compiling():
             _announce(cost_NST.device.type, chosen, fault or "")
@@ -59,6 +59,10 @@ def kernel(backend: str) -> ModuleType:
 
         return launch
     return reference if backend == "reference" else scaling
+
+
+def _on_gpu(cost_NST: Tensor) -> bool:
+    return cost_NST.is_cuda
 
 
 def _fault(cost_NST: Tensor) -> str:

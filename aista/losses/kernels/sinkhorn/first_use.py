@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -18,7 +20,7 @@ _faults: dict[torch.device, str] = {}
 
 
 def fault(cost_NST: Tensor) -> str:
-    """What is wrong with the kernels on the device of these costs; "" if nothing. Looked at once per process and device.
+    """What is wrong with the kernels on the device of these costs; "" if nothing. Once per process and device.
 
     Nothing is looked at while a graph is traced, or for tensors without values: they are taken to work.
     """
@@ -43,8 +45,9 @@ def _look(device: torch.device) -> str:
     if value_error <= VALUE_BOUND and plan_error <= PLAN_BOUND:
         return ""
     return (
-        f"they are wrong {where}: on a fixed problem the value differs by {value_error:.1e} (allowed: {VALUE_BOUND:.0e}) "
-        f"and the plan by {plan_error:.1e} (allowed: {PLAN_BOUND:.0e}) from those of backend 'scaling'"
+        f"they are wrong {where}: on a fixed problem the value differs by {value_error:.1e} (allowed: "
+        f"{VALUE_BOUND:.0e}) and the plan by {plan_error:.1e} (allowed: {PLAN_BOUND:.0e}) from that of "
+        f"backend 'scaling'"
     )
 
 
@@ -55,9 +58,15 @@ def _problem(device: torch.device) -> EntropicProblem:
     lengths = torch.tensor(LENGTHS)
     content = (i < lengths[:, :1, None]) & (j < lengths[:, 1:, None])
     a, b = content.any(2).float(), content.any(1).float()
-    tensors = (torch.where(content, cost, 0.0), a / a.sum(1, keepdim=True), b / b.sum(1, keepdim=True))
-    inf = float("inf")
-    return EntropicProblem(*(z.to(device) for z in tensors), LENGTHS, torch.full((2,), 0.1, device=device), inf, inf)
+    return EntropicProblem(
+        cost_NST=torch.where(content, cost, 0.0).to(device),
+        a_NS=(a / a.sum(1, keepdim=True)).to(device),
+        b_NT=(b / b.sum(1, keepdim=True)).to(device),
+        lengths_N2=LENGTHS,
+        epsilon_N=torch.full((2,), 0.1, device=device),
+        rho_x=math.inf,
+        rho_y=math.inf,
+    )
 
 
 def _errors(problem: EntropicProblem) -> tuple[float, float]:

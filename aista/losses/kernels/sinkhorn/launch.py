@@ -93,8 +93,8 @@ def solve(problem: EntropicProblem, max_iterations: int, tolerance: float) -> Po
 def load_problem(problem: EntropicProblem) -> Loaded:
     """As :func:`load`; copies the lengths to the device."""
     p = problem
-    lengths = torch.tensor(p.lengths_N2, dtype=torch.long, device=p.cost_NST.device).reshape(-1, 2).unbind(1)
-    loaded = load(p.cost_NST, p.a_NS, p.b_NT, *lengths, 1.0, "absolute", (p.rho_x, p.rho_y))
+    s, t = torch.tensor(p.lengths_N2, dtype=torch.long, device=p.cost_NST.device).reshape(-1, 2).unbind(1)
+    loaded = load(p.cost_NST, p.a_NS, p.b_NT, s, t, 1.0, "absolute", (p.rho_x, p.rho_y))
     return loaded._replace(epsilon_N=p.epsilon_N.contiguous())
 
 
@@ -138,12 +138,13 @@ def evaluate(loaded: Loaded, potentials: Potentials, tolerance: float = 0.0, *, 
     ``a_derivative_NS`` is what their sums were, over ``a``, and 1 where nothing.
     """
     f, g, _ = potentials
-    *report, entry_NST = operators.evaluate(*loaded[:6], f, g, *loaded.rho, tolerance, entry)
-    return Evaluation(*report, entry_NST[:, :, : loaded.b_NT.shape[1]])
+    found = Evaluation(*operators.evaluate(*loaded[:6], f, g, *loaded.rho, tolerance, entry))
+    return found._replace(entry_NST=found.entry_NST[:, :, : loaded.b_NT.shape[1]])
 
 
 def better(loaded: Loaded, potentials: Potentials, error_N: Tensor, f_NS: Tensor, g_NT: Tensor) -> Potentials:
-    """The potentials, or ``f`` and ``g`` for the samples in which these have a smaller marginal error than ``error``."""
+    """The potentials, or ``f`` and ``g`` for the samples in which their marginal error is below ``error``."""
     f, g, num_iterations_N = potentials
     others = f_NS.contiguous(), g_NT.contiguous()
-    return Potentials(*operators.choose(*loaded[:6], f, g, error_N, *others, *loaded.rho), num_iterations_N)
+    chosen_f_NS, chosen_g_NT = operators.choose(*loaded[:6], f, g, error_N, *others, *loaded.rho)
+    return Potentials(chosen_f_NS, chosen_g_NT, num_iterations_N)

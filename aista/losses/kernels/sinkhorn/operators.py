@@ -14,7 +14,7 @@ import torch
 import triton
 from torch import Tensor
 
-from aista.losses.kernels.sinkhorn import costs, epilogue, onchip, reference, streaming
+from aista.losses.kernels.sinkhorn import epilogue, layout, onchip, reference, streaming
 
 __all__ = ["Launch", "choose", "evaluate", "iterate", "lay_out", "plan_launches"]
 
@@ -55,10 +55,10 @@ def _laid_out(
 def lay_out(
     cost_NST: Tensor, x_lengths_N: Tensor, y_lengths_N: Tensor, epsilon: float, scale: str
 ) -> tuple[Tensor, Tensor]:
-    """``[N, S, T rounded up]`` costs, 0 outside the content, and each sample's epsilon; see ``costs.lay_out``."""
+    """``[N, S, T rounded up]`` costs, 0 outside the content, and each sample's epsilon; see ``layout.lay_out``."""
     outputs = _laid_out(cost_NST, x_lengths_N, y_lengths_N, epsilon, scale)
     S, T = cost_NST.shape[1:]
-    how = plan_launches(S, T)[1]._replace(kernel=costs.lay_out)
+    how = plan_launches(S, T)[1]._replace(kernel=layout.lay_out)
     _launch(how, cost_NST, x_lengths_N, y_lengths_N, *outputs, S, T, outputs[0].shape[2], epsilon, SCALE=scale)
     return outputs
 
@@ -119,7 +119,7 @@ def evaluate(
     known = cost_NST, a_NS, b_NT, x_lengths_N, y_lengths_N, epsilon_N, f_NS, g_NT
     outputs, sizes = _evaluated(*known), _sizes(*known)
     _launch(plan_launches(*sizes[:2])[1], *known, *outputs, *sizes, rho_x, rho_y, tolerance, ENTRY=entry)
-    return cast(Any, outputs)
+    return cast(tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], outputs)
 
 
 @torch.library.custom_op("aista::sinkhorn_choose", mutates_args=())
@@ -157,13 +157,14 @@ def _sizes(cost_NST: Tensor, a_NS: Tensor, b_NT: Tensor, *_: Any) -> tuple[int, 
     return a_NS.shape[1], b_NT.shape[1], cost_NST.shape[2]
 
 
-def _launch(how: Launch, cost_NST: Tensor, *arguments: Any, **constants: Any) -> None:
+def _launch(how: Launch, *arguments: Any, **constants: Any) -> None:
     """One program per sample, on the device that holds the costs."""
+    cost_NST = arguments[0]
     if not len(cost_NST):
         return
     with torch.cuda.device(cost_NST.device) if cost_NST.is_cuda else nullcontext():
         how.kernel[(len(cost_NST),)](
-            cost_NST, *arguments, **constants, BLOCK_S=how.rows, BLOCK_T=how.columns, num_warps=how.num_warps
+            *arguments, **constants, BLOCK_S=how.rows, BLOCK_T=how.columns, num_warps=how.num_warps
         )
 
 

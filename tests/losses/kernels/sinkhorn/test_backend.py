@@ -51,7 +51,7 @@ def test_kernels_that_do_not_work_are_not_taken_by_auto_which_says_so(monkeypatc
     choice, warning = (record.getMessage() for record in caplog.records)
     assert choice.endswith("device cuda: backend scaling")
     assert "not used: they fail on cuda:0: Oops: no. Please report" in warning
-    with pytest.raises(RuntimeError, match="backend 'triton' cannot be used.*they fail on cuda:0: Oops: no"):
+    with pytest.raises(RuntimeError, match=r"backend 'triton' cannot be used.*they fail on cuda:0: Oops: no"):
         resolve("triton", _on_gpu())
 
 
