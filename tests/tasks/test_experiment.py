@@ -1,7 +1,9 @@
 import re
+from dataclasses import replace
 
 import pytest
 
+from aista.data.manifest import read_manifest, write_manifest
 from aista.errors import ConfigError
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import preflight
@@ -125,6 +127,28 @@ def test_preflight_finds_a_warmup_that_never_ends(tmp_path, corpus):
     selection = {"name": "retrieval", "config": {"warmup_steps": 8}}
     with pytest.raises(ConfigError, match=r"warmup_steps: must be less than trainer\.max_steps \(8\)"):
         preflight(load(tmp_path, corpus, layer_selection=selection))
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        {"name": "word_retrieval", "config": {"warmup_steps": 2}},
+        {"name": "scheduled", "config": {"strategy": {"name": "word_retrieval", "config": {"warmup_steps": 2}}}},
+    ],
+)
+def test_preflight_finds_a_probe_of_words_without_their_times(tmp_path, corpus, selection):
+    preflight(load(tmp_path, corpus, layer_selection=selection))
+    rows = [
+        replace(row, audio=str(corpus / row.audio), word_times="") for row in read_manifest(corpus / "dev.tsv").rows
+    ]
+    write_manifest(tmp_path / "dev.tsv", rows)
+    experiment = load(tmp_path, corpus, f"data.dev={tmp_path / 'dev.tsv'}", layer_selection=selection)
+    with pytest.raises(
+        ConfigError, match=r"layer_selection: compares words by their times, which no row of .*dev\.tsv"
+    ):
+        preflight(experiment)
+    preflight(experiment, with_data=False)
+    preflight(load(tmp_path, corpus, f"data.dev={tmp_path / 'dev.tsv'}", layer_selection=selection, alignment=[]))
 
 
 @pytest.mark.parametrize(
