@@ -18,7 +18,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -153,7 +153,8 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
     """Build the component that ``spec`` (a structured ``Component`` node of a config) names.
 
     ``at`` is its place in the config; ``dependencies`` go to factories that name them. Without a ``spec.config`` the
-    defaults apply. Raises ConfigError: unknown name, bad or missing options.
+    defaults apply. Raises ConfigError: unknown name, bad or missing options, its own or those of a component that the
+    factory builds at a place within its config.
     """
     place = at or kind
     try:
@@ -176,6 +177,9 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
     passed = named_by(entry.factory, dependencies)
     try:
         return entry.factory(*(() if entry.config is None else (options,)), **passed)
+    except ConfigError as error:
+        inner = [replace(fault, path=f"{place}.config.{fault.path}") for fault in error.faults]
+        raise ConfigError(inner) from error
     except ValueError as error:
         raise ConfigError([Fault(f"{place}.config", str(error))]) from error
 

@@ -10,7 +10,6 @@ from aista.data.data_config import DataConfig
 from aista.data.manifest import read_manifest
 from aista.errors import AistaError, ConfigError, DataError, Fault
 from aista.run_folder.paths import RunPaths
-from aista.schema import Component
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -60,11 +59,14 @@ def build_task(experiment: Experiment, *, pretrained: Pretrained = "load") -> Ta
     """
     sections = experiment.sections
     tokenizer = registry.build("tokenizer", sections.tokenizer, at="tokenizer")
-    feature = None
-    if task_class(experiment).uses_audio:
+    cls, feature = task_class(experiment), None
+    if cls.uses_audio:
         feature = registry.build("feature", sections.data.feature, at="data.feature")
-    spec = Component(sections.task, experiment.task_config)
-    task: Task = registry.build("task", spec, at="task", tokenizer=tokenizer, feature=feature)
+    dependencies = registry.named_by(cls, {"tokenizer": tokenizer, "feature": feature})
+    try:
+        task = cls(experiment.task_config, **dependencies)  # its options stand at the top level of the config
+    except ValueError as error:
+        raise ConfigError([Fault("", str(error))]) from error
     task.pretrained = pretrained
     return task
 

@@ -108,7 +108,7 @@ def test_preflight_finds_impossible_layers_before_a_model_is_built(tmp_path, cor
 
 
 def test_preflight_finds_a_prompt_without_placeholder(tmp_path, corpus):
-    with pytest.raises(ConfigError, match=r"\{speech\}"):
+    with pytest.raises(ConfigError, match=r"\(top level\): .*\{speech\}"):
         preflight(load(tmp_path, corpus, "prompt='translate:'"))
 
 
@@ -116,6 +116,16 @@ def test_preflight_finds_a_solver_that_cannot_take_the_cost(tmp_path, corpus):
     loss = {"name": "ot", "config": {"solver": "sliced", "position_weight": 1.0}}
     with pytest.raises(ConfigError, match=r"alignment\[1\]\.config: position_weight must be 0 for sliced .* got 1\.0"):
         preflight(load(tmp_path, corpus, alignment=["ot", loss]))
+
+
+def test_preflight_names_the_whole_path_of_a_nested_component(tmp_path, corpus):
+    ot = {"name": "ot", "config": {"solver": "sliced", "position_weight": 1.0}}
+    alignment = [{"name": "mismatched", "config": {"loss": ot}}, "ot"]
+    scheduled = {"name": "scheduled", "config": {"strategy": {"name": "retrieval", "config": {"candidates": [9]}}}}
+    with pytest.raises(ConfigError, match=r"  alignment\[0\]\.config\.loss\.config: position_weight must be 0"):
+        preflight(load(tmp_path, corpus, alignment=alignment))
+    with pytest.raises(ConfigError, match=r"  layer_selection\.config\.strategy\.config: candidates: .*no layer 9"):
+        preflight(load(tmp_path, corpus, layer_selection=scheduled))
 
 
 def test_preflight_finds_a_score_that_nothing_computes(tmp_path, corpus):
