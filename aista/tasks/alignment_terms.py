@@ -16,7 +16,7 @@ from aista.losses.schedules.base import WeightSchedule
 from aista.modules.packing import Divergence, fill_padding
 from aista.selection.base import SelectedLayers
 from aista.selection.collapse_metrics import collapse_metrics
-from aista.tasks.base import LossPart
+from aista.tasks.base import Logged, LossPart
 from aista.types import LayerStates, LsmOutput, SpeechBatch
 
 __all__ = ["AlignmentTerm", "AlignmentTerms"]
@@ -98,7 +98,7 @@ class AlignmentTerms:
         """
         weights = [term.weight * factor for term, factor in zip(self.terms, self.factors, strict=True)]
         total = out.nll.new_zeros(())
-        metrics: dict[str, tuple[Tensor, Tensor | float | None]] = {
+        metrics: dict[str, Logged] = {
             f"{term.name}_weight": (torch.full((), weight, dtype=torch.float64, device=total.device), 1.0)
             for term, weight in zip(self.terms, weights, strict=True)
         }
