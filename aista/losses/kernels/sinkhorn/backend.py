@@ -15,7 +15,6 @@ from aista.losses.kernels.sinkhorn import reference, scaling
 __all__ = ["BACKENDS", "kernel", "resolve"]
 
 BACKENDS = ("auto", "reference", "scaling", "triton")
-INSTALLED = find_spec("triton") is not None
 
 log = logging.getLogger("aista.losses")
 
@@ -32,13 +31,15 @@ def resolve(backend: str, cost_NST: Tensor) -> str:
         ValueError: ``triton`` was named and cannot take these costs; the message says why.
     """
     if backend == "auto":
-        fault = _fault(cost_NST) if _on_gpu(cost_NST) and INSTALLED and not kernel("triton").refusal(cost_NST) else None
+        fault = (
+            _fault(cost_NST) if _on_gpu(cost_NST) and _installed() and not kernel("triton").refusal(cost_NST) else None
+        )
         chosen = "triton" if fault == "" else "scaling"
         if not torch.compiler.is_compiling():
             _announce(cost_NST.device.type, chosen, fault or "")
         return chosen
     if backend == "triton":
-        if not INSTALLED:
+        if not _installed():
             raise RuntimeError(
                 "backend 'triton' needs the package triton, which torch's CUDA wheels for Linux bring along: "
                 "install one of these, or choose backend 'scaling'"
@@ -59,6 +60,10 @@ def kernel(backend: str) -> ModuleType:
 
         return launch
     return reference if backend == "reference" else scaling
+
+
+def _installed() -> bool:
+    return torch.compiler.is_compiling() or find_spec("triton") is not None  # a graph cannot hold the search
 
 
 def _on_gpu(cost_NST: Tensor) -> bool:

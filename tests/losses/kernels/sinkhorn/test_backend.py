@@ -10,7 +10,7 @@ from aista.losses import Sinkhorn, from_cost
 from aista.losses.kernels.sinkhorn import backend, reference, scaling
 from aista.losses.kernels.sinkhorn.backend import kernel, resolve
 
-needs_triton = pytest.mark.skipif(not backend.INSTALLED, reason="triton is not installed")
+needs_triton = pytest.mark.skipif(not backend._installed(), reason="triton is not installed")
 not_interpreted = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="triton is interpreted")
 ON_CPU = torch.zeros(1, 3, 2)
 
@@ -21,7 +21,7 @@ def _on_gpu(dtype: torch.dtype = torch.float32, columns: int = 2) -> SimpleNames
 
 
 def _absent(monkeypatch):
-    monkeypatch.setattr(backend, "INSTALLED", False)
+    monkeypatch.setattr(backend, "_installed", lambda: False)
 
 
 @pytest.mark.parametrize("name", ["reference", "scaling"])
