@@ -44,7 +44,8 @@ class ExplicitCost(ABC):
 
     On an accelerator the solvers call it with all samples, ``[N, S, D]`` and ``[N, T, D]``, zero in the padding, in the
     precision of the states. Derive from it where a cost shall be fast there, or is called for many short samples; or
-    give a plain :class:`Cost` an attribute ``batched`` that holds one, for batches alone. The results are the same.
+    give a plain :class:`Cost` an attribute ``batched`` that holds one, for batches alone; a subclass with another
+    ``__call__`` needs its own. The results are the same.
     """
 
     @abstractmethod
@@ -129,7 +130,7 @@ class _SquaredDistances(ExplicitCost):
     def forward(self, x: Tensor, y: Tensor, x_statistics: Tensor, y_statistics: Tensor) -> tuple[Tensor, Saved]:
         """As ``SqEuclidean``. Products of half precision are exact in fp32: no shift is needed, which would round."""
         if x.dtype == at_least_single(x.dtype):
-            shift = y[..., :1, :]
+            shift = y[..., :1, :].sum(-2, keepdim=True)  # 0 where there is none
             x, y = x - shift, y - shift
         squares = (torch.linalg.vector_norm(z, dim=-1, dtype=at_least_single(z.dtype)).square_() for z in (x, y))
         sums = torch.add(*(square.unsqueeze(side) for square, side in zip(squares, (-1, -2), strict=True)))

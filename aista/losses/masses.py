@@ -20,6 +20,7 @@ class Mass(Protocol):
     The solvers call it with one sample's content at a time, never with padding, in fp32 or fp64, and scale what it
     returns to sum to 1. Gradients flow through it unless it detaches. One that has an attribute ``batched = True`` is
     called on an accelerator with all samples, ``[N, R, D] -> [N, R]``; what it says of the padding does not matter.
+    A subclass with another ``__call__`` says so anew.
     """
 
     def __call__(self, states: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Costs and masses of a padded batch at once, in a number of operations that does not depend on its samples.
 
 For accelerators: lengths stay tensors, nothing is read back, and products are in the precision of the states (bf16 in,
-fp32 out). What lies in the padding never matters. Values are not checked: a mass that is negative, or 0 over a whole
-sample, is for the caller to see in the loss.
+fp32 out). What lies in the padding never matters. Values are not checked: where a mass is negative, or 0 over a whole
+sample, that sample's masses are NaN, and so is its loss.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Side(NamedTuple):
 
 def takes(cost: Cost, *masses: Tensor | Mass) -> bool:
     """Whether cost and masses say how they are computed for a batch; if not, the log says so once."""
-    refused = [repr(cost)] if _explicit(cost) is None else []
-    refused += [repr(mass) for mass in masses if not (isinstance(mass, Tensor) or getattr(mass, "batched", False))]
+    refused = [_name(cost)] if _explicit(cost) is None else []
+    refused += [_name(mass) for mass in masses if not (isinstance(mass, Tensor) or _own_batched(mass))]
     if refused and not torch.compiler.is_compiling():
         _announce(" and ".join(refused))
     return not refused
@@ -60,7 +60,7 @@ def costs(x: Side, y: Side, cost: Cost, position_weight: float, position_power: 
     """``[N, S, T]`` costs in fp32 (fp64 if an input is), finite in the padding where the content is; differentiable."""
     dtype = working_dtype(x.states_NRD, y.states_NRD)
     states = x.states_NRD, y.states_NRD
-    if states[0].dtype != states[1].dtype:
+    if states[0].dtype != states[1].dtype or states[0].dtype == torch.float16:  # a plan's entries are too small for it
         states = states[0].to(dtype), states[1].to(dtype)
     with no_autocast(states[0].device):
         arguments = (*states, x.mask_NR, y.mask_NR, _explicit(cost))
@@ -82,7 +82,7 @@ def shares(name: str, mass: Tensor | Mass, side: Side) -> Tensor:
     else:
         values = mass(side.states_NRD.to(dtype))
     values = torch.where(side.mask_NR, values.to(dtype), 0.0)
-    total = values.sum(1, keepdim=True)
+    total = torch.where((values < 0).any(1, keepdim=True), torch.nan, values.sum(1, keepdim=True))
     return values / torch.where(side.lengths_N[:, None] > 0, total, 1.0)
 
 
@@ -109,7 +109,23 @@ class _BatchedCosts(torch.autograd.Function):
 
 
 def _explicit(cost: Cost) -> ExplicitCost | None:
-    return cost if isinstance(cost, ExplicitCost) else getattr(cost, "batched", None)
+    explicit: ExplicitCost | None = cost if isinstance(cost, ExplicitCost) else _own_batched(cost)
+    return explicit
+
+
+def _own_batched(component: Any) -> Any:
+    """Its attribute ``batched``, unless a subclass has another ``__call__`` than the class that says so."""
+    for names in (getattr(component, "__dict__", {}), *(vars(owner) for owner in type(component).__mro__)):
+        if "batched" in names:
+            return names["batched"]
+        if "__call__" in names:
+            return None
+    return None
+
+
+def _name(component: Any) -> str:
+    """Not its representation, which may differ at each call, and read values from a device."""
+    return getattr(component, "__qualname__", type(component).__qualname__)
 
 
 def _positions(side: Side, dtype: torch.dtype) -> Tensor:

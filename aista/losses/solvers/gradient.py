@@ -29,8 +29,13 @@ class _KnownGradient(torch.autograd.Function):
         return value.view_as(value)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor | None, ...]:
+        # torch's once_differentiable lets a second derivative be 0 where grad_N is a constant, as that of a sum is.
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            raise RuntimeError(
+                "the gradient of optimal transport cannot be differentiated again, which create_graph=True asks for: "
+                "leave that out, or detach the loss from what is differentiated twice"
+            )
         grads = [
             derivative * grad_N.reshape(-1, *[1] * (derivative.dim() - 1)) if needed else None
             for derivative, needed in zip(

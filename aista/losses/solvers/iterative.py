@@ -38,7 +38,7 @@ class Iterative(Options):
         cost_NST = problem.content_cost()
         if self.epsilon_scale == "absolute":
             return self.epsilon * cost_NST.new_ones(len(cost_NST))
-        if self.epsilon_scale == "max" and len(cost_NST):
+        if self.epsilon_scale == "max" and cost_NST.numel():
             return self.epsilon * _positive(cost_NST.abs().amax((1, 2)))
         return self.epsilon * mean_cost(problem)
 
@@ -46,8 +46,8 @@ class Iterative(Options):
 def mean_cost(problem: Problem) -> Tensor:
     """``[N]`` each sample's mean of ``|C|``, without gradient; 1 where every cost is 0."""
     size = problem.content_cost().abs()
-    if not len(size):
-        return size.new_ones(0)
+    if not size.numel():
+        return size.new_ones(len(size))
     total = ragged_sum(weighted_row_sum(size, torch.ones_like(size[:, :, 0])), torch.ones_like(size[:, 0]))
     return _positive(total / (problem.x_lengths * problem.y_lengths).clamp_min(1))
 

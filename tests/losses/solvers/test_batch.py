@@ -116,3 +116,62 @@ def test_a_length_beyond_the_padding_is_refused_where_it_is_read():
     problem = from_states(*_states(), X_LENGTHS + 5, Y_LENGTHS, batched=True)
     with pytest.raises(ValueError, match=r"x_lengths must lie in 0\.\.8, the padded length, got 12"):
         problem.compact()
+
+
+@pytest.mark.parametrize("cost", COSTS)
+@pytest.mark.parametrize(("s", "t"), [(0, 4), (5, 0), (0, 0)])
+def test_a_side_without_positions(cost, s, t):
+    """As where no row of a batch has a transcript."""
+    x, y, none = torch.randn(2, s, 6, requires_grad=True), torch.randn(2, t, 6), torch.zeros(2, dtype=torch.long)
+    problem = from_states(x, y, none, none, cost=cost, x_mass="norm", batched=True)
+    for scale in ("mean", "max", "absolute"):
+        assert Sinkhorn(epsilon_scale=scale, epsilon=0.5).epsilon_per_sample(problem).tolist() == [0.5, 0.5]
+    result = Sinkhorn().solve(problem)
+    result.value.sum().backward()
+    assert result.value.tolist() == [0, 0]
+    assert result.plan().shape == (2, s, t)
+    assert x.grad.eq(0).all()
+
+
+@pytest.mark.parametrize("cost", COSTS)
+def test_gradients_of_large_fp16_states_do_not_vanish(cost):
+    low = [(30 * z.detach()).requires_grad_() for z in _states(torch.float16)]
+    high = [z.detach().double().requires_grad_() for z in low]
+    for states in (low, high):
+        (_problem(states, batched=True, cost=cost).compact().cost.sum() * 1e-4).backward()
+    for z, right in zip(low, high, strict=True):
+        torch.testing.assert_close(z.grad.double(), right.grad, atol=1e-7, rtol=2e-3)
+
+
+class _Half(SqEuclidean):
+    def __call__(self, x, y):
+        return super().__call__(x, y) / 2
+
+
+class _Sharp(Norm):
+    def __call__(self, states):
+        return super().__call__(states).softmax(0)
+
+
+@pytest.mark.parametrize("geometry", [{"cost": _Half()}, {"x_mass": _Sharp()}])
+def test_a_subclass_is_not_computed_as_its_base(geometry):
+    problems = [_problem(_states(), batched=batched, **geometry).compact() for batched in (True, False)]
+    torch.testing.assert_close(problems[0].cost, problems[1].cost)
+    torch.testing.assert_close(problems[0].x_mass, problems[1].x_mass)
+
+
+def test_the_log_names_functions_alike_at_each_step(caplog):
+    batch._announce.cache_clear()
+    with caplog.at_level("INFO", "aista.losses"):
+        for factor in (1, 2):
+            _problem(_states(), batched=True, cost=lambda x, y, factor=factor: factor * torch.cdist(x, y))
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("bad", [-0.5, float("nan"), 0.0])
+def test_unusable_masses_are_nan_in_their_sample_alone(bad):
+    mass = torch.ones(5, 8)
+    mass[0, :7] = torch.linspace(bad, -2 * bad, 7)
+    shares = _problem(_states(), batched=True, x_mass=mass).x_mass
+    assert shares[0, :7].isnan().all()
+    assert shares[1:].isfinite().all()

@@ -66,6 +66,7 @@ def evaluate(
     y_factor_RT = tl.zeros((BLOCK_S, BLOCK_T), tl.float32)
     transport_RT = tl.zeros((BLOCK_S, BLOCK_T), tl.float32)
     value = tl.sum(tl.where(b_T > 0, b_T * _gain(g_T, rho_y), 0.0), 0) + tl.where(s > 0, epsilon, 0.0)
+    value += tl.sum(b_T, 0) * 0.0  # NaN is not above 0, but is not no mass either
     x_error = 0.0
     first = 0
     while first < S:
@@ -81,7 +82,7 @@ def evaluate(
         y_factor_RT += a_R[:, None] * ratio_RT
         transport_RT += plan_RT * cost_RT
         gain_R = _gain(f_R, rho_x)
-        value += tl.sum(tl.where(a_R > 0, a_R * (gain_R - epsilon * x_factor_R), 0.0), 0)
+        value += tl.sum(tl.where(a_R > 0, a_R * (gain_R - epsilon * x_factor_R), 0.0), 0) + tl.sum(a_R, 0) * 0.0
         x_error += _marginal_error(x_factor_R, f_R, a_R, rho_x)
         stored = (row_R < S)[:, None] & (column_T < stride)[None, :]
         offset_RT = row_R[:, None] * stride + column_T[None, :]
@@ -98,8 +99,9 @@ def evaluate(
     derivative_T = tl.where(column_T < t, _gain(g_T, rho_y) - epsilon * (y_factor_T - 1), 0.0)
     tl.store(b_derivative_NT + n * T + column_T, derivative_T, mask=column_T < T)
     error = _larger(x_error, _marginal_error(y_factor_T, g_T, b_T, rho_y))
-    # A length beyond the padded size has no answer.
-    is_within = (tl.load(x_lengths_N + n) <= S) & (tl.load(y_lengths_N + n) <= T)
+    # A length that is negative or beyond the padded size has no answer.
+    x_length, y_length = tl.load(x_lengths_N + n), tl.load(y_lengths_N + n)
+    is_within = (x_length >= 0) & (x_length <= S) & (y_length >= 0) & (y_length <= T)
     value = tl.where(is_within, value, float("nan"))
     tl.store(value_N + n, value)
     tl.store(transport_cost_N + n, tl.sum(tl.sum(transport_RT, 1), 0))

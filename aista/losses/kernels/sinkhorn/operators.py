@@ -48,7 +48,8 @@ def _laid_out(
     cost_NST: Tensor, x_lengths_N: Tensor, y_lengths_N: Tensor, epsilon: float, scale: str
 ) -> tuple[Tensor, Tensor]:
     N, S, T = cost_NST.shape
-    return cost_NST.new_empty(N, S, T + -T % ROW_MULTIPLE), cost_NST.new_empty(N, dtype=torch.float32)
+    stride = (T + ROW_MULTIPLE - 1) // ROW_MULTIPLE * ROW_MULTIPLE  # torch.compile misjudges T + -T % ROW_MULTIPLE
+    return cost_NST.new_empty(N, S, stride), cost_NST.new_empty(N, dtype=torch.float32)
 
 
 @torch.library.custom_op("aista::sinkhorn_lay_out", mutates_args=())
@@ -68,7 +69,7 @@ def _potentials(cost_NST: Tensor, a_NS: Tensor, b_NT: Tensor, *_: Any) -> tuple[
 
 
 def _iterated(cost_NST: Tensor, a_NS: Tensor, b_NT: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
-    return *_potentials(cost_NST, a_NS, b_NT), a_NS.new_empty(len(a_NS), dtype=torch.long)
+    return *_potentials(cost_NST, a_NS, b_NT), a_NS.new_empty(a_NS.shape[0], dtype=torch.long)
 
 
 @torch.library.custom_op("aista::sinkhorn_iterate", mutates_args=())
@@ -94,8 +95,8 @@ def iterate(
 
 
 def _evaluated(cost_NST: Tensor, a_NS: Tensor, b_NT: Tensor, *_: Any) -> tuple[Tensor, ...]:
-    scalars = [torch.empty_like(a_NS[:, 0]) for _ in range(3)]
-    converged = a_NS.new_empty(len(a_NS), dtype=torch.bool)
+    scalars = [a_NS.new_empty(a_NS.shape[0]) for _ in range(3)]
+    converged = a_NS.new_empty(a_NS.shape[0], dtype=torch.bool)
     entries = torch.empty_like(cost_NST, dtype=torch.float32)
     return *scalars, converged, *_potentials(cost_NST, a_NS, b_NT), entries
 

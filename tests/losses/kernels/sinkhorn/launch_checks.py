@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from aista.losses import Sinkhorn, SinkhornDivergence, Unbalanced, from_cost, from_states
 from aista.losses.costs import Cosine
@@ -287,10 +288,61 @@ def test_the_divergence_of_a_batch(monkeypatch):
 
 def test_a_length_beyond_the_padding_gives_nan_and_reads_nothing_beyond():
     states, (x_lengths, y_lengths) = _batch(torch.float32)
-    x_lengths[1] = 10
+    x_lengths[1], y_lengths[2] = 10, -1
     result = Sinkhorn(backend="triton").solve(from_states(*states, x_lengths, y_lengths, batched=True))
-    assert result.value.isnan().tolist() == [False, True, False, False]
-    assert result.converged.tolist() == [True, False, True, True]
+    assert result.value.isnan().tolist() == [False, True, True, False]
+    assert result.converged.tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize("side", ["x_mass", "y_mass"])
+@pytest.mark.parametrize("solver", [Sinkhorn(backend="triton"), Unbalanced(backend="triton", rho_x=0, rho_y=0)])
+def test_unusable_masses_are_seen_in_the_value(solver, side):
+    states, lengths = _batch(torch.float32)
+    mass = torch.ones(4, 9 if side == "x_mass" else 6, device=DEVICE)
+    mass[0, 0] = -0.5
+    result = solver.solve(from_states(*states, *lengths, batched=True, **{side: mass}))
+    assert result.value.isnan().tolist() == [True, False, False, False]
+    assert result.converged.tolist() == [False, True, True, True]
+
+
+@pytest.mark.parametrize("scale", ["mean", "max"])
+@pytest.mark.parametrize(("s", "t"), [(0, 4), (5, 0), (0, 0)])
+def test_a_side_without_positions(monkeypatch, s, t, scale):
+    monkeypatch.setattr("aista.losses.solvers.sinkhorn_divergence.from_states", partial(from_states, batched=True))
+    states = [torch.randn(2, length, 16, device=DEVICE) for length in (s, t)]
+    lengths = [torch.full((2,), length, device=DEVICE) for length in (s, t)]
+    for solver in (Sinkhorn(backend="triton"), SinkhornDivergence(backend="triton", epsilon_scale=scale)):
+        report, result = _outcome(solver, states, lengths, **({"batched": True} if type(solver) is Sinkhorn else {}))
+        assert all(z.eq(0).all() for z in report)
+        assert result.converged.tolist() == [True, True]
+
+
+def test_autocast_does_not_reach_the_solver():
+    states, lengths = _batch(torch.float32)
+    solver = Sinkhorn(epsilon=0.1, max_iterations=6, tolerance=0.0, backend="triton")
+    results = []
+    for enabled in (False, True):
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=enabled):
+            results.append(solver.solve(from_states(*states, *lengths, batched=True)))
+    assert torch.equal(results[0].marginal_error, results[1].marginal_error)
+    assert torch.equal(results[0].value, results[1].value)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_caller_takes_batches_of_any_size():
+    solver, cost = Sinkhorn(epsilon=0.5, max_iterations=3, backend="triton"), Cosine()
+
+    def loss(x, y, x_lengths, y_lengths):
+        return solver.solve(from_states(x, y, x_lengths, y_lengths, cost=cost, batched=True)).value
+
+    counter, frames = CompileCounter(), []
+    compiled = torch.compile(loss, fullgraph=True, dynamic=True, backend=counter)
+    for n, s, t in ((2, 5, 3), (4, 6, 9)):
+        inputs = torch.randn(n, s, 8), torch.randn(n, t, 8), torch.full((n,), s - 1), torch.full((n,), t)
+        inputs = [z.to(DEVICE) for z in inputs]
+        torch.testing.assert_close(compiled(*inputs), loss(*inputs))
+        frames.append(counter.frame_count)
+    assert frames[0] == frames[1]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
