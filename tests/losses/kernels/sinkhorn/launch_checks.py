@@ -340,9 +340,10 @@ def test_a_compiled_caller_takes_batches_of_any_size():
     for n, s, t in ((2, 5, 3), (4, 6, 9)):
         inputs = torch.randn(n, s, 8), torch.randn(n, t, 8), torch.full((n,), s - 1), torch.full((n,), t)
         inputs = [z.to(DEVICE) for z in inputs]
-        torch.testing.assert_close(compiled(*inputs), loss(*inputs))
+        expected = loss(*inputs)  # before: the first look at the kernels is no part of a graph
+        torch.testing.assert_close(compiled(*inputs), expected)
         frames.append(counter.frame_count)
-    assert frames[0] == frames[1]
+    assert frames == [1, 1]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
