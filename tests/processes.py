@@ -3,6 +3,7 @@
 A new interpreter spends about ten times as long on these imports as on a training of the tests.
 """
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -82,6 +83,7 @@ def in_ranks(number, function, *arguments, exit_code=0):
 
 
 def _rank(rank, number, port, function, arguments):
+    gc.freeze()
     ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": number, "LOCAL_WORLD_SIZE": number}
     os.environ |= {name: str(value) for name, value in ranks.items()}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
@@ -96,6 +98,7 @@ def preloaded_jobs():
 
 
 def _run(arguments, log, env, start_new_session):
+    gc.freeze()  # what the server imported: each training collects garbage
     if start_new_session:
         os.setsid()
     os.environ.clear()
