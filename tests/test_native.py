@@ -32,8 +32,9 @@ def test_fairseq2n_imports_with_the_wheels_libsndfile_and_no_other() -> None:
     """Outside and inside of a conda environment."""
     pytest.importorskip("fairseq2")
     result = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=False)
-    preloaded, mapped, preloaded_in_conda, mapped_in_conda = result.stdout.splitlines()
-    assert (mapped, mapped_in_conda) == (preloaded, preloaded_in_conda), result.stderr
+    printed = result.stdout.splitlines()
+    assert len(printed) == 4, result.stderr
+    assert printed[::2] == printed[1::2]  # what is mapped is what was preloaded
 
 
 def test_calling_it_again_changes_nothing() -> None:
