@@ -51,11 +51,11 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self.buffers: list[Tensor] = []
 
     def update(
-        self, key_states: Tensor, value_states: Tensor, cache_kwargs: dict[str, Any] | None = None
+        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         """Append positions; the first call brings the prompt."""
         if not self.is_initialized:
-            self.lazy_initialization(key_states)
+            self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
             self.num_shared = key_states.size(2)
             self._fill(key_states, value_states)
             return self.keys, self.values
