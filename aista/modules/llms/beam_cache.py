@@ -50,9 +50,7 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self.num_shared = 0
         self.buffers: list[Tensor] = []
 
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
-    ) -> tuple[Tensor, Tensor]:
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Append positions; the first call brings the prompt."""
         if not self.is_initialized:
             self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True

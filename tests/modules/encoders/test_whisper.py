@@ -9,8 +9,8 @@ from transformers import WhisperForConditionalGeneration, WhisperModel
 from aista import registry
 from aista.errors import ConfigError, DataError
 from aista.modules.encoders.whisper import WhisperConfig, whisper
-from aista.modules.transformers_versions import states_of
 from aista.modules.freezing import freeze
+from aista.modules.transformers_versions import states_of
 from aista.schema import Component
 from tests.modules.checks import check_follows_weight_dtype, check_padding, check_rows_are_independent, padded
 
