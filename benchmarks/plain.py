@@ -108,7 +108,7 @@ def plain_dataset(rows: Rows, order: Sequence[int], ours: Aista) -> list[dict[st
         frames = len(rows.features[number])
         speech = torch.full((int(ours.model.speech_positions(torch.tensor([frames]))),), PLACEHOLDER)
         target = torch.cat([rows.targets[number], torch.tensor([eos_id])])
-        context = torch.cat([prompt.head, speech, prompt.suffix])
+        context = torch.cat([prompt.head.cpu(), speech, prompt.suffix.cpu()])
         labels = torch.cat([torch.full_like(context, -100), target])
         items.append({"features": rows.features[number], "input_ids": torch.cat([context, target]), "labels": labels})
     return items

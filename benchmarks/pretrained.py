@@ -106,7 +106,7 @@ class Aista:
         torch.manual_seed(0)
         self.task = make_task(folders, dtype)
         with torch.device(device):
-            self.model: LargeSpeechTextModel = self.task.build_model()
+            self.model: LargeSpeechTextModel = self.task.build_model().to(device)
         self.adapter_config = self.task.config.adapter.config
         self.adapter_widths = {"input_dim": self.model.encoder.output_dim, "output_dim": self.model.llm.model_dim}
         self.task.select_trainable(self.model)

@@ -12,14 +12,14 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import Console
 
+from aista.console import align_columns
 from aista.engine.cost.device import UTILIZATION
 from aista.errors import AistaError
-from aista.report.tables import to_rich
 from benchmarks.ot.clock import make_clock
 from benchmarks.shapes import SHAPES, make_folders
 from benchmarks.training_step import gates, record
@@ -85,23 +85,30 @@ def _run(preset: str, args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         folders = make_folders(Path(folder), SHAPES[preset])
         systems = Systems(folders, BATCH_SIZES[preset], device=args.device, dtype=dtype)
-        steps = systems.steps()
+        steps, passed = systems.steps(), []
+        systems.train(False)
+        for gate in gates.check(steps, dtype):
+            print(f"{preset}: {gate}", flush=True)
+            passed.append(gate)
+        if not all(gate.holds for gate in passed):
+            return 1
+        systems.train(True)
+        clock = make_clock(args.device)
+        seconds = take_turns({name: partial(clock, step) for name, step in steps.items()}, args.rounds)
         predictions = predict(folders, systems.batch.to("cpu"), [step.layers for step in steps.values()], dtype)
-    systems.train(False)
-    passed = []
-    for gate in gates.check(steps, dtype):
-        print(f"{preset}: {gate}", flush=True)
-        passed.append(gate)
-    if not all(gate.holds for gate in passed):
-        return 1
-    systems.train(True)
-    clock = make_clock(args.device)
-    seconds = take_turns({name: lambda step=step: clock(step) for name, step in steps.items()}, args.rounds)
     results = _results(preset, args, dtype, systems, steps, seconds, predictions)
-    Console().print(to_rich(record.make_table(results)))
+    table = record.make_table(results)
+    print("\n".join(align_columns([table.columns, *table.rows])))
     file = args.out / f"training_step_{preset}_{args.device}.md"
+    settings, command = _settings(preset, args, dtype), " ".join(["python -m benchmarks.training_step", *sys.argv[1:]])
+    record.write(results, passed, file=file, device=args.device, settings=settings, command=command)
+    print(f"{file}, {file.with_suffix('.csv')}")
+    return 0
+
+
+def _settings(preset: str, args: argparse.Namespace, dtype: torch.dtype) -> str:
     peak, source = _peak(args, dtype)
-    settings = SETTINGS.format(
+    return SETTINGS.format(
         title=SHAPES[preset].title,
         precision="fp32" if dtype == torch.float32 else "the LLM's weights and autocast in bf16, all else in fp32",
         batch_size=BATCH_SIZES[preset],
@@ -109,10 +116,6 @@ def _run(preset: str, args: argparse.Namespace) -> int:
         utilization=UTILIZATION,
         peak="a peak rate that is not known for this device" if math.isnan(peak) else f"{peak:g} TFLOP/s ({source})",
     )
-    command = " ".join(["python -m benchmarks.training_step", *sys.argv[1:]])
-    record.write(results, passed, file=file, device=args.device, settings=settings, command=command)
-    print(f"{file}, {file.with_suffix('.csv')}")
-    return 0
 
 
 def _results(
