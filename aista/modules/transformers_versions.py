@@ -23,4 +23,5 @@ def states_of(output: Any) -> Tensor:
 
 def num_queries(arguments: Mapping[str, Any]) -> int:
     """Positions that a mask is made for, from the arguments of the mask's function: 4.57 passes the positions."""
-    return arguments["q_length"] if "q_length" in arguments else len(arguments["cache_position"])
+    length: int = arguments["q_length"] if "q_length" in arguments else len(arguments["cache_position"])
+    return length

@@ -92,10 +92,10 @@ def _run(preset: str, args: argparse.Namespace) -> int:
             passed.append(gate)
         if not all(gate.holds for gate in passed):
             return 1
-        systems.train(True)
-        clock = make_clock(args.device)
-        seconds = take_turns({name: partial(clock, step) for name, step in steps.items()}, args.rounds)
         predictions = predict(folders, systems.batch.to("cpu"), [step.layers for step in steps.values()], dtype)
+    systems.train(True)
+    clock = make_clock(args.device)
+    seconds = take_turns({name: partial(clock, step) for name, step in steps.items()}, args.rounds)
     results = _results(preset, args, dtype, systems, steps, seconds, predictions)
     table = record.make_table(results)
     print("\n".join(align_columns([table.columns, *table.rows])))

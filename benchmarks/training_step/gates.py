@@ -33,7 +33,7 @@ def check(steps: Mapping[str, Step], dtype: torch.dtype) -> Iterator[Gate]:
     losses, gradients = {}, {}
     for name, step in steps.items():
         loss = step.loss()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         losses[name] = loss.item()
         yield Gate(f"{name}: loss {losses[name]:.5f} is finite", math.isfinite(losses[name]))
         gradients[name] = [p.grad for p in step.model.parameters() if p.grad is not None]
