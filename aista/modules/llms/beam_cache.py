@@ -43,6 +43,7 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
 
     keys: Tensor
     values: Tensor
+    is_initialized: bool
 
     def __init__(self, positions: int) -> None:
         super().__init__()
@@ -53,7 +54,8 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Append positions; the first call brings the prompt."""
         if not self.is_initialized:
-            self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
+            self.dtype, self.device = key_states.dtype, key_states.device
+            self.is_initialized = True
             self.num_shared = key_states.size(2)
             self._fill(key_states, value_states)
             return self.keys, self.values
