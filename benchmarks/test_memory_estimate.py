@@ -116,7 +116,7 @@ def estimate(name: str, folder: Path) -> float:
     task, model, feature, sizes = make(name, folder)
     weights = weigh(model)
     bfloat16 = bool(VARIANTS[name].get("bfloat16"))
-    trace = Tracer(task, model, feature, bfloat16=bfloat16, on_gpu=False).trace(sizes, (0, 1))
+    trace = Tracer(task, model, bfloat16=bfloat16, on_gpu=False).trace(sizes, (0, 1))
     audio = len(sizes.inputs) * max(sizes.inputs) * feature.dim * 4
     return (estimate_memory(weights, trace).total + audio) / MIB
 
