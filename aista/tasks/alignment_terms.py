@@ -12,7 +12,7 @@ from torch import Tensor
 from aista.data.tokenizers.base import TextTokenizer
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.schedules.base import WeightSchedule
-from aista.modules.packing import Divergence
+from aista.modules.predictions import Divergence
 from aista.selection.base import SelectedLayers
 from aista.selection.collapse_metrics import collapse_metrics
 from aista.tasks.base import LossPart
