@@ -17,6 +17,7 @@ import torch
 import aista
 from aista import strict_yaml
 from aista.config import differences, dump_yaml, load_yaml
+from aista.engine.precision import choose
 from aista.engine.standalone import save_assets
 from aista.environment import source_commit
 from aista.errors import AistaError, RunError
@@ -64,17 +65,18 @@ def claim(run_dir: Path, experiment: Experiment, task: Task) -> bool:
             non-empty folder that is no run.
         RunError: this is not the main process, and the main one has not written the config in ``CLAIM_SECONDS``.
     """
-    file = RunPaths(run_dir).config_file
+    file, environment = RunPaths(run_dir).config_file, RunPaths(run_dir).environment_file
     if not is_main_process():
         _wait_for(file)
         return False
     if holds(run_dir, experiment):
-        _describe_environment(run_dir)
+        if not _is_described(environment):
+            write_object(environment, describe_environment(experiment))
         return False
     if run_dir.is_dir() and not _is_unused(run_dir):
         raise AistaError(f"{run_dir}: not empty and not a run folder (it has no {file.name}); choose another folder")
     save_assets(run_dir, experiment, task)
-    _describe_environment(run_dir)
+    write_object(environment, describe_environment(experiment))
     write_text(file, sealed_text(dump_yaml(experiment.to_plain())))  # the last: from now on it is a run folder
     return True
 
@@ -179,19 +181,19 @@ def open_experiment(run_dir: Path) -> Experiment:
     return load_experiment(file, start=Assets.load(run).start)
 
 
-def _describe_environment(run_dir: Path) -> None:
-    """Write the environment where a killed start, or damage, left none."""
-    file = RunPaths(run_dir).environment_file
+def _is_described(file: Path) -> bool:
+    """Whether a run has its environment still, undamaged."""
     try:
         read_object(file, "aista train")
     except RunError as error:
-        if file.is_file():
-            log.warning("%s; written anew with the versions of today", error)
-        write_object(file, describe_environment())
+        log.warning("%s; written anew with the versions of today", error)
+        return False
+    return True
 
 
-def describe_environment() -> dict[str, Any]:
-    """Versions, commit and device; never the environment variables, which can hold secrets."""
+def describe_environment(experiment: Experiment) -> dict[str, Any]:
+    """Versions, commit, device and the precision chosen for it; never environment variables, which can hold secrets."""
+    chosen = {"mixed_precision": choose().to_json()} if experiment.sections.trainer.mixed_precision == "auto" else {}
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     return {
         "aista": aista.__version__,
@@ -201,6 +203,7 @@ def describe_environment() -> dict[str, Any]:
         "device": device,
         "packages": {name: _version(name) for name in _PACKAGES},
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
+        **chosen,
     }
 
 

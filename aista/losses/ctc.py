@@ -20,10 +20,10 @@ from aista.registry import register
 from aista.schema import Options, option
 from aista.types import LayerStates, length_mask
 
-__all__ = ["CTCAlignment", "class_log_probs"]
+__all__ = ["NEVER", "CTCAlignment", "class_log_probs"]
 
 NEVER = -1e30
-"""A logit of probability 0 whose gradient stays finite."""
+"""A logit of probability 0 that stays finite, as its gradient does."""
 
 
 @register("alignment_loss", "ctc")

@@ -145,6 +145,11 @@ class Task(ABC):
         return False
 
     @property
+    def probes_words(self) -> bool:
+        """Whether training compares words of dev by their times, so that dev must say when they are spoken."""
+        return False
+
+    @property
     def skips_parameters(self) -> bool:
         """Whether a step of training may leave parameters that ``select_trainable`` chose without a gradient.
 

@@ -15,6 +15,7 @@ from aista.engine.cost.rows import Assumption, RowLengths
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
 from aista.engine.export.description import base_paths
 from aista.engine.inputs import Split, load_training_splits, narrow
+from aista.engine.precision import forecast
 from aista.engine.training.optimizer import check_parameter_groups
 from aista.errors import AistaError, RunError
 from aista.modules.trainable import ParameterTable
@@ -36,6 +37,7 @@ class DryRun:
         missing: Parts whose pretrained weights are missing, and where the config expects them.
         cost: The estimate; None where there is none.
         no_cost: Why there is none.
+        precision: What ``mixed_precision: auto`` comes to on this machine, or that bfloat16 is slow on it; else empty.
     """
 
     source: str
@@ -44,17 +46,24 @@ class DryRun:
     cost: CostEstimate | None
     no_cost: str = ""
     states: tuple[str, ...] = ()
+    precision: str = ""
 
     def __str__(self) -> str:
         lines = [f"dry run of {self.source}; nothing was written. Parameters that it would train:", str(self.table)]
         lines += [f"{part}: no weights in {place} yet; a run would stop there" for part, place in self.missing.items()]
-        lines += self.states
+        lines += [*self.states, *([self.precision] if self.precision else [])]
         return "\n".join([*lines, "", *(cost_lines(self.cost) if self.cost is not None else [self.no_cost])])
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         cost = None if self.cost is None else self.cost.to_json()
-        return {"parameters": self.table.to_json(), "missing_weights": self.missing, "cost": cost, "note": self.no_cost}
+        return {
+            "parameters": self.table.to_json(),
+            "missing_weights": self.missing,
+            "mixed_precision": self.precision,
+            "cost": cost,
+            "note": self.no_cost,
+        }
 
 
 def dry_run(
@@ -96,12 +105,13 @@ def dry_run(
     missing = {part: str(path) for part, (_, path) in bases.items() if not _has_weights(path)}
     states = _states(splits, model, experiment)
     rows = _rows(splits, task, experiment, assumption)
+    precision = forecast(experiment.sections.trainer.mixed_precision)
     plan: dict[str, Any] = {"processes": processes, "device": DEVICES[device], "utilization": utilization}
     try:
         cost = estimate_cost(experiment, task, model, rows, **plan)
     except RunError as error:
-        return DryRun(experiment.source, table, missing, None, f"no cost is estimated: {error}", states)
-    return DryRun(experiment.source, table, missing, cost, states=states)
+        return DryRun(experiment.source, table, missing, None, f"no cost is estimated: {error}", states, precision)
+    return DryRun(experiment.source, table, missing, cost, states=states, precision=precision)
 
 
 def _rows(splits: Mapping[str, Split], task: Task, experiment: Experiment, assumption: Assumption | None) -> RowLengths:

@@ -128,7 +128,7 @@ def estimate_cost(
     """
     config, weights, summary = experiment.sections.trainer, weigh(model), summarize(rows, model, task.feature)
     batches, layers = plan_batches(rows, experiment, task.feature, max(processes)), _layers(task, model)
-    tracer = Tracer(task, model, bfloat16=config.mixed_precision == "bfloat16")
+    tracer = Tracer(task, model, bfloat16=config.mixed_precision != "off")
     tracer.encoded = experiment.sections.data.encoder_cache is not None
     traces = _trace(tracer, batches, layers, processes, checkpointing=config.activation_checkpointing)
     return CostEstimate(

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from aista.engine.checkpoints import checkpoint_steps, load_part_weights
 from aista.engine.claim import claim, holds, is_main_process, released_if_unused, training_lock
 from aista.engine.compat import run_recipe
 from aista.engine.encoder_cache.cached_encoder import require_frozen
+from aista.engine.precision import choose, recorded, slowness
 from aista.engine.training.optimizer import check_parameter_groups
 from aista.engine.training.recipe import TaskRecipe
 from aista.engine.training.recipe_config import recipe_config
@@ -76,8 +78,27 @@ def _train(experiment: Experiment, task: Task, run_dir: Path, *, verify: bool) -
     if is_main_process():
         remove_training_leftovers(RunPaths(run_dir))
     with released_if_unused(run_dir, claimed=claimed):
+        experiment = _in_its_precision(experiment, RunPaths(run_dir))
         initial = _initial_weights(experiment, task, run_dir, verify=verify)
         _run(experiment, task, run_dir, data, initial, verify=verify)
+
+
+def _in_its_precision(experiment: Experiment, run: RunPaths) -> Experiment:
+    """The experiment with ``mixed_precision: auto`` replaced by what was chosen when the run began."""
+    sections = experiment.sections
+    if sections.trainer.mixed_precision != "auto":
+        if is_main_process() and (warning := slowness(sections.trainer.mixed_precision)):
+            log.warning("%s", warning)
+        return experiment
+    found = recorded(run)
+    if is_main_process():
+        here = choose()
+        is_other = here.chosen != found.chosen
+        more = f"; it is kept, though this machine would choose {here.chosen} ({here.reason})" if is_other else ""
+        level = logging.WARNING if is_other else logging.INFO
+        log.log(level, "mixed_precision auto: %s (%s)%s", found.chosen, found.reason, more)
+    trainer = replace(sections.trainer, mixed_precision=found.chosen)
+    return replace(experiment, sections=replace(sections, trainer=trainer))
 
 
 def find_stage(experiment: Experiment, name: str) -> Experiment:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from aista.losses.base import AlignmentContext
 from aista.losses.costs import Cost
+from aista.losses.ctc import NEVER
 from aista.losses.guides.base import Guidance, Guide, content_mask
 from aista.losses.solvers.problem import Problem, from_states
 from aista.registry import build, register
@@ -18,9 +19,6 @@ from aista.schema import Component, Options, component, option
 from aista.types import LayerStates, length_mask
 
 __all__ = ["Monotone", "MonotoneConfig", "occupancies"]
-
-NEVER = -1e30
-"""A logit of probability 0 that stays finite."""
 
 
 @dataclass(frozen=True, kw_only=True)

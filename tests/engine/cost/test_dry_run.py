@@ -4,7 +4,9 @@ import json
 import re
 
 import pytest
+import torch
 
+from aista.engine import precision
 from aista.engine.cost.dry_run import dry_run
 from aista.engine.cost.rows import Assumption
 from aista.engine.inputs import length_batches
@@ -47,9 +49,13 @@ def large_config(tmp_path, large):
     return write_config(tmp_path / "large.yaml", config)
 
 
-def test_a_run_on_data_is_costed_and_nothing_is_written(tmp_path, corpus):
-    found = dry_run(experiment(tmp_path, corpus), processes=(1, 2))
+def test_a_run_on_data_is_costed_and_nothing_is_written(tmp_path, corpus, monkeypatch):
+    monkeypatch.setattr(precision, "bfloat16_speedup", lambda: 0.09)
+    found = dry_run(experiment(tmp_path, corpus, "trainer.mixed_precision=auto"), processes=(1, 2))
     text = str(found)
+    assert f"\n{found.to_json()['mixed_precision']}\n" in text
+    assert "trainer.mixed_precision: auto is off on this machine (bfloat16 multiplies at 0.09 times" in text
+    assert torch.bfloat16 in found.cost.step.by_type  # of a GPU
     assert "nothing was written" in text
     assert f"rows: {corpus}/train.tsv" in text
     assert "24 rows in 3 batches an epoch: 3 steps" in text
