@@ -294,7 +294,6 @@ def _adapter_part(out: LsmOutput) -> LossPart:
     total, metrics = out.nll.new_zeros(()), {}
     for term in out.terms:
         total = total + term.weight * (term.value @ out.num_targets.to(term.value.dtype))
-        num_rows = float(term.applies.sum())
-        if num_rows:
-            metrics[f"adapter_{term.name}"] = (term.value.detach().sum() / num_rows, num_rows)
+        num_rows = term.applies.sum()
+        metrics[f"adapter_{term.name}"] = (term.value.detach().sum() / num_rows.clamp_min(1), num_rows)
     return LossPart(total, metrics)

@@ -70,7 +70,8 @@ class Monotone(Guide):
 
     def _occupancies(self, problem: Problem) -> Tensor:
         blank = NEVER if self.config.blank is None else -self.config.blank / self.config.temperature
-        return occupancies(-problem.cost / self.config.temperature, *problem.length_tensors(), blank=blank)
+        lengths = problem.x_lengths.clamp_min(1), problem.y_lengths.clamp_min(1)
+        return occupancies(-problem.cost / self.config.temperature, *lengths, blank=blank)
 
 
 def occupancies(scores_NPT: Tensor, speech_lengths: Tensor, text_lengths: Tensor, *, blank: float) -> Tensor:

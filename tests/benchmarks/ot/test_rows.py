@@ -102,18 +102,18 @@ def test_rows_say_why_they_cannot_run():
 @pytest.mark.parametrize(("bound", "code"), [("1e-2", 0), ("1e-9", 1)])
 @pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 @pytest.mark.slow
-def test_the_kernels_pass_the_check_in_the_interpreter(bound, code):
+def test_the_path_of_accelerators_passes_the_check_in_the_interpreter(bound, code):
     """In a process of its own: the interpreter must be chosen before triton is imported."""
     program = f"""
 import sys
 from dataclasses import replace
 from benchmarks.ot.__main__ import main
 from benchmarks.ot.rows.table import ROWS
-ROWS["kernels"] = replace(ROWS["kernels"], gradient_bound={bound})
-sys.exit(main(["--check", "--workload", "quickstart", "--rows", "kernels"]))
+ROWS["batched"] = replace(ROWS["batched"], gradient_bound={bound})
+sys.exit(main(["--check", "--workload", "quickstart", "--rows", "batched"]))
 """
     environment = os.environ | {"TRITON_INTERPRET": "1"}
     run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert run.returncode == code, run.stdout + run.stderr
-    assert ("quickstart, kernels: value " in run.stdout) == (not code)
+    assert ("quickstart, batched: value " in run.stdout) == (not code)
     assert ("wrong results, so nothing was timed" in run.stderr) == bool(code)
