@@ -11,7 +11,7 @@ import transformers
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from aista.data.features.log_mel import LogMel, LogMelConfig
+from aista.data.features.whisper_log_mel import WhisperLogMel, WhisperLogMelConfig
 from aista.modules.encoders.whisper import WhisperEncoder
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.schema import structure
@@ -93,7 +93,7 @@ def make_task(folders: Folders, dtype: torch.dtype = torch.float32) -> SpeechTra
     task = SpeechTranslationTask(
         structure(SpeechTranslationConfig, options),
         tokenizer=Tokens(vocab_size),
-        feature=LogMel(LogMelConfig(num_mels=num_mels)),
+        feature=WhisperLogMel(WhisperLogMelConfig(num_mels=num_mels)),
     )
     task.pretrained = "load" if folders.have_weights else "skip"
     return task
