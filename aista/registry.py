@@ -18,7 +18,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -153,7 +153,7 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
     """Build the component that ``spec`` (a structured ``Component`` node of a config) names.
 
     ``at`` is its place in the config; ``dependencies`` go to factories that name them. Without a ``spec.config`` the
-    defaults apply. Raises ConfigError: unknown name, bad or missing options.
+    defaults apply. Raises ConfigError: unknown name, bad or missing options, also of components within.
     """
     place = at or kind
     try:
@@ -167,15 +167,15 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
         gaps = [field.name for field in entry.options if field.default is MISSING is field.default_factory]
         if gaps:
             raise ConfigError([Fault(f"{place}.config.{gap}", "is required") for gap in gaps])
-        try:
-            options = entry.config()
-        except ValueError as error:
-            raise ConfigError([Fault(f"{place}.config", str(error))]) from error
-    if entry.config is entry.factory:
-        return options
     passed = named_by(entry.factory, dependencies)
     try:
+        if options is None and entry.config is not None:
+            options = entry.config()
+        if entry.config is entry.factory:
+            return options
         return entry.factory(*(() if entry.config is None else (options,)), **passed)
+    except ConfigError as error:  # of a component within its config
+        raise ConfigError([replace(fault, path=f"{place}.config.{fault.path}") for fault in error.faults]) from error
     except ValueError as error:
         raise ConfigError([Fault(f"{place}.config", str(error))]) from error
 

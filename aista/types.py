@@ -7,6 +7,7 @@ positions, T transcript tokens, U target tokens, E/D widths, V vocabulary.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -55,22 +56,24 @@ class SpeechBatch:
         """``[B]`` tokens that each row counts as: its translation's, or its transcript's without one; EOS included."""
         return torch.where(self.target_lengths > 0, self.target_lengths, self.source_lengths) + 1
 
-    @property
+    @cached_property
     def num_targets(self) -> int:
         """Tokens that the batch counts as, by which its loss is divided."""
         return int(self.row_weights.sum())
 
-    @property
+    @cached_property
     def num_translated(self) -> int:
         """Those of the rows with a translation: tokens that an NLL is a mean over."""
-        return int(self.row_weights[self.target_lengths > 0].sum())
+        return int(self.row_weights.where(self.target_lengths > 0, 0).sum())
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> SpeechBatch:
-        """The same batch with its tensors on ``device``."""
+        """The same batch with its tensors on ``device``; its tokens are counted before, where no GPU is waited for."""
         names = ("audio", "audio_lengths", "source", "source_lengths", "target", "target_lengths")
         moved = {n: getattr(self, n).to(device, non_blocking=non_blocking) for n in names}
         words = None if self.words is None else self.words.to(device, non_blocking=non_blocking)
-        return replace(self, **moved, words=words)
+        batch = replace(self, **moved, words=words)
+        vars(batch).update(num_targets=self.num_targets, num_translated=self.num_translated)
+        return batch
 
 
 class LayerStates(NamedTuple):

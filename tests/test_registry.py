@@ -82,6 +82,26 @@ def test_a_rejected_option_names_its_place():
         registry.build("fruit", Component("apple"), at="salad[0]", size=-1)
 
 
+def test_a_rejected_option_of_a_nested_component_names_the_whole_path():
+    register_apple()
+
+    @dataclass(frozen=True, kw_only=True)
+    class BowlConfig:
+        first: Component = component("fruit", "apple", "The first fruit.")
+
+    @registry.register("fruit", "bowl", config=BowlConfig)
+    def bowl(config, *, size):
+        return registry.build("fruit", config.first, at="first", size=size)
+
+    @registry.register("fruit", "table", config=BowlConfig)
+    def table(config, *, size):
+        return registry.build("fruit", config.first, at="first", size=size)
+
+    spec = resolve("fruit", {"name": "table", "config": {"first": "bowl"}})
+    with pytest.raises(ConfigError, match=r"meal\.config\.first\.config\.first\.config: size must not be negative"):
+        registry.build("fruit", spec, at="meal", size=-1)
+
+
 def test_missing_required_options_are_faults():
     @dataclass(frozen=True, kw_only=True)
     class PearConfig:

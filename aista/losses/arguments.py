@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "at_most",
     "check_devices",
     "check_lengths",
     "check_number",
@@ -73,6 +74,11 @@ def read_lengths(name: str, lengths: Any, leading: torch.Size, limit: int) -> li
     if wrong:
         raise ValueError(f"{name} must lie in 0..{limit}, the padded length, got {wrong[0]}")
     return values
+
+
+def at_most(value: Tensor, limit: int) -> int:
+    """The value of a scalar where that can be read, else the limit that it does not exceed: for sizes."""
+    return int(value) if is_readable(value) else limit
 
 
 def is_readable(tensor: Tensor) -> bool:

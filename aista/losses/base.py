@@ -40,7 +40,7 @@ class AlignmentContext(NamedTuple):
         vocabulary: ``[C, D]`` the language model's embeddings, detached unless the text side receives gradients: of all
             tokens if a loss needs ``vocabulary``, else (``batch_vocabulary``) of at least the batch's transcripts' and
             ``pad_id``.
-        vocabulary_ids: ``[C]`` the tokens that they belong to, ascending; None where they are all tokens.
+        vocabulary_ids: ``[C]`` the tokens that they belong to, ascending, with repeats; None where they are all tokens.
         pad_id: The token that no transcript contains.
         words: ``[B, N, 4]`` where each word lies in both modalities, as ``SpeechBatch.words``; None too where no row of
             the batch has word times.

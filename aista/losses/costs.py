@@ -15,7 +15,17 @@ from aista.losses.arguments import described
 from aista.registry import build, register
 from aista.schema import Component
 
-__all__ = ["Cosine", "Cost", "Euclidean", "ExplicitCost", "SqEuclidean", "position_cost", "resolve_cost"]
+__all__ = [
+    "Cosine",
+    "Cost",
+    "Euclidean",
+    "ExplicitCost",
+    "SqEuclidean",
+    "at_least_single",
+    "inner_products",
+    "position_cost",
+    "resolve_cost",
+]
 
 
 class Cost(Protocol):
@@ -30,21 +40,23 @@ class Cost(Protocol):
 
 
 class ExplicitCost(ABC):
-    """A cost with its gradient written out: the solvers then need no tape for each sample.
+    """A cost with its gradient written out: the solvers need no tape for each sample, and can take a batch at once.
 
-    Derive from it where a cost is called for many short samples; a plain :class:`Cost` gives the same results.
+    On an accelerator the solvers call it with all samples, ``[N, S, D]`` and ``[N, T, D]``, zero in the padding, in the
+    precision of the states. Derive from it where a cost shall be fast there, or is called for many short samples; or
+    give a plain :class:`Cost` an attribute ``batched`` that holds one, for batches alone. The results are the same.
     """
 
     @abstractmethod
     def statistics(self, states: Tensor) -> Tensor:
-        """``[..., R, D] -> [..., R, 1]``: what the cost needs of each state, from that state alone.
+        """``[..., R, D] -> [..., R, 1]`` in at least fp32: what the cost needs of each state, from that state alone.
 
         Computed for a padded batch at once, and not differentiated: ``backward`` accounts for it.
         """
 
     @abstractmethod
     def forward(self, x: Tensor, y: Tensor, x_statistics: Tensor, y_statistics: Tensor) -> tuple[Tensor, Saved]:
-        """The costs ``[..., S, T]``, in a new tensor, and what ``backward`` needs."""
+        """The costs ``[..., S, T]`` in at least fp32, in a new tensor, and what ``backward`` needs."""
 
     @abstractmethod
     def backward(self, saved: Saved, grad: Tensor, x_grad: Tensor | None, y_grad: Tensor | None) -> None:
@@ -86,25 +98,68 @@ class Cosine(ExplicitCost):
 
     def statistics(self, states: Tensor) -> Tensor:
         """One over the norms; 0 for a state of norm 0."""
-        norm: Tensor = torch.linalg.vector_norm(states, dim=-1, keepdim=True)
-        return norm.reciprocal().masked_fill_(norm == 0, 0.0)
+        norm: Tensor = torch.linalg.vector_norm(states, dim=-1, keepdim=True, dtype=at_least_single(states.dtype))
+        return norm.reciprocal_().nan_to_num_(nan=torch.nan, posinf=0.0)
 
     def forward(self, x: Tensor, y: Tensor, x_statistics: Tensor, y_statistics: Tensor) -> tuple[Tensor, Saved]:
         """The distances, from one matrix product; no normalised copy of the states is made."""
-        cosine = (x @ y.mT).mul_(x_statistics).mul_(y_statistics.mT)
+        cosine = inner_products(x, y).mul_(x_statistics).mul_(y_statistics.mT)
         return 1 - cosine, (x, y, x_statistics, y_statistics, cosine)
 
     def backward(self, saved: Saved, grad: Tensor, x_grad: Tensor | None, y_grad: Tensor | None) -> None:
         """``d cos / dx = (y / |y| - cos x / |x|) / |x|``: the part along ``x`` takes sums of ``S x T`` alone."""
         x, y, inverse_x, inverse_y, cosine = saved
         along = grad * cosine
-        across = (grad * inverse_x).mul_(inverse_y.mT)
+        across = (grad * inverse_x).mul_(inverse_y.mT).to(x.dtype)
         if x_grad is not None:
             radial = along.sum(-1, keepdim=True).mul_(inverse_x).mul_(inverse_x)
-            _write(x_grad, x * radial, across, y)
+            _write(x_grad, x, radial, across, y)
         if y_grad is not None:
             radial = along.mT.sum(-1, keepdim=True).mul_(inverse_y).mul_(inverse_y)
-            _write(y_grad, y * radial, across.mT, x)
+            _write(y_grad, y, radial, across.mT, x)
+
+
+class _SquaredDistances(ExplicitCost):
+    """Squared distances of a batch."""
+
+    def statistics(self, states: Tensor) -> Tensor:
+        """Nothing: what a state is compared with decides from where it is seen."""
+        return states[..., :1]
+
+    def forward(self, x: Tensor, y: Tensor, x_statistics: Tensor, y_statistics: Tensor) -> tuple[Tensor, Saved]:
+        """As ``SqEuclidean``. Products of half precision are exact in fp32: no shift is needed, which would round."""
+        if x.dtype == at_least_single(x.dtype):
+            shift = y[..., :1, :]
+            x, y = x - shift, y - shift
+        squares = (torch.linalg.vector_norm(z, dim=-1, dtype=at_least_single(z.dtype)).square_() for z in (x, y))
+        sums = torch.add(*(square.unsqueeze(side) for square, side in zip(squares, (-1, -2), strict=True)))
+        return sums.sub_(inner_products(x, y), alpha=2).clamp_min_(0.0), (x, y)
+
+    def backward(self, saved: Saved, grad: Tensor, x_grad: Tensor | None, y_grad: Tensor | None) -> None:
+        """``d|x - y|^2 / dx = 2 (x - y)``."""
+        x, y = saved
+        twice = 2 * grad
+        across = twice.to(x.dtype)
+        if x_grad is not None:
+            _write(x_grad, x, twice.sum(-1, keepdim=True), across, y)
+        if y_grad is not None:
+            _write(y_grad, y, twice.mT.sum(-1, keepdim=True), across.mT, x)
+
+
+class _Distances(_SquaredDistances):
+    """Distances of a batch."""
+
+    def forward(self, x: Tensor, y: Tensor, x_statistics: Tensor, y_statistics: Tensor) -> tuple[Tensor, Saved]:
+        """The roots."""
+        squares, (x, y) = super().forward(x, y, x_statistics, y_statistics)
+        distance = squares.sqrt_()
+        return distance, (x, y, distance)
+
+    def backward(self, saved: Saved, grad: Tensor, x_grad: Tensor | None, y_grad: Tensor | None) -> None:
+        """Half of one over the distance times that of its square; 0 where two states coincide."""
+        x, y, distance = saved
+        over = torch.where(distance == 0, 0.0, grad / distance)
+        super().backward((x, y), over * 0.5, x_grad, y_grad)
 
 
 @register("cost", "sqeuclidean")
@@ -113,6 +168,8 @@ class SqEuclidean:
 
     Choose it where norms carry meaning and both sides share a scale; its minimisers are barycentres.
     """
+
+    batched = _SquaredDistances()
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         return _squared_distances(x, y)
@@ -125,6 +182,8 @@ class Euclidean:
     Choose it over ``sqeuclidean`` where outlier states should not dominate. Its gradient is 0 where
     two states coincide.
     """
+
+    batched = _Distances()
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         squared = _squared_distances(x, y)
@@ -177,6 +236,25 @@ def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
     return (squares - 2 * (x @ y.mT)).clamp_min(0.0)
 
 
-def _write(out: Tensor, start: Tensor, left: Tensor, right: Tensor) -> None:
-    """``out = start - left @ right``; uses up ``start``."""
-    out.copy_(start.addmm_(left, right, alpha=-1) if start.dim() == 2 else start - left @ right)
+def inner_products(x: Tensor, y: Tensor) -> Tensor:
+    """``[..., S, D] x [..., T, D] -> [..., S, T]`` in at least fp32: half precision is multiplied as it is."""
+    dtype = at_least_single(x.dtype)
+    if x.dtype == dtype:
+        return x @ y.mT
+    if x.is_cuda and x.dim() == 3:
+        return torch.bmm(x, y.mT, out_dtype=dtype)
+    return x.to(dtype) @ y.to(dtype).mT
+
+
+def at_least_single(dtype: torch.dtype) -> torch.dtype:
+    """The precision of costs: fp32, or fp64 of fp64."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def _write(out: Tensor, states: Tensor, factor: Tensor, left: Tensor, right: Tensor) -> None:
+    """``out = states * factor - left @ right``."""
+    if out.dim() == 3:
+        torch.mul(states, factor, out=out).baddbmm_(left, right, alpha=-1)
+    else:
+        start = states * factor
+        out.copy_(start.addmm_(left, right, alpha=-1) if start.dim() == 2 else start - left @ right)

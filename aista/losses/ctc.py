@@ -20,10 +20,10 @@ from aista.registry import register
 from aista.schema import Options, option
 from aista.types import LayerStates, length_mask
 
-__all__ = ["CTCAlignment", "class_log_probs"]
+__all__ = ["NEVER", "CTCAlignment", "class_log_probs"]
 
 NEVER = -1e30
-"""A logit of probability 0 whose gradient stays finite."""
+"""A logit of probability 0 that stays finite, as its gradient does."""
 
 
 @register("alignment_loss", "ctc")
@@ -165,11 +165,11 @@ def class_log_probs(states: Tensor, embeddings: Tensor, tokens: Tensor, blank: i
         transcript where it first occurs (of probability 0 where it occurs again). They add up to 1.
     """
     logits_PV = functional.normalize(states, dim=-1) @ embeddings.mT / temperature
-    named = torch.cat([tokens.new_tensor([blank]), tokens])
+    named = torch.cat([tokens.new_full((1,), blank), tokens])
     rest_P = logits_PV.index_fill(1, named, NEVER).logsumexp(1)
     is_again = _classes(tokens) != torch.arange(2, 2 + len(tokens), device=tokens.device)
     logits_PT = logits_PV[:, tokens].masked_fill(is_again, NEVER)
-    return torch.cat([logits_PV[:, [blank]], rest_P[:, None], logits_PT], dim=1).log_softmax(1)
+    return torch.cat([logits_PV[:, blank : blank + 1], rest_P[:, None], logits_PT], dim=1).log_softmax(1)
 
 
 def _of_the_batch(tokens: Tensor, lengths: Tensor, blank: int) -> tuple[Tensor, Tensor, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
+from aista.losses.arguments import is_readable
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.sides import row_mean, row_result, sides
 from aista.losses.solvers.pairwise import no_autocast
@@ -47,12 +48,12 @@ class KLAlignment(Options, AlignmentLoss):
         """Return each row's divergence per position; see ``AlignmentLoss`` on predictions.
 
         Raises:
-            ValueError: a row has another number of positions on one side than on the other.
+            ValueError: a row has another number of positions on one side than on the other (read on the CPU alone).
         """
         both = sides(states, detach_text=detach_text)
         with no_autocast(both.speech.device):
             lengths = both.text_lengths.masked_fill(~both.present, 0)
-            if bool((both.speech_lengths != lengths)[both.present].any()):
+            if is_readable(lengths) and bool(((both.speech_lengths != lengths) & both.present).any()):
                 raise ValueError(
                     f"kl compares predictions position by position, so both sides need equal lengths, got "
                     f"{both.speech_lengths.tolist()} and {both.text_lengths.tolist()}"

@@ -18,7 +18,8 @@ class Mass(Protocol):
     """A component of kind ``mass``, called as ``factory(config)``: ``[R, D] -> [R]``, at least 0 and not all 0.
 
     The solvers call it with one sample's content at a time, never with padding, in fp32 or fp64, and scale what it
-    returns to sum to 1. Gradients flow through it unless it detaches.
+    returns to sum to 1. Gradients flow through it unless it detaches. One that has an attribute ``batched = True`` is
+    called on an accelerator with all samples, ``[N, R, D] -> [N, R]``; what it says of the padding does not matter.
     """
 
     def __call__(self, states: Tensor) -> Tensor:
@@ -34,6 +35,8 @@ AnyMass = Tensor | str | Mass | None
 class Uniform:
     """Every state has the same mass. Choose it unless there is a reason for another."""
 
+    batched = True
+
     def __call__(self, states: Tensor) -> Tensor:
         return states.new_ones(states.shape[:-1])
 
@@ -45,6 +48,8 @@ class Norm:
     Choose it where large states carry the content, as frames of speech do beside pauses; with a gradient a model could
     lower the loss by shrinking the states that are hard to match. Source: CMOT, Zhou et al. 2023 (arXiv 2305.14635).
     """
+
+    batched = True
 
     def __call__(self, states: Tensor) -> Tensor:
         norms: Tensor = torch.linalg.vector_norm(states.detach(), dim=-1)

@@ -7,9 +7,10 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
-from aista.losses.contrast import transcripts_of
+from aista.losses.contrast import transcript_keys, transcripts_of
 from aista.losses.sides import checked
 from aista.registry import build, register
 from aista.schema import Component, Options, component
@@ -59,11 +60,8 @@ class Mismatched(AlignmentLoss):
         states = checked(states, detach_text=detach_text)
         transcripts = transcripts_of(states, context)
         num_rows = len(transcripts)
-        partner_B = torch.tensor(
-            _partners(transcripts, states.text_lengths[:num_rows], states.present[:num_rows]),
-            dtype=torch.long,
-            device=states.text.device,
-        )
+        keys = transcript_keys(transcripts, states.text_lengths[:num_rows])
+        partner_B = _partners(keys, states.present[:num_rows])
         lengths_B = states.text_lengths[:num_rows][partner_B].masked_fill(partner_B < 0, 0)
         offsets = torch.arange(context.num_layers, device=partner_B.device)[:, None] * num_rows
         rows_R = (partner_B.clamp_min(0) + offsets).flatten()
@@ -72,13 +70,17 @@ class Mismatched(AlignmentLoss):
         return self.loss(swapped, context, detach_text=detach_text)
 
 
-def _partners(transcripts: Tensor, lengths: Tensor, present: Tensor) -> list[int]:
-    """The row whose text each row gets; -1 for a row without a side, or where no other transcript is there."""
-    ids, counts = transcripts.tolist(), lengths.tolist()
-    keys = [tuple(ids[row][: counts[row]]) for row in range(len(ids))]
-    order = sorted((row for row, is_present in enumerate(present.tolist()) if is_present), key=lambda row: keys[row])
-    partners = [-1] * len(ids)
-    for place, row in enumerate(order):
-        following = order[place + 1 :] + order[:place]
-        partners[row] = next((other for other in following if keys[other] != keys[row]), -1)
-    return partners
+def _partners(keys_BT: Tensor, present_B: Tensor) -> Tensor:
+    """``[B]`` the row whose text each row gets; -1 for a row without a side, or where no other transcript is there."""
+    size = len(keys_BT)
+    keys_BT = functional.pad(keys_BT, (0, 1))
+    first_BB = (keys_BT[:, None] != keys_BT).to(torch.uint8).argmax(-1)
+    own_BB = keys_BT.gather(1, first_BB)  # a row's token where it first differs from the other row
+    is_same, row = own_BB == own_BB.mT, torch.arange(size, device=keys_BT.device)
+    is_before = (own_BB < own_BB.mT) | (is_same & (row[:, None] < row))
+    place_B = (is_before & present_B[:, None]).sum(0)
+    steps_BB = (place_B - place_B[:, None]) % max(size, 1)  # from a row on to the other, cyclically
+    is_partner = present_B & present_B[:, None] & ~is_same
+    steps = functional.pad(steps_BB.masked_fill(~is_partner, size + 1), (0, 1), value=size)
+    partner_B = steps.argmin(1)
+    return partner_B.masked_fill(partner_B == size, -1)

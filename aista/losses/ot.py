@@ -42,6 +42,13 @@ class OTAlignmentConfig(Options):
         below=1,
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("guide_weight", "guide_floor"):
+            value = getattr(self, name)
+            if self.guide is None and value != getattr(type(self), name):
+                raise ValueError(f"{name} {value:g} has no effect without a guide; name one in guide, or leave it out")
+
 
 @register("alignment_loss", "ot", config=OTAlignmentConfig)
 class OTAlignment(AlignmentLoss):

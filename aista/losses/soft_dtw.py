@@ -84,7 +84,7 @@ class SoftDTW(AlignmentLoss):
 
     def _between(self, x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tensor:
         problem = from_states(x, y, x_lengths, y_lengths, cost=self.cost)
-        x_lengths, y_lengths = problem.length_tensors()
+        x_lengths, y_lengths = problem.x_lengths.clamp_min(1), problem.y_lengths.clamp_min(1)
         with no_autocast(x.device):
             return problem.restore(soft_dtw(problem.cost, x_lengths, y_lengths, self.config.gamma))
 

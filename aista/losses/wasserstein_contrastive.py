@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from aista.losses.arguments import at_most
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.contrast import contrast, same_key, transcript_keys, transcripts_of
 from aista.losses.costs import Cost
@@ -68,13 +69,17 @@ class WassersteinContrastive(AlignmentLoss):
         transcripts = transcripts_of(states, context)
         num_rows = len(transcripts)
         present = states.present
+        states = states._replace(speech_lengths=states.speech_lengths.masked_fill(~present, 0))
         keys = transcript_keys(transcripts, states.text_lengths[:num_rows])
-        anchors = present[:num_rows].nonzero().squeeze(1)
-        pairs = _pairs(len(anchors), self.config.max_candidates, device=anchors.device)
+        num_present = present[:num_rows].sum()
+        # The rows with both sides; where their number cannot be read the others too, behind them.
+        anchors = (~present[:num_rows]).to(torch.uint8).argsort(stable=True)[: at_most(num_present, num_rows)]
+        period = num_present.clamp_min(1)
+        pairs = _pairs(len(anchors), period, self.config.max_candidates)
         with no_autocast(states.speech.device):
             distances_LNC = self._distances(states, anchors[pairs], context.num_layers)
             results = _both_directions(
-                distances_LNC / self.config.temperature, same_key(keys, keys)[anchors][:, anchors]
+                distances_LNC / self.config.temperature, same_key(keys, keys)[anchors][:, anchors], period
             )
         rows = (torch.arange(context.num_layers, device=anchors.device)[:, None] * num_rows + anchors).flatten()
         zeros = results[0].new_zeros(len(present))
@@ -96,24 +101,24 @@ class WassersteinContrastive(AlignmentLoss):
         return transport.value.reshape(num_layers, *pairs_2NC.shape[1:])
 
 
-def _pairs(num: int, most: int, *, device: torch.device) -> Tensor:
-    """``[2, N, C]``: anchor n meets the rows n, n + 1, ..., n + C - 1 (cyclically)."""
-    anchors = torch.arange(num, device=device)[:, None]
-    others = (anchors + torch.arange(min(most, max(num, 1)), device=device)) % max(num, 1)
+def _pairs(num: int, period: Tensor, most: int) -> Tensor:
+    """``[2, N, C]``: anchor n meets the anchors n, n + 1, ..., n + C - 1, modulo the scalar ``period``."""
+    anchors = torch.arange(num, device=period.device)[:, None]
+    others = (anchors + torch.arange(min(most, max(num, 1)), device=period.device)) % period
     return torch.stack([anchors.expand_as(others), others])
 
 
-def _both_directions(distances_LNC: Tensor, is_same_NN: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _both_directions(distances_LNC: Tensor, is_same_NN: Tensor, period: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``[L, N]`` loss, accuracy and number of candidates; the positive is the first of the C."""
     num, most = distances_LNC.shape[1:]
     anchors = torch.arange(num, device=distances_LNC.device)[:, None]
     shift = torch.arange(most, device=distances_LNC.device)
     positive = torch.zeros_like(anchors[:, 0])
-    behind, before = (anchors + shift) % max(num, 1), (anchors - shift) % max(num, 1)
+    behind, before = (anchors + shift) % period, (anchors - shift) % period
     # The text of row n was compared with the speech of row n - k as that row's k-th pair.
     losses, bests, counts = [], [], []
     for distances, others in ((distances_LNC, behind), (distances_LNC[:, before, shift], before)):
-        is_candidate = ~is_same_NN[anchors, others]
+        is_candidate = ~is_same_NN[anchors, others] & (shift < period)  # once around all are met
         loss, best = contrast(-distances, is_candidate, positive)
         losses.append(loss)
         bests.append(best.to(loss.dtype))

@@ -21,6 +21,8 @@ from aista.types import LayerStates
 
 __all__ = ["WordAligned"]
 
+MULTIPLIER = 6364136223846793005  # Knuth's, of linear congruences modulo 2^64
+
 
 @register("alignment_loss", "word_aligned")
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,7 @@ class WordAligned(Options, AlignmentLoss):
             for states, weights in ((both.speech, words.speech_BNP), (both.text, words.text_BNT))
         )
         lengths = words.inside_BN.flatten().long()
-        items = Items(x, y, lengths, lengths, words.keys_BNK.flatten(0, 1))
+        items = Items(x, y, lengths, lengths, words.keys_BN1.flatten(0, 1))
         return contrast_in_batch(items, self.temperature, gather=self.gather)
 
 
@@ -75,14 +77,14 @@ class _Words(NamedTuple):
     inside_BN: Tensor
     speech_BNP: Tensor  # weights of the speech states
     text_BNT: Tensor  # weights of the tokens
-    keys_BNK: Tensor  # the words' token ids + 1, then zeros
+    keys_BN1: Tensor  # equal where two words have the same tokens
 
 
 def _words(both: LayerStates, transcripts: Tensor, spans: Tensor | None) -> _Words:
     places = word_places(both, spans, len(transcripts))
     text = places.tokens(both.text.shape[1])
     speech = _overlap(places, both.speech.shape[1])
-    keys = _token_ids(transcripts, places.first_BN, places.end_BN)
+    keys = _keys(places, transcripts)
     return _Words(places.inside_BN, speech * places.inside_BN[..., None], text.to(both.text.dtype), keys)
 
 
@@ -93,13 +95,17 @@ def _overlap(places: WordPlaces, num_positions: int) -> Tensor:
     return (torch.minimum(position + 1, stop) - torch.maximum(position, start)).clamp_min(0)
 
 
-def _token_ids(transcripts: Tensor, first: Tensor, end: Tensor) -> Tensor:
-    """``[B, N, K]`` ids + 1 of the words' tokens, then zeros; K is the most tokens of a word."""
-    size = int((end - first).amax()) if first.numel() else 0
-    place = first[..., None] + torch.arange(size, device=first.device)
-    last = max(transcripts.shape[1] - 1, 0)
-    ids = transcripts.gather(1, place.clamp(max=last).flatten(1)).view_as(place)
-    return (ids + 1).masked_fill(place >= end[..., None], 0)
+def _keys(places: WordPlaces, transcripts: Tensor) -> Tensor:
+    """``[B, N, 1]`` a polynomial of each word's token ids, modulo 2^64, by which equal words are known.
+
+    Two other words share one with a chance of about 2^-64. Ids themselves would be as wide as the longest word, which
+    the host would have to wait for.
+    """
+    inside_BNT = places.tokens(transcripts.shape[1])
+    powers_T = torch.full(transcripts.shape[1:], MULTIPLIER, device=transcripts.device).cumprod(0)
+    number_BNT = torch.arange(len(powers_T), device=transcripts.device) - places.first_BN[..., None]  # in the word
+    terms_BNT = (transcripts[:, None] + 1) * powers_T[number_BNT.clamp_min(0)]
+    return terms_BNT.masked_fill(~inside_BNT, 0).sum(-1, keepdim=True)
 
 
 def _pool(states: Tensor, weights_BNP: Tensor, num_layers: int) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from aista.selection.geometry import effective_rank
+from aista.selection.geometry import effective_rank, resolvent_rank
 from aista.types import LsmOutput
 
 __all__ = ["NUM_SAMPLED", "collapse_metrics", "sample_states"]
@@ -19,7 +19,7 @@ def collapse_metrics(output: LsmOutput, layers: tuple[int, ...]) -> dict[str, Te
     """Variance and effective rank of each captured layer's speech and text states.
 
     Computed from ``NUM_SAMPLED`` positions spread evenly over the batch: O(64 D) and one batched eigenvalue problem of
-    64 x 64. At least one row must have a transcript.
+    64 x 64, off the CPU ``resolvent_rank`` in its place. Without a transcript in the batch they mean nothing.
 
     Args:
         output: What the model returned with ``capture=layers``.
@@ -34,7 +34,7 @@ def collapse_metrics(output: LsmOutput, layers: tuple[int, ...]) -> dict[str, Te
         states_KND = torch.stack(sampled)
         centred = states_KND - states_KND.mean(dim=1, keepdim=True)
         variance_K = centred.square().sum(dim=2).mean(dim=1)
-        rank_K = effective_rank(states_KND)
+        rank_K = (effective_rank if states_KND.is_cpu else resolvent_rank)(states_KND)
     names = [f"{side}_{{}}_layer_{layer}" for side in ("speech", "text") for layer in layers]
     metrics = {name.format("variance"): value for name, value in zip(names, variance_K, strict=True)}
     return metrics | {name.format("rank"): value for name, value in zip(names, rank_K, strict=True)}
@@ -43,8 +43,10 @@ def collapse_metrics(output: LsmOutput, layers: tuple[int, ...]) -> dict[str, Te
 def sample_states(states_BLD: Tensor, lengths: Tensor, size: int = NUM_SAMPLED) -> Tensor:
     """``[size, D]`` fp32 states of true positions, the same for the same lengths; rows take turns.
 
-    Works without waiting for the device. At least one length must be above 0.
+    Works without waiting for the device. Where no length is above 0 they are states of the padding.
     """
+    if not states_BLD.size(1):
+        return states_BLD.new_zeros(size, states_BLD.size(2), dtype=torch.float32)
     index = torch.arange(size, device=states_BLD.device)
     present = lengths > 0
     rows = (~present).to(torch.int8).argsort(stable=True)[index % present.sum().clamp_min(1)]

@@ -7,12 +7,16 @@ would raise every such mean by the resampling alone.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-__all__ = ["effective_rank", "linear_cka", "mean_cosine"]
+__all__ = ["effective_rank", "linear_cka", "mean_cosine", "resolvent_rank"]
 
 ROUNDING = 1e-6  # of the states' norm: what fp32 states leave of a direction in which they do not differ
+
+EXPONENTS = range(-10, 8)  # of the powers of 10 at which resolvents are taken, of a Gram matrix of trace 1
 
 NOTHING = 1e-12  # an HSIC that is rounding; the kernels' diagonals are 1 on average
 
@@ -78,6 +82,37 @@ def effective_rank(x_ND: Tensor) -> Tensor:
     share = values / torch.where(total > 0, total, 1)
     entropy = -torch.xlogy(share, share).sum(dim=-1)
     return torch.where(total[..., 0] > 0, entropy.exp(), 0).where(is_finite, torch.nan)
+
+
+def resolvent_rank(x_ND: Tensor) -> Tensor:
+    """``effective_rank`` to about 0.2 % of its value, by sums and Cholesky factors that no host waits for.
+
+    With ``r(s) = tr K (K + s)^-1`` of the centred Gram matrix K, scaled to trace 1, sums over singular values are
+    integrals over ``u = log s``::
+
+        sum_i sigma_i               = 1/pi  int   exp(u / 2) r(exp(u)) du
+        sum_i sigma_i log(sigma_i)  = 1/2pi int u exp(u / 2) r(exp(u)) du
+
+    by the resolvent's formula for powers of a matrix (Higham 2008, "Functions of Matrices", section 1.10) and its
+    derivative by the power. The integrands are smooth in u and die out, so that one node per power of 10 is enough.
+    Choose it in training on a GPU, where an eigenvalue solver would stop the host for its convergence flag; on the CPU
+    ``effective_rank`` is faster.
+    """
+    x_ND = x_ND.double()
+    size = x_ND.square().sum(dim=(-2, -1)).sqrt()
+    centred = x_ND - x_ND.mean(dim=-2, keepdim=True)
+    spread = centred.square().sum(dim=(-2, -1)).sqrt()
+    varies = spread > ROUNDING * size
+    centred = centred / torch.where(varies, spread, 1)[..., None, None]
+    gram = centred @ centred.mT if centred.shape[-2] <= centred.shape[-1] else centred.mT @ centred
+    eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    u_K = torch.arange(EXPONENTS.start, EXPONENTS.stop, dtype=gram.dtype, device=gram.device) * math.log(10)
+    factors, _ = torch.linalg.cholesky_ex(gram[..., None, :, :] + u_K.exp()[:, None, None] * eye)
+    traces = torch.linalg.solve_triangular(factors, eye, upper=False).square().sum(dim=(-2, -1))
+    weights = (u_K / 2).exp() * (len(eye) - u_K.exp() * traces)
+    total = weights.sum(dim=-1)
+    entropy = (total * math.log(10) / math.pi).log() - (weights * u_K).sum(dim=-1) / (2 * total)
+    return torch.where(varies, entropy.exp(), 0).where(size.isfinite(), torch.nan)
 
 
 def _gram(x_ND: Tensor) -> Tensor:

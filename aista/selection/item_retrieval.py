@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from aista.selection.bootstrap import Estimate
+from aista.selection.metrics import mean_reciprocal, ranks_of_partner, rivals
 from aista.selection.state_measures import KeptStates, StateMeasure, unit, weighted_estimate
 
 __all__ = ["TokenRetrieval", "WordRetrieval", "expected_ranks"]
@@ -84,8 +84,7 @@ class WordRetrieval(StateMeasure):
         drawn = torch.randperm(len(keys), generator=torch.Generator().manual_seed(SEED))[: self.candidates]
         x, y = (unit(torch.stack(states)[drawn], kept.device) for states in (speech, text))
         similarity_CC = (x @ y.T).cpu()
-        labels = _labels([keys[place] for place in drawn.tolist()])
-        rivals_CC = labels[:, None] != labels[None, :]
+        rivals_CC = rivals([keys[place] for place in drawn.tolist()], len(drawn), similarity_CC.device)
         own_C = similarity_CC.diagonal()
         by_speech = expected_ranks(own_C, similarity_CC, rivals_CC)
         by_text = expected_ranks(own_C, similarity_CC.T, rivals_CC)
@@ -107,26 +106,10 @@ def covered(states_PD: Tensor, start: float, end: float) -> Tensor:
 
 
 def expected_ranks(own_Q: Tensor, similarity_QC: Tensor, rivals_QC: Tensor) -> Tensor:
-    """``[Q, 2]`` fp64 expected reciprocal ranks of the queries' partners, and of random order.
-
-    Args:
-        own_Q: Similarity of each query to its partner.
-        similarity_QC: To all candidates.
-        rivals_QC: Which candidates compete with the partner; the partner itself does not.
-    """
-    margin_QC = similarity_QC - own_Q[:, None]
-    ahead_Q = ((margin_QC > TIE) & rivals_QC).sum(1)
-    tied_Q = ((margin_QC.abs() <= TIE) & rivals_QC).sum(1)
-    all_Q = rivals_QC.sum(1) + 1
-    steps = torch.arange(1, similarity_QC.shape[1] + 2, dtype=torch.float64)
-    harmonic = torch.nn.functional.pad(1 / steps, (1, 0)).cumsum(0)
-    found_Q = (harmonic[ahead_Q + tied_Q + 1] - harmonic[ahead_Q]) / (tied_Q + 1)
-    return torch.stack([found_Q, harmonic[all_Q] / all_Q], dim=1)
-
-
-def _labels(keys: Sequence[Hashable]) -> Tensor:
-    numbers: dict[Hashable, int] = {}
-    return torch.tensor([numbers.setdefault(key, len(numbers)) for key in keys])
+    """``[Q, 2]`` fp64 expected reciprocal ranks of partners, and of random order; arguments of ``ranks_of_partner``."""
+    num_candidates_Q = rivals_QC.sum(1) + 1
+    found_Q = mean_reciprocal(*ranks_of_partner(own_Q, similarity_QC, rivals_QC, TIE))
+    return torch.stack([found_Q, mean_reciprocal(torch.ones_like(num_candidates_Q), num_candidates_Q)], dim=1)
 
 
 def _mrr(name: str, values_C2: Tensor, owner_C: Tensor, size: int, counts_RN: Tensor | None) -> dict[str, Estimate]:

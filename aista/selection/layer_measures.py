@@ -10,7 +10,7 @@ from torch import Tensor
 from aista.selection.bootstrap import Estimate, estimate, weighted_means
 from aista.selection.geometry import effective_rank, linear_cka, mean_cosine
 from aista.selection.metrics import SCORES, Ranking, rank
-from aista.selection.pair_transport import PairTransport, mismatched_pairs
+from aista.selection.pair_transport import PairTransport, mismatched_pairs, sums_by_speech
 from aista.selection.similarity import csls_matrix
 
 __all__ = ["MEASURES", "pooled_measures", "row_measures", "transport_measures"]
@@ -110,9 +110,7 @@ def transport_measures(
     true_pairs = torch.arange(size)[:, None].expand(-1, 2)
     costs, converged = transport(speech, text, torch.cat([true_pairs, others]), device)
     true_N, mismatched_K = costs[:size], costs[size:]
-    # An utterance is drawn with all its mismatched pairs: sums and numbers per speech utterance.
-    sums_N = torch.zeros(size, dtype=torch.float64).index_add_(0, others[:, 0], mismatched_K)
-    numbers_N = torch.bincount(others[:, 0], minlength=size).double()
+    sums_N, numbers_N = sums_by_speech(mismatched_K, others, size)
     true_R = weighted_means(true_N, counts_RN) if counts_RN is not None else None
     mismatched_R = (counts_RN @ sums_N) / (counts_RN @ numbers_N) if counts_RN is not None else None
     true, mismatched = true_N.mean(), mismatched_K.mean()

@@ -27,7 +27,10 @@ __all__ = [
     "ScoreSet",
     "chance",
     "check_pairs",
+    "mean_reciprocal",
     "rank",
+    "ranks_of_partner",
+    "rivals",
 ]
 
 SCORES = ("mrr", "recall@1", "recall@5", "recall@10")
@@ -124,7 +127,7 @@ def rank(similarity_NN: Tensor, groups: Sequence[Hashable] | None = None, *, tie
         groups: N labels; rows with equal labels hold the same transcript. None: all differ.
         tie: Similarities that differ by at most this are tied.
     """
-    rival_NN = _rivals(groups, len(similarity_NN), similarity_NN.device)
+    rival_NN = rivals(groups, len(similarity_NN), similarity_NN.device)
     counts = (rival_NN.sum(dim=1) + 1).tolist()
     by_count = {count: chance(count) for count in set(counts)}
     asking = _score(similarity_NN, rival_NN, tie)
@@ -137,7 +140,7 @@ def rank(similarity_NN: Tensor, groups: Sequence[Hashable] | None = None, *, tie
     return Ranking(scores, (asking + asked) / 2)
 
 
-def _rivals(groups: Sequence[Hashable] | None, size: int, device: torch.device) -> Tensor:
+def rivals(groups: Sequence[Hashable] | None, size: int, device: torch.device) -> Tensor:
     """``[N, N]`` True where candidate j competes with the partner of query i."""
     numbers: dict[Hashable, int] = {}
     labels = range(size) if groups is None else [numbers.setdefault(group, len(numbers)) for group in groups]
@@ -145,17 +148,32 @@ def _rivals(groups: Sequence[Hashable] | None, size: int, device: torch.device) 
     return label_N[:, None] != label_N[None, :]
 
 
+def ranks_of_partner(own_Q: Tensor, similarity_QC: Tensor, rival_QC: Tensor, tie: float) -> tuple[Tensor, Tensor]:
+    """``[Q]`` the first and the last rank that each query's partner can have: between them all are as likely.
+
+    Args:
+        own_Q: Similarity of each query to its partner.
+        similarity_QC: To all candidates.
+        rival_QC: Which candidates compete with the partner; the partner itself does not.
+        tie: Similarities that differ by at most this are tied.
+    """
+    margin_QC = similarity_QC - own_Q[:, None]
+    first_Q = ((margin_QC > tie) & rival_QC).sum(dim=1) + 1
+    return first_Q, ((margin_QC >= -tie) & rival_QC).sum(dim=1) + 1
+
+
+def mean_reciprocal(first_Q: Tensor, last_Q: Tensor) -> Tensor:
+    """``[Q]`` fp64 mean of ``1 / r`` over the ranks r from first to last."""
+    ranks = torch.arange(1, int(last_Q.max()) + 1, dtype=torch.float64, device=last_Q.device)
+    harmonic = torch.nn.functional.pad(1 / ranks, (1, 0)).cumsum(0)
+    return (harmonic[last_Q] - harmonic[first_Q - 1]) / (last_Q - first_Q + 1)
+
+
 def _score(similarity_NN: Tensor, rival_NN: Tensor, tie: float) -> Tensor:
     """``[N, 4]`` fp64: expected reciprocal rank and recall@1, 5, 10 of each row's query."""
-    margin_NN = similarity_NN - similarity_NN.diagonal()[:, None]
-    ahead_N = ((margin_NN > tie) & rival_NN).sum(dim=1).double()
-    tied_N = ((margin_NN.abs() <= tie) & rival_NN).sum(dim=1).double()
-    # The partner's rank is uniform over ahead + 1 .. ahead + tied + 1.
-    ranks = torch.arange(1, len(similarity_NN) + 1, dtype=torch.float64, device=similarity_NN.device)
-    harmonic = torch.nn.functional.pad(1 / ranks, (1, 0)).cumsum(0)
-    reciprocal_N = (harmonic[(ahead_N + tied_N + 1).long()] - harmonic[ahead_N.long()]) / (tied_N + 1)
-    recall = [((k - ahead_N) / (tied_N + 1)).clamp(0, 1) for k in (1, 5, 10)]
-    return torch.stack([reciprocal_N, *recall], dim=1)
+    first_N, last_N = ranks_of_partner(similarity_NN.diagonal(), similarity_NN, rival_NN, tie)
+    recall = [((k + 1 - first_N.double()) / (last_N - first_N + 1)).clamp(0, 1) for k in (1, 5, 10)]
+    return torch.stack([mean_reciprocal(first_N, last_N), *recall], dim=1)
 
 
 def _mean(sets: Sequence[ScoreSet]) -> ScoreSet:

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from aista.registry import build
 from aista.schema import Component, Options, component, option
 
-__all__ = ["PairTransport", "TransportConfig", "all_pairs", "mismatched_pairs"]
+__all__ = ["PairTransport", "TransportConfig", "all_pairs", "mismatched_pairs", "sums_by_speech"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,3 +115,9 @@ def mismatched_pairs(groups: Sequence[Hashable], count: int, *, seed: int = 1234
     pairs = [(i, (i + shift) % size) for shift in shifts.tolist() for i in range(size)]
     mismatched = [(i, j) for i, j in pairs if groups[i] != groups[j]]
     return torch.tensor(mismatched, dtype=torch.long).reshape(-1, 2)
+
+
+def sums_by_speech(values_K: Tensor, pairs_K2: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """``[N]`` fp64 sums of values and ``[N]`` numbers of pairs by speech utterance: it is drawn with all its own."""
+    sums_N = torch.zeros(size, dtype=torch.float64).index_add_(0, pairs_K2[:, 0], values_K)
+    return sums_N, torch.bincount(pairs_K2[:, 0], minlength=size).double()

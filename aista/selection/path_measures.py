@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aista.selection.bootstrap import Estimate
-from aista.selection.pair_transport import mismatched_pairs
+from aista.selection.pair_transport import mismatched_pairs, sums_by_speech
 from aista.selection.state_measures import KeptStates, StateMeasure, unit, weighted_estimate
 
 __all__ = ["AlignmentPath", "ordered_path_similarity"]
@@ -54,9 +54,7 @@ class AlignmentPath(StateMeasure):
             distance[i] = torch.cdist(y, x).amin(1).mean()
             ordered[i] = ordered_path_similarity(similarity_TP)
         mismatched_K = [ordered_path_similarity(text[j] @ speech[i].T) for i, j in others.tolist()]
-        values_K = torch.tensor(mismatched_K, dtype=torch.float64)
-        sums_N = torch.zeros(size, dtype=torch.float64).index_add_(0, others[:, 0], values_K)
-        numbers_N = torch.bincount(others[:, 0], minlength=size).double()
+        sums_N, numbers_N = sums_by_speech(torch.tensor(mismatched_K, dtype=torch.float64), others, size)
         has_other = numbers_N > 0
         contrast_N = torch.where(has_other, ordered - sums_N / numbers_N.clamp_min(1), 0)
         ones, long = torch.ones(size), torch.tensor([len(states) > 1 for states in text])

@@ -13,13 +13,25 @@ from aista.selection.base import ProbedSelection
 from aista.tasks.alignment_terms import AlignmentTerm
 from aista.tasks.experiment import Sections
 
-__all__ = ["check_layers", "check_schedules", "is_probed"]
+__all__ = ["check_layers", "check_schedules", "is_probed", "probes_words"]
+
+MANY = 10_000  # blocks, more than any LLM has
 
 
 def is_probed(selection: Component) -> bool:
     """Whether a layer selection probes the dev set."""
     factory = registry.get("layer_selection", selection.name).factory
     return isinstance(factory, type) and issubclass(factory, ProbedSelection)
+
+
+def probes_words(selection: Component) -> bool:
+    """Whether a layer selection reads when the words of the dev set are spoken.
+
+    Raises:
+        ConfigError: the strategy cannot be built for any LLM.
+    """
+    strategy = registry.build("layer_selection", selection, at="layer_selection", num_layers=MANY)
+    return isinstance(strategy, ProbedSelection) and strategy.needs_words
 
 
 def check_layers(selection: Component, llm: Component, sections: Sections) -> list[Fault]:

@@ -8,15 +8,17 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from aista.data.tokenizers.base import TextTokenizer
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.schedules.base import WeightSchedule
-from aista.modules.packing import Divergence
+from aista.modules.packing import fill_padding
+from aista.modules.predictions import Divergence
 from aista.selection.base import SelectedLayers
 from aista.selection.collapse_metrics import collapse_metrics
-from aista.tasks.base import LossPart
-from aista.types import LayerStates, LsmOutput, SpeechBatch, length_mask
+from aista.tasks.base import Logged, LossPart
+from aista.types import LayerStates, LsmOutput, SpeechBatch
 
 __all__ = ["AlignmentTerm", "AlignmentTerms"]
 
@@ -78,14 +80,13 @@ class AlignmentTerms:
             term.schedule.observe(step, score)
 
     def vocabulary(self, batch: SpeechBatch, tokenizer: TextTokenizer) -> Tensor | None:
-        """The tokens whose embeddings the losses need, ascending."""
+        """The tokens whose embeddings the losses need, ascending; a token that occurs often may be repeated."""
         device = batch.source.device
         if "vocabulary" in self._needs:
             return torch.arange(tokenizer.vocab_size, device=device)
         if "batch_vocabulary" in self._needs:
-            tokens = batch.source[length_mask(batch.source_lengths, batch.source.size(1))]
-            ids: Tensor = torch.unique(torch.cat([tokens, tokens.new_tensor([tokenizer.pad_id])]))
-            return ids
+            tokens = fill_padding(batch.source, batch.source_lengths, tokenizer.pad_id).flatten()
+            return functional.pad(tokens, (0, 1), value=tokenizer.pad_id).sort().values
         return None
 
     def loss(self, out: LsmOutput, selected: SelectedLayers, context: AlignmentContext) -> LossPart:
@@ -98,26 +99,25 @@ class AlignmentTerms:
         """
         weights = [term.weight * factor for term, factor in zip(self.terms, self.factors, strict=True)]
         total = out.nll.new_zeros(())
-        metrics = {
-            f"{term.name}_weight": (torch.tensor(weight, dtype=torch.float64), 1.0)
+        metrics: dict[str, Logged] = {
+            f"{term.name}_weight": (torch.full((), weight, dtype=torch.float64, device=total.device), 1.0)
             for term, weight in zip(self.terms, weights, strict=True)
         }
         if not self.is_active:
             return LossPart(total, metrics)
-        num_aligned = float(((out.text_lengths > 0) & (out.speech_lengths > 0)).sum())
-        metrics["aligned_rows"] = (torch.tensor(num_aligned), 0.0)
+        num_aligned = ((out.text_lengths > 0) & (out.speech_lengths > 0)).sum()
+        metrics["aligned_rows"] = (num_aligned, None)
         values = self._predictions(out, num_aligned) | self._states(out, selected, context, num_aligned)
         for term, weight in zip(self.terms, weights, strict=True):
             total = total + weight * values[term.name].total
-        if num_aligned:
-            seen = collapse_metrics(out, selected.layers) if self.state_terms else {}
-            for term in self.terms:
-                seen |= values[term.name].means
-            metrics |= {name: (mean, num_aligned) for name, mean in seen.items()}
+        seen = collapse_metrics(out, selected.layers) if self.state_terms else {}
+        for term in self.terms:
+            seen |= values[term.name].means
+        metrics |= {name: (mean, num_aligned) for name, mean in seen.items()}
         return LossPart(total, metrics)
 
     def _states(
-        self, out: LsmOutput, selected: SelectedLayers, context: AlignmentContext, num_aligned: float
+        self, out: LsmOutput, selected: SelectedLayers, context: AlignmentContext, num_aligned: Tensor
     ) -> dict[str, _Value]:
         """Term -> its loss on the states of all layers at once."""
         if not self.state_terms:
@@ -130,11 +130,11 @@ class AlignmentTerms:
             for term in self.state_terms
         }
 
-    def _predictions(self, out: LsmOutput, num_aligned: float) -> dict[str, _Value]:
+    def _predictions(self, out: LsmOutput, num_aligned: Tensor) -> dict[str, _Value]:
         """Term -> its loss on the predictions."""
         values = {}
         for term, divergence_B in zip(self.prediction_terms, out.divergences, strict=True):
-            mean = (divergence_B.detach() / out.num_targets).sum() / max(num_aligned, 1)
+            mean = (divergence_B.detach() / out.num_targets).sum() / num_aligned.clamp_min(1)
             values[term.name] = _Value(divergence_B.sum(), {f"{term.name}_predictions": mean})
         return values
 
@@ -147,13 +147,13 @@ class _Value(NamedTuple):
 
 
 def _of_states(
-    term: AlignmentTerm, result: AlignmentResult, out: LsmOutput, selected: SelectedLayers, num_aligned: float
+    term: AlignmentTerm, result: AlignmentResult, out: LsmOutput, selected: SelectedLayers, num_aligned: Tensor
 ) -> _Value:
     rows_LB = result.per_utterance_B.view(len(selected.layers), -1)
-    means_L = rows_LB.detach().sum(dim=1) / max(num_aligned, 1)
+    means_L = rows_LB.detach().sum(dim=1) / num_aligned.clamp_min(1)
     means = {f"{term.name}_layer_{layer}": mean for layer, mean in zip(selected.layers, means_L, strict=True)}
     means |= {f"{term.name}_{key}": value for key, value in result.diagnostics.items()}
-    weights_L = rows_LB.new_tensor(selected.weights)
+    weights_L = torch.tensor(selected.weights, dtype=rows_LB.dtype).to(rows_LB.device, non_blocking=True)
     return _Value(weights_L @ rows_LB @ out.num_targets.to(rows_LB.dtype), means)
 
 

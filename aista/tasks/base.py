@@ -21,10 +21,16 @@ from aista.tasks.experiment import Sections
 from aista.tasks.parts import Pretrained, build_part, build_tunings
 from aista.types import SpeechBatch
 
-__all__ = ["LossPart", "Task", "TaskLoss"]
+__all__ = ["Logged", "LossPart", "Metrics", "Task", "TaskLoss"]
 
-Metrics = Mapping[str, tuple[Tensor, float]]
-"""Name -> (mean over a batch, weight of this batch in the mean over batches); of weight 0 is what is summed instead."""
+Logged = tuple[Tensor, Tensor | float | None]
+"""A mean over a batch and the batch's weight in the mean over batches, 0 where it has no part; None: a sum instead.
+
+Tensors stay on the device and are read where the log is written.
+"""
+
+Metrics = Mapping[str, Logged]
+"""Name -> what is logged."""
 
 
 class LossPart(NamedTuple):
@@ -142,6 +148,11 @@ class Task(ABC):
     @property
     def needs_words(self) -> bool:
         """Whether its loss needs to know when each word is spoken (``SpeechBatch.words``)."""
+        return False
+
+    @property
+    def probes_words(self) -> bool:
+        """Whether training compares words of dev by their times, so that dev must say when they are spoken."""
         return False
 
     @property

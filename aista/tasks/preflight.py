@@ -7,9 +7,9 @@ from pathlib import Path
 
 from aista import registry
 from aista.data.data_config import DataConfig
+from aista.data.manifest import read_manifest
 from aista.errors import AistaError, ConfigError, DataError, Fault
 from aista.run_folder.paths import RunPaths
-from aista.schema import Component
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -33,6 +33,7 @@ def preflight(experiment: Experiment, *, with_data: bool = True, pretrained: Pre
 
     Raises:
         ConfigError: every fault found, one line each.
+        DataError: words of dev are to be compared by their times, and its manifest is malformed.
     """
     task, faults = _check(experiment, with_data, pretrained)
     initialize = experiment.sections.initialize
@@ -58,11 +59,14 @@ def build_task(experiment: Experiment, *, pretrained: Pretrained = "load") -> Ta
     """
     sections = experiment.sections
     tokenizer = registry.build("tokenizer", sections.tokenizer, at="tokenizer")
-    feature = None
-    if task_class(experiment).uses_audio:
+    cls, feature = task_class(experiment), None
+    if cls.uses_audio:
         feature = registry.build("feature", sections.data.feature, at="data.feature")
-    spec = Component(sections.task, experiment.task_config)
-    task: Task = registry.build("task", spec, at="task", tokenizer=tokenizer, feature=feature)
+    dependencies = registry.named_by(cls, {"tokenizer": tokenizer, "feature": feature})
+    try:
+        task = cls(experiment.task_config, **dependencies)  # its options stand at the top level of the config
+    except ValueError as error:
+        raise ConfigError([Fault("", str(error))]) from error
     task.pretrained = pretrained
     return task
 
@@ -110,7 +114,11 @@ def _check(experiment: Experiment, with_data: bool, pretrained: Pretrained) -> t
     if score not in names:
         faults.append(Fault("evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
     faults += _durations(experiment, task) + _encoder_cache(experiment, task)
-    return task, faults + task.check(experiment.sections)
+    faults += task.check(experiment.sections)
+    dev = experiment.sections.data.dev
+    if with_data and not faults and dev is not None and task.probes_words:
+        faults += _dev_words(dev)
+    return task, faults
 
 
 def _outlines(task: Task) -> None:
@@ -139,6 +147,14 @@ def _files(data: DataConfig) -> list[Fault]:
     if data.train is None:
         faults.append(Fault("data.train", "is required", "name a manifest to train on"))
     return faults
+
+
+def _dev_words(dev: Path) -> list[Fault]:
+    """What is wrong with a dev set whose words a layer selection compares by their times."""
+    if any(row.src_text and row.word_times for row in read_manifest(dev).rows):
+        return []
+    problem = f"compares words by their times, which no row of {dev} has"
+    return [Fault("layer_selection", problem, "fill word_times (docs/word_times.md), or choose token_retrieval")]
 
 
 def _durations(experiment: Experiment, task: Task) -> list[Fault]:

@@ -22,7 +22,7 @@ from aista.registry import register
 from aista.schema import Component, Options, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
 from aista.selection.retrieval_probe import RetrievalProbe
-from aista.tasks.alignment_checks import check_layers, check_schedules, is_probed
+from aista.tasks.alignment_checks import check_layers, check_schedules, is_probed, probes_words
 from aista.tasks.alignment_terms import AlignmentTerm, AlignmentTerms
 from aista.tasks.base import LossPart, Task, TaskLoss
 from aista.tasks.experiment import Sections
@@ -108,6 +108,10 @@ class SpeechTranslationTask(Task):
         return self.alignment.needs_words
 
     @property
+    def probes_words(self) -> bool:
+        return bool(self.alignment.terms) and probes_words(self.config.layer_selection)
+
+    @property
     def ends_early(self) -> bool:
         """Whether the speech branch of training ends at the deepest aligned layer: the NLL has no weight nor use."""
         terms = self.alignment
@@ -147,8 +151,10 @@ class SpeechTranslationTask(Task):
         llm = self.build_part("llm", vocab_size=tokenizer.vocab_size)
         widths = {"input_dim": encoder.output_dim, "output_dim": llm.model_dim}
         adapter = self.build_part("adapter", **widths, vocab_size=tokenizer.vocab_size)
-        if self.needs_words and not adapter.even_in_time:
-            raise ConfigError([_uneven(self.config.adapter.name)])
+        if not adapter.even_in_time and (self.needs_words or self.probes_words):
+            raise ConfigError(
+                [_uneven(self.config.adapter.name, "alignment" if self.needs_words else "layer_selection")]
+            )
         return LargeSpeechTextModel(
             encoder,
             adapter,
@@ -277,10 +283,10 @@ def _build_terms(specs: Sequence[WeightedAlignment]) -> Iterator[AlignmentTerm]:
         )
 
 
-def _uneven(adapter: str) -> Fault:
+def _uneven(adapter: str, option: str) -> Fault:
     """What is wrong with an adapter whose positions do not say which time they stand for."""
-    problem = f"positions of {adapter!r} are not even in time, but an alignment loss compares words by their times"
-    return Fault("adapter", problem, "choose conv, frame_stack or another that keeps time, or another loss")
+    problem = f"positions of {adapter!r} are not even in time, but {option} compares words by their times"
+    return Fault("adapter", problem, f"choose conv, frame_stack or another that keeps time, or change {option}")
 
 
 def _adapter_part(out: LsmOutput) -> LossPart:
@@ -288,7 +294,6 @@ def _adapter_part(out: LsmOutput) -> LossPart:
     total, metrics = out.nll.new_zeros(()), {}
     for term in out.terms:
         total = total + term.weight * (term.value @ out.num_targets.to(term.value.dtype))
-        num_rows = float(term.applies.sum())
-        if num_rows:
-            metrics[f"adapter_{term.name}"] = (term.value.detach().sum() / num_rows, num_rows)
+        num_rows = term.applies.sum()
+        metrics[f"adapter_{term.name}"] = (term.value.detach().sum() / num_rows.clamp_min(1), num_rows)
     return LossPart(total, metrics)

@@ -14,7 +14,7 @@ from aista.modules.llms.base import GenerationConfig
 from aista.modules.text_translation_model import TextTranslationModel
 from aista.registry import register
 from aista.schema import Component, Options, component, option
-from aista.tasks.base import Task, TaskLoss
+from aista.tasks.base import Logged, Task, TaskLoss
 from aista.tasks.limits import position_limit, text_lengths
 from aista.tasks.parts import TunedPart
 from aista.tasks.prompting import ChatPrompt, encode_prompt
@@ -60,11 +60,11 @@ class TextTranslationTask(Task):
         with_source = self.config.source_weight > 0
         out = model(batch.source, batch.source_lengths, batch.target, batch.target_lengths, with_source=with_source)
         num_targets = batch.num_targets
-        metrics = {"nll": (out.nll.detach().sum() / num_targets, float(num_targets))}
+        metrics: dict[str, Logged] = {"nll": (out.nll.detach().sum() / num_targets, float(num_targets))}
         total = out.nll.sum()
         if with_source:
-            num_source = max(int(batch.source_lengths.sum()), 1)
-            metrics["source_nll"] = (out.source_nll.detach().sum() / num_source, float(num_source))
+            num_source = batch.source_lengths.sum().clamp_min(1)
+            metrics["source_nll"] = (out.source_nll.detach().sum() / num_source, num_source)
             total = total + self.config.source_weight * out.source_nll.sum()
         return TaskLoss(total, num_targets, metrics)
 

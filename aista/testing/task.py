@@ -31,7 +31,7 @@ def check_options(task: Any) -> None:
 
 @contract("task")
 def check_loss(task: Any) -> None:
-    """The loss is a finite scalar with a positive count; each metric has a mean and a weight."""
+    """The loss is a finite scalar with a positive count; each metric has a mean and a weight, or is a sum."""
     loss = task.loss(_model(task), speech_batch(task))
     assert loss.total.dim() == 0, f"total must be a scalar, got the shape {list(loss.total.shape)}"
     assert math.isfinite(float(loss.total.detach())), "total must be finite"
@@ -39,7 +39,8 @@ def check_loss(task: Any) -> None:
     for name, (mean, weight) in loss.metrics.items():
         assert not mean.requires_grad, f"metric {name!r} must be detached"
         assert math.isfinite(float(mean)), f"metric {name!r} must be finite, got {float(mean)}"
-        assert weight > 0, f"metric {name!r} must have a weight above 0, got {weight}"
+        is_weight = weight is None or bool(weight >= 0)
+        assert is_weight, f"metric {name!r} must have a weight of at least 0, or None for a sum, got {weight}"
 
 
 @contract("task")

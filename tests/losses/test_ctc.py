@@ -10,6 +10,7 @@ from aista.errors import DataError
 from aista.losses.base import AlignmentContext
 from aista.losses.ctc import CTCAlignment, class_log_probs
 from aista.types import LayerStates
+from tests.fake_gpu import fake_gpu
 from tests.losses.layers import content, fold, layer_states
 
 VOCABULARY = torch.randn(5, 6, generator=torch.Generator().manual_seed(9), dtype=torch.float64)
@@ -99,6 +100,13 @@ def test_class_log_probs_gather_the_vocabulary():
     torch.testing.assert_close(out[:, 1], full[:, [3, 4]].sum(1))
     torch.testing.assert_close(out[:, 2:4], full[:, [2, 1]])
     assert not out[:, 4].any()
+
+
+def test_class_log_probs_wait_for_no_gpu():
+    with fake_gpu() as device:
+        x, ids = torch.rand(4, 6, device=device, requires_grad=True), torch.ones(3, device=device).long()
+        class_log_probs(x, torch.rand(5, 6, device=device), ids, 0, 0.3).sum().backward()
+        assert x.grad.shape == x.shape
 
 
 def test_a_transcript_that_uses_the_whole_vocabulary():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import multiprocessing
 
+from aista.losses import wasserstein_contrastive
 from aista.losses.base import AlignmentContext
 from aista.losses.in_batch import max_sim
 from aista.losses.infonce import InfoNCE
@@ -175,6 +176,20 @@ def test_contrastive_transport_is_its_definition(most):
     result = _transport(solver="exact", max_candidates=most)(states, _context())
     assert result.per_utterance_B.tolist() == pytest.approx(_naive_transport(states, most), rel=1e-4)
     assert float(result.diagnostics["candidates"]) == min(most, 4)
+
+
+@pytest.mark.parametrize("most", [2, 3, 8])
+@pytest.mark.parametrize("num_rows", [0, 1, 6])
+def test_contrastive_transport_is_the_same_where_the_number_of_rows_cannot_be_read(monkeypatch, most, num_rows):
+    layers, results = [layer_states(seed=seed) for seed in (0, 1)], []
+    states = fold(*(LayerStates(*(field[:num_rows] for field in layer)) for layer in layers))
+    for at_most in (lambda value, limit: int(value), lambda value, limit: limit):
+        monkeypatch.setattr(wasserstein_contrastive, "at_most", at_most)
+        result = _transport(solver="exact", max_candidates=most)(states, AlignmentContext(2, IDS[:num_rows]))
+        total = (result.per_utterance_B * torch.arange(2 * num_rows)).sum()
+        grads = torch.autograd.grad(total, layers[0].speech, allow_unused=True)
+        results.append((result.per_utterance_B, result.diagnostics, *grads))
+    torch.testing.assert_close(*results)
 
 
 def test_contrastive_transport_keeps_layers_and_equal_transcripts_apart():

@@ -5,7 +5,7 @@ import torch
 
 from aista.errors import ConfigError
 from aista.losses.base import AlignmentContext
-from aista.losses.mismatched import Mismatched, MismatchedConfig
+from aista.losses.mismatched import Mismatched, MismatchedConfig, _partners
 from aista.registry import build
 from aista.schema import Component, structure
 from aista.types import LayerStates
@@ -87,3 +87,18 @@ def test_a_config_names_the_place():
     spec = Component("mismatched", structure(MismatchedConfig, {"loss": "kl"}))
     with pytest.raises(ConfigError, match=r"alignment\[0\].config"):
         build("alignment_loss", spec, at="alignment[0]")
+
+
+def test_partners_are_those_of_a_sorted_list():
+    generator = torch.Generator().manual_seed(0)
+    for size in (0, 1, 2, 7, 12):
+        for width in (0, 1, 3):
+            keys = torch.randint(0, 3, (size, width), generator=generator).sort(descending=True).values
+            present = torch.rand(size, generator=generator) < 0.8
+            texts = [tuple(row) for row in keys.tolist()]
+            order = sorted((row for row in range(size) if present[row]), key=lambda row: texts[row])
+            expected = [-1] * size
+            for place, row in enumerate(order):
+                following = order[place + 1 :] + order[:place]
+                expected[row] = next((other for other in following if texts[other] != texts[row]), -1)
+            assert _partners(keys, present).tolist() == expected

@@ -185,6 +185,15 @@ def test_word_times_keep_the_mass_within_the_words(solver):
     assert inside(_loss(solver=solver, guide=guide, guide_weight=10.0)) > 0.95
 
 
+@pytest.mark.parametrize(("option", "value"), [("guide_weight", 2.0), ("guide_weight", 0.0), ("guide_floor", 0.01)])
+def test_options_of_a_guide_need_one(option, value):
+    with pytest.raises(
+        ConfigError, match=f"{option} {value:g} has no effect without a guide; name one in guide, or leave"
+    ):
+        _loss(**{option: value})
+    assert getattr(_loss(guide="monotone", **{option: value}).config, option) == value
+
+
 def test_the_gradient_does_not_flow_through_the_guide():
     """It is the plan by the derivatives of the costs alone: what the envelope theorem says of fixed extra costs."""
     states = _states([6, 4], [4, 3])

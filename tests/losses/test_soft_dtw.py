@@ -7,6 +7,7 @@ import torch
 
 from aista.losses.soft_dtw import SoftDTW, SoftDTWConfig, soft_dtw
 from aista.schema import structure
+from tests.fake_gpu import fake_gpu
 from tests.losses.layers import ONE_LAYER, PRESENT, content, layer_states
 
 
@@ -51,6 +52,13 @@ def test_value_and_gradient_are_those_of_the_recursion(gamma):
     torch.testing.assert_close(values, torch.stack(naive))
     (expected,) = torch.autograd.grad((torch.stack(naive) * weights).sum(), costs)
     torch.testing.assert_close(grad, expected)
+
+
+def test_no_step_waits_for_a_gpu():
+    with fake_gpu() as device:
+        costs, lengths = torch.rand(5, 6, 5, device=device, requires_grad=True), torch.ones(5, device=device).long()
+        soft_dtw(costs, lengths, lengths, 0.1).sum().backward()
+        assert costs.grad.shape == costs.shape
 
 
 def test_gradcheck():

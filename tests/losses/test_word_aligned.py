@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 import socket
 
@@ -8,7 +9,8 @@ import torch
 from torch import multiprocessing
 
 from aista.losses.base import AlignmentContext
-from aista.losses.word_aligned import WordAligned
+from aista.losses.word_aligned import WordAligned, _keys
+from aista.losses.words import WordPlaces
 from aista.types import LayerStates
 from tests.losses.layers import content, fold, layer_states
 
@@ -163,3 +165,13 @@ def test_two_processes_equal_one():
     values, grads = (torch.tensor([row for part in parts for row in part[field]]) for field in (1, 2))
     torch.testing.assert_close(values, whole.detach())
     torch.testing.assert_close(grads, speech.grad.float(), rtol=1e-5, atol=1e-6)
+
+
+def test_words_with_the_same_tokens_have_the_same_key_and_no_others():
+    ids = torch.randint(0, 3, (8, 6), generator=torch.Generator().manual_seed(0))
+    spans = list(itertools.combinations(range(7), 2))
+    first, end = (torch.tensor(places).expand(8, -1) for places in zip(*spans, strict=True))
+    places = WordPlaces(first >= 0, first, end, first.float(), end.float())
+    keys = _keys(places, ids).flatten().tolist()
+    words = [tuple(row[start:stop]) for row in ids.tolist() for start, stop in spans]
+    assert len(set(keys)) == len(set(words)) == len(set(zip(keys, words, strict=True)))

@@ -43,6 +43,13 @@ def test_variance_and_rank_are_those_of_the_states() -> None:
     }
 
 
+@pytest.mark.parametrize("width", [0, 6])
+def test_a_batch_without_transcripts_has_finite_metrics(width: int) -> None:
+    speech, text = torch.randn(2, 8, 5), torch.zeros(2, width, 5)
+    found = collapse_metrics(output([speech], [text], ([8, 3], [0, 0])), (0,))
+    assert all(value.isfinite() for value in found.values())
+
+
 def test_no_gradient_is_kept() -> None:
     states = torch.randn(4, 8, 5, requires_grad=True)
     found = collapse_metrics(output([states * 2], [states], ([8] * 4, [8] * 4)), (0,))

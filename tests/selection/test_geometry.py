@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from aista.selection.geometry import effective_rank, linear_cka, mean_cosine
+from aista.selection.geometry import effective_rank, linear_cka, mean_cosine, resolvent_rank
 
 
 def states(rows: int, width: int, seed: int) -> Tensor:
@@ -113,8 +114,21 @@ class TestEffectiveRank:
         torch.testing.assert_close(effective_rank(x), torch.stack([effective_rank(item) for item in x]))
 
 
+@pytest.mark.parametrize("decay", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize("shape", [(12, 5), (5, 12), (3, 2, 8, 8)])
+def test_the_rank_by_resolvents_is_the_one_by_eigenvalues(shape: tuple[int, ...], decay: float) -> None:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * (-decay * torch.arange(shape[-1])).exp() + 3
+    torch.testing.assert_close(resolvent_rank(x), effective_rank(x), rtol=5e-3, atol=0)
+    noise = 1e-7 * torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    assert not resolvent_rank(torch.ones(shape) + noise).any()
+    assert not resolvent_rank(torch.zeros(shape)).any()
+
+
+@pytest.mark.parametrize("effective_rank", [effective_rank, resolvent_rank])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_the_rank_of_states_that_are_not_finite_is_nan_and_the_others_keep_theirs(bad: float) -> None:
+def test_the_rank_of_states_that_are_not_finite_is_nan_and_the_others_keep_theirs(
+    bad: float, effective_rank: Callable[[Tensor], Tensor]
+) -> None:
     x = torch.stack([states(6, 3, seed) for seed in range(3)])
     expected = effective_rank(x)
     x[1, 2, 0] = bad

@@ -1,7 +1,9 @@
 import re
+from dataclasses import replace
 
 import pytest
 
+from aista.data.manifest import read_manifest, write_manifest
 from aista.errors import ConfigError
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import preflight
@@ -106,7 +108,7 @@ def test_preflight_finds_impossible_layers_before_a_model_is_built(tmp_path, cor
 
 
 def test_preflight_finds_a_prompt_without_placeholder(tmp_path, corpus):
-    with pytest.raises(ConfigError, match=r"\{speech\}"):
+    with pytest.raises(ConfigError, match=r"\(top level\): .*\{speech\}"):
         preflight(load(tmp_path, corpus, "prompt='translate:'"))
 
 
@@ -114,6 +116,16 @@ def test_preflight_finds_a_solver_that_cannot_take_the_cost(tmp_path, corpus):
     loss = {"name": "ot", "config": {"solver": "sliced", "position_weight": 1.0}}
     with pytest.raises(ConfigError, match=r"alignment\[1\]\.config: position_weight must be 0 for sliced .* got 1\.0"):
         preflight(load(tmp_path, corpus, alignment=["ot", loss]))
+
+
+def test_preflight_names_the_whole_path_of_a_nested_component(tmp_path, corpus):
+    ot = {"name": "ot", "config": {"solver": "sliced", "position_weight": 1.0}}
+    alignment = [{"name": "mismatched", "config": {"loss": ot}}, "ot"]
+    scheduled = {"name": "scheduled", "config": {"strategy": {"name": "retrieval", "config": {"candidates": [9]}}}}
+    with pytest.raises(ConfigError, match=r"  alignment\[0\]\.config\.loss\.config: position_weight must be 0"):
+        preflight(load(tmp_path, corpus, alignment=alignment))
+    with pytest.raises(ConfigError, match=r"  layer_selection\.config\.strategy\.config: candidates: .*no layer 9"):
+        preflight(load(tmp_path, corpus, layer_selection=scheduled))
 
 
 def test_preflight_finds_a_score_that_nothing_computes(tmp_path, corpus):
@@ -125,6 +137,28 @@ def test_preflight_finds_a_warmup_that_never_ends(tmp_path, corpus):
     selection = {"name": "retrieval", "config": {"warmup_steps": 8}}
     with pytest.raises(ConfigError, match=r"warmup_steps: must be less than trainer\.max_steps \(8\)"):
         preflight(load(tmp_path, corpus, layer_selection=selection))
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        {"name": "word_retrieval", "config": {"warmup_steps": 2}},
+        {"name": "scheduled", "config": {"strategy": {"name": "word_retrieval", "config": {"warmup_steps": 2}}}},
+    ],
+)
+def test_preflight_finds_a_probe_of_words_without_their_times(tmp_path, corpus, selection):
+    preflight(load(tmp_path, corpus, layer_selection=selection))
+    rows = [
+        replace(row, audio=str(corpus / row.audio), word_times="") for row in read_manifest(corpus / "dev.tsv").rows
+    ]
+    write_manifest(tmp_path / "dev.tsv", rows)
+    experiment = load(tmp_path, corpus, f"data.dev={tmp_path / 'dev.tsv'}", layer_selection=selection)
+    with pytest.raises(
+        ConfigError, match=r"layer_selection: compares words by their times, which no row of .*dev\.tsv"
+    ):
+        preflight(experiment)
+    preflight(experiment, with_data=False)
+    preflight(load(tmp_path, corpus, f"data.dev={tmp_path / 'dev.tsv'}", layer_selection=selection, alignment=[]))
 
 
 @pytest.mark.parametrize(

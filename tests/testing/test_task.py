@@ -159,8 +159,8 @@ CASES = [
     ),
     (
         contract.check_loss,
-        with_loss(lambda loss, *_: {"metrics": {"x": (loss.total.detach(), 0.0)}}),
-        "metric 'x' must have a weight above 0",
+        with_loss(lambda loss, *_: {"metrics": {"x": (loss.total.detach(), -1.0)}}),
+        "metric 'x' must have a weight of at least 0, or None for a sum, got -1",
     ),
     (
         contract.check_sums,

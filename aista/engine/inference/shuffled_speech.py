@@ -81,4 +81,5 @@ def with_shuffled_speech(batch: SpeechBatch) -> SpeechBatch:
 def _nll(run: TrainedRun, batch: SpeechBatch) -> float:
     """Summed over the batch; the model is in eval mode."""
     mean, weight = run.task.loss(run.model, batch.to(run.device)).metrics["nll"]
-    return float(mean) * weight
+    assert weight is not None
+    return float(mean) * float(weight)

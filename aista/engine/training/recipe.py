@@ -34,7 +34,6 @@ from aista.modules.lsm import LargeSpeechTextModel
 from aista.run_folder.parsing import write_object
 from aista.run_folder.paths import RunPaths
 from aista.scoring.base import Metric
-from aista.selection.base import ProbedSelection
 from aista.tasks.base import Task
 from aista.tasks.speech_translation import SpeechTranslationTask
 from aista.tasks.training import EvaluationConfig, TrainerConfig
@@ -162,8 +161,6 @@ class TaskRecipe(Recipe):
             return None
         assert isinstance(model, LargeSpeechTextModel)
         selection = self.task.build_selection(model.llm.num_layers)
-        if isinstance(selection, ProbedSelection) and selection.needs_words:
-            self.data.check_probed_words(model)
         batches = partial(self.data.probe_batches, selection.probe_size, device)
         return LayerChooser(self.task, selection, RunPaths(self.run_dir).selection_file, batches, writes=writes)
 

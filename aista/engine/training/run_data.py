@@ -14,7 +14,6 @@ from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_fro
 from aista.engine.inputs import has_references, load_training_splits, narrow, probe_batches, training_loader, whole_pass
 from aista.engine.training.reader import LoaderReader
 from aista.errors import RunError
-from aista.modules.lsm import LargeSpeechTextModel
 from aista.run_folder.parsing import write_object
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
@@ -73,24 +72,6 @@ class RunData:
             return None
         size = self._experiment.sections.evaluation.batch_size
         return LoaderReader(whole_pass(self.splits["dev"], size, rank, world_size))
-
-    def check_probed_words(self, model: LargeSpeechTextModel) -> None:
-        """That dev says when words are spoken and the adapter keeps time, for a layer selection that reads words.
-
-        Raises:
-            RunError: one of the two does not.
-        """
-        rows = self.splits["dev"].dataset.rows if "dev" in self.splits else ()
-        if not any(row.src_text and row.word_times for row in rows):
-            raise RunError(
-                "layer_selection: this strategy compares words by their times, which no dev row has; fill the column "
-                "word_times (docs/manifest.md), or choose token_retrieval"
-            )
-        if not model.adapter.even_in_time:
-            raise RunError(
-                f"layer_selection: this strategy compares words by their times, but positions of "
-                f"{type(model.adapter).__name__} are not even in time; choose token_retrieval, or another adapter"
-            )
 
     @property
     def has_references(self) -> bool:

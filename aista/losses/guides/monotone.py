@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from aista.losses.base import AlignmentContext
 from aista.losses.costs import Cost
+from aista.losses.ctc import NEVER
 from aista.losses.guides.base import Guidance, Guide, content_mask
 from aista.losses.solvers.problem import Problem, from_states
 from aista.registry import build, register
@@ -18,9 +19,6 @@ from aista.schema import Component, Options, component, option
 from aista.types import LayerStates, length_mask
 
 __all__ = ["Monotone", "MonotoneConfig", "occupancies"]
-
-NEVER = -1e30
-"""A logit of probability 0 that stays finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +70,8 @@ class Monotone(Guide):
 
     def _occupancies(self, problem: Problem) -> Tensor:
         blank = NEVER if self.config.blank is None else -self.config.blank / self.config.temperature
-        return occupancies(-problem.cost / self.config.temperature, *problem.length_tensors(), blank=blank)
+        lengths = problem.x_lengths.clamp_min(1), problem.y_lengths.clamp_min(1)
+        return occupancies(-problem.cost / self.config.temperature, *lengths, blank=blank)
 
 
 def occupancies(scores_NPT: Tensor, speech_lengths: Tensor, text_lengths: Tensor, *, blank: float) -> Tensor:

@@ -162,8 +162,10 @@ class Solver(Options, ABC):
     ) -> OTResult:
         """Transport each sample's ``x`` to its ``y``.
 
-        Costs are computed in fp32 (fp64 if given), with autocast off, and a sample's result is the same, to the last
-        bit, in any batch and with any padding.
+        Costs are computed in fp32 (fp64 if given), with autocast off. On the CPU a sample's result is the same, to the
+        last bit, in any batch and with any padding. On other devices costs and masses that say how are computed for the
+        batch at once, products in the precision of the states, equal to rounding; lengths and masses are then not
+        checked: a length beyond the padding gives NaN.
 
         Args:
             x: ``[..., S, D]`` states; leading dimensions (layers, batch) are folded.

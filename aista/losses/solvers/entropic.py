@@ -19,6 +19,7 @@ from torch import Tensor
 from aista.losses.kernels.sinkhorn.backend import BACKENDS, kernel, resolve
 from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem, Potentials
 from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_row_sum
+from aista.losses.solvers import on_device
 from aista.losses.solvers.base import OTResult
 from aista.losses.solvers.gradient import with_gradient
 from aista.losses.solvers.implicit import linear_derivatives
@@ -114,14 +115,28 @@ class Balanced(Entropic):
     )
 
 
-@uncompiled
 def solve(problem: Problem, options: Entropic, epsilon_N: Tensor | None = None) -> OTResult:
     """Solve all samples of ``problem`` and attach the gradient. ``epsilon_N`` overrules the options' epsilon."""
     check_problems(problem)
+    backend = _backend(problem, options)
+    if backend == "triton" and options.value == "regularized":
+        return on_device.solve(
+            problem,
+            epsilon=options.epsilon if epsilon_N is None else epsilon_N,
+            epsilon_scale=options.epsilon_scale,
+            rho=options.rho,
+            max_iterations=options.max_iterations,
+            tolerance=options.tolerance,
+            polish=options.polish and options.balanced,
+        )
+    return _solve_compact(problem.compact(), options, epsilon_N, backend)
+
+
+@uncompiled
+def _solve_compact(problem: Problem, options: Entropic, epsilon_N: Tensor | None, backend: str) -> OTResult:
     taped = options.gradient == "unrolled" and torch.is_grad_enabled()
     with no_autocast(problem.cost.device), torch.set_grad_enabled(taped):
         task = _task(problem, options, epsilon_N)
-        backend = _backend(task, options)
         potentials = _iterate(task, options, backend)
         solution = _evaluate(task, potentials, backend)
         if options.polish and options.balanced and not taped:
@@ -172,10 +187,10 @@ def _task(problem: Problem, options: Entropic, epsilon_N: Tensor | None) -> Entr
     return EntropicProblem(cost, problem.x_mass, problem.y_mass, problem.lengths, epsilon_N, *options.rho)
 
 
-def _backend(task: EntropicProblem, options: Entropic) -> str:
-    if torch.is_grad_enabled():
+def _backend(problem: Problem, options: Entropic) -> str:
+    if options.gradient == "unrolled" and torch.is_grad_enabled():
         return "reference"
-    return resolve("scaling" if options.acceleration == "overrelaxation" else options.backend, task.cost_NST)
+    return resolve("scaling" if options.acceleration == "overrelaxation" else options.backend, problem.cost)
 
 
 def _iterate(task: EntropicProblem, options: Entropic, backend: str) -> Potentials:
@@ -192,7 +207,8 @@ def _evaluate(task: EntropicProblem, potentials: Potentials, backend: str) -> _S
     """The dual value at the potentials; its derivatives by cost and masses at fixed potentials are exact."""
     if task.lengths_N2 and backend == "triton":
         launch = kernel("triton")
-        return _Solution(*launch.evaluate(launch.load_problem(task), potentials, ratio=True))
+        found = launch.evaluate(launch.load_problem(task), potentials, entry="ratio")
+        return _Solution(found.value_N, *found[1:3], *found[4:])
     f, g, _ = potentials
     a, b, eps = task.a_NS, task.b_NT, task.epsilon_N[:, None]
     exponent = (f[:, :, None] + g[:, None, :] - task.cost_NST) / eps[:, :, None]

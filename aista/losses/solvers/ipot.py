@@ -59,6 +59,7 @@ class Ipot(Iterative, Solver):
     def solve(self, problem: Problem) -> OTResult:
         """Step until each sample has the right marginals and a small gap."""
         check_problems(problem)
+        problem = problem.compact()
         with torch.no_grad(), no_autocast(problem.cost.device):
             solution, num_iterations = _iterate(problem, self)
             plan = problem.x_mass[:, :, None] * solution.ratio_NST * problem.y_mass[:, None, :]
@@ -134,7 +135,7 @@ def _iterate(problem: Problem, options: Ipot) -> tuple[_Solution, Tensor]:
 
 def _samples(problem: Problem, options: Ipot) -> _Samples:
     cost, a, b = problem.cost.detach(), problem.x_mass.detach(), problem.y_mass.detach()
-    x_lengths, y_lengths = problem.length_tensors()
+    x_lengths, y_lengths = problem.x_lengths, problem.y_lengths
     return _Samples(
         numbers=torch.arange(len(cost), device=cost.device),
         cost=cost,

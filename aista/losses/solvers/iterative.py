@@ -35,7 +35,7 @@ class Iterative(Options):
 
     def epsilon_per_sample(self, problem: Problem) -> Tensor:
         """``[N]`` epsilon in units of the cost, without gradient."""
-        cost_NST = problem.cost.detach()
+        cost_NST = problem.content_cost()
         if self.epsilon_scale == "absolute":
             return self.epsilon * cost_NST.new_ones(len(cost_NST))
         if self.epsilon_scale == "max" and len(cost_NST):
@@ -45,11 +45,11 @@ class Iterative(Options):
 
 def mean_cost(problem: Problem) -> Tensor:
     """``[N]`` each sample's mean of ``|C|``, without gradient; 1 where every cost is 0."""
-    size = problem.cost.detach().abs()
+    size = problem.content_cost().abs()
     if not len(size):
         return size.new_ones(0)
     total = ragged_sum(weighted_row_sum(size, torch.ones_like(size[:, :, 0])), torch.ones_like(size[:, 0]))
-    return _positive(total / total.new_tensor([s * t for s, t in problem.lengths]))
+    return _positive(total / (problem.x_lengths * problem.y_lengths).clamp_min(1))
 
 
 def _positive(scale_N: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
-"""The arguments of a solver, checked and brought to one form: N non-empty samples, one padded cost matrix each.
+"""The arguments of a solver, checked and brought to one form: N samples, one padded cost matrix each.
 
-M samples come in (leading dimensions folded); the N of them with two non-empty sides go on.
+M samples come in (leading dimensions folded). On the CPU the N of them with two non-empty sides go on, and costs are
+computed sample by sample (``pairwise.py``); on other devices all go on and nothing is read back (``batch.py``).
 S, T: positions; x: speech side; y: text side.
 """
 
@@ -8,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from aista.losses.arguments import check_devices, check_number, check_states, described, read_lengths
+from aista.losses.arguments import check_devices, check_lengths, check_number, check_states, described, read_lengths
 from aista.losses.costs import Cost, resolve_cost
-from aista.losses.masses import AnyMass, Mass, Uniform, resolve_mass
+from aista.losses.masses import AnyMass, Mass, Uniform
+from aista.losses.solvers import batch
 from aista.losses.solvers.pairwise import padded_costs, working_dtype
+from aista.losses.solvers.sample_masses import given_mass, padded_masses
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.types import length_mask
 
@@ -27,13 +31,15 @@ Samples = tuple[tuple[int, int, int], ...]  # (row among the M, S_n, T_n)
 
 @dataclass(frozen=True)
 class Problem:
-    """N non-empty transport problems on the device of the inputs.
+    """N transport problems on the device of the inputs.
 
     Attributes:
-        cost: ``[N, S', T']``, 0 in the padding; S', T' are the longest lengths. Differentiable.
+        cost: ``[N, S', T']``; S', T' are at least the longest lengths. Differentiable. 0 in the padding if compact.
         x_mass: ``[N, S']``, sums to 1 over each sample's own length, 0 in the padding.
         y_mass: ``[N, T']``.
-        samples: ``(row, S_n, T_n)`` of each, where the row counts among the M.
+        x_lengths: ``[N]``.
+        y_lengths: ``[N]``.
+        rows: ``[N]`` which of the M each is. None: all of them, those with an empty side too.
         leading: The leading dimensions of the inputs; their product is M.
         size: S and T of the inputs.
     """
@@ -41,37 +47,63 @@ class Problem:
     cost: Tensor
     x_mass: Tensor
     y_mass: Tensor
-    samples: Samples
+    x_lengths: Tensor
+    y_lengths: Tensor
+    rows: Tensor | None
     leading: torch.Size
     size: tuple[int, int]
 
+    @cached_property
+    def samples(self) -> Samples:
+        """``(row, S_n, T_n)`` of each, read from the device."""
+        rows = torch.arange(len(self.cost), device=self.cost.device) if self.rows is None else self.rows
+        return tuple(map(tuple, torch.stack([rows, self.x_lengths, self.y_lengths], 1).tolist()))
+
     @property
     def lengths(self) -> tuple[tuple[int, int], ...]:
-        """``(S_n, T_n)`` of each."""
+        """``(S_n, T_n)`` of each, read from the device."""
         return tuple((s, t) for _, s, t in self.samples)
 
-    def length_tensors(self) -> tuple[Tensor, Tensor]:
-        """``[N]`` each: the S_n and the T_n on the problem's device."""
-        lengths_N2 = torch.tensor(self.lengths, dtype=torch.long, device=self.cost.device).reshape(-1, 2)
-        return lengths_N2[:, 0], lengths_N2[:, 1]
+    def compact(self) -> Problem:
+        """The non-empty samples, cut to their longest lengths; reads the lengths from the device.
+
+        Raises:
+            ValueError: a length is beyond the padded size.
+        """
+        if self.rows is not None:
+            return self
+        x, y = (lengths.reshape(self.leading) for lengths in (self.x_lengths, self.y_lengths))
+        samples = _samples(x, y, self.leading, self.size)
+        rows, s, t = _columns(samples, self.cost.device)
+        longest_s, longest_t = _longest(samples)
+        content = _content(s, t, longest_s, longest_t)
+        cost = torch.where(content, self.cost[rows, :longest_s, :longest_t], 0.0)
+        masses = self.x_mass[rows, :longest_s], self.y_mass[rows, :longest_t]
+        return Problem(cost, *masses, s, t, rows, self.leading, self.size)
+
+    def content_cost(self) -> Tensor:
+        """``[N, S', T']`` the costs without gradient, 0 in the padding."""
+        cost = self.cost.detach()
+        if self.rows is not None:
+            return cost
+        return torch.where(_content(self.x_lengths, self.y_lengths, *cost.shape[1:]), cost, 0.0)
 
     def plus(self, extra: Tensor) -> Problem:
         """The problem with costs ``[leading, S, T]`` added; what they hold in the padding does not matter."""
         if extra.shape != (*self.leading, *self.size):
             raise ValueError(f"added costs must be [{[*self.leading, *self.size]}], got {described(extra)}")
-        s, t = self.length_tensors()
-        rows = torch.tensor([row for row, _, _ in self.samples], dtype=torch.long, device=extra.device)
-        content = length_mask(s, self.cost.shape[1])[:, :, None] & length_mask(t, self.cost.shape[2])[:, None, :]
-        part = extra.reshape(self.leading.numel(), *self.size)[rows, : content.shape[1], : content.shape[2]]
+        _, s, t = self.cost.shape
+        part = extra.reshape(self.leading.numel(), *self.size)
+        part = part if self.rows is None else part[self.rows, :s, :t]
+        content = _content(self.x_lengths, self.y_lengths, s, t)
         return replace(self, cost=self.cost + part.to(self.cost).masked_fill(~content, 0))
 
     def restore(self, values: Tensor, *, fill: float = 0) -> Tensor:
-        """``[N, ...]`` -> ``[leading, ...]``, differentiable; empty samples get ``fill``."""
-        if len(self.samples) == self.leading.numel():
+        """``[N, ...]`` -> ``[leading, ...]``, differentiable; samples that are not among the N get ``fill``."""
+        if self.rows is None or len(self.rows) == self.leading.numel():
             return values.reshape((*self.leading, *values.shape[1:]))
-        rows = torch.tensor([row for row, _, _ in self.samples], dtype=torch.long, device=values.device)
         full = values.new_full((self.leading.numel(), *values.shape[1:]), fill)
-        return full.index_copy(0, rows, values).reshape((*self.leading, *values.shape[1:]))
+        return full.index_copy(0, self.rows, values).reshape((*self.leading, *values.shape[1:]))
 
     def restore_padded(self, values: Tensor, *sides: int) -> Tensor:
         """``[N, S' and/or T']`` -> ``[leading, S and/or T]``; ``sides`` tells which dimension is which (0: S, 1: T)."""
@@ -83,7 +115,6 @@ class Problem:
         return self.restore(values)
 
 
-@uncompiled
 def from_states(
     x: Tensor,
     y: Tensor,
@@ -95,8 +126,13 @@ def from_states(
     y_mass: AnyMass = None,
     position_weight: float = 0.0,
     position_power: float = 1.0,
+    batched: bool | None = None,
 ) -> Problem:
-    """Build the problem from states ``[..., S, D]`` and ``[..., T, D]``.
+    """Build the problem from states ``[..., S, D]`` and ``[..., T, D]``; the arguments are those of a solver.
+
+    ``batched`` says whether costs and masses are computed for the padded batch at once, with lengths that nothing
+    reads; None: on every device but the CPU, where a sample's bits shall not depend on its batch. Costs and masses that
+    do not say how (``batch.py``) are computed sample by sample all the same.
 
     Raises:
         ValueError: types, shapes, devices, lengths, cost, masses or the positional term are not usable.
@@ -106,21 +142,63 @@ def from_states(
     if x.shape[:-2] != y.shape[:-2] or x.shape[-1] != y.shape[-1]:
         raise ValueError(f"x and y must agree in all dimensions but -2, got {list(x.shape)} and {list(y.shape)}")
     check_devices(x=x, y=y)
-    check_number("position_weight", position_weight)
-    check_number("position_power", position_power)
-    if not 0 <= position_weight < float("inf"):
-        raise ValueError(f"position_weight must be finite and at least 0, got {position_weight}")
-    if not 0 < position_power < float("inf"):
-        raise ValueError(f"position_power must be finite and greater than 0, got {position_power}")
+    _check_position(position_weight, position_power)
+    costs = resolve_cost(cost)
+    masses = given_mass("x_mass", x_mass, x.shape[:-1]), given_mass("y_mass", y_mass, y.shape[:-1])
+    batched = x.device.type != "cpu" if batched is None else batched
+    build = _batched if batched and batch.takes(costs, *masses) else _sample_by_sample
+    return build(x, y, (x_lengths, y_lengths), costs, masses, (position_weight, position_power))
+
+
+def _check_position(weight: float, power: float) -> None:
+    check_number("position_weight", weight)
+    check_number("position_power", power)
+    if not 0 <= weight < float("inf"):
+        raise ValueError(f"position_weight must be finite and at least 0, got {weight}")
+    if not 0 < power < float("inf"):
+        raise ValueError(f"position_power must be finite and greater than 0, got {power}")
+
+
+@uncompiled
+def _sample_by_sample(
+    x: Tensor,
+    y: Tensor,
+    lengths: tuple[Tensor, Tensor],
+    cost: Cost,
+    masses: tuple[Tensor | Mass, Tensor | Mass],
+    position: tuple[float, float],
+) -> Problem:
     leading, size = x.shape[:-2], (x.shape[-2], y.shape[-2])
-    samples = _samples(x_lengths, y_lengths, leading, size)
+    samples = _samples(*lengths, leading, size)
     folded_x, folded_y = x.reshape(leading.numel(), *x.shape[-2:]), y.reshape(leading.numel(), *y.shape[-2:])
-    costs = padded_costs(folded_x, folded_y, samples, resolve_cost(cost), position_weight, position_power)
-    masses = (
-        _masses("x_mass", x_mass, folded_x, samples, 0, x.shape[:-1], costs),
-        _masses("y_mass", y_mass, folded_y, samples, 1, y.shape[:-1], costs),
+    costs = padded_costs(folded_x, folded_y, samples, cost, *position)
+    shares = (
+        padded_masses("x_mass", masses[0], folded_x, samples, 0, costs),
+        padded_masses("y_mass", masses[1], folded_y, samples, 1, costs),
     )
-    return Problem(costs, *masses, samples, leading, size)
+    rows, s, t = _columns(samples, costs.device)
+    return Problem(costs, *shares, s, t, rows, leading, size)
+
+
+def _batched(
+    x: Tensor,
+    y: Tensor,
+    lengths: tuple[Tensor, Tensor],
+    cost: Cost,
+    masses: tuple[Tensor | Mass, Tensor | Mass],
+    position: tuple[float, float],
+) -> Problem:
+    leading, size = x.shape[:-2], (x.shape[-2], y.shape[-2])
+    for name, values in zip(("x_lengths", "y_lengths"), lengths, strict=True):
+        check_lengths(name, values, leading)
+    check_devices(x=x, x_lengths=lengths[0], y_lengths=lengths[1])
+    x_side, y_side = (
+        batch.Side.of(z.reshape(leading.numel(), *z.shape[-2:]), values.reshape(-1).long())
+        for z, values in zip((x, y), lengths, strict=True)
+    )
+    costs = batch.costs(x_side, y_side, cost, *position)
+    shares = batch.shares("x_mass", masses[0], x_side), batch.shares("y_mass", masses[1], y_side)
+    return Problem(costs, *shares, x_side.lengths_N, y_side.lengths_N, None, leading, size)
 
 
 @uncompiled
@@ -136,16 +214,17 @@ def from_cost(
     check_devices(cost=cost)
     leading, size = cost.shape[:-2], (cost.shape[-2], cost.shape[-1])
     samples = _samples(x_lengths, y_lengths, leading, size)
-    rows, s, t = torch.tensor(samples, dtype=torch.long, device=cost.device).reshape(-1, 3).unbind(1)
-    longest_s, longest_t = (max((sample[side] for sample in samples), default=0) for side in (1, 2))
-    content = length_mask(s, longest_s)[:, :, None] & length_mask(t, longest_t)[:, None, :]
+    rows, s, t = _columns(samples, cost.device)
+    longest_s, longest_t = _longest(samples)
     costs = cost.reshape(leading.numel(), *size)[rows, :longest_s, :longest_t].to(working_dtype(cost))
-    costs = torch.where(content, costs, 0.0)
-    masses = (
-        _masses("x_mass", x_mass, None, samples, 0, cost.shape[:-1], costs),
-        _masses("y_mass", y_mass, None, samples, 1, torch.Size((*leading, size[1])), costs),
-    )
-    return Problem(costs, *masses, samples, leading, size)
+    costs = torch.where(_content(s, t, longest_s, longest_t), costs, 0.0)
+    shares: list[Tensor] = []
+    for side, (name, mass) in enumerate((("x_mass", x_mass), ("y_mass", y_mass))):
+        given = given_mass(name, mass, (*leading, size[side]))
+        if not isinstance(given, (Tensor, Uniform)):
+            raise ValueError(f"{name} must be a tensor or 'uniform': {mass!r} takes states, and there are only costs")
+        shares.append(padded_masses(name, given, costs, samples, side, costs))
+    return Problem(costs, shares[0], shares[1], s, t, rows, leading, size)
 
 
 def choose(samples_N: Tensor, new: Iterable[Tensor], old: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -174,49 +253,15 @@ def _samples(x_lengths: Tensor, y_lengths: Tensor, leading: torch.Size, size: tu
     return tuple((row, s, t) for row, (s, t) in enumerate(zip(*lengths, strict=True)) if s and t)
 
 
-def _masses(
-    name: str, mass: AnyMass, states: Tensor | None, samples: Samples, side: int, full_size: torch.Size, costs: Tensor
-) -> Tensor:
-    """``[N, S' or T']`` masses that sum to 1 over each sample's own length; ``states`` is ``[M, S or T, D]``."""
-    longest = costs.shape[1 + side]
-    if mass is None or isinstance(mass, Uniform) or (isinstance(mass, str) and mass == "uniform"):
-        lengths = torch.tensor([sample[1 + side] for sample in samples], dtype=torch.long, device=costs.device)
-        return length_mask(lengths, longest).to(costs.dtype) / lengths[:, None]
-    if isinstance(mass, Tensor):
-        if mass.shape != full_size:
-            raise ValueError(f"{name} must have shape {list(full_size)}, got {list(mass.shape)}")
-        check_devices(**{name: mass, "the costs": costs})
-        folded = mass.reshape(-1, full_size[-1]).to(costs.dtype)
-        shares = [_normalised(name, folded[row, : (s, t)[side]]) for row, s, t in samples]
-    else:
-        function = resolve_mass(mass, at=name)
-        if states is None:
-            raise ValueError(f"{name} must be a tensor or 'uniform': {mass!r} takes states, and there are only costs")
-        contents = [states[row, : (s, t)[side]].to(costs.dtype) for row, s, t in samples]
-        shares = [_normalised(name, _of_states(name, function, content), content) for content in contents]
-    padded = [torch.nn.functional.pad(share, (0, longest - share.shape[0])) for share in shares]
-    return torch.stack(padded) if padded else costs.new_zeros(0, longest)
+def _columns(samples: Samples, device: torch.device) -> tuple[Tensor, ...]:
+    """Rows, S_n and T_n on the device."""
+    return torch.tensor(samples, dtype=torch.long, device=device).reshape(-1, 3).unbind(1)
 
 
-def _of_states(name: str, mass: Mass, states: Tensor) -> Tensor:
-    values = mass(states)
-    if not isinstance(values, Tensor) or values.shape != states.shape[:1]:
-        raise ValueError(
-            f"{name}: a mass must map [{len(states)}, D] to a tensor [{len(states)}], but {mass!r} gave "
-            f"{described(values)}"
-        )
-    check_devices(**{name: values, "its states": states})
-    return values.to(states.dtype)
+def _longest(samples: Samples) -> tuple[int, int]:
+    return max((s for _, s, _ in samples), default=0), max((t for _, _, t in samples), default=0)
 
 
-def _normalised(name: str, mass: Tensor, states: Tensor | None = None) -> Tensor:
-    # Sample by sample, so that neither padding nor the batch changes the order of the sum.
-    total = mass.sum()
-    if not bool(total > 0) or bool((mass < 0).any()) or not bool(total.isfinite()):
-        if states is not None and not bool(states.isfinite().all()):
-            return torch.full_like(mass, torch.nan)  # as the sample's costs: the other samples have their own
-        raise ValueError(
-            f"{name} must be finite, at least 0 and not all 0 over a sample's length, "
-            f"got values in [{mass.min():g}, {mass.max():g}] with sum {total:g}"
-        )
-    return mass / total
+def _content(x_lengths: Tensor, y_lengths: Tensor, s: int, t: int) -> Tensor:
+    """``[N, s, t]`` whether both positions are content."""
+    return length_mask(x_lengths, s)[:, :, None] & length_mask(y_lengths, t)[:, None, :]

@@ -63,6 +63,7 @@ class Relaxed(Solver):
     def solve(self, problem: Problem) -> OTResult:
         """Send each state of the side to its nearest."""
         check_problems(problem)
+        problem = problem.compact()
         with torch.no_grad():
             limited = problem if self.window is None else _within(problem, self.window)
             cost, plan, f, g = _solve_side(limited, self.side)
@@ -82,7 +83,7 @@ class _OneSided(NamedTuple):
 
 def _within(problem: Problem, window: float) -> Problem:
     """The problem with infinite costs beyond ``window`` positions off the diagonal."""
-    s, t = (lengths[:, None, None] for lengths in problem.length_tensors())
+    s, t = (lengths[:, None, None] for lengths in (problem.x_lengths, problem.y_lengths))
     i = torch.arange(problem.cost.shape[1], device=s.device)[:, None]
     j = torch.arange(problem.cost.shape[2], device=s.device)
     # 2 S T times the distance: whole numbers, so that no rounding decides who is just within the window.
@@ -93,7 +94,7 @@ def _within(problem: Problem, window: float) -> Problem:
 
 def _solve_side(problem: Problem, side: str) -> _OneSided:
     cost, a, b = problem.cost, problem.x_mass, problem.y_mass
-    x_lengths, y_lengths = problem.length_tensors()
+    x_lengths, y_lengths = problem.x_lengths, problem.y_lengths
     if side == "x":
         distance, plan = _to_nearest(cost, a, b, x_lengths)
         return _OneSided(ragged_sum(distance, a), plan, distance, torch.zeros_like(b))

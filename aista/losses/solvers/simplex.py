@@ -60,6 +60,7 @@ def transport(cost: Array, a: Array, b: Array, max_iterations: int) -> Solved:
 def solve_each(problem: Problem, solve_sample: Callable[[Array, Array, Array], Solved]) -> OTResult:
     """Call ``solve_sample(cost, a, b)`` on every sample whose costs are finite, and attach the (sub)gradient."""
     check_problems(problem)
+    problem = problem.compact()
     solved = _solve_all(problem, solve_sample)
     plan, f, g = (torch.zeros_like(z) for z in (problem.cost, problem.x_mass, problem.y_mass))
     for n, ((_, s, t), one) in enumerate(zip(problem.samples, solved, strict=True)):

@@ -67,7 +67,6 @@ class SinkhornDivergence(Balanced):
         among_y = problem(y, y, y_lengths, y_lengths, x_mass=y_mass, y_mass=y_mass)
         return self.solve(both, among_x, among_y)
 
-    @uncompiled
     def solve(self, both: Problem, among_x: Problem | None = None, among_y: Problem | None = None) -> OTResult:
         """As :meth:`Solver.solve`, with the costs among the states of each side too.
 
@@ -81,12 +80,7 @@ class SinkhornDivergence(Balanced):
         """
         takes = "three problems (of x and y, among the x, among the y)"
         problems = check_problems(both, among_x, among_y, expected=takes)
-        for name, among, side in (("among_x", problems[1], 1), ("among_y", problems[2], 2)):
-            expected = tuple((sample[0], sample[side], sample[side]) for sample in both.samples)
-            if among.samples != expected:
-                raise ValueError(f"{name} must hold the samples (row, length, length) {expected}, got {among.samples}")
-            if among.cost.dtype != both.cost.dtype:
-                raise ValueError(f"{name} must hold {both.cost.dtype} as both does, got {among.cost.dtype}")
+        _check_samples(*problems)
         epsilon_N = self.epsilon_per_sample(both)
         xy, xx, yy = terms = [solve(problem, self, epsilon_N) for problem in problems]
         errors = torch.stack([term.marginal_error for term in terms])
@@ -102,3 +96,16 @@ class SinkhornDivergence(Balanced):
             converged=xy.converged & xx.converged & yy.converged,
             build_plan=xy.build_plan,
         )
+
+
+@uncompiled
+def _check_samples(both: Problem, among_x: Problem, among_y: Problem) -> None:
+    """Raise ValueError unless the three are of the same samples; lengths that are on a device are not read."""
+    for name, among, side in (("among_x", among_x, 1), ("among_y", among_y, 2)):
+        if (among.rows is None) != (both.rows is None) or among.leading != both.leading:
+            raise ValueError(f"{name} must be built from the same batch as both, in the same way")
+        expected = both.rows is not None and tuple((sample[0], sample[side], sample[side]) for sample in both.samples)
+        if expected and among.samples != expected:
+            raise ValueError(f"{name} must hold the samples (row, length, length) {expected}, got {among.samples}")
+        if among.cost.dtype != both.cost.dtype:
+            raise ValueError(f"{name} must hold {both.cost.dtype} as both does, got {among.cost.dtype}")

@@ -80,7 +80,7 @@ class Sliced(Options):
             cost=cost,
             position_weight=position_weight,
             position_power=position_power,
-        )
+        ).compact()
         kind = resolve_cost(cost)
         self.check_geometry(kind, position_weight)
         sources = (_contents(problem, x, 0), _contents(problem, y, 1), problem.x_mass, problem.y_mass)

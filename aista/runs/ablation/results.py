@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aista.report.report_options import ComparisonOptions
 from aista.run_folder.contents import RunFolder
@@ -117,11 +117,9 @@ def ablation_rows(
         assert outcome.folder is not None
         values = read_measures(outcome.folder, options.split, metrics[0].name, probe)
         measured.setdefault(name, {})[seed] = values
+    of_metrics = scores, compared, segments, seeds
     return [
-        replace(
-            _row(name, [outcome for outcome in outcomes if outcome.name == name], scores, compared, segments, seeds),
-            measures=by_measure(measured.get(name, {})),
-        )
+        _row(name, [one for one in outcomes if one.name == name], *of_metrics, by_measure(measured.get(name, {})))
         for name in dict.fromkeys(outcome.name for outcome in outcomes)
     ]
 
@@ -213,6 +211,7 @@ def _row(
     compared: Mapping[str, Mapping[str, SeedComparison]],
     adjusted: Mapping[str, Mapping[str, float]],
     seeds_adjusted: Mapping[str, Mapping[str, float]],
+    measures: Mapping[str, Mapping[int, float]],
 ) -> AblationRow:
     folders = [outcome.folder for outcome in outcomes if outcome.folder is not None]
     seconds = [value for folder in folders if (value := seconds_per_step(folder)) is not None]
@@ -231,7 +230,7 @@ def _row(
         layers=tuple(choice.layers if (choice := folder.selection()) else () for folder in folders),
         seconds=statistics.mean(seconds) if seconds else None,
         memory=max(known, default=None),
-        measures={},
+        measures=measures,
         seeds=tuple(outcome.seed for outcome in outcomes),
         failed=tuple(outcome.seed for outcome in outcomes if outcome.folder is None),
     )

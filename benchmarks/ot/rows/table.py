@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aista.losses import Exact, Ipot, Partial, Relaxed, Sinkhorn, SinkhornDivergence, Sliced, Unbalanced
-from benchmarks.ot.rows import floor, geomloss, kernels, ott_jax, own, pot_batch, pot_loop, unrolled
+from benchmarks.ot.rows import batched, floor, geomloss, ott_jax, own, pot_batch, pot_loop, unrolled
 from benchmarks.ot.rows.base import Prepare, Row
 
 __all__ = ["FLOOR", "OTHERS", "RACE", "ROWS"]
@@ -18,9 +18,8 @@ def _ours(summary: str, prepare: Prepare, *, polished: bool) -> Row:
     return replace(row, value_bound=1e-5, gradient_bound=1e-3) if polished else row
 
 
-def _kernels(summary: str, prepare: Prepare, *, devices: tuple[str, ...] = ("cuda",), checked: bool = True) -> Row:
-    row = Row(summary=summary, prepare=prepare, devices=devices, ours=True, half=True, checked=checked)
-    return replace(row, module="triton", distribution="triton", extra="triton")
+def _on_gpu(row: Row, *, devices: tuple[str, ...] = ("cuda",)) -> Row:
+    return replace(row, devices=devices, module="triton", distribution="triton", extra="triton")
 
 
 def _pot(summary: str, prepare: Prepare, *, devices: tuple[str, ...] = ("cpu", "cuda")) -> Row:
@@ -36,12 +35,17 @@ RACE = {
     "sinkhorn": _ours("aista's default", own.entropic(), polished=True),
     "sinkhorn_detached": _ours("aista, gradient by the speech side alone", own.entropic(text=False), polished=True),
     "sinkhorn_unpolished": _ours("aista without the Newton step", own.entropic(polish=False), polished=False),
-    "kernels": _kernels("aista's kernels, called directly", kernels.prepare, devices=kernels.DEVICES),
-    "kernels_graph": _kernels("the same as a CUDA graph", kernels.captured(kernels.prepare)),
-    "kernel_iterations": _kernels("the kernel that iterates, alone", kernels.iterations, checked=False),
-    "floor_graph": replace(
-        _kernels("the floor as a CUDA graph", kernels.captured(floor.prepare), checked=False), ours=False
+    "batched": _on_gpu(
+        _ours("the path of accelerators, named", batched.entropic(), polished=True), devices=batched.DEVICES
     ),
+    "sinkhorn_graph": _on_gpu(
+        _ours("aista's default as a CUDA graph", batched.captured(own.entropic()), polished=True)
+    ),
+    "sinkhorn_unpolished_graph": _on_gpu(
+        _ours("the same without the Newton step", batched.captured(own.entropic(polish=False)), polished=False)
+    ),
+    "iterations": _on_gpu(_other("the kernel that iterates, alone", batched.iterations)),
+    "floor_graph": _on_gpu(replace(_other("the floor as a CUDA graph", batched.captured(floor.prepare)), ours=False)),
     "pot_loop": _pot("POT, ot.sinkhorn sample by sample", pot_loop.prepare, devices=("cpu",)),
     "pot_batch": _pot("POT, ot.batch, its default log domain, envelope", pot_batch.adapter("log_sinkhorn")),
     "pot_batch_exp": _pot("POT, ot.batch, exp domain, envelope", pot_batch.adapter("sinkhorn")),

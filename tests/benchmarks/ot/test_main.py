@@ -65,7 +65,7 @@ def test_a_dry_run_lists_everything_and_what_is_missing(bench, monkeypatch):
     assert (code, err) == (0, "")
     assert "  xl          8, 1500, 128, 1024\n" in out
     assert "skipped: ott_jax (ott-jax is not installed; pip install 'aista[peers]')\n" in out
-    assert "skipped: kernels_graph (runs on cuda only)\n" in out
+    assert "skipped: sinkhorn_graph (runs on cuda only)\n" in out
     for name in table.RACE:
         assert name in out
     assert "ipot" not in out

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from aista.errors import RunError
 from tests.engine.training.processes import in_processes
 from tests.tiny import tiny_config, write_config
 
@@ -61,21 +60,3 @@ def test_words_are_compared_where_their_times_are_known(alone):
     assert len(layers) == 1
     assert reason.startswith("word_mrr: layer ")
     assert all(0 < layer["word_mrr"]["value"] <= 1 for layer in measures)
-
-
-def test_words_without_times_or_an_adapter_that_keeps_them_are_refused_before_training(tmp_path, corpus):
-    from aista.engine.training.train import train
-    from aista.tasks.experiment import load_experiment
-
-    text = (corpus / "dev.tsv").read_text().splitlines()
-    place = text[0].split("\t").index("word_times")
-    rows = [line.split("\t") for line in text]
-    bare = corpus / "dev_without_times.tsv"
-    bare.write_text("\n".join("\t".join(row[:place] + row[place + 1 :]) for row in rows) + "\n")
-    without = options(corpus, "word_retrieval")
-    without["data"]["dev"] = str(bare)
-    uneven = options(corpus, "word_retrieval", adapter={"name": "ctc_compress"})
-    for number, (config, message) in enumerate([(without, "no dev row has"), (uneven, "not even in time")]):
-        run = tmp_path / f"run{number}"
-        with pytest.raises(RunError, match=message):
-            train(load_experiment(write_config(tmp_path / f"{number}.yaml", config)), run)

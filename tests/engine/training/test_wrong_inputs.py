@@ -87,11 +87,22 @@ def test_words_without_times(tmp_path, corpus, capsys):
     assert "leave data.shuffle_transcripts off" in refusal(tmp_path, capsys, options)
 
 
-def test_words_behind_an_adapter_that_loses_time(tmp_path, corpus, capsys):
+@pytest.mark.parametrize(
+    ("option", "changes"),
+    [
+        ("alignment", {"alignment": [{"name": "word_aligned"}]}),
+        ("layer_selection", {"layer_selection": {"name": "word_retrieval", "config": {"warmup_steps": 2}}}),
+    ],
+)
+def test_words_behind_an_adapter_that_loses_time(tmp_path, corpus, capsys, option, changes):
+    stages = [{"name": "lm", "task": "text_translation", "part": "llm"}]
     for adapter in ({"name": "cif"}, {"name": "qformer", "config": {"num_heads": 2}}):
-        options = tiny_config(corpus, alignment=[{"name": "word_aligned"}], adapter=adapter)
+        options = tiny_config(corpus, adapter=adapter, pretraining=stages, **changes)
         printed = refusal(tmp_path, capsys, options)
-        assert f"positions of '{adapter['name']}' are not even in time, but an alignment loss compares words" in printed
+        assert f"positions of '{adapter['name']}' are not even in time, but {option} compares words" in printed
+        assert not list(tmp_path.glob("run/pretraining/*"))
+    assert main(["train", str(tmp_path / "run"), "--config", str(tmp_path / "config.yaml"), "--dry-run"]) == 2
+    assert f"are not even in time, but {option} compares" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_missing_file(tmp_path, corpus, capsys):

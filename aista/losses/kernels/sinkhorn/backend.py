@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from functools import cache
 from importlib.util import find_spec
 from types import ModuleType
 
+import torch
 from torch import Tensor
+
+from aista.losses.kernels.sinkhorn import reference, scaling
 
 __all__ = ["BACKENDS", "kernel", "resolve"]
 
 BACKENDS = ("auto", "reference", "scaling", "triton")
-MODULES = {"reference": "reference", "scaling": "scaling", "triton": "launch"}  # triton is imported with its module
 
 log = logging.getLogger("aista.losses")
 
@@ -21,20 +22,24 @@ log = logging.getLogger("aista.losses")
 def resolve(backend: str, cost_NST: Tensor) -> str:
     """The backend that takes these costs; what was named explicitly is never replaced by another.
 
-    ``auto`` is ``triton`` where the costs are on a GPU, triton is installed and its kernels take them, else ``scaling``
-    (which runs on any device). It logs its choice once for each kind of device.
+    ``auto`` is ``triton`` where the costs are on a GPU, triton is installed, its kernels take them and have proved
+    themselves there on a small problem (``first_use.py``); else ``scaling``, which runs on any device. It logs its
+    choice once for each kind of device, and what was wrong with the kernels.
 
     Raises:
-        RuntimeError: ``triton`` was named and is not installed.
+        RuntimeError: ``triton`` was named and is not installed, or does not work on the device.
         ValueError: ``triton`` was named and cannot take these costs; the message says why.
     """
     if backend == "auto":
-        on_gpu = cost_NST.is_cuda and find_spec("triton") is not None and not kernel("triton").refusal(cost_NST)
-        chosen = "triton" if on_gpu else "scaling"
-        _announce(cost_NST.device.type, chosen)
+        fault = (
+            _fault(cost_NST) if _on_gpu(cost_NST) and _installed() and not kernel("triton").refusal(cost_NST) else None
+        )
+        chosen = "triton" if fault == "" else "scaling"
+        if not torch.compiler.is_compiling():
+            _announce(cost_NST.device.type, chosen, fault or "")
         return chosen
     if backend == "triton":
-        if find_spec("triton") is None:
+        if not _installed():
             raise RuntimeError(
                 "backend 'triton' needs the package triton, which torch's CUDA wheels for Linux bring along: "
                 "install one of these, or choose backend 'scaling'"
@@ -42,14 +47,37 @@ def resolve(backend: str, cost_NST: Tensor) -> str:
         refusal = kernel("triton").refusal(cost_NST)
         if refusal:
             raise ValueError(f"backend 'triton' cannot run: {refusal}")
+        fault = _fault(cost_NST)
+        if fault:
+            raise RuntimeError(f"backend 'triton' cannot be used: its kernels do not work here; {fault}")
     return backend
 
 
 def kernel(backend: str) -> ModuleType:
     """The module whose ``solve`` a resolved backend runs."""
-    return importlib.import_module(f"aista.losses.kernels.sinkhorn.{MODULES[backend]}")
+    if backend == "triton":
+        from aista.losses.kernels.sinkhorn import launch
+
+        return launch
+    return reference if backend == "reference" else scaling
+
+
+def _installed() -> bool:
+    return torch.compiler.is_compiling() or find_spec("triton") is not None  # a graph cannot hold the search
+
+
+def _on_gpu(cost_NST: Tensor) -> bool:
+    return cost_NST.is_cuda
+
+
+def _fault(cost_NST: Tensor) -> str:
+    from aista.losses.kernels.sinkhorn import first_use
+
+    return first_use.fault(cost_NST)
 
 
 @cache
-def _announce(device: str, backend: str) -> None:
+def _announce(device: str, backend: str, fault: str) -> None:
     log.info("Sinkhorn on tensors of device %s: backend %s", device, backend)
+    if fault:
+        log.warning("The Triton kernels of Sinkhorn are not used: %s. Please report this line.", fault)

@@ -6,6 +6,7 @@ import triton.language as tl
 from aista.losses.kernels.sinkhorn.transform import (
     INF,
     LOG2E,
+    content_lengths,
     damping,
     log2_or_minus_inf,
     log_of_sums,
@@ -28,13 +29,13 @@ def _column_log_sums(exponent_ST):
 
 @triton.jit(do_not_specialize=["max_iterations"])
 def solve(
-    cost_NST, a_NS, b_NT, lengths_N2, epsilon_N, f_NS, g_NT, num_iterations_N,
+    cost_NST, a_NS, b_NT, x_lengths_N, y_lengths_N, epsilon_N, f_NS, g_NT, num_iterations_N,
     S, T, stride, rho_x, rho_y, max_iterations, tolerance,
     BLOCK_S: tl.constexpr, BLOCK_T: tl.constexpr, HELD_X: tl.constexpr, CHECK_EVERY: tl.constexpr,
 ):  # fmt: skip
     """Potentials of sample ``program_id(0)``, which ``BLOCK_S x BLOCK_T`` holds whole; as ``streaming.solve``."""
     n = tl.program_id(0).to(tl.int64)
-    s, t = tl.load(lengths_N2 + 2 * n), tl.load(lengths_N2 + 2 * n + 1)
+    s, t = content_lengths(x_lengths_N, y_lengths_N, n, S, T)
     epsilon = tl.load(epsilon_N + n)
     scale = LOG2E / epsilon
     damp_x, damp_y = damping(rho_x, epsilon), damping(rho_y, epsilon)
@@ -46,7 +47,7 @@ def solve(
     log_b_T, held_T = log2_or_minus_inf(b_T), b_T > 0
     g_T = tl.zeros((BLOCK_T,), tl.float32)
     num_iterations = 0
-    go = num_iterations < max_iterations - 1
+    go = (num_iterations < max_iterations - 1) & (s > 0)
     while go:
         h_T = g_T + log_b_T
         peak_S, entry_ST, sum_S = row_entries(h_T[None, :] - scaled_ST)
@@ -63,6 +64,6 @@ def solve(
         g_T = tl.where(held_T, -damp_y * lse_T, 0.0)
     f_S = row_potential((g_T + log_b_T)[None, :] - scaled_ST, damp_x)
     lse_T = _column_log_sums(log_weight(f_S, log2_or_minus_inf(a_S))[:, None] - scaled_ST)
-    tl.store(f_NS + n * S + row_S, f_S / scale, mask=row_S < s)
-    tl.store(g_NT + n * T + column_T, -damp_y * lse_T / scale, mask=column_T < t)
-    tl.store(num_iterations_N + n, num_iterations + 1)
+    tl.store(f_NS + n * S + row_S, tl.where(row_S < s, f_S / scale, 0.0), mask=row_S < S)
+    tl.store(g_NT + n * T + column_T, tl.where(column_T < t, -damp_y * lse_T / scale, 0.0), mask=column_T < T)
+    tl.store(num_iterations_N + n, tl.where(s > 0, num_iterations + 1, 0))

@@ -9,6 +9,7 @@ import triton.language as tl
 from aista.losses.kernels.sinkhorn.transform import (
     INF,
     LOG2E,
+    content_lengths,
     damping,
     log2_or_minus_inf,
     log_of_sums,
@@ -63,13 +64,13 @@ def _log_sweep(cost_NST, a_NS, f_NS, h_T, s, t, stride, scale, damp_x, BLOCK_S: 
 
 @triton.jit(do_not_specialize=["max_iterations"])
 def solve(
-    cost_NST, a_NS, b_NT, lengths_N2, epsilon_N, f_NS, g_NT, num_iterations_N,
+    cost_NST, a_NS, b_NT, x_lengths_N, y_lengths_N, epsilon_N, f_NS, g_NT, num_iterations_N,
     S, T, stride, rho_x, rho_y, max_iterations, tolerance,
     BLOCK_S: tl.constexpr, BLOCK_T: tl.constexpr, HELD_X: tl.constexpr, CHECK_EVERY: tl.constexpr,
 ):  # fmt: skip
-    """Potentials of sample ``program_id(0)``. The last iteration is a log sweep, for points without mass."""
+    """Potentials of sample ``program_id(0)``, 0 in the padding. The last iteration is a log sweep: see README.md."""
     n = tl.program_id(0).to(tl.int64)
-    s, t = tl.load(lengths_N2 + 2 * n), tl.load(lengths_N2 + 2 * n + 1)
+    s, t = content_lengths(x_lengths_N, y_lengths_N, n, S, T)
     epsilon = tl.load(epsilon_N + n)
     scale = LOG2E / epsilon
     damp_x, damp_y = damping(rho_x, epsilon), damping(rho_y, epsilon)
@@ -81,7 +82,7 @@ def solve(
     log_b_T, held_T = log2_or_minus_inf(b_T), b_T > 0
     g_T = tl.zeros((BLOCK_T,), tl.float32)
     num_iterations = 0
-    go = num_iterations < max_iterations - 1
+    go = (num_iterations < max_iterations - 1) & (s > 0)
     while go:
         h_T = g_T + log_b_T
         sums_T = _exp_sweep(cost_NST, a_NS, h_T, s, t, stride, scale, damp_x, BLOCK_S, BLOCK_T, HELD_X)
@@ -95,5 +96,10 @@ def solve(
             go = go & (residual(lse_T, g_T, b_T, log_b_T, rho_y, epsilon) > tolerance)
         g_T = tl.where(held_T, -damp_y * lse_T, 0.0)
     lse_T = _log_sweep(cost_NST, a_NS, f_NS, g_T + log_b_T, s, t, stride, scale, damp_x, BLOCK_S, BLOCK_T)
-    tl.store(g_NT + n * T + column_T, -damp_y * lse_T / scale, mask=column_T < t)
-    tl.store(num_iterations_N + n, num_iterations + 1)
+    first = s
+    while first < S:
+        row_R = first + tl.arange(0, BLOCK_S)
+        tl.store(f_NS + row_R, tl.zeros((BLOCK_S,), tl.float32), mask=row_R < S)
+        first += BLOCK_S
+    tl.store(g_NT + n * T + column_T, tl.where(column_T < t, -damp_y * lse_T / scale, 0.0), mask=column_T < T)
+    tl.store(num_iterations_N + n, tl.where(s > 0, num_iterations + 1, 0))

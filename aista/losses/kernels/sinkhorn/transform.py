@@ -13,6 +13,15 @@ LARGEST = tl.constexpr(2.0**100)
 
 
 @triton.jit
+def content_lengths(x_lengths_N, y_lengths_N, n, S, T):
+    """Both lengths of a sample: within the padded size, so that no access leaves it, and 0 where a side is empty."""
+    s, t = tl.load(x_lengths_N + n).to(tl.int32), tl.load(y_lengths_N + n).to(tl.int32)
+    s, t = tl.minimum(s, S), tl.minimum(t, T)
+    has_both = (s > 0) & (t > 0)
+    return tl.where(has_both, s, 0), tl.where(has_both, t, 0)
+
+
+@triton.jit
 def log2_or_minus_inf(mass):
     """``log2(mass)``, and -inf where there is none."""
     return tl.where(mass > 0, tl.log2(tl.where(mass > 0, mass, 1.0)), -INF)

@@ -9,16 +9,20 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from aista.losses import Sinkhorn, Unbalanced, from_cost
-from aista.losses.kernels.sinkhorn import launch, onchip, reference, streaming
+from aista.losses import Sinkhorn, SinkhornDivergence, Unbalanced, from_cost, from_states
+from aista.losses.costs import Cosine
+from aista.losses.kernels.sinkhorn import first_use, launch, onchip, operators, reference, streaming
+from aista.losses.kernels.sinkhorn.backend import resolve
 from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem
 from benchmarks.ot.check import relative_error
 from benchmarks.ot.rows.base import cosine_cost, sample_epsilon
-from benchmarks.ot.workload import Workload, make_case
+from benchmarks.ot.workload import EPSILON, Workload, make_case
 from tests.losses.clouds import clouds, masses
 from tests.losses.kernels.sinkhorn.test_scaling import _problem
 
@@ -35,11 +39,11 @@ RHO = [(INF, INF), (1.0, 0.3), (0.0, 1.0), (INF, 0.5), (0.5, 0.0), (0.0, 0.0)]
 def kernel(request, monkeypatch):
     """Both kernels at small sizes; a streaming tile of 4 rows, so that samples take several."""
     if request.param == "streaming":
-        monkeypatch.setattr(launch, "ONCHIP_ELEMENTS", 0)
-        monkeypatch.setattr(launch, "STREAMING_ELEMENTS", 64)
-    monkeypatch.setattr(launch, "EPILOGUE_ELEMENTS", 64)
+        monkeypatch.setattr(operators, "ONCHIP_ELEMENTS", 0)
+        monkeypatch.setattr(operators, "STREAMING_ELEMENTS", 64)
+    monkeypatch.setattr(operators, "EPILOGUE_ELEMENTS", 64)
     expected = {"onchip": onchip.solve, "streaming": streaming.solve}[request.param]
-    assert launch.plan_launches(9, 6)[0].kernel is expected
+    assert operators.plan_launches(9, 6)[0].kernel is expected
     return request.param
 
 
@@ -91,9 +95,9 @@ def test_a_single_iteration(kernel):
 
 @pytest.mark.parametrize("rho", [(INF, INF), (1.0, 0.3)])
 def test_samples_stop_one_by_one_and_truthfully(kernel, rho):
-    problem = _problem(0.02, rho)
-    problem.epsilon_N[0] = 5.0
-    for max_iterations in (15, 200):
+    problem = _problem(0.1, rho)
+    problem.epsilon_N[0], problem.epsilon_N[3] = 5.0, 0.03
+    for max_iterations in (15, 80):
         loaded = launch.load_problem(_on_device(problem))
         potentials = launch.iterate(loaded, max_iterations, 1e-3)
         num = potentials.num_iterations_N
@@ -142,8 +146,9 @@ def test_plans_of_states_are_the_references(sizes, factor, rho):
     f, g, _ = reference.solve(problem, num_iterations, 0.0)
     ratio = torch.exp((f[:, :, None] + g[:, None] - problem.cost_NST) / problem.epsilon_N[:, None, None])
     plan = (ratio * problem.a_NS[:, :, None] * problem.b_NT[:, None]).where(inside, 0.0)
-    tensors = (z.to(DEVICE) for z in (cost.masked_fill(~inside, math.nan), a, b, lengths.int(), epsilon))
-    loaded = launch.load(*tensors, rho)
+    tensors = (z.to(DEVICE) for z in (cost.masked_fill(~inside, math.nan), a, b, *case[2:]))
+    loaded = launch.load(*tensors, factor * EPSILON, "mean", rho)
+    torch.testing.assert_close(loaded.epsilon_N.cpu(), epsilon, atol=0, rtol=1e-5)
     result = launch.evaluate(loaded, launch.iterate(loaded, num_iterations, 0.0))
     assert relative_error(result.entry_NST.cpu(), plan) < 1e-3
     assert relative_error(result.transport_cost_N.cpu(), (plan * problem.cost_NST).sum((1, 2))) < 1e-4
@@ -201,6 +206,153 @@ def test_states_and_their_gradients():
         torch.testing.assert_close(x.grad.cpu().double(), y.grad, atol=1e-4, rtol=0)
 
 
+# The batch at once --------------------------------------------------------------------------------
+
+
+def _batch(dtype):
+    """Ragged samples, two with an empty side; what nobody may read is NaN or infinite."""
+    g = torch.Generator().manual_seed(0)
+    lengths = torch.tensor([9, 5, 0, 7]), torch.tensor([6, 1, 3, 0])
+    states = [torch.randn(4, size, 16, generator=g).to(DEVICE, dtype) for size in (9, 6)]
+    for z, counts, fill in zip(states, lengths, (math.nan, INF), strict=True):
+        for row, count in zip(z, counts.tolist(), strict=True):
+            row[count:] = fill
+    return states, [z.to(DEVICE) for z in lengths]
+
+
+def _outcome(solver, states, lengths, **geometry):
+    leaves = [z.detach().clone().requires_grad_() for z in states]
+    if isinstance(solver, SinkhornDivergence):
+        result = solver(*leaves, *lengths, **geometry)
+    else:
+        result = solver.solve(from_states(*leaves, *lengths, **geometry))
+    result.value.sum().backward()
+    report = result.value, result.transport_cost, result.plan(), *(z.grad for z in leaves)
+    return [z.detach().cpu().double() for z in report], result
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("cost", ["cosine", "sqeuclidean", "euclidean"])
+def test_a_batch_of_states_is_solved_as_its_samples_are(cost, dtype):
+    states, lengths = _batch(dtype)
+    geometry = {"cost": cost, "position_weight": 0.3}
+    options = {"epsilon": 0.5, "tolerance": 1e-4, "epsilon_scale": "max" if cost == "euclidean" else "mean"}
+    mine, result = _outcome(Sinkhorn(backend="triton", **options), states, lengths, batched=True, **geometry)
+    exact = [z.cpu().double() for z in states], [z.cpu() for z in lengths]
+    right, _ = _outcome(Sinkhorn(backend="reference", **options), *exact, batched=False, **geometry)
+    assert result.converged.tolist() == [True] * 4
+    assert result.num_iterations.tolist()[2:] == [0, 0]
+    assert result.value.tolist()[2:] == [0.0, 0.0]
+    gradient = 1e-2 if dtype == torch.bfloat16 else 1e-4
+    for found, truth, bound in zip(mine, right, (1e-4, 1e-4, 1e-3, gradient, gradient), strict=True):
+        assert relative_error(found, truth) < bound
+
+
+def test_masses_and_their_gradients_in_a_batch():
+    (x, y), lengths = _batch(torch.float32)
+    results = []
+    for device, dtype, backend in ((DEVICE, torch.float32, "triton"), ("cpu", torch.float64, "reference")):
+        mass = torch.linspace(0.5, 2, 36).reshape(4, 9).to(device, dtype).requires_grad_()
+        sides = [z.to(device, dtype) for z in (x, y)], [z.to(device) for z in lengths]
+        masses = {"x_mass": mass, "y_mass": "norm"}
+        solver = Unbalanced(rho_x=1.0, rho_y=INF, epsilon=0.5, max_iterations=20, tolerance=0.0, backend=backend)
+        found, _ = _outcome(solver, *sides, batched=backend == "triton", **masses)
+        results.append([*found, mass.grad.cpu().double()])
+    for found, truth in zip(*results, strict=True):
+        torch.testing.assert_close(found, truth, atol=1e-5, rtol=1e-4)
+
+
+def test_the_newton_step_is_taken_where_it_helps():
+    states, lengths = _batch(torch.float32)
+    reports = {}
+    for polish in (False, True):
+        solver = Sinkhorn(epsilon=0.1, max_iterations=6, tolerance=0.0, polish=polish, backend="triton")
+        reports[polish] = solver.solve(from_states(*states, *lengths, batched=True)).marginal_error
+    assert (reports[True] <= reports[False]).all()
+    assert reports[False][0] > 1e-3
+    assert reports[True][0] < 0.1 * reports[False][0]
+
+
+def test_the_divergence_of_a_batch(monkeypatch):
+    states, lengths = _batch(torch.float32)
+    options = {"epsilon": 0.5, "tolerance": 1e-4}
+    right, _ = _outcome(SinkhornDivergence(backend="reference", **options), [z.double() for z in states], lengths)
+    batched = partial(from_states, batched=True)
+    monkeypatch.setattr("aista.losses.solvers.sinkhorn_divergence.from_states", batched)
+    mine, result = _outcome(SinkhornDivergence(backend="triton", **options), states, lengths)
+    assert result.converged.all()
+    for found, truth in zip(mine, right, strict=True):
+        torch.testing.assert_close(found, truth, atol=1e-4, rtol=1e-3)
+
+
+def test_a_length_beyond_the_padding_gives_nan_and_reads_nothing_beyond():
+    states, (x_lengths, y_lengths) = _batch(torch.float32)
+    x_lengths[1] = 10
+    result = Sinkhorn(backend="triton").solve(from_states(*states, x_lengths, y_lengths, batched=True))
+    assert result.value.isnan().tolist() == [False, True, False, False]
+    assert result.converged.tolist() == [True, False, True, True]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_caller_holds_the_solver_in_its_graph():
+    states, lengths = _batch(torch.float32)
+    solver, cost = Sinkhorn(epsilon=0.5, backend="triton"), Cosine()
+
+    def loss(x, y):
+        return solver.solve(from_states(x, y, *lengths, cost=cost, batched=True)).value
+
+    results = []
+    for function in (loss, torch.compile(loss, fullgraph=True, backend="aot_eager")):
+        leaves = [z.clone().requires_grad_() for z in states]
+        value = function(*leaves)
+        value.sum().backward()
+        results.append((value.detach(), *(z.grad for z in leaves)))
+    for compiled, eager in zip(*results, strict=True):
+        torch.testing.assert_close(compiled, eager)
+
+
+# First use ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _unseen(monkeypatch):
+    monkeypatch.setattr(first_use, "_faults", {})
+
+
+@pytest.mark.usefixtures("_unseen")
+def test_kernels_that_work_are_looked_at_once(monkeypatch):
+    looks = []
+    monkeypatch.setattr(first_use, "_look", lambda device: looks.append(device) or "")
+    assert [first_use.fault(torch.zeros(1, 2, 2, device=DEVICE)) for _ in range(2)] == ["", ""]
+    assert len(looks) == 1
+
+
+def test_the_small_problem_is_solved_alike():
+    assert first_use._look(torch.device(DEVICE)) == ""
+
+
+def _off(*arguments):
+    f, g, num_iterations = operators.iterate(*arguments)
+    return f + 0.01, g, num_iterations
+
+
+def _broken(*arguments):
+    raise RuntimeError("ptxas: no such instruction")
+
+
+@pytest.mark.usefixtures("_unseen")
+@pytest.mark.parametrize(
+    ("iterate", "message"),
+    [(_off, "they are wrong on .*the value differs by"), (_broken, "they fail on .*RuntimeError: ptxas: no such")],
+)
+def test_kernels_that_do_not_work_are_refused(monkeypatch, iterate, message):
+    kernels = SimpleNamespace(**vars(operators) | {"iterate": iterate})
+    monkeypatch.setattr(launch, "operators", kernels)
+    monkeypatch.setattr(first_use, "NUM_ITERATIONS", 3)
+    with pytest.raises(RuntimeError, match=f"backend 'triton' cannot be used.*{message}"):
+        resolve("triton", torch.zeros(1, 2, 2, device=DEVICE))
+
+
 # What is lost, what is ignored ---------------------------------------------------------------------
 
 
@@ -213,9 +365,11 @@ def test_bf16_costs_stay_within_their_rounding(kernel, rho):
     results = []
     for p in (problem, low, rounded):
         loaded = launch.load_problem(p)
-        results.append(launch.evaluate(loaded, launch.iterate(loaded, 6, 0.0)))
+        results.append(launch.evaluate(loaded, launch.iterate(loaded, 3, 0.0)))
     values = [result.value_N for result in results]
-    assert all(z.dtype == torch.float32 for z in results[1])
+    assert {name: z.dtype for name, z in results[1]._asdict().items() if z.dtype != torch.float32} == {
+        "converged_N": torch.bool
+    }
     torch.testing.assert_close(values[1], values[2], atol=1e-6, rtol=0)
     mass = max(1.0, float(results[0].entry_NST.sum((1, 2)).max()))
     assert (values[1] - values[0]).abs().max() <= 2**-9 * mass + 1e-6
@@ -248,7 +402,7 @@ def test_the_padding_is_ignored(kernel, fill):
 def test_a_bad_cost_spoils_its_own_sample_only_and_is_reported(kernel, bad):
     cost = _problem(0.1).cost_NST.clone()
     lengths = torch.tensor(_problem(0.1).lengths_N2).unbind(1)
-    options = {"epsilon": 0.5, "max_iterations": 10, "backend": "triton"}
+    options = {"epsilon": 2.0, "max_iterations": 5, "polish": False, "backend": "triton"}
     good = Sinkhorn(**options).solve(from_cost(*(z.to(DEVICE) for z in (cost, *lengths))))
     cost[0, 2, 1] = bad
     result = Sinkhorn(**options).solve(from_cost(*(z.to(DEVICE) for z in (cost, *lengths))))

@@ -10,7 +10,7 @@ from aista.losses import Sinkhorn, from_cost
 from aista.losses.kernels.sinkhorn import backend, reference, scaling
 from aista.losses.kernels.sinkhorn.backend import kernel, resolve
 
-needs_triton = pytest.mark.skipif(backend.find_spec("triton") is None, reason="triton is not installed")
+needs_triton = pytest.mark.skipif(not backend._installed(), reason="triton is not installed")
 not_interpreted = pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="triton is interpreted")
 ON_CPU = torch.zeros(1, 3, 2)
 
@@ -21,7 +21,7 @@ def _on_gpu(dtype: torch.dtype = torch.float32, columns: int = 2) -> SimpleNames
 
 
 def _absent(monkeypatch):
-    monkeypatch.setattr(backend, "find_spec", lambda name: None)
+    monkeypatch.setattr(backend, "_installed", lambda: False)
 
 
 @pytest.mark.parametrize("name", ["reference", "scaling"])
@@ -35,10 +35,24 @@ def test_auto_is_scaling_for_costs_in_main_memory():
 
 
 @needs_triton
-def test_auto_is_triton_for_costs_on_a_gpu_that_it_can_take():
+def test_auto_is_triton_for_costs_on_a_gpu_that_it_can_take(monkeypatch):
+    monkeypatch.setattr(backend, "_fault", lambda cost: "")
     assert resolve("auto", _on_gpu()) == "triton"
     assert resolve("auto", _on_gpu(dtype=torch.float64)) == "scaling"
     assert resolve("auto", _on_gpu(columns=5000)) == "scaling"
+
+
+@needs_triton
+def test_kernels_that_do_not_work_are_not_taken_by_auto_which_says_so(monkeypatch, caplog):
+    monkeypatch.setattr(backend, "_fault", lambda cost: "they fail on cuda:0: Oops: no")
+    backend._announce.cache_clear()
+    with caplog.at_level("INFO", "aista.losses"):
+        assert [resolve("auto", _on_gpu()) for _ in range(2)] == ["scaling", "scaling"]
+    choice, warning = (record.getMessage() for record in caplog.records)
+    assert choice.endswith("device cuda: backend scaling")
+    assert "not used: they fail on cuda:0: Oops: no. Please report" in warning
+    with pytest.raises(RuntimeError, match=r"backend 'triton' cannot be used.*they fail on cuda:0: Oops: no"):
+        resolve("triton", _on_gpu())
 
 
 def test_auto_without_triton_is_scaling(monkeypatch):
