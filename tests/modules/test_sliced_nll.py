@@ -11,6 +11,7 @@ from aista.modules import predictions, sliced_nll
 from aista.modules.llms.huggingface_lm import HuggingFaceLM
 from aista.modules.predictions import Tokens, token_nll
 from aista.modules.tuning.lora import LoraConfig, LoraTuning
+from tests.fake_gpu import WAITS, fake_gpu
 
 from .dummies import build_llm
 
@@ -209,12 +210,15 @@ def test_tokens_may_be_absent():
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("device", ["lazy", "cuda"])
 def test_a_gpu_is_never_waited_for(monkeypatch, head, device):
-    """Tensors without values: whatever asked for one would fail. Those of a GPU have no backward without a driver."""
+    """Tensors without values: whatever asked for one would fail. Those of CUDA have no backward without a driver."""
     in_slices(monkeypatch)
-    llm, is_differentiated = HEADS[head]().eval(), device == "cpu"
-    with FakeTensorMode(), torch.set_grad_enabled(is_differentiated):
+    llm, is_differentiated = HEADS[head]().eval(), device == "lazy"
+    if is_differentiated:  # it has no autocast
+        monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: False)
+        monkeypatch.setattr(torch, "get_autocast_dtype", lambda _: torch.bfloat16)
+    with fake_gpu() if is_differentiated else FakeTensorMode(), torch.set_grad_enabled(is_differentiated):
         tied = {}
         for module in llm.modules():
             for name, weight in module._parameters.items():
@@ -229,3 +233,9 @@ def test_a_gpu_is_never_waited_for(monkeypatch, head, device):
             nll.sum().backward()
             assert states.grad.shape == states.shape
     assert nll.device.type == device
+
+
+def test_finding_tokens_is_what_waits():
+    """It is done before the language model runs; the test above would notice it behind."""
+    with fake_gpu() as device, pytest.raises(WAITS):
+        Tokens.of(torch.ones(2, 3, dtype=torch.bool, device=device))

@@ -15,6 +15,7 @@ from aista.losses.kernels.sinkhorn.backend import kernel
 from aista.losses.kernels.sinkhorn.entropic_problem import Potentials
 from aista.losses.solvers.base import OTResult
 from aista.losses.solvers.gradient import with_gradient
+from aista.losses.solvers.pairwise import no_autocast
 from aista.losses.solvers.problem import Problem
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def solve(
         polish: Whether a Newton step follows; balanced problems only.
     """
     launch = kernel("triton")
-    with torch.no_grad():
+    with torch.no_grad(), no_autocast(problem.cost.device):
         sides = problem.x_mass, problem.y_mass, problem.x_lengths, problem.y_lengths
         relative = (1.0, "absolute") if isinstance(epsilon, Tensor) else (epsilon, epsilon_scale)
         loaded = launch.load(problem.cost, *sides, *relative, rho)
