@@ -21,7 +21,8 @@ from torch.utils.data import SequentialSampler
 from transformers import LogitsProcessorList, Trainer, TrainerCallback, TrainingArguments
 
 from aista.types import length_mask
-from benchmarks.pretrained import LORA, PROJECTIONS, WINDOW, Aista, Folders, Rows
+from benchmarks.pretrained import LORA, PROJECTIONS, WINDOW, Aista, Rows
+from benchmarks.shapes import Folders
 
 __all__ = ["PLAIN", "PLAIN_SHORT", "PlainModel", "collate", "plain_dataset", "train_plainly", "translate_plainly"]
 
@@ -34,8 +35,8 @@ class PlainModel(nn.Module):
     """Whisper's encoder, a projector and a causal LM with LoRA.
 
     Args:
-        folders: Where both models are.
-        ours: aista's model, whose projector, LoRA weights and, for ``own_length``, encoder are taken over.
+        folders: Where the configs of both models are.
+        ours: aista's model, whose weights are copied, on its device; for ``own_length`` its encoder is used itself.
 
     Attributes:
         own_length: False: clips are padded to the 30 s that Hugging Face's class demands, and the states of the
@@ -45,18 +46,29 @@ class PlainModel(nn.Module):
     def __init__(self, folders: Folders, ours: Aista) -> None:
         super().__init__()
         self.own_length = False
-        self.encoder = transformers.WhisperModel.from_pretrained(folders.whisper).encoder.requires_grad_(False).eval()
         self.short_encoder = [ours.model.encoder]  # in a list: not a part of this model
-        self.projector = type(ours.model.adapter)(ours.adapter_config, **ours.adapter_widths)
-        llm = transformers.AutoModelForCausalLM.from_pretrained(folders.llm, dtype=torch.float32)
-        self.llm = get_peft_model(llm, LoraConfig(target_modules=PROJECTIONS, **LORA))
+        configs = [transformers.AutoConfig.from_pretrained(folder) for folder in (folders.whisper, folders.llm)]
+        weight = ours.model.llm.model.get_input_embeddings().weight
+        with weight.device:
+            self.encoder = transformers.AutoModel.from_config(configs[0], dtype=torch.float32).encoder
+            self.projector = type(ours.model.adapter)(ours.adapter_config, **ours.adapter_widths)
+            llm = transformers.AutoModelForCausalLM.from_config(configs[1], dtype=weight.dtype)
+            self.llm = get_peft_model(llm, LoraConfig(target_modules=PROJECTIONS, **LORA))
+        self.encoder.requires_grad_(False).eval()
+        self._take_over_encoder(ours.model.encoder)
         self.take_over(ours)
 
     def take_over(self, ours: Aista) -> None:
-        """Copy the weights of aista's model, where they were trained apart."""
+        """Copy the weights of aista's model that are trained, and those of the language model."""
         self.projector.load_state_dict(ours.model.adapter.state_dict())
         weights = {f"base_model.model.{name}": tensor for name, tensor in ours.model.llm.model.state_dict().items()}
         self.llm.load_state_dict(weights)
+
+    def _take_over_encoder(self, ours: Any) -> None:
+        for name in ("conv1", "conv2", "layer_norm"):
+            self.encoder.get_submodule(name).load_state_dict(ours.get_submodule(name).state_dict())
+        self.encoder.layers.load_state_dict(ours.blocks.state_dict())
+        self.encoder.embed_positions.weight.copy_(ours.positions)
 
     def forward(
         self, features: Tensor, frames: Tensor, input_ids: Tensor, attention_mask: Tensor, labels: Tensor
@@ -65,7 +77,7 @@ class PlainModel(nn.Module):
         embeddings = self.llm.get_input_embeddings()(input_ids)
         speech, lengths = self.projector(*self._encode(features, frames))
         places = (input_ids == PLACEHOLDER)[..., None].expand_as(embeddings)
-        embeddings = embeddings.masked_scatter(places, speech[length_mask(lengths, speech.size(1))])
+        embeddings = embeddings.masked_scatter(places, speech[length_mask(lengths, speech.size(1))].to(embeddings))
         return self.llm(inputs_embeds=embeddings, attention_mask=attention_mask, labels=labels, use_cache=False)
 
     @staticmethod
@@ -96,7 +108,7 @@ def plain_dataset(rows: Rows, order: Sequence[int], ours: Aista) -> list[dict[st
         frames = len(rows.features[number])
         speech = torch.full((int(ours.model.speech_positions(torch.tensor([frames]))),), PLACEHOLDER)
         target = torch.cat([rows.targets[number], torch.tensor([eos_id])])
-        context = torch.cat([prompt.head, speech, prompt.suffix])
+        context = torch.cat([prompt.head.cpu(), speech, prompt.suffix.cpu()])
         labels = torch.cat([torch.full_like(context, -100), target])
         items.append({"features": rows.features[number], "input_ids": torch.cat([context, target]), "labels": labels})
     return items

@@ -1,74 +1,33 @@
-"""Whisper tiny and SmolLM2 135M by shape, or real folders: aista's task and plain transformers on the same weights."""
+"""Speech translation with a Whisper encoder and a causal LM: aista's task and model, and rows to train on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from aista.data.features.log_mel import LogMel, LogMelConfig
+from aista.data.features.whisper_log_mel import WhisperLogMel, WhisperLogMelConfig
+from aista.modules.encoders.whisper import WhisperEncoder
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.schema import structure
 from aista.selection.base import SelectedLayers
 from aista.tasks.speech_translation import SpeechTranslationConfig, SpeechTranslationTask
 from aista.testing.dummies import DummyTokenizer
 from aista.types import SpeechBatch
+from benchmarks.shapes import Folders
 
-__all__ = ["Aista", "Folders", "Rows", "make_folders"]
+__all__ = ["LORA", "PROJECTIONS", "WINDOW", "Aista", "Rows", "make_task"]
 
 PROMPT = "translate {speech} into french:"
 LORA: dict[str, Any] = {"r": 16, "lora_alpha": 32.0, "lora_dropout": 0.05}
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 WINDOW = 3000
 """Frames of 10 ms that Hugging Face's Whisper wants: 30 s."""
-
-
-@dataclass(frozen=True)
-class Folders:
-    """Of the speech encoder and of the language model."""
-
-    whisper: Path
-    llm: Path
-
-
-def make_folders(root: Path) -> Folders:
-    """Random weights of the real shapes. Whisper's decoder, which nobody reads, is left small."""
-    torch.manual_seed(0)
-    whisper = transformers.WhisperConfig(
-        d_model=384,
-        encoder_layers=4,
-        encoder_attention_heads=6,
-        encoder_ffn_dim=1536,
-        num_mel_bins=80,
-        vocab_size=64,
-        decoder_layers=1,
-        decoder_attention_heads=6,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=1,
-        decoder_start_token_id=1,
-    )
-    llama = transformers.LlamaConfig(
-        vocab_size=49152,
-        hidden_size=576,
-        intermediate_size=1536,
-        num_hidden_layers=30,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        max_position_embeddings=8192,
-        rope_theta=100_000.0,
-        initializer_range=576**-0.5,
-        tie_word_embeddings=True,
-    )
-    transformers.WhisperModel(whisper).save_pretrained(root / "whisper")
-    transformers.LlamaForCausalLM(llama).save_pretrained(root / "llm")
-    return Folders(root / "whisper", root / "llm")
 
 
 class Tokens(DummyTokenizer):
@@ -88,7 +47,7 @@ class Rows:
     targets: tuple[Tensor, ...]
 
     @classmethod
-    def draw(cls, number: int, *, vocab_size: int) -> Rows:
+    def draw(cls, number: int, *, vocab_size: int, num_mels: int = 80) -> Rows:
         """The same rows in each call."""
         generator = torch.Generator().manual_seed(1)
         frames = torch.randint(200, 801, (number,), generator=generator)
@@ -98,7 +57,7 @@ class Rows:
             sizes = (frames / 100 * per_second * shares).long().tolist()
             return tuple(torch.randint(64, vocab_size, (size,), generator=generator) for size in sizes)
 
-        features = tuple(torch.randn(size, 80, generator=generator) for size in frames.tolist())
+        features = tuple(torch.randn(size, num_mels, generator=generator) for size in frames.tolist())
         return cls(features, texts(3), texts(4))
 
     def batch(self, numbers: Sequence[int]) -> SpeechBatch:
@@ -111,31 +70,50 @@ class Rows:
         return SpeechBatch(tuple(map(str, numbers)), *pad(self.features), *pad(self.sources), *pad(self.targets))
 
 
-class Aista:
-    """The task and its model: frozen encoder, trained conv adapter, LoRA on all projections of the blocks."""
+def make_task(folders: Folders, dtype: torch.dtype = torch.float32) -> SpeechTranslationTask:
+    """Frozen encoder, trained conv adapter, LoRA on all projections of the blocks.
 
-    def __init__(self, folders: Folders) -> None:
+    Args:
+        folders: Of the models; where they have no weights, neither has what the task builds.
+        dtype: Of the language model's weights.
+    """
+    vocab_size = transformers.AutoConfig.from_pretrained(folders.llm).vocab_size
+    num_mels = transformers.AutoConfig.from_pretrained(folders.whisper).num_mel_bins
+    options = {
+        "encoder": {"name": "whisper", "config": {"path": str(folders.whisper)}, "tuning": "frozen"},
+        "adapter": {"name": "conv", "config": {"stride": 4}},
+        "llm": {
+            "name": "hf_causal_lm",
+            "config": {"path": str(folders.llm), "dtype": str(dtype).removeprefix("torch.")},
+            "tuning": {"name": "lora", "config": LORA},
+        },
+        "prompt": PROMPT,
+        "alignment": [{"name": "ot", "weight": 0.1}],
+    }
+    task = SpeechTranslationTask(
+        structure(SpeechTranslationConfig, options),
+        tokenizer=Tokens(vocab_size),
+        feature=WhisperLogMel(WhisperLogMelConfig(num_mels=num_mels)),
+    )
+    task.pretrained = "load" if folders.have_weights else "skip"
+    return task
+
+
+class Aista:
+    """The task of :func:`make_task` and its model, with the folders' weights or random ones."""
+
+    def __init__(self, folders: Folders, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
         torch.manual_seed(0)
-        vocab_size = transformers.AutoConfig.from_pretrained(folders.llm).vocab_size
-        options = {
-            "encoder": {"name": "whisper", "config": {"path": str(folders.whisper)}, "tuning": "frozen"},
-            "adapter": {"name": "conv", "config": {"stride": 4}},
-            "llm": {
-                "name": "hf_causal_lm",
-                "config": {"path": str(folders.llm), "dtype": "float32"},
-                "tuning": {"name": "lora", "config": LORA},
-            },
-            "prompt": PROMPT,
-            "alignment": [{"name": "ot", "weight": 0.1}],
-        }
-        config = structure(SpeechTranslationConfig, options)
-        self.task = SpeechTranslationTask(
-            config, tokenizer=Tokens(vocab_size), feature=LogMel(LogMelConfig(num_mels=80))
-        )
-        self.model: LargeSpeechTextModel = self.task.build_model()
-        self.adapter_config = config.adapter.config
+        self.task = make_task(folders, dtype)
+        with torch.device(device):
+            self.model: LargeSpeechTextModel = self.task.build_model().to(device)
+        self.adapter_config = self.task.config.adapter.config
         self.adapter_widths = {"input_dim": self.model.encoder.output_dim, "output_dim": self.model.llm.model_dim}
         self.task.select_trainable(self.model)
+        if not folders.have_weights:
+            _fill_randomly(self.model.encoder)
+            _fill_randomly(self.model.llm)
+        vocab_size = self.task.tokenizer.vocab_size
         self.model.match_scales(vocab_size)
         with torch.no_grad():
             for name, parameter in self.model.llm.named_parameters():
@@ -145,3 +123,15 @@ class Aista:
     def align(self, layers: tuple[int, ...]) -> None:
         """Align at these layers from now on; none for cross-entropy only."""
         self.task.selected = SelectedLayers(layers, (1 / len(layers),) * len(layers), "") if layers else None
+
+
+@torch.no_grad()
+def _fill_randomly(part: nn.Module) -> None:
+    """Matrices and kernels that keep the size of what they multiply, norms that scale by 1, biases 0."""
+    for name, parameter in part.named_parameters():
+        if parameter.dim() > 1:
+            parameter.normal_(std=parameter[0].numel() ** -0.5)
+        else:
+            parameter.fill_(float(name.endswith("weight")))
+    if isinstance(part, WhisperEncoder):
+        part.positions.normal_(std=0.02)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aista.files import write_text
-from benchmarks.pretrained import Folders
+from benchmarks.shapes import SHAPES, Folders
 from benchmarks.turns import Result, surroundings
 
 __all__ = ["write"]
@@ -37,7 +37,7 @@ produced, and EOS at the limit at its own probability.
 def write(results: Sequence[Result], file: Path, folders: Folders, *, real: bool) -> None:
     """Tables of all results, with goals that are met or missed by the numbers."""
     origin = surroundings()
-    weights = "Random weights of the shapes of Whisper tiny and SmolLM2 135M."
+    weights = f"Random weights of the shapes of {SHAPES['smollm'].title}."
     if real:
         weights = f"Weights of {folders.whisper.name} and {folders.llm.name}."
     command = COMMAND + (f" --whisper {folders.whisper.name} --llm {folders.llm.name}" if real else "")

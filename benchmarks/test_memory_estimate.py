@@ -46,6 +46,8 @@ VARIANTS: dict[str, dict[str, object]] = {
         "encoder": "frozen",
         "checkpointing": True,
     },
+    "Gemma's vocabulary, LoRA, frozen encoder": {"llm": "gemma", "tuning": LORA, "encoder": "frozen"},
+    "Gemma's vocabulary, all trained": {"llm": "gemma", "tuning": "full"},
 }
 
 
@@ -54,8 +56,8 @@ def make(name: str, folder: Path) -> tuple[SpeechTranslationTask, torch.nn.Modul
     torch.manual_seed(0)
     variant = VARIANTS[name]
     llm = variant["llm"]
-    if llm == "llama":
-        llm = {"name": "hf_causal_lm", "config": {"path": str(folder)}, "tuning": variant["tuning"]}
+    if isinstance(llm, str):
+        llm = {"name": "hf_causal_lm", "config": {"path": str(folder / llm)}, "tuning": variant["tuning"]}
     encoder = {
         "name": "conformer",
         "config": {"model_dim": 128, "num_layers": 3, "num_heads": 4, "ffn_dim": 256, "subsampling": 4},
@@ -76,8 +78,9 @@ def make(name: str, folder: Path) -> tuple[SpeechTranslationTask, torch.nn.Modul
     return task, model, feature, sizes
 
 
-def make_llama(folder: Path) -> None:
-    config = transformers.LlamaConfig(
+def make_llms(folder: Path) -> None:
+    """A Llama, and a narrow Gemma 3 with the vocabulary of a whole one."""
+    llama = transformers.LlamaConfig(
         vocab_size=8000,
         hidden_size=384,
         intermediate_size=1024,
@@ -85,7 +88,17 @@ def make_llama(folder: Path) -> None:
         num_attention_heads=6,
         num_key_value_heads=2,
     )
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    gemma = transformers.Gemma3TextConfig(
+        vocab_size=262144,
+        hidden_size=64,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=32,
+    )
+    transformers.LlamaForCausalLM(llama).save_pretrained(folder / "llama")
+    transformers.Gemma3ForCausalLM(gemma).save_pretrained(folder / "gemma")
 
 
 def steps(name: str, folder: Path) -> float:
@@ -116,7 +129,7 @@ def estimate(name: str, folder: Path) -> float:
     task, model, feature, sizes = make(name, folder)
     weights = weigh(model)
     bfloat16 = bool(VARIANTS[name].get("bfloat16"))
-    trace = Tracer(task, model, feature, bfloat16=bfloat16, on_gpu=False).trace(sizes, (0, 1))
+    trace = Tracer(task, model, bfloat16=bfloat16, on_gpu=False).trace(sizes, (0, 1))
     audio = len(sizes.inputs) * max(sizes.inputs) * feature.dim * 4
     return (estimate_memory(weights, trace).total + audio) / MIB
 
@@ -124,7 +137,7 @@ def estimate(name: str, folder: Path) -> float:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_estimate(name, tmp_path):
     """Prints the estimate, the measurement and the error; no threshold, see docs/cost.md."""
-    make_llama(tmp_path)
+    make_llms(tmp_path)
     code = f"from benchmarks.test_memory_estimate import *; print(steps({name!r}, Path({str(tmp_path)!r})))"
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)

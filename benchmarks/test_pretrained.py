@@ -24,7 +24,8 @@ from aista.modules.llms.base import GenerationConfig
 from aista.types import SpeechBatch
 from benchmarks import pretrained_page
 from benchmarks.plain import PLAIN, PLAIN_SHORT, PlainModel, collate, plain_dataset, train_plainly, translate_plainly
-from benchmarks.pretrained import WINDOW, Aista, Folders, Rows, make_folders
+from benchmarks.pretrained import WINDOW, Aista, Rows
+from benchmarks.shapes import SHAPES, Folders, make_folders
 from benchmarks.turns import Result, summarize, take_turns, write_results
 
 BATCH, POOL, NEW_TOKENS = 8, 64, 32
@@ -37,7 +38,9 @@ def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     whisper, llm = (request.config.getoption(name) for name in ("whisper", "llm"))
     if (whisper is None) != (llm is None):
         pytest.fail("--whisper and --llm go together: name both folders, or neither")
-    return make_folders(tmp_path_factory.mktemp("models")) if whisper is None else Folders(whisper, llm)
+    if whisper is None:
+        return make_folders(tmp_path_factory.mktemp("models"), SHAPES["smollm"])
+    return Folders(whisper, llm)
 
 
 @pytest.fixture(scope="module")

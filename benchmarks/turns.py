@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import math
 import platform
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -95,12 +96,10 @@ def summarize(
     return results
 
 
-def surroundings() -> dict[str, str]:
+def surroundings(device: str = "cpu") -> dict[str, str]:
     """Device, versions and commit."""
-    info = Path("/proc/cpuinfo")
-    models = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.is_file() else []
     return {
-        "device": models[0].partition(":")[2].strip() if models else platform.processor(),
+        "device": _processor() if device == "cpu" else torch.cuda.get_device_name(device),
         "threads": str(torch.get_num_threads()),
         "python": platform.python_version(),
         "aista": aista.__version__,
@@ -109,13 +108,24 @@ def surroundings() -> dict[str, str]:
     }
 
 
-def write_results(results: list[Result], file: Path) -> None:
-    """As CSV, with where they come from in each line."""
-    origin = surroundings()
-    columns = [field.name for field in fields(Result)] + list(origin)
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    models = [line for line in info.read_text().splitlines() if line.startswith("model name")] if info.is_file() else []
+    return models[0].partition(":")[2].strip() if models else platform.processor()
+
+
+def write_results(results: Sequence[Result], file: Path, *, device: str = "cpu") -> None:
+    """As CSV, with where they come from in each line; a cell without a number is empty."""
+    origin = surroundings(device)
+    columns = [field.name for field in fields(results[0])] + list(origin)
     with replacing(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, columns, lineterminator="\n")
         writer.writeheader()
         for result in results:
-            values = {key: f"{x:.5g}" if isinstance(x, float) else x for key, x in asdict(result).items()}
-            writer.writerow(values | origin)
+            writer.writerow({key: _cell(value) for key, value in asdict(result).items()} | origin)
+
+
+def _cell(value: str | float) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.5g}"
+    return str(value)

@@ -1,5 +1,6 @@
 """One thread and one seed for every test, so that results repeat on any machine."""
 
+import gc
 import os
 import random
 
@@ -15,6 +16,12 @@ settings.register_profile("aista", deadline=None)
 settings.load_profile("aista")
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # without it fairseq2 sets a number of its own in every training
+
+
+def pytest_collection_finish():
+    """Spare the many trainings, each of which collects garbage, a look at all that was imported for the collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

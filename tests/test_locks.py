@@ -42,7 +42,7 @@ def holder(tmp_path):
     for process in processes:
         process.stdin.close()
         process.stdout.close()
-        process.wait(30)
+        process.wait()
 
 
 def test_the_second_process_learns_who_holds_it(tmp_path, holder):
@@ -94,7 +94,7 @@ def test_waiting_takes_the_lock_when_it_is_freed(tmp_path, holder):
     waiting.start()
     assert not taken.wait(0.2)
     process.stdin.close()
-    assert taken.wait(30)
+    assert taken.wait()
     waiting.join()
 
 

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import soundfile
 import torch
 from torch import Tensor
 from torchaudio.transforms import Resample
@@ -98,13 +97,6 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class _Forward(soundfile.SoundFile):  # type: ignore[misc]
-    """Reads blocks one after the other; soundfile would seek behind each, which decoders do not do exactly."""
-
-    def seekable(self) -> bool:
-        return False
-
-
 class _Source(Part):
     """What libsndfile reads of an archive. It takes an OSError for the end, so that is kept in ``refused``."""
 
@@ -121,13 +113,15 @@ class _Source(Part):
 
 def _decode(spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], None]) -> AudioInfo:
     """Decode and check an utterance; ``keep`` gets each block of the ``[W]`` mean of its channels."""
+    from aista.data.forward_file import ForwardFile, LibsndfileError
+
     name = shown(spec)
     with open_audio(spec, base) as (location, part):
         if part.length == 0:
             raise EmptyAudioError(f"{name}: the file is empty; replace it or remove the row")
         source = _Source(part.descriptor, part.offset, part.length)
         try:
-            with _Forward(os.fsencode(location.path) if location.length is None else source) as file:
+            with ForwardFile(os.fsencode(location.path) if location.length is None else source) as file:
                 announced = announced_samples(io.BufferedReader(part), part.length, file.format, file.frames)
                 _check_rate(name, file.samplerate)
                 _check_length(name, announced / file.samplerate, max_seconds)
@@ -137,7 +131,7 @@ def _decode(spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], 
                     keep(levels.add(torch.from_numpy(block_WC)))
                     _check_length(name, levels.samples / file.samplerate, max_seconds)
                 info = AudioInfo(levels.samples, file.samplerate, file.channels)
-        except soundfile.LibsndfileError as error:
+        except LibsndfileError as error:
             if error.code == _SYSTEM_ERROR or source.refused is not None:
                 raise source.refused or OSError(errno.EIO, os.strerror(errno.EIO)) from error
             raise UndecodableAudioError(

@@ -10,11 +10,14 @@ All of them read a run's data through ``inputs`` and its weights through ``check
 
 Two orders matter and are settled here, before any module of the room: libsndfile is loaded before
 fairseq2's C++ part, and ``fairseq2.recipe`` before ``fairseq2.trainer`` and its kin (a circular import
-otherwise).
+otherwise). Where fairseq2 is not installed, the arithmetic of ``cost`` can be imported and nothing else.
 """
+
+from contextlib import suppress
 
 from aista.native import preload_libsndfile
 
 preload_libsndfile()
 
-import fairseq2.recipe  # noqa: E402, F401
+with suppress(ModuleNotFoundError):  # whatever needs it imports it itself and says so
+    import fairseq2.recipe  # noqa: F401

@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 from transformers import AutoConfig, GenerationConfig
-from transformers.modeling_utils import no_init_weights
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 from transformers.utils import is_flash_attn_2_available, logging
 
 from aista.model_folder import check_folder, read_json
 from aista.modules.folder_weights import bounded_by, check_weights, refuse_absent, refuse_surplus
+from aista.modules.transformers_versions import no_init_weights
 
 __all__ = [
     "build_model",

@@ -13,7 +13,8 @@ from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.freezing import FrozenInEval
 from aista.modules.generation import evaluating
 from aista.modules.llms.base import GenerationConfig, LanguageModel
-from aista.modules.packing import Divergence, Prompt, append_eos, fill_padding, token_divergence, token_nll
+from aista.modules.packing import Prompt, append_eos, fill_padding
+from aista.modules.predictions import Divergence, Tokens, token_divergence, token_nll
 from aista.modules.prompt import PromptIds
 from aista.modules.token_reading import read_tokens
 from aista.types import Hypothesis, LsmOutput, SpeechBatch, length_mask
@@ -108,6 +109,8 @@ class LargeSpeechTextModel(FrozenInEval):
         speech_BPD, speech_lengths = _cast(adapted.positions, self.llm), adapted.lengths
         if request.input_gradient:
             speech_BPD = speech_BPD.detach().requires_grad_()
+        has_both_B = (speech_lengths > 0) & (batch.source_lengths > 0)
+        comparisons = [(divergence, goal.tokens(has_both_B)) for divergence in request.divergences]
         # The speech branch goes first: autocast reuses its casts of the weights, and those made by a pass
         # without gradients would cut the weights off.
         with torch.set_grad_enabled(torch.is_grad_enabled() or request.input_gradient):
@@ -116,10 +119,9 @@ class LargeSpeechTextModel(FrozenInEval):
         if request.runs_text_branch:
             written = self._text_branch(source, batch.source_lengths, goal, request)
         vocabulary_CD = self._vocabulary(request)
-        valid_BU = goal.valid & ((speech_lengths > 0) & (batch.source_lengths > 0))[:, None]
         divergences = tuple(
-            token_divergence(self.llm, divergence, spoken.final(), written.final(), valid_BU)
-            for divergence in request.divergences
+            token_divergence(self.llm, divergence, spoken.final(), written.final(), tokens)
+            for divergence, tokens in comparisons
         )
         return LsmOutput(
             nll=spoken.nll,
@@ -224,12 +226,12 @@ class LargeSpeechTextModel(FrozenInEval):
             rows = self.prompt.pack(self.llm, middle, lengths, with_suffix=False)
         else:
             rows = self.prompt.pack(self.llm, middle, lengths, goal.ids, goal.lengths)
+        tokens = None if goal is None or not with_nll else goal.tokens(lengths > 0)
         states, captured = self.llm(rows.embeddings, rows.lengths, capture=capture, stop_at_capture=goal is None)
         captured = tuple(rows.middle(layer, lengths, middle.size(1)) for layer in captured)
         nll = middle.new_zeros(len(lengths), dtype=torch.float32)
-        if goal is not None and with_nll:
-            valid_BU = goal.valid & (lengths > 0)[:, None]
-            nll = token_nll(self.llm, states, rows.target_start, goal.labels, valid_BU)
+        if goal is not None and tokens is not None:
+            nll = token_nll(self.llm, states, rows.target_start, goal.labels, tokens)
         return _Branch(nll, captured, states, rows.target_start)
 
 
@@ -255,10 +257,9 @@ class _Target(NamedTuple):
     lengths: Tensor
     labels: Tensor
 
-    @property
-    def valid(self) -> Tensor:
-        """``[B, U + 1]`` which labels are content."""
-        return length_mask(self.lengths + 1, self.labels.size(1))
+    def tokens(self, present: Tensor) -> Tokens:
+        """The labels that are content, in the ``[B]`` rows that are present."""
+        return Tokens.of(length_mask(self.lengths + 1, self.labels.size(1)) & present[:, None])
 
 
 def _cast(x: Tensor, module: nn.Module) -> Tensor:

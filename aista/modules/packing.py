@@ -1,26 +1,18 @@
-"""Rows of the language model's input, ``[BOS] prefix (speech | transcript) suffix target``, and their NLL."""
+"""Rows of the language model's input: ``[BOS] prefix (speech | transcript) suffix target``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from aista.modules.llms.base import LanguageModel
 from aista.modules.prompt import PromptIds
 from aista.types import length_mask, zero_padding
 
-__all__ = ["Divergence", "PackedRows", "Prompt", "append_eos", "fill_padding", "token_divergence", "token_nll"]
-
-Divergence = Callable[[Tensor, Tensor], Tensor]
-"""Logits ``[K, V]`` of the speech branch and of the text branch -> ``[K]``."""
-
-SLICE = 128
-"""Target tokens whose logits are compared at a time."""
+__all__ = ["PackedRows", "Prompt", "append_eos", "fill_padding"]
 
 
 class PackedRows(NamedTuple):
@@ -115,57 +107,3 @@ def fill_padding(ids: Tensor, lengths: Tensor, pad_id: int) -> Tensor:
 def append_eos(ids: Tensor, lengths: Tensor, eos_id: int) -> Tensor:
     """``[B, U]`` ids -> ``[B, U + 1]`` with EOS right after each row's content."""
     return functional.pad(ids, (0, 1)).scatter(1, lengths[:, None], eos_id)
-
-
-def token_nll(llm: LanguageModel, states: Tensor, start: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
-    """Summed negative log-likelihood of tokens in the middle of rows, projecting no other position.
-
-    Args:
-        llm: Projects states to logits.
-        states: ``[B, N, D]`` final states.
-        start: ``[B]`` position of each row's token ``labels[:, 0]``; the state before it predicts it.
-        labels: ``[B, U]`` ids.
-        valid: ``[B, U]`` which of them count; a token at position 0 has nothing to be predicted from.
-
-    Returns:
-        ``[B]`` nats in fp32; 0 for rows without valid tokens.
-    """
-    rows_K, columns_K = valid.nonzero(as_tuple=True)
-    logits_KV = llm.project(states[rows_K, start[rows_K] + columns_K - 1])
-    nll_K = functional.cross_entropy(logits_KV.float(), labels[rows_K, columns_K], reduction="none")
-    # Placed and then summed, not added up by index: the order of additions is fixed on every device.
-    return nll_K.new_zeros(labels.shape).index_put((rows_K, columns_K), nll_K).sum(dim=1)
-
-
-def token_divergence(
-    llm: LanguageModel,
-    divergence: Divergence,
-    speech: tuple[Tensor, Tensor],
-    text: tuple[Tensor, Tensor],
-    valid: Tensor,
-) -> Tensor:
-    """Summed divergence between two branches' predictions of the same target tokens.
-
-    Tokens go through in slices whose logits are computed again in backward: no ``[B, U, V]`` is ever kept.
-
-    Args:
-        llm: Projects states to logits.
-        divergence: Compares a slice.
-        speech: ``[B, N, D]`` final states of the speech branch, and the ``[B]`` positions of each row's first target.
-        text: The same of the text branch.
-        valid: ``[B, U]`` which tokens count; one at position 0 has nothing to be predicted from.
-
-    Returns:
-        ``[B]`` in fp32; 0 for rows without valid tokens.
-    """
-
-    def compare(x_KD: Tensor, y_KD: Tensor) -> Tensor:
-        return divergence(llm.project(x_KD), llm.project(y_KD)).float()
-
-    rows_K, columns_K = valid.nonzero(as_tuple=True)
-    sides = (torch.split(states[rows_K, start[rows_K] + columns_K - 1], SLICE) for states, start in (speech, text))
-    parts = [
-        checkpoint(compare, *pair, use_reentrant=False, preserve_rng_state=False) for pair in zip(*sides, strict=True)
-    ]
-    values = torch.zeros(valid.shape, device=valid.device)
-    return values.index_put((rows_K, columns_K), torch.cat(parts)).sum(dim=1)

@@ -10,7 +10,8 @@ from torch import Tensor
 from aista.modules.freezing import FrozenInEval
 from aista.modules.generation import evaluating
 from aista.modules.llms.base import GenerationConfig, LanguageModel
-from aista.modules.packing import Prompt, append_eos, fill_padding, token_nll
+from aista.modules.packing import Prompt, append_eos, fill_padding
+from aista.modules.predictions import Tokens, token_nll
 from aista.modules.prompt import PromptIds
 from aista.types import Hypothesis, length_mask
 
@@ -71,17 +72,20 @@ class TextTranslationModel(FrozenInEval):
         source = fill_padding(source, source_lengths, self.pad_id)
         target = fill_padding(target, target_lengths, self.pad_id)
         rows = self.prompt.pack(self.llm, self.llm.embed(source), source_lengths, target, target_lengths)
-        states, _ = self.llm(rows.embeddings, rows.lengths)
         labels = append_eos(target, target_lengths, self.eos_id)
         valid_BU = length_mask(target_lengths + 1, labels.size(1)) & (source_lengths > 0)[:, None]
-        nll = token_nll(self.llm, states, rows.target_start, labels, valid_BU)
-        source_nll, num_sources = torch.zeros_like(nll), torch.zeros_like(source_lengths)
+        targets = Tokens.of(valid_BU)
         if with_source:
             valid_BT = length_mask(source_lengths, source.size(1)).clone()
             if rows.middle_start == 0:
                 valid_BT[:, :1] = False
+            sources = Tokens.of(valid_BT)
+        states, _ = self.llm(rows.embeddings, rows.lengths)
+        nll = token_nll(self.llm, states, rows.target_start, labels, targets)
+        source_nll, num_sources = torch.zeros_like(nll), torch.zeros_like(source_lengths)
+        if with_source:
             start = torch.full_like(source_lengths, rows.middle_start)
-            source_nll, num_sources = token_nll(self.llm, states, start, source, valid_BT), valid_BT.sum(dim=1)
+            source_nll, num_sources = token_nll(self.llm, states, start, source, sources), valid_BT.sum(dim=1)
         return TextTranslationOutput(nll, valid_BU.sum(dim=1), source_nll, num_sources)
 
     def generate(self, source: Tensor, source_lengths: Tensor, config: GenerationConfig) -> list[list[Hypothesis]]:

@@ -13,7 +13,8 @@ from torch.nn import functional
 from aista.data.tokenizers.base import TextTokenizer
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.schedules.base import WeightSchedule
-from aista.modules.packing import Divergence, fill_padding
+from aista.modules.packing import fill_padding
+from aista.modules.predictions import Divergence
 from aista.selection.base import SelectedLayers
 from aista.selection.collapse_metrics import collapse_metrics
 from aista.tasks.base import Logged, LossPart

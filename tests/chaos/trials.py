@@ -187,7 +187,7 @@ def kind_of(event: str) -> str:
 
 
 def sample(events: Sequence[str], size: int) -> list[str]:
-    """Some events, spread evenly over the kinds and, in each kind, over the files."""
+    """About ``size`` events, at least one of each kind; evenly over the kinds and, in each kind, over the files."""
     by_kind = defaultdict(list)
     for event in events:
         by_kind[kind_of(event)].append(event)

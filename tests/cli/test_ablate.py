@@ -4,10 +4,8 @@ import csv
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,8 @@ import yaml
 from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
 from aista.runs.ablation.plan import load_ablation
+from aista.runs.jobs import Job
+from tests.processes import Python, preloaded_jobs
 from tests.tiny import make_corpus, tiny_config
 
 pytestmark = pytest.mark.slow
@@ -32,6 +32,12 @@ STAGE = {
     "part": "llm",
     "config": {"trainer": {"max_steps": 2, "log_every": 1}},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _preloaded():
+    with preloaded_jobs():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -198,37 +204,84 @@ def test_a_run_that_fails_is_a_row_with_its_error(tmp_path, corpus, aista):
     assert "broken, seed 1  [failed, to resume]" in printed or "broken, seed 1  [failed, to do]" in printed
 
 
+GATED = '''
+"""A weight that holds a training up until a file is there."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from aista.losses.schedules.constant import ConstantSchedule
+from aista.registry import register
+from aista.schema import option
+
+
+@register("weight_schedule", "gated")
+@dataclass(frozen=True, kw_only=True)
+class Gated(ConstantSchedule):
+    """Constant, but before the third step it waits. Choose it to test."""
+
+    gate: str = option("", "The file.")
+
+    def factor(self, step, num_steps):
+        if step == 3:
+            Path(self.gate + ".reached").touch()
+            while not Path(self.gate).is_file():
+                time.sleep(0.01)
+        return super().factor(step, num_steps)
+'''
+
+
+@pytest.mark.usefixtures("clean_registry")
 @pytest.mark.parametrize("orphaned", [False, True], ids=["with its run", "alone"])
-def test_a_killed_sweep_goes_on(tmp_path, corpus, aista, orphaned):
+def test_a_killed_sweep_goes_on(tmp_path, corpus, aista, monkeypatch, orphaned):
     """Where the run outlives its sweep, the next sweep waits for it in place of training into the same folder."""
-    runs = {"CE only": {"alignment": []}, "AI-STA": {}}
-    file = write_ablation(tmp_path, corpus, runs)
-    out = tmp_path / "out"
-    command = [sys.executable, "-m", "aista", "ablate", str(file), "--out", str(out), "--jobs", "1"]
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    (tmp_path / "gated.py").write_text(GATED)
+    gate, out = tmp_path / "gate", tmp_path / "out"
+    schedule = {"alignment[0].schedule": {"name": "gated", "config": {"gate": str(gate)}}}
+    runs = {"CE only": {"alignment": []}, "AI-STA": schedule}
+    write_ablation(tmp_path, corpus, {"CE only": runs["CE only"]}, plugins=["gated.py"])
+    assert aista("ablate", tmp_path / "ablation.yaml", "--out", out)[0] == 0
+    file = write_ablation(tmp_path, corpus, runs, plugins=["gated.py"])
     first, second = (out / "runs" / run.id for run in load_ablation(file, out).runs)
-    deadline = time.monotonic() + 120
-    while not second.exists() and time.monotonic() < deadline:
+    assert RunPaths(first).is_complete
+    before = {path: time for path, time in snapshot(out).items() if path.is_relative_to(first)}
+
+    command = [sys.executable, "-m", "aista", "ablate", str(file), "--out", str(out), "--jobs", "1"]
+    with (tmp_path / "log").open("w") as log:
+        child = Python(command, stdout=log, start_new_session=True)
+    while not Path(f"{gate}.reached").exists():
+        assert child.poll() is None, (tmp_path / "log").read_text()
         time.sleep(0.05)
     child.kill() if orphaned else os.killpg(child.pid, signal.SIGKILL)  # what this test started
     child.wait()
-    assert RunPaths(first).is_complete
     assert not RunPaths(second).is_complete
-    before = {path: time for path, time in snapshot(out).items() if path.is_relative_to(first)}
+
+    held, is_locked = [], Job.is_locked
+
+    def open_gate(job):
+        held.append(is_locked(job))
+        gate.touch()
+        return held[-1]
+
+    monkeypatch.setattr(Job, "is_locked", open_gate)
     code, printed, _ = aista("ablate", file, "--out", out)
     assert code == 0
+    assert held[0] or not orphaned
     assert "CE only, seed 1 (reused)" in printed
     assert RunPaths(second).is_complete
     assert [record["step"] for record in read_records(second / "metrics" / "train.jsonl")] == [1, 2, 3, 4]
     assert all(snapshot(out)[path] == time for path, time in before.items())
 
 
-@pytest.mark.skipif(find_spec("submitit") is None, reason="submitit is not installed")
-def test_submitit_runs_the_jobs(tmp_path, corpus, aista):
-    file = write_ablation(tmp_path, corpus, {"CE only": {"alignment": []}})
-    code, printed, _ = aista("ablate", file, "--out", tmp_path / "out", "--slurm", "cluster=local", "timeout_min=5")
-    assert code == 0
-    assert "CE only, seed 1: done" in printed
+def test_slurm_is_given_the_jobs_and_its_parameters(tmp_path, corpus, aista, monkeypatch):
+    given = []
+    monkeypatch.setattr("aista.runs.slurm.run_on_cluster", lambda jobs, *_, **how: given.extend([*jobs, how]) or {})
+    file, out = write_ablation(tmp_path, corpus, {"CE only": {"alignment": []}}), tmp_path / "out"
+    code, printed, _ = aista("ablate", file, "--out", out, "--slurm", "cluster=local", "timeout_min=5")
+    assert (code, given[0].label) == (1, "CE only, seed 1")
+    assert given[1] == {"folder": out / "slurm", "options": {"cluster": "local", "timeout_min": 5}}
+    assert "failed: CE only, seed 1: did not run" in printed
 
 
 def test_faults_found_before_training_stop_the_sweep(tmp_path, corpus, aista):

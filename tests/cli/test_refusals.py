@@ -45,6 +45,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+SMALL = ["num_train=40", "num_dev=1", "num_test=1", "num_text=0", "low_resource=1"]
 COMMANDS = {
     "train": (["train", "{}/out/run", "--config", "{}/config.yaml"], "out"),
     "evaluate": (["evaluate", "{}/run"], "run/evaluation"),
@@ -52,7 +53,7 @@ COMMANDS = {
     "report": (["report", "{}/written/one", "--out", "{}/out/page.html"], "out"),
     "export": (["export", "{}/run", "{}/out/export"], "out"),
     "ablate": (["ablate", "{}/ablation.yaml", "--out", "{}/out/ablation"], "out"),
-    "data": (["data", "quickstart", "{}/out/data"], "out"),
+    "data": (["data", "quickstart", "{}/out/data", *SMALL], "out"),
     "quickstart": (["quickstart", "{}/out/quick", "--data", "{}/out/data"], "out"),
     "translate": (["translate", "{}/run", "{}/corpus/audio/test0.wav"], "run/checkpoints"),
     "compare": (["compare", "{}/written/one", "{}/written/two"], "written/two/evaluation"),

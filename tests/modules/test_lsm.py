@@ -7,7 +7,7 @@ from torch import nn
 
 from aista import registry
 from aista.errors import DataError
-from aista.modules import packing
+from aista.modules import predictions
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.lsm import ForwardRequest, LargeSpeechTextModel
 from aista.modules.prompt import PromptIds
@@ -215,7 +215,7 @@ def test_only_target_positions_are_projected(monkeypatch):
     project, sizes = model.llm.project, []
     monkeypatch.setattr(model.llm, "project", lambda states: sizes.append(states.shape) or project(states))
     run(model, make_batch())
-    assert sizes == [(3 + 5 + 0 + 3, 16)]
+    assert sizes == [(0, 16), (3 + 5 + 0 + 3, 16)]
 
 
 @pytest.mark.parametrize("width", [0, 3])
@@ -282,7 +282,7 @@ def test_divergences_compare_the_predictions_of_each_target_token(model):
 def test_slices_change_neither_divergences_nor_gradients(monkeypatch):
     model, found = build(), []
     for size in (1000, 2):
-        monkeypatch.setattr(packing, "SLICE", size)
+        monkeypatch.setattr(predictions, "SLICE", size)
         model.zero_grad()
         (value,) = run(model, make_batch(), divergences=(absolute,)).divergences
         value.sum().backward()
@@ -293,7 +293,7 @@ def test_slices_change_neither_divergences_nor_gradients(monkeypatch):
 
 def test_logits_of_both_branches_are_not_kept(monkeypatch):
     """What autograd saves of a divergence has no vocabulary in its shape, except the weights."""
-    monkeypatch.setattr(packing, "SLICE", 4)
+    monkeypatch.setattr(predictions, "SLICE", 4)
     model = build()
     weights = {p.data_ptr() for p in model.parameters()}
     sizes = []
@@ -305,9 +305,9 @@ def test_logits_of_both_branches_are_not_kept(monkeypatch):
 
     vocabulary = model.llm.project(torch.zeros(1, model.llm.model_dim)).size(-1)
     states = torch.randn(3, 30, model.llm.model_dim, requires_grad=True)
-    start, valid = torch.full((3,), 5), torch.ones(3, 20, dtype=torch.bool)
+    start, tokens = torch.full((3,), 5), predictions.Tokens.of(torch.ones(3, 20, dtype=torch.bool))
     with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
-        packing.token_divergence(model.llm, absolute, (states, start), (states.detach(), start), valid)
+        predictions.token_divergence(model.llm, absolute, (states, start), (states.detach(), start), tokens)
     assert sizes == []
 
 

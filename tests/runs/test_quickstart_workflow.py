@@ -11,9 +11,16 @@ from aista.errors import AistaError, RunError
 from aista.report.tables import SystemRow
 from aista.runs.quickstart_workflow import Quickstart, seed_table
 from aista.shipped import find_config
+from tests.processes import preloaded_jobs
 
 CORPUS = QuickstartCorpus(num_train=40, num_dev=10, num_test=12, num_text=40, low_resource=10, vocab_size=80)
 WIDTHS = {"model_dim": 16, "num_layers": 1, "num_heads": 2, "ffn_dim": 32}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _preloaded():
+    with preloaded_jobs():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -51,9 +51,9 @@ def setup(request, tmp_path, untranscribed):
 def test_training_learns_and_logs_the_adapters_losses(setup):
     name, task, model, batch = setup
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    losses = []
+    rows, losses = batch(range(12)), []
     for _ in range(12):
-        loss = task.loss(model, batch(range(12)))
+        loss = task.loss(model, rows)
         assert {key for key in loss.metrics if key.startswith("adapter_")} == LOGGED.get(name, set())
         (loss.total / loss.num_targets).backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
@@ -63,7 +63,7 @@ def test_training_learns_and_logs_the_adapters_losses(setup):
     assert losses[-1].total < 0.8 * losses[0].total
     for key in {"adapter_ctc", "adapter_quantity"} & LOGGED.get(name, set()):
         assert losses[-1].metrics[key][0] < losses[0].metrics[key][0]
-    hypotheses = task.decode(model, batch(range(12)), GenerationConfig(beam_size=2, max_new_tokens=8))
+    hypotheses = task.decode(model, rows, GenerationConfig(beam_size=2, max_new_tokens=8))
     assert len(hypotheses) == 12
     assert all(isinstance(text, str) for text in hypotheses)
 

@@ -67,10 +67,7 @@ def _memory_lines(cost: CostEstimate) -> Iterator[str]:
         yield f"more than an {cost.device.title} has ({cost.device.memory / GIB:.1f}): {', '.join(too_large)}"
     wanted, other = (cost.activations[switch] / GIB for switch in (cost.checkpointing, not cost.checkpointing))
     words = ("with", "without") if cost.checkpointing else ("without", "with")
-    yield (
-        f"activations of one process {words[0]} activation checkpointing {wanted:,.2f}, {words[1]} {other:,.2f}; "
-        f"logits in fp32 {cost.logits / GIB:,.2f}"
-    )
+    yield f"activations of one process {words[0]} activation checkpointing {wanted:,.2f}, {words[1]} {other:,.2f}"
 
 
 def _time_lines(cost: CostEstimate) -> Iterator[str]:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["DEVICES", "Device"]
+__all__ = ["DEVICES", "UTILIZATION", "Device"]
+
+UTILIZATION = 0.4
+"""Share of the peak rate that is assumed where nothing was measured."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from aista.engine.cost.cost_table import cost_lines
-from aista.engine.cost.device import DEVICES
+from aista.engine.cost.device import DEVICES, UTILIZATION
 from aista.engine.cost.estimate import CostEstimate, estimate_cost
 from aista.engine.cost.rows import Assumption, RowLengths
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
@@ -72,7 +72,7 @@ def dry_run(
     assumption: Assumption | None = None,
     processes: Sequence[int] = (1, 8),
     device: str = "h100",
-    utilization: float = 0.4,
+    utilization: float = UTILIZATION,
 ) -> DryRun:
     """Check config, files, data and components, and estimate what training costs.
 

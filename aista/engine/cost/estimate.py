@@ -37,7 +37,6 @@ class CostEstimate:
         plain: The same on cross-entropy alone; None without alignment.
         epoch_operations: Operations of an epoch.
         largest_size: Rows of the largest batch.
-        logits: Bytes of the logits of the largest batch in fp32, at target tokens and EOS.
         memory: By number of processes and kind of sharding, at the largest batch.
         activations: Peak of forward and backward of one process alone at the largest batch, by whether activation
             checkpointing is on.
@@ -57,7 +56,6 @@ class CostEstimate:
     plain: Trace | None
     epoch_operations: float
     largest_size: int
-    logits: int
     memory: tuple[MemoryEstimate, ...]
     activations: Mapping[bool, int]
     checkpointing: bool
@@ -95,7 +93,6 @@ class CostEstimate:
             "rows_of_largest_batch": self.largest_size,
             "memory": [asdict(memory) | {"total": memory.total} for memory in self.memory],
             "activations": {"checkpointing": self.activations[True], "plain": self.activations[False]},
-            "logits": self.logits,
             "epoch": {
                 "operations": self.epoch_operations,
                 "seconds": self.epoch_seconds,
@@ -148,7 +145,6 @@ def estimate_cost(
         epoch_operations=batches.over_epoch(traces.step.total.total, traces.shares[1].total.total),
         memory=tuple(_memory(weights, traces.shares, processes, accumulates=config.grad_accumulation > 1)),
         activations=traces.activations,
-        logits=4 * tracer.num_logits() * (sum(batches.largest.target) + len(batches.largest.target)),
         checkpointing=config.activation_checkpointing,
         device=device,
         utilization=utilization,

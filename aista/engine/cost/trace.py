@@ -120,14 +120,6 @@ class Tracer:
             self.model.zero_grad(set_to_none=True)
         return _sum(meter, [_measure(stand_in) for stand_in in stand_ins if stand_in.seen is not None])
 
-    def num_logits(self) -> int:
-        """Logits of one token; 0 without a language model."""
-        llm = getattr(self.model, "llm", None)
-        if llm is None:
-            return 0
-        states = self._shapes.empty(1, llm.model_dim, dtype=next(llm.parameters()).dtype)
-        return int(llm.project(states).size(-1))
-
     def _audio(self, sizes: BatchSizes) -> Tensor:
         width = self.model.get_submodule("encoder").output_dim if self.encoded else getattr(self.task.feature, "dim", 0)
         channels = (width,) if width else ()

@@ -1,11 +1,12 @@
-"""The blocks of a model's parts, and what wraps them: activation checkpointing and sharding."""
+"""The blocks of a model's parts, and what wraps them: activation checkpointing and sharding.
+
+fairseq2 is imported where something is wrapped: costs are estimated without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from fairseq2.models.utils.ac import apply_layerwise_ac
-from fairseq2.models.utils.fsdp import apply_layerwise_fsdp
 from torch import nn
 
 __all__ = ["apply_activation_checkpointing", "apply_fsdp", "stacks"]
@@ -19,6 +20,8 @@ def stacks(model: nn.Module) -> list[nn.ModuleList]:
 
 def apply_fsdp(model: nn.Module, granularity: str, wrapper: Callable[..., nn.Module]) -> nn.Module:
     """Shard block by block; what is left of the model is a last group, which fairseq2 wraps."""
+    from fairseq2.models.utils.fsdp import apply_layerwise_fsdp
+
     for layers in stacks(model):
         apply_layerwise_fsdp(layers, wrapper)
     return model
@@ -26,6 +29,8 @@ def apply_fsdp(model: nn.Module, granularity: str, wrapper: Callable[..., nn.Mod
 
 def apply_activation_checkpointing(model: nn.Module, every_nth_layer: int) -> nn.Module:
     """Compute blocks again in the backward pass, from what entered them."""
+    from fairseq2.models.utils.ac import apply_layerwise_ac
+
     for layers in stacks(model):
         apply_layerwise_ac(layers, every_nth_layer)
     return model

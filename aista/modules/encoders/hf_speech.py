@@ -23,6 +23,7 @@ from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix,
 from aista.modules.encoders.span_mask import span_mask
 from aista.modules.encoders.wavlm_attention import merge_padding_into_bias
 from aista.modules.hf_folder import build_model, model_errors, read_config
+from aista.modules.transformers_versions import states_of
 from aista.registry import register
 from aista.schema import Options, option, required
 from aista.types import length_mask, zero_padding
@@ -158,7 +159,7 @@ class HFSpeechEncoder(SpeechEncoder):
         def run(block: nn.Module, h_BSE: Tensor) -> Tensor:
             output = block(h_BSE, **arguments)
             self._carry_over(output, arguments)
-            return self._drop_layer(h_BSE, output[0])
+            return self._drop_layer(h_BSE, states_of(output))
 
         finish = self._leave if self.mix.is_complete else None
         return self.mix(layer_states(h_BSE, self.layers, run, finish)), lengths
@@ -226,8 +227,7 @@ class _WaveformEncoder(HFSpeechEncoder):
 
     def _project(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         frames_BSC = convolve_waveform(self.model.feature_extractor.conv_layers, audio, lengths)
-        projected = self.model.feature_projection(frames_BSC)
-        x_BSE: Tensor = projected[0] if isinstance(projected, tuple) else projected
+        x_BSE = states_of(self.model.feature_projection(frames_BSC))
         return x_BSE, self.output_lengths(lengths)
 
     def _enter(self, x_BSE: Tensor, lengths: Tensor) -> tuple[Tensor, dict[str, Any]]:
@@ -264,7 +264,7 @@ class _W2VBertEncoder(HFSpeechEncoder):
         return lengths
 
     def _project(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        x_BSE: Tensor = self.model.feature_projection(audio)[0]
+        x_BSE = states_of(self.model.feature_projection(audio))
         return x_BSE, lengths
 
     def _enter(self, x_BSE: Tensor, lengths: Tensor) -> tuple[Tensor, dict[str, Any]]:

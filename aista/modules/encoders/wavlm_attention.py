@@ -21,7 +21,7 @@ def merge_padding_into_bias(attention: Any) -> None:
 
 class _MaskedWavLMAttention(WavLMAttention):  # type: ignore[misc]
     def torch_multi_head_self_attention(
-        self, hidden_states: Tensor, attention_mask: Tensor | None, gated_position_bias: Tensor, output_attentions: bool
+        self, hidden_states: Tensor, attention_mask: Tensor | None, gated_position_bias: Tensor, *_: bool
     ) -> tuple[Tensor, None]:
         heads = (*hidden_states.shape[:2], self.num_heads, self.head_dim)
         projections = (self.q_proj, self.k_proj, self.v_proj)

@@ -16,6 +16,7 @@ from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix,
 from aista.modules.encoders.windows import join_windows, split_windows
 from aista.modules.hf_folder import build_model, read_config
 from aista.modules.strided_conv import ceil_divide
+from aista.modules.transformers_versions import states_of
 from aista.registry import register
 from aista.schema import Options, option, required
 from aista.types import zero_padding
@@ -111,7 +112,7 @@ class WhisperEncoder(SpeechEncoder):
         h_NSE = dropout(h_NSE, self.dropout, self.conv2.training)
         mask_N11S = attention_mask(state_lengths, h_NSE)
         states = layer_states(
-            h_NSE, self.blocks, lambda block, h: block(h, mask_N11S, layer_head_mask=None)[0], self.finish
+            h_NSE, self.blocks, lambda block, h: states_of(block(h, mask_N11S, layer_head_mask=None)), self.finish
         )
         states_NSE = self.mix(states)
         return join_windows(states_NSE, state_lengths, windows), self.num_unpooled(lengths)

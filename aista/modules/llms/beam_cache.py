@@ -43,6 +43,7 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
 
     keys: Tensor
     values: Tensor
+    is_initialized: bool
 
     def __init__(self, positions: int) -> None:
         super().__init__()
@@ -50,12 +51,11 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
         self.num_shared = 0
         self.buffers: list[Tensor] = []
 
-    def update(
-        self, key_states: Tensor, value_states: Tensor, cache_kwargs: dict[str, Any] | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Append positions; the first call brings the prompt."""
         if not self.is_initialized:
-            self.lazy_initialization(key_states)
+            self.dtype, self.device = key_states.dtype, key_states.device
+            self.is_initialized = True
             self.num_shared = key_states.size(2)
             self._fill(key_states, value_states)
             return self.keys, self.values

@@ -16,6 +16,7 @@ from aista.modules.generation import beam_search, evaluating, left_pad
 from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.modules.llms.beam_cache import BeamCache
 from aista.modules.llms.sdpa_attention import NAME, rows_without_padding
+from aista.modules.transformers_versions import states_of
 from aista.types import Hypothesis, length_mask, zero_padding
 
 __all__ = ["HuggingFaceLM"]
@@ -170,7 +171,7 @@ class HuggingFaceLM(LanguageModel):
 
         def behind(layer: int) -> Any:
             def hook(_module: nn.Module, _args: Any, output: Any) -> None:
-                states[layer] = output[0] if isinstance(output, tuple) else output
+                states[layer] = states_of(output)
                 if stop == layer:
                     raise _Stop
 

@@ -19,6 +19,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, causal_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from aista.errors import RunError
+from aista.modules.transformers_versions import num_queries
 
 __all__ = ["NAME", "rows_without_padding"]
 
@@ -75,8 +76,7 @@ def _attend(
 
 
 def _mask(
-    batch_size: int,
-    cache_position: Tensor,
+    *,
     kv_length: int,
     kv_offset: int = 0,
     mask_function: Any = causal_mask_function,
@@ -85,12 +85,16 @@ def _mask(
 ) -> Tensor | None:
     if _joined.get() is not None:
         return None
-    sees_all = len(cache_position) == 1 and kv_offset == 0 and mask_function is causal_mask_function
+    sees_all = num_queries(arguments) == 1 and kv_offset == 0 and mask_function is causal_mask_function
     if sees_all and attention_mask is not None and attention_mask.size(1) == kv_length:
         # Nothing to compute for the newest position; transformers does so by vmap.
         return attention_mask[:, None, None]
     mask: Tensor | None = sdpa_mask(
-        batch_size, cache_position, kv_length, kv_offset, mask_function, attention_mask, **arguments
+        kv_length=kv_length,
+        kv_offset=kv_offset,
+        mask_function=mask_function,
+        attention_mask=attention_mask,
+        **arguments,
     )
     return mask
 

@@ -1,8 +1,6 @@
-"""Run by two processes: shards a model as training does, takes a step, and prints what the first process holds."""
+"""Run by two processes: shards a model as training does and takes a step; ``found.json``: what the first one holds."""
 
 import json
-import sys
-from pathlib import Path
 
 import torch
 import torch.distributed
@@ -19,12 +17,11 @@ def local_bytes(tensor):
     return local.numel() * local.element_size()
 
 
-def main(folder, corpus, llama, *overrides):
+def measure(rank, folder, corpus, llama, *overrides):
     torch.distributed.init_process_group("gloo")
-    rank = torch.distributed.get_rank()
-    folder = Path(folder) / str(rank)
-    folder.mkdir()
-    task, model, split = prepare(tiny(folder, Path(corpus), Path(llama), *overrides, kind="hugging face"))
+    own = folder / str(rank)
+    own.mkdir()
+    task, model, split = prepare(tiny(own, corpus, llama, *overrides, kind="hugging face"))
     mesh = torch.distributed.init_device_mesh("cpu", (2,))
 
     def wrap(module, reshard_after_forward=None):
@@ -42,9 +39,5 @@ def main(folder, corpus, llama, *overrides):
         "optimizer": sum(map(local_bytes, averages)),
     }
     if rank == 0:
-        print(json.dumps(found))
+        (folder / "found.json").write_text(json.dumps(found))
     torch.distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

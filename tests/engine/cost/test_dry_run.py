@@ -90,7 +90,6 @@ def test_a_model_of_seven_billion_without_its_weights(tmp_path, large):
     assert f"llm: no weights in {large}/qwen yet; a run would stop there" in str(found)
     cost = found.cost
     assert cost.layers == (1, 2)
-    assert cost.logits % (4 * 152064) == 0
     assert 0 < cost.added < 0.02
     assert cost.activations[True] < 0.3 * cost.activations[False]
     assert peak_mib() - before < 1500

@@ -5,10 +5,13 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from aista.engine.cost.meter import FORMULAS, REST, Operations
+from aista.engine.cost.meter import FORMULAS, REST, Operations, StepMeter
+from aista.engine.cost.shapes import Shapes
 from aista.engine.cost.trace import LOSSES, BatchSizes, Tracer
 from aista.engine.training.blocks import apply_activation_checkpointing
 from aista.errors import RunError
+from aista.modules import sliced_nll
+from tests.modules.dummies import build_llm
 
 from .configs import prepare, tiny
 
@@ -77,6 +80,45 @@ def test_closed_forms(tmp_path, corpus, llama):
     assert operations[REST, 1] == Operations(head, head, 0)
     adapter = 2 * rows * 25 * 16 * 16
     assert operations["adapter", 1] == Operations(adapter, 2 * adapter, 0)
+
+
+@pytest.mark.parametrize("tuning", ["full", "frozen"])
+@pytest.mark.parametrize("kind", ["native", "hugging face"])
+def test_logits_in_slices(tmp_path, corpus, llama, monkeypatch, kind, tuning):
+    """As a real step has it: a trained projection is recomputed, a frozen one not, and a slice of logits exists."""
+    overrides = (f"llm.tuning={tuning}", "alignment=[]")
+    task, model, split = prepare(tiny(tmp_path, corpus, llama, *overrides, kind=kind))
+    batch = split.dataset.batch(range(8), 0)
+    vocabulary = model.llm.project(torch.zeros(1, model.llm.model_dim)).size(-1)
+    monkeypatch.setattr(sliced_nll, "MOST_LOGITS", 4 * vocabulary * 3)
+    forward, backward = count(task, model, batch)
+    traced = Tracer(task, model, bfloat16=False).trace(sizes_of(batch))
+    assert traced.total.forward + traced.total.backward + traced.total.recomputed == forward + backward
+    head = 2 * vocabulary * model.llm.model_dim * int((batch.target_lengths + 1).sum())
+    expected = Operations(head, 2 * head, head) if tuning == "full" else Operations(head, head, 0)
+    assert traced.operations[REST, 1] == expected
+
+
+def test_logits_of_a_large_vocabulary_take_the_memory_of_a_slice(monkeypatch):
+    rows, width, vocabulary, size = 200, 8, 5000, 20
+    peaks = {}
+    for tuning in ("frozen", "trained"):
+        for most in (1 << 40, 4 * vocabulary * size):
+            monkeypatch.setattr(sliced_nll, "MOST_LOGITS", most)
+            model = nn.Module()
+            model.llm = build_llm(vocabulary, model_dim=width, num_layers=1, max_positions=rows + 10)
+            model.llm.embedding.requires_grad_(tuning == "trained")
+            shapes = Shapes()
+            shapes.convert(model)
+            meter = StepMeter(model, [])
+            states, labels = shapes.empty(rows, width).requires_grad_(), torch.zeros(rows, dtype=torch.long)
+            with meter.measuring():
+                torch.autograd.backward(sliced_nll.sliced_nll(model.llm, states, labels).sum())
+            peaks[tuning, most > 1 << 30] = meter.peak
+    for tuning, weights in (("frozen", 0), ("trained", 2)):
+        table = 4 * vocabulary * width
+        assert 4 * vocabulary * size < peaks[tuning, False] - weights * table < 3 * 4 * vocabulary * size
+        assert peaks[tuning, True] > 3 * 4 * vocabulary * rows
 
 
 def test_lora_makes_no_gradients_of_the_weights_below_it(tmp_path, corpus, llama):

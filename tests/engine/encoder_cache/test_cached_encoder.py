@@ -1,11 +1,8 @@
 """A frozen encoder runs once per recording, and nothing else changes."""
 
 import math
-import os
 import re
 import shutil
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -30,6 +27,7 @@ from aista.run_folder.parsing import read_object
 from aista.tasks.experiment import load_experiment, structure_experiment
 from aista.tasks.preflight import build_task
 from aista.tasks.speech_translation import SpeechTranslationTask
+from tests.engine.training.processes import in_processes
 from tests.modules.encoders.folders import make_folder
 from tests.tiny import tiny_config, write_config
 
@@ -305,14 +303,7 @@ def test_two_processes_share_the_work_and_equal_one(tmp_path, corpus, experiment
         config[part]["config"]["dropout"] = 0.0
     file = write_config(tmp_path / "two.yaml", config)
     train(load_experiment(file, [f"data.encoder_cache.config.path={tmp_path / 'one'}"]), tmp_path / "single")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "aista"]
-    result = subprocess.run(
-        [*command, "train", str(tmp_path / "two"), "--config", str(file)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
+    in_processes(2, file, tmp_path / "two")
     found = losses(tmp_path / "two")
     for step, expected in losses(tmp_path / "single").items():
         for name in expected.keys() & {"nll", "align_layer_1", "bleu"}:

@@ -1,11 +1,10 @@
 """Run by two processes: trains each path on one, on two that share the model and on two that shard it.
 
-Prints, as JSON, the largest difference of a parameter from the one process' for each path and way.
+Leaves, as JSON in ``found.json``, the largest difference of a parameter from the one process' for each path and way.
 """
 
 import copy
 import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -82,9 +81,9 @@ def train(task, model, dataset, layers, rank, size, gang):
     return {name.removeprefix("module."): tensor.detach().clone() for name, tensor in full}
 
 
-def main(folder, corpus):
-    folder = Path(tempfile.mkdtemp(dir=folder))
-    prepared = {path: prepare(folder, Path(corpus), changes) for path, (changes, _) in PATHS.items()}
+def compare(_, folder, corpus):
+    own = Path(tempfile.mkdtemp(dir=folder))
+    prepared = {path: prepare(own, corpus, changes) for path, (changes, _) in PATHS.items()}
     expected = {}  # before the processes know each other: some losses gather the rows of all
     for path, (task, bare, dataset) in prepared.items():
         expected[path] = train(task, copy.deepcopy(bare), dataset, PATHS[path][1], 0, 1, FakeGang(CPU))
@@ -101,9 +100,5 @@ def main(folder, corpus):
             got = train(task, model, dataset, PATHS[path][1], root.rank, root.size, root)
             found[f"{path}-{way}"] = max(float((got[name] - one).abs().max()) for name, one in expected[path].items())
     if root.rank == 0:
-        print(json.dumps(found))
+        (folder / "found.json").write_text(json.dumps(found))
     root.close()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

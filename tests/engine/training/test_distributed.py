@@ -9,14 +9,14 @@ import sys
 import pytest
 import yaml
 
+from aista.cli.main import main
 from aista.engine.checkpoints import checkpoint_steps, load_weights
-from tests.engine.training.early_ends import PATHS
+from tests.engine.training.early_ends import PATHS, compare
 from tests.engine.training.processes import in_processes
+from tests.processes import in_ranks
 from tests.tiny import make_corpus, tiny_config, write_config
 
 pytestmark = pytest.mark.slow
-
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,8 @@ def config(tmp_path_factory, corpus):
     return write_config(tmp_path_factory.mktemp("distributed") / "config.yaml", options)
 
 
-def train(config, run, launcher, *overrides):
-    arguments = ["-m", "aista.cli.main", "train", str(run), "--config", str(config), *overrides]
-    result = subprocess.run(
-        [*launcher, *arguments], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
+def train(config, run, number, *overrides):
+    in_processes(number, config, run, *overrides)
     return records(run), records(run, "valid")[-1]
 
 
@@ -56,9 +52,9 @@ def test_an_adapters_losses_are_the_same_on_two_processes(tmp_path, config, para
     """Most rows lack transcripts, experts may get no position: every parameter takes part all the same."""
     manifest = make_corpus(tmp_path / "corpus", untranscribed=18) / "train.tsv"
     overrides = [f"adapter={json.dumps(ADAPTERS[parallelism])}", f"data.train={manifest}"]
-    expected, expected_valid = train(config, tmp_path / "single", [sys.executable], *overrides)
+    expected, expected_valid = train(config, tmp_path / "single", 1, *overrides)
     overrides.append(f"trainer.data_parallelism={parallelism}")
-    metrics, valid = train(config, tmp_path / "two", TORCHRUN, *overrides)
+    metrics, valid = train(config, tmp_path / "two", 2, *overrides)
     assert any(name.startswith("adapter_") for name in expected[0])
     for record, one in zip([*metrics, valid], [*expected, expected_valid], strict=True):
         compared = [name for name in one if name.startswith(("nll", "adapter_", "align_layer_"))]
@@ -72,12 +68,8 @@ def early_ends(tmp_path_factory):
     """Path and way -> largest difference of a parameter from that of one process; see ``early_ends``."""
     folder = tmp_path_factory.mktemp("early_ends")
     corpus = make_corpus(folder / "corpus", untranscribed=6)
-    arguments = ["-m", "tests.engine.training.early_ends", str(folder), str(corpus)]
-    result = subprocess.run(
-        [*TORCHRUN, *arguments], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return json.loads(result.stdout.splitlines()[-1])
+    in_ranks(2, compare, folder, corpus)
+    return json.loads((folder / "found.json").read_text())
 
 
 @pytest.mark.parametrize("parallelism", ["ddp", "fsdp"])
@@ -134,13 +126,13 @@ def test_all_processes_stop_at_a_gradient_that_is_not_finite(tmp_path, config, p
 
 @pytest.fixture(scope="module")
 def single(config):
-    return train(config, config.parent / "single", [sys.executable])
+    return train(config, config.parent / "single", 1)
 
 
 @pytest.mark.parametrize("parallelism", ["ddp", "fsdp"])
 def test_two_processes_equal_one(config, single, parallelism):
     run = config.parent / parallelism
-    metrics, valid = train(config, run, TORCHRUN, f"trainer.data_parallelism={parallelism}")
+    metrics, valid = train(config, run, 2, f"trainer.data_parallelism={parallelism}")
     for record, expected in zip(metrics, single[0], strict=True):
         aligned = sorted(name for name in expected if name.startswith("align_layer"))
         assert sorted(name for name in record if name.startswith("align_layer")) == aligned
@@ -149,10 +141,18 @@ def test_two_processes_equal_one(config, single, parallelism):
     assert "align_layer_0" in metrics[-1] or "align_layer_1" in metrics[-1]
     assert valid["nll"] == pytest.approx(single[1]["nll"], rel=1e-4)
     assert valid["bleu"] == pytest.approx(single[1]["bleu"])
-    scores = subprocess.run(
-        [sys.executable, "-m", "aista.cli.main", "evaluate", str(run)], capture_output=True, text=True
-    )
-    assert scores.returncode == 0, scores.stderr
+    assert main(["evaluate", str(run)]) == 0
+
+
+def test_torchrun_starts_the_processes(tmp_path, config):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "aista"]
+    overrides = ["trainer.max_steps=3", "trainer.data_parallelism=fsdp"]
+    command = [*launcher, "train", str(tmp_path / "run"), "--config", str(config), *overrides]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    shards = (tmp_path / "run" / "checkpoints" / "step_3" / "model" / "pp_00" / "tp_00").iterdir()
+    assert sorted(file.name for file in shards) == ["sdp_00.pt", "sdp_01.pt"]
 
 
 RIVALS = [
@@ -168,14 +168,14 @@ def rivals(config):
     """The same run with the losses that ask for more than states; the text side moves, so that it is gathered too."""
     options = yaml.safe_load(config.read_text()) | {"alignment": RIVALS, "text_gradient": True}
     file = write_config(config.parent / "rivals.yaml", options)
-    return file, train(file, config.parent / "rivals_single", [sys.executable])
+    return file, train(file, config.parent / "rivals_single", 1)
 
 
 @pytest.mark.parametrize("parallelism", ["ddp", "fsdp"])
 def test_two_processes_equal_one_with_every_need(rivals, parallelism):
     file, (expected, expected_valid) = rivals
     run = file.parent / f"rivals_{parallelism}"
-    metrics, valid = train(file, run, TORCHRUN, f"trainer.data_parallelism={parallelism}")
+    metrics, valid = train(file, run, 2, f"trainer.data_parallelism={parallelism}")
     names = [name for name in expected[-1] if name.startswith("align")]
     assert {"align0_accuracy", "align1_candidates", "align2_infeasible", "align3_predictions"} <= set(names)
     for record, single in zip(metrics, expected, strict=True):

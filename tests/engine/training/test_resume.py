@@ -1,23 +1,15 @@
 """A killed run goes on and ends with the losses of the uninterrupted one."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
+from tests.engine.training.processes import in_processes
 from tests.tiny import tiny_config, write_config
 
 LOSSES = re.compile(r"nll|grad_norm|align")
 pytestmark = pytest.mark.slow
-
-
-def command(run, config):
-    return [sys.executable, "-m", "aista.cli.main", "train", str(run), "--config", str(config)]
 
 
 def losses(run):
@@ -30,15 +22,6 @@ def losses(run):
 def scores(run):
     lines = (run / "metrics" / "valid.jsonl").read_text().splitlines()
     return {record["step"]: record["score"] for record in map(json.loads, lines)}
-
-
-def wait_for(path, process):
-    for _ in range(1200):
-        if path.exists():
-            return
-        assert process.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.05)
-    raise AssertionError(f"{path} was never written")
 
 
 RETRIEVAL = {"name": "retrieval", "config": {"warmup_steps": 25, "probe_size": 8, "top_k": 2}}
@@ -62,17 +45,10 @@ def test_kill_in_mid_training_changes_nothing(tmp_path, corpus, selection):
         changes["alignment"] = [{"name": "ot", "weight": 0.5, "schedule": plateau}]
     changes["data"]["augmentation"] = {"name": "spec_augment"}
     config = write_config(tmp_path / "config.yaml", changes)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(command(tmp_path / "whole", config), check=True, env=environment, capture_output=True)
-
-    process = subprocess.Popen(
-        command(tmp_path / "killed", config), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    wait_for(tmp_path / "killed" / "checkpoints" / "step_40", process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    in_processes(1, config, tmp_path / "whole")
+    in_processes(1, config, tmp_path / "killed", stop_before=47)
     assert not (tmp_path / "killed" / "timing.json").exists()
-    subprocess.run(command(tmp_path / "killed", config), check=True, env=environment, capture_output=True)
+    in_processes(1, config, tmp_path / "killed")
 
     whole = losses(tmp_path / "whole")
     assert list(whole) == list(range(10, 121, 10))

@@ -1,8 +1,8 @@
 """Two processes and one run folder: the second is told who trains there. SIGTERM ends the first; it goes on later."""
 
 import json
+import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -14,9 +14,10 @@ from aista.locks import locked
 from aista.run_folder.paths import RunPaths
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import build_task
+from tests.processes import Python
 from tests.tiny import tiny_config, write_config
 
-STEPS = 400
+STEPS = 150
 
 
 @pytest.fixture
@@ -30,14 +31,16 @@ def test_the_second_training_is_refused_and_sigterm_lets_it_go_on(tmp_path, conf
     run = RunPaths(tmp_path / "run")
     command = ["train", str(run.path), "--config", str(config)]
     with (tmp_path / "log").open("w") as log:
-        first = subprocess.Popen([sys.executable, "-m", "aista", *command], stderr=log)
+        first = Python([sys.executable, "-m", "aista", *command], stdout=log)
     while not run.checkpoint_steps():
         assert first.poll() is None
         time.sleep(0.02)
+    os.kill(first.pid, signal.SIGSTOP)  # so that it does not end meanwhile
     assert main(command) == 1
     assert f"{run.path}: in use by process {first.pid} on " in capsys.readouterr().err
-    first.send_signal(signal.SIGTERM)
-    assert first.wait(60) == 143
+    first.terminate()
+    os.kill(first.pid, signal.SIGCONT)
+    assert first.wait() == 143
     assert (tmp_path / "log").read_text().splitlines()[-1] == "aista: terminated (SIGTERM)"
     assert "Traceback" not in (tmp_path / "log").read_text()
     assert not run.is_complete

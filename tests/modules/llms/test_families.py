@@ -9,15 +9,12 @@ from torch import nn
 from torch.nn import functional
 
 from aista import registry
-from aista.engine.export.write import export
-from aista.engine.inference.trained_run import open_run
 from aista.errors import AistaError
 from aista.modules.trainable import select_trainable
 from aista.modules.tuning.layers import LayersConfig, LayersTuning
 from aista.modules.tuning.lora import LoraConfig, LoraTuning
 from aista.schema import resolve
 from tests.data.tokenizers.test_hugging_face import save as save_tokenizer
-from tests.finished import finish
 from tests.tiny import tiny_config
 
 from .families import FAMILIES
@@ -88,6 +85,8 @@ def exports(family, folder):
 
 def reloads(family, folder):
     """Without run and base: the very weights and logits; merged, the same logits to rounding."""
+    from aista.engine.inference.trained_run import open_run
+
     base, trained, outs = exported(family, folder)
     hidden = base.rename(base.with_name("hidden"))
     try:
@@ -124,7 +123,11 @@ def logits(llm):
 
 
 def exported(family, folder):
-    """The base folder, the model of a finished run on it, and the run's exports; made once."""
+    """The base folder, the model of a finished run on it, and the run's exports; made once. Needs fairseq2."""
+    from aista.engine.export.write import export
+    from aista.engine.inference.trained_run import open_run
+    from tests.finished import finish
+
     place = folder.with_name(f"{folder.name}_run")
     if not place.exists():
         save_tokenizer(family.make(place / "base", 300), eos_token="<|end|>", pad_token="<|pad|>")

@@ -188,9 +188,9 @@ def test_a_smaller_vocabulary_is_refused(folders):
 
 
 def test_pickled_weights_are_not_read(folders, tmp_path):
-    transformers.AutoModelForCausalLM.from_pretrained(folders("llama")).save_pretrained(
-        tmp_path, safe_serialization=False
-    )
+    model = transformers.AutoModelForCausalLM.from_pretrained(folders("llama"))
+    model.config.save_pretrained(tmp_path)
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(
         ValueError, match=r"holds only pytorch_model\.bin, which can run code .*read from \*\.safetensors alone"
     ):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import transformers
 from torch import nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -11,11 +12,14 @@ from aista.modules.llms.sdpa_attention import NAME, rows_without_padding
 from aista.types import length_mask
 
 from . import checks
+from .families import CONFIGS
 from .test_hf_causal_lm import build, folders  # noqa: F401
 
-JOINS = ["llama", "qwen2", "qwen3", "phi3", "smollm", "smollm3", "gpt2", "gemma", "cohere", "granite"]
-KEEPS_PADDING = ["opt", "mistral", "gemma2", "gemma3"]
-"""The first masks the future itself; the others have windows of 4 positions here."""
+WINDOWED = ["mistral", "gemma2", "gemma3"]
+"""They see 4 positions here."""
+MASKS_ITSELF = ["opt"] if transformers.__version__.startswith("4.") else []
+KEEPS_PADDING = [*WINDOWED, *MASKS_ITSELF]
+JOINS = [name for name in CONFIGS if name not in KEEPS_PADDING]
 
 
 def positions_of_block_0(llm, embeddings, lengths):

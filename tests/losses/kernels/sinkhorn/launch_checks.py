@@ -249,6 +249,15 @@ def test_a_batch_of_states_is_solved_as_its_samples_are(cost, dtype):
         assert relative_error(found, truth) < bound
 
 
+def test_autocast_changes_nothing():
+    states, lengths = _batch(torch.float32)
+    solver = Sinkhorn(epsilon=0.3, max_iterations=4, tolerance=0.0, backend="triton")
+    plain, _ = _outcome(solver, states, lengths, batched=True)
+    with torch.autocast(DEVICE, torch.bfloat16):
+        cast, _ = _outcome(solver, states, lengths, batched=True)
+    assert all(map(torch.equal, cast, plain))
+
+
 def test_masses_and_their_gradients_in_a_batch():
     (x, y), lengths = _batch(torch.float32)
     results = []
