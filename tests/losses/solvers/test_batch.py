@@ -162,9 +162,10 @@ def test_a_subclass_is_not_computed_as_its_base(geometry):
 
 def test_the_log_names_functions_alike_at_each_step(caplog):
     batch._announce.cache_clear()
+    functions = [lambda x, y, factor=factor: factor * torch.cdist(x, y) for factor in (1, 2)]
     with caplog.at_level("INFO", "aista.losses"):
-        for factor in (1, 2):
-            _problem(_states(), batched=True, cost=lambda x, y, factor=factor: factor * torch.cdist(x, y))
+        for cost in functions:
+            _problem(_states(), batched=True, cost=cost)
     assert len(caplog.records) == 1
 
 
