@@ -86,6 +86,8 @@ class Tracer:
         self._on_gpu = on_gpu
         self._shapes = Shapes()
         self._shapes.convert(model)
+        if on_gpu:
+            _compute_padding(model)
 
     def trace(self, sizes: BatchSizes, layers: tuple[int, ...] | None = None) -> Trace:
         """Run forward and backward once on rows of these lengths.
@@ -168,6 +170,13 @@ class _StandIn(AlignmentLoss):
         self.seen = states, context, detach_text
         text = states.text.detach() if detach_text else states.text
         return AlignmentResult(states.speech.float().mean(dim=(1, 2)) + text.float().mean(dim=(1, 2)), {})
+
+
+def _compute_padding(model: nn.Module) -> None:
+    """On a CPU a language model of transformers leaves the padding out, on a GPU it does not."""
+    for module in model.modules():
+        if hasattr(module, "joins_rows"):
+            module.joins_rows = False
 
 
 def _align(task: Task, layers: tuple[int, ...] | None) -> list[_StandIn]:

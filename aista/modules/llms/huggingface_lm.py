@@ -35,6 +35,10 @@ class HuggingFaceLM(LanguageModel):
     Wrappers that replace members of ``layers`` (activation checkpointing, FSDP2) are seen, because the
     hooks go onto what is in the list at that time. Adapters such as LoRA can be injected into ``model``
     before it is given to this class.
+
+    Attributes:
+        joins_rows: Whether rows are joined without their padding where that is faster: on a CPU, by kernels for it. False
+            makes a CPU do what other devices do.
     """
 
     def __init__(self, model: nn.Module, vocab_size: int) -> None:
@@ -60,6 +64,7 @@ class HuggingFaceLM(LanguageModel):
                 + "; choose a transformer such as LLaMA, Qwen, GPT-2 or Gemma"
             )
         self._takes_positions = "position_ids" in inspect.signature(self._body.forward).parameters
+        self.joins_rows = True
         self._joins_up_to = 0
         if hf.config._attn_implementation == "sdpa" and getattr(model, "_supports_attention_backend", False):
             hf.set_attn_implementation(NAME)
@@ -129,7 +134,7 @@ class HuggingFaceLM(LanguageModel):
 
     def _joins_rows(self, embeddings: Tensor, lengths: Tensor) -> bool:
         """Whether to leave out the padding; so far that was measured on CPUs alone."""
-        fits = self._joins_up_to >= embeddings.size(1)
+        fits = self.joins_rows and self._joins_up_to >= embeddings.size(1)
         return fits and embeddings.device.type == "cpu" and int(lengths.sum()) < embeddings.size(0) * embeddings.size(1)
 
     def _run_joined(self, embeddings: Tensor, lengths: Tensor) -> Tensor:

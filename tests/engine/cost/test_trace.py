@@ -54,7 +54,8 @@ def test_operations_are_those_of_a_real_step(tmp_path, corpus, llama, kind, vari
     batch = split.dataset.batch(range(8), 0)
     bfloat16 = variant == "bfloat16"
     forward, backward = count(task, model, batch, bfloat16=bfloat16)
-    traced = Tracer(task, model, bfloat16=bfloat16).trace(sizes_of(batch), (0, 1) if aligned else None)
+    tracer = Tracer(task, model, bfloat16=bfloat16, on_gpu=False)
+    traced = tracer.trace(sizes_of(batch), (0, 1) if aligned else None)
     total = traced.total
     # How often Sinkhorn iterates depends on the states: the losses' own share may differ, nothing else.
     losses = traced.operations.get(LOSSES, Operations())
@@ -64,6 +65,17 @@ def test_operations_are_those_of_a_real_step(tmp_path, corpus, llama, kind, vari
     assert sum(traced.by_type.values()) == total.total
     assert (losses.total > 0) == (aligned and variant != "predictions")
     assert losses.total < 0.2 * total.total
+
+
+def test_a_gpu_computes_the_padding_too(tmp_path, corpus, llama):
+    task, model, split = prepare(tiny(tmp_path, corpus, llama, "alignment=[]", kind="hugging face"))
+    batch = split.dataset.batch(range(8), 0)
+    without = sum(count(task, model, batch))
+    model.llm.joins_rows = False
+    padded = sum(count(task, model, batch))
+    model.llm.joins_rows = True
+    assert Tracer(task, model, bfloat16=False).trace(sizes_of(batch)).total.total == pytest.approx(padded, rel=1e-12)
+    assert padded > 1.05 * without
 
 
 def test_closed_forms(tmp_path, corpus, llama):
@@ -92,7 +104,7 @@ def test_logits_in_slices(tmp_path, corpus, llama, monkeypatch, kind, tuning):
     vocabulary = model.llm.project(torch.zeros(1, model.llm.model_dim)).size(-1)
     monkeypatch.setattr(sliced_nll, "MOST_LOGITS", 4 * vocabulary * 3)
     forward, backward = count(task, model, batch)
-    traced = Tracer(task, model, bfloat16=False).trace(sizes_of(batch))
+    traced = Tracer(task, model, bfloat16=False, on_gpu=False).trace(sizes_of(batch))
     assert traced.total.forward + traced.total.backward + traced.total.recomputed == forward + backward
     head = 2 * vocabulary * model.llm.model_dim * int((batch.target_lengths + 1).sum())
     expected = Operations(head, 2 * head, head) if tuning == "full" else Operations(head, head, 0)
