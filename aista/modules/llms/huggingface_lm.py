@@ -37,8 +37,8 @@ class HuggingFaceLM(LanguageModel):
     before it is given to this class.
 
     Attributes:
-        joins_rows: Whether rows are joined without their padding where that is faster: on a CPU, by kernels for it. False
-            makes a CPU do what other devices do.
+        joins_rows: Whether rows are joined without their padding where that is faster, on a CPU; False makes it do what
+            other devices do.
     """
 
     def __init__(self, model: nn.Module, vocab_size: int) -> None:
