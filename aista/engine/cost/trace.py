@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -174,7 +174,8 @@ class _StandIn(AlignmentLoss):
 
 def _compute_padding(model: nn.Module) -> None:
     """On a CPU a language model of transformers leaves the padding out, on a GPU it does not."""
-    for module in model.modules():
+    modules: Iterable[Any] = model.modules()
+    for module in modules:
         if hasattr(module, "joins_rows"):
             module.joins_rows = False
 
