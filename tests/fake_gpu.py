@@ -7,12 +7,13 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest import mock
 
+import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-__all__ = ["WAITS", "HostWaitsError", "fake_gpu"]
+__all__ = ["WAITS", "HostWaitsError", "fake_gpu", "take_for_gpu"]
 
 
 class HostWaitsError(Exception):
@@ -35,6 +36,14 @@ def fake_gpu() -> Iterator[torch.device]:
     """
     with mock.patch.object(torch, "autocast", return_value=nullcontext()), FakeTensorMode(), _Watch():
         yield torch.device("lazy")
+
+
+def take_for_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the solvers choose their GPU kernels for tensors of that device; needs triton."""
+    from aista.losses.kernels.sinkhorn import backend, launch
+
+    monkeypatch.setattr(launch, "refusal", lambda cost: None)
+    monkeypatch.setattr(backend, "_on_gpu", lambda cost: cost.device.type != "cpu")
 
 
 class _Watch(TorchDispatchMode):

@@ -21,10 +21,10 @@ __all__ = [
     "Euclidean",
     "ExplicitCost",
     "SqEuclidean",
-    "at_least_single",
     "inner_products",
     "position_cost",
     "resolve_cost",
+    "working_dtype",
 ]
 
 
@@ -99,7 +99,7 @@ class Cosine(ExplicitCost):
 
     def statistics(self, states: Tensor) -> Tensor:
         """One over the norms; 0 for a state of norm 0."""
-        norm: Tensor = torch.linalg.vector_norm(states, dim=-1, keepdim=True, dtype=at_least_single(states.dtype))
+        norm: Tensor = torch.linalg.vector_norm(states, dim=-1, keepdim=True, dtype=working_dtype(states))
         return norm.reciprocal_().nan_to_num_(nan=torch.nan, posinf=0.0)
 
     def forward(self, x: Tensor, y: Tensor, x_statistics: Tensor, y_statistics: Tensor) -> tuple[Tensor, Saved]:
@@ -129,10 +129,10 @@ class _SquaredDistances(ExplicitCost):
 
     def forward(self, x: Tensor, y: Tensor, x_statistics: Tensor, y_statistics: Tensor) -> tuple[Tensor, Saved]:
         """As ``SqEuclidean``. Products of half precision are exact in fp32: no shift is needed, which would round."""
-        if x.dtype == at_least_single(x.dtype):
+        if x.dtype == working_dtype(x):
             shift = y[..., :1, :].sum(-2, keepdim=True)  # 0 where there is none
             x, y = x - shift, y - shift
-        squares = (torch.linalg.vector_norm(z, dim=-1, dtype=at_least_single(z.dtype)).square_() for z in (x, y))
+        squares = (torch.linalg.vector_norm(z, dim=-1, dtype=working_dtype(z)).square_() for z in (x, y))
         sums = torch.add(*(square.unsqueeze(side) for square, side in zip(squares, (-1, -2), strict=True)))
         return sums.sub_(inner_products(x, y), alpha=2).clamp_min_(0.0), (x, y)
 
@@ -239,7 +239,7 @@ def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
 
 def inner_products(x: Tensor, y: Tensor) -> Tensor:
     """``[..., S, D] x [..., T, D] -> [..., S, T]`` in at least fp32: half precision is multiplied as it is."""
-    dtype = at_least_single(x.dtype)
+    dtype = working_dtype(x)
     if x.dtype == dtype:
         return x @ y.mT
     if x.is_cuda and x.dim() == 3:
@@ -247,9 +247,9 @@ def inner_products(x: Tensor, y: Tensor) -> Tensor:
     return x.to(dtype) @ y.to(dtype).mT
 
 
-def at_least_single(dtype: torch.dtype) -> torch.dtype:
-    """The precision of costs: fp32, or fp64 of fp64."""
-    return torch.float64 if dtype == torch.float64 else torch.float32
+def working_dtype(*tensors: Tensor) -> torch.dtype:
+    """The precision of costs: fp64 where any tensor is fp64, else fp32."""
+    return torch.float64 if any(t.dtype == torch.float64 for t in tensors) else torch.float32
 
 
 def _write(out: Tensor, states: Tensor, factor: Tensor, left: Tensor, right: Tensor) -> None:

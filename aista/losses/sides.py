@@ -10,7 +10,7 @@ from torch import Tensor
 
 from aista.losses.arguments import check_devices, check_lengths, check_states, is_readable, read_lengths
 from aista.losses.base import AlignmentResult
-from aista.losses.solvers.pairwise import working_dtype
+from aista.losses.costs import working_dtype
 from aista.types import LayerStates, zero_padding
 
 __all__ = ["POOLINGS", "checked", "row_mean", "row_result", "sides"]

@@ -17,7 +17,7 @@ from aista.schema import resolve
 from aista.selection.base import SelectedLayers
 from aista.tasks.alignment_terms import AlignmentTerm, AlignmentTerms
 from aista.types import LsmOutput, SpeechBatch
-from tests.fake_gpu import WAITS, fake_gpu
+from tests.fake_gpu import WAITS, fake_gpu, take_for_gpu
 
 NAMES = [entry.name for entry in entries("alignment_loss") if entry.origin.startswith("aista.")]
 LOSSES: list[tuple[str, dict[str, Any]]] = [
@@ -86,10 +86,7 @@ def _step(loss: AlignmentLoss, device: torch.device) -> tuple[Tensor, list[Tenso
 
 @pytest.fixture(autouse=True)
 def _taken_for_a_gpu(monkeypatch):
-    from aista.losses.kernels.sinkhorn import backend, launch
-
-    monkeypatch.setattr(launch, "refusal", lambda cost: None)
-    monkeypatch.setattr(backend, "_on_gpu", lambda cost: cost.device.type != "cpu")
+    take_for_gpu(monkeypatch)
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from aista.losses.arguments import check_devices
-from aista.losses.costs import Cost, ExplicitCost
+from aista.losses.costs import Cost, ExplicitCost, working_dtype
 from aista.losses.masses import Mass, Uniform
-from aista.losses.solvers.pairwise import no_autocast, working_dtype
+from aista.losses.solvers.pairwise import no_autocast
 from aista.types import length_mask
 
 __all__ = ["Side", "costs", "shares", "takes"]

@@ -50,10 +50,7 @@ def solve(
     launch = kernel("triton")
     with torch.no_grad(), no_autocast(problem.cost.device):
         sides = problem.x_mass, problem.y_mass, problem.x_lengths, problem.y_lengths
-        relative = (1.0, "absolute") if isinstance(epsilon, Tensor) else (epsilon, epsilon_scale)
-        loaded = launch.load(problem.cost, *sides, *relative, rho)
-        if isinstance(epsilon, Tensor):
-            loaded = loaded._replace(epsilon_N=epsilon.contiguous())
+        loaded = launch.load(problem.cost, *sides, epsilon, epsilon_scale, rho)
         potentials = launch.iterate(loaded, max_iterations, tolerance)
         if polish and problem.cost.shape[2] <= MAX_SYSTEM:
             before = launch.evaluate(loaded, potentials, tolerance, entry="rows")

@@ -13,16 +13,11 @@ import torch
 from torch import Tensor
 
 from aista.losses.arguments import described
-from aista.losses.costs import Cost, ExplicitCost, position_cost
+from aista.losses.costs import Cost, ExplicitCost, position_cost, working_dtype
 
-__all__ = ["aligned", "no_autocast", "padded_costs", "working_dtype"]
+__all__ = ["aligned", "no_autocast", "padded_costs"]
 
 ALIGNMENT = 64  # bytes; how a matrix product rounds may depend on where its operands start
-
-
-def working_dtype(*tensors: Tensor) -> torch.dtype:
-    """fp64 where any tensor is fp64, else fp32."""
-    return torch.float64 if any(t.dtype == torch.float64 for t in tensors) else torch.float32
 
 
 def no_autocast(device: torch.device) -> torch.autocast:

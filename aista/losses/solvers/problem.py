@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from aista.losses.arguments import check_devices, check_lengths, check_number, check_states, described, read_lengths
-from aista.losses.costs import Cost, resolve_cost
+from aista.losses.costs import Cost, resolve_cost, working_dtype
 from aista.losses.masses import AnyMass, Mass, Uniform
 from aista.losses.solvers import batch
-from aista.losses.solvers.pairwise import padded_costs, working_dtype
+from aista.losses.solvers.pairwise import padded_costs
 from aista.losses.solvers.sample_masses import given_mass, padded_masses
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.types import length_mask
@@ -74,11 +74,8 @@ class Problem:
             return self
         x, y = (lengths.reshape(self.leading) for lengths in (self.x_lengths, self.y_lengths))
         samples = _samples(x, y, self.leading, self.size)
-        rows, s, t = _columns(samples, self.cost.device)
-        longest_s, longest_t = _longest(samples)
-        content = _content(s, t, longest_s, longest_t)
-        cost = torch.where(content, self.cost[rows, :longest_s, :longest_t], 0.0)
-        masses = self.x_mass[rows, :longest_s], self.y_mass[rows, :longest_t]
+        cost, rows, s, t = _cut(self.cost, samples)
+        masses = self.x_mass[rows, : cost.shape[1]], self.y_mass[rows, : cost.shape[2]]
         return Problem(cost, *masses, s, t, rows, self.leading, self.size)
 
     def content_cost(self) -> Tensor:
@@ -214,10 +211,8 @@ def from_cost(
     check_devices(cost=cost)
     leading, size = cost.shape[:-2], (cost.shape[-2], cost.shape[-1])
     samples = _samples(x_lengths, y_lengths, leading, size)
-    rows, s, t = _columns(samples, cost.device)
-    longest_s, longest_t = _longest(samples)
-    costs = cost.reshape(leading.numel(), *size)[rows, :longest_s, :longest_t].to(working_dtype(cost))
-    costs = torch.where(_content(s, t, longest_s, longest_t), costs, 0.0)
+    cut, rows, s, t = _cut(cost.reshape(leading.numel(), *size), samples)
+    costs = cut.to(working_dtype(cost))
     shares: list[Tensor] = []
     for side, (name, mass) in enumerate((("x_mass", x_mass), ("y_mass", y_mass))):
         given = given_mass(name, mass, (*leading, size[side]))
@@ -258,8 +253,11 @@ def _columns(samples: Samples, device: torch.device) -> tuple[Tensor, ...]:
     return torch.tensor(samples, dtype=torch.long, device=device).reshape(-1, 3).unbind(1)
 
 
-def _longest(samples: Samples) -> tuple[int, int]:
-    return max((s for _, s, _ in samples), default=0), max((t for _, _, t in samples), default=0)
+def _cut(cost_MST: Tensor, samples: Samples) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Costs of the samples up to their longest lengths, 0 in the padding; their rows, S_n and T_n."""
+    rows, s, t = _columns(samples, cost_MST.device)
+    size = [max((sample[side] for sample in samples), default=0) for side in (1, 2)]
+    return torch.where(_content(s, t, *size), cost_MST[rows, : size[0], : size[1]], 0.0), rows, s, t
 
 
 def _content(x_lengths: Tensor, y_lengths: Tensor, s: int, t: int) -> Tensor:

@@ -15,7 +15,7 @@ from aista.losses.base import AlignmentContext
 from aista.losses.ot import OTAlignment, OTAlignmentConfig
 from aista.schema import Component
 from aista.types import LayerStates
-from tests.fake_gpu import WAITS, fake_gpu
+from tests.fake_gpu import WAITS, fake_gpu, take_for_gpu
 
 pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 
@@ -46,10 +46,7 @@ def _states(num, device, *, dtype=torch.float32, requires_grad=False):
 
 @pytest.fixture(autouse=True)
 def _taken_for_a_gpu(monkeypatch):
-    from aista.losses.kernels.sinkhorn import backend, launch
-
-    monkeypatch.setattr(launch, "refusal", lambda cost: None)
-    monkeypatch.setattr(backend, "_on_gpu", lambda cost: cost.device.type != "cpu")
+    take_for_gpu(monkeypatch)
 
 
 SOLVERS = [Sinkhorn(), Sinkhorn(polish=False, epsilon_scale="max"), Unbalanced(), SinkhornDivergence()]

@@ -94,8 +94,7 @@ def load_problem(problem: EntropicProblem) -> Loaded:
     """As :func:`load`; copies the lengths to the device."""
     p = problem
     s, t = torch.tensor(p.lengths_N2, dtype=torch.long, device=p.cost_NST.device).reshape(-1, 2).unbind(1)
-    loaded = load(p.cost_NST, p.a_NS, p.b_NT, s, t, 1.0, "absolute", (p.rho_x, p.rho_y))
-    return loaded._replace(epsilon_N=p.epsilon_N.contiguous())
+    return load(p.cost_NST, p.a_NS, p.b_NT, s, t, p.epsilon_N, "absolute", (p.rho_x, p.rho_y))
 
 
 def load(
@@ -104,7 +103,7 @@ def load(
     b_NT: Tensor,
     x_lengths_N: Tensor,
     y_lengths_N: Tensor,
-    epsilon: float,
+    epsilon: float | Tensor,
     scale: str,
     rho: tuple[float, float],
 ) -> Loaded:
@@ -116,12 +115,15 @@ def load(
         b_NT: Likewise.
         x_lengths_N: int64, on the same device. A sample with an empty side is solved by nothing.
         y_lengths_N: Likewise.
-        epsilon: Regularisation, times what ``scale`` says.
+        epsilon: Regularisation, times what ``scale`` says; or ``[N]`` as it is.
         scale: ``mean`` or ``max`` of each sample's ``|C|``, or ``absolute``: 1.
         rho: Strengths of the penalties on the two marginals.
     """
     lengths = x_lengths_N.contiguous(), y_lengths_N.contiguous()
-    laid_NST, epsilon_N = operators.lay_out(cost_NST.contiguous(), *lengths, epsilon, scale)
+    relative = (1.0, "absolute") if isinstance(epsilon, Tensor) else (epsilon, scale)
+    laid_NST, epsilon_N = operators.lay_out(cost_NST.contiguous(), *lengths, *relative)
+    if isinstance(epsilon, Tensor):
+        epsilon_N = epsilon.contiguous()
     # A whole number would compile another kernel.
     return Loaded(laid_NST, a_NS.contiguous(), b_NT.contiguous(), *lengths, epsilon_N, (float(rho[0]), float(rho[1])))
 
