@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 __all__ = ["BatchPlan", "LengthBatches", "SequentialBatches"]
 
 
@@ -40,7 +43,7 @@ class LengthBatches:
             ``world_size`` rows of its length pass ``max_batch_total``.
     """
 
-    lengths: Sequence[float]
+    lengths: Sequence[float] | NDArray[np.float64]
     _: KW_ONLY
     batch_size: int
     max_batch_total: float = 0
@@ -54,11 +57,13 @@ class LengthBatches:
     def plan(self, epoch: int) -> list[tuple[int, ...]]:
         """The batches of ``epoch``; within a batch, rows go from short to long."""
         generator = random.Random(f"{self.seed}:{epoch}")
-        order = list(range(len(self.lengths)))
-        generator.shuffle(order)  # rows of equal length meet others each epoch
-        scale = {row: 1 + self.noise * generator.uniform(-1, 1) for row in order}
-        order.sort(key=lambda row: self.lengths[row] * scale[row])
-        batches = _cut(order, self.lengths, self.batch_size, self.max_batch_total, self.world_size)
+        shuffled = list(range(len(self.lengths)))
+        generator.shuffle(shuffled)  # rows of equal length meet others each epoch
+        order = np.array(shuffled, dtype=np.int64)
+        lengths = np.asarray(self.lengths, dtype=np.float64)
+        scaled = lengths[order] * (1 + self.noise * _uniform(generator, len(order)))
+        order = order[np.argsort(scaled, kind="stable")]
+        batches = _cut(order, lengths, self.batch_size, self.max_batch_total, self.world_size)
         generator.shuffle(batches)
         return batches
 
@@ -67,10 +72,16 @@ class SequentialBatches:
     """Evaluation batches: rows from short to long, the same in every epoch. Arguments as in ``LengthBatches``."""
 
     def __init__(
-        self, lengths: Sequence[float], *, batch_size: int, max_batch_total: float = 0, world_size: int = 1
+        self,
+        lengths: Sequence[float] | NDArray[np.float64],
+        *,
+        batch_size: int,
+        max_batch_total: float = 0,
+        world_size: int = 1,
     ) -> None:
         _check(lengths, batch_size, max_batch_total, world_size)
-        order = sorted(range(len(lengths)), key=lambda row: lengths[row])
+        lengths = np.asarray(lengths, dtype=np.float64)
+        order = np.argsort(lengths, kind="stable")
         self._batches = _cut(order, lengths, batch_size, max_batch_total, world_size)
 
     def plan(self, epoch: int) -> list[tuple[int, ...]]:
@@ -78,7 +89,20 @@ class SequentialBatches:
         return list(self._batches)
 
 
-def _check(lengths: Sequence[float], batch_size: int, max_total: float, world_size: int) -> None:
+def _uniform(generator: random.Random, count: int) -> NDArray[np.float64]:
+    """What ``generator.uniform(-1, 1)`` would give next, so many times: NumPy draws the same numbers from its state."""
+    version, (*key, position), gauss = generator.getstate()
+    state = np.random.RandomState()
+    state.set_state(("MT19937", np.array(key, dtype=np.uint32), position))
+    draws = -1 + 2 * state.random_sample(count)
+    _, new_key, new_position, *_ = state.get_state(legacy=True)
+    generator.setstate((version, (*map(int, new_key), int(new_position)), gauss))
+    return np.asarray(draws, dtype=np.float64)
+
+
+def _check(
+    lengths: Sequence[float] | NDArray[np.float64], batch_size: int, max_total: float, world_size: int
+) -> None:
     if len(lengths) < world_size:
         raise ValueError(
             f"every process needs a row, got {len(lengths)} rows for {world_size} processes; "
@@ -90,7 +114,7 @@ def _check(lengths: Sequence[float], batch_size: int, max_total: float, world_si
             f"got {batch_size}; raise it"
         )
     if max_total > 0:
-        longest = max(range(len(lengths)), key=lambda row: lengths[row])
+        longest = int(np.argmax(lengths))
         if lengths[longest] * world_size > max_total:
             raise ValueError(
                 f"a batch must hold {world_size} rows of any length, but row {longest} of length {lengths[longest]:g} "
@@ -100,16 +124,16 @@ def _check(lengths: Sequence[float], batch_size: int, max_total: float, world_si
 
 
 def _cut(
-    order: Sequence[int], lengths: Sequence[float], batch_size: int, max_total: float, world_size: int
+    order: NDArray[np.int64], lengths: NDArray[np.float64], batch_size: int, max_total: float, world_size: int
 ) -> list[tuple[int, ...]]:
     batches: list[tuple[int, ...]] = []
     batch: list[int] = []
     longest = 0.0
-    for row in order:
-        longest = max(longest, lengths[row])
+    for row, length in zip(order.tolist(), lengths[order].tolist(), strict=True):
+        longest = max(longest, length)
         if len(batch) == batch_size or (batch and 0 < max_total < longest * (len(batch) + 1)):
             batches.append(tuple(batch))
-            batch, longest = [], lengths[row]
+            batch, longest = [], length
         batch.append(row)
     if len(batch) < world_size and batches:
         batch = [*batches.pop(), *batch]

@@ -8,14 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from aista.data.audio import one_thread, read_audio
 from aista.data.augmentations.base import Augmentation
 from aista.data.features.base import Feature
-from aista.data.manifest import Row
+from aista.data.rows import Row, Rows
 from aista.data.tokenizers.base import TextTokenizer
 from aista.data.word_times import WordSpan, word_spans
 from aista.errors import DataError
@@ -84,7 +86,7 @@ class SpeechTextDataset:
                 f"data.augmentation: {type(augmentation).__name__} changes frames, got the feature "
                 f"{type(feature).__name__}, which gives waveforms; choose data.feature log_mel or no augmentation"
             )
-        self.rows = rows
+        self.rows = Rows.of(rows)
         self.feature = feature
         self.tokenizer = tokenizer
         self._base = base
@@ -100,7 +102,7 @@ class SpeechTextDataset:
     def with_rows(self, rows: Sequence[Row]) -> SpeechTextDataset:
         """The same dataset over other rows of the same manifest."""
         other = copy.copy(self)
-        other.rows = rows
+        other.rows = Rows.of(rows)
         other._cache = None if self._cache is None else {}  # its keys are places in the rows
         return other
 
@@ -122,12 +124,13 @@ class SpeechTextDataset:
         other._words = type(self.tokenizer).offsets is not TextTokenizer.offsets
         return other
 
-    def lengths(self) -> list[float]:
+    def lengths(self) -> NDArray[np.float64]:
         """What batches are sorted by: seconds of each row, or tokens of its texts where there is no audio."""
         if self.feature is not None:
-            return [row.seconds for row in self.rows]
+            return self.rows.seconds()
         encode = self.tokenizer.encode
-        return [float(len(encode(row.src_text)) + len(encode(row.tgt_text))) for row in self.rows]
+        texts = zip(self.rows.texts("src_text"), self.rows.texts("tgt_text"), strict=True)
+        return np.array([float(len(encode(source)) + len(encode(target))) for source, target in texts])
 
     def example(self, index: int, epoch: int) -> Example:
         """The row ``index`` as it is in ``epoch``.

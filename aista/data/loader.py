@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -21,6 +24,7 @@ __all__ = ["BatchLoader"]
 Job = tuple[int, tuple[int, ...]]
 """An epoch and the rows to load."""
 
+_BLOCK = 1024  # batches whose ids are in memory at a time
 _START_METHOD = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
 # fork keeps components from plug-in files usable in workers; each worker runs one thread
 
@@ -61,6 +65,7 @@ class BatchLoader:
         self._epoch = 0
         self._position = 0
         self._plan = batches.plan(0)
+        self._fingerprint_of_plan: str | None = None
         self._jobs = _Jobs()
         self._workers: DataLoader[SpeechBatch | DataError] | None = None
 
@@ -145,12 +150,21 @@ class BatchLoader:
     def _move(self, epoch: int, position: int) -> None:
         self._epoch, self._position = epoch, position
         self._plan = self._batches.plan(epoch)
+        self._fingerprint_of_plan = None
 
     def _fingerprint(self) -> str:
-        digest = hashlib.blake2b(digest_size=8)
-        for rows in self._plan:
-            digest.update("\t".join(self._dataset.rows[row].id for row in rows).encode() + b"\n")
-        return digest.hexdigest()
+        """A digest of the epoch's batches: the ids of each on a line of its own, tabs between them."""
+        if self._fingerprint_of_plan is None:
+            digest = hashlib.blake2b(digest_size=8)
+            ids = self._dataset.rows.column("id").combine_chunks()
+            for start in range(0, len(self._plan), _BLOCK):
+                batches = self._plan[start : start + _BLOCK]
+                ends = np.full(sum(map(len, batches)), "\t")
+                ends[np.cumsum([len(rows) for rows in batches]) - 1] = "\n"
+                rows = pa.array([row for rows in batches for row in rows], pa.int64())
+                digest.update("".join(pc.binary_join_element_wise(ids.take(rows), pa.array(ends), "").to_pylist()).encode())
+            self._fingerprint_of_plan = digest.hexdigest()
+        return self._fingerprint_of_plan
 
     def _load_here(self, jobs: list[Job]) -> Iterator[SpeechBatch]:
         for epoch, rows in jobs:

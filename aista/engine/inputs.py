@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from aista import registry
@@ -17,7 +19,8 @@ from aista.data.data_config import DataConfig
 from aista.data.dataset import SpeechTextDataset
 from aista.data.inspection import Inspection, Limit, inspect
 from aista.data.loader import BatchLoader
-from aista.data.manifest import Manifest, Row, read_manifest
+from aista.data.manifest import Manifest, read_manifest
+from aista.data.rows import Rows
 from aista.data.shuffling import shuffle_transcripts
 from aista.data.subset import first_rows
 from aista.engine.transcripts import check_transcripts, check_words
@@ -156,7 +159,7 @@ def load_training_splits(experiment: Experiment, task: Task) -> dict[str, Split]
 
 def has_references(split: Split, task: Task) -> bool:
     """Whether hypotheses of any row can be scored."""
-    return not task.scores_translations or any(row.tgt_text for row in split.dataset.rows)
+    return not task.scores_translations or bool(split.dataset.rows.is_filled("tgt_text").any())
 
 
 def training_loader(split: Split, experiment: Experiment, rank: int, world_size: int) -> BatchLoader:
@@ -171,7 +174,7 @@ def training_loader(split: Split, experiment: Experiment, rank: int, world_size:
 
 
 def length_batches(
-    lengths: Sequence[float], experiment: Experiment, *, with_audio: bool, world_size: int
+    lengths: Sequence[float] | NDArray[np.float64], experiment: Experiment, *, with_audio: bool, world_size: int
 ) -> LengthBatches:
     """The plan of a training split whose rows have these lengths: seconds, or tokens where there is no audio.
 
@@ -202,7 +205,7 @@ def whole_pass(
 
 def probe_split(split: Split, size: int) -> Split:
     """The first ``size`` rows with a transcript, and where their words lie if that is known."""
-    rows = [row for row in split.dataset.rows if row.src_text][:size]
+    rows = split.dataset.rows.where(split.dataset.rows.is_filled("src_text"))[:size]
     return replace(split, dataset=split.dataset.with_rows(rows).with_words())
 
 
@@ -226,15 +229,15 @@ def probe_batches(split: Split, size: int, batch_size: int, device: str) -> Iter
         yield dataset.batch(rows[start : start + batch_size], epoch=0).to(device)
 
 
-def _usable(inspections: Sequence[Inspection], on_bad_rows: Literal["error", "drop"]) -> tuple[Row, ...]:
-    return tuple(row for inspection in inspections for row in inspection.require(on_bad_rows))
+def _usable(inspections: Sequence[Inspection], on_bad_rows: Literal["error", "drop"]) -> Rows:
+    return Rows.joined([inspection.require(on_bad_rows) for inspection in inspections])
 
 
 def _from_anywhere(inspection: Inspection) -> Inspection:
     """With the audio's absolute paths, for a dataset whose first manifest is elsewhere."""
     folder = inspection.manifest.parent.resolve()
-    rows = (replace(row, audio=str(folder / row.audio)) if row.audio else row for row in inspection.kept)
-    return replace(inspection, kept=tuple(rows))
+    specs = [str(folder / audio) if audio else "" for audio in inspection.kept.texts("audio")]
+    return replace(inspection, kept=inspection.kept.with_texts(audio=specs))
 
 
 def _path(config: DataConfig, name: str) -> Path:
@@ -279,7 +282,7 @@ def _inspect(manifest: Manifest, config: DataConfig, task: Task, *, needs_target
 
 
 def _dataset(
-    experiment: Experiment, task: Task, rows: tuple[Row, ...], base: Path, training: bool
+    experiment: Experiment, task: Task, rows: Rows, base: Path, training: bool
 ) -> SpeechTextDataset:
     config = experiment.sections.data
     augmentation = None
