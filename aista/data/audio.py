@@ -27,7 +27,7 @@ from aista.data.audio_file import (
 )
 from aista.data.containers import announced_samples
 
-__all__ = ["AudioInfo", "one_thread", "probe_audio", "read_audio"]
+__all__ = ["AudioInfo", "one_thread", "probe_audio", "read_audio", "read_header"]
 
 _SYSTEM_ERROR = 2  # of libsndfile
 _BLOCK = 2**18  # samples of all channels
@@ -86,6 +86,18 @@ def probe_audio(spec: str, base: Path, *, max_seconds: float = math.inf) -> Audi
     return _decode(spec, base, max_seconds, lambda block_W: None)
 
 
+def read_header(spec: str, base: Path, *, max_seconds: float = math.inf) -> AudioInfo:
+    """What a file's header says that it holds; decoded to its end, as by ``probe_audio``, where that says no length.
+
+    Choose it to look at many files fast: one that is cut short inside of its data, or silent, is not noticed unless the
+    sizes in its header tell.
+
+    Raises:
+        DataError: as ``probe_audio``, by what the header says.
+    """
+    return _decode(spec, base, max_seconds, lambda block_W: None, header_alone=True)
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """One intra-op thread: resampling and matrix products of short clips depend on their number in the last bits."""
@@ -111,7 +123,9 @@ class _Source(Part):
             return 0
 
 
-def _decode(spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], None]) -> AudioInfo:
+def _decode(
+    spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], None], *, header_alone: bool = False
+) -> AudioInfo:
     """Decode and check an utterance; ``keep`` gets each block of the ``[W]`` mean of its channels."""
     from aista.data.forward_file import ForwardFile, LibsndfileError
 
@@ -125,6 +139,8 @@ def _decode(spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], 
                 announced = announced_samples(io.BufferedReader(part), part.length, file.format, file.frames)
                 _check_rate(name, file.samplerate)
                 _check_length(name, announced / file.samplerate, max_seconds)
+                if header_alone and announced:
+                    return AudioInfo(announced, file.samplerate, file.channels)
                 levels = _Levels()
                 size = min(max(1, _BLOCK // file.channels), announced + 1 if announced else _BLOCK)
                 while len(block_WC := file.read(size, dtype="float32", always_2d=True)):

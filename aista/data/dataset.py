@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 from aista.data.audio import one_thread, read_audio
 from aista.data.augmentations.base import Augmentation
 from aista.data.features.base import Feature
+from aista.data.row_checks import FaultyRowError, RowChecks
 from aista.data.rows import Row, Rows
 from aista.data.tokenizers.base import TextTokenizer
 from aista.data.word_times import WordSpan, word_spans
@@ -94,6 +96,7 @@ class SpeechTextDataset:
         self._seed = seed
         self._words = words
         self._states: Callable[[Row], Tensor] | None = None
+        self._checks: RowChecks | None = None
         self._cache: dict[int, Tensor] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -118,6 +121,12 @@ class SpeechTextDataset:
         other._states = states
         return other
 
+    def with_checks(self, checks: RowChecks | None) -> SpeechTextDataset:
+        """The same dataset, which checks rows as it reads them; None leaves that out."""
+        other = copy.copy(self)
+        other._checks = checks
+        return other
+
     def with_words(self) -> SpeechTextDataset:
         """The same dataset, which says where the words lie if its tokenizer can."""
         other = copy.copy(self)
@@ -136,19 +145,23 @@ class SpeechTextDataset:
         """The row ``index`` as it is in ``epoch``.
 
         Raises:
-            DataError: its audio is missing, undecodable, or longer than the feature takes, or its states are damaged.
+            DataError: its audio is missing, undecodable, or longer than the feature takes, or its states are damaged,
+                or the row does not stand the checks.
         """
         row = self.rows[index]
         if self._states is not None:
             audio = self._states(row)
         else:
-            audio = torch.zeros(0) if self.feature is None else self._audio(index, row, self.feature, epoch)
+            audio = self._no_audio(row) if self.feature is None else self._audio(index, row, self.feature, epoch)
         source, target = self.tokenizer.encode(row.src_text), self.tokenizer.encode(row.tgt_text)
         return Example(row.id, audio, source, target, row.src_text, row.tgt_text, self._spans(row))
 
     def batch(self, indices: Sequence[int], epoch: int) -> SpeechBatch:
         """The rows ``indices`` as a padded batch."""
-        examples = [self.example(index, epoch) for index in indices]
+        return self.collate([self.example(index, epoch) for index in indices])
+
+    def collate(self, examples: Sequence[Example]) -> SpeechBatch:
+        """Examples of this dataset as a padded batch."""
         return collate(examples, self.tokenizer.pad_id, encoded=self._states is not None)
 
     def _spans(self, row: Row) -> tuple[WordSpan, ...]:
@@ -168,13 +181,25 @@ class SpeechTextDataset:
                 return audio
             return self._augmentation(audio, _generator(self._seed, epoch, row.id))
 
+    def _no_audio(self, row: Row) -> Tensor:
+        self._check(row, 0.0)
+        return torch.zeros(0)
+
+    def _check(self, row: Row, seconds: float) -> None:
+        findings = [] if self._checks is None else self._checks.of_read_row(row, seconds)
+        if findings:
+            raise FaultyRowError(findings)
+
     def _features(self, row: Row, feature: Feature) -> Tensor:
         if not row.audio:
             raise DataError(
                 f"row {row.id!r}: must name an audio file here, got a text-only row; take it out or add audio"
             )
+        longest = math.inf if self._checks is None else self._checks.config.max_seconds
+        wave_W = read_audio(row.audio, self._base, feature.sample_rate, max_seconds=longest)
+        self._check(row, len(wave_W) / feature.sample_rate)
         try:
-            return feature(read_audio(row.audio, self._base, feature.sample_rate))
+            return feature(wave_W)
         except ValueError as error:
             raise DataError(f"row {row.id!r}: {row.audio}: {error}") from error
 

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
+from typing_extensions import override
 
 from aista.data.batching import BatchPlan, LengthBatches
-from aista.data.dataset import SpeechTextDataset
+from aista.data.dataset import Example, SpeechTextDataset
+from aista.data.fault_log import FaultLog
+from aista.data.processes import START_METHOD
+from aista.data.row_checks import Problem, problems_of
 from aista.errors import AistaError, DataError, RunError
 from aista.types import SpeechBatch
 
 __all__ = ["BatchLoader"]
 
-Job = tuple[int, tuple[int, ...]]
-"""An epoch and the rows to load."""
+Job = tuple[int, tuple[int, ...], tuple[int, ...]]
+"""An epoch, the rows to load, and rows of which the first good one is loaded if those are all faulty."""
 
+_SPARES = 16
 _BLOCK = 1024  # batches whose ids are in memory at a time
-_START_METHOD = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-# fork keeps components from plug-in files usable in workers; each worker runs one thread
 
 
 class BatchLoader:
@@ -43,6 +45,9 @@ class BatchLoader:
         num_workers: Processes that prepare batches ahead; 0 prepares them in this one. The batches are
             bit-identical. Workers stay for the next epoch; ``close`` (or ``with``) ends them.
         train: Keep epoch and position between iterations; otherwise each iteration is a whole pass.
+        faults: Leave faulty rows out of their batches and count them there; None stops at the first one. Where a
+            process' share has no good row left, a row of the same or the next batch is read in its place: processes
+            take their steps together.
     """
 
     def __init__(
@@ -54,8 +59,10 @@ class BatchLoader:
         world_size: int = 1,
         num_workers: int = 0,
         train: bool,
+        faults: FaultLog | None = None,
     ) -> None:
         self._dataset = dataset
+        self._faults = faults
         self._batches = batches
         self._rank = rank
         self._world_size = world_size
@@ -64,10 +71,10 @@ class BatchLoader:
         self._train = train
         self._epoch = 0
         self._position = 0
-        self._plan = batches.plan(0)
+        self._plan: Sequence[tuple[int, ...]] = batches.plan(0)
         self._fingerprint_of_plan: str | None = None
-        self._jobs = _Jobs()
-        self._workers: DataLoader[SpeechBatch | DataError] | None = None
+        self._sampler = _JobSampler()
+        self._workers: DataLoader[_Loaded] | None = None
 
     @property
     def epoch(self) -> int:
@@ -87,15 +94,16 @@ class BatchLoader:
         """The batches left in this epoch.
 
         Raises:
-            DataError: a file has become unreadable since the rows were inspected.
+            DataError: a row is faulty, or too many are.
             RunError: a worker process died.
         """
         if not self._train:
             self._position = 0
         start = self._position
-        jobs = [(self._epoch, rows[self._rank :: self._world_size]) for rows in self._plan[start:]]
+        jobs = _Jobs(self._epoch, self._plan, start, self._rank, self._world_size, has_spares=self._faults is not None)
         load = self._load_here if self._num_workers == 0 else self._load_ahead
-        for position, batch in enumerate(load(jobs), start=start + 1):
+        for position, loaded in enumerate(load(jobs), start=start + 1):
+            batch = self._checked(loaded, jobs[position - start - 1])
             self._position = position
             yield batch
 
@@ -162,23 +170,37 @@ class BatchLoader:
                 ends = np.full(sum(map(len, batches)), "\t")
                 ends[np.cumsum([len(rows) for rows in batches]) - 1] = "\n"
                 rows = pa.array([row for rows in batches for row in rows], pa.int64())
-                digest.update("".join(pc.binary_join_element_wise(ids.take(rows), pa.array(ends), "").to_pylist()).encode())
+                digest.update(
+                    "".join(pc.binary_join_element_wise(ids.take(rows), pa.array(ends), "").to_pylist()).encode()
+                )
             self._fingerprint_of_plan = digest.hexdigest()
         return self._fingerprint_of_plan
 
-    def _load_here(self, jobs: list[Job]) -> Iterator[SpeechBatch]:
-        for epoch, rows in jobs:
-            yield self._dataset.batch(rows, epoch)
+    def _checked(self, loaded: _Loaded, job: Job) -> SpeechBatch:
+        """The batch, once its faults are counted."""
+        if isinstance(loaded.batch, DataError):
+            raise loaded.batch
+        if self._faults is not None:
+            self._faults.add(len(job[1]), loaded.problems)
+            if loaded.batch is None:
+                raise DataError(
+                    f"no row of a batch can be read, nor one of {len(job[2])} others: "
+                    f"{self._faults.describe(*loaded.problems[0])}; are the audio files where the manifest says? "
+                    "data.inspect: full lists all that are not"
+                )
+        assert loaded.batch is not None
+        return loaded.batch
 
-    def _load_ahead(self, jobs: list[Job]) -> Iterator[SpeechBatch]:
+    def _load_here(self, jobs: Iterable[Job]) -> Iterator[_Loaded]:
+        for job in jobs:
+            yield _load(self._dataset, job, tolerant=self._faults is not None)
+
+    def _load_ahead(self, jobs: _Jobs) -> Iterator[_Loaded]:
         if self._workers is None:
             self._workers = self._start_workers()
-        self._jobs.jobs = jobs
+        self._sampler.jobs = jobs
         try:
-            for batch in self._workers:
-                if isinstance(batch, DataError):
-                    raise batch
-                yield batch
+            yield from self._workers
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):
                 raise
@@ -188,24 +210,49 @@ class BatchLoader:
                 "lower data.num_workers, or set it to 0 to see the error itself"
             ) from error
 
-    def _start_workers(self) -> DataLoader[SpeechBatch | DataError]:
+    def _start_workers(self) -> DataLoader[_Loaded]:
         return DataLoader(
-            _WorkerDataset(self._dataset),
-            sampler=self._jobs,
+            _WorkerDataset(self._dataset, tolerant=self._faults is not None),
+            sampler=self._sampler,
             batch_size=None,
             num_workers=self._num_workers,
             collate_fn=_unchanged,
-            multiprocessing_context=_START_METHOD,
+            multiprocessing_context=START_METHOD,
             persistent_workers=True,
             generator=torch.Generator(),  # its own, so that the number of workers leaves the global one alone
         )
 
 
-class _Jobs(Sampler[Any]):
+@dataclass(frozen=True)
+class _Jobs(Sequence[Job]):
+    """What this process loads of an epoch from a batch on; each job is made when its turn comes."""
+
+    epoch: int
+    plan: Sequence[tuple[int, ...]]
+    start: int
+    rank: int
+    world_size: int
+    has_spares: bool
+
+    def __len__(self) -> int:
+        return len(self.plan) - self.start
+
+    @override
+    def __getitem__(self, index: Any) -> Any:
+        place = range(self.start, len(self.plan))[index]
+        rows = self.plan[place]
+        spares: tuple[int, ...] = ()
+        if self.has_spares:
+            others = (row for number, row in enumerate(rows) if number % self.world_size != self.rank)
+            spares = (*others, *self.plan[(place + 1) % len(self.plan)])[:_SPARES]
+        return self.epoch, rows[self.rank :: self.world_size], spares
+
+
+class _JobSampler(Sampler[Any]):
     """Hands the current epoch's jobs to the workers; they outlive epochs, so this does too."""
 
     def __init__(self) -> None:
-        self.jobs: list[Job] = []
+        self.jobs: Sequence[Job] = ()
 
     def __iter__(self) -> Iterator[Job]:
         return iter(self.jobs)
@@ -214,18 +261,42 @@ class _Jobs(Sampler[Any]):
         return len(self.jobs)
 
 
+class _Loaded(NamedTuple):
+    """A batch, or None where no row could be read, or what stops the run; and the faults that were met, by row."""
+
+    batch: SpeechBatch | DataError | None
+    problems: Sequence[tuple[int, Problem]] = ()
+
+
+def _load(dataset: SpeechTextDataset, job: Job, *, tolerant: bool) -> _Loaded:
+    epoch, rows, spares = job
+    if not tolerant:
+        return _Loaded(dataset.batch(rows, epoch))
+    examples: list[Example] = []
+    problems: list[tuple[int, Problem]] = []
+    for place, row in enumerate((*rows, *spares)):
+        if place >= len(rows) and examples:
+            break
+        try:
+            examples.append(dataset.example(row, epoch))
+        except DataError as error:
+            problems += [(row, problem) for problem in problems_of(dataset.rows[row], error)]
+    left_out = len({row for row, _ in problems} & set(rows))
+    return _Loaded(replace(dataset.collate(examples), left_out=left_out) if examples else None, problems)
+
+
 class _WorkerDataset(Dataset[Any]):
     """What runs in a worker. User's errors travel as values: DataLoader would wrap them in a traceback."""
 
-    def __init__(self, dataset: SpeechTextDataset) -> None:
+    def __init__(self, dataset: SpeechTextDataset, *, tolerant: bool) -> None:
         self._dataset = dataset
+        self._tolerant = tolerant
 
-    def __getitem__(self, job: Any) -> SpeechBatch | DataError:
-        epoch, rows = job
+    def __getitem__(self, job: Any) -> _Loaded:
         try:
-            return self._dataset.batch(rows, epoch)
+            return _load(self._dataset, job, tolerant=self._tolerant)
         except AistaError as error:
-            return DataError(str(error))
+            return _Loaded(DataError(str(error)))
 
 
 def _unchanged(batch: Any) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from pyarrow import csv
 from typing_extensions import override
 
-from aista.data.rows import MANIFEST_SAMPLE_RATE, NUMBERS, Rows
+from aista.data.arrow_file import map_table, read_table, table_writer
+from aista.data.rows import MANIFEST_SAMPLE_RATE, NUMBERS, UNMEASURED, Rows
 from aista.data.word_times import check_word_times
 from aista.files import replacing
 from aista.text import is_blank
@@ -26,6 +28,7 @@ LARGE = 1 << 24
 """Bytes of a manifest whose columns are kept in a file: about 80,000 rows."""
 
 _BLOCK = 1 << 22
+_VERSION = "1"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -38,36 +41,40 @@ def scan_manifest(path: Path, header: Sequence[str], columns: Sequence[str]) -> 
     Args:
         path: The manifest.
         header: The fields of its first line.
-        columns: Those to read; ``id``, ``audio``, ``n_frames`` and ``tgt_text`` are among them.
+        columns: Those to read; ``id``, ``audio`` and ``tgt_text`` are among them.
     """
     status = path.stat()
     if status.st_size >= LARGE:
         file = path.with_name(f".{path.name}.rows.arrow")
-        stamp = {b"version": b"1", b"manifest": f"{status.st_size} {status.st_mtime_ns}".encode()}
-        if (table := _mapped(file, stamp)) is not None:
+        schema = pa.schema([(name, pa.int64() if name in NUMBERS else pa.string()) for name in _kept(columns)])
+        stamp = {"version": _VERSION, "manifest": f"{status.st_size} {status.st_mtime_ns}"}
+        if (table := read_table(file, schema, stamp)) is not None:
             return Rows(table)
         with suppress(OSError):  # a folder that cannot be written, or a full disk: the rows are held in memory
-            return _scan_into(file, stamp, path, header, columns)
+            return _scan_into(file, schema, stamp, path, header, columns)
     tables: list[pa.Table] = []
     is_whole = _scan(path, header, columns, tables.append) and bool(tables)
     table = pa.concat_tables(tables) if is_whole else None
     return Rows(table) if table is not None and _has_distinct_ids(table) else None
 
 
+def _kept(columns: Sequence[str]) -> list[str]:
+    return [*columns, *(name for name in NUMBERS if name not in columns)]
+
+
 def _scan_into(
-    file: Path, stamp: dict[bytes, bytes], path: Path, header: Sequence[str], columns: Sequence[str]
+    file: Path, schema: pa.Schema, stamp: Mapping[str, str], path: Path, header: Sequence[str], columns: Sequence[str]
 ) -> Rows | None:
     """Scan a manifest into a file and map that; no file is left if there may be a fault."""
-    schema = pa.schema([(name, pa.int64() if name in NUMBERS else pa.string()) for name in (*columns, "line")])
     try:
         with replacing(file) as temporary:
-            with pa.ipc.new_file(str(temporary), schema.with_metadata(stamp)) as writer:
+            with table_writer(temporary, schema, stamp) as writer:
                 is_whole = _scan(path, header, columns, writer.write_table)
-            if not is_whole or not _has_distinct_ids(_open(temporary)):
+            if not is_whole or not _has_distinct_ids(map_table(temporary)):
                 raise _Faulty
     except _Faulty:
         return None
-    return Rows(_open(file))
+    return Rows(map_table(file))
 
 
 class _Faulty(Exception):  # noqa: N818 -- leaves a block of `replacing`, nothing else
@@ -81,18 +88,18 @@ def _scan(path: Path, header: Sequence[str], columns: Sequence[str], keep: Calla
         source = _Lines(file)
         try:
             for batch in _batches(source, header, columns):
-                table = _clean(pa.table(batch.columns, names=columns))
-                if table is None:
+                cleaned = _clean(dict(zip(columns, batch.columns, strict=True)))
+                if cleaned is None:
                     return False
-                numbers = pa.array(np.arange(count + 2, count + 2 + len(table)))
-                keep(table.append_column("line", numbers))
-                count += len(table)
+                cleaned["line"] = pa.array(np.arange(count + 2, count + 2 + len(batch)))
+                keep(pa.table({name: cleaned[name] for name in _kept(columns)}))
+                count += len(batch)
         except pa.ArrowInvalid:  # another number of fields, or no UTF-8
             return False
     return count == source.count - 1 and not source.has_bare_returns
 
 
-def _batches(source: io.RawIOBase, header: Sequence[str], columns: Sequence[str]) -> Iterable[pa.RecordBatch]:
+def _batches(source: io.RawIOBase, header: Sequence[str], columns: Sequence[str]) -> csv.CSVStreamingReader:
     return csv.open_csv(
         pa.PythonFile(source, mode="r"),
         read_options=csv.ReadOptions(column_names=list(header), skip_rows=1, block_size=_BLOCK, use_threads=False),
@@ -104,33 +111,7 @@ def _batches(source: io.RawIOBase, header: Sequence[str], columns: Sequence[str]
 
 
 def _has_distinct_ids(table: pa.Table) -> bool:
-    return table.num_rows > 0 and len(pc.unique(table["id"])) == table.num_rows
-
-
-def _mapped(file: Path, stamp: dict[bytes, bytes]) -> pa.Table | None:
-    """The table of an earlier scan, if it is of this manifest as it is now, and undamaged."""
-    try:
-        table = _open(file)
-    except (OSError, pa.ArrowException):
-        return None
-    is_ours = table.schema.metadata == stamp and all(
-        _is_sound(chunk) for column in table.columns for chunk in column.chunks
-    )
-    return table if is_ours else None
-
-
-def _open(file: Path) -> pa.Table:
-    return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-
-
-def _is_sound(column: pa.Array) -> bool:
-    """Whether no field lies outside of the bytes that there are: reading it would end the process."""
-    if column.type != pa.string():
-        return bool(column.type == pa.int64() and column.null_count == 0)
-    _, offsets, data = column.buffers()
-    bounds = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
-    size = 0 if data is None else data.size
-    return bool(column.null_count == 0 and bounds[0] >= 0 and bounds[-1] <= size and (np.diff(bounds) >= 0).all())
+    return bool(table.num_rows > 0 and len(pc.unique(table["id"])) == table.num_rows)
 
 
 class _Lines(io.RawIOBase):
@@ -167,18 +148,20 @@ class _Lines(io.RawIOBase):
         return content
 
 
-def _clean(block: pa.Table) -> pa.Table | None:
-    """The block with its fields stripped, and numbers as such; None where a field has a fault."""
-    columns: dict[str, Any] = {name: _stripped(block[name].combine_chunks()) for name in block.column_names}
-    no_audio, frames = pc.equal(columns["audio"], ""), columns["n_frames"]
-    frames = pc.if_else(pc.and_(no_audio, pc.equal(frames, "")), "0", frames)
-    if (
-        pc.any(pc.equal(columns["id"], "")).as_py()
-        or not pc.all(pc.match_substring_regex(frames, "^[0-9]{1,15}$")).as_py()
-    ):
+def _clean(fields: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A block's columns stripped, and numbers as such; None where a field has a fault."""
+    columns = {name: _stripped(column) for name, column in fields.items()}
+    unstated = pc.if_else(pc.equal(columns["audio"], ""), 0, UNMEASURED)
+    if "n_frames" in columns:
+        frames = columns["n_frames"]
+        is_empty = pc.equal(frames, "")
+        if not pc.all(pc.or_(is_empty, pc.match_substring_regex(frames, "^[0-9]{1,15}$"))).as_py():
+            return None
+        unstated = pc.if_else(is_empty, unstated, pc.if_else(is_empty, "0", frames).cast(pa.int64()))
+    columns["n_frames"] = unstated.cast(pa.int64())
+    if pc.any(pc.equal(columns["id"], "")).as_py() or not _word_times_fit(columns):
         return None
-    columns["n_frames"] = frames.cast(pa.int64())
-    return pa.table(columns) if _word_times_fit(columns) else None
+    return columns
 
 
 def _word_times_fit(columns: Mapping[str, Any]) -> bool:
@@ -190,7 +173,7 @@ def _word_times_fit(columns: Mapping[str, Any]) -> bool:
     texts = columns["src_text"].filter(filled).to_pylist() if "src_text" in columns else [""] * len(times)
     try:
         for time, text, samples in zip(times, texts, frames, strict=True):
-            check_word_times(time, text, samples / MANIFEST_SAMPLE_RATE)
+            check_word_times(time, text, inf if samples == UNMEASURED else samples / MANIFEST_SAMPLE_RATE)
     except ValueError:
         return False
     return True

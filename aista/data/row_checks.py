@@ -10,14 +10,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from aista.data.audio import AudioInfo
 from aista.data.audio_file import EmptyAudioError, MissingAudioError, TooLongAudioError, UndecodableAudioError
 from aista.data.data_config import DataConfig
 from aista.data.rows import MANIFEST_SAMPLE_RATE, Row, Rows
 from aista.data.tokenizers.base import TextTokenizer
+from aista.data.word_times import check_word_times
 from aista.errors import DataError
 
-__all__ = ["AUDIO_FAULTS", "Finding", "Limit", "Problem", "RowChecks", "audio_findings", "duration_findings"]
+__all__ = [
+    "AUDIO_FAULTS",
+    "MAX_MISLABELLING",
+    "FaultyRowError",
+    "Finding",
+    "Limit",
+    "Problem",
+    "RowChecks",
+    "audio_findings",
+    "duration_findings",
+    "problems_of",
+]
 
 Finding = tuple[str, str]
 """Kind and message."""
@@ -29,7 +40,8 @@ AUDIO_FAULTS: dict[type[DataError], str] = {
     TooLongAudioError: "too long",
 }
 
-_MAX_MISLABELLING = 0.05
+MAX_MISLABELLING = 0.05
+"""Share by which ``n_frames`` may differ from the truth."""
 _NO_AUDIO: Finding = (
     "empty audio",
     "must name an audio file here, got a text-only row; remove it or add its audio",
@@ -63,6 +75,14 @@ class Limit:
         else:
             return None
         return f"{kind} {self.name}", f"must take {bound} {self.name}, got {measure}; {self.remedy}"
+
+
+class FaultyRowError(DataError):
+    """A row that was read, and that its checks refuse."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("; ".join(message for _, message in findings))
+        self.findings = tuple(findings)
 
 
 @dataclass(frozen=True)
@@ -103,7 +123,9 @@ class RowChecks:
         ):
             if wanted:
                 found = rows.column(column)
-                others = [name for name in pc.unique(found).to_pylist() if name and name.casefold() != wanted.casefold()]
+                others = [
+                    name for name in pc.unique(found).to_pylist() if name and name.casefold() != wanted.casefold()
+                ]
                 bad |= pc.is_in(found, pa.array(others, pa.string())).to_numpy()
         return bad
 
@@ -155,28 +177,42 @@ class RowChecks:
         return audio + self.of_tokens(row) + self.of_limits(row, seconds)
 
 
-def audio_findings(row: Row, probe: AudioInfo | float | DataError | None, config: DataConfig) -> list[Finding]:
+def problems_of(row: Row, error: DataError) -> list[Problem]:
+    """What an error says that reading the row raised."""
+    findings = error.findings if isinstance(error, FaultyRowError) else [_finding_of(error)]
+    return [Problem(kind, row.id, row.line, message) for kind, message in findings]
+
+
+def _finding_of(error: DataError) -> Finding:
+    return AUDIO_FAULTS.get(type(error), "unreadable"), str(error)
+
+
+def audio_findings(row: Row, probe: float | DataError | None, config: DataConfig) -> list[Finding]:
     """What is wrong with a row's audio.
 
     Args:
         row: The row.
-        probe: What its file holds, or its seconds; or what is wrong with it; None where it was not looked at.
+        probe: The seconds that its file holds, or what is wrong with it; None where it was not looked at.
         config: Bounds on the duration.
     """
     if isinstance(probe, TooLongAudioError):
         return duration_findings(probe.seconds, config)
     if isinstance(probe, DataError):
-        return [(AUDIO_FAULTS[type(probe)], str(probe))]
+        return [_finding_of(probe)]
     if not row.audio:
         return [_NO_AUDIO]
     if probe is None:
         return duration_findings(row.seconds, config)
-    seconds = probe.seconds if isinstance(probe, AudioInfo) else probe
-    found = duration_findings(seconds, config)
-    truth = seconds * MANIFEST_SAMPLE_RATE
-    if abs(row.n_frames - truth) > _MAX_MISLABELLING * truth:
+    found = duration_findings(probe, config)
+    truth = probe * MANIFEST_SAMPLE_RATE
+    if abs(row.n_frames - truth) > MAX_MISLABELLING * truth:
         rule = f"n_frames must be within 5 % of the audio's {truth:.0f} samples at {MANIFEST_SAMPLE_RATE} Hz"
         found.append(("mislabelled n_frames", f"{rule}, got {row.n_frames}; correct it"))
+    try:
+        if row.word_times:
+            check_word_times(row.word_times, row.src_text, probe)
+    except ValueError as error:
+        found.append(("impossible word times", f"{error}; correct word_times or leave it empty"))
     return found
 
 

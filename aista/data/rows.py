@@ -12,10 +12,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from typing_extensions import override
 
-__all__ = ["MANIFEST_SAMPLE_RATE", "NUMBERS", "Row", "Rows"]
+__all__ = ["MANIFEST_SAMPLE_RATE", "NUMBERS", "UNMEASURED", "Row", "Rows"]
 
 MANIFEST_SAMPLE_RATE = 16_000
 """``n_frames`` counts samples at this rate (Hz), whatever the rate of the file."""
+
+UNMEASURED = -1
+"""``n_frames`` of a row with audio whose length the manifest leaves to the inspection."""
 
 _BLOCK = 4096  # rows that are objects at a time while all are gone through
 
@@ -27,7 +30,7 @@ class Row:
     Attributes:
         id: Unique within the manifest.
         audio: A path relative to the manifest or absolute, ``file.zip:offset:length``, or "" (text only).
-        n_frames: Samples at 16 kHz; 0 in text-only rows.
+        n_frames: Samples at 16 kHz; 0 in text-only rows; ``UNMEASURED`` until the inspection has looked.
         tgt_text: Translation; "" where there is none.
         speaker: Speaker's name, or "".
         src_text: Transcript; "" where there is none.
@@ -50,8 +53,8 @@ class Row:
 
     @property
     def seconds(self) -> float:
-        """Duration as the manifest states it."""
-        return self.n_frames / MANIFEST_SAMPLE_RATE
+        """Duration as the manifest states it, or as it was measured; 0 before that."""
+        return max(self.n_frames, 0) / MANIFEST_SAMPLE_RATE
 
 
 _FIELDS = tuple(field.name for field in fields(Row))
@@ -169,15 +172,22 @@ class Rows(Sequence[Row]):
         return np.asarray(self.column(name).to_numpy(), dtype=np.int64)
 
     def seconds(self) -> NDArray[np.float64]:
-        """``[rows]`` durations as the manifest states them."""
-        return self.numbers("n_frames") / MANIFEST_SAMPLE_RATE
+        """``[rows]`` durations as ``Row.seconds``."""
+        return np.maximum(self.numbers("n_frames"), 0) / MANIFEST_SAMPLE_RATE
+
+    def with_frames(self, n_frames: NDArray[np.int64]) -> Rows:
+        """The same rows with these values of ``n_frames``, ``[rows]``."""
+        return self._with("n_frames", pa.array(n_frames, pa.int64()))
 
     def with_texts(self, **columns: Sequence[str]) -> Rows:
         """The same rows with other values in text fields."""
-        table = self._table if self._places is None else self._table.take(self._places)
+        rows = self
         for name, values in columns.items():
-            column = pa.chunked_array([pa.array(values, pa.string())])
-            if name in table.column_names:
-                table = table.drop_columns([name])
-            table = table.append_column(name, column)
-        return Rows(table)
+            rows = rows._with(name, pa.array(values, pa.string()))
+        return rows
+
+    def _with(self, name: str, column: pa.Array) -> Rows:
+        table = self._table if self._places is None else self._table.take(self._places)
+        if name in table.column_names:
+            table = table.drop_columns([name])
+        return Rows(table.append_column(name, pa.chunked_array([column])))

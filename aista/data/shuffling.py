@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
 
-from aista.data.rows import Rows
+from aista.data.rows import Row, Rows
 
 __all__ = ["shuffle_transcripts"]
 
 
-def shuffle_transcripts(rows: Rows, seed: int) -> Rows:
+def shuffle_transcripts(rows: Sequence[Row], seed: int) -> Rows:
     """The rows, each with the transcript of another one; speech and translation stay where they are.
 
     One cycle through all rows that have a transcript (Sattolo, 1986), so that none keeps its own; two rows with the
@@ -28,6 +29,7 @@ def shuffle_transcripts(rows: Rows, seed: int) -> Rows:
     Returns:
         As many rows, in the same order.
     """
+    rows = Rows.of(rows)
     texts = rows.texts("src_text")
     places: list[int] = np.flatnonzero(rows.is_filled("src_text")).tolist()
     sources = list(places)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from aista.data.rows import Rows
+from collections.abc import Sequence
+
+from aista.data.rows import Row, Rows
 
 __all__ = ["first_rows"]
 
 
-def first_rows(rows: Rows, count: int) -> Rows:
+def first_rows(rows: Sequence[Row], count: int) -> Rows:
     """The ``count`` rows that come first in an order that their ids decide, as they stood in the manifest.
 
     Neither the manifest's order nor a seed matters, and a smaller number is always a subset of a larger: runs with 400,
@@ -20,5 +22,6 @@ def first_rows(rows: Rows, count: int) -> Rows:
     """
     if not 1 <= count <= len(rows):
         raise ValueError(f"must be between 1 and {len(rows)}, the rows of the manifest, got {count}")
+    rows = Rows.of(rows)
     digests = [hashlib.blake2b(id.encode()).digest() for id in rows.texts("id")]
     return rows.take(sorted(heapq.nsmallest(count, range(len(rows)), key=digests.__getitem__)))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from aista.data.features.base import Feature
-from aista.data.inspection import Limit
+from aista.data.row_checks import Limit
 from aista.data.rows import Row, Rows
 from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import ConfigError, Fault

@@ -11,8 +11,8 @@ import torch
 
 from aista.data.audio import one_thread, read_audio
 from aista.data.dataset import Example, collate
-from aista.data.inspection import Limit, duration_findings
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
+from aista.data.row_checks import Limit, duration_findings
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.errors import DataError, RunError
 from aista.modules.llms.base import GenerationConfig
