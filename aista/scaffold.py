@@ -23,7 +23,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*")
 _PROJECT = {
     "README.md": "README.md",
     "Makefile": "Makefile",
-    "config.yaml": "config.yaml",
+    "experiment.yaml": "experiment.yaml",
     "ablation.yaml": "ablation.yaml",
     ".gitignore": "gitignore",
     "tests/test_plugins.py": "test_plugins.py",
@@ -83,7 +83,7 @@ def new_project(folder: Path, options: ProjectOptions, config: Path | None = Non
     Args:
         folder: Folder to make; it may exist if it is empty.
         options: What goes into the files.
-        config: A config to copy as ``config.yaml``; None takes the template's, a small model trained from scratch.
+        config: A config to copy as ``experiment.yaml``; None takes the template's, a small model trained from scratch.
 
     Returns:
         The files, relative to ``folder``.
@@ -100,7 +100,7 @@ def new_project(folder: Path, options: ProjectOptions, config: Path | None = Non
     values = {"title": folder.resolve().name, **asdict(options)}
     texts = {name: _project(template).substitute(values) for name, template in _PROJECT.items()}
     if config is not None:
-        texts["config.yaml"] = config.read_text(encoding="utf-8")
+        texts["experiment.yaml"] = config.read_text(encoding="utf-8")
     for name, text in texts.items():
         _write_new(folder / name, text)
     new_component("cost", "my_cost", folder / "plugins/my_cost.py")

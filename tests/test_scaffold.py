@@ -73,11 +73,11 @@ def test_a_project_has_a_config_that_is_read_and_a_plug_in_with_its_test(tmp_pat
     project = tmp_path / "talks"
     assert main(["init", str(project), "--target-language", "de", "--data", str(tmp_path)]) == 0
     assert f"make -C {project}" in capsys.readouterr().out
-    config = load_yaml(project / "config.yaml")
+    config = load_yaml(project / "experiment.yaml")
     assert config["prompt"] == "{speech}<de>"
     assert config["data"]["target_language"] == "de"
     assert f"SOURCE ?= {tmp_path}\n" in (project / "Makefile").read_text()
-    assert load_yaml(project / "ablation.yaml")["base"] == "config.yaml"
+    assert load_yaml(project / "ablation.yaml")["base"] == "experiment.yaml"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     result = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
@@ -86,7 +86,7 @@ def test_a_project_has_a_config_that_is_read_and_a_plug_in_with_its_test(tmp_pat
 
 def test_a_project_starts_from_any_config(tmp_path):
     new_project(tmp_path / "b", ProjectOptions(), find_config("voices_fr"))
-    assert (tmp_path / "b/config.yaml").read_text() == find_config("voices_fr").read_text()
+    assert (tmp_path / "b/experiment.yaml").read_text() == find_config("voices_fr").read_text()
 
 
 def test_a_project_replaces_nothing(tmp_path):
