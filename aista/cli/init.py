@@ -30,5 +30,8 @@ def run(args: argparse.Namespace) -> int:
     options = ProjectOptions(args.source_language, args.target_language, corpus)
     files = new_project(args.project, options, None if args.config is None else find_config(args.config))
     say(f"{args.project}: {', '.join(map(str, files))}")
-    say(f"  edit {args.project / 'experiment.yaml'}, then: make -C {args.project}" + ("" if corpus else " SOURCE=FOLDER"))
+    say(
+        f"  edit {args.project / 'experiment.yaml'}, then: make -C {args.project}"
+        + ("" if corpus else " SOURCE=FOLDER")
+    )
     return 0
