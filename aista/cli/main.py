@@ -36,6 +36,8 @@ VERBS = {
     "ablate": "Train the runs that an ablation file describes, score them, and compare them in a table.",
     "probe": "Measure cross-modal retrieval per LLM layer and draw the curves.",
     "data": "Prepare a dataset, check a manifest, or align its words with the speech.",
+    "init": "Make a project: config, ablation, Makefile, a plug-in with its test.",
+    "new": "Write a plug-in of any kind, to be changed; it keeps its contracts as it is.",
     "configs": "List the shipped configs, or print one.",
     "list": "List the registered components.",
     "show": "Show a component's options, with a config snippet to paste.",
