@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="SYSTEM",
-        help="text with an utterance in each line, or a hypotheses.tsv; the first is the baseline of the others",
+        help="text with an utterance in each line, or the hypotheses of an evaluated run; the first is the baseline of the others",
     )
     parser.add_argument(
         "--reference",

@@ -46,7 +46,9 @@ def read_texts(path: Path) -> Texts:
     Raises:
         DataError: the file cannot be read, is not UTF-8, or is empty.
     """
-    lines = read_lines(path, "no such file; give a text file with an utterance in each line, or a hypotheses.tsv")
+    lines = read_lines(
+        path, "no such file; give a text file with an utterance in each line, or the hypotheses of an evaluated run"
+    )
     if not lines:
         raise DataError(f"{path}: is empty; it must have an utterance in each line")
     if set(COLUMNS) <= set(lines[0].split("\t")):
