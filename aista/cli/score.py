@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="SYSTEM",
-        help="text with an utterance in each line, or the hypotheses of an evaluated run; the first is the baseline of the others",
+        help="text with an utterance in each line, or hypotheses of an evaluated run; the first is the others' baseline",
     )
     parser.add_argument(
         "--reference",
