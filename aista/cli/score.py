@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="SYSTEM",
-        help="text with an utterance in each line, or hypotheses of an evaluated run; the first is the others' baseline",
+        help="text with an utterance in each line, or hypotheses of an evaluated run; others are compared with the first",
     )
     parser.add_argument(
         "--reference",
