@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="SYSTEM",
-        help="text with an utterance in each line, or hypotheses of an evaluated run; others are compared with the first",
+        help="text with an utterance in each line, or hypotheses of an evaluated run; the first is the baseline",
     )
     parser.add_argument(
         "--reference",
