@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
 from typing_extensions import override
 
 from aista.data.batching import BatchPlan, LengthBatches
 from aista.data.dataset import Example, SpeechTextDataset
 from aista.data.fault_log import FaultLog
-from aista.data.processes import START_METHOD
 from aista.data.row_checks import Problem, problems_of
-from aista.errors import AistaError, DataError, RunError
+from aista.data.worker_pool import WorkerPool
+from aista.errors import DataError
 from aista.types import SpeechBatch
 
 __all__ = ["BatchLoader"]
@@ -67,14 +66,12 @@ class BatchLoader:
         self._rank = rank
         self._world_size = world_size
         self._planned_for = world_size
-        self._num_workers = num_workers
         self._train = train
         self._epoch = 0
         self._position = 0
         self._plan: Sequence[tuple[int, ...]] = batches.plan(0)
         self._fingerprint_of_plan: str | None = None
-        self._sampler = _JobSampler()
-        self._workers: DataLoader[_Loaded] | None = None
+        self._pool = WorkerPool(partial(_load, dataset, tolerant=faults is not None), num_workers)
 
     @property
     def epoch(self) -> int:
@@ -85,6 +82,11 @@ class BatchLoader:
     def position(self) -> int:
         """Batches of the current epoch that were handed out."""
         return self._position
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the current epoch's last batch was handed out."""
+        return self._position == len(self._plan)
 
     def __len__(self) -> int:
         """Batches of the current epoch, those handed out included."""
@@ -101,8 +103,7 @@ class BatchLoader:
             self._position = 0
         start = self._position
         jobs = _Jobs(self._epoch, self._plan, start, self._rank, self._world_size, has_spares=self._faults is not None)
-        load = self._load_here if self._num_workers == 0 else self._load_ahead
-        for position, loaded in enumerate(load(jobs), start=start + 1):
+        for position, loaded in enumerate(self._pool.map(jobs), start=start + 1):
             batch = self._checked(loaded, jobs[position - start - 1])
             self._position = position
             yield batch
@@ -144,10 +145,7 @@ class BatchLoader:
 
     def close(self) -> None:
         """End the worker processes. A later iteration starts new ones."""
-        iterator = getattr(self._workers, "_iterator", None)
-        self._workers = None
-        if iterator is not None:
-            iterator._shutdown_workers()
+        self._pool.close()
 
     def __enter__(self) -> BatchLoader:
         return self
@@ -178,8 +176,6 @@ class BatchLoader:
 
     def _checked(self, loaded: _Loaded, job: Job) -> SpeechBatch:
         """The batch, once its faults are counted."""
-        if isinstance(loaded.batch, DataError):
-            raise loaded.batch
         if self._faults is not None:
             self._faults.add(len(job[1]), loaded.problems)
             if loaded.batch is None:
@@ -190,37 +186,6 @@ class BatchLoader:
                 )
         assert loaded.batch is not None
         return loaded.batch
-
-    def _load_here(self, jobs: Iterable[Job]) -> Iterator[_Loaded]:
-        for job in jobs:
-            yield _load(self._dataset, job, tolerant=self._faults is not None)
-
-    def _load_ahead(self, jobs: _Jobs) -> Iterator[_Loaded]:
-        if self._workers is None:
-            self._workers = self._start_workers()
-        self._sampler.jobs = jobs
-        try:
-            yield from self._workers
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            self.close()
-            raise RunError(
-                f"a data worker process died ({str(error).splitlines()[0]}), often for want of memory; "
-                "lower data.num_workers, or set it to 0 to see the error itself"
-            ) from error
-
-    def _start_workers(self) -> DataLoader[_Loaded]:
-        return DataLoader(
-            _WorkerDataset(self._dataset, tolerant=self._faults is not None),
-            sampler=self._sampler,
-            batch_size=None,
-            num_workers=self._num_workers,
-            collate_fn=_unchanged,
-            multiprocessing_context=START_METHOD,
-            persistent_workers=True,
-            generator=torch.Generator(),  # its own, so that the number of workers leaves the global one alone
-        )
 
 
 @dataclass(frozen=True)
@@ -248,23 +213,10 @@ class _Jobs(Sequence[Job]):
         return self.epoch, rows[self.rank :: self.world_size], spares
 
 
-class _JobSampler(Sampler[Any]):
-    """Hands the current epoch's jobs to the workers; they outlive epochs, so this does too."""
-
-    def __init__(self) -> None:
-        self.jobs: Sequence[Job] = ()
-
-    def __iter__(self) -> Iterator[Job]:
-        return iter(self.jobs)
-
-    def __len__(self) -> int:
-        return len(self.jobs)
-
-
 class _Loaded(NamedTuple):
-    """A batch, or None where no row could be read, or what stops the run; and the faults that were met, by row."""
+    """A batch, or None where no row could be read; and the faults that were met, by row."""
 
-    batch: SpeechBatch | DataError | None
+    batch: SpeechBatch | None
     problems: Sequence[tuple[int, Problem]] = ()
 
 
@@ -283,21 +235,3 @@ def _load(dataset: SpeechTextDataset, job: Job, *, tolerant: bool) -> _Loaded:
             problems += [(row, problem) for problem in problems_of(dataset.rows[row], error)]
     left_out = len({row for row, _ in problems} & set(rows))
     return _Loaded(replace(dataset.collate(examples), left_out=left_out) if examples else None, problems)
-
-
-class _WorkerDataset(Dataset[Any]):
-    """What runs in a worker. User's errors travel as values: DataLoader would wrap them in a traceback."""
-
-    def __init__(self, dataset: SpeechTextDataset, *, tolerant: bool) -> None:
-        self._dataset = dataset
-        self._tolerant = tolerant
-
-    def __getitem__(self, job: Any) -> _Loaded:
-        try:
-            return _load(self._dataset, job, tolerant=self._tolerant)
-        except AistaError as error:
-            return _Loaded(DataError(str(error)))
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch
