@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from aista.data.segmenters.base import CountedBlocks, Segmenter
+from aista.data.segmenters.base import CountedBlocks, Segment, Segmenter
 from aista.testing.contracts import contract
 from aista.testing.tensors import ramp
 
@@ -36,7 +36,7 @@ def check_blocks(segmenter: Segmenter) -> None:
     before = wave_W.clone()
     whole = segmenter.segments([wave_W], _LONGEST)
     for size in (len(wave_W), 4096, 777):
-        blocks = CountedBlocks(wave_W.split(size))
+        blocks = CountedBlocks(torch.split(wave_W, size))
         assert _equal(segmenter.segments(blocks, _LONGEST), whole), f"blocks of {size} samples give other segments"
         assert blocks.samples == len(wave_W), f"of {len(wave_W)} samples, {blocks.samples} are taken"
     assert torch.equal(wave_W, before), "the waveform is changed in place"
@@ -60,6 +60,6 @@ def _no_blocks() -> Iterator[Tensor]:
     yield from ()
 
 
-def _equal(one: list[tuple[float, float]], other: list[tuple[float, float]]) -> bool:
+def _equal(one: list[Segment], other: list[Segment]) -> bool:
     pairs = zip(one, other, strict=False)
     return len(one) == len(other) and all(abs(a - b) < 1e-6 for x, y in pairs for a, b in zip(x, y, strict=True))
