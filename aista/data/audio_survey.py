@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from aista.data.data_config import DataConfig
 from aista.data.file_memory import FileMemory
+from aista.data.manifest_rows import MANIFEST_SAMPLE_RATE, UNMEASURED, Rows
 from aista.data.row_checks import MAX_MISLABELLING
-from aista.data.rows import MANIFEST_SAMPLE_RATE, UNMEASURED, Rows
 from aista.errors import DataError
 
 __all__ = ["AudioSurvey", "survey_audio"]

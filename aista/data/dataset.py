@@ -18,8 +18,8 @@ from torch.nn.utils.rnn import pad_sequence
 from aista.data.audio import one_thread, read_audio
 from aista.data.augmentations.base import Augmentation
 from aista.data.features.base import Feature
+from aista.data.manifest_rows import Row, Rows
 from aista.data.row_checks import FaultyRowError, RowChecks
-from aista.data.rows import Row, Rows
 from aista.data.tokenizers.base import TextTokenizer
 from aista.data.word_times import WordSpan, word_spans
 from aista.errors import DataError

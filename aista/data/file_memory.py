@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from aista.data.arrow_file import read_table, table_writer
 from aista.data.audio import probe_audio, read_header
 from aista.data.audio_file import file_status
-from aista.data.processes import num_cores, reading_processes
+from aista.data.reading_processes import num_cores, reading_processes
 from aista.errors import DataError
 from aista.files import replacing
 

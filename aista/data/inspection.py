@@ -16,8 +16,8 @@ from aista.data.audio_survey import AudioSurvey, survey_audio
 from aista.data.data_config import DataConfig
 from aista.data.file_memory import audio_headers, decoded_audio
 from aista.data.manifest import UNMEASURED, Manifest, Row
+from aista.data.manifest_rows import Rows
 from aista.data.row_checks import Finding, Limit, Problem, RowChecks, audio_findings
-from aista.data.rows import Rows
 from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import DataError
 

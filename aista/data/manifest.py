@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
+from aista.data.manifest_rows import MANIFEST_SAMPLE_RATE, UNMEASURED, Row, Rows
 from aista.data.manifest_scan import scan_manifest
-from aista.data.rows import MANIFEST_SAMPLE_RATE, UNMEASURED, Row, Rows
 from aista.data.word_times import check_word_times
 from aista.errors import DataError
 from aista.files import write_text

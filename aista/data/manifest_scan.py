@@ -17,7 +17,7 @@ from pyarrow import csv
 from typing_extensions import override
 
 from aista.data.arrow_file import map_table, read_table, table_writer
-from aista.data.rows import MANIFEST_SAMPLE_RATE, NUMBERS, UNMEASURED, Rows
+from aista.data.manifest_rows import MANIFEST_SAMPLE_RATE, NUMBERS, UNMEASURED, Rows
 from aista.data.word_times import check_word_times
 from aista.files import replacing
 from aista.text import is_blank

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aista.data.audio_file import EmptyAudioError, MissingAudioError, TooLongAudioError, UndecodableAudioError
 from aista.data.data_config import DataConfig
-from aista.data.rows import MANIFEST_SAMPLE_RATE, Row, Rows
+from aista.data.manifest_rows import MANIFEST_SAMPLE_RATE, Row, Rows
 from aista.data.tokenizers.base import TextTokenizer
 from aista.data.word_times import check_word_times
 from aista.errors import DataError

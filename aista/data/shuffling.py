@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aista.data.rows import Row, Rows
+from aista.data.manifest_rows import Row, Rows
 
 __all__ = ["shuffle_transcripts"]
 

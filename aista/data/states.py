@@ -11,7 +11,7 @@ from torch import Tensor
 from aista.data.audio_file import hash_audio
 from aista.data.encoder_caches.base import EncoderCache
 from aista.data.file_memory import FileMemory
-from aista.data.rows import Row, Rows
+from aista.data.manifest_rows import Row, Rows
 
 __all__ = ["StoredStates", "recording_keys"]
 

@@ -6,7 +6,7 @@ import hashlib
 import heapq
 from collections.abc import Sequence
 
-from aista.data.rows import Row, Rows
+from aista.data.manifest_rows import Row, Rows
 
 __all__ = ["first_rows"]
 

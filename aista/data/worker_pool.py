@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from aista.data.processes import START_METHOD
+from aista.data.reading_processes import START_METHOD
 from aista.errors import AistaError, DataError, RunError
 
 __all__ = ["WorkerPool"]

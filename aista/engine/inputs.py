@@ -21,8 +21,8 @@ from aista.data.fault_log import FaultLog
 from aista.data.inspection import Inspection, choose_policy, inspect
 from aista.data.loader import BatchLoader
 from aista.data.manifest import Manifest, read_manifest
+from aista.data.manifest_rows import Rows
 from aista.data.row_checks import Limit, RowChecks
-from aista.data.rows import Rows
 from aista.data.shuffling import shuffle_transcripts
 from aista.data.subset import first_rows
 from aista.engine.transcripts import check_transcripts, check_words

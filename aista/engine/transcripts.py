@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from aista.data.rows import Rows
+from aista.data.manifest_rows import Rows
 from aista.errors import DataError
 
 __all__ = ["check_transcripts", "check_words"]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from aista.data.features.base import Feature
+from aista.data.manifest_rows import Row, Rows
 from aista.data.row_checks import Limit
-from aista.data.rows import Row, Rows
 from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import ConfigError, Fault
 from aista.modules.encoders.base import SpeechEncoder

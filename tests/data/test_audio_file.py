@@ -18,7 +18,7 @@ from aista.data.audio_file import MissingAudioError, UndecodableAudioError, hash
 from aista.data.data_config import DataConfig
 from aista.data.inspection import inspect
 from aista.data.manifest import Manifest, Row
-from aista.data.rows import Rows
+from aista.data.manifest_rows import Rows
 from tests.data.conftest import WriteAudio
 
 READERS: list[Callable[[str, Path], object]] = [

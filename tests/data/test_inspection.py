@@ -14,8 +14,8 @@ from aista.data import file_memory
 from aista.data.data_config import DataConfig
 from aista.data.inspection import Inspection, inspect
 from aista.data.manifest import UNMEASURED, Manifest, Row, read_manifest, write_manifest
+from aista.data.manifest_rows import Rows
 from aista.data.row_checks import Limit
-from aista.data.rows import Rows
 from aista.errors import DataError
 from aista.testing.dummies import DummyTokenizer
 from tests.data.conftest import WriteAudio

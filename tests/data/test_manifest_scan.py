@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aista.data import manifest as manifest_module
 from aista.data import manifest_scan
 from aista.data.manifest import Row, read_manifest, write_manifest
-from aista.data.rows import UNMEASURED
+from aista.data.manifest_rows import UNMEASURED
 from aista.errors import DataError
 
 cells = st.one_of(

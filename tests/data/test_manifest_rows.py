@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aista.data.rows import UNMEASURED, Row, Rows
+from aista.data.manifest_rows import UNMEASURED, Row, Rows
 
 texts = st.text(max_size=6)
 rows_strategy = st.lists(
