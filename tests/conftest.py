@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from aista import plugins, registry
 from aista.kinds import KINDS, Kind
+from tests.hub import Hub, connect
 
 settings.register_profile("aista", deadline=None)
 settings.load_profile("aista")
@@ -57,3 +58,11 @@ def define_kind(clean_registry):
         KINDS[name] = Kind(name, f"A {name} of the tests.", package, dependencies)
 
     return define
+
+
+@pytest.fixture
+def hub(tmp_path_factory, monkeypatch):
+    """An empty hub, the only one that ``huggingface_hub`` knows in the test, with an empty cache and no token."""
+    with Hub().serving() as hub:
+        connect(hub.url, tmp_path_factory.mktemp("hf_home"), monkeypatch)
+        yield hub

@@ -1,7 +1,7 @@
 """Models in local Hugging Face folders: checked, and built with the folder's weights or without; imports transformers.
 
-Nothing is downloaded, no code of a folder runs, and weights are read from safetensors alone. Every folder passes
-``aista.model_folder.check_folder`` before transformers sees it.
+``aista.hub`` downloads, nothing here does. No code of a folder runs, and weights are read from safetensors alone. Every
+folder passes ``aista.model_folder.check_folder`` before transformers sees it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def read_config(folder: Path, model_types: Collection[str] = (), *, remedy: str 
     """
     file = folder / "config.json"
     if not file.is_file():
-        reason = "no config.json in it" if folder.is_dir() else "no such folder"
+        reason = "no config.json in it" if folder.is_dir() else "no such folder; ORG/NAME would name one on the hub"
         raise ValueError(f"path: {folder} is not the folder of a Hugging Face model ({reason})")
     check_folder(folder)
     if (folder / _ADAPTER).exists():

@@ -10,6 +10,7 @@ from typing import Any
 
 from aista import registry
 from aista.errors import RunError
+from aista.hub import local_folder, settings_files
 from aista.model_folder import check_folder
 from aista.modules.llms.base import GenerationConfig
 from aista.schema import Component
@@ -101,11 +102,11 @@ def embed(path: Path, folder: Path) -> str | None:
     if path.is_file():
         return None
     try:
-        check_folder(path)
+        check_folder(local_folder(path, "config"))
     except ValueError as error:
         raise RunError(f"{error}; an export would hold a copy of it") from error
     folder.mkdir()
-    for file in sorted(path.iterdir()):
+    for file in settings_files(path):
         if file.is_file() and file.suffix in _CONFIG_SUFFIXES and not file.name.endswith(".index.json"):
             shutil.copyfile(file, folder / file.name)
     return folder.name

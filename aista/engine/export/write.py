@@ -22,6 +22,7 @@ from aista.engine.export.weights import fingerprint, save_weights
 from aista.engine.standalone import with_assets
 from aista.errors import RunError
 from aista.files import hash_file, replacing_folder, require_writable, write_json, write_text
+from aista.hub import HubName, cached_folder
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -51,11 +52,14 @@ class _Run:
     def bases(self) -> dict[str, dict[str, str]]:
         """Name and fingerprint of each part's base weights."""
         once = functools.cache(fingerprint)  # parts may come out of one folder
-        return {
-            part: {"option": option, "name": path.resolve().name, "fingerprint": once(path)}
-            for part, (option, path) in base_paths(self.experiment.task_config).items()
-            if path.exists() or self.kind == "trainable"  # a whole model needs no base
-        }
+        bases = {}
+        for part, (option, path) in base_paths(self.experiment.task_config).items():
+            folder = cached_folder(path)
+            if folder is None and self.kind != "trainable":
+                continue  # a whole model needs no base
+            name = str(path) if path != folder and HubName.parse(path) else path.resolve().name
+            bases[part] = {"option": option, "name": name, "fingerprint": once(folder or path)}
+        return bases
 
 
 def export(
