@@ -48,7 +48,7 @@ def read_config(folder: Path, model_types: Collection[str] = (), *, remedy: str 
     """
     file = folder / "config.json"
     if not file.is_file():
-        reason = "no config.json in it" if folder.is_dir() else "no such folder; ORG/NAME would name one on the hub"
+        reason = "no config.json in it" if folder.is_dir() else "no such folder"
         raise ValueError(f"path: {folder} is not the folder of a Hugging Face model ({reason})")
     check_folder(folder)
     if (folder / _ADAPTER).exists():
