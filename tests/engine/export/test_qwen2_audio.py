@@ -55,6 +55,7 @@ def folder(tmp_path_factory):
     tokenizer = AutoTokenizer.from_pretrained(path)
     names = ["<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<|im_start|>", "<|im_end|>"]
     tokenizer.add_special_tokens({"additional_special_tokens": names})
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]  # as Qwen's
     extractor = WhisperFeatureExtractor(feature_size=MELS, chunk_length=SECONDS)
     processor = Qwen2AudioProcessor(extractor, tokenizer)
     tokenizer.chat_template = processor.chat_template
