@@ -11,7 +11,6 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -167,15 +166,23 @@ class _Listing:
         return files
 
 
+_listings: dict[tuple[HubName, tuple[str, str]], _Listing] = {}
+"""By model, hub and cache."""
+
+
 def _listing(name: HubName) -> _Listing:
+    """What the hub has of a model; each commit is asked for once in a process."""
     from huggingface_hub import constants
 
-    return _listed(name, constants.ENDPOINT, str(constants.HF_HUB_CACHE))
+    hub = constants.ENDPOINT, str(constants.HF_HUB_CACHE)
+    if (name, hub) not in _listings:
+        found = _ask(name, *hub)
+        _listings[name, hub] = _listings[HubName(name.repo, found.commit), hub] = found
+    return _listings[name, hub]
 
 
-@cache
-def _listed(name: HubName, endpoint: str, cache_dir: str) -> _Listing:
-    """What the hub has, asked once in a process; the cache's answer where the hub cannot be asked."""
+def _ask(name: HubName, endpoint: str, cache_dir: str) -> _Listing:
+    """The hub's answer, or the cache's where the hub cannot be asked."""
     from huggingface_hub import HfApi, constants, hf_hub_download
 
     try:

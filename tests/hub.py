@@ -117,7 +117,7 @@ def disconnect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     reset_sessions()
-    hub._listed.cache_clear()
+    hub._listings.clear()
 
 
 class _RefusalError(Exception):

@@ -95,7 +95,9 @@ def test_only_what_is_needed_is_fetched_and_once(hub, folder, caplog):
     assert (found / "model.safetensors").read_text() == "weights"
     assert {"pytorch_model.bin", "modeling_tiny.py", "generation_config.json"}.isdisjoint(names_in(found))
     assert not (found / "onnx").exists()
+    assert len(hub.asked("/api/models/")) == 1
     asked = len(hub.log)
+    assert local_folder(Path(f"org/tiny@{commit}"), "weights") == found
     assert local_folder(NAME, "weights", "tokenizer") == cached_folder(NAME) == found
     assert len(hub.log) == asked
 

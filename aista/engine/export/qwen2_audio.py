@@ -101,8 +101,10 @@ def save_qwen2_audio(
     save_weights(folder, state, shard_bytes=shard_bytes)
     save_tokenizer(task, folder)
     shutil.copyfile(_folder(task, "encoder") / _PREPROCESSOR, folder / _PREPROCESSOR)
-    search = {"early_stopping": True, "suppress_tokens": [task.tokenizer.pad_id]}  # as aista's search does
-    write_json(folder / GENERATION, generation_to_json(generation, task) | search)
+    search = generation_to_json(generation, task) | {"suppress_tokens": [task.tokenizer.pad_id]}
+    if generation.beam_size > 1:
+        search |= {"early_stopping": True}  # as aista's search does
+    write_json(folder / GENERATION, search)
     _check_processor(folder, task)
 
 

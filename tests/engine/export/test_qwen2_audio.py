@@ -27,6 +27,7 @@ SPEECH = "Audio 1: <|audio_bos|>{speech}<|audio_eos|>\nTranslate."
 POSITIONS, SECONDS = 100, 2
 
 ALONE = """
+import json
 import sys
 import soundfile
 from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
@@ -37,8 +38,10 @@ processor = AutoProcessor.from_pretrained(folder)
 for file in files:
     audio, rate = soundfile.read(file)
     inputs = processor(text=prompt, audio=audio, sampling_rate=rate, return_tensors="pt")
-    ids = model.generate(**inputs)[:, inputs["input_ids"].size(1) :]
-    print(processor.batch_decode(ids, skip_special_tokens=True)[0])
+    assert model.generation_config.max_new_tokens == 20
+    ids = model.generate(**inputs, max_new_tokens=19)  # aista's limit counts the end, which it always writes
+    ids = ids[:, inputs["input_ids"].size(1) :]
+    print(json.dumps(processor.batch_decode(ids, skip_special_tokens=True)[0]))
 assert not any(name.startswith("aista") for name in sys.modules)
 """
 
@@ -52,10 +55,9 @@ def corpus(tmp_path_factory):
 def folder(tmp_path_factory):
     """A random Qwen2-Audio with its processor, whose clips last two seconds in place of thirty."""
     path = save_tokenizer(tmp_path_factory.mktemp("qwen2_audio") / "model", eos_token="<|end|>", pad_token="<|pad|>")
-    tokenizer = AutoTokenizer.from_pretrained(path)
+    tokenizer = AutoTokenizer.from_pretrained(path, model_input_names=["input_ids", "attention_mask"])  # as Qwen's
     names = ["<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<|im_start|>", "<|im_end|>"]
     tokenizer.add_special_tokens({"additional_special_tokens": names})
-    tokenizer.model_input_names = ["input_ids", "attention_mask"]  # as Qwen's
     extractor = WhisperFeatureExtractor(feature_size=MELS, chunk_length=SECONDS)
     processor = Qwen2AudioProcessor(extractor, tokenizer)
     tokenizer.chat_template = processor.chat_template
@@ -68,12 +70,12 @@ def folder(tmp_path_factory):
 
 
 def trained(folder, corpus, out, **changes):
-    config = tiny_config(corpus, trainer={"max_steps": 12, "learning_rate": 1e-2, "log_every": 4})
+    config = tiny_config(corpus, trainer={"max_steps": 6, "learning_rate": 1e-2, "log_every": 2})
     part = {"name": "qwen2_audio", "config": {"path": str(folder)}}
     config |= {"encoder": part | {"tuning": "frozen"}, "adapter": part, "llm": part | {"tuning": LORA}}
     config |= {"tokenizer": {"name": "hugging_face", "config": {"path": str(folder)}}, "prompt": {"user": SPEECH}}
     config["data"] |= {"feature": {"name": "whisper_log_mel", "config": {"num_mels": MELS}}}
-    config["evaluation"] = {"generation": {"beam_size": 3, "max_new_tokens": 20}, "metrics": [{"name": "bleu"}]}
+    config["evaluation"] = {"generation": {"beam_size": 1, "max_new_tokens": 20}, "metrics": [{"name": "bleu"}]}
     train(load_experiment(write_config(out / "config.yaml", config | changes)), out / "run")
     return out / "run"
 
@@ -112,7 +114,8 @@ def test_transformers_alone_translates_as_the_run(run, exported, folder, clips, 
     assert prompt.startswith("<|im_start|>system\n")
     command = [sys.executable, "-c", ALONE, str(moved), prompt, *map(str, clips)]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={"HF_HUB_OFFLINE": "1"})
-    assert result.stdout.splitlines() == expected, result.stderr
+    assert [json.loads(line) for line in result.stdout.splitlines()] == expected, result.stderr
+    assert "not valid" not in result.stderr
     assert "were not initialized" not in result.stderr
     assert "library_name: transformers" in card
 
@@ -135,7 +138,7 @@ def test_logits_are_those_of_the_run(run, exported, clips):
 
 def test_the_folder_is_a_base_to_train_further(exported, corpus, tmp_path):
     llm = {"name": "qwen2_audio", "config": {"path": str(exported)}, "tuning": "frozen"}
-    assert open_run(trained(exported, corpus, tmp_path, llm=llm)).checkpoint.step == 12
+    assert open_run(trained(exported, corpus, tmp_path, llm=llm)).checkpoint.step == 6
 
 
 def test_aista_says_that_it_is_for_transformers(exported, run, tmp_path):
