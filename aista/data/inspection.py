@@ -12,8 +12,9 @@ from aista.data.audio import AudioInfo
 from aista.data.audio_file import EmptyAudioError, MissingAudioError, TooLongAudioError, UndecodableAudioError
 from aista.data.data_config import DataConfig
 from aista.data.file_memory import ProbeCache
-from aista.data.manifest import MANIFEST_SAMPLE_RATE, Manifest, Row
+from aista.data.manifest import MANIFEST_SAMPLE_RATE, UNMEASURED, Manifest, Row
 from aista.data.tokenizers.base import TextTokenizer
+from aista.data.word_times import check_word_times
 from aista.errors import DataError
 
 __all__ = ["Inspection", "Limit", "Problem", "duration_findings", "inspect"]
@@ -73,13 +74,14 @@ class Inspection:
 
     Attributes:
         manifest: Path of the manifest.
-        kept: Rows without a problem, in the manifest's order.
+        kept: Rows without a problem, in the manifest's order; those without ``n_frames`` with what was measured.
         durations: Their true durations in seconds; 0 where audio was not looked at.
         problems: Every problem of every row, in the manifest's order; a row may have several.
         counts: ``rows``, ``kept``, ``bad``, and ``ce_only``: kept rows without a transcript.
         seconds: Audio in the kept rows.
         set_aside: Rows that the task has no use for, by reason.
         unknown_columns: Columns that are not read.
+        measured: Rows whose ``n_frames`` the manifest leaves empty.
     """
 
     manifest: Path
@@ -90,6 +92,7 @@ class Inspection:
     seconds: float = 0.0
     set_aside: dict[str, int] = field(default_factory=dict)
     unknown_columns: tuple[str, ...] = ()
+    measured: int = 0
 
     def within(self, limits: Sequence[Limit]) -> Inspection:
         """The same, with the kept rows that exceed a model's limits among the problems."""
@@ -119,6 +122,8 @@ class Inspection:
         lines = [f"{self.manifest}: {counts['rows']} rows, {counts['kept']} good ({self.seconds / 3600:.2f} h)"]
         if counts["ce_only"]:
             lines.append(f"  {counts['ce_only']} of them without transcript: cross-entropy only, no alignment")
+        if self.measured:
+            lines.append(f"  {self.measured} rows without n_frames: measured")
         lines += [f"  {count} not used by this task: {reason}" for reason, count in self.set_aside.items()]
         if self.unknown_columns:
             lines.append(f"  columns not read: {', '.join(self.unknown_columns)}")
@@ -140,6 +145,7 @@ class Inspection:
             "seconds": round(self.seconds, 3),
             "set_aside": dict(self.set_aside),
             "unknown_columns": list(self.unknown_columns),
+            "measured": self.measured,
             "problems": [asdict(problem) for problem in self.problems],
         }
 
@@ -195,7 +201,8 @@ def inspect(
     kept: list[Row] = []
     durations: list[float] = []
     problems: list[Problem] = []
-    for row, probe in zip(rows, probes, strict=True):
+    for stated, probe in zip(rows, probes, strict=True):
+        row = _measured(stated, probe)
         findings = _check_audio(row, probe, config) + _check_texts(row, config, needs_target, tokenizer)
         problems += [Problem(kind, row.id, row.line, message) for kind, message in findings]
         if not findings:
@@ -216,6 +223,7 @@ def inspect(
         seconds=sum(row.seconds for row in kept) if with_audio else 0.0,
         set_aside=dict(Counter(reason for reason in reasons if reason)),
         unknown_columns=manifest.unknown_columns,
+        measured=sum(row.n_frames == UNMEASURED for row in rows) if with_audio else 0,
     )
 
 
@@ -233,6 +241,13 @@ def _probe_all(
             return error
 
     return cache.map(probe, rows, progress)
+
+
+def _measured(row: Row, probe: _Probe) -> Row:
+    """The row with its true length where the manifest names none."""
+    if row.n_frames != UNMEASURED or not isinstance(probe, AudioInfo):
+        return row
+    return replace(row, n_frames=round(probe.seconds * MANIFEST_SAMPLE_RATE))
 
 
 def duration_findings(seconds: float, config: DataConfig) -> list[_Finding]:
@@ -258,6 +273,11 @@ def _check_audio(row: Row, probe: _Probe, config: DataConfig) -> list[_Finding]:
     if abs(row.n_frames - truth) > _MAX_MISLABELLING * truth:
         rule = f"n_frames must be within 5 % of the audio's {truth:.0f} samples at {MANIFEST_SAMPLE_RATE} Hz"
         problems.append(("mislabelled n_frames", f"{rule}, got {row.n_frames}; correct it"))
+    try:
+        if row.word_times:
+            check_word_times(row.word_times, row.src_text, probe.seconds)
+    except ValueError as error:
+        problems.append(("impossible word times", f"{error}; correct word_times or leave it empty"))
     return problems
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from aista.data.word_times import check_word_times
@@ -12,13 +13,25 @@ from aista.errors import DataError
 from aista.files import write_text
 from aista.text import is_blank, read_lines
 
-__all__ = ["COLUMNS", "MANIFEST_SAMPLE_RATE", "REQUIRED_COLUMNS", "Manifest", "Row", "read_manifest", "write_manifest"]
+__all__ = [
+    "COLUMNS",
+    "MANIFEST_SAMPLE_RATE",
+    "REQUIRED_COLUMNS",
+    "UNMEASURED",
+    "Manifest",
+    "Row",
+    "read_manifest",
+    "write_manifest",
+]
 
 MANIFEST_SAMPLE_RATE = 16_000
 """``n_frames`` counts samples at this rate (Hz), whatever the rate of the file."""
 
-REQUIRED_COLUMNS = ("id", "audio", "n_frames", "tgt_text")
-COLUMNS = (*REQUIRED_COLUMNS, "speaker", "src_text", "src_lang", "tgt_lang", "word_times")
+UNMEASURED = -1
+"""``n_frames`` of a row with audio whose length the manifest leaves to the inspection."""
+
+REQUIRED_COLUMNS = ("id", "audio", "tgt_text")
+COLUMNS = ("id", "audio", "n_frames", "tgt_text", "speaker", "src_text", "src_lang", "tgt_lang", "word_times")
 _RARE_COLUMNS = ("word_times",)  # written only where a row has a value
 
 _SHOWN_FAULTS = 20
@@ -31,7 +44,7 @@ class Row:
     Attributes:
         id: Unique within the manifest.
         audio: A path relative to the manifest or absolute, ``file.zip:offset:length``, or "" (text only).
-        n_frames: Samples at 16 kHz; 0 in text-only rows.
+        n_frames: Samples at 16 kHz; 0 in text-only rows; ``UNMEASURED`` until the inspection has looked.
         tgt_text: Translation; "" where there is none.
         speaker: Speaker's name, or "".
         src_text: Transcript; "" where there is none.
@@ -54,8 +67,8 @@ class Row:
 
     @property
     def seconds(self) -> float:
-        """Duration as the manifest states it."""
-        return self.n_frames / MANIFEST_SAMPLE_RATE
+        """Duration as the manifest states it, or as it was measured; 0 before that."""
+        return max(self.n_frames, 0) / MANIFEST_SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -116,7 +129,7 @@ def write_manifest(path: Path, rows: Iterable[Row]) -> None:
     columns = [name for name in COLUMNS if name not in _RARE_COLUMNS or any(getattr(row, name) for row in rows)]
     lines = ["\t".join(columns)]
     for row in rows:
-        values = [str(getattr(row, column)) for column in columns]
+        values = [_cell(row, column) for column in columns]
         for column, value in zip(columns, values, strict=True):
             if any(character in value for character in "\t\n\r"):
                 raise DataError(
@@ -125,6 +138,11 @@ def write_manifest(path: Path, rows: Iterable[Row]) -> None:
                 )
         lines.append("\t".join(values))
     write_text(Path(path), "\n".join(lines) + "\n")
+
+
+def _cell(row: Row, column: str) -> str:
+    value = getattr(row, column)
+    return "" if column == "n_frames" and value == UNMEASURED else str(value)
 
 
 def _check_header(path: Path, header: list[str], faults: list[str]) -> None:
@@ -154,20 +172,21 @@ def _parse_row(place: str, number: int, header: list[str], line: str, faults: li
         faults.append(f"{place}: a text must hold no line break, got CR in {_shorten(line)}; replace it by a space")
     if not values["id"]:
         faults.append(f"{place}: id must not be empty; name the utterance")
-    n_frames = values.pop("n_frames")
-    if not n_frames and not values["audio"]:
-        n_frames = "0"
-    if not re.fullmatch("[0-9]{1,15}", n_frames):
+    n_frames = values.pop("n_frames", "")
+    if n_frames and not re.fullmatch("[0-9]{1,15}", n_frames):
         faults.append(
             f"{place}: n_frames must be a whole number of samples at {MANIFEST_SAMPLE_RATE} Hz, got "
-            f"{_shorten(n_frames)}; write seconds * 16000, rounded"
+            f"{_shorten(n_frames)}; write seconds * 16000, rounded, or leave it empty: it is measured"
         )
-    if len(faults) == before and values.get("word_times"):
-        try:
-            check_word_times(values["word_times"], values.get("src_text", ""), int(n_frames) / MANIFEST_SAMPLE_RATE)
-        except ValueError as error:
-            faults.append(f"{place}: word_times: {error}; correct it or leave it empty")
-    return Row(**values, n_frames=int(n_frames), line=number) if len(faults) == before else None
+    if len(faults) > before:
+        return None
+    row = Row(**values, n_frames=int(n_frames or (UNMEASURED if values["audio"] else 0)), line=number)
+    try:
+        if row.word_times:
+            check_word_times(row.word_times, row.src_text, inf if row.n_frames == UNMEASURED else row.seconds)
+    except ValueError as error:
+        faults.append(f"{place}: word_times: {error}; correct it or leave it empty")
+    return row if len(faults) == before else None
 
 
 def _shorten(text: str, size: int = 80) -> str:

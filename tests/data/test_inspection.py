@@ -12,7 +12,7 @@ import soundfile
 from aista.data import file_memory
 from aista.data.data_config import DataConfig
 from aista.data.inspection import Inspection, Limit, inspect
-from aista.data.manifest import Manifest, Row, read_manifest, write_manifest
+from aista.data.manifest import UNMEASURED, Manifest, Row, read_manifest, write_manifest
 from aista.errors import DataError
 from aista.testing.dummies import DummyTokenizer
 from tests.data.conftest import WriteAudio
@@ -41,6 +41,26 @@ def test_good_rows_are_kept_and_those_without_transcript_counted(tmp_path: Path,
     assert result.seconds == pytest.approx(sum(row.seconds for row in corpus))
     assert result.require("error") == result.kept
     assert "4 of them without transcript: cross-entropy only" in result.summary()
+
+
+def test_rows_without_n_frames_are_measured(tmp_path: Path, write_audio: WriteAudio) -> None:
+    write_audio("a.wav", 1.5, rate=44_100)
+    result = run(tmp_path, [Row("a", "a.wav", UNMEASURED, "x"), Row("b", "gone.wav", UNMEASURED, "x")])
+    assert [row.n_frames for row in result.kept] == [24_000]
+    assert (result.seconds, result.measured, result.to_json()["measured"]) == (1.5, 2, 2)
+    assert "2 rows without n_frames: measured" in result.summary()
+    assert kinds(result) == {"missing file": ["b"]}
+
+
+def test_word_times_of_measured_rows_lie_within_the_audio(tmp_path: Path, write_audio: WriteAudio) -> None:
+    write_audio("a.wav", 1.0)
+    rows = [
+        Row(id, "a.wav", UNMEASURED, "x", src_text="one", word_times=times)
+        for id, times in (("inside", "0.2-0.9"), ("beyond", "0.2-1.4"))
+    ]
+    result = run(tmp_path, rows)
+    assert kinds(result) == {"impossible word times": ["beyond"]}
+    assert "within the audio's 1.000 s, got 0.2-1.4" in result.problems[0].message
 
 
 def bad_corpus(folder: Path, write_audio: WriteAudio) -> list[Row]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aista.data.manifest import Row, read_manifest, write_manifest
+from aista.data.manifest import UNMEASURED, Row, read_manifest, write_manifest
 from aista.errors import DataError
 from aista.text import is_blank
 
@@ -61,7 +61,7 @@ def test_all_format_faults_come_in_one_error_with_file_and_line(tmp_path: Path) 
 
 
 def test_missing_and_repeated_columns(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="missing: n_frames, tgt_text; got") as caught:
+    with pytest.raises(DataError, match="missing: tgt_text; got") as caught:
         read_manifest(manifest(tmp_path, "id\taudio\tid", "u1\ta.wav\tu1"))
     assert "columns must be named once, got 'id' more than once" in str(caught.value)
 
@@ -116,11 +116,18 @@ def test_impossible_numbers_of_frames(tmp_path: Path, number: str) -> None:
     assert len(str(caught.value)) < 500
 
 
-def test_text_only_rows_need_no_n_frames_but_audio_rows_do(tmp_path: Path) -> None:
-    rows = read_manifest(manifest(tmp_path, HEADER, "u1\t\t\tBonjour.\t")).rows
-    assert (rows[0].audio, rows[0].n_frames) == ("", 0)
-    with pytest.raises(DataError, match="n_frames must be a whole number of samples at 16000 Hz, got ''"):
-        read_manifest(manifest(tmp_path, HEADER, "u1\ta.wav\t\tBonjour.\t"))
+def test_n_frames_may_be_empty(tmp_path: Path) -> None:
+    path = manifest(tmp_path, HEADER, "u1\t\t\tBonjour.\t", "u2\ta.wav\t\tBonjour.\t")
+    text_only, spoken = read_manifest(path).rows
+    assert (text_only.n_frames, text_only.seconds) == (0, 0)
+    assert (spoken.n_frames, spoken.seconds) == (UNMEASURED, 0)
+    write_manifest(path, [text_only, spoken])
+    assert [row.n_frames for row in read_manifest(path).rows] == [0, UNMEASURED]
+
+
+def test_the_column_n_frames_may_be_missing(tmp_path: Path) -> None:
+    (row,) = read_manifest(manifest(tmp_path, "id\taudio\ttgt_text", "u1\ta.wav\tBonjour.")).rows
+    assert row.n_frames == UNMEASURED
 
 
 def test_quotes_line_separators_and_windows_line_ends_are_plain_text(tmp_path: Path) -> None:
