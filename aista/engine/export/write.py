@@ -16,8 +16,8 @@ from aista.engine.claim import open_experiment
 from aista.engine.export.adapters import has_peft_layout, save_peft
 from aista.engine.export.card import model_card
 from aista.engine.export.description import MODEL_TYPE, base_paths, describe, generation_to_json, parts
+from aista.engine.export.for_transformers import check_parts, loading_lines, save_qwen2_audio
 from aista.engine.export.load import CONFIG, GENERATION, TRAINABLE, open_exported
-from aista.engine.export.qwen2_audio import check_parts, loading_lines, save_qwen2_audio
 from aista.engine.export.record import CARD, RECORD, Record, check_replaceable, hash_files
 from aista.engine.export.weights import fingerprint, save_weights
 from aista.engine.standalone import with_assets
