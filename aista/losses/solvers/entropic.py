@@ -144,9 +144,10 @@ def _solve_compact(problem: Problem, options: Entropic, epsilon_N: Tensor | None
     whole, problem = problem, problem.compact()
     if epsilon_N is not None and whole.rows is None:
         epsilon_N = epsilon_N[problem.rows]
+    plain = problem.detached()
     taped = options.gradient == "unrolled" and torch.is_grad_enabled()
     with no_autocast(problem.cost.device), torch.set_grad_enabled(taped):
-        task = _task(problem if taped else problem.detached(), options, epsilon_N)
+        task = _task(problem if taped else plain, options, epsilon_N)
         potentials = _iterate(task, options, backend)
         solution = _evaluate(task, potentials, backend)
         if options.polish and options.balanced and not taped:
@@ -159,12 +160,12 @@ def _solve_compact(problem: Problem, options: Entropic, epsilon_N: Tensor | None
     if not taped:
         sources = (problem.cost, problem.x_mass, problem.y_mass)
         value = with_gradient(value, *zip(sources, derivatives, strict=True))
-    plain = _task(problem.detached(), options, task.epsilon_N)  # a result shall not keep the costs' graph for its plan
+    kept = _task(plain, options, task.epsilon_N) if taped else task  # without a graph, which a plan does not need
     found = Potentials(*(z.detach() for z in potentials))
 
     def build_plan() -> Tensor:
         with torch.no_grad():
-            return _evaluate(plain, found, backend).plan(plain)
+            return _evaluate(kept, found, backend).plan(kept)
 
     return OTResult.of(
         problem,
