@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
 
-import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from typing_extensions import override
 
 from aista.data.batching import BatchPlan, LengthBatches
-from aista.data.dataset import SpeechTextDataset
-from aista.errors import AistaError, DataError, RunError
+from aista.data.dataset import Example, SpeechTextDataset
+from aista.data.fault_log import FaultLog
+from aista.data.row_checks import Problem, problems_of
+from aista.data.worker_pool import WorkerPool
+from aista.errors import DataError
 from aista.types import SpeechBatch
 
 __all__ = ["BatchLoader"]
 
-Job = tuple[int, tuple[int, ...]]
-"""An epoch and the rows to load."""
+Job = tuple[int, tuple[int, ...], tuple[int, ...]]
+"""An epoch, the rows to load, and rows of which the first good one is loaded if those are all faulty."""
 
-_START_METHOD = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-# fork keeps components from plug-in files usable in workers; each worker runs one thread
+_SPARES = 16
+_BLOCK = 1024  # batches whose ids are in memory at a time
 
 
 class BatchLoader:
@@ -39,6 +44,9 @@ class BatchLoader:
         num_workers: Processes that prepare batches ahead; 0 prepares them in this one. The batches are
             bit-identical. Workers stay for the next epoch; ``close`` (or ``with``) ends them.
         train: Keep epoch and position between iterations; otherwise each iteration is a whole pass.
+        faults: Leave faulty rows out of their batches and count them there; None stops at the first one. Where a
+            process' share has no good row left, a row of the same or the next batch is read in its place: processes
+            take their steps together.
     """
 
     def __init__(
@@ -50,19 +58,20 @@ class BatchLoader:
         world_size: int = 1,
         num_workers: int = 0,
         train: bool,
+        faults: FaultLog | None = None,
     ) -> None:
         self._dataset = dataset
+        self._faults = faults
         self._batches = batches
         self._rank = rank
         self._world_size = world_size
         self._planned_for = world_size
-        self._num_workers = num_workers
         self._train = train
         self._epoch = 0
         self._position = 0
-        self._plan = batches.plan(0)
-        self._jobs = _Jobs()
-        self._workers: DataLoader[SpeechBatch | DataError] | None = None
+        self._plan: Sequence[tuple[int, ...]] = batches.plan(0)
+        self._fingerprint_of_plan: str | None = None
+        self._pool = WorkerPool(partial(_load, dataset, tolerant=faults is not None), num_workers)
 
     @property
     def epoch(self) -> int:
@@ -74,6 +83,11 @@ class BatchLoader:
         """Batches of the current epoch that were handed out."""
         return self._position
 
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the current epoch's last batch was handed out."""
+        return self._position == len(self._plan)
+
     def __len__(self) -> int:
         """Batches of the current epoch, those handed out included."""
         return len(self._plan)
@@ -82,15 +96,15 @@ class BatchLoader:
         """The batches left in this epoch.
 
         Raises:
-            DataError: a file has become unreadable since the rows were inspected.
+            DataError: a row is faulty, or too many are.
             RunError: a worker process died.
         """
         if not self._train:
             self._position = 0
         start = self._position
-        jobs = [(self._epoch, rows[self._rank :: self._world_size]) for rows in self._plan[start:]]
-        load = self._load_here if self._num_workers == 0 else self._load_ahead
-        for position, batch in enumerate(load(jobs), start=start + 1):
+        jobs = _Jobs(self._epoch, self._plan, start, self._rank, self._world_size, has_spares=self._faults is not None)
+        for position, loaded in enumerate(self._pool.map(jobs), start=start + 1):
+            batch = self._checked(loaded, jobs[position - start - 1])
             self._position = position
             yield batch
 
@@ -131,10 +145,7 @@ class BatchLoader:
 
     def close(self) -> None:
         """End the worker processes. A later iteration starts new ones."""
-        iterator = getattr(self._workers, "_iterator", None)
-        self._workers = None
-        if iterator is not None:
-            iterator._shutdown_workers()
+        self._pool.close()
 
     def __enter__(self) -> BatchLoader:
         return self
@@ -145,74 +156,82 @@ class BatchLoader:
     def _move(self, epoch: int, position: int) -> None:
         self._epoch, self._position = epoch, position
         self._plan = self._batches.plan(epoch)
+        self._fingerprint_of_plan = None
 
     def _fingerprint(self) -> str:
-        digest = hashlib.blake2b(digest_size=8)
-        for rows in self._plan:
-            digest.update("\t".join(self._dataset.rows[row].id for row in rows).encode() + b"\n")
-        return digest.hexdigest()
+        """A digest of the epoch's batches: the ids of each on a line of its own, tabs between them."""
+        if self._fingerprint_of_plan is None:
+            digest = hashlib.blake2b(digest_size=8)
+            ids = self._dataset.rows.column("id").combine_chunks()
+            for start in range(0, len(self._plan), _BLOCK):
+                batches = self._plan[start : start + _BLOCK]
+                ends = np.full(sum(map(len, batches)), "\t")
+                ends[np.cumsum([len(rows) for rows in batches]) - 1] = "\n"
+                rows = pa.array([row for rows in batches for row in rows], pa.int64())
+                digest.update(
+                    "".join(pc.binary_join_element_wise(ids.take(rows), pa.array(ends), "").to_pylist()).encode()
+                )
+            self._fingerprint_of_plan = digest.hexdigest()
+        return self._fingerprint_of_plan
 
-    def _load_here(self, jobs: list[Job]) -> Iterator[SpeechBatch]:
-        for epoch, rows in jobs:
-            yield self._dataset.batch(rows, epoch)
-
-    def _load_ahead(self, jobs: list[Job]) -> Iterator[SpeechBatch]:
-        if self._workers is None:
-            self._workers = self._start_workers()
-        self._jobs.jobs = jobs
-        try:
-            for batch in self._workers:
-                if isinstance(batch, DataError):
-                    raise batch
-                yield batch
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            self.close()
-            raise RunError(
-                f"a data worker process died ({str(error).splitlines()[0]}), often for want of memory; "
-                "lower data.num_workers, or set it to 0 to see the error itself"
-            ) from error
-
-    def _start_workers(self) -> DataLoader[SpeechBatch | DataError]:
-        return DataLoader(
-            _WorkerDataset(self._dataset),
-            sampler=self._jobs,
-            batch_size=None,
-            num_workers=self._num_workers,
-            collate_fn=_unchanged,
-            multiprocessing_context=_START_METHOD,
-            persistent_workers=True,
-            generator=torch.Generator(),  # its own, so that the number of workers leaves the global one alone
-        )
+    def _checked(self, loaded: _Loaded, job: Job) -> SpeechBatch:
+        """The batch, once its faults are counted."""
+        if self._faults is not None:
+            self._faults.add(len(job[1]), loaded.problems)
+            if loaded.batch is None:
+                raise DataError(
+                    f"no row of a batch can be read, nor one of {len(job[2])} others: "
+                    f"{self._faults.describe(*loaded.problems[0])}; are the audio files where the manifest says? "
+                    "data.inspect: full lists all that are not"
+                )
+        assert loaded.batch is not None
+        return loaded.batch
 
 
-class _Jobs(Sampler[Any]):
-    """Hands the current epoch's jobs to the workers; they outlive epochs, so this does too."""
+@dataclass(frozen=True)
+class _Jobs(Sequence[Job]):
+    """What this process loads of an epoch from a batch on; each job is made when its turn comes."""
 
-    def __init__(self) -> None:
-        self.jobs: list[Job] = []
-
-    def __iter__(self) -> Iterator[Job]:
-        return iter(self.jobs)
+    epoch: int
+    plan: Sequence[tuple[int, ...]]
+    start: int
+    rank: int
+    world_size: int
+    has_spares: bool
 
     def __len__(self) -> int:
-        return len(self.jobs)
+        return len(self.plan) - self.start
+
+    @override
+    def __getitem__(self, index: Any) -> Any:
+        place = range(self.start, len(self.plan))[index]
+        rows = self.plan[place]
+        spares: tuple[int, ...] = ()
+        if self.has_spares:
+            others = (row for number, row in enumerate(rows) if number % self.world_size != self.rank)
+            spares = (*others, *self.plan[(place + 1) % len(self.plan)])[:_SPARES]
+        return self.epoch, rows[self.rank :: self.world_size], spares
 
 
-class _WorkerDataset(Dataset[Any]):
-    """What runs in a worker. User's errors travel as values: DataLoader would wrap them in a traceback."""
+class _Loaded(NamedTuple):
+    """A batch, or None where no row could be read; and the faults that were met, by row."""
 
-    def __init__(self, dataset: SpeechTextDataset) -> None:
-        self._dataset = dataset
+    batch: SpeechBatch | None
+    problems: Sequence[tuple[int, Problem]] = ()
 
-    def __getitem__(self, job: Any) -> SpeechBatch | DataError:
-        epoch, rows = job
+
+def _load(dataset: SpeechTextDataset, job: Job, *, tolerant: bool) -> _Loaded:
+    epoch, rows, spares = job
+    if not tolerant:
+        return _Loaded(dataset.batch(rows, epoch))
+    examples: list[Example] = []
+    problems: list[tuple[int, Problem]] = []
+    for place, row in enumerate((*rows, *spares)):
+        if place >= len(rows) and examples:
+            break
         try:
-            return self._dataset.batch(rows, epoch)
-        except AistaError as error:
-            return DataError(str(error))
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch
+            examples.append(dataset.example(row, epoch))
+        except DataError as error:
+            problems += [(row, problem) for problem in problems_of(dataset.rows[row], error)]
+    left_out = len({row for row, _ in problems} & set(rows))
+    return _Loaded(replace(dataset.collate(examples), left_out=left_out) if examples else None, problems)
