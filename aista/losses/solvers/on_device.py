@@ -48,14 +48,14 @@ def solve(
         tolerance: L1 error of the marginals at which a sample stops.
         polish: Whether a Newton step follows; balanced problems only.
     """
-    launch, cost, rho_x, rho_y = kernel("triton"), problem.cost, *rho
-    sides = (problem.x_mass, problem.x_lengths, rho_x), (problem.y_mass, problem.y_lengths, rho_y)
+    launch, cost = kernel("triton"), problem.cost
+    sides = (problem.x_mass, problem.x_lengths, rho[0]), (problem.y_mass, problem.y_lengths, rho[1])
     turned = cost.shape[1] < cost.shape[2]  # the kernels hold whole rows, and a Newton step solves for the second side
     if turned:
-        cost, sides = cost.mT, sides[::-1]
+        cost, sides = cost.mT, (sides[1], sides[0])
     with torch.no_grad(), no_autocast(cost.device):
-        masses, lengths, rho = zip(*sides, strict=True)
-        loaded = launch.load(cost, *masses, *lengths, epsilon, epsilon_scale, rho)
+        (a, x_lengths, rho_x), (b, y_lengths, rho_y) = sides
+        loaded = launch.load(cost, a, b, x_lengths, y_lengths, epsilon, epsilon_scale, (rho_x, rho_y))
         potentials = launch.iterate(loaded, max_iterations, tolerance)
         if polish and cost.shape[2] <= MAX_SYSTEM:
             before = launch.evaluate(loaded, potentials, tolerance, entry="rows")

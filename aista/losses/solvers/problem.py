@@ -79,8 +79,8 @@ class Problem:
         x, y = (lengths.reshape(self.leading) for lengths in (self.x_lengths, self.y_lengths))
         samples = _samples(x, y, self.leading, self.size)
         cost, rows, s, t = _cut(self.cost, samples)
-        masses = (_rows(z, rows)[:, :size] for z, size in zip((self.x_mass, self.y_mass), cost.shape[1:], strict=True))
-        compact = Problem(cost, *masses, s, t, rows, self.leading, self.size)
+        x_mass, y_mass = _rows(self.x_mass, rows)[:, : cost.shape[1]], _rows(self.y_mass, rows)[:, : cost.shape[2]]
+        compact = Problem(cost, x_mass, y_mass, s, t, rows, self.leading, self.size)
         compact._check_masses()
         return compact
 

@@ -107,8 +107,8 @@ class _State:
 
     def _side(self, mass: Tensor, mask: Tensor, potential: Tensor, rho: float) -> Side:
         epsilon_N11, damping_N11 = (z[:, None, None] for z in (self.problem.epsilon_N, self.problem.damping(rho)))
-        tensors = (z[:, None] for z in (mass, mask, potential, torch.ones_like(mass)))
-        return Side(*tensors, epsilon_N11, damping_N11, rho)
+        mass_N1R, mask_N1R, absorbed_N1R = mass[:, None], mask[:, None], potential[:, None]
+        return Side(mass_N1R, mask_N1R, absorbed_N1R, torch.ones_like(mass_N1R), epsilon_N11, damping_N11, rho)
 
     def _exponentiate(self) -> None:
         p, f_N1S, g_N1T = self.problem, self.x.absorbed_nR, self.y.absorbed_nR
