@@ -134,7 +134,7 @@ def add_base_argument(parser: argparse.ArgumentParser) -> None:
         type=_base,
         action="append",
         default=[],
-        help="base weights of a part (encoder, llm), or their name on the hub, for what `aista export --trainable-only` wrote",
+        help="base weights of a part (encoder, llm), a folder or a name on the hub, of a --trainable-only export",
     )
 
 
