@@ -49,6 +49,7 @@ _ALL = (
     Kind("augmentation", "Training-time change of features, from a seed.", "aista.data.augmentations"),
     Kind("encoder_cache", "Keeps the states of a frozen encoder.", "aista.data.encoder_caches", ("identity",)),
     Kind("tokenizer", "Text <-> token ids.", "aista.data.tokenizers"),
+    Kind("source", "Layout of corpora that `aista data import` reads.", "aista.data.sources"),
     Kind("dataset", "Dataset preparation behind `aista data NAME`.", "aista.corpora"),
     Kind("metric", "Corpus score of hypotheses.", "aista.scoring.metrics", ("target_language",)),
     Kind(

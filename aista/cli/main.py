@@ -35,14 +35,18 @@ VERBS = {
     "export": "Write a trained run as a self-contained folder in Hugging Face's layout.",
     "ablate": "Train the runs that an ablation file describes, score them, and compare them in a table.",
     "probe": "Measure cross-modal retrieval per LLM layer and draw the curves.",
-    "data": "Prepare a dataset, check a manifest, or align its words with the speech.",
+    "data": "Import your own corpus, train a tokenizer on it, check a manifest, align words, or prepare a dataset.",
     "configs": "List the shipped configs, or print one.",
     "list": "List the registered components.",
     "show": "Show a component's options, with a config snippet to paste.",
     "check": "Run the public contract tests on a component or plug-in file.",
 }
 
-SUB_VERBS = {"data align": "Fill a manifest's column word_times by CTC forced alignment."}
+SUB_VERBS = {
+    "data align": "Fill a manifest's column word_times by CTC forced alignment.",
+    "data import": "Make manifests of your own corpus, in any of the usual layouts.",
+    "data tokenizer": "Train a SentencePiece model on the texts of manifests.",
+}
 
 _EXAMPLES = """examples:
   aista quickstart
