@@ -182,7 +182,7 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
 
 def named_by(function: Callable[..., Any], dependencies: Mapping[str, Any]) -> dict[str, Any]:
     """Those dependencies that a function's signature names; all of them if it ends in ``**``."""
-    parameters = inspect.signature(function).parameters
+    parameters = inspect.signature(function).parameters if dependencies else {}  # slow, and solvers build costs often
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     return {key: value for key, value in dependencies.items() if takes_all or key in parameters}
 

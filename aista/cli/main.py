@@ -36,6 +36,8 @@ VERBS = {
     "ablate": "Train the runs that an ablation file describes, score them, and compare them in a table.",
     "probe": "Measure cross-modal retrieval per LLM layer and draw the curves.",
     "data": "Import your own corpus, train a tokenizer on it, check a manifest, align words, or prepare a dataset.",
+    "init": "Make a project: config, ablation, Makefile, a plug-in with its test.",
+    "new": "Write a plug-in of any kind, to be changed; it keeps its contracts as it is.",
     "configs": "List the shipped configs, or print one.",
     "list": "List the registered components.",
     "show": "Show a component's options, with a config snippet to paste.",

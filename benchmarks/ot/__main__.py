@@ -1,7 +1,7 @@
 """The transport solver beside its peers: each is checked against float64, then they are timed in turns.
 
 python -m benchmarks.ot --workload typical --rows sinkhorn ott_jax
-python -m benchmarks.ot --device cuda --workload typical large --layers 4 --rounds 60
+python -m benchmarks.ot --device cuda --workload typical large --layers 1 4 --rounds 60
 """
 
 from __future__ import annotations
@@ -53,7 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--workload", nargs="+", metavar="NAME", help="sizes to measure at (default: all)")
     parser.add_argument(
-        "--layers", type=_count, default=1, metavar="N", help="layers folded into the batch (default: 1)"
+        "--layers",
+        nargs="+",
+        type=_count,
+        metavar="N",
+        help="layers folded into the batch, one workload for each number (default: 1; on a GPU 1 and 4)",
     )
     parser.add_argument(
         "--rows",
@@ -79,7 +83,8 @@ def _run(args: argparse.Namespace) -> int:
     """Check every row against float64, time them in turns, print tables, write the files."""
     chosen = _chosen("workload", args.workload or WORKLOADS, WORKLOADS)
     rows = _chosen("row", [FLOOR, *args.rows] if args.rows else RACE, ROWS)
-    workloads = {_name(name, args.layers): fold_layers(sizes, args.layers) for name, sizes in chosen.items()}
+    layers = args.layers or ((1,) if args.device == "cpu" else (1, 4))
+    workloads = {_name(name, n): fold_layers(sizes, n) for name, sizes in chosen.items() for n in layers}
     present = {name: row for name, row in rows.items() if not row.obstacle(args.device)}
     if args.dry_run:
         _describe(workloads, present)

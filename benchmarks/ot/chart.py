@@ -21,19 +21,20 @@ COLUMNS = 3  # panels side by side
 
 
 def benchmark_table(measurements: Sequence[Measurement]) -> Table:
-    """One workload's rows: ratio, median time, relative errors, extra memory; ! marks an error above its bound."""
+    """One workload's rows: time, share of the memory's rate, relative errors, extra memory; ! marks what is wrong."""
     first = measurements[0]
     rows = [
         (
             item.row + ("!" if item.fault else ""),
             _number(item.ratio, ".2f"),
             _number(item.p50_ms, ".4g"),
+            _number(item.roofline, ".1%"),
             *(_number(value, ".0e") for value in (item.value_error, item.x_gradient_error, item.y_gradient_error)),
             _number(item.memory_mib, ".0f"),
         )
         for item in measurements
     ]
-    columns = ("row", "x floor", "ms", "value", "x grad.", "y grad.", "MiB")
+    columns = ("row", "x floor", "ms", "roofline", "value", "x grad.", "y grad.", "MiB")
     threads = f"{first.threads} thread" + ("s" if first.threads > 1 else "")
     return Table(f"{first.workload}: {first.rounds} rounds, {threads}, {first.device}", columns, tuple(rows))
 

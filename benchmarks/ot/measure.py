@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import statistics
 import tempfile
@@ -18,9 +19,10 @@ from benchmarks.ot.check import Errors, measure_errors, solve_exactly
 from benchmarks.ot.clock import WARM_UP, make_clock
 from benchmarks.ot.measurement import Measurement
 from benchmarks.ot.memory import extra_gpu_memory, extra_memory, save_case
+from benchmarks.ot.roofline import copy_rate, least_seconds
 from benchmarks.ot.rows.base import Row, Step
 from benchmarks.ot.rows.table import FLOOR
-from benchmarks.ot.workload import Case, Workload, least_bytes, make_case
+from benchmarks.ot.workload import Case, Workload, make_case
 
 __all__ = ["check_rows", "count_tasks", "measure", "time_rows"]
 
@@ -58,9 +60,10 @@ def measure(
     """
     case = make_case(workload).to(device, dtype)
     steps, errors = check_rows(name, case, rows, progress=progress)
+    rate = copy_rate(device)
     seconds = time_rows(steps, rounds, device, progress=lambda row: progress(f"{name}: timing {row}"))
     memory = _weigh(name, case, steps, device, progress)
-    return [_measurement(name, row, rows[row], case, seconds, errors[row], memory[row]) for row in rows]
+    return [_measurement(name, row, rows[row], case, seconds, errors[row], memory[row], rate) for row in rows]
 
 
 def check_rows(
@@ -118,7 +121,14 @@ def _weigh(name: str, case: Case, steps: Mapping[str, Step], device: str, progre
 
 
 def _measurement(
-    workload: str, name: str, row: Row, case: Case, seconds: Mapping[str, list[float]], errors: Errors, memory: float
+    workload: str,
+    name: str,
+    row: Row,
+    case: Case,
+    seconds: Mapping[str, list[float]],
+    errors: Errors,
+    memory: float,
+    rate: float,
 ) -> Measurement:
     p20, p50, p80 = (1000 * float(value) for value in np.percentile(seconds[name], (20, 50, 80)))
     ratios = [own / floor for own, floor in zip(seconds[name], seconds[FLOOR], strict=True)]
@@ -134,7 +144,8 @@ def _measurement(
         x_gradient_error=errors.x_gradient,
         y_gradient_error=errors.y_gradient,
         memory_mib=memory,
-        gb_per_s=least_bytes(case) / p50 / 1e6,
+        roofline=1000 * least_seconds(case, rate) / p50 if row.whole else math.nan,
+        copy_gb_per_s=rate / 1e9,
         fault="; ".join(errors.faults(row, dtype)),
         rounds=len(ratios),
         threads=torch.get_num_threads(),

@@ -30,7 +30,8 @@ class Measurement:
         x_gradient_error: Likewise, speech side.
         y_gradient_error: Likewise, text side.
         memory_mib: Peak memory that a step adds.
-        gb_per_s: Rate at which the median step moves what any step must move (``least_bytes``).
+        roofline: Share of the memory's rate at which the median step moves what any step must (``roofline.py``).
+        copy_gb_per_s: That rate: what a copy reads and writes on this device, measured just before.
         fault: What is above its bound, in words; empty if the row is right.
         rounds: How many were timed.
         threads: How many were allowed.
@@ -53,7 +54,8 @@ class Measurement:
     x_gradient_error: float
     y_gradient_error: float
     memory_mib: float
-    gb_per_s: float
+    roofline: float
+    copy_gb_per_s: float
     fault: str
     rounds: int
     threads: int

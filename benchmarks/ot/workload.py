@@ -33,6 +33,7 @@ WORKLOADS = {
     "typical": Workload(16, 200, 40, 1024),
     "large": Workload(16, 375, 128, 2048),
     "xl": Workload(8, 1500, 128, 1024),
+    "long": Workload(8, 1500, 512, 1024),
 }
 
 

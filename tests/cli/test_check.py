@@ -71,35 +71,15 @@ def test_names_that_mean_nothing_or_too_much(aista):
     assert "unknown kind 'kost' (did you mean 'cost'?)" in err
 
 
-PAGE = (Path(__file__).parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")
-EXAMPLES = [block.split("```")[0] for block in PAGE.split("```python\n")[1:] if "@register(" in block.split("```")[0]]
-
-
-@pytest.mark.parametrize(
-    ("number", "component"),
-    list(
-        enumerate(
-            [
-                "cost/chebyshev",
-                "adapter/mean_pool",
-                "encoder/frame_mlp",
-                "layer_selection/deepest",
-                "metric/exact_match",
-            ]
-        )
-    ),
-)
-def test_the_examples_of_the_docs_keep_their_contracts(aista, tmp_path, clean_registry, number, component):
+def test_the_example_of_the_docs_keeps_its_contracts(aista, tmp_path, clean_registry):
+    page = (Path(__file__).parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")
+    (example,) = (block for part in page.split("```python\n")[1:] if "@register(" in (block := part.split("```")[0]))
     file = tmp_path / "example.py"
-    file.write_text(EXAMPLES[number])
+    file.write_text(example)
     code, out, _ = aista("check", file)
     assert code == 0, out
-    assert out.count(f"PASS    {component} ") > 3
+    assert out.count("PASS    cost/chebyshev ") > 3
     assert " 0 failed, 0 skipped" in out
-
-
-def test_no_example_of_the_docs_is_left_out():
-    assert len(EXAMPLES) == 5
 
 
 def test_the_docs_list_every_kind_with_its_package():

@@ -43,6 +43,7 @@ class Row:
         module: What must be importable, with ``distribution`` the package that has it.
         extra: What ``pip install`` takes to bring it.
         devices: Where it runs.
+        whole: Whether it goes from states to gradients, so that the bytes of a whole step are its bytes too.
         ours: Whether a failed check is an error of this package.
         checked: Whether it solves the problem of the reference; where not, it has no errors.
         half: Whether it takes states in bf16; other rows get them in fp32.
@@ -56,6 +57,7 @@ class Row:
     distribution: str = "torch"
     extra: str = "aista"
     devices: tuple[str, ...] = ("cpu", "cuda")
+    whole: bool = True
     ours: bool = False
     checked: bool = True
     half: bool = False
@@ -66,7 +68,9 @@ class Row:
         """Why the row cannot run here; empty where it can."""
         if find_spec(self.module) is None:
             return f"{self.distribution} is not installed; pip install '{self.extra}'"
-        return "" if device in self.devices else f"runs on {' and '.join(self.devices)} only"
+        if device in self.devices:
+            return ""
+        return "needs a GPU" if self.devices == ("cuda",) else f"runs on {' and '.join(self.devices)} only"
 
     def start(self, case: Case) -> Step:
         """Prepare the row on a case, which it gets in the type that it takes."""

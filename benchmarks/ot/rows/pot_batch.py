@@ -1,6 +1,6 @@
-"""POT's batched solver on its torch backend, ``grad="envelope"``.
+"""POT's batched solver on its torch backend.
 
-Not ``grad="last_step"``, whose gradients are wrong, nor ``reg_type="kl"``, which is NaN with padding.
+Not with ``reg_type="kl"``, which is NaN with padding.
 """
 
 from __future__ import annotations
@@ -14,18 +14,23 @@ from benchmarks.ot.workload import ITERATIONS, Case
 __all__ = ["adapter"]
 
 
-def adapter(method: str) -> Prepare:
-    """Its default ``log_sinkhorn``, or ``sinkhorn``: the exp domain, faster as long as no exponential underflows."""
-    return lambda case: _prepare(case, method)
+def adapter(method: str, grad: str = "envelope") -> Prepare:
+    """An adapter of one of its methods and gradients.
+
+    Args:
+        method: Its default ``log_sinkhorn``, or ``sinkhorn``: the exp domain, faster where no exponential underflows.
+        grad: ``envelope``, or ``last_step``, whose gradients are wrong: the check says by how much.
+    """
+    return lambda case: _prepare(case, method, grad)
 
 
-def _prepare(case: Case, method: str) -> Step:
+def _prepare(case: Case, method: str, grad: str) -> Step:
     from ot.batch import solve_batch
 
     a, b = case.masses()
     # POT's entropy form differs from the KL form by this constant, in units of epsilon.
     constant_B = torch.special.entr(a).sum(1) + torch.special.entr(b).sum(1)
-    options = {"reg": 1.0, "max_iter": ITERATIONS, "tol": 0.0, "method": method, "grad": "envelope"}
+    options = {"reg": 1.0, "max_iter": ITERATIONS, "tol": 0.0, "method": method, "grad": grad}
 
     def values(x: Tensor, y: Tensor) -> Tensor:
         cost = cosine_cost(x, y)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aista.losses import Exact, Ipot, Partial, Relaxed, Sinkhorn, SinkhornDivergence, Sliced, Unbalanced
-from benchmarks.ot.rows import batched, floor, geomloss, ott_jax, own, pot_batch, pot_loop, unrolled
+from benchmarks.ot.rows import batched, flash_sinkhorn, floor, geomloss, ott_jax, own, pot_batch, pot_loop, unrolled
 from benchmarks.ot.rows.base import Prepare, Row
 
 __all__ = ["FLOOR", "OTHERS", "RACE", "ROWS"]
@@ -44,17 +44,28 @@ RACE = {
     "sinkhorn_unpolished_graph": _on_gpu(
         _ours("the same without the Newton step", batched.captured(own.entropic(polish=False)), polished=False)
     ),
-    "iterations": _on_gpu(_other("the kernel that iterates, alone", batched.iterations)),
+    "iterations": _on_gpu(replace(_other("the kernel that iterates, alone", batched.iterations), whole=False)),
     "floor_graph": _on_gpu(replace(_other("the floor as a CUDA graph", batched.captured(floor.prepare)), ours=False)),
     "pot_loop": _pot("POT, ot.sinkhorn sample by sample", pot_loop.prepare, devices=("cpu",)),
     "pot_batch": _pot("POT, ot.batch, its default log domain, envelope", pot_batch.adapter("log_sinkhorn")),
     "pot_batch_exp": _pot("POT, ot.batch, exp domain, envelope", pot_batch.adapter("sinkhorn")),
+    "pot_batch_last_step": _pot(
+        "POT, ot.batch, autograd through the last iteration", pot_batch.adapter("log_sinkhorn", "last_step")
+    ),
     "geomloss": Row(
         summary="GeomLoss, SamplesLoss, tensorized",
         prepare=geomloss.prepare,
         module="geomloss",
         distribution="geomloss",
         extra="aista[peers]",
+    ),
+    "flash_sinkhorn": Row(
+        summary="FlashSinkhorn, SamplesLoss, a loop over samples",
+        prepare=flash_sinkhorn.prepare,
+        module="flash_sinkhorn",
+        distribution="flash-sinkhorn",
+        extra="aista[peers]",
+        devices=("cuda",),
     ),
     "ott_jax": Row(
         summary="OTT-JAX, jit and vmap, kernel mode",

@@ -18,7 +18,8 @@ FLOOR = Measurement(
     x_gradient_error=math.nan,
     y_gradient_error=math.nan,
     memory_mib=3.0,
-    gb_per_s=1.5,
+    roofline=0.25,
+    copy_gb_per_s=1.5,
     fault="",
     rounds=5,
     threads=2,
@@ -35,6 +36,7 @@ WRONG = dataclasses.replace(
     row="peer",
     p50_ms=250.0,
     ratio=250.0,
+    roofline=0.001,
     value_error=1e-5,
     x_gradient_error=0.03,
     y_gradient_error=0.02,
@@ -46,8 +48,8 @@ def test_the_table_marks_what_is_above_its_bound():
     table = benchmark_table([FLOOR, WRONG])
     assert table.title == "tiny: 5 rounds, 2 threads, a processor"
     assert table.rows == (
-        ("floor", "1.00", "1", "-", "-", "-", "3"),
-        ("peer!", "250.00", "250", "1e-05", "3e-02", "2e-02", "3"),
+        ("floor", "1.00", "1", "25.0%", "-", "-", "-", "3"),
+        ("peer!", "250.00", "250", "0.1%", "1e-05", "3e-02", "2e-02", "3"),
     )
 
 

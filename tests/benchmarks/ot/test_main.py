@@ -65,7 +65,7 @@ def test_a_dry_run_lists_everything_and_what_is_missing(bench, monkeypatch):
     assert (code, err) == (0, "")
     assert "  xl          8, 1500, 128, 1024\n" in out
     assert "skipped: ott_jax (ott-jax is not installed; pip install 'aista[peers]')\n" in out
-    assert "skipped: sinkhorn_graph (runs on cuda only)\n" in out
+    assert "skipped: sinkhorn_graph (needs a GPU)\n" in out
     for name in table.RACE:
         assert name in out
     assert "ipot" not in out
@@ -81,7 +81,9 @@ def test_unknown_names(bench):
     assert err.startswith("benchmarks.ot: unknown row 'ott' (did you mean 'ott_jax'?); known: floor, ")
 
 
-@pytest.mark.parametrize(("option", "value"), [("--rounds", "0"), ("--threads", "0"), ("--rounds", "two")])
+@pytest.mark.parametrize(
+    ("option", "value"), [("--rounds", "0"), ("--threads", "0"), ("--layers", "0"), ("--rounds", "two")]
+)
 def test_counts_must_be_positive(bench, option, value):
     code, _, err = bench(option, value)
     assert code == 2
@@ -97,9 +99,22 @@ def test_threads_are_bounded_by_the_cores(bench, monkeypatch):
 
 def test_a_check_alone_writes_nothing(bench, tiny, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    arguments = ("--check", "--workload", "tiny", "--layers", "2", "--dtype", "bfloat16", "--rows", "sinkhorn", "ipot")
+    arguments = (
+        "--check",
+        "--workload",
+        "tiny",
+        "--layers",
+        "1",
+        "2",
+        "--dtype",
+        "bfloat16",
+        "--rows",
+        "sinkhorn",
+        "ipot",
+    )
     code, out, err = bench(*arguments)
     assert (code, err) == (0, "")
+    assert "tiny, sinkhorn: value " in out
     assert "tiny, 2 layers, sinkhorn: value " in out
     assert "tiny, 2 layers, ipot: not compared\n" in out
     assert not list(tmp_path.iterdir())

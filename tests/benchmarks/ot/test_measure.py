@@ -100,6 +100,8 @@ def test_measurements_survive_the_file(tmp_path):
     assert floor.ratio == 1
     assert ours.ratio > 1
     assert 0 < ours.p20_ms <= ours.p50_ms <= ours.p80_ms
+    assert 0 < ours.roofline < floor.roofline
+    assert ours.copy_gb_per_s == floor.copy_gb_per_s > 0
     assert (ours.workload, ours.row, ours.fault, ours.rounds) == ("tiny", "sinkhorn", "", 3)
     assert ours.torch == torch.__version__
     write_csv(measurements, tmp_path / "new" / "ratios.csv")

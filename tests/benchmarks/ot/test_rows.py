@@ -29,6 +29,8 @@ def test_a_row_is_right(case, name):
     if name == "geomloss":  # its averaged updates are slow: the check must see that, and the rest must be right
         assert errors.value < 0.01
         assert 1e-4 < errors.x_gradient < 0.1
+    elif name == "pot_batch_last_step":  # as the check must see, too
+        assert errors.x_gradient > 0.1
     else:
         assert not errors.faults(row)
     assert math.isnan(errors.y_gradient) == (name == "sinkhorn_detached")
@@ -95,6 +97,7 @@ def test_only_rows_that_take_them_get_low_precision(case):
 def test_rows_say_why_they_cannot_run():
     assert ROWS["sinkhorn"].obstacle("cuda") == ""
     assert ROWS["pot_loop"].obstacle("cuda") == "runs on cpu only"
+    assert ROWS["floor_graph"].obstacle("cpu") in ("needs a GPU", "triton is not installed; pip install 'triton'")
     absent = dataclasses.replace(ROWS["geomloss"], module="no_such_module")
     assert absent.obstacle("cpu") == "geomloss is not installed; pip install 'aista[peers]'"
 

@@ -1,0 +1,126 @@
+"""New files from templates: a plug-in of any kind (``aista new``) and a project (``aista init``)."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from string import Template
+
+from aista import registry
+from aista.errors import ConfigError, DataError, Fault
+from aista.files import write_text
+from aista.kinds import KINDS
+from aista.registry import nearest
+
+__all__ = ["ProjectOptions", "new_component", "new_project", "template_kinds"]
+
+TEMPLATES = Path(__file__).parent / "templates"
+_SUFFIX = ".template"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*")
+_PROJECT = {
+    "README.md": "README.md",
+    "Makefile": "Makefile",
+    "experiment.yaml": "experiment.yaml",
+    "ablation.yaml": "ablation.yaml",
+    ".gitignore": "gitignore",
+    "tests/test_plugins.py": "test_plugins.py",
+}
+
+
+def template_kinds() -> tuple[str, ...]:
+    """The kinds that have a template, in the order of the registry."""
+    return tuple(kind for kind in KINDS if _component(kind).is_file())
+
+
+def new_component(kind: str, name: str, path: Path) -> Path:
+    """Write a complete plug-in that registers ``name``: a small component of the kind, to be changed.
+
+    It passes the contracts of its kind as it is.
+
+    Args:
+        kind: A kind.
+        name: Name in configs, ``snake_case``; the class is named after it.
+        path: The file to write. Nothing is overwritten.
+
+    Raises:
+        ConfigError: the kind has no template, or the name is malformed or taken by a built-in component.
+        DataError: the file is there already.
+    """
+    if kind not in template_kinds():
+        known = ", ".join(template_kinds())
+        raise ConfigError([Fault(kind, f"is no kind with a template{nearest(kind, KINDS)}", f"choose one of {known}")])
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+        rule = "must be a Python name in lower case, as my_encoder"
+        raise ConfigError([Fault("NAME", f"{rule}, got {name!r}", "choose another")])
+    if name in registry.names(kind):
+        raise ConfigError([Fault("NAME", f"{name!r} is a built-in {kind}", f"choose another, as my_{name}")])
+    source = Template(_component(kind).read_text(encoding="utf-8"))
+    _write_new(path, source.substitute(name=name, Name=_class_name(name)))
+    return path
+
+
+@dataclass(frozen=True)
+class ProjectOptions:
+    """What the files of a new project say.
+
+    Attributes:
+        source: Language of the speech, e.g. ``en``.
+        target: Language of the translations.
+        corpus: Where the corpus to import is; "" leaves it to ``make SOURCE=...``.
+    """
+
+    source: str = "en"
+    target: str = "fr"
+    corpus: str = ""
+
+
+def new_project(folder: Path, options: ProjectOptions, config: Path | None = None) -> list[Path]:
+    """Write a small project: config, ablation, Makefile, README, a plug-in with its test.
+
+    Args:
+        folder: Folder to make; it may exist if it is empty.
+        options: What goes into the files.
+        config: A config to copy as ``experiment.yaml``; None takes the template's, a small model trained from scratch.
+
+    Returns:
+        The files, relative to ``folder``.
+
+    Raises:
+        ConfigError: a language is no code.
+        DataError: the folder is not empty.
+    """
+    for name, code in (("--source-language", options.source), ("--target-language", options.target)):
+        if not _LANGUAGE.fullmatch(code):
+            raise ConfigError([Fault(name, f"must be a language code, got {code!r}", "write it as en, fr or zh-CN")])
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder}: is there already and not empty; choose another folder")
+    values = {"title": folder.resolve().name, **asdict(options)}
+    texts = {name: _project(template).substitute(values) for name, template in _PROJECT.items()}
+    if config is not None:
+        texts["experiment.yaml"] = config.read_text(encoding="utf-8")
+    for name, text in texts.items():
+        _write_new(folder / name, text)
+    new_component("cost", "my_cost", folder / "plugins/my_cost.py")
+    return [Path(name) for name in (*texts, "plugins/my_cost.py")]
+
+
+def _project(name: str) -> Template:
+    return Template((TEMPLATES / "project" / f"{name}{_SUFFIX}").read_text(encoding="utf-8"))
+
+
+def _component(kind: str) -> Path:
+    return TEMPLATES / "components" / f"{kind}.py{_SUFFIX}"
+
+
+def _class_name(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def _write_new(path: Path, text: str) -> None:
+    if path.exists():
+        raise DataError(f"{path}: is there already; choose another name, or delete it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
