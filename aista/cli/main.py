@@ -30,6 +30,7 @@ VERBS = {
     "train": "Train an experiment from a config, or resume it.",
     "evaluate": "Translate a test set and score it (BLEU, chrF, with signatures).",
     "compare": "Compare two evaluated runs by paired bootstrap.",
+    "score": "Score translations in text files, and compare systems.",
     "report": "Write one HTML page about any runs: curves, scores, translations with audio, transport plans.",
     "translate": "Translate audio files with a trained run.",
     "export": "Write a trained run as a self-contained folder in Hugging Face's layout.",

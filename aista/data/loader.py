@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
-
-import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aista.data.batching import BatchPlan, LengthBatches
 from aista.data.dataset import SpeechTextDataset
-from aista.errors import AistaError, DataError, RunError
+from aista.data.worker_pool import WorkerPool
+from aista.errors import DataError
 from aista.types import SpeechBatch
 
 __all__ = ["BatchLoader"]
 
 Job = tuple[int, tuple[int, ...]]
 """An epoch and the rows to load."""
-
-_START_METHOD = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-# fork keeps components from plug-in files usable in workers; each worker runs one thread
 
 
 class BatchLoader:
@@ -56,13 +51,11 @@ class BatchLoader:
         self._rank = rank
         self._world_size = world_size
         self._planned_for = world_size
-        self._num_workers = num_workers
         self._train = train
         self._epoch = 0
         self._position = 0
         self._plan = batches.plan(0)
-        self._jobs = _Jobs()
-        self._workers: DataLoader[SpeechBatch | DataError] | None = None
+        self._pool = WorkerPool(partial(_load, dataset), num_workers)
 
     @property
     def epoch(self) -> int:
@@ -73,6 +66,11 @@ class BatchLoader:
     def position(self) -> int:
         """Batches of the current epoch that were handed out."""
         return self._position
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the current epoch's last batch was handed out."""
+        return self._position == len(self._plan)
 
     def __len__(self) -> int:
         """Batches of the current epoch, those handed out included."""
@@ -89,8 +87,7 @@ class BatchLoader:
             self._position = 0
         start = self._position
         jobs = [(self._epoch, rows[self._rank :: self._world_size]) for rows in self._plan[start:]]
-        load = self._load_here if self._num_workers == 0 else self._load_ahead
-        for position, batch in enumerate(load(jobs), start=start + 1):
+        for position, batch in enumerate(self._pool.map(jobs), start=start + 1):
             self._position = position
             yield batch
 
@@ -131,10 +128,7 @@ class BatchLoader:
 
     def close(self) -> None:
         """End the worker processes. A later iteration starts new ones."""
-        iterator = getattr(self._workers, "_iterator", None)
-        self._workers = None
-        if iterator is not None:
-            iterator._shutdown_workers()
+        self._pool.close()
 
     def __enter__(self) -> BatchLoader:
         return self
@@ -152,67 +146,7 @@ class BatchLoader:
             digest.update("\t".join(self._dataset.rows[row].id for row in rows).encode() + b"\n")
         return digest.hexdigest()
 
-    def _load_here(self, jobs: list[Job]) -> Iterator[SpeechBatch]:
-        for epoch, rows in jobs:
-            yield self._dataset.batch(rows, epoch)
 
-    def _load_ahead(self, jobs: list[Job]) -> Iterator[SpeechBatch]:
-        if self._workers is None:
-            self._workers = self._start_workers()
-        self._jobs.jobs = jobs
-        try:
-            for batch in self._workers:
-                if isinstance(batch, DataError):
-                    raise batch
-                yield batch
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            self.close()
-            raise RunError(
-                f"a data worker process died ({str(error).splitlines()[0]}), often for want of memory; "
-                "lower data.num_workers, or set it to 0 to see the error itself"
-            ) from error
-
-    def _start_workers(self) -> DataLoader[SpeechBatch | DataError]:
-        return DataLoader(
-            _WorkerDataset(self._dataset),
-            sampler=self._jobs,
-            batch_size=None,
-            num_workers=self._num_workers,
-            collate_fn=_unchanged,
-            multiprocessing_context=_START_METHOD,
-            persistent_workers=True,
-            generator=torch.Generator(),  # its own, so that the number of workers leaves the global one alone
-        )
-
-
-class _Jobs(Sampler[Any]):
-    """Hands the current epoch's jobs to the workers; they outlive epochs, so this does too."""
-
-    def __init__(self) -> None:
-        self.jobs: list[Job] = []
-
-    def __iter__(self) -> Iterator[Job]:
-        return iter(self.jobs)
-
-    def __len__(self) -> int:
-        return len(self.jobs)
-
-
-class _WorkerDataset(Dataset[Any]):
-    """What runs in a worker. User's errors travel as values: DataLoader would wrap them in a traceback."""
-
-    def __init__(self, dataset: SpeechTextDataset) -> None:
-        self._dataset = dataset
-
-    def __getitem__(self, job: Any) -> SpeechBatch | DataError:
-        epoch, rows = job
-        try:
-            return self._dataset.batch(rows, epoch)
-        except AistaError as error:
-            return DataError(str(error))
-
-
-def _unchanged(batch: Any) -> Any:
-    return batch
+def _load(dataset: SpeechTextDataset, job: Job) -> SpeechBatch:
+    epoch, rows = job
+    return dataset.batch(rows, epoch)

@@ -1,4 +1,4 @@
-"""The options of ``aista compare`` and ``aista report``."""
+"""The options of ``aista compare``, ``aista score`` and ``aista report``."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from dataclasses import dataclass
 
 from aista.schema import Options, option
 
-__all__ = ["ComparisonOptions", "ReportOptions"]
+__all__ = ["ComparisonOptions", "ReportOptions", "ResamplingOptions"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparisonOptions(Options):
+class ResamplingOptions(Options):
+    """How a test set is resampled."""
+
+    samples: int = option(1000, "bootstrap samples", minimum=40, maximum=1_000_000)
+    seed: int = option(12345, "seed of the resampling", minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonOptions(ResamplingOptions):
     """What is compared, and how it is resampled."""
 
     split: str = option("test", "evaluated split")
-    samples: int = option(1000, "bootstrap samples", minimum=40, maximum=1_000_000)
-    seed: int = option(12345, "seed of the resampling", minimum=0)
 
 
 @dataclass(frozen=True, kw_only=True)

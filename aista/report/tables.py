@@ -20,6 +20,7 @@ __all__ = [
     "headline_table",
     "label_of",
     "retrieval_table",
+    "score_table",
     "text_of",
     "to_html",
     "to_latex",
@@ -27,7 +28,15 @@ __all__ = [
     "to_rich",
 ]
 
-LABELS = {"bleu": "BLEU", "chrf": "chrF", "wer": "WER", "cer": "CER", "mrr": "MRR", "recall@1": "Recall@1"}
+LABELS = {
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "ter": "TER",
+    "wer": "WER",
+    "cer": "CER",
+    "mrr": "MRR",
+    "recall@1": "Recall@1",
+}
 NONE = "-"
 
 
@@ -73,20 +82,29 @@ def headline_table(rows: Sequence[SystemRow], title: str = "Translation quality"
     names = list(dict.fromkeys(name for row in rows for name in row.scores))
     main = label_of(names[0]) if names else "score"
     columns = ("System", *map(label_of, names), f"Δ {main}", "95 % interval", "p", "Training s", "Aligned layers")
-    return Table(title, columns, tuple(_headline_row(row, names) for row in rows))
+    return Table(title, columns, tuple((*_score_cells(row, names), *_training_cells(row)) for row in rows))
 
 
-def _headline_row(row: SystemRow, names: Sequence[str]) -> tuple[str, ...]:
-    layers = NONE if row.layers is None else ", ".join(map(str, row.layers)) or "none"
+def score_table(rows: Sequence[SystemRow], title: str) -> Table:
+    """Systems of which nothing but the texts is known: their scores, the difference from the baseline, p-value."""
+    table = headline_table(rows, title)
+    hidden = len(_training_cells(rows[0]))
+    return Table(title, table.columns[:-hidden], tuple(cells[:-hidden] for cells in table.rows))
+
+
+def _score_cells(row: SystemRow, names: Sequence[str]) -> tuple[str, ...]:
     return (
         row.name,
         *(text_of(row.scores.get(name), ".1f") for name in names),
         text_of(row.difference, "+.1f"),
         text_of(row.interval, "+.1f"),
         text_of(row.p_value, ".3f"),
-        text_of(row.seconds, ".0f"),
-        layers,
     )
+
+
+def _training_cells(row: SystemRow) -> tuple[str, ...]:
+    layers = NONE if row.layers is None else ", ".join(map(str, row.layers)) or "none"
+    return text_of(row.seconds, ".0f"), layers
 
 
 def retrieval_table(curves: Mapping[str, ProbeCurve], score: str = "mrr", direction: str = "both") -> Table:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
 
 from aista.scoring.base import Metric, Statistics
 
@@ -18,7 +19,7 @@ class SacrebleuMetric(Metric):
 
     higher_is_better = True
 
-    def __init__(self, scorer: BLEU | CHRF) -> None:
+    def __init__(self, scorer: BLEU | CHRF | TER) -> None:
         self._scorer = scorer
         self._scorer.num_refs = 1  # sacrebleu's signature reads it before any scoring
 

@@ -58,7 +58,7 @@ class LoaderReader(DataReader[DeviceBatch]):
     @property
     def is_at_end(self) -> bool:
         """Whether the epoch's last batch was read."""
-        return self._loader.position == len(self._loader)
+        return self._loader.is_at_end
 
     def reset(self) -> None:
         """Go on to the next epoch (the trainer calls this when an epoch's data ends)."""

@@ -91,7 +91,7 @@ def test_an_unknown_language_is_not_guessed() -> None:
     assert make("chrf", "").score(["a"], ["a"]).value == pytest.approx(100)
 
 
-@pytest.mark.parametrize("name", ["bleu", "chrf", "wer", "cer"])
+@pytest.mark.parametrize("name", ["bleu", "chrf", "ter", "wer", "cer"])
 def test_impossible_corpora(name: str) -> None:
     metric = make(name)
     with pytest.raises(DataError, match="empty corpus"):

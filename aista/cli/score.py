@@ -1,0 +1,83 @@
+"""``aista score SYSTEM... [--reference FILE]``: scores of texts, whoever made them."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from aista.cli.arguments import add_option_arguments, add_plugin_argument, read_options
+from aista.console import say
+from aista.errors import AistaError
+from aista.report.report_options import ResamplingOptions
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "systems",
+        type=Path,
+        nargs="+",
+        metavar="SYSTEM",
+        help="text with an utterance in each line, or hypotheses of an evaluated run; the first is the baseline",
+    )
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="FILE",
+        help="text with a reference in each line (default: the first SYSTEM's)",
+    )
+    parser.add_argument("--target-language", default="", metavar="CODE", help="of the texts, e.g. fr or zh-CN")
+    parser.add_argument(
+        "--metric",
+        action="append",
+        metavar="METRIC",
+        help="a name, or {name: chrf, config: {word_order: 2}}; may be given several times (default: bleu and chrf)",
+    )
+    add_option_arguments(parser, ResamplingOptions)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write all numbers as JSON too")
+    add_plugin_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print scores with signatures and, of several systems, differences with intervals and p-values."""
+    from rich.console import Console
+
+    from aista import registry
+    from aista.config import apply_overrides
+    from aista.files import require_writable, write_json
+    from aista.report.tables import score_table, to_rich
+    from aista.report.text_scores import read_texts, score_texts
+    from aista.schema import resolve
+
+    options = read_options(args, ResamplingOptions)
+    if args.out is not None:
+        require_writable(args.out)
+    registry.load_plugins(args.plugin)
+    chosen = [apply_overrides({}, [f"metric={text}"])["metric"] for text in args.metric or ("bleu", "chrf")]
+    specs = [resolve("metric", value, source="--metric") for value in chosen]
+    metrics = [registry.build("metric", spec, at="--metric", target_language=args.target_language) for spec in specs]
+    texts = {str(path): read_texts(path) for path in args.systems}
+    references = _references(args.reference, texts[str(args.systems[0])].references, args.systems[0])
+    systems = {name: each.hypotheses for name, each in texts.items()}
+    result = score_texts(systems, references, metrics, options)
+    Console().print(to_rich(score_table(result.systems, f"{len(references)} utterances")))
+    for metric, signature in result.signatures.items():
+        say(f"{metric}: {signature}")
+    for note in result.notes:
+        say(note)
+    if args.out is not None:
+        record = {"num_utterances": len(references), "systems": [asdict(row) for row in result.systems]}
+        write_json(args.out, {**record, "signatures": dict(result.signatures)})
+        say(f"written: {args.out}")
+    return 0
+
+
+def _references(file: Path | None, own: tuple[str, ...] | None, first: Path) -> tuple[str, ...]:
+    from aista.report.text_scores import read_texts
+
+    if file is not None:
+        texts = read_texts(file)
+        return texts.hypotheses if texts.references is None else texts.references
+    if own is None:
+        raise AistaError(f"{first}: holds no references; give them with --reference FILE, one in each line")
+    return own

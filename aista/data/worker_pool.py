@@ -1,0 +1,108 @@
+"""Runs jobs ahead in worker processes, with their results in the order of the jobs."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from aista.errors import AistaError, DataError, RunError
+
+__all__ = ["WorkerPool"]
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_START_METHOD = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+# fork keeps components from plug-in files usable in workers; each worker runs one thread
+
+
+class WorkerPool(Generic[Job, Result]):
+    """A function in worker processes that stay from one ``map`` to the next, until ``close``.
+
+    Args:
+        function: Job -> result; picklable where processes are spawned.
+        num_workers: Processes; 0 calls the function in this one, when a result is asked for.
+    """
+
+    def __init__(self, function: Callable[[Job], Result], num_workers: int) -> None:
+        self._function = function
+        self._num_workers = num_workers
+        self._jobs = _Jobs()
+        self._loader: DataLoader[Result | DataError] | None = None
+
+    def map(self, jobs: Iterable[Job]) -> Iterator[Result]:
+        """The results, in the order of the jobs, which are taken from their iterator a few ahead.
+
+        Raises:
+            DataError: what the function raised; other errors of aista become one.
+            RunError: a worker process died.
+        """
+        if self._num_workers == 0:
+            yield from map(self._function, jobs)
+            return
+        if self._loader is None:
+            self._loader = self._start()
+        self._jobs.jobs = jobs
+        try:
+            for result in self._loader:
+                if isinstance(result, DataError):
+                    raise result
+                yield result
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            self.close()
+            raise RunError(
+                f"a data worker process died ({str(error).splitlines()[0]}), often for want of memory; "
+                "lower data.num_workers, or set it to 0 to see the error itself"
+            ) from error
+
+    def close(self) -> None:
+        """End the worker processes. A later ``map`` starts new ones."""
+        iterator = getattr(self._loader, "_iterator", None)
+        self._loader = None
+        if iterator is not None:
+            iterator._shutdown_workers()
+
+    def _start(self) -> DataLoader[Result | DataError]:
+        return DataLoader(
+            _Calls(self._function),
+            sampler=self._jobs,
+            batch_size=None,
+            num_workers=self._num_workers,
+            collate_fn=_unchanged,
+            multiprocessing_context=_START_METHOD,
+            persistent_workers=True,
+            generator=torch.Generator(),  # its own, so that the number of workers leaves the global one alone
+        )
+
+
+class _Jobs(Sampler[Any]):
+    """Hands the jobs of one ``map`` after the other to the workers; they outlive each, so this does too."""
+
+    def __init__(self) -> None:
+        self.jobs: Iterable[Any] = ()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.jobs)
+
+
+class _Calls(Dataset[Any]):
+    """What runs in a worker. User's errors travel as values: DataLoader would wrap them in a traceback."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+
+    def __getitem__(self, job: Any) -> Any:
+        try:
+            return self._function(job)
+        except AistaError as error:
+            return DataError(str(error))
+
+
+def _unchanged(result: Any) -> Any:
+    return result

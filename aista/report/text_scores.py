@@ -1,0 +1,122 @@
+"""Scores of translations that lie in text files, whoever made them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aista.errors import DataError
+from aista.report.report_options import ResamplingOptions
+from aista.report.tables import SystemRow
+from aista.scoring.base import Metric
+from aista.scoring.hypotheses import COLUMNS, read_hypotheses, sameness
+from aista.scoring.significance import Comparison, paired_bootstrap
+from aista.text import is_blank, read_lines
+
+__all__ = ["TextScores", "Texts", "read_texts", "score_texts"]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A system's texts, one per utterance, and the references where the file has them."""
+
+    hypotheses: tuple[str, ...]
+    references: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class TextScores:
+    """Several systems on one set of references.
+
+    Attributes:
+        systems: The baseline first; the others compared with it in the first metric.
+        signatures: Metric -> signature, with bootstrap samples and seed where systems were compared.
+        notes: What a reader must know beside the scores.
+    """
+
+    systems: tuple[SystemRow, ...]
+    signatures: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def read_texts(path: Path) -> Texts:
+    """Read what ``aista evaluate`` wrote (``hypotheses.tsv``), or plain text with an utterance in each line.
+
+    Raises:
+        DataError: the file cannot be read, is not UTF-8, or is empty.
+    """
+    lines = read_lines(
+        path, "no such file; give a text file with an utterance in each line, or the hypotheses of an evaluated run"
+    )
+    if not lines:
+        raise DataError(f"{path}: is empty; it must have an utterance in each line")
+    if set(COLUMNS) <= set(lines[0].split("\t")):
+        rows = read_hypotheses(path)
+        return Texts(tuple(row.hypothesis for row in rows), tuple(row.reference for row in rows))
+    return Texts(tuple(lines))
+
+
+def score_texts(
+    systems: Mapping[str, Sequence[str]],
+    references: Sequence[str],
+    metrics: Sequence[Metric],
+    options: ResamplingOptions,
+) -> TextScores:
+    """Score the systems, and test each but the first against the first by paired bootstrap in each metric.
+
+    Raises:
+        DataError: a system has another number of texts than there are references, or a score is undefined.
+    """
+    for name, texts in systems.items():
+        if len(texts) != len(references):
+            raise DataError(
+                f"{name}: has {len(texts)} texts for {len(references)} references; give one for each, an empty line "
+                "where there is none"
+            )
+    first, *others = systems
+    if not others:
+        scores = {metric.name: metric.score(systems[first], references).value for metric in metrics}
+        signatures = {metric.name: metric.signature for metric in metrics}
+        return TextScores((SystemRow(name=first, scores=scores),), signatures, tuple(_notes(systems, references)))
+    comparisons = [
+        paired_bootstrap(
+            (first, systems[first]),
+            {name: systems[name] for name in others},
+            references,
+            metric,
+            samples=options.samples,
+            seed=options.seed,
+        )
+        for metric in metrics
+    ]
+    signatures = {comparison.metric: comparison.signature for comparison in comparisons}
+    return TextScores(
+        tuple(_row(name, comparisons) for name in systems), signatures, tuple(_notes(systems, references))
+    )
+
+
+def _row(name: str, comparisons: Sequence[Comparison]) -> SystemRow:
+    result = comparisons[0].system(name)
+    scores = {comparison.metric: comparison.system(name).score for comparison in comparisons}
+    if result.p_value is None:  # the baseline
+        return SystemRow(name=name, scores=scores)
+    return SystemRow(
+        name=name,
+        scores=scores,
+        difference=result.difference,
+        interval=result.difference_interval,
+        p_value=result.p_value,
+    )
+
+
+def _notes(systems: Mapping[str, Sequence[str]], references: Sequence[str]) -> list[str]:
+    notes = []
+    for name, texts in systems.items():
+        empty = sum(is_blank(text) for text in texts)
+        if empty:
+            notes.append(f"WARNING: {name}: {empty} of {len(texts)} texts are empty; they are scored as such")
+        warning = sameness(texts, references)
+        if warning:
+            notes.append(f"WARNING: {name}: {warning}")
+    return notes
