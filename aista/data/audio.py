@@ -27,7 +27,7 @@ from aista.data.audio_file import (
 from aista.data.containers import announced_samples
 from aista.data.resampling import resample, resample_blocks
 
-__all__ = ["AudioInfo", "one_thread", "probe_audio", "read_audio", "stream_audio"]
+__all__ = ["AudioInfo", "one_thread", "probe_audio", "read_audio", "read_header", "stream_audio"]
 
 _SYSTEM_ERROR = 2  # of libsndfile
 _BLOCK = 2**18  # samples of all channels
@@ -100,6 +100,20 @@ def probe_audio(spec: str, base: Path, *, max_seconds: float = math.inf) -> Audi
     return found
 
 
+def read_header(spec: str, base: Path, *, max_seconds: float = math.inf) -> AudioInfo:
+    """What a file's header says that it holds; decoded to its end, as by ``probe_audio``, where that says no length.
+
+    Choose it to look at many files fast: one that is cut short inside of its data, or silent, is not noticed unless the
+    sizes in its header tell.
+
+    Raises:
+        DataError: as ``probe_audio``, by what the header says.
+    """
+    for info, _ in _decode(spec, base, max_seconds, header_alone=True):
+        found = info
+    return found
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """One intra-op thread: resampling and matrix products of short clips depend on their number in the last bits."""
@@ -125,10 +139,12 @@ class _Source(Part):
             return 0
 
 
-def _decode(spec: str, base: Path, max_seconds: float) -> Iterator[tuple[AudioInfo, Tensor]]:
+def _decode(
+    spec: str, base: Path, max_seconds: float, *, header_alone: bool = False
+) -> Iterator[tuple[AudioInfo, Tensor]]:
     """Decode and check an utterance: what is known so far, and the next block of the ``[W]`` mean of its channels.
 
-    There is at least one block, or a DataError.
+    There is at least one block, or a DataError. ``header_alone`` ends with what the header says, if it names a length.
     """
     from aista.data.forward_file import ForwardFile, LibsndfileError
 
@@ -142,6 +158,9 @@ def _decode(spec: str, base: Path, max_seconds: float) -> Iterator[tuple[AudioIn
                 announced = announced_samples(io.BufferedReader(part), part.length, file.format, file.frames)
                 _check_rate(name, file.samplerate)
                 _check_length(name, announced / file.samplerate, max_seconds)
+                if header_alone and announced:
+                    yield AudioInfo(announced, file.samplerate, file.channels), torch.zeros(0)
+                    return
                 levels = _Levels()
                 size = min(max(1, _BLOCK // file.channels), announced + 1 if announced else _BLOCK)
                 while len(block_WC := file.read(size, dtype="float32", always_2d=True)):

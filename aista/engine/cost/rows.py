@@ -66,7 +66,7 @@ class RowLengths:
         rows = split.dataset.rows
         tokens = (tuple(lengths.tolist()) for lengths in text_lengths(rows, task.tokenizer))
         origin = ", ".join(str(inspection.manifest) for inspection in split.inspections)
-        seconds = tuple(row.seconds if task.uses_audio else 0.0 for row in rows)
+        seconds = tuple(rows.seconds().tolist()) if task.uses_audio else (0.0,) * len(rows)
         return cls(origin, seconds, *tokens)
 
     @classmethod

@@ -15,8 +15,8 @@ from aista.data.audio_file import TooLongAudioError
 from aista.data.data_config import DataConfig
 from aista.data.dataset import Example
 from aista.data.features.base import Feature
-from aista.data.inspection import Limit, duration_findings
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
+from aista.data.row_checks import Limit, duration_findings
 from aista.data.segmenters.base import CountedBlocks, Segment, Segmenter
 from aista.errors import DataError
 
