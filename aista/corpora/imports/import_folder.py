@@ -51,7 +51,7 @@ class ImportFolder:
             for folder in self.path.glob(f"{AUDIO_FOLDER}/*"):
                 remove_leftovers(folder, "*")
             write_json(self.path / REPORT, {"aista_import": FORMAT, "complete": False, "request": request})
-            for old in (*self.path.glob("*.tsv"), *self.path.glob(".*.tsv.*.json"), self.path / READABLE):
+            for old in (*self.path.glob("*.tsv"), *self.path.glob(".*.tsv.*"), self.path / READABLE):
                 old.unlink(missing_ok=True)
             yield
 

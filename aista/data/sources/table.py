@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from pyarrow import parquet, types
 from typing_extensions import override
 
 from aista.data.sources.base import Entry, Part, Source, flatten
@@ -19,7 +20,6 @@ from aista.data.sources.corpus_files import (
     read_objects,
     suffix_of,
 )
-from aista.data.sources.extras import require
 from aista.errors import DataError
 from aista.registry import register
 from aista.schema import Options, option
@@ -78,9 +78,9 @@ class Table(Options, Source):
         folders = tuple(file.parent / name for name in _AUDIO_FOLDERS)
         folders = folders if self.audio_folder is None else (self.audio_folder,)
         if suffix_of(file) == ".parquet":
-            parquet = _open_parquet(file)
-            columns = tuple(_parquet_columns(parquet.schema_arrow))
-            return Part(str(file), columns, lambda: _parquet_rows(file), split, folders, parquet.metadata.num_rows)
+            opened = _open_parquet(file)
+            columns = tuple(_parquet_columns(opened.schema_arrow))
+            return Part(str(file), columns, lambda: _parquet_rows(file), split, folders, opened.metadata.num_rows)
         if suffix_of(file) in JSON_SUFFIXES:
             objects = first_objects(file, _LOOKED_AT, self.encoding)
             columns = tuple(dict.fromkeys(name for fields in objects for name in fields))
@@ -136,7 +136,6 @@ def _row(place: str, names: list[str], values: list[str]) -> Entry:
 
 
 def _open_parquet(file: Path) -> Any:
-    parquet = require("pyarrow.parquet", "table")
     try:
         return parquet.ParquetFile(file)
     except (OSError, ValueError) as error:
@@ -145,7 +144,6 @@ def _open_parquet(file: Path) -> Any:
 
 def _parquet_columns(schema: Any) -> Iterator[str]:
     """The columns as ``flatten`` names them."""
-    types = require("pyarrow", "table").types
 
     def names(field: Any, prefix: str) -> Iterator[str]:
         nested = list(field.type) if types.is_struct(field.type) else []
