@@ -58,7 +58,13 @@ def open_exported(folder: Path, base: Mapping[str, Path] | None = None, *, verif
         RunError: the folder is damaged, or holds something that could run code, or a base is missing or wrong.
         ConfigError: config.json holds impossible options.
     """
-    check_files(folder, Record.read(folder), verify=verify)
+    record = Record.read(folder)
+    if record.kind == "transformers":
+        raise RunError(
+            f"{folder}: was exported for transformers; to open it with aista export the run without --transformers, or "
+            "name the folder as the path of the parts qwen2_audio, to train it further"
+        )
+    check_files(folder, record, verify=verify)
     config = read_object(folder / CONFIG)
     data = config.get("experiment")
     if not isinstance(data, dict) or data.get("plugins"):
