@@ -19,7 +19,9 @@ from typing_extensions import override
 from aista.data.arrow_file import map_table, read_table, table_writer
 from aista.data.manifest_rows import MANIFEST_SAMPLE_RATE, NUMBERS, UNMEASURED, Rows
 from aista.data.word_times import check_word_times
+from aista.errors import RunError
 from aista.files import replacing
+from aista.locks import locked
 from aista.text import is_blank
 
 __all__ = ["LARGE", "scan_manifest"]
@@ -50,8 +52,10 @@ def scan_manifest(path: Path, header: Sequence[str], columns: Sequence[str]) -> 
         stamp = {"version": _VERSION, "manifest": f"{status.st_size} {status.st_mtime_ns}"}
         if (table := read_table(file, schema, stamp)) is not None:
             return Rows(table)
-        with suppress(OSError):  # a folder that cannot be written, or a full disk: the rows are held in memory
-            return _scan_into(file, schema, stamp, path, header, columns)
+        # Of several processes one scans. In a folder that cannot be written, rows are held in memory.
+        with suppress(OSError, RunError), locked(file.with_suffix(".lock"), file, wait=True):
+            table = read_table(file, schema, stamp)
+            return Rows(table) if table is not None else _scan_into(file, schema, stamp, path, header, columns)
     tables: list[pa.Table] = []
     is_whole = _scan(path, header, columns, tables.append) and bool(tables)
     table = pa.concat_tables(tables) if is_whole else None

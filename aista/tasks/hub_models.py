@@ -58,7 +58,8 @@ def pin_models(experiment: Experiment, known: Mapping[str, str] | None = None, *
         else:
             try:
                 commits[str(path)] = commit_of(name)
-                log.info("%s: commit %s of the hub", name.repo, commits[str(path)])
+                began = ", as when it began" if closed else ""
+                log.info("%s: commit %s of the hub%s", name.repo, commits[str(path)], began)
             except HubError as error:
                 faults[path] = Fault(place, str(error))
     if faults:

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import yaml
 
 from aista.cli.main import main
 from aista.engine.inference.translate import load_model
-from aista.errors import AistaError, ConfigError
+from aista.errors import AistaError, ConfigError, RunError
 from aista.run_folder.contents import RunFolder
 from aista.tasks.experiment import load_experiment, structure_experiment
 from aista.tasks.hub_models import pin_models
@@ -106,7 +107,9 @@ def test_a_run_has_its_commits_and_keeps_to_them(hub, published, models, corpus,
     assert base["llm"]["name"] == f"tiny/llama@{published['tiny/llama']}"
     assert sorted(path.name for path in (tmp_path / "out" / "llm").iterdir()) == ["config.json"]
     assert main(["export", str(run), str(tmp_path / "small"), "--trainable-only"]) == 0
-    bases = {part: models / name for part, name in (("encoder", "whisper"), ("llm", "llama"))}
+    with pytest.raises(RunError, match=rf"add --base encoder=tiny/whisper@{published['tiny/whisper']}$"):
+        load_model(tmp_path / "small", device="cpu")
+    bases = {"encoder": models / "whisper", "llm": Path(f"tiny/llama@{published['tiny/llama']}")}
     assert load_model(tmp_path / "small", device="cpu", base=bases).translate(wavs) == expected
 
 
