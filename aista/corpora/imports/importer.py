@@ -37,8 +37,8 @@ _FAULTS = {
 def import_corpus(out: Path, sources: Sequence[str], options: ImportOptions, progress: Progress) -> ImportReport:
     """Import sources into a new folder: a manifest for each split, stored audio, and a report.
 
-    Memory grows by about half a kilobyte a row. An import that was interrupted leaves no manifest that is not whole; the same
-    command goes on, and decodes nothing again.
+    Memory grows by about half a kilobyte a row. An import that was interrupted leaves no manifest that is not whole;
+    the same command goes on, and decodes nothing again.
 
     Args:
         out: The folder to make.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from aista import registry
@@ -23,6 +24,8 @@ def recognise(place: str) -> str:
     particular = [entry for entry in hits if not _class_of(entry).is_general]
     hits = particular or hits
     known = ", ".join(registry.names("source"))
+    if not hits and not os.path.exists(place):
+        raise DataError(f"--from {place}: no such file or folder, and no name of the form ORG/NAME; check the path")
     if not hits:
         raise DataError(
             f"--from {place}: looks like no known layout ({known}); check the path, or name the layout by --format NAME"

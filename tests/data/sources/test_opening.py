@@ -12,14 +12,15 @@ from aista.errors import DataError, RegistryError
 
 
 def test_what_is_nothing_known_lists_the_layouts(tmp_path: Path) -> None:
+    (tmp_path / "notes.doc").touch()
     with pytest.raises(DataError, match=r"looks like no known layout \(chat, .*table\); check the path"):
-        recognise(str(tmp_path / "gone.csv"))
+        recognise(str(tmp_path / "notes.doc"))
 
 
 def test_a_misspelt_path_is_no_name_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
-    with pytest.raises(DataError, match="looks like no known layout"):
+    with pytest.raises(DataError, match="no such file or folder, and no name of the form ORG/NAME"):
         recognise("data/metadata")
     assert recognise("some-org/some_corpus") == "hugging_face"
 
