@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from aista.data.arrow_file import map_table, read_table, table_writer
 from aista.data.manifest_rows import MANIFEST_SAMPLE_RATE, NUMBERS, UNMEASURED, Rows
+from aista.data.reading_processes import reading_processes
 from aista.data.word_times import check_word_times
 from aista.errors import RunError
 from aista.files import replacing
@@ -71,14 +72,22 @@ def _scan_into(
 ) -> Rows | None:
     """Scan a manifest into a file and map that; no file is left if there may be a fault."""
     try:
-        with replacing(file) as temporary:
-            with table_writer(temporary, schema, stamp) as writer:
-                is_whole = _scan(path, header, columns, writer.write_table)
-            if not is_whole or not _has_distinct_ids(map_table(temporary)):
+        with replacing(file) as temporary, reading_processes(1) as process:
+            # Its memory goes with it: what a scan takes, an allocator would keep in this process.
+            if not process.submit(_write, temporary, schema, stamp, path, header, columns).result():
                 raise _Faulty
     except _Faulty:
         return None
     return Rows(map_table(file))
+
+
+def _write(
+    file: Path, schema: pa.Schema, stamp: Mapping[str, str], path: Path, header: Sequence[str], columns: Sequence[str]
+) -> bool:
+    """Scan a manifest into a file; False where there may be a fault."""
+    with table_writer(file, schema, stamp) as writer:
+        is_whole = _scan(path, header, columns, writer.write_table)
+    return is_whole and _has_distinct_ids(map_table(file))
 
 
 class _Faulty(Exception):  # noqa: N818 -- leaves a block of `replacing`, nothing else
