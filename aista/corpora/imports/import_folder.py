@@ -29,12 +29,12 @@ class ImportFolder:
     @property
     def spool(self) -> Path:
         """Where rows wait for their split."""
-        return self.path / WORK / "rows.jsonl"
+        return self.path / WORK / "rows.lines"
 
     @property
     def measured(self) -> Path:
         """What the audio's lengths are."""
-        return self.path / WORK / "measured.jsonl"
+        return self.path / WORK / "measured.lines"
 
     @contextmanager
     def filling(self, request: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
