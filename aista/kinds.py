@@ -48,6 +48,7 @@ _ALL = (
     Kind("feature", "Waveform -> encoder input.", "aista.data.features"),
     Kind("augmentation", "Training-time change of features, from a seed.", "aista.data.augmentations"),
     Kind("encoder_cache", "Keeps the states of a frozen encoder.", "aista.data.encoder_caches", ("identity",)),
+    Kind("stream", "Layout of shards to train on.", "aista.data.streams"),
     Kind("tokenizer", "Text <-> token ids.", "aista.data.tokenizers"),
     Kind("dataset", "Dataset preparation behind `aista data NAME`.", "aista.corpora"),
     Kind("metric", "Corpus score of hypotheses.", "aista.scoring.metrics", ("target_language",)),

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", type=Path, dest="source", metavar="SOURCE", help="where the raw corpus is")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="options (see `aista show dataset NAME`)")
     add_plugin_argument(parser)
-    parser.epilog = "`aista data align` is a command of its own: see aista data align --help"
+    parser.epilog = "`aista data align` and `aista data shar` are commands of their own: see aista data align --help"
 
 
 def run(args: argparse.Namespace) -> int:

@@ -45,7 +45,10 @@ VERBS = {
     "check": "Run the public contract tests on a component or plug-in file.",
 }
 
-SUB_VERBS = {"data align": "Fill a manifest's column word_times by CTC forced alignment."}
+SUB_VERBS = {
+    "data align": "Fill a manifest's column word_times by CTC forced alignment.",
+    "data shar": "Write a manifest as a Lhotse Shar, to train on as a stream.",
+}
 
 _EXAMPLES = """examples:
   aista quickstart

@@ -16,6 +16,9 @@ class DataConfig(Options):
     """What to train on and how rows become batches. Paths are relative to the current folder."""
 
     train: Path | None = option(None, "Manifest to train on.")
+    stream: Component | None = component(
+        "stream", None, "Shards to train on in place of a manifest, read while the model is trained."
+    )
     dev: Path | None = option(None, "Manifest for validation and for choosing the best checkpoint.")
     test: Path | None = option(None, "Manifest for the final evaluation.")
     speech: tuple[Path, ...] = option(
@@ -29,6 +32,12 @@ class DataConfig(Options):
     max_seconds: float = option(30.0, "Longest utterance in seconds.", above=0)
     min_seconds: float = option(0.1, "Shortest utterance in seconds.", minimum=0)
     on_bad_rows: Literal["error", "drop"] = option("error", "Stop at bad rows, or drop them; both list them.")
+    max_bad_rows: float = option(
+        0.01,
+        "Share of the rows met in training that may turn out bad before it stops, where on_bad_rows is drop.",
+        minimum=0,
+        maximum=1,
+    )
     batch_size: int = option(16, "Rows per batch, over all processes.", minimum=1, maximum=1_000_000)
     max_batch_seconds: float = option(
         0.0,
@@ -66,6 +75,8 @@ class DataConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.stream is not None:
+            self._check_stream(self.stream.name)
         if self.min_seconds > self.max_seconds:
             raise ValueError(
                 f"min_seconds must not exceed max_seconds, got {self.min_seconds} and {self.max_seconds}; swap them"
@@ -89,3 +100,20 @@ class DataConfig(Options):
                 f"encoder_cache keeps one sequence of states per recording, got the augmentation "
                 f"{self.augmentation.name!r}, which changes the encoder's input in every epoch; remove one of them"
             )
+
+    def _check_stream(self, name: str) -> None:
+        """Raise ValueError for what needs all rows before the first step."""
+        if self.train is not None:
+            raise ValueError(f"train and stream exclude each other, got {self.train} and {name!r}; leave one out")
+        refused = {
+            "speech": "a stream is all that is trained on; write all manifests into one with `aista data shar`",
+            "text": "a stream is all that is trained on; set data.train to a manifest",
+            "encoder_cache": "it encodes every recording before the first step; remove it, or set data.train",
+            "cache_features": "a stream keeps no row; set cache_features: false",
+            "train_rows": "it chooses among all rows; write a stream of fewer with `aista data shar --rows N`",
+            "shuffle_transcripts": "it needs all transcripts at once; set data.train to a manifest for this control",
+        }
+        for option_name, reason in refused.items():
+            if value := getattr(self, option_name):
+                shown = value.name if isinstance(value, Component) else value
+                raise ValueError(f"{option_name} does not work with stream {name!r}, got {shown}: {reason}")

@@ -17,11 +17,12 @@ from aista.data.tokenizers.base import TextTokenizer
 from aista.data.word_times import check_word_times
 from aista.errors import DataError
 
-__all__ = ["Inspection", "Limit", "Problem", "duration_findings", "inspect"]
+__all__ = ["MAX_MISLABELLING", "Inspection", "Limit", "Problem", "duration_findings", "inspect", "text_findings"]
 
 _Probe = AudioInfo | DataError | None
 _Finding = tuple[str, str]  # kind, message
-_MAX_MISLABELLING = 0.05
+MAX_MISLABELLING = 0.05
+"""Share by which ``n_frames`` may differ from the truth."""
 _AUDIO_FAULTS: dict[type[DataError], str] = {
     MissingAudioError: "missing file",
     UndecodableAudioError: "undecodable",
@@ -203,7 +204,7 @@ def inspect(
     problems: list[Problem] = []
     for stated, probe in zip(rows, probes, strict=True):
         row = _measured(stated, probe)
-        findings = _check_audio(row, probe, config) + _check_texts(row, config, needs_target, tokenizer)
+        findings = _check_audio(row, probe, config) + text_findings(row, config, needs_target, tokenizer)
         problems += [Problem(kind, row.id, row.line, message) for kind, message in findings]
         if not findings:
             kept.append(row)
@@ -270,7 +271,7 @@ def _check_audio(row: Row, probe: _Probe, config: DataConfig) -> list[_Finding]:
         return [(_AUDIO_FAULTS[type(probe)], str(probe))]
     problems = duration_findings(probe.seconds, config)
     truth = probe.seconds * MANIFEST_SAMPLE_RATE
-    if abs(row.n_frames - truth) > _MAX_MISLABELLING * truth:
+    if abs(row.n_frames - truth) > MAX_MISLABELLING * truth:
         rule = f"n_frames must be within 5 % of the audio's {truth:.0f} samples at {MANIFEST_SAMPLE_RATE} Hz"
         problems.append(("mislabelled n_frames", f"{rule}, got {row.n_frames}; correct it"))
     try:
@@ -281,7 +282,8 @@ def _check_audio(row: Row, probe: _Probe, config: DataConfig) -> list[_Finding]:
     return problems
 
 
-def _check_texts(row: Row, config: DataConfig, needs_target: bool, tokenizer: TextTokenizer | None) -> list[_Finding]:
+def text_findings(row: Row, config: DataConfig, needs_target: bool, tokenizer: TextTokenizer | None) -> list[_Finding]:
+    """What is wrong with a row's texts and languages; arguments as of ``inspect``."""
     problems: list[_Finding] = []
     if needs_target and not row.tgt_text:
         problems.append(("empty target", "tgt_text must hold a translation, got nothing; add it or remove the row"))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from aista.data.manifest import Row
+from aista.data.manifest import Manifest, Row, read_manifest
+from aista.errors import DataError
 
-__all__ = ["first_rows"]
+__all__ = ["first_rows", "read_first_rows"]
 
 
 def first_rows(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
@@ -23,3 +26,16 @@ def first_rows(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
         raise ValueError(f"must be between 1 and {len(rows)}, the rows of the manifest, got {count}")
     order = sorted(range(len(rows)), key=lambda index: hashlib.blake2b(rows[index].id.encode()).digest())
     return tuple(rows[index] for index in sorted(order[:count]))
+
+
+def read_first_rows(path: Path, count: int) -> Manifest:
+    """A manifest with the ``count`` rows that ``first_rows`` gives, or with all where that is 0.
+
+    Raises:
+        DataError: the manifest is malformed, or has fewer rows.
+    """
+    manifest = read_manifest(path)
+    try:
+        return replace(manifest, rows=first_rows(manifest.rows, count)) if count else manifest
+    except ValueError as error:
+        raise DataError(f"{path}: --rows {error}") from error
