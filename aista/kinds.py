@@ -47,6 +47,7 @@ _ALL = (
     Kind("layer_selection", "Chooses the layers to align.", "aista.selection", ("num_layers",)),
     Kind("feature", "Waveform -> encoder input.", "aista.data.features"),
     Kind("augmentation", "Training-time change of features, from a seed.", "aista.data.augmentations"),
+    Kind("segmenter", "Cuts long recordings for `aista translate --segment`.", "aista.data.segmenters"),
     Kind("encoder_cache", "Keeps the states of a frozen encoder.", "aista.data.encoder_caches", ("identity",)),
     Kind("stream", "Layout of shards to train on.", "aista.data.streams"),
     Kind("tokenizer", "Text <-> token ids.", "aista.data.tokenizers"),

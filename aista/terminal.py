@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -22,7 +23,17 @@ from rich.progress import (
 
 from aista.console import MessageFormatter, escaped
 
-__all__ = ["LABEL", "configure_logging", "passing_progress", "stage_bars", "terminal_handler"]
+__all__ = [
+    "LABEL",
+    "LoggedProgress",
+    "configure_logging",
+    "long_progress",
+    "passing_progress",
+    "stage_bars",
+    "terminal_handler",
+]
+
+log = logging.getLogger("aista.progress")
 
 LABEL = TextColumn("{task.description}", markup=False)
 """The column of a bar's label, which is no markup: paths may hold brackets."""
@@ -59,13 +70,55 @@ def passing_progress(*columns: str | ProgressColumn, console: Console | None = N
 
 @contextmanager
 def stage_bars(console: Console | None = None) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield ``progress(stage, done, total)``, which shows a passing progress bar per stage."""
+    """Yield ``progress(stage, done, total)``, which shows a passing progress bar per stage; a total of 0 is unknown."""
     with passing_progress(LABEL, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console) as bars:
         by_stage: dict[str, TaskID] = {}
 
         def progress(stage: str, done: int, total: int) -> None:
             if stage not in by_stage:
-                by_stage[stage] = bars.add_task(escaped(stage), total=total)
-            bars.update(by_stage[stage], completed=done, total=total)
+                by_stage[stage] = bars.add_task(escaped(stage), total=total or None)
+            bars.update(by_stage[stage], completed=done, total=total or None)
 
         yield progress
+
+
+@contextmanager
+def long_progress(*, shown: bool = True) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield ``progress(stage, done, total)`` of work that may take hours: bars on stderr, or lines where it is a log.
+
+    Args:
+        shown: Whether bars are wanted: not where results appear in the same terminal.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield LoggedProgress()
+    elif not shown:
+        yield lambda stage, done, total: None
+    else:
+        with stage_bars(console) as progress:
+            yield progress
+
+
+class LoggedProgress:
+    """Logs how far a stage is and what time it will still take: one line a minute, none for what is done before.
+
+    Args:
+        every: Seconds between two lines.
+        now: The clock, in seconds.
+    """
+
+    def __init__(self, every: float = 60.0, now: Callable[[], float] = time.monotonic) -> None:
+        self._every = every
+        self._now = now
+        self._begun = self._said = now()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        now = self._now()
+        if now - self._said < self._every:
+            return
+        self._said = now
+        if total and done:
+            minutes = (now - self._begun) * (total - done) / done / 60
+            log.info("%s: %.0f %%, about %.0f min left", stage, 100 * done / total, minutes)
+        else:
+            log.info("%s: %d", stage, done)

@@ -34,6 +34,7 @@ class SpeechBatch:
         words: ``[B, N, 4]`` first token, token behind the last, and the shares of the encoder's input, 0 to 1, at which
             a word starts and ends; all 0 where a row has no further word. None where no loss needs them.
         encoded: Whether ``audio`` holds encoder states, so that the encoder is not run.
+        left_out: Rows that were to be in the batch and could not be read.
     """
 
     ids: tuple[str, ...]
@@ -47,6 +48,7 @@ class SpeechBatch:
     target_text: tuple[str, ...] = field(default=())
     words: Tensor | None = None
     encoded: bool = False
+    left_out: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)

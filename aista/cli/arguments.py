@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from aista.convert import LARGEST
 from aista.errors import AistaError, ConfigError, shown
-from aista.schema import Options, structure
+from aista.schema import Component, Options, resolve, structure
 
 __all__ = [
     "add_base_argument",
@@ -19,6 +19,7 @@ __all__ = [
     "add_plugin_argument",
     "add_run_arguments",
     "add_verify_argument",
+    "component",
     "number",
     "read_options",
     "whole",
@@ -48,6 +49,27 @@ def _bounded(kind: Callable[[str], NumberT], rule: str, least: NumberT, most: Nu
         if value is None or not least <= value <= most:
             raise argparse.ArgumentTypeError(f"must be {rule}, got {shown(text)}")
         return value
+
+    return parse
+
+
+def component(kind: str) -> Callable[[str], Component | None]:
+    """The type of an argument that names a component as a config does; ``none`` is none.
+
+    It raises ConfigError for one that is unknown, or whose options are wrong.
+    """
+
+    def parse(text: str) -> Component | None:
+        from aista.strict_yaml import parse_value
+
+        if text == "none":
+            return None
+        try:
+            data = parse_value(text)
+        except ValueError as error:
+            rule = f"a {kind}'s name, or {{name: ..., config: {{...}}}}"
+            raise argparse.ArgumentTypeError(f"must be {rule}, got {shown(text)}: {error}") from None
+        return resolve(kind, data, at=kind, source="command line")
 
     return parse
 

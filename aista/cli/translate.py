@@ -4,36 +4,75 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aista.cli.arguments import add_run_arguments, whole
+from aista.cli.arguments import add_run_arguments, component, whole
 from aista.console import escaped, say
-from aista.scoring.hypotheses import escape_cell
+
+if TYPE_CHECKING:
+    from aista.engine.inference.translate import Translation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
-    parser.add_argument("audio", nargs="+", metavar="AUDIO", help="wav, flac, ogg or mp3 files")
+    parser.add_argument(
+        "audio", nargs="+", metavar="AUDIO", help="recordings, folders of them, or - for a list on standard input"
+    )
     parser.add_argument("--beam-size", type=whole(1, 1_000), default=0, help="beams (default: the run's)")
+    parser.add_argument(
+        "--segment",
+        metavar="SEGMENTER",
+        type=component("segmenter"),
+        default=None,
+        help="how to cut long recordings: vad (at pauses), fixed (equal lengths), or none (default); with options "
+        "'{name: vad, config: {max_seconds: 12}}'",
+    )
+    parser.add_argument(
+        "--format", choices=("text", "json", "srt", "vtt", "tsv"), default="text", help="(default: text)"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="PATH", help="file, or existing folder that gets a file per recording"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line per file: its name, a tab, its translation; 1 if a file has none, which stderr explains."""
+    """Write the translations; 1 if a file or a segment has none, which stderr explains."""
+    from aista.data.recordings import find_recordings, read_names
     from aista.engine.inference.translate import translate
+    from aista.engine.inference.translation_files import Output
+    from aista.registry import build
+    from aista.terminal import configure_logging, long_progress
 
-    failed = False
-    for item in translate(
-        args.run,
-        args.audio,
-        which=args.checkpoint,
-        beam_size=args.beam_size,
-        device=args.device,
-        base=dict(args.base),
-        verify=args.verify,
-    ):
-        if item.text is None:
-            failed = True
+    configure_logging()
+    given = [name for path in args.audio for name in (read_names(sys.stdin.buffer) if path == "-" else [path])]
+    recordings, others = find_recordings(given)
+    if others:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
+        say(f"aista: {others.total()} files in folders are no recordings by their names: {kinds}", sys.stderr)
+    output = Output(recordings, args.format, args.output, timed=args.segment is not None)
+    with long_progress(shown=args.output is not None or not sys.stdout.isatty()) as progress:
+        problems: list[str] = []
+        items = translate(
+            args.run,
+            [recording.file for recording in recordings],
+            which=args.checkpoint,
+            beam_size=args.beam_size,
+            device=args.device,
+            base=dict(args.base),
+            verify=args.verify,
+            segmenter=None if args.segment is None else build("segmenter", args.segment, at="--segment"),
+            progress=progress,
+        )
+        output.write(_explained(items, problems))
+    return int(bool(problems))
+
+
+def _explained(items: Iterable[Translation], problems: list[str]) -> Iterator[Translation]:
+    """The same items; what is wrong with one is said and kept."""
+    for item in items:
+        if item.problem:
+            problems.append(item.problem)
             say(f"aista: {escaped(item.problem)}", sys.stderr)
-        else:
-            sys.stdout.write("\t".join(escaped(escape_cell(cell)) for cell in (item.file, item.text)) + "\n")
-            sys.stdout.flush()
-    return int(failed)
+        yield item

@@ -15,9 +15,9 @@ import soundfile
 from aista.corpora.base import Preparation
 from aista.corpora.covost_tables import SPLITS, Entry, read_splits, read_transcripts
 from aista.corpora.preparation import Folder, PreparationReport, Progress, require_rows, train_tokenizers
-from aista.data.audio import read_audio
+from aista.data.audio import AudioInfo, read_audio
 from aista.data.audio_file import EmptyAudioError, MissingAudioError, UndecodableAudioError
-from aista.data.file_memory import ProbeCache
+from aista.data.file_memory import decoded_audio
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
 from aista.errors import DataError
 from aista.files import replacing
@@ -133,14 +133,14 @@ class Covost2(Preparation):
     def _measured(self, rows: list[Row], out: Path, source: Path, split: str) -> Iterator[tuple[Row, str]]:
         """Each row with its audio and length, and what is wrong with its clip or ""."""
         clips = Path(os.path.relpath(source / CLIPS, out))
-        cache = ProbeCache(out / f"{split}.tsv")
+        cache = decoded_audio(out / f"{split}.tsv")
 
         def measure(row: Row) -> tuple[Row, str]:
             clip = str(clips / row.audio)
             try:
                 if self.convert:
                     clip = _convert(clip, out, f"audio/{row.id}.flac")
-                info = cache.probe(clip)
+                info = AudioInfo(*cache.recall(clip))
             except MissingAudioError:
                 return row, "no such clip"
             except EmptyAudioError:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import errno
-import functools
 import io
+import itertools
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torchaudio.transforms import Resample
 from typing_extensions import override
 
 from aista.data.audio_file import (
@@ -26,8 +25,9 @@ from aista.data.audio_file import (
     shown,
 )
 from aista.data.containers import announced_samples
+from aista.data.resampling import resample, resample_blocks
 
-__all__ = ["AudioInfo", "one_thread", "probe_audio", "read_audio"]
+__all__ = ["AudioInfo", "one_thread", "probe_audio", "read_audio", "read_header", "stream_audio"]
 
 _SYSTEM_ERROR = 2  # of libsndfile
 _BLOCK = 2**18  # samples of all channels
@@ -68,10 +68,22 @@ def read_audio(spec: str, base: Path, sample_rate: int, *, max_seconds: float = 
     Raises:
         DataError: as ``probe_audio``.
     """
-    blocks: list[Tensor] = []
-    info = _decode(spec, base, max_seconds, blocks.append)
-    wave_W = torch.cat(blocks)
-    return wave_W if info.sample_rate == sample_rate else _resampler(info.sample_rate, sample_rate)(wave_W)
+    blocks = list(_decode(spec, base, max_seconds))
+    return resample(torch.cat([block_W for _, block_W in blocks]), blocks[0][0].sample_rate, sample_rate)
+
+
+def stream_audio(spec: str, base: Path, sample_rate: int) -> Iterator[Tensor]:
+    """What ``read_audio`` returns, as successive blocks ``[W]``: a recording of any length in little memory.
+
+    What is wrong behind a block is known when the next one is asked for: a whole recording is right once they end.
+
+    Raises:
+        DataError: as ``probe_audio``.
+    """
+    blocks = _decode(spec, base, math.inf)
+    info, first_W = next(blocks)
+    rest = (block_W for _, block_W in blocks)
+    yield from resample_blocks(itertools.chain([first_W], rest), info.sample_rate, sample_rate)
 
 
 def probe_audio(spec: str, base: Path, *, max_seconds: float = math.inf) -> AudioInfo:
@@ -83,7 +95,23 @@ def probe_audio(spec: str, base: Path, *, max_seconds: float = math.inf) -> Audi
         EmptyAudioError: no samples, or the mean of the channels is digital silence throughout.
         TooLongAudioError: longer than ``max_seconds``; where the header says so, nothing is decoded.
     """
-    return _decode(spec, base, max_seconds, lambda block_W: None)
+    for info, _ in _decode(spec, base, max_seconds):
+        found = info
+    return found
+
+
+def read_header(spec: str, base: Path, *, max_seconds: float = math.inf) -> AudioInfo:
+    """What a file's header says that it holds; decoded to its end, as by ``probe_audio``, where that says no length.
+
+    Choose it to look at many files fast: one that is cut short inside of its data, or silent, is not noticed unless the
+    sizes in its header tell.
+
+    Raises:
+        DataError: as ``probe_audio``, by what the header says.
+    """
+    for info, _ in _decode(spec, base, max_seconds, header_alone=True):
+        found = info
+    return found
 
 
 @contextmanager
@@ -111,8 +139,13 @@ class _Source(Part):
             return 0
 
 
-def _decode(spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], None]) -> AudioInfo:
-    """Decode and check an utterance; ``keep`` gets each block of the ``[W]`` mean of its channels."""
+def _decode(
+    spec: str, base: Path, max_seconds: float, *, header_alone: bool = False
+) -> Iterator[tuple[AudioInfo, Tensor]]:
+    """Decode and check an utterance: what is known so far, and the next block of the ``[W]`` mean of its channels.
+
+    There is at least one block, or a DataError. ``header_alone`` ends with what the header says, if it names a length.
+    """
     from aista.data.forward_file import ForwardFile, LibsndfileError
 
     name = shown(spec)
@@ -125,12 +158,15 @@ def _decode(spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], 
                 announced = announced_samples(io.BufferedReader(part), part.length, file.format, file.frames)
                 _check_rate(name, file.samplerate)
                 _check_length(name, announced / file.samplerate, max_seconds)
+                if header_alone and announced:
+                    yield AudioInfo(announced, file.samplerate, file.channels), torch.zeros(0)
+                    return
                 levels = _Levels()
                 size = min(max(1, _BLOCK // file.channels), announced + 1 if announced else _BLOCK)
                 while len(block_WC := file.read(size, dtype="float32", always_2d=True)):
-                    keep(levels.add(torch.from_numpy(block_WC)))
+                    block_W = levels.add(torch.from_numpy(block_WC))
                     _check_length(name, levels.samples / file.samplerate, max_seconds)
-                info = AudioInfo(levels.samples, file.samplerate, file.channels)
+                    yield AudioInfo(levels.samples, file.samplerate, file.channels), block_W
         except LibsndfileError as error:
             if error.code == _SYSTEM_ERROR or source.refused is not None:
                 raise source.refused or OSError(errno.EIO, os.strerror(errno.EIO)) from error
@@ -146,13 +182,12 @@ def _decode(spec: str, base: Path, max_seconds: float, keep: Callable[[Tensor], 
             raise UndecodableAudioError(f"{name}: {error}") from error
         if source.refused is not None:
             raise source.refused
-    if info.num_samples < announced:
+    if levels.samples < announced:
         raise UndecodableAudioError(
-            f"{name}: it announces {announced} samples, only {info.num_samples} can be decoded; the file is cut short: "
+            f"{name}: it announces {announced} samples, only {levels.samples} can be decoded; the file is cut short: "
             "copy it again"
         )
     levels.check(name)
-    return info
 
 
 def _check_rate(name: str, rate: int) -> None:
@@ -204,9 +239,3 @@ class _Levels:
                 f"{name}: the mean of its channels, which is what a model gets, is silent: they have opposite phases; "
                 "keep one of them"
             )
-
-
-@functools.lru_cache(maxsize=16)
-def _resampler(old_rate: int, new_rate: int) -> Callable[[Tensor], Tensor]:
-    resample: Callable[[Tensor], Tensor] = Resample(old_rate, new_rate)
-    return resample

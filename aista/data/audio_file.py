@@ -55,6 +55,10 @@ class TooLongAudioError(DataError):
         super().__init__(message)
         self.seconds = seconds
 
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.seconds)  # on its way from another process
+
 
 class Location(NamedTuple):
     """Where an utterance's bytes are: a whole file, or ``length`` bytes of it from ``offset``."""

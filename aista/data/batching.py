@@ -3,18 +3,72 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Protocol
+from typing import Protocol, overload
 
-__all__ = ["BatchPlan", "LengthBatches", "SequentialBatches"]
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+__all__ = ["BatchPlan", "Batches", "LengthBatches", "SequentialBatches"]
+
+_BLOCK = 1 << 16  # rows whose lengths are objects at a time
 
 
 class BatchPlan(Protocol):
     """Row numbers of every global batch of an epoch."""
 
-    def plan(self, epoch: int) -> list[tuple[int, ...]]:
+    def plan(self, epoch: int) -> Sequence[tuple[int, ...]]:
         """The epoch's batches, in order."""
+
+
+class Batches(Sequence[tuple[int, ...]]):
+    """Batches of row numbers, held as two arrays: a million rows take 8 MB. They equal any sequence of equal tuples.
+
+    Args:
+        order: ``[rows]`` row numbers.
+        ends: For each batch, the place in ``order`` behind its last row.
+        turns: Which batch comes when; None for the order of ``ends``.
+    """
+
+    def __init__(self, order: NDArray[np.int64], ends: Sequence[int], turns: Sequence[int] | None = None) -> None:
+        self._order = order
+        self._ends = ends
+        self._turns = range(len(ends)) if turns is None else turns
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[int, ...]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[int, ...]]: ...
+
+    @override
+    def __getitem__(self, index: int | slice) -> tuple[int, ...] | list[tuple[int, ...]]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        batch = self._turns[index]
+        start = self._ends[batch - 1] if batch else 0
+        return tuple(self._order[start : self._ends[batch]].tolist())
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Batches({list(self)})"
+
+    def shuffled(self, generator: random.Random) -> Batches:
+        """The same batches in an order that the generator draws."""
+        turns = list(self._turns)
+        generator.shuffle(turns)
+        return Batches(self._order, self._ends, turns)
 
 
 @dataclass(frozen=True)
@@ -40,7 +94,7 @@ class LengthBatches:
             ``world_size`` rows of its length pass ``max_batch_total``.
     """
 
-    lengths: Sequence[float]
+    lengths: Sequence[float] | NDArray[np.float64]
     _: KW_ONLY
     batch_size: int
     max_batch_total: float = 0
@@ -51,34 +105,52 @@ class LengthBatches:
     def __post_init__(self) -> None:
         _check(self.lengths, self.batch_size, self.max_batch_total, self.world_size)
 
-    def plan(self, epoch: int) -> list[tuple[int, ...]]:
+    def plan(self, epoch: int) -> Batches:
         """The batches of ``epoch``; within a batch, rows go from short to long."""
         generator = random.Random(f"{self.seed}:{epoch}")
-        order = list(range(len(self.lengths)))
-        generator.shuffle(order)  # rows of equal length meet others each epoch
-        scale = {row: 1 + self.noise * generator.uniform(-1, 1) for row in order}
-        order.sort(key=lambda row: self.lengths[row] * scale[row])
-        batches = _cut(order, self.lengths, self.batch_size, self.max_batch_total, self.world_size)
-        generator.shuffle(batches)
-        return batches
+        shuffled = array("q", range(len(self.lengths)))
+        generator.shuffle(shuffled)  # rows of equal length meet others each epoch
+        order = np.frombuffer(shuffled, dtype=np.int64)
+        lengths = np.asarray(self.lengths, dtype=np.float64)
+        scaled = lengths[order] * (1 + self.noise * _uniform(generator, len(order)))
+        order = order[np.argsort(scaled, kind="stable")]
+        batches = _cut(order, lengths, self.batch_size, self.max_batch_total, self.world_size)
+        return batches.shuffled(generator)
 
 
 class SequentialBatches:
     """Evaluation batches: rows from short to long, the same in every epoch. Arguments as in ``LengthBatches``."""
 
     def __init__(
-        self, lengths: Sequence[float], *, batch_size: int, max_batch_total: float = 0, world_size: int = 1
+        self,
+        lengths: Sequence[float] | NDArray[np.float64],
+        *,
+        batch_size: int,
+        max_batch_total: float = 0,
+        world_size: int = 1,
     ) -> None:
         _check(lengths, batch_size, max_batch_total, world_size)
-        order = sorted(range(len(lengths)), key=lambda row: lengths[row])
+        lengths = np.asarray(lengths, dtype=np.float64)
+        order = np.argsort(lengths, kind="stable")
         self._batches = _cut(order, lengths, batch_size, max_batch_total, world_size)
 
-    def plan(self, epoch: int) -> list[tuple[int, ...]]:
+    def plan(self, epoch: int) -> Batches:
         """All batches; ``epoch`` changes nothing."""
-        return list(self._batches)
+        return self._batches
 
 
-def _check(lengths: Sequence[float], batch_size: int, max_total: float, world_size: int) -> None:
+def _uniform(generator: random.Random, count: int) -> NDArray[np.float64]:
+    """What ``generator.uniform(-1, 1)`` would give next, so many times: NumPy draws the same numbers from its state."""
+    version, (*key, position), gauss = generator.getstate()
+    state = np.random.RandomState()
+    state.set_state(("MT19937", np.array(key, dtype=np.uint32), int(position), 0, 0.0))
+    draws = -1 + 2 * state.random_sample(count)
+    _, new_key, new_position, *_ = state.get_state(legacy=True)
+    generator.setstate((version, (*map(int, new_key), int(new_position)), gauss))
+    return np.asarray(draws, dtype=np.float64)
+
+
+def _check(lengths: Sequence[float] | NDArray[np.float64], batch_size: int, max_total: float, world_size: int) -> None:
     if len(lengths) < world_size:
         raise ValueError(
             f"every process needs a row, got {len(lengths)} rows for {world_size} processes; "
@@ -90,7 +162,7 @@ def _check(lengths: Sequence[float], batch_size: int, max_total: float, world_si
             f"got {batch_size}; raise it"
         )
     if max_total > 0:
-        longest = max(range(len(lengths)), key=lambda row: lengths[row])
+        longest = int(np.argmax(lengths))
         if lengths[longest] * world_size > max_total:
             raise ValueError(
                 f"a batch must hold {world_size} rows of any length, but row {longest} of length {lengths[longest]:g} "
@@ -100,18 +172,17 @@ def _check(lengths: Sequence[float], batch_size: int, max_total: float, world_si
 
 
 def _cut(
-    order: Sequence[int], lengths: Sequence[float], batch_size: int, max_total: float, world_size: int
-) -> list[tuple[int, ...]]:
-    batches: list[tuple[int, ...]] = []
-    batch: list[int] = []
-    longest = 0.0
-    for row in order:
-        longest = max(longest, lengths[row])
-        if len(batch) == batch_size or (batch and 0 < max_total < longest * (len(batch) + 1)):
-            batches.append(tuple(batch))
-            batch, longest = [], lengths[row]
-        batch.append(row)
-    if len(batch) < world_size and batches:
-        batch = [*batches.pop(), *batch]
-    batches.append(tuple(batch))
-    return batches
+    order: NDArray[np.int64], lengths: NDArray[np.float64], batch_size: int, max_total: float, world_size: int
+) -> Batches:
+    ends: list[int] = []
+    count, longest = 0, 0.0
+    for start in range(0, len(order), _BLOCK):
+        for place, length in enumerate(lengths[order[start : start + _BLOCK]].tolist(), start):
+            longest = max(longest, length)
+            if count == batch_size or (count and 0 < max_total < longest * (count + 1)):
+                ends.append(place)
+                count, longest = 0, length
+            count += 1
+    if count < world_size and ends:
+        ends.pop()
+    return Batches(order, [*ends, len(order)])

@@ -32,9 +32,16 @@ class DataConfig(Options):
     max_seconds: float = option(30.0, "Longest utterance in seconds.", above=0)
     min_seconds: float = option(0.1, "Shortest utterance in seconds.", minimum=0)
     on_bad_rows: Literal["error", "drop"] = option("error", "Stop at bad rows, or drop them; both list them.")
+    inspect: Literal["auto", "full", "headers", "sample", "trust"] = option(
+        "auto",
+        "What is checked of the training rows before the first step: all, audio decoded to its end (full); all, but of "
+        "audio files the headers (headers); 10,000 rows (sample); what the manifest states (trust). auto is full up to "
+        "200,000 rows and sample above.",
+    )
     max_bad_rows: float = option(
         0.01,
-        "Share of the rows met in training that may turn out bad before it stops, where on_bad_rows is drop.",
+        "Share of the rows read in training that may turn out bad before it stops, where `inspect` left them unchecked "
+        "or they come from `stream`, and on_bad_rows is drop.",
         minimum=0,
         maximum=1,
     )
@@ -94,6 +101,11 @@ class DataConfig(Options):
         if self.encoder_cache is not None and self.cache_features:
             raise ValueError(
                 "cache_features keeps what encoder_cache never computes twice, got both; set cache_features: false"
+            )
+        if self.encoder_cache is not None and self.inspect not in ("auto", "full"):
+            raise ValueError(
+                f"encoder_cache reads every recording before the first step, got inspect: {self.inspect}; set "
+                "inspect: full"
             )
         if self.encoder_cache is not None and self.augmentation is not None:
             raise ValueError(

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from aista.data.audio import one_thread, read_audio
 from aista.data.augmentations.base import Augmentation
 from aista.data.features.base import Feature
-from aista.data.manifest import Row
+from aista.data.manifest_rows import Row, Rows
+from aista.data.row_checks import FaultyRowError, RowChecks
 from aista.data.tokenizers.base import TextTokenizer
 from aista.data.word_times import WordSpan, word_spans
 from aista.errors import DataError
@@ -84,7 +88,7 @@ class SpeechTextDataset:
                 f"data.augmentation: {type(augmentation).__name__} changes frames, got the feature "
                 f"{type(feature).__name__}, which gives waveforms; choose data.feature log_mel or no augmentation"
             )
-        self.rows = rows
+        self.rows = Rows.of(rows)
         self.feature = feature
         self.tokenizer = tokenizer
         self._base = base
@@ -92,6 +96,7 @@ class SpeechTextDataset:
         self._seed = seed
         self._words = words
         self._states: Callable[[Row], Tensor] | None = None
+        self._checks: RowChecks | None = None
         self._cache: dict[int, Tensor] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -100,7 +105,7 @@ class SpeechTextDataset:
     def with_rows(self, rows: Sequence[Row]) -> SpeechTextDataset:
         """The same dataset over other rows of the same manifest."""
         other = copy.copy(self)
-        other.rows = rows
+        other.rows = Rows.of(rows)
         other._cache = None if self._cache is None else {}  # its keys are places in the rows
         return other
 
@@ -116,36 +121,47 @@ class SpeechTextDataset:
         other._states = states
         return other
 
+    def with_checks(self, checks: RowChecks | None) -> SpeechTextDataset:
+        """The same dataset, which checks rows as it reads them; None leaves that out."""
+        other = copy.copy(self)
+        other._checks = checks
+        return other
+
     def with_words(self) -> SpeechTextDataset:
         """The same dataset, which says where the words lie if its tokenizer can."""
         other = copy.copy(self)
         other._words = type(self.tokenizer).offsets is not TextTokenizer.offsets
         return other
 
-    def lengths(self) -> list[float]:
+    def lengths(self) -> NDArray[np.float64]:
         """What batches are sorted by: seconds of each row, or tokens of its texts where there is no audio."""
         if self.feature is not None:
-            return [row.seconds for row in self.rows]
+            return self.rows.seconds()
         encode = self.tokenizer.encode
-        return [float(len(encode(row.src_text)) + len(encode(row.tgt_text))) for row in self.rows]
+        texts = zip(self.rows.texts("src_text"), self.rows.texts("tgt_text"), strict=True)
+        return np.array([float(len(encode(source)) + len(encode(target))) for source, target in texts])
 
     def example(self, index: int, epoch: int) -> Example:
         """The row ``index`` as it is in ``epoch``.
 
         Raises:
-            DataError: its audio is missing, undecodable, or longer than the feature takes, or its states are damaged.
+            DataError: its audio is missing, undecodable, or longer than the feature takes, or its states are damaged,
+                or the row does not stand the checks.
         """
         row = self.rows[index]
         if self._states is not None:
             audio = self._states(row)
         else:
-            audio = torch.zeros(0) if self.feature is None else self._audio(index, row, self.feature, epoch)
+            audio = self._no_audio(row) if self.feature is None else self._audio(index, row, self.feature, epoch)
         source, target = self.tokenizer.encode(row.src_text), self.tokenizer.encode(row.tgt_text)
         return Example(row.id, audio, source, target, row.src_text, row.tgt_text, self._spans(row))
 
     def batch(self, indices: Sequence[int], epoch: int) -> SpeechBatch:
         """The rows ``indices`` as a padded batch."""
-        examples = [self.example(index, epoch) for index in indices]
+        return self.collate([self.example(index, epoch) for index in indices])
+
+    def collate(self, examples: Sequence[Example]) -> SpeechBatch:
+        """Examples of this dataset as a padded batch."""
         return collate(examples, self.tokenizer.pad_id, encoded=self._states is not None)
 
     def _spans(self, row: Row) -> tuple[WordSpan, ...]:
@@ -165,13 +181,25 @@ class SpeechTextDataset:
                 return audio
             return self._augmentation(audio, _generator(self._seed, epoch, row.id))
 
+    def _no_audio(self, row: Row) -> Tensor:
+        self._check(row, 0.0)
+        return torch.zeros(0)
+
+    def _check(self, row: Row, seconds: float) -> None:
+        findings = [] if self._checks is None else self._checks.of_read_row(row, seconds)
+        if findings:
+            raise FaultyRowError(findings)
+
     def _features(self, row: Row, feature: Feature) -> Tensor:
         if not row.audio:
             raise DataError(
                 f"row {row.id!r}: must name an audio file here, got a text-only row; take it out or add audio"
             )
+        longest = math.inf if self._checks is None else self._checks.config.max_seconds
+        wave_W = read_audio(row.audio, self._base, feature.sample_rate, max_seconds=longest)
+        self._check(row, len(wave_W) / feature.sample_rate)
         try:
-            return feature(read_audio(row.audio, self._base, feature.sample_rate))
+            return feature(wave_W)
         except ValueError as error:
             raise DataError(f"row {row.id!r}: {row.audio}: {error}") from error
 

@@ -1,72 +1,34 @@
-"""Every row is checked before training starts; nothing is dropped unless the config says so."""
+"""Rows are checked before training starts, as ``data.inspect`` says; none is dropped unless the config says so."""
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from aista.data.audio import AudioInfo
-from aista.data.audio_file import EmptyAudioError, MissingAudioError, TooLongAudioError, UndecodableAudioError
+import numpy as np
+from numpy.typing import NDArray
+
+from aista.data.audio_survey import AudioSurvey, survey_audio
 from aista.data.data_config import DataConfig
-from aista.data.file_memory import ProbeCache
-from aista.data.manifest import MANIFEST_SAMPLE_RATE, UNMEASURED, Manifest, Row
+from aista.data.file_memory import audio_headers, decoded_audio
+from aista.data.manifest import UNMEASURED, Manifest, Row
+from aista.data.manifest_rows import Rows
+from aista.data.row_checks import Finding, Limit, Problem, RowChecks, audio_findings
 from aista.data.tokenizers.base import TextTokenizer
-from aista.data.word_times import check_word_times
 from aista.errors import DataError
 
-__all__ = ["MAX_MISLABELLING", "Inspection", "Limit", "Problem", "duration_findings", "inspect", "text_findings"]
+__all__ = ["FULL_ROWS", "SAMPLE_ROWS", "Inspection", "Policy", "choose_policy", "inspect"]
 
-_Probe = AudioInfo | DataError | None
-_Finding = tuple[str, str]  # kind, message
-MAX_MISLABELLING = 0.05
-"""Share by which ``n_frames`` may differ from the truth."""
-_AUDIO_FAULTS: dict[type[DataError], str] = {
-    MissingAudioError: "missing file",
-    UndecodableAudioError: "undecodable",
-    EmptyAudioError: "empty audio",
-}
+Policy = Literal["full", "headers", "sample", "trust"]
 
-
-@dataclass(frozen=True)
-class Limit:
-    """Bounds that a model sets, e.g. on the positions that a row takes in the LLM.
-
-    Attributes:
-        name: What is measured, in the plural, e.g. ``"LLM positions"``.
-        maximum: Largest allowed measure.
-        measure: ``(rows, seconds) -> measures``; seconds are the true durations, 0 without audio.
-        remedy: What the user can do.
-        minimum: Smallest allowed measure.
-    """
-
-    name: str
-    maximum: int
-    measure: Callable[[Sequence[Row], Sequence[float]], Sequence[int]]
-    remedy: str
-    minimum: int = 0
-
-    def finding(self, measure: int) -> _Finding | None:
-        """What is wrong with a row of this measure, if anything."""
-        if measure > self.maximum:
-            kind, bound = "too many", f"at most {self.maximum}"
-        elif measure < self.minimum:
-            kind, bound = "too few", f"at least {self.minimum}"
-        else:
-            return None
-        return f"{kind} {self.name}", f"must take {bound} {self.name}, got {measure}; {self.remedy}"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One fault of one row: its kind (``"missing file"``), the row's id and line, and what is wrong."""
-
-    kind: str
-    id: str
-    line: int
-    message: str
+FULL_ROWS = 200_000
+"""Rows up to which ``data.inspect: auto`` is ``full``; above it is ``sample``."""
+SAMPLE_ROWS = 10_000
+"""Rows that ``sample`` looks at."""
 
 
 @dataclass(frozen=True)
@@ -76,45 +38,55 @@ class Inspection:
     Attributes:
         manifest: Path of the manifest.
         kept: Rows without a problem, in the manifest's order; those without ``n_frames`` with what was measured.
-        durations: Their true durations in seconds; 0 where audio was not looked at.
+        durations: ``[kept]`` true durations in seconds; as the manifest states them where audio was not looked at, 0 in
+            text-only rows.
         problems: Every problem of every row, in the manifest's order; a row may have several.
         counts: ``rows``, ``kept``, ``bad``, and ``ce_only``: kept rows without a transcript.
         seconds: Audio in the kept rows.
         set_aside: Rows that the task has no use for, by reason.
         unknown_columns: Columns that are not read.
         measured: Rows whose ``n_frames`` the manifest leaves empty.
+        policy: How the rows were looked at.
+        examined: Rows whose audio and texts were looked at; of the others only what the columns tell.
+        checks: What is left to check when a row is read; None where every row was examined.
     """
 
     manifest: Path
-    kept: tuple[Row, ...]
-    durations: tuple[float, ...]
+    kept: Rows
+    durations: NDArray[np.float64] = field(compare=False)
     problems: tuple[Problem, ...]
     counts: dict[str, int]
     seconds: float = 0.0
     set_aside: dict[str, int] = field(default_factory=dict)
     unknown_columns: tuple[str, ...] = ()
     measured: int = 0
+    policy: Policy = "full"
+    examined: int = 0
+    checks: RowChecks | None = field(default=None, compare=False)
 
     def within(self, limits: Sequence[Limit]) -> Inspection:
-        """The same, with the kept rows that exceed a model's limits among the problems."""
-        measures = [limit.measure(self.kept, self.durations) for limit in limits]
-        kept: list[int] = []
+        """The same, with the kept rows that exceed a model's limits among the problems, or that left to ``checks``."""
+        if self.checks is not None:
+            return replace(self, checks=replace(self.checks, limits=tuple(limits)))
+        measures = [limit.measure(self.kept, self.durations.tolist()) for limit in limits]
+        is_bad = np.zeros(len(self.kept), dtype=np.bool_)
+        for limit, values in zip(limits, measures, strict=True):
+            is_bad |= (np.asarray(values) > limit.maximum) | (np.asarray(values) < limit.minimum)
+        if not is_bad.any():
+            return self
         problems = list(self.problems)
-        for index, row in enumerate(self.kept):
-            findings = [limit.finding(values[index]) for limit, values in zip(limits, measures, strict=True)]
-            problems += [Problem(kind, row.id, row.line, message) for kind, message in filter(None, findings)]
-            if not any(findings):
-                kept.append(index)
-        rows, durations = tuple(self.kept[i] for i in kept), tuple(self.durations[i] for i in kept)
+        for index in np.flatnonzero(is_bad).tolist():
+            found = [limit.finding(values[index]) for limit, values in zip(limits, measures, strict=True)]
+            problems += _problems(self.kept[index], [finding for finding in found if finding is not None])
         problems.sort(key=lambda problem: problem.line)
-        bad = self.counts["bad"] + len(self.kept) - len(kept)
+        kept = self.kept.where(~is_bad)
         return replace(
             self,
-            kept=rows,
-            durations=durations,
+            kept=kept,
+            durations=self.durations[~is_bad],
             problems=tuple(problems),
-            counts=self.counts | {"kept": len(kept), "bad": bad, "ce_only": sum(not row.src_text for row in rows)},
-            seconds=sum(row.seconds for row in rows) if self.seconds else 0.0,
+            counts=self.counts | _counts(kept, self.counts["bad"] + int(is_bad.sum())),
+            seconds=float(kept.seconds().sum()) if self.seconds else 0.0,
         )
 
     def summary(self, examples: int = 5) -> str:
@@ -128,6 +100,13 @@ class Inspection:
         lines += [f"  {count} not used by this task: {reason}" for reason, count in self.set_aside.items()]
         if self.unknown_columns:
             lines.append(f"  columns not read: {', '.join(self.unknown_columns)}")
+        if self.checks is not None:
+            lines.append(
+                f"  {self.examined:,} rows examined (inspect: {self.policy}); faults of the others show when they "
+                "are read"
+            )
+        elif self.policy != "full":
+            lines.append(f"  of each file the header was read (inspect: {self.policy}), not its end")
         if self.problems:
             lines.append(f"  {counts['bad']} bad:")
         for kind, number in Counter(problem.kind for problem in self.problems).items():
@@ -147,17 +126,20 @@ class Inspection:
             "set_aside": dict(self.set_aside),
             "unknown_columns": list(self.unknown_columns),
             "measured": self.measured,
+            "inspect": self.policy,
+            "examined": self.examined,
             "problems": [asdict(problem) for problem in self.problems],
         }
 
-    def require(self, on_bad_rows: Literal["error", "drop"]) -> tuple[Row, ...]:
+    def require(self, on_bad_rows: Literal["error", "drop"]) -> Rows:
         """The rows to use.
 
         Args:
             on_bad_rows: ``"drop"`` leaves bad rows out; ``"error"`` refuses to go on with any.
 
         Raises:
-            DataError: bad rows where none are allowed, or no good row at all.
+            DataError: bad rows where none are allowed, more than ``data.max_bad_rows`` of the rows that a sample looked
+                at, or no good row at all.
         """
         if self.problems and on_bad_rows == "error":
             raise DataError(
@@ -168,6 +150,18 @@ class Inspection:
         return self.kept
 
 
+def choose_policy(config: DataConfig, rows: int, *, training: bool) -> Policy:
+    """How a split is looked at: as ``data.inspect`` says where it is trained on, else in full.
+
+    Scores are of known rows. With ``encoder_cache`` every recording is read before the first step anyway.
+    """
+    if not training or config.encoder_cache is not None:
+        return "full"
+    if config.inspect != "auto":
+        return config.inspect
+    return "full" if rows <= FULL_ROWS else "sample"
+
+
 def inspect(
     manifest: Manifest,
     config: DataConfig,
@@ -176,13 +170,22 @@ def inspect(
     needs_target: bool = True,
     reject: Callable[[Row], str] | None = None,
     tokenizer: TextTokenizer | None = None,
+    policy: Policy = "full",
     progress: Callable[[int, int], None] | None = None,
 ) -> Inspection:
-    """Check every row of a manifest.
+    """Check the rows of a manifest.
 
-    Audio is really decoded, to the end. What decoded is recorded beside the manifest
-    (``.NAME.decoded.json``), by size and time of the file, so that the next start is fast; in a
-    read-only folder nothing is remembered.
+    What the columns tell (missing texts, languages, stated durations) is checked of every row. Audio files are decoded
+    to the end, and texts searched for control tokens, as the policy says:
+
+    - ``full``: all of them;
+    - ``headers``: all, but of an audio file the header alone is read;
+    - ``sample``: those of ``SAMPLE_ROWS`` rows, the same ones each time;
+    - ``trust``: none.
+
+    Files without ``n_frames`` are measured in any case, by their headers where they are not decoded. What was found is
+    recorded beside the manifest (``.NAME.decoded.arrow``, ``.NAME.headers.arrow``), by size and time of the file, so
+    that the next start is fast; in a read-only folder nothing is remembered.
 
     Args:
         manifest: What ``read_manifest`` returned.
@@ -192,114 +195,99 @@ def inspect(
         reject: ``row -> reason`` why the task has no use for a row, or "". Such rows are no fault: they
             are set aside before anything is checked, and counted by reason.
         tokenizer: Its control tokens must not stand in the texts; None checks nothing.
-        progress: Called with (rows checked, rows) after each row, from the calling thread.
+        policy: How much is looked at.
+        progress: Called with (files looked at, files), from the calling thread.
     """
-    reasons = [reject(row) if reject is not None else "" for row in manifest.rows]
-    rows = [row for row, reason in zip(manifest.rows, reasons, strict=True) if not reason]
-    probes: Sequence[_Probe] = [None] * len(rows)
-    if with_audio:
-        probes = _probe_all(rows, manifest, config.max_seconds, progress)
-    kept: list[Row] = []
-    durations: list[float] = []
+    rows, set_aside = _without_rejected(manifest.rows, reject)
+    checks = RowChecks(config, with_audio=with_audio, needs_target=needs_target, tokenizer=tokenizer)
+    examined = _examined(len(rows), policy)
+    audio = _look_at_audio(rows, examined, manifest, config, policy, progress) if with_audio else None
+    unmeasured = rows.numbers("n_frames") == UNMEASURED
+    if audio is not None:
+        rows = audio.measured(rows)
+    is_doubtful = checks.doubtful(rows) | _writes_control_tokens(rows, examined, tokenizer)
+    if audio is not None:
+        is_doubtful |= audio.doubtful(rows, config)
     problems: list[Problem] = []
-    for stated, probe in zip(rows, probes, strict=True):
-        row = _measured(stated, probe)
-        findings = _check_audio(row, probe, config) + text_findings(row, config, needs_target, tokenizer)
-        problems += [Problem(kind, row.id, row.line, message) for kind, message in findings]
-        if not findings:
-            kept.append(row)
-            durations.append(probe.seconds if isinstance(probe, AudioInfo) else 0.0)
-    counts = {
-        "rows": len(manifest.rows),
-        "kept": len(kept),
-        "bad": len(rows) - len(kept),
-        "ce_only": sum(not row.src_text for row in kept),
-    }
+    is_bad = np.zeros(len(rows), dtype=np.bool_)
+    for index in np.flatnonzero(is_doubtful).tolist():
+        row = rows[index]
+        findings = [] if audio is None else audio_findings(row, audio.probe(index), config)
+        findings += checks.of_columns(row) + (checks.of_tokens(row) if examined[index] else [])
+        findings += checks.of_languages(row)
+        problems += _problems(row, findings)
+        is_bad[index] = bool(findings)
+    kept, is_kept = rows.where(~is_bad), ~is_bad
+    seconds = rows.seconds() if audio is None else audio.seconds_of(rows)
     return Inspection(
         manifest=manifest.path,
-        kept=tuple(kept),
-        durations=tuple(durations),
+        kept=kept,
+        durations=(seconds if with_audio else np.zeros(len(rows)))[is_kept],
         problems=tuple(problems),
-        counts=counts,
-        seconds=sum(row.seconds for row in kept) if with_audio else 0.0,
-        set_aside=dict(Counter(reason for reason in reasons if reason)),
+        counts={"rows": len(manifest.rows), **_counts(kept, int(is_bad.sum()))},
+        seconds=float(kept.seconds().sum()) if with_audio else 0.0,
+        set_aside=set_aside,
         unknown_columns=manifest.unknown_columns,
-        measured=sum(row.n_frames == UNMEASURED for row in rows) if with_audio else 0,
+        measured=int(unmeasured.sum()) if with_audio else 0,
+        policy=policy,
+        examined=int(examined.sum()),
+        checks=None if examined.all() else checks,
     )
 
 
-def _probe_all(
-    rows: Sequence[Row], manifest: Manifest, max_seconds: float, progress: Callable[[int, int], None] | None
-) -> list[AudioInfo | DataError]:
-    cache = ProbeCache(manifest.path, max_seconds)
-
-    def probe(row: Row) -> AudioInfo | DataError:
-        try:
-            if not row.audio:
-                return EmptyAudioError("must name an audio file here, got a text-only row; remove it or add its audio")
-            return cache.probe(row.audio)
-        except DataError as error:
-            return error
-
-    return cache.map(probe, rows, progress)
-
-
-def _measured(row: Row, probe: _Probe) -> Row:
-    """The row with its true length where the manifest names none."""
-    if row.n_frames != UNMEASURED or not isinstance(probe, AudioInfo):
-        return row
-    return replace(row, n_frames=round(probe.seconds * MANIFEST_SAMPLE_RATE))
-
-
-def duration_findings(seconds: float, config: DataConfig) -> list[_Finding]:
-    """What is wrong with a recording's duration, if anything."""
-    if seconds > config.max_seconds:
-        rule = f"must last at most {config.max_seconds:g} s"
-        return [("too long", f"{rule}, got {seconds:.2f} s; cut it, or raise data.max_seconds")]
-    if seconds < config.min_seconds:
-        rule = f"must last at least {config.min_seconds:g} s"
-        return [("too short", f"{rule}, got {seconds:.2f} s; remove it, or lower data.min_seconds")]
-    return []
-
-
-def _check_audio(row: Row, probe: _Probe, config: DataConfig) -> list[_Finding]:
-    if probe is None:
-        return []
-    if isinstance(probe, TooLongAudioError):
-        return duration_findings(probe.seconds, config)
-    if isinstance(probe, DataError):
-        return [(_AUDIO_FAULTS[type(probe)], str(probe))]
-    problems = duration_findings(probe.seconds, config)
-    truth = probe.seconds * MANIFEST_SAMPLE_RATE
-    if abs(row.n_frames - truth) > MAX_MISLABELLING * truth:
-        rule = f"n_frames must be within 5 % of the audio's {truth:.0f} samples at {MANIFEST_SAMPLE_RATE} Hz"
-        problems.append(("mislabelled n_frames", f"{rule}, got {row.n_frames}; correct it"))
-    try:
-        if row.word_times:
-            check_word_times(row.word_times, row.src_text, probe.seconds)
-    except ValueError as error:
-        problems.append(("impossible word times", f"{error}; correct word_times or leave it empty"))
-    return problems
-
-
-def text_findings(row: Row, config: DataConfig, needs_target: bool, tokenizer: TextTokenizer | None) -> list[_Finding]:
-    """What is wrong with a row's texts and languages; arguments as of ``inspect``."""
-    problems: list[_Finding] = []
-    if needs_target and not row.tgt_text:
-        problems.append(("empty target", "tgt_text must hold a translation, got nothing; add it or remove the row"))
-    elif not row.tgt_text and not row.src_text:
-        rule = "src_text must hold a transcript where tgt_text holds no translation"
-        problems.append(("no text", f"{rule}, got nothing in both; add one or remove the row"))
-    for column, text in (("src_text", row.src_text), ("tgt_text", row.tgt_text)):
-        for token in dict.fromkeys(tokenizer.control_tokens(text)) if tokenizer is not None else ():
-            rule = f"{column} must not write {token!r}, which controls the model"
-            problems.append(("control token", f"{rule} and belongs into prompts; remove it or write it otherwise"))
-    languages = (
-        ("src_lang", row.src_lang, "source_language", config.source_language),
-        ("tgt_lang", row.tgt_lang, "target_language", config.target_language),
+def _without_rejected(rows: Rows, reject: Callable[[Row], str] | None) -> tuple[Rows, dict[str, int]]:
+    if reject is None:
+        return rows, {}
+    reasons = [reject(row) for row in rows]
+    return rows.where(np.array([not reason for reason in reasons], dtype=np.bool_)), dict(
+        Counter(filter(None, reasons))
     )
-    for column, named, option, wanted in languages:
-        if wanted and named and named.casefold() != wanted.casefold():
-            rule = f"{column} must be {wanted!r} as data.{option} says"
-            problems.append(("language mismatch", f"{rule}, got {named!r}; correct either"))
-    return problems
+
+
+def _examined(count: int, policy: Policy) -> NDArray[np.bool_]:
+    """``[rows]`` which rows are looked at."""
+    if policy == "sample" and count > SAMPLE_ROWS:
+        chosen = np.zeros(count, dtype=np.bool_)
+        chosen[random.Random("inspection").sample(range(count), SAMPLE_ROWS)] = True
+        return chosen
+    return np.full(count, policy != "trust")
+
+
+def _look_at_audio(
+    rows: Rows,
+    examined: NDArray[np.bool_],
+    manifest: Manifest,
+    config: DataConfig,
+    policy: Policy,
+    progress: Callable[[int, int], None] | None,
+) -> AudioSurvey:
+    """The audio of examined rows decoded, or by its headers; and of the others the length where none is stated."""
+    unmeasured = ~examined & (rows.numbers("n_frames") == UNMEASURED)
+    headers = audio_headers(manifest.path, config.max_seconds)
+    if policy == "headers":
+        return survey_audio(rows, examined, headers, progress)
+    survey = survey_audio(rows, examined, decoded_audio(manifest.path, config.max_seconds), progress)
+    if not unmeasured.any():
+        return survey
+    more = survey_audio(rows, unmeasured, headers, progress)
+    seconds = np.where(np.isnan(survey.seconds), more.seconds, survey.seconds)
+    return AudioSurvey(seconds, survey.faults | more.faults)
+
+
+def _writes_control_tokens(
+    rows: Rows, examined: NDArray[np.bool_], tokenizer: TextTokenizer | None
+) -> NDArray[np.bool_]:
+    found = np.zeros(len(rows), dtype=np.bool_)
+    if tokenizer is not None and examined.any():
+        some = rows.where(examined)
+        texts = zip(some.texts("src_text"), some.texts("tgt_text"), strict=True)
+        found[examined] = [any(map(tokenizer.control_tokens, pair)) for pair in texts]
+    return found
+
+
+def _counts(kept: Rows, bad: int) -> dict[str, int]:
+    return {"kept": len(kept), "bad": bad, "ce_only": int((~kept.is_filled("src_text")).sum())}
+
+
+def _problems(row: Row, findings: Sequence[Finding]) -> list[Problem]:
+    return [Problem(kind, row.id, row.line, message) for kind, message in findings]

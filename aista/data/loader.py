@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from typing_extensions import override
 
 from aista.data.batching import BatchPlan, LengthBatches
-from aista.data.dataset import SpeechTextDataset
+from aista.data.dataset import Example, SpeechTextDataset
+from aista.data.fault_log import FaultLog
+from aista.data.row_checks import Problem, problems_of
 from aista.data.worker_pool import WorkerPool
 from aista.errors import DataError
 from aista.types import SpeechBatch
 
 __all__ = ["BatchLoader"]
 
-Job = tuple[int, tuple[int, ...]]
-"""An epoch and the rows to load."""
+Job = tuple[int, tuple[int, ...], tuple[int, ...]]
+"""An epoch, the rows to load, and rows of which the first good one is loaded if those are all faulty."""
+
+_SPARES = 16
+_BLOCK = 1024  # batches whose ids are in memory at a time
 
 
 class BatchLoader:
@@ -34,6 +44,9 @@ class BatchLoader:
         num_workers: Processes that prepare batches ahead; 0 prepares them in this one. The batches are
             bit-identical. Workers stay for the next epoch; ``close`` (or ``with``) ends them.
         train: Keep epoch and position between iterations; otherwise each iteration is a whole pass.
+        faults: Leave faulty rows out of their batches and count them there; None stops at the first one. Where a
+            process' share has no good row left, a row of the same or the next batch is read in its place: processes
+            take their steps together.
     """
 
     def __init__(
@@ -45,8 +58,10 @@ class BatchLoader:
         world_size: int = 1,
         num_workers: int = 0,
         train: bool,
+        faults: FaultLog | None = None,
     ) -> None:
         self._dataset = dataset
+        self._faults = faults
         self._batches = batches
         self._rank = rank
         self._world_size = world_size
@@ -54,8 +69,9 @@ class BatchLoader:
         self._train = train
         self._epoch = 0
         self._position = 0
-        self._plan = batches.plan(0)
-        self._pool = WorkerPool(partial(_load, dataset), num_workers)
+        self._plan: Sequence[tuple[int, ...]] = batches.plan(0)
+        self._fingerprint_of_plan: str | None = None
+        self._pool = WorkerPool(partial(_load, dataset, tolerant=faults is not None), num_workers)
 
     @property
     def epoch(self) -> int:
@@ -80,14 +96,15 @@ class BatchLoader:
         """The batches left in this epoch.
 
         Raises:
-            DataError: a file has become unreadable since the rows were inspected.
+            DataError: a row is faulty, or too many are.
             RunError: a worker process died.
         """
         if not self._train:
             self._position = 0
         start = self._position
-        jobs = [(self._epoch, rows[self._rank :: self._world_size]) for rows in self._plan[start:]]
-        for position, batch in enumerate(self._pool.map(jobs), start=start + 1):
+        jobs = _Jobs(self._epoch, self._plan, start, self._rank, self._world_size, has_spares=self._faults is not None)
+        for position, loaded in enumerate(self._pool.map(jobs), start=start + 1):
+            batch = self._checked(loaded, jobs[position - start - 1])
             self._position = position
             yield batch
 
@@ -139,14 +156,82 @@ class BatchLoader:
     def _move(self, epoch: int, position: int) -> None:
         self._epoch, self._position = epoch, position
         self._plan = self._batches.plan(epoch)
+        self._fingerprint_of_plan = None
 
     def _fingerprint(self) -> str:
-        digest = hashlib.blake2b(digest_size=8)
-        for rows in self._plan:
-            digest.update("\t".join(self._dataset.rows[row].id for row in rows).encode() + b"\n")
-        return digest.hexdigest()
+        """A digest of the epoch's batches: the ids of each on a line of its own, tabs between them."""
+        if self._fingerprint_of_plan is None:
+            digest = hashlib.blake2b(digest_size=8)
+            ids = self._dataset.rows.column("id").combine_chunks()
+            for start in range(0, len(self._plan), _BLOCK):
+                batches = self._plan[start : start + _BLOCK]
+                ends = np.full(sum(map(len, batches)), "\t")
+                ends[np.cumsum([len(rows) for rows in batches]) - 1] = "\n"
+                rows = pa.array([row for rows in batches for row in rows], pa.int64())
+                digest.update(
+                    "".join(pc.binary_join_element_wise(ids.take(rows), pa.array(ends), "").to_pylist()).encode()
+                )
+            self._fingerprint_of_plan = digest.hexdigest()
+        return self._fingerprint_of_plan
+
+    def _checked(self, loaded: _Loaded, job: Job) -> SpeechBatch:
+        """The batch, once its faults are counted."""
+        if self._faults is not None:
+            self._faults.add(len(job[1]), loaded.problems)
+            if loaded.batch is None:
+                raise DataError(
+                    f"no row of a batch can be read, nor one of {len(job[2])} others: "
+                    f"{self._faults.describe(*loaded.problems[0])}; are the audio files where the manifest says? "
+                    "data.inspect: full lists all that are not"
+                )
+        assert loaded.batch is not None
+        return loaded.batch
 
 
-def _load(dataset: SpeechTextDataset, job: Job) -> SpeechBatch:
-    epoch, rows = job
-    return dataset.batch(rows, epoch)
+@dataclass(frozen=True)
+class _Jobs(Sequence[Job]):
+    """What this process loads of an epoch from a batch on; each job is made when its turn comes."""
+
+    epoch: int
+    plan: Sequence[tuple[int, ...]]
+    start: int
+    rank: int
+    world_size: int
+    has_spares: bool
+
+    def __len__(self) -> int:
+        return len(self.plan) - self.start
+
+    @override
+    def __getitem__(self, index: Any) -> Any:
+        place = range(self.start, len(self.plan))[index]
+        rows = self.plan[place]
+        spares: tuple[int, ...] = ()
+        if self.has_spares:
+            others = (row for number, row in enumerate(rows) if number % self.world_size != self.rank)
+            spares = (*others, *self.plan[(place + 1) % len(self.plan)])[:_SPARES]
+        return self.epoch, rows[self.rank :: self.world_size], spares
+
+
+class _Loaded(NamedTuple):
+    """A batch, or None where no row could be read; and the faults that were met, by row."""
+
+    batch: SpeechBatch | None
+    problems: Sequence[tuple[int, Problem]] = ()
+
+
+def _load(dataset: SpeechTextDataset, job: Job, *, tolerant: bool) -> _Loaded:
+    epoch, rows, spares = job
+    if not tolerant:
+        return _Loaded(dataset.batch(rows, epoch))
+    examples: list[Example] = []
+    problems: list[tuple[int, Problem]] = []
+    for place, row in enumerate((*rows, *spares)):
+        if place >= len(rows) and examples:
+            break
+        try:
+            examples.append(dataset.example(row, epoch))
+        except DataError as error:
+            problems += [(row, problem) for problem in problems_of(dataset.rows[row], error)]
+    left_out = len({row for row, _ in problems} & set(rows))
+    return _Loaded(replace(dataset.collate(examples), left_out=left_out) if examples else None, problems)

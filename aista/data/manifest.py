@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
+from aista.data.manifest_rows import MANIFEST_SAMPLE_RATE, UNMEASURED, Row, Rows
+from aista.data.manifest_scan import scan_manifest
 from aista.data.word_times import check_word_times
 from aista.errors import DataError
 from aista.files import write_text
@@ -24,12 +26,6 @@ __all__ = [
     "write_manifest",
 ]
 
-MANIFEST_SAMPLE_RATE = 16_000
-"""``n_frames`` counts samples at this rate (Hz), whatever the rate of the file."""
-
-UNMEASURED = -1
-"""``n_frames`` of a row with audio whose length the manifest leaves to the inspection."""
-
 REQUIRED_COLUMNS = ("id", "audio", "tgt_text")
 COLUMNS = ("id", "audio", "n_frames", "tgt_text", "speaker", "src_text", "src_lang", "tgt_lang", "word_times")
 _RARE_COLUMNS = ("word_times",)  # written only where a row has a value
@@ -38,45 +34,11 @@ _SHOWN_FAULTS = 20
 
 
 @dataclass(frozen=True)
-class Row:
-    """One utterance of a manifest. Field names are the manifest's columns.
-
-    Attributes:
-        id: Unique within the manifest.
-        audio: A path relative to the manifest or absolute, ``file.zip:offset:length``, or "" (text only).
-        n_frames: Samples at 16 kHz; 0 in text-only rows; ``UNMEASURED`` until the inspection has looked.
-        tgt_text: Translation; "" where there is none.
-        speaker: Speaker's name, or "".
-        src_text: Transcript; "" where there is none.
-        src_lang: Language of the speech, or "".
-        tgt_lang: Language of the translation, or "".
-        word_times: When each word of the transcript is spoken, ``0.10-0.35 0.35-0.80`` in seconds, or "".
-        line: Line in the manifest, counted from 1 (the header); 0 in rows that were not read from a file.
-    """
-
-    id: str
-    audio: str
-    n_frames: int
-    tgt_text: str
-    speaker: str = ""
-    src_text: str = ""
-    src_lang: str = ""
-    tgt_lang: str = ""
-    word_times: str = ""
-    line: int = 0
-
-    @property
-    def seconds(self) -> float:
-        """Duration as the manifest states it, or as it was measured; 0 before that."""
-        return max(self.n_frames, 0) / MANIFEST_SAMPLE_RATE
-
-
-@dataclass(frozen=True)
 class Manifest:
     """A manifest that was read: its path, its rows in the file's order, and the columns that are not read."""
 
     path: Path
-    rows: tuple[Row, ...]
+    rows: Rows
     unknown_columns: tuple[str, ...] = ()
 
     @property
@@ -93,6 +55,29 @@ def read_manifest(path: Path) -> Manifest:
             repeated columns, a wrong number of fields, an empty or repeated id, a bad ``n_frames``, bad ``word_times``.
     """
     path = Path(path)
+    if (rows := _scan(path)) is not None:
+        return rows
+    return _read_strictly(path)
+
+
+def _scan(path: Path) -> Manifest | None:
+    """The manifest read in columns; None where that finds it wanting, so that it must be looked at line by line."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            header = file.readline().decode("utf-8-sig").rstrip("\r\n").split("\t")
+    except (OSError, ValueError):
+        return None
+    known = [name for name in header if name in COLUMNS]
+    if len(set(header)) < len(header) or not set(REQUIRED_COLUMNS) <= set(known):
+        return None
+    rows = scan_manifest(path, header, known)
+    return None if rows is None else Manifest(path, rows, tuple(name for name in header if name not in COLUMNS))
+
+
+def _read_strictly(path: Path) -> Manifest:
+    """The manifest read line by line, with the words for every fault."""
     lines = read_lines(path, "no such manifest; paths in a config are relative to the current folder")
     if not lines:
         raise DataError(f"{path}: the manifest is empty; its first line names the columns: {', '.join(COLUMNS)}")
@@ -116,7 +101,7 @@ def read_manifest(path: Path) -> Manifest:
             faults.append(f"{path}:1: must have rows below the columns' names, got none; prepare it again")
     if faults:
         raise DataError(_report(path, faults))
-    return Manifest(path, tuple(rows), tuple(name for name in header if name not in COLUMNS))
+    return Manifest(path, Rows.of(rows), tuple(name for name in header if name not in COLUMNS))
 
 
 def write_manifest(path: Path, rows: Iterable[Row]) -> None:

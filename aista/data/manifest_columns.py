@@ -27,7 +27,7 @@ def write_columns(manifest: Manifest, out: Path, columns: Mapping[str, Sequence[
     """
     lines = read_lines(manifest.path, "it was there when the command started")
     header = lines[0].split("\t")
-    if [line.split("\t")[header.index("id")].strip() for line in lines[1:]] != [row.id for row in manifest.rows]:
+    if [line.split("\t")[header.index("id")].strip() for line in lines[1:]] != manifest.rows.texts("id"):
         raise DataError(f"{manifest.path}: has changed since it was read; repeat the command")
     names = header + [name for name in columns if name not in header]
     written = ["\t".join(names)]
@@ -42,8 +42,8 @@ def moved_audio(manifest: Manifest, out: Path) -> list[str]:
     """The rows' ``audio`` as a manifest at ``out`` must name it: relative paths lead to the same files from there."""
     here, there = (os.path.realpath(folder) for folder in (manifest.base, out.parent))
     if here == there:
-        return [row.audio for row in manifest.rows]
-    return [_moved(row.audio, here, there) if row.audio else "" for row in manifest.rows]
+        return manifest.rows.texts("audio")
+    return [_moved(audio, here, there) if audio else "" for audio in manifest.rows.texts("audio")]
 
 
 def _moved(audio: str, here: str, there: str) -> str:

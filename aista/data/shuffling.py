@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 
-from aista.data.manifest import Row
+import numpy as np
+
+from aista.data.manifest_rows import Row, Rows
 
 __all__ = ["shuffle_transcripts"]
 
 
-def shuffle_transcripts(rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
+def shuffle_transcripts(rows: Sequence[Row], seed: int) -> Rows:
     """The rows, each with the transcript of another one; speech and translation stay where they are.
 
     One cycle through all rows that have a transcript (Sattolo, 1986), so that none keeps its own; two rows with the
@@ -28,13 +29,15 @@ def shuffle_transcripts(rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
     Returns:
         As many rows, in the same order.
     """
-    places = [index for index, row in enumerate(rows) if row.src_text]
+    rows = Rows.of(rows)
+    texts = rows.texts("src_text")
+    places: list[int] = np.flatnonzero(rows.is_filled("src_text")).tolist()
     sources = list(places)
     generator = random.Random(f"transcripts:{seed}")
     for last in range(len(sources) - 1, 0, -1):
         other = generator.randrange(last)
         sources[last], sources[other] = sources[other], sources[last]
-    shuffled = list(rows)
+    shuffled = list(texts)
     for place, source in zip(places, sources, strict=True):
-        shuffled[place] = replace(rows[place], src_text=rows[source].src_text, word_times="")
-    return tuple(shuffled)
+        shuffled[place] = texts[source]
+    return rows.with_texts(src_text=shuffled, word_times=[""] * len(rows))

@@ -11,7 +11,7 @@ from torch import Tensor
 from aista.data.audio_file import hash_audio
 from aista.data.encoder_caches.base import EncoderCache
 from aista.data.file_memory import FileMemory
-from aista.data.manifest import Row
+from aista.data.manifest_rows import Row, Rows
 
 __all__ = ["StoredStates", "recording_keys"]
 
@@ -43,7 +43,7 @@ def recording_keys(
     """A row's ``audio`` -> SHA-256 of the bytes that it names, so that equal recordings are encoded once.
 
     A file is hashed again only when its size or modification time has changed: the hashes are remembered
-    beside the manifest, in ``.NAME.hashes.json``.
+    beside the manifest, in ``.NAME.hashes.arrow``.
 
     Args:
         rows: Rows with audio.
@@ -53,6 +53,12 @@ def recording_keys(
     Raises:
         DataError: a file is missing or cannot be read.
     """
-    memory = FileMemory(manifest, "hashes", lambda spec, base: [hash_audio(spec, base)], (str,))
-    specs = list(dict.fromkeys(row.audio for row in rows))
-    return {spec: key for spec, (key,) in zip(specs, memory.map(memory.recall, specs, progress), strict=True)}
+    specs = list(dict.fromkeys(Rows.of(rows).texts("audio")))
+    found = FileMemory(manifest, "hashes", _hash, (str,)).recall_all(specs, progress)
+    for fault in found.faults.values():
+        raise fault
+    return dict(zip(specs, found.values[0].tolist(), strict=True))
+
+
+def _hash(spec: str, base: Path) -> tuple[str]:
+    return (hash_audio(spec, base),)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from aista.data.manifest import Manifest, Row, read_manifest
+from aista.data.manifest import Manifest, read_manifest
+from aista.data.manifest_rows import Row, Rows
 from aista.errors import DataError
 
 __all__ = ["first_rows", "read_first_rows"]
 
 
-def first_rows(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
+def first_rows(rows: Sequence[Row], count: int) -> Rows:
     """The ``count`` rows that come first in an order that their ids decide, as they stood in the manifest.
 
     Neither the manifest's order nor a seed matters, and a smaller number is always a subset of a larger: runs with 400,
@@ -24,8 +26,9 @@ def first_rows(rows: Sequence[Row], count: int) -> tuple[Row, ...]:
     """
     if not 1 <= count <= len(rows):
         raise ValueError(f"must be between 1 and {len(rows)}, the rows of the manifest, got {count}")
-    order = sorted(range(len(rows)), key=lambda index: hashlib.blake2b(rows[index].id.encode()).digest())
-    return tuple(rows[index] for index in sorted(order[:count]))
+    rows = Rows.of(rows)
+    digests = [hashlib.blake2b(id.encode()).digest() for id in rows.texts("id")]
+    return rows.take(sorted(heapq.nsmallest(count, range(len(rows)), key=digests.__getitem__)))
 
 
 def read_first_rows(path: Path, count: int) -> Manifest:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from aista.data.reading_processes import START_METHOD
 from aista.errors import AistaError, DataError, RunError
 
 __all__ = ["WorkerPool"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-
-_START_METHOD = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-# fork keeps components from plug-in files usable in workers; each worker runs one thread
 
 
 class WorkerPool(Generic[Job, Result]):
@@ -75,7 +72,7 @@ class WorkerPool(Generic[Job, Result]):
             batch_size=None,
             num_workers=self._num_workers,
             collate_fn=_unchanged,
-            multiprocessing_context=_START_METHOD,
+            multiprocessing_context=START_METHOD,
             persistent_workers=True,
             generator=torch.Generator(),  # its own, so that the number of workers leaves the global one alone
         )

@@ -9,15 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from aista import registry
 from aista.data.batching import LengthBatches, SequentialBatches
 from aista.data.data_config import DataConfig
 from aista.data.dataset import SpeechTextDataset
-from aista.data.inspection import Inspection, Limit, inspect
+from aista.data.fault_log import FaultLog
+from aista.data.inspection import Inspection, choose_policy, inspect
 from aista.data.loader import BatchLoader
-from aista.data.manifest import Manifest, Row, read_manifest
+from aista.data.manifest import Manifest, read_manifest
+from aista.data.manifest_rows import Rows
+from aista.data.row_checks import Limit, RowChecks
 from aista.data.shuffling import shuffle_transcripts
 from aista.data.subset import first_rows
 from aista.engine.transcripts import check_transcripts, check_words
@@ -71,6 +76,11 @@ class Split:
         }
 
     @property
+    def checks(self) -> RowChecks | None:
+        """What is left to check when a row is read; None where all were examined."""
+        return next((inspection.checks for inspection in self.inspections if inspection.checks is not None), None)
+
+    @property
     def unknown_columns(self) -> tuple[str, ...]:
         """Columns of its manifests that are not read."""
         return tuple(name for inspection in self.inspections for name in inspection.unknown_columns)
@@ -93,12 +103,12 @@ class Split:
         """
         inspections = tuple(inspection.within(limits) for inspection in self.inspections)
         rows = _usable(inspections, self.on_bad_rows)
-        if len(rows) == len(self.dataset):
-            return self
         for before, after in zip(self.inspections, inspections, strict=True):
             if after.counts["bad"] > before.counts["bad"]:
                 log.info("%s", after.summary())
-        return Split(self.name, self.dataset.with_rows(rows), inspections, self.on_bad_rows)
+        narrowed = replace(self, inspections=inspections)
+        dataset = self.dataset if len(rows) == len(self.dataset) else self.dataset.with_rows(rows)
+        return replace(narrowed, dataset=dataset.with_checks(narrowed.checks))
 
 
 def load_split(experiment: Experiment, task: Task, name: str, *, training: bool = False, scored: bool = False) -> Split:
@@ -123,13 +133,16 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
     if training:
         manifests = _chosen(manifests, experiment)
     needs_target = task.scores_translations if scored else task.needs_translations
-    inspections = tuple(_inspect(manifest, config, task, needs_target=needs_target) for manifest in manifests)
+    inspections = tuple(
+        _inspect(manifest, config, task, needs_target=needs_target, training=training) for manifest in manifests
+    )
     inspections = (inspections[0], *(_from_anywhere(one) for one in inspections[1:]))
     rows = _usable(inspections, config.on_bad_rows)
     if task.needs_words:
         check_words(rows, path, training=training)
     dataset = _dataset(experiment, task, rows, path.parent, training)
-    return Split(name, dataset, inspections, config.on_bad_rows)
+    split = Split(name, dataset, inspections, config.on_bad_rows)
+    return replace(split, dataset=dataset.with_checks(split.checks))
 
 
 def load_training_splits(experiment: Experiment, task: Task) -> dict[str, Split]:
@@ -157,7 +170,7 @@ def load_training_splits(experiment: Experiment, task: Task) -> dict[str, Split]
 
 def has_references(split: Split, task: Task) -> bool:
     """Whether hypotheses of any row can be scored."""
-    return not task.scores_translations or any(row.tgt_text for row in split.dataset.rows)
+    return not task.scores_translations or bool(split.dataset.rows.is_filled("tgt_text").any())
 
 
 def training_loader(split: Split, experiment: Experiment, rank: int, world_size: int) -> BatchLoader:
@@ -165,14 +178,23 @@ def training_loader(split: Split, experiment: Experiment, rank: int, world_size:
     batches = length_batches(
         split.dataset.lengths(), experiment, with_audio=split.dataset.feature is not None, world_size=world_size
     )
-    data = experiment.sections.data
+    data, faults = experiment.sections.data, None
+    if split.checks is not None:
+        manifests = [(inspection.manifest, len(inspection.kept)) for inspection in split.inspections]
+        faults = FaultLog(manifests, data.on_bad_rows, data.max_bad_rows)
     return BatchLoader(
-        split.dataset, batches, rank=rank, world_size=world_size, num_workers=data.num_workers, train=True
+        split.dataset,
+        batches,
+        rank=rank,
+        world_size=world_size,
+        num_workers=data.num_workers,
+        train=True,
+        faults=faults,
     )
 
 
 def length_batches(
-    lengths: Sequence[float], experiment: Experiment, *, with_audio: bool, world_size: int
+    lengths: Sequence[float] | NDArray[np.float64], experiment: Experiment, *, with_audio: bool, world_size: int
 ) -> LengthBatches:
     """The plan of a training split whose rows have these lengths: seconds, or tokens where there is no audio.
 
@@ -203,7 +225,7 @@ def whole_pass(
 
 def probe_split(split: Split, size: int) -> Split:
     """The first ``size`` rows with a transcript, and where their words lie if that is known."""
-    rows = [row for row in split.dataset.rows if row.src_text][:size]
+    rows = split.dataset.rows.where(split.dataset.rows.is_filled("src_text"))[:size]
     return replace(split, dataset=split.dataset.with_rows(rows).with_words())
 
 
@@ -227,15 +249,15 @@ def probe_batches(split: Split, size: int, batch_size: int, device: str) -> Iter
         yield dataset.batch(rows[start : start + batch_size], epoch=0).to(device)
 
 
-def _usable(inspections: Sequence[Inspection], on_bad_rows: Literal["error", "drop"]) -> tuple[Row, ...]:
-    return tuple(row for inspection in inspections for row in inspection.require(on_bad_rows))
+def _usable(inspections: Sequence[Inspection], on_bad_rows: Literal["error", "drop"]) -> Rows:
+    return Rows.joined([inspection.require(on_bad_rows) for inspection in inspections])
 
 
 def _from_anywhere(inspection: Inspection) -> Inspection:
     """With the audio's absolute paths, for a dataset whose first manifest is elsewhere."""
     folder = inspection.manifest.parent.resolve()
-    rows = (replace(row, audio=str(folder / row.audio)) if row.audio else row for row in inspection.kept)
-    return replace(inspection, kept=tuple(rows))
+    specs = [str(folder / audio) if audio else "" for audio in inspection.kept.texts("audio")]
+    return replace(inspection, kept=inspection.kept.with_texts(audio=specs))
 
 
 def _path(config: DataConfig, name: str) -> Path:
@@ -263,15 +285,16 @@ def _chosen(manifests: Sequence[Manifest], experiment: Experiment) -> list[Manif
     return [replace(manifest, rows=shuffle_transcripts(manifest.rows, seed)) for manifest in chosen]
 
 
-def _inspect(manifest: Manifest, config: DataConfig, task: Task, *, needs_target: bool) -> Inspection:
+def _inspect(manifest: Manifest, config: DataConfig, task: Task, *, needs_target: bool, training: bool) -> Inspection:
     with stage_bars() as progress:
         inspection = inspect(
             manifest,
             config,
             with_audio=task.uses_audio,
             needs_target=needs_target,
-            reject=task.reject,
+            reject=None if type(task).reject is Task.reject else task.reject,
             tokenizer=task.tokenizer,
+            policy=choose_policy(config, len(manifest.rows), training=training),
             progress=partial(progress, f"checking {manifest.path}"),
         )
     for line in inspection.summary().splitlines():
@@ -279,9 +302,7 @@ def _inspect(manifest: Manifest, config: DataConfig, task: Task, *, needs_target
     return inspection
 
 
-def _dataset(
-    experiment: Experiment, task: Task, rows: tuple[Row, ...], base: Path, training: bool
-) -> SpeechTextDataset:
+def _dataset(experiment: Experiment, task: Task, rows: Rows, base: Path, training: bool) -> SpeechTextDataset:
     config = experiment.sections.data
     augmentation = None
     if training and task.feature is not None and config.augmentation is not None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aista import registry
-from aista.data.inspection import Limit, duration_findings, text_findings
+from aista.data.dataset import SpeechTextDataset
 from aista.data.manifest import Row
+from aista.data.manifest_rows import Rows
+from aista.data.row_checks import Limit, RowChecks, audio_findings
 from aista.data.streams.base import Shard, ShardFolder
-from aista.data.streams.dataset import StreamDataset
 from aista.data.streams.loader import StreamLoader
 from aista.data.streams.tally import Tally
 from aista.data.streams.windows import Window, WindowReader
@@ -34,15 +35,15 @@ class TrainingStream:
         stream: Their layout.
         shards: All of them.
         dataset: Turns rows into examples; holds none.
-        limits: Bounds of the model.
+        checks: The rules for its rows.
     """
 
     experiment: Experiment
     task: Task
     stream: ShardFolder
     shards: tuple[Shard, ...]
-    dataset: StreamDataset
-    limits: tuple[Limit, ...] = ()
+    dataset: SpeechTextDataset
+    checks: RowChecks
 
     @property
     def report(self) -> dict[str, Any]:
@@ -51,7 +52,7 @@ class TrainingStream:
 
     def within(self, limits: Sequence[Limit]) -> TrainingStream:
         """The stream without the rows that a model cannot take, which are told as they are met."""
-        return replace(self, limits=tuple(limits))
+        return replace(self, checks=replace(self.checks, limits=tuple(limits)))
 
     def reader(self) -> WindowReader:
         """Reads its rows, a window at a time."""
@@ -61,7 +62,7 @@ class TrainingStream:
             self.shards,
             check=self._faults,
             reject=self.task.reject,
-            lengths=lambda rows: self.dataset.with_rows(tuple(rows)).lengths(),
+            lengths=lambda rows: self.dataset.with_rows(rows).lengths(),
             plan={
                 "batch_size": data.batch_size,
                 "max_batch_total": data.max_batch_seconds if self.task.uses_audio else 0,
@@ -81,23 +82,26 @@ class TrainingStream:
         """A process' share of the batches."""
         workers = self.experiment.sections.data.num_workers
         tally = self._tally(names=rank == 0)
-        return StreamLoader(self.reader(), self.dataset, tally, rank=rank, world_size=world_size, num_workers=workers)
+        return StreamLoader(
+            self.reader(),
+            self.dataset.with_checks(self.checks),
+            tally,
+            rank=rank,
+            world_size=world_size,
+            num_workers=workers,
+        )
 
     def _tally(self, *, names: bool) -> Tally:
         data = self.experiment.sections.data
         return Tally(self.stream.path, data.on_bad_rows, data.max_bad_rows, names=names)
 
     def _faults(self, rows: Sequence[Row]) -> list[str]:
-        data, task = self.experiment.sections.data, self.task
-        seconds = [row.seconds if task.uses_audio else 0.0 for row in rows]
-        measures = [limit.measure(rows, seconds) for limit in self.limits]
+        """What the columns of each row tell; the rest is checked as the row is read."""
+        config = self.checks.config
         faults = []
-        for place, row in enumerate(rows):
-            found = text_findings(row, data, task.needs_translations, task.tokenizer)
-            if task.uses_audio:
-                found += duration_findings(row.seconds, data)
-            limits = [limit.finding(values[place]) for limit, values in zip(self.limits, measures, strict=True)]
-            found += [finding for finding in limits if finding is not None]
+        for row in rows:
+            found = self.checks.of_columns(row) + self.checks.of_languages(row)
+            found += audio_findings(row, None, config) if self.checks.with_audio else []
             faults.append("; ".join(f"{kind}: {message}" for kind, message in found))
         return faults
 
@@ -116,18 +120,18 @@ def open_stream(experiment: Experiment, task: Task) -> TrainingStream | None:
     augmentation = None
     if task.feature is not None and data.augmentation is not None:
         augmentation = registry.build("augmentation", data.augmentation, at="data.augmentation")
-    dataset = StreamDataset(
+    dataset = SpeechTextDataset(
         (), stream.path, task.feature, task.tokenizer, augmentation, seed=seed, words=task.needs_words
     )
-    dataset.config = data
+    checks = RowChecks(data, with_audio=task.uses_audio, needs_target=task.needs_translations, tokenizer=task.tokenizer)
     shards = stream.shards(with_audio=task.uses_audio)
-    opened = TrainingStream(experiment, task, stream, shards, dataset)
+    opened = TrainingStream(experiment, task, stream, shards, dataset, checks)
     window = opened.first_window()
     minimum = task.min_transcripts.get("train", 0)
     if minimum:
-        check_transcripts(window.rows, stream.path, minimum=minimum, unknown_columns=())
+        check_transcripts(Rows.of(window.rows), stream.path, minimum=minimum, unknown_columns=())
     if task.needs_words:
-        check_words(window.rows, stream.path, training=True)
+        check_words(Rows.of(window.rows), stream.path, training=True)
     log.info(
         "%s: %d shards; the first %d rows, %d of them bad", stream.path, len(shards), window.num_met, len(window.bad)
     )

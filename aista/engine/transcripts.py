@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from aista.data.manifest import Row
+from aista.data.manifest_rows import Rows
 from aista.errors import DataError
 
 __all__ = ["check_transcripts", "check_words"]
@@ -19,13 +19,13 @@ USUAL_NAMES = (COLUMN, "transcript", "transcription", "source_text", "source", "
 """What other datasets call the column of the transcripts."""
 
 
-def check_transcripts(rows: Sequence[Row], path: Path, *, minimum: int, unknown_columns: Iterable[str]) -> None:
+def check_transcripts(rows: Rows, path: Path, *, minimum: int, unknown_columns: Iterable[str]) -> None:
     """That at least ``minimum`` rows have a transcript.
 
     Raises:
         DataError: fewer have one; names the column that may hold them.
     """
-    found = sum(bool(row.src_text) for row in rows)
+    found = int(rows.is_filled("src_text").sum())
     if found < minimum:
         alike = [name for name in unknown_columns if difflib.get_close_matches(name.lower(), USUAL_NAMES, 1)]
         remedy = f"call the column {alike[0]!r} {COLUMN}" if alike else f"fill the column {COLUMN}"
@@ -36,13 +36,13 @@ def check_transcripts(rows: Sequence[Row], path: Path, *, minimum: int, unknown_
         )
 
 
-def check_words(rows: Sequence[Row], path: Path, *, training: bool) -> None:
+def check_words(rows: Rows, path: Path, *, training: bool) -> None:
     """That some training row says when its words are spoken, which an alignment loss needs; the others are counted.
 
     Raises:
         DataError: none does.
     """
-    with_times = sum(bool(row.word_times) for row in rows)
+    with_times = int(rows.is_filled("word_times").sum())
     if not with_times and training:
         raise DataError(
             f"{path}: no row says when its words are spoken, which an alignment loss needs; fill the column word_times "

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from aista.data.features.base import Feature
-from aista.data.inspection import Limit
 from aista.data.manifest import Row
+from aista.data.row_checks import Limit
 from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import ConfigError, Fault
 from aista.modules.llms.base import GenerationConfig
@@ -193,6 +193,9 @@ class Task(ABC):
         """
         return ()
 
-    @abstractmethod
     def reject(self, row: Row) -> str:
-        """Why a valid manifest row is not for this task; "" if it is. Such rows are set aside and counted."""
+        """Why a valid manifest row is not for this task; "" if it is. Such rows are set aside and counted.
+
+        A task that takes every row does not override this: a million of them need not be asked for.
+        """
+        return ""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from aista.data.features.base import Feature
-from aista.data.inspection import Limit
 from aista.data.manifest import Row
+from aista.data.row_checks import Limit
 from aista.modules.ctc_model import CtcModel
 from aista.modules.llms.base import GenerationConfig
 from aista.registry import register

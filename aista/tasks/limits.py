@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from aista.data.features.base import Feature
-from aista.data.inspection import Limit
-from aista.data.manifest import Row
+from aista.data.manifest_rows import Row, Rows
+from aista.data.row_checks import Limit
 from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import ConfigError, Fault
 from aista.modules.encoders.base import SpeechEncoder
@@ -29,7 +29,7 @@ def input_lengths(seconds: Sequence[float], feature: Feature) -> Tensor:
 
 def text_lengths(rows: Sequence[Row], tokenizer: TextTokenizer) -> tuple[Tensor, Tensor]:
     """Token ids that each row's transcript takes, and its translation."""
-    texts = [row.src_text for row in rows], [row.tgt_text for row in rows]
+    texts = (Rows.of(rows).texts(column) for column in ("src_text", "tgt_text"))
     source, target = ([len(tokenizer.encode(text)) for text in column] for column in texts)
     return torch.tensor(source, dtype=torch.int64), torch.tensor(target, dtype=torch.int64)
 

@@ -165,7 +165,8 @@ def _shards(spec: Component, *, with_audio: bool) -> list[Fault]:
 
 def _dev_words(dev: Path) -> list[Fault]:
     """What is wrong with a dev set whose words a layer selection compares by their times."""
-    if any(row.src_text and row.word_times for row in read_manifest(dev).rows):
+    rows = read_manifest(dev).rows
+    if (rows.is_filled("src_text") & rows.is_filled("word_times")).any():
         return []
     problem = f"compares words by their times, which no row of {dev} has"
     return [Fault("layer_selection", problem, "fill word_times (docs/word_times.md), or choose token_retrieval")]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from aista import registry
 from aista.data.features.base import Feature
-from aista.data.inspection import Limit
 from aista.data.manifest import Row
+from aista.data.row_checks import Limit
 from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import ConfigError, Fault
 from aista.losses.base import AlignmentContext, AlignmentLoss
@@ -258,10 +258,6 @@ class SpeechTranslationTask(Task):
 
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
         return batch.target_text
-
-    def reject(self, row: Row) -> str:
-        """Every row belongs to this task: what one lacks is a fault, not a sign that it is another task's."""
-        return ""
 
     def __repr__(self) -> str:
         losses: list[Any] = [spec.name for spec in self.config.alignment]

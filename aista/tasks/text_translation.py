@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from aista.data.inspection import Limit
 from aista.data.manifest import Row
+from aista.data.row_checks import Limit
 from aista.data.tokenizers.base import TextTokenizer
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.text_translation_model import TextTranslationModel

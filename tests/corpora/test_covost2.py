@@ -158,7 +158,7 @@ def test_a_complete_folder_is_verified_and_an_interrupted_one_continued(tmp_path
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         Covost2().prepare(out, source=voice, progress=interrupt)
-    assert (out / ".train.tsv.decoded.json").is_file()
+    assert (out / ".train.tsv.decoded.arrow").is_file()
     report = prepare(out, voice)
     assert report.fingerprint == prepare(tmp_path / "whole", voice).fingerprint
     again = prepare(out, None)

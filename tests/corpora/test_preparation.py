@@ -99,9 +99,9 @@ def test_caches_beside_manifests_are_no_part_of_the_dataset(tmp_path: Path) -> N
     first = sealed(tmp_path / "b", seed=1)
     folder = Folder(tmp_path / "a", "toy", {"seed": 1})
     folder.start()
-    write_text(tmp_path / "a" / ".train.tsv.decoded.json", "{}")
+    write_text(tmp_path / "a" / ".train.tsv.decoded.arrow", "{}")
     assert sealed(tmp_path / "a", seed=1).fingerprint == first.fingerprint
-    write_text(tmp_path / "a" / ".train.tsv.decoded.json", "{1}")
+    write_text(tmp_path / "a" / ".train.tsv.decoded.arrow", "{1}")
     assert folder.finished() is not None
 
 

@@ -18,6 +18,7 @@ from aista.data.audio_file import MissingAudioError, UndecodableAudioError, hash
 from aista.data.data_config import DataConfig
 from aista.data.inspection import inspect
 from aista.data.manifest import Manifest, Row
+from aista.data.manifest_rows import Rows
 from tests.data.conftest import WriteAudio
 
 READERS: list[Callable[[str, Path], object]] = [
@@ -101,7 +102,7 @@ def test_what_is_no_readable_file(tmp_path: Path, spec: str, message: str) -> No
 
 def test_an_unreadable_file_is_the_fault_of_its_row(tmp_path: Path, locked: str, unprivileged: None) -> None:
     assert all(f"{locked}: cannot be read: Permission denied" in text for text in refused(locked, tmp_path))
-    manifest = Manifest(tmp_path / "m.tsv", (Row("u", locked, 8_000, "x", line=2),))
+    manifest = Manifest(tmp_path / "m.tsv", Rows.of([Row("u", locked, 8_000, "x", line=2)]))
     (problem,) = inspect(manifest, DataConfig()).problems
     assert (problem.kind, problem.line) == ("missing file", 2)
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from aista.data.streams.dataset import StreamDataset, StreamJob, load
+from aista.data.dataset import SpeechTextDataset
+from aista.data.streams.dataset import StreamJob, load
 from aista.data.streams.tally import Tally
 from aista.data.streams.windows import Window, WindowReader
 from aista.data.worker_pool import WorkerPool
@@ -53,7 +54,7 @@ class StreamLoader:
     def __init__(
         self,
         reader: WindowReader,
-        dataset: StreamDataset,
+        dataset: SpeechTextDataset,
         tally: Tally,
         *,
         rank: int = 0,

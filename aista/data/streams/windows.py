@@ -10,6 +10,9 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from aista.data.batching import LengthBatches
 from aista.data.manifest import Row
 from aista.data.streams.base import Shard, ShardFolder
@@ -73,7 +76,7 @@ class WindowReader:
     shards: tuple[Shard, ...]
     check: Callable[[Sequence[Row]], Sequence[str]]
     reject: Callable[[Row], str]
-    lengths: Callable[[Sequence[Row]], Sequence[float]]
+    lengths: Callable[[Sequence[Row]], Sequence[float] | NDArray[np.float64]]
     plan: dict[str, Any]
     with_audio: bool = True
 

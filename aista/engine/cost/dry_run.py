@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from aista.data.manifest_rows import Rows
 from aista.engine.cost.cost_table import cost_lines
 from aista.engine.cost.device import DEVICES, UTILIZATION
 from aista.engine.cost.estimate import CostEstimate, estimate_cost
@@ -117,7 +118,7 @@ def dry_run(
 
 def _rows(splits: Mapping[str, Split], task: Task, experiment: Experiment, assumption: Assumption | None) -> RowLengths:
     if assumption is None and (stream := open_stream(experiment, task)) is not None:
-        rows = stream.first_window().rows
+        rows = Rows.of(stream.first_window().rows)
         return RowLengths.of_rows(rows, task, f"{stream.stream.path} (the first {len(rows)} rows)")
     if assumption is None:
         return RowLengths.of_split(splits["train"], task)

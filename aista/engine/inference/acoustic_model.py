@@ -11,8 +11,9 @@ from aista.data.dataset import SpeechTextDataset
 from aista.data.features.base import Feature
 from aista.data.features.seamless_fbank import SeamlessFbank
 from aista.data.features.waveform import Waveform, WaveformConfig
-from aista.data.inspection import Inspection, Limit
+from aista.data.inspection import Inspection
 from aista.data.letters import LetterTokenizer
+from aista.data.row_checks import Limit
 from aista.data.tokenizers.base import TextTokenizer
 from aista.engine.encoder_cache.cached_encoder import with_encoder_states
 from aista.engine.export.load import CONFIG, is_exported

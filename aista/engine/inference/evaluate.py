@@ -111,7 +111,7 @@ def _evaluate(
     started = time.perf_counter()
     rows = _decode(run, loader, run.task.decode if text is None else run.task.decode_text)
     seconds = time.perf_counter() - started
-    order = {row.id: index for index, row in enumerate(data.dataset.rows)}
+    order = {id: index for index, id in enumerate(data.dataset.rows.texts("id"))}
     rows.sort(key=lambda row: order[row.id])
     hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
     warning = sameness(hypotheses, references)

@@ -45,7 +45,7 @@ class TextInput:
             texts, path = read_transcripts(self.file), self.file
             lacking = [row.id for row in rows if row.id not in texts]
             remedy = "recognise them too"
-            rows = [replace(row, src_text=texts.get(row.id, "")) for row in rows]
+            rows = rows.with_texts(src_text=[texts.get(id, "") for id in rows.texts("id")])
         else:
             path = split.inspections[0].manifest
             lacking = [row.id for row in rows if not row.src_text]

@@ -1,18 +1,18 @@
-"""Translates audio files that belong to no manifest."""
+"""Translates recordings that belong to no manifest: files, and segments of long ones."""
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from aista.data.audio import one_thread, read_audio
 from aista.data.dataset import Example, collate
-from aista.data.inspection import Limit, duration_findings
-from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
+from aista.data.segmenters.base import Segmenter
+from aista.engine.inference.pieces import Piece, PieceReader
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.errors import DataError, RunError
 from aista.modules.llms.base import GenerationConfig
@@ -20,19 +20,30 @@ from aista.modules.llms.base import GenerationConfig
 __all__ = ["Translation", "Translator", "load_model", "translate"]
 
 
+_WINDOW = 4  # batches that are read ahead, so that each can hold pieces of similar length
+_HELD = 2**26  # bytes of features that are read ahead at most
+Progress = Callable[[str, int, int], None]
+
+
 @dataclass(frozen=True)
 class Translation:
-    """What became of one audio file.
+    """What became of one audio file, or of one segment of it.
 
     Attributes:
         file: As it was given.
         text: The translation; None where there is none.
         problem: Why there is none, with the file's name; empty where there is one.
+        start: Where in the recording it begins, in seconds.
+        end: Where it ends; 0 where the recording cannot be read.
+        is_last: Whether nothing of the recording follows.
     """
 
     file: str
     text: str | None = None
     problem: str = ""
+    start: float = 0.0
+    end: float = 0.0
+    is_last: bool = True
 
 
 class Translator:
@@ -45,67 +56,120 @@ class Translator:
         self.run = run
         self._feature = run.task.feature
 
-    def translate(self, files: Sequence[str | os.PathLike[str]], *, beam_size: int = 0) -> list[Translation]:
-        """The translation of each file, in the order given; see ``stream``."""
-        return list(self.stream(files, beam_size=beam_size))
+    def translate(
+        self, files: Sequence[str | os.PathLike[str]], *, beam_size: int = 0, segmenter: Segmenter | None = None
+    ) -> list[Translation]:
+        """The translations of all files, in the order given; see ``stream``."""
+        return list(self.stream(files, beam_size=beam_size, segmenter=segmenter))
 
     @torch.inference_mode()
-    def stream(self, files: Sequence[str | os.PathLike[str]], *, beam_size: int = 0) -> Iterator[Translation]:
-        """Yield the translation of each file, one batch after the other.
+    def stream(
+        self,
+        files: Sequence[str | os.PathLike[str]],
+        *,
+        beam_size: int = 0,
+        segmenter: Segmenter | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Translation]:
+        """Yield the translation of each file, or of each segment of each file, in order.
 
-        A file is held to the rules that rows of a manifest are held to. One that breaks them, or that the model cannot
-        take, has a ``problem`` in place of a text and changes nothing for the others.
+        A file is held to the rules that rows of a manifest are held to, and so is a segment. One that breaks them, or
+        that the model cannot take, has a ``problem`` in place of a text and changes nothing for the others. A recording
+        of any length is read twice, first to find its segments; a few batches of it are in memory at a time.
 
         Args:
             files: Audio files in any format that soundfile reads.
             beam_size: Beams; 0 means the model's.
+            segmenter: Cuts recordings into segments; None translates each file as a whole.
+            progress: Called with a stage, how much of it is done, and how much there is; 0 where that is unknown.
 
         Raises:
             ValueError: ``files`` is one path, or ``beam_size`` is impossible.
         """
         if isinstance(files, (str, bytes, os.PathLike)):
             raise ValueError(f"files must be a list of paths, got {files!r}; write [{files!r}]")
-        evaluation = self.run.experiment.sections.evaluation
-        generation = evaluation.generation
+        sections = self.run.experiment.sections
+        generation, batch_size = sections.evaluation.generation, sections.evaluation.batch_size
         if beam_size:
             generation = replace(generation, beam_size=beam_size)
         limits = self.run.task.limits(self.run.model, max_new_tokens=generation.max_new_tokens)
-        for start in range(0, len(files), evaluation.batch_size):
-            chunk = [self._read(os.fsdecode(file), limits) for file in files[start : start + evaluation.batch_size]]
-            translations = iter(self._decode([item for item in chunk if isinstance(item, Example)], generation))
-            for item in chunk:
-                yield next(translations) if isinstance(item, Example) else item
+        work = _Work([os.fsdecode(file) for file in files], progress)
+        reader = PieceReader(sections.data, self._feature, limits, segmenter, work.searched)
+        pieces = itertools.chain.from_iterable(map(reader.pieces, work.files))
+        for window in _windows(pieces, _WINDOW * batch_size):
+            yield from self._translate(window, batch_size, generation)
+            work.translated(window)
 
-    def _read(self, file: str, limits: Sequence[Limit]) -> Example | Translation:
-        """The file ready to be decoded, or what is wrong with it."""
-        config, feature = self.run.experiment.sections.data, self._feature
-        try:
-            with one_thread():
-                wave = read_audio(file, Path(), feature.sample_rate, max_seconds=config.max_seconds)
-                seconds = len(wave) / feature.sample_rate
-                row = Row(file, file, round(seconds * MANIFEST_SAMPLE_RATE), "")
-                findings = duration_findings(seconds, config)
-                findings += filter(None, (limit.finding(limit.measure([row], [seconds])[0]) for limit in limits))
-                if findings:
-                    return Translation(file, problem=f"{file}: {findings[0][1]}")
-                return Example(file, feature(wave), [], [], "", "")
-        except DataError as error:
-            return Translation(file, problem=str(error))
-        except ValueError as error:  # of the feature
-            return Translation(file, problem=f"{file}: {error}")
+    def _translate(self, window: Sequence[Piece], batch_size: int, generation: GenerationConfig) -> list[Translation]:
+        """A translation of each piece; those of similar length are decoded together, the longest first."""
+        texts: dict[int, str | RunError] = {}
+        order = [(index, piece.example) for index, piece in enumerate(window) if piece.example is not None]
+        order.sort(key=lambda item: -len(item[1].audio))
+        for start in range(0, len(order), batch_size):
+            indices, examples = zip(*order[start : start + batch_size], strict=True)
+            texts.update(zip(indices, self._decode(examples, generation), strict=True))
+        return [_translation(piece, texts.get(index, "")) for index, piece in enumerate(window)]
 
-    def _decode(self, examples: Sequence[Example], generation: GenerationConfig) -> list[Translation]:
-        """One translation per example; those of a batch that the model fails on are decoded one by one."""
-        if not examples:
-            return []
+    def _decode(self, examples: Sequence[Example], generation: GenerationConfig) -> list[str | RunError]:
+        """A text per example, or why the model fails on it; a batch that it fails on is decoded one by one."""
         batch = collate(examples, self.run.task.tokenizer.pad_id).to(self.run.device)
         try:
-            texts = self.run.task.decode(self.run.model, batch, generation)
+            return [*self.run.task.decode(self.run.model, batch, generation)]
         except RunError as error:
             if len(examples) == 1:
-                return [Translation(examples[0].id, problem=f"{examples[0].id}: {error}")]
+                return [error]
             return [self._decode([example], generation)[0] for example in examples]
-        return [Translation(example.id, text) for example, text in zip(examples, texts, strict=True)]
+
+
+class _Work:
+    """How much of all recordings is done, by the sizes of their files: durations are known once they are decoded."""
+
+    def __init__(self, files: Sequence[str], progress: Progress | None) -> None:
+        self.files = files
+        self._progress = progress or (lambda stage, done, total: None)
+        self._sizes = [_size(file) for file in files]
+        self._finished = 0
+
+    def searched(self, seconds: float) -> None:
+        """So much of the recording, which is the next one, has been searched for segments."""
+        self._progress("seconds searched for segments", int(seconds), 0)
+
+    def translated(self, window: Sequence[Piece]) -> None:
+        """These pieces, the next ones in order, are translated."""
+        self._finished += sum(piece.share == 1 for piece in window)
+        done = sum(self._sizes[: self._finished])
+        if window[-1].share < 1:
+            done += int(window[-1].share * self._sizes[self._finished])
+        self._progress("translating", done, sum(self._sizes))
+
+
+def _size(file: str) -> int:
+    try:
+        return max(1, os.stat(file).st_size)
+    except (OSError, ValueError):  # which is said where it is read
+        return 1
+
+
+def _windows(pieces: Iterable[Piece], count: int) -> Iterator[list[Piece]]:
+    """Successive pieces, at most ``count`` of them and some 64 MiB."""
+    window: list[Piece] = []
+    held = 0
+    for piece in pieces:
+        window.append(piece)
+        held += 0 if piece.example is None else piece.example.audio.nbytes
+        if len(window) == count or held >= _HELD:
+            yield window
+            window, held = [], 0
+    if window:
+        yield window
+
+
+def _translation(piece: Piece, text: str | RunError) -> Translation:
+    problem = piece.problem
+    if isinstance(text, RunError) and piece.example is not None:
+        problem = f"{piece.example.id}: {text}"
+    said = None if problem else str(text)
+    return Translation(piece.file, said, problem, piece.segment.start, piece.segment.end, piece.share == 1)
 
 
 def load_model(
@@ -141,6 +205,9 @@ def translate(
     device: str = "",
     base: Mapping[str, Path] | None = None,
     verify: bool = True,
+    segmenter: Segmenter | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Translation]:
     """Open a model and yield the translation of each file; see ``load_model`` and ``Translator.stream``."""
-    yield from load_model(run_dir, which, device=device, base=base, verify=verify).stream(files, beam_size=beam_size)
+    model = load_model(run_dir, which, device=device, base=base, verify=verify)
+    yield from model.stream(files, beam_size=beam_size, segmenter=segmenter, progress=progress)

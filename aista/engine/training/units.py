@@ -57,7 +57,10 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
 
     def process_batch(self, batch: DeviceBatch, metric_bag: MetricBag) -> tuple[Tensor, int]:
         loss = self.task.loss(self.parallel_model, batch.batch)
-        metric_bag.get(_MEANS, NamedMeans).update(loss.metrics)
+        means = metric_bag.get(_MEANS, NamedMeans)
+        means.update(loss.metrics)
+        if batch.batch.left_out:
+            means.update({"bad_rows": (torch.tensor(float(batch.batch.left_out)), None)})
         return loss.total, loss.num_targets
 
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:

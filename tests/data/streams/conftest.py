@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from aista.data.data_config import DataConfig
+from aista.data.dataset import SpeechTextDataset
 from aista.data.features.log_mel import LogMel, LogMelConfig
 from aista.data.manifest import Manifest, Row, read_manifest, write_manifest
-from aista.data.streams.dataset import StreamDataset
+from aista.data.row_checks import RowChecks
 from aista.data.streams.loader import StreamLoader
 from aista.data.streams.shar import Shar
 from aista.data.streams.shar_writer import write_shar
@@ -38,8 +39,8 @@ def open_loader(tokenizer: TextTokenizer) -> OpenLoader:
         folder: Path, *, shards_at_once: int = 2, augmentation=None, on_bad_rows="error", max_share=0.5, **options
     ) -> StreamLoader:
         stream = Shar(path=folder, shards_at_once=shards_at_once)
-        dataset = StreamDataset((), folder, LogMel(LogMelConfig()), tokenizer, augmentation, seed=5)
-        dataset.config = DataConfig()
+        dataset = SpeechTextDataset((), folder, LogMel(LogMelConfig()), tokenizer, augmentation, seed=5)
+        dataset = dataset.with_checks(RowChecks(DataConfig()))
         reader = WindowReader(
             stream,
             stream.shards(with_audio=True),

@@ -1,8 +1,11 @@
 """Files that belong to no manifest: each is checked as a row is, and a bad one costs the others nothing."""
 
+import io
+import json
 import os
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ import soundfile
 import torch
 
 from aista.cli.main import main
+from aista.data.segmenters.base import Segment, Segmenter
+from aista.data.segmenters.fixed import Fixed
 from aista.engine.inference.translate import Translation, load_model
 from aista.errors import RunError
 from tests.finished import finish
@@ -77,6 +82,7 @@ def test_one_path_is_no_list_of_files(run, files):
 
 
 def test_the_command_prints_one_line_per_file(run, files, capsys):
+    files = [file for file in files if file != "folder.wav"]
     assert main(["translate", str(run), "--device", "cpu", *files]) == 1
     printed = capsys.readouterr()
     lines = printed.out.removesuffix("\n").split("\n")
@@ -86,7 +92,7 @@ def test_the_command_prints_one_line_per_file(run, files, capsys):
     names = [line.split("\t")[0] for line in lines[:5]]
     assert names == ["ok.wav", "take_10:20:30", r"two\tcolumns.wav", r"two\nlines\x1b[31m.wav", r"latin\udce9.wav"]
     faults = printed.err.splitlines()
-    assert [line.split(": ")[1] for line in faults] == list(BAD)
+    assert [line.split(": ")[1] for line in faults] == [file for file in BAD if file != "folder.wav"]
     assert main(["translate", str(run), "--device", "cpu", "ok.wav"]) == 0
 
 
@@ -122,4 +128,117 @@ def test_a_file_that_the_model_fails_on_costs_the_others_nothing(run, files, mon
     shutil.copy("ok.wav", "loud.wav")
     first, loud, last = model.translate(["ok.wav", "loud.wav", "take_10:20:30"])
     assert [first, last] == expected
-    assert loud == Translation("loud.wav", problem="loud.wav: the language model's output is not a number")
+    assert loud == Translation("loud.wav", problem="loud.wav: the language model's output is not a number", end=0.24)
+
+
+class Halves(Segmenter):
+    """From 0.2 s on, half seconds; the last may be shorter."""
+
+    def segments(self, blocks, max_seconds):
+        seconds = sum(len(block) for block in blocks) / self.sample_rate
+        starts = np.arange(0.2, seconds - 0.1, 0.5).tolist()
+        return [Segment(start, min(start + 0.5, seconds)) for start in starts]
+
+
+@pytest.fixture
+def talk(files):
+    """5.2 s: the sounds of the good files, one after the other."""
+    sounds = [soundfile.read(name)[0] for name in GOOD] * 4
+    wave = np.concatenate(sounds)[: int(5.2 * RATE)]
+    soundfile.write("talk.wav", wave, RATE, subtype="FLOAT")
+    return wave
+
+
+def test_segments_are_translated_as_files_that_hold_them(run, talk):
+    model = load_model(run, device="cpu")
+    results = model.translate(["talk.wav", "long.wav"], segmenter=Halves())
+    pieces = [result for result in results if result.file == "talk.wav"]
+    assert results[: len(pieces)] == pieces
+    assert len(results) == len(pieces) + 6
+    assert [round(piece.start, 6) for piece in pieces] == [round(0.2 + index / 2, 6) for index in range(10)]
+    assert [piece.is_last for piece in pieces] == [False] * 9 + [True]
+    names = []
+    for index, piece in enumerate(pieces):
+        names.append(f"piece{index}.wav")
+        part = talk[round(piece.start * RATE) : round(piece.end * RATE)]
+        soundfile.write(names[-1], part, RATE, subtype="FLOAT")
+    assert [piece.text for piece in pieces] == [result.text for result in model.translate(names)]
+    assert len({piece.text for piece in pieces}) > 1
+
+
+def test_segments_that_the_model_cannot_take_are_named_by_their_times(run, talk):
+    class Odd(Segmenter):
+        def segments(self, blocks, max_seconds):
+            assert max_seconds == 2.0
+            list(blocks)
+            return [Segment(0.0, 0.05), Segment(1.0, 2.0), Segment(2.0, 4.5)]
+
+    short, good, cut = load_model(run, device="cpu").translate(["talk.wav"], segmenter=Odd())
+    assert re.fullmatch(r"talk\.wav from 00:00:00\.000 to 00:00:00\.050: must last at least 0\.1 s.*", short.problem)
+    assert good.text is not None
+    assert cut.text is not None  # to the model's longest
+
+
+def test_digital_silence_says_nothing_and_no_speech_is_said(run, talk):
+    class Nothing(Segmenter):
+        def segments(self, blocks, max_seconds):
+            list(blocks)
+            return []
+
+    soundfile.write("gap.wav", np.concatenate([talk[:RATE], np.zeros(3 * RATE)]), RATE, subtype="FLOAT")
+    model = load_model(run, device="cpu")
+    texts = [result.text for result in model.translate(["gap.wav"], segmenter=Fixed(max_seconds=1))]
+    assert texts[1:] == ["", "", ""]
+    (result,) = model.translate(["talk.wav"], segmenter=Nothing())
+    assert result.problem.startswith("talk.wav: no speech was found in its 5.2 s; lower")
+
+
+def test_a_recording_that_is_bad_at_its_end_costs_the_others_nothing(run, talk):
+    shutil.copy("talk.wav", "cut.wav")
+    os.truncate("cut.wav", os.path.getsize("cut.wav") - 4000)
+    results = load_model(run, device="cpu").translate(["cut.wav", "ok.wav"], segmenter=Fixed())
+    assert [result.text is None for result in results] == [True, False]
+    assert "the file is cut short" in results[0].problem
+
+
+def test_a_recording_that_changes_between_the_readings_is_named(run, talk):
+    class Shortens(Fixed):
+        def segments(self, blocks, max_seconds):
+            found = super().segments(blocks, max_seconds)
+            soundfile.write("talk.wav", talk[: 4 * RATE], RATE, subtype="FLOAT")
+            return found
+
+    results = load_model(run, device="cpu").translate(["talk.wav"], segmenter=Shortens(max_seconds=1.5))
+    assert [result.text is None for result in results] == [False, False, False, True]
+    assert results[-1].problem == "talk.wav: has become shorter while it was read; translate it again"
+
+
+def test_long_recordings_by_the_command(run, talk, tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "subtitles"
+    folder.mkdir()
+    arguments = ["translate", str(run), "--segment", "{name: fixed, config: {max_seconds: 1.5}}", "--format"]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"talk.wav\nok.wav\nlong.wav\n")))
+    assert main([*arguments, "srt", "-o", str(folder), "-"]) == 0
+    assert sorted(file.name for file in folder.iterdir()) == ["long.srt", "ok.srt", "talk.srt"]
+    assert main([*arguments, "json", "-o", str(tmp_path / "all.json"), "talk.wav", "text.wav"]) == 1
+    first, second = json.loads((tmp_path / "all.json").read_text())
+    assert [round(part["end"], 3) for part in first["segments"]] == [1.3, 2.6, 3.9, 5.2]
+    assert second["problem"].startswith("text.wav: must be audio")
+    assert capsys.readouterr().err.count("text.wav: must be audio") == 1
+    assert main(["translate", str(run), "long.wav"]) == 1
+    assert "or have it cut by --segment vad" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ok.wav", "--segment", "vda"], "segmenter.name: unknown segmenter 'vda' (did you mean 'vad'?)"),
+        (["ok.wav", "--segment", "{name: vad, config: {pause: 0}}"], "segmenter.config.pause: must be at least 0.1"),
+        (["ok.wav", "--segment", "{"], "must be a segmenter's name, or {name: ..., config: {...}}, got '{'"),
+        (["folder.wav"], "folder.wav: must hold recordings, files named .wav"),
+        (["ok.wav", "nan.wav", "--format", "vtt"], "a file of subtitles belongs to one recording, got 2"),
+    ],
+)
+def test_mistakes_are_said_before_anything_is_read(run, files, capsys, arguments, message):
+    assert main(["translate", str(run), *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,155 @@
+"""Recordings -> what a model translates at a time: whole files, or segments of files of any length."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from aista.data.audio import one_thread, read_audio, stream_audio
+from aista.data.audio_file import TooLongAudioError
+from aista.data.data_config import DataConfig
+from aista.data.dataset import Example
+from aista.data.features.base import Feature
+from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
+from aista.data.row_checks import Limit, duration_findings
+from aista.data.segmenters.base import CountedBlocks, Segment, Segmenter
+from aista.errors import DataError
+
+__all__ = ["Piece", "PieceReader", "clock"]
+
+log = logging.getLogger("aista.translate")
+
+_NOTHING = Segment(0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a recording, ready to be decoded.
+
+    Attributes:
+        file: The recording, as it was given.
+        segment: The part of it; of no length where the recording could not be read.
+        example: What is decoded; None where there is a problem, and for digital silence, whose translation is empty.
+        problem: Why it cannot be decoded, with its place; empty where it can.
+        share: Of the recording, what ends with this piece: 1 for the last one, and less for the others.
+    """
+
+    file: str
+    segment: Segment = _NOTHING
+    example: Example | None = None
+    problem: str = ""
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class PieceReader:
+    """Reads the pieces of recordings, each held to the rules that rows of a manifest are held to.
+
+    Attributes:
+        config: Bounds on durations.
+        feature: Turns waveforms into the model's input.
+        limits: Bounds that the model sets.
+        segmenter: Cuts recordings; None takes each as one piece.
+        report: Called with the seconds of a recording that the segmenter has seen.
+    """
+
+    config: DataConfig
+    feature: Feature
+    limits: Sequence[Limit]
+    segmenter: Segmenter | None = None
+    report: Callable[[float], None] | None = None
+
+    def pieces(self, file: str) -> Iterator[Piece]:
+        """The pieces of one recording, in order, at least one. The audio of one piece is in memory at a time."""
+        if self.segmenter is None:
+            yield self._whole(file)
+            return
+        try:
+            segments, seconds = self._segments(file, self.segmenter)
+            _say_what_is_kept(file, segments, seconds)
+            if not segments:
+                yield Piece(file, problem=_no_speech(file, seconds))
+            for segment, wave_W in self._cut(file, segments):
+                share = 1.0 if segment is segments[-1] else min(segment.end / seconds, 0.999)
+                yield self._piece(file, segment, wave_W, share)
+        except DataError as error:
+            yield Piece(file, problem=str(error))
+
+    def _segments(self, file: str, segmenter: Segmenter) -> tuple[list[Segment], float]:
+        """The segments of a recording, all of which was decoded, and its duration."""
+        rate, report = segmenter.sample_rate, self.report
+        count = None if report is None else lambda samples: report(samples / rate)
+        with one_thread():
+            blocks = CountedBlocks(stream_audio(file, Path(), rate), count)
+            segments = segmenter.segments(blocks, self.config.max_seconds)
+        return segments, blocks.samples / rate
+
+    def _whole(self, file: str) -> Piece:
+        try:
+            with one_thread():
+                wave_W = read_audio(file, Path(), self.feature.sample_rate, max_seconds=self.config.max_seconds)
+        except TooLongAudioError as error:
+            return Piece(file, problem=f"{error}, or have it cut by --segment vad")
+        except DataError as error:
+            return Piece(file, problem=str(error))
+        return self._piece(file, Segment(0.0, len(wave_W) / self.feature.sample_rate), wave_W)
+
+    def _cut(self, file: str, segments: Sequence[Segment]) -> Iterator[tuple[Segment, Tensor]]:
+        """Decode the recording again, a block at a time; the waveform of each segment."""
+        rate = self.feature.sample_rate
+        blocks = stream_audio(file, Path(), rate)
+        held_W, start = torch.zeros(0), 0  # samples from `start` on
+        for segment in segments:
+            first = round(segment.start * rate)
+            behind = min(round(segment.end * rate), first + int(self.config.max_seconds * rate))
+            while start + len(held_W) < behind:
+                with one_thread():
+                    block_W = next(blocks, None)
+                if block_W is None:
+                    break
+                passed = min(len(held_W), max(0, first - start))
+                held_W, start = torch.cat([held_W[passed:], block_W]), start + passed
+            wave_W = held_W[first - start : behind - start].clone()
+            if len(wave_W) < behind - first - 1:  # one for rounding
+                raise DataError(f"{file}: has become shorter while it was read; translate it again")
+            yield segment, wave_W
+
+    def _piece(self, file: str, segment: Segment, wave_W: Tensor, share: float = 1.0) -> Piece:
+        place = file if self.segmenter is None else f"{file} from {clock(segment.start)} to {clock(segment.end)}"
+        seconds = len(wave_W) / self.feature.sample_rate
+        row = Row(file, file, round(seconds * MANIFEST_SAMPLE_RATE), "")
+        findings = duration_findings(seconds, self.config)
+        findings += filter(None, (limit.finding(limit.measure([row], [seconds])[0]) for limit in self.limits))
+        if findings:
+            return Piece(file, segment, problem=f"{place}: {findings[0][1]}", share=share)
+        if not wave_W.any():
+            return Piece(file, segment, share=share)
+        try:
+            with one_thread():
+                features = self.feature(wave_W)
+        except ValueError as error:
+            return Piece(file, segment, problem=f"{place}: {error}", share=share)
+        return Piece(file, segment, Example(place, features, [], [], "", ""), share=share)
+
+
+def clock(seconds: float, point: str = ".") -> str:
+    """Seconds as ``HH:MM:SS.mmm``, with another decimal ``point`` where a format has one."""
+    whole, milliseconds = divmod(round(1000 * seconds), 1000)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{point}{milliseconds:03}"
+
+
+def _say_what_is_kept(file: str, segments: Sequence[Segment], seconds: float) -> None:
+    kept = sum(segment.seconds for segment in segments)
+    log.info("%s: %d segments, which hold %s of its %s", file, len(segments), clock(kept), clock(seconds))
+
+
+def _no_speech(file: str, seconds: float) -> str:
+    return (
+        f"{file}: no speech was found in its {seconds:.1f} s; lower the segmenter's threshold, or translate all "
+        "of it with --segment fixed"
+    )
