@@ -26,21 +26,22 @@ def shar(tmp_path, corpus):
     return tmp_path / "shar"
 
 
-def configured(tmp_path, corpus, shar, *, shards_at_once=2, name="shar.yaml", data=None, **changes):
+def configured(tmp_path, corpus, shar, *, shards_at_once=2, name="shar.yaml", data=None, dropout=0.1, **changes):
     config = tiny_config(corpus, **changes)
     del config["data"]["train"]
     config["data"]["stream"] = {"name": "shar", "config": {"path": str(shar), "shards_at_once": shards_at_once}}
     config["data"] |= {"batch_size": 5, **(data or {})}
+    config["encoder"]["config"]["dropout"] = config["llm"]["config"]["dropout"] = dropout
     return write_config(tmp_path / name, config)
 
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path, corpus, shar):
-    trainer = {"max_steps": 40, "learning_rate": 3e-3, "log_every": 5, "checkpoint_every": 9, "validate_every": 20}
-    data = {"augmentation": {"name": "spec_augment"}}
+    trainer = {"max_steps": 40, "learning_rate": 3e-3, "log_every": 5, "checkpoint_every": 10, "validate_every": 20}
+    data = {"augmentation": {"name": "spec_augment"}, "batch_size": 3}  # nine batches an epoch
     config = configured(tmp_path, corpus, shar, trainer=trainer, data=data)
     in_processes(1, config, tmp_path / "whole")
-    in_processes(1, config, tmp_path / "killed", "data.num_workers=2", stop_before=24)
+    in_processes(1, config, tmp_path / "killed", "data.num_workers=2", stop_before=27)
     assert not (tmp_path / "killed" / "timing.json").exists()
     in_processes(1, config, tmp_path / "killed", "data.num_workers=2")
     assert list(losses(tmp_path / "whole")) == list(range(5, 41, 5))
@@ -56,6 +57,7 @@ def test_one_window_trains_as_the_manifest_does(tmp_path, corpus, shar):
     streamed = configured(tmp_path, corpus, shar, shards_at_once=6, **changes)
     manifest = tiny_config(corpus, **changes)
     manifest["data"]["batch_size"] = 5
+    manifest["encoder"]["config"]["dropout"] = manifest["llm"]["config"]["dropout"] = 0.1
     in_processes(1, streamed, tmp_path / "streamed")
     in_processes(1, write_config(tmp_path / "tsv.yaml", manifest), tmp_path / "tsv")
     assert losses(tmp_path / "streamed") == losses(tmp_path / "tsv")
@@ -66,10 +68,10 @@ def test_one_window_trains_as_the_manifest_does(tmp_path, corpus, shar):
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path, corpus, shar):
-    trainer = {"max_steps": 8, "learning_rate": 3e-3, "log_every": 2, "checkpoint_every": 3}
-    config = configured(tmp_path, corpus, shar, trainer=trainer)
+    trainer = {"max_steps": 8, "learning_rate": 3e-3, "log_every": 2, "checkpoint_every": 4}
+    config = configured(tmp_path, corpus, shar, trainer=trainer, dropout=0.0)  # each process draws its own
     in_processes(1, config, tmp_path / "one")
-    in_processes(2, config, tmp_path / "two", stop_before=5)
+    in_processes(2, config, tmp_path / "two", stop_before=7)
     in_processes(2, config, tmp_path / "two")
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert list(two) == [2, 4, 6, 8]
@@ -89,7 +91,7 @@ def opened(config, *overrides):
         ("data.train_rows=3", "train_rows does not work with stream 'shar', got 3: .*--rows N"),
         ("data.shuffle_transcripts=true", "shuffle_transcripts does not work with stream"),
         ("data.cache_features=true", "cache_features does not work with stream"),
-        ("data.encoder_cache=disk", "encoder_cache does not work with stream"),
+        ("data.encoder_cache={name: disk, config: {path: cache}}", "encoder_cache does not work with stream"),
         ("data.speech=[more.tsv]", "speech does not work with stream"),
         ("data.stream.config.path=none", "data.stream: none: no such folder"),
         ("data.stream.name=shaar", "did you mean 'shar'"),
