@@ -10,13 +10,14 @@ import json
 import os
 import re
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["INDEX", "check_folder", "inside", "read_json"]
+__all__ = ["INDEX", "WEIGHTS", "check_folder", "inside", "is_tokenizer_file", "read_json", "without_safetensors"]
 
-INDEX = "model.safetensors.index.json"
+WEIGHTS = "model.safetensors"
+INDEX = f"{WEIGHTS}.index.json"
 _TEMPLATES = "additional_chat_templates"
 _ATTENTION = re.compile(r"_?attn_implementation(_internal)?")
 _PLAIN_ATTENTION = (None, "eager", "sdpa")
@@ -35,6 +36,25 @@ _REFUSED_BY_TOKENIZER = {
     "fast_tokenizer_files": "other files would take the place of tokenizer.json; remove it",
 }
 _TOKENIZER_FILE = re.compile(r"(?!special_tokens_map)\w*_(file|spm)|vocab")
+_TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".spm", ".vocab")
+_OTHER_SETTINGS = ("config.json", "generation_config.json", "preprocessor_config.json", "adapter_config.json")
+_PICKLES = (".bin", ".pt", ".pth", ".h5")
+
+
+def is_tokenizer_file(name: str) -> bool:
+    """Whether a file of a model's folder may be one of its tokenizer's, by its name relative to the folder."""
+    folder, _, file = name.rpartition("/")
+    is_other = file in _OTHER_SETTINGS or file.endswith(".index.json")
+    return folder in ("", _TEMPLATES) and file.endswith(_TOKENIZER_SUFFIXES) and not is_other
+
+
+def without_safetensors(names: Iterable[str]) -> str:
+    """What a model's files hold in place of weights that transformers would read safely; empty where they do not."""
+    names = set(names)
+    if names & {WEIGHTS, INDEX}:
+        return ""
+    pickles = sorted(name for name in names if name.endswith(_PICKLES) and "/" not in name)
+    return f"only {', '.join(pickles)}, which can run code when loaded" if pickles else f"no weights ({WEIGHTS})"
 
 
 def check_folder(folder: Path) -> None:

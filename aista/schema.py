@@ -111,8 +111,11 @@ def option(
 
 
 def required(help: str, **bounds: Any) -> Any:
-    """A dataclass field without a default: the config must give it. ``bounds`` as in ``option``."""
-    unknown = set(bounds) - {"minimum", "maximum", "above", "below", "choices"}
+    """A dataclass field without a default: the config must give it. ``bounds`` as in ``option``.
+
+    ``pretrained`` marks a path that may also be a name on the hub: its ``weights`` or its ``tokenizer`` are read.
+    """
+    unknown = set(bounds) - {"minimum", "maximum", "above", "below", "choices", "pretrained"}
     if unknown:
         raise TypeError(f"required() got unknown bounds {sorted(unknown)}")
     return dataclasses.field(metadata={"help": help, **bounds})

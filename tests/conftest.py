@@ -11,10 +11,12 @@ from hypothesis import settings
 
 from aista import plugins, registry
 from aista.kinds import KINDS, Kind
+from tests.hub import Hub, connect
 
 settings.register_profile("aista", deadline=None)
 settings.load_profile("aista")
 torch.set_num_threads(1)
+os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks another hub than its own
 os.environ["OMP_NUM_THREADS"] = "1"  # without it fairseq2 sets a number of its own in every training
 
 
@@ -57,3 +59,14 @@ def define_kind(clean_registry):
         KINDS[name] = Kind(name, f"A {name} of the tests.", package, dependencies)
 
     return define
+
+
+@pytest.fixture
+def hub(tmp_path_factory, monkeypatch):
+    """An empty hub, the only one that ``huggingface_hub`` knows in the test, with an empty cache and no token."""
+    from huggingface_hub.utils import reset_sessions
+
+    with Hub().serving() as hub:
+        connect(hub.url, tmp_path_factory.mktemp("hf_home"), monkeypatch)
+        yield hub
+    reset_sessions()

@@ -127,14 +127,14 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_base_argument(parser: argparse.ArgumentParser) -> None:
-    """Add ``--base PART=FOLDER``, which may be given several times."""
+    """Add ``--base PART=FOLDER``, or a name on the hub; it may be given several times."""
     parser.add_argument(
         "--base",
         metavar="PART=FOLDER",
         type=_base,
         action="append",
         default=[],
-        help="base weights of a part (encoder, llm), for what `aista export --trainable-only` wrote",
+        help="base weights of a part (encoder, llm), a folder or a name on the hub, of a --trainable-only export",
     )
 
 

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="RUN",
-        help="run of the task ctc_asr, its export, or the Hugging Face folder of a CTC model",
+        help="run of the task ctc_asr, its export, or the Hugging Face folder or hub name of a CTC model",
     )
     add_model_arguments(parser)
     add_base_argument(parser)

@@ -1,4 +1,4 @@
-"""``aista export RUN OUT``."""
+"""``aista export RUN OUT [--push ORG/NAME]``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from aista.console import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to make")
+    parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder, or with --push its export")
+    parser.add_argument("out", type=Path, metavar="OUT", nargs="?", help="folder to make; none where RUN is an export")
     parser.add_argument("--checkpoint", default="best", help="best, last, or a step number (default: best)")
     add_verify_argument(parser)
     form = parser.add_mutually_exclusive_group()
@@ -22,21 +22,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out what the base models' folders hold; LoRA of the LLM in peft's layout",
     )
     form.add_argument("--merge-lora", action="store_true", help="put LoRA into the weights that it updates")
+    form.add_argument(
+        "--transformers",
+        action="store_true",
+        help="as the model that transformers alone loads, LoRA merged (runs of Qwen2-Audio's parts)",
+    )
     parser.add_argument(
         "--shard-gb", type=number(0.001, 1000), default=5.0, help="largest file of weights in GB (default: 5)"
     )
+    parser.add_argument("--push", metavar="ORG/NAME", help="send the export to this model on the Hugging Face hub")
+    parser.add_argument("--public", action="store_true", help="let everybody read it there (default: private)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the folder and list what is in it."""
+    """Write the folder and list what is in it; send it where it is asked to."""
+    from aista.engine.export.push import find_target, plan_push
+    from aista.errors import AistaError
     from aista.terminal import configure_logging
 
     configure_logging()
+    if args.public and not args.push:
+        raise AistaError("--public is for --push; add that, or leave --public out")
+    if args.out is None and not args.push:
+        raise AistaError("OUT is missing: name the folder to make")
+    target = find_target(args.push, public=args.public) if args.push else None
+    folder = args.run if args.out is None else args.out
+    if args.out is not None:
+        _write(args)
+    if target is not None:
+        push = plan_push(folder, target)
+        say(push)
+        say(f"sent: {push.send()}")
+    return 0
+
+
+def _write(args: argparse.Namespace) -> None:
     from aista.engine.export.write import export
 
-    kind: Literal["whole", "merged", "trainable"] = (
-        "trainable" if args.trainable_only else "merged" if args.merge_lora else "whole"
-    )
+    kind: Literal["whole", "merged", "trainable", "transformers"] = "whole"
+    if args.trainable_only:
+        kind = "trainable"
+    elif args.merge_lora:
+        kind = "merged"
+    elif args.transformers:
+        kind = "transformers"
     files = export(
         args.run,
         args.out,
@@ -46,4 +75,3 @@ def run(args: argparse.Namespace) -> int:
         verify=args.verify,
     )
     say(f"{args.out}: {', '.join(files)}")
-    return 0

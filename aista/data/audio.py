@@ -8,9 +8,9 @@ import itertools
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,19 +18,25 @@ from typing_extensions import override
 
 from aista.data.audio_file import (
     EmptyAudioError,
+    Location,
     Part,
     TooLongAudioError,
     UndecodableAudioError,
     open_audio,
     shown,
 )
-from aista.data.containers import announced_samples
+from aista.data.containers import UnmeasuredError, announced_samples
+from aista.data.media_file import Container, MediaFile, find_container, is_no_audio
 from aista.data.resampling import resample, resample_blocks
+
+if TYPE_CHECKING:
+    from aista.data.forward_file import ForwardFile, LibsndfileError
 
 __all__ = ["AudioInfo", "one_thread", "probe_audio", "read_audio", "read_header", "stream_audio"]
 
 _SYSTEM_ERROR = 2  # of libsndfile
 _BLOCK = 2**18  # samples of all channels
+_HEAD = 64  # bytes by which containers are known
 _LARGEST = 2.0**31
 _USUAL_RATE = 16_000
 _LARGEST_FILTER = 2**28  # coefficients of a resampling filter
@@ -126,16 +132,27 @@ def one_thread() -> Iterator[None]:
 
 
 class _Source(Part):
-    """What libsndfile reads of an archive. It takes an OSError for the end, so that is kept in ``refused``."""
+    """What a decoder reads of a file, perhaps behind a header that is not there.
 
-    refused: OSError | None = None
+    libsndfile takes an OSError for the end, so that is kept in ``refused``.
+    """
+
+    def __init__(self, refused: list[OSError], descriptor: int, offset: int, length: int, header: bytes = b"") -> None:
+        super().__init__(descriptor, offset - len(header), length + len(header))
+        self._refused = refused
+        self._header = header
 
     @override
     def readinto(self, buffer: Any) -> int:
+        if self._place < len(self._header):
+            piece = self._header[self._place :][: len(buffer)]
+            memoryview(buffer)[: len(piece)] = piece
+            self._place += len(piece)
+            return len(piece)
         try:
             return super().readinto(buffer)
         except OSError as error:
-            self.refused = error
+            self._refused.append(error)
             return 0
 
 
@@ -146,19 +163,21 @@ def _decode(
 
     There is at least one block, or a DataError. ``header_alone`` ends with what the header says, if it names a length.
     """
-    from aista.data.forward_file import ForwardFile, LibsndfileError
+    from aista.data.forward_file import LibsndfileError
 
     name = shown(spec)
+    refused: list[OSError] = []
     with open_audio(spec, base) as (location, part):
         if part.length == 0:
             raise EmptyAudioError(f"{name}: the file is empty; replace it or remove the row")
-        source = _Source(part.descriptor, part.offset, part.length)
+        head = os.pread(part.descriptor, min(_HEAD, part.length), part.offset)
         try:
-            with ForwardFile(os.fsencode(location.path) if location.length is None else source) as file:
-                announced = announced_samples(io.BufferedReader(part), part.length, file.format, file.frames)
+            with ExitStack() as opened:
+                container = find_container(head)
+                file, announced = _open(opened, location, part, container, refused)
                 _check_rate(name, file.samplerate)
                 _check_length(name, announced / file.samplerate, max_seconds)
-                if header_alone and announced:
+                if header_alone and announced and container is None:  # of other containers it is a bound
                     yield AudioInfo(announced, file.samplerate, file.channels), torch.zeros(0)
                     return
                 levels = _Levels()
@@ -168,26 +187,49 @@ def _decode(
                     _check_length(name, levels.samples / file.samplerate, max_seconds)
                     yield AudioInfo(levels.samples, file.samplerate, file.channels), block_W
         except LibsndfileError as error:
-            if error.code == _SYSTEM_ERROR or source.refused is not None:
-                raise source.refused or OSError(errno.EIO, os.strerror(errno.EIO)) from error
-            raise UndecodableAudioError(
-                f"{name}: must be audio that libsndfile decodes (wav, flac, ogg, mp3), got: "
-                f"{error.error_string.rstrip('.')}; convert or replace the file"
-            ) from error
+            if error.code == _SYSTEM_ERROR or refused:
+                raise refused[0] if refused else OSError(errno.EIO, os.strerror(errno.EIO)) from error
+            raise UndecodableAudioError(f"{name}: {_explain(error, head)}") from error
         except TypeError as error:  # soundfile asks for the rate of files named *.raw, whatever they hold
             raise UndecodableAudioError(
                 f"{name}: files named .raw are samples without a header, whose rate is unknown; convert it to wav"
             ) from error
         except ValueError as error:
             raise UndecodableAudioError(f"{name}: {error}") from error
-        if source.refused is not None:
-            raise source.refused
+        if refused:
+            raise refused[0]
     if levels.samples < announced:
         raise UndecodableAudioError(
             f"{name}: it announces {announced} samples, only {levels.samples} can be decoded; the file is cut short: "
             "copy it again"
         )
     levels.check(name)
+
+
+def _open(
+    opened: ExitStack, location: Location, part: Part, container: Container | None, refused: list[OSError]
+) -> tuple[ForwardFile | MediaFile, int]:
+    """The file by the decoder of its container, and the samples that it must decode to; 0 where it does not say."""
+    from aista.data.forward_file import ForwardFile
+
+    source = _Source(refused, part.descriptor, part.offset, part.length)
+    if container is not None:
+        media = opened.enter_context(MediaFile(io.BufferedReader(source), container))
+        return media, media.frames
+    file = opened.enter_context(ForwardFile(os.fsencode(location.path) if location.length is None else source))
+    try:
+        return file, announced_samples(io.BufferedReader(part), part.length, file.format, file.frames)
+    except UnmeasuredError as found:
+        place = part.offset + found.start, part.length - found.start
+        again = ForwardFile(_Source(refused, part.descriptor, *place, found.header))
+        return opened.enter_context(again), found.samples
+
+
+def _explain(error: LibsndfileError, head: bytes) -> str:
+    return is_no_audio(head) or (
+        "must be audio that libsndfile decodes (wav, flac, ogg, mp3), got: "
+        f"{error.error_string.rstrip('.')}; convert or replace the file"
+    )
 
 
 def _check_rate(name: str, rate: int) -> None:

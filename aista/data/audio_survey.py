@@ -63,6 +63,8 @@ def survey_audio(
     rows: Rows, wanted: NDArray[np.bool_], memory: FileMemory, progress: Callable[[int, int], None] | None = None
 ) -> AudioSurvey:
     """Look at the audio of the wanted rows, ``[rows]``; those without any are left out."""
+    if not wanted.any():
+        return AudioSurvey(np.full(len(rows), np.nan), {})
     indices = np.flatnonzero(wanted & rows.is_filled("audio"))
     found = memory.recall_all(rows.take(indices).texts("audio"), progress)
     samples, rates, _ = found.values

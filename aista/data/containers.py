@@ -12,7 +12,7 @@ import re
 import struct
 from typing import BinaryIO, NamedTuple
 
-__all__ = ["announced_samples"]
+__all__ = ["UnmeasuredError", "announced_samples"]
 
 _UNKNOWN = 2**63 - 1  # libsndfile's number of samples where a container does not say
 _STREAMED = 0x7FFF0000  # sizes from here on, and 0, are what programs write before they know the size
@@ -26,6 +26,20 @@ _BLOCK = 2**20
 _SEARCHED = 2**13
 
 
+class UnmeasuredError(ValueError):
+    """A layer III stream of variable bit rate that does not say its length: libsndfile would stop at an estimate.
+
+    Attributes:
+        start: The byte at which its first frame begins.
+        header: A frame (Xing) that says its length; libsndfile decodes all of this frame and what follows ``start``.
+        samples: What that must be at least.
+    """
+
+    def __init__(self, start: int, header: bytes, samples: int) -> None:
+        super().__init__("it has a variable bit rate and no header (Xing) that says its length; convert it")
+        self.start, self.header, self.samples = start, header, samples
+
+
 def announced_samples(file: BinaryIO, length: int, container: str, decodable: int) -> int:
     """The samples (per channel) that a file must decode to; 0 where it announces no number.
 
@@ -36,6 +50,7 @@ def announced_samples(file: BinaryIO, length: int, container: str, decodable: in
         decodable: libsndfile's number of samples.
 
     Raises:
+        UnmeasuredError: an MP3 does not say its length, and libsndfile takes it for shorter.
         ValueError: the file is cut short, damaged, or several are joined in it; with the remedy.
     """
     announced = 0 if decodable == _UNKNOWN else decodable
@@ -164,10 +179,9 @@ def _check_single(file: BinaryIO) -> None:
 
 def _mpeg_samples(file: BinaryIO, announced: int) -> int:
     """By its frames. The first may be a Xing header, which says how many follow; else libsndfile estimates a length."""
-    _skip_tag(file)
+    frames, samples, start = _walk_frames(file)
+    file.seek(start)
     first = file.read(64)
-    file.seek(-len(first), os.SEEK_CUR)
-    frames, samples = _walk_frames(file)
     header = re.search(rb"(?:Xing|Info)\x00\x00\x00[\x01\x03\x05\x07\x09\x0b\x0d\x0f](.{4})", first, re.DOTALL)
     if header is not None:
         if frames > int.from_bytes(header[1], "big") + 2:  # the header's own frame, which some writers count
@@ -175,19 +189,30 @@ def _mpeg_samples(file: BinaryIO, announced: int) -> int:
         return announced
     whole = samples * (frames - 1)  # decoders may leave out the first or the last
     if announced < whole:
-        raise ValueError(
-            f"its MPEG frames hold {samples * frames} samples, of which libsndfile decodes {announced}: it has a "
-            "variable bit rate and no header (Xing) that says its length; convert it, for example with ffmpeg to FLAC"
-        )
+        raise UnmeasuredError(start, _xing(first[:4], frames), whole)
     return max(whole, 0)
 
 
-def _walk_frames(file: BinaryIO) -> tuple[int, int]:
-    """The number of MPEG layer III frames from here on, and the samples of each."""
-    count, samples, lost = 0, 0, False
+def _xing(head: bytes, frames: int) -> bytes:
+    """A Xing frame that says how many frames follow, of the kind of the frame that ``head`` begins."""
+    bits = int.from_bytes(head, "big")
+    version, is_mono = bits >> 19 & 3, bits >> 6 & 3 == 3
+    side = {(True, True): 17, (True, False): 32, (False, True): 9, (False, False): 17}[version == 3, is_mono]
+    content = bytes(side) + b"Xing\x00\x00\x00\x01" + frames.to_bytes(4, "big")
+    plain = bits & ~0xF200 | 0x10000  # no padding, no checksum, and a bit rate yet to be chosen
+    heads = ((plain | rate << 12).to_bytes(4, "big") for rate in range(1, 15))
+    sizes = {head: _mpeg_frame(head)[0] for head in heads}
+    head = next(head for head, size in sizes.items() if size >= 4 + len(content))
+    return (head + content).ljust(sizes[head], b"\0")
+
+
+def _walk_frames(file: BinaryIO) -> tuple[int, int, int]:
+    """The number of MPEG layer III frames, the samples of each, and where the first begins."""
+    count, samples, lost, start = 0, 0, False, 0
     while len(head := file.read(4)) == 4:
         size, held = _mpeg_frame(head)
         if size and (not lost or _is_followed(file, size)):
+            start = start if count else file.tell() - 4
             count, samples, lost = count + 1, held, False
             file.seek(size - 4, os.SEEK_CUR)
         else:
@@ -196,7 +221,7 @@ def _walk_frames(file: BinaryIO) -> tuple[int, int]:
             if not _skip_tag(file):
                 file.seek(1, os.SEEK_CUR)
                 _seek_mpeg(file)
-    return count, samples
+    return count, samples, start
 
 
 def _seek_mpeg(file: BinaryIO) -> None:

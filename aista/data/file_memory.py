@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from math import inf
@@ -19,8 +19,9 @@ from aista.data.arrow_file import read_table, table_writer
 from aista.data.audio import probe_audio, read_header
 from aista.data.audio_file import file_status
 from aista.data.reading_processes import num_cores, reading_processes
-from aista.errors import DataError
+from aista.errors import DataError, RunError
 from aista.files import replacing
+from aista.locks import locked
 
 __all__ = ["FileMemory", "Recalled", "audio_headers", "decoded_audio"]
 
@@ -48,6 +49,7 @@ class Recalled:
 class FileMemory:
     """Results of a function of audio files, for one manifest, kept in ``.NAME.TOPIC.arrow`` beside it.
 
+    Of several processes that ask for many files at a time one computes, and the others find what it remembered.
     An entry counts only while the file's size and modification time are what they were. Failures are not recorded, so a
     repaired disk is noticed.
 
@@ -66,7 +68,6 @@ class FileMemory:
         kinds = [pa.int64() if kind is int else pa.string() for kind in (int, int, *types)]
         names = ["size", "time", *(f"value{index}" for index in range(len(types)))]
         self._schema = pa.schema([("spec", pa.string()), *zip(names, kinds, strict=True)])
-        self._known = self._read()
         self._new: dict[str, tuple[Any, ...]] = {}
 
     def recall(self, spec: str) -> Sequence[Any]:
@@ -95,6 +96,14 @@ class FileMemory:
         Raises:
             RunError: a process died.
         """
+        with ExitStack() as stack:
+            if len(specs) >= _WORTH_PROCESSES:
+                with suppress(RunError):  # in a folder that cannot be written each process computes for itself
+                    stack.enter_context(locked(self._file.with_suffix(".lock"), self._file, wait=True))
+                self._forget_table()
+            return self._recall_all(specs, progress)
+
+    def _recall_all(self, specs: Sequence[str], progress: Callable[[int, int], None] | None) -> Recalled:
         places = pc.index_in(pa.array(specs, pa.string()), value_set=self._known["spec"]).fill_null(-1).to_numpy()
         stamps = [self._known[name].to_numpy()[places] if len(self._known) else places for name in ("size", "time")]
         values = tuple(self._remembered(name, places) for name in self._schema.names[3:])
@@ -127,8 +136,8 @@ class FileMemory:
         with suppress(OSError):  # only speed is lost
             with replacing(self._file) as temporary, table_writer(temporary, self._schema, self._stamp) as writer:
                 writer.write_table(table)
-            self._known, self._new = table, {}
-            self.__dict__.pop("_places", None)
+            self._new = {}
+            self._forget_table()
 
     @property
     def _stamp(self) -> dict[str, str]:
@@ -138,7 +147,12 @@ class FileMemory:
     def _places(self) -> dict[str, int]:
         return {spec: place for place, spec in enumerate(self._known["spec"].to_pylist())}
 
-    def _read(self) -> pa.Table:
+    def _forget_table(self) -> None:
+        for name in ("_known", "_places"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def _known(self) -> pa.Table:
         table = read_table(self._file, self._schema, self._stamp)
         return self._schema.empty_table() if table is None else table.replace_schema_metadata(None)
 

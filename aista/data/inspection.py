@@ -138,8 +138,7 @@ class Inspection:
             on_bad_rows: ``"drop"`` leaves bad rows out; ``"error"`` refuses to go on with any.
 
         Raises:
-            DataError: bad rows where none are allowed, more than ``data.max_bad_rows`` of the rows that a sample looked
-                at, or no good row at all.
+            DataError: bad rows where none are allowed, or no good row at all.
         """
         if self.problems and on_bad_rows == "error":
             raise DataError(

@@ -155,6 +155,7 @@ class BatchLoader:
 
     def _move(self, epoch: int, position: int) -> None:
         self._epoch, self._position = epoch, position
+        self._plan = ()  # not beside the next one
         self._plan = self._batches.plan(epoch)
         self._fingerprint_of_plan = None
 

@@ -18,8 +18,11 @@ from typing_extensions import override
 
 from aista.data.arrow_file import map_table, read_table, table_writer
 from aista.data.manifest_rows import MANIFEST_SAMPLE_RATE, NUMBERS, UNMEASURED, Rows
+from aista.data.reading_processes import reading_processes
 from aista.data.word_times import check_word_times
+from aista.errors import RunError
 from aista.files import replacing
+from aista.locks import locked
 from aista.text import is_blank
 
 __all__ = ["LARGE", "scan_manifest"]
@@ -50,8 +53,10 @@ def scan_manifest(path: Path, header: Sequence[str], columns: Sequence[str]) -> 
         stamp = {"version": _VERSION, "manifest": f"{status.st_size} {status.st_mtime_ns}"}
         if (table := read_table(file, schema, stamp)) is not None:
             return Rows(table)
-        with suppress(OSError):  # a folder that cannot be written, or a full disk: the rows are held in memory
-            return _scan_into(file, schema, stamp, path, header, columns)
+        # Of several processes one scans. In a folder that cannot be written, rows are held in memory.
+        with suppress(OSError, RunError), locked(file.with_suffix(".lock"), file, wait=True):
+            table = read_table(file, schema, stamp)
+            return Rows(table) if table is not None else _scan_into(file, schema, stamp, path, header, columns)
     tables: list[pa.Table] = []
     is_whole = _scan(path, header, columns, tables.append) and bool(tables)
     table = pa.concat_tables(tables) if is_whole else None
@@ -67,14 +72,22 @@ def _scan_into(
 ) -> Rows | None:
     """Scan a manifest into a file and map that; no file is left if there may be a fault."""
     try:
-        with replacing(file) as temporary:
-            with table_writer(temporary, schema, stamp) as writer:
-                is_whole = _scan(path, header, columns, writer.write_table)
-            if not is_whole or not _has_distinct_ids(map_table(temporary)):
+        with replacing(file) as temporary, reading_processes(1) as process:
+            # Its memory goes with it: what a scan takes, an allocator would keep in this process.
+            if not process.submit(_write, temporary, schema, stamp, path, header, columns).result():
                 raise _Faulty
     except _Faulty:
         return None
     return Rows(map_table(file))
+
+
+def _write(
+    file: Path, schema: pa.Schema, stamp: Mapping[str, str], path: Path, header: Sequence[str], columns: Sequence[str]
+) -> bool:
+    """Scan a manifest into a file; False where there may be a fault."""
+    with table_writer(file, schema, stamp) as writer:
+        is_whole = _scan(path, header, columns, writer.write_table)
+    return is_whole and _has_distinct_ids(map_table(file))
 
 
 class _Faulty(Exception):  # noqa: N818 -- leaves a block of `replacing`, nothing else

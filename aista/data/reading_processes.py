@@ -26,19 +26,19 @@ def num_cores() -> int:
 
 
 @contextmanager
-def reading_processes() -> Iterator[Executor]:
-    """Yield one process for each core; what was not begun is given up when the block ends.
+def reading_processes(count: int = 0) -> Iterator[Executor]:
+    """Yield so many processes, or one for each core; what was not begun is given up when the block ends.
 
     Raises:
         RunError: one of them died.
     """
     context = multiprocessing.get_context(START_METHOD)
-    pool = ProcessPoolExecutor(num_cores(), mp_context=context, initializer=_start)
+    pool = ProcessPoolExecutor(count or num_cores(), mp_context=context, initializer=_start)
     try:
         yield pool
     except BrokenProcessPool as error:
         raise RunError(
-            "a process that reads audio died, often for want of memory; make room, or set data.inspect: headers"
+            "a process that reads data died, often for want of memory; make room, or choose a lighter data.inspect"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,6 +35,7 @@ __all__ = [
     "holds",
     "is_main_process",
     "open_experiment",
+    "recorded_commits",
     "released_if_unused",
     "training_lock",
 ]
@@ -63,11 +64,13 @@ def claim(run_dir: Path, experiment: Experiment, task: Task) -> bool:
     Raises:
         AistaError: the folder belongs to another experiment (names the options that differ), or is a
             non-empty folder that is no run.
-        RunError: this is not the main process, and the main one has not written the config in ``CLAIM_SECONDS``.
+        RunError: this is not the main process, and the main one has not written the config in ``CLAIM_SECONDS``, or has
+            found a model on the hub at another commit.
     """
     file, environment = RunPaths(run_dir).config_file, RunPaths(run_dir).environment_file
     if not is_main_process():
         _wait_for(file)
+        _require_commits(run_dir, experiment)
         return False
     if holds(run_dir, experiment):
         if not _is_described(environment):
@@ -154,6 +157,14 @@ def _is_unused(run_dir: Path) -> bool:
     return names <= known and not run.has_checkpoints
 
 
+def _require_commits(run_dir: Path, experiment: Experiment) -> None:
+    """Raise RunError where the main process found a model on the hub at another commit than this one."""
+    recorded = recorded_commits(run_dir) or {}
+    for name, commit in experiment.commits.items():
+        if recorded.get(name, commit) != commit:
+            raise RunError(f"{name}: moved on the hub from one process to the next; repeat the command")
+
+
 def _wait_for(file: Path) -> None:
     deadline = time.monotonic() + CLAIM_SECONDS
     while not file.is_file():
@@ -178,7 +189,19 @@ def open_experiment(run_dir: Path) -> Experiment:
             f"{run_dir}: not a run folder (no {file.name}); make one with `aista train {run_dir} --config ...`"
         )
     require_unedited(file)
-    return load_experiment(file, start=Assets.load(run).start)
+    return load_experiment(file, start=Assets.load(run).start, commits=recorded_commits(run_dir))
+
+
+def recorded_commits(run_dir: Path) -> Mapping[str, str] | None:
+    """Name on the hub -> the commit of it that a run began with; None where there is no run."""
+    run = RunPaths(run_dir)
+    if not run.is_run:
+        return None
+    try:
+        models = read_object(run.environment_file, "aista train").get("models", {})
+    except RunError:  # `claim` says so, and writes it anew; the names in config.yaml hold their commits
+        return {}
+    return {str(name): str(commit) for name, commit in models.items()}
 
 
 def _is_described(file: Path) -> bool:
@@ -192,7 +215,7 @@ def _is_described(file: Path) -> bool:
 
 
 def describe_environment(experiment: Experiment) -> dict[str, Any]:
-    """Versions, commit, device and the precision chosen for it; never environment variables, which can hold secrets."""
+    """Versions, device, chosen precision, commits on the hub; never environment variables, which can hold secrets."""
     chosen = {"mixed_precision": choose().to_json()} if experiment.sections.trainer.mixed_precision == "auto" else {}
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     return {
@@ -204,6 +227,7 @@ def describe_environment(experiment: Experiment) -> dict[str, Any]:
         "packages": {name: _version(name) for name in _PACKAGES},
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
         **chosen,
+        **({"models": dict(experiment.commits)} if experiment.commits else {}),
     }
 
 

@@ -39,6 +39,7 @@ from aista.terminal import terminal_handler
 __all__ = [
     "PatienceStopper",
     "guard_state_files",
+    "keep_in_log_files",
     "load_sharded_model",
     "patch_fairseq2",
     "run_recipe",
@@ -69,6 +70,15 @@ def _configure_logging(no_rich: bool = False) -> None:
     configure_logging(no_rich)
     logging.raiseExceptions = False  # a full disk shows where a run must write, not in a traceback for each line of log
     _quiet_console()
+
+
+def keep_in_log_files() -> None:
+    """Let fairseq2's log file of this process hold aista's messages too; call it once that is open.
+
+    Processes but the main one write to no terminal: what they say is there alone.
+    """
+    handlers = logging.getLogger("fairseq2").handlers
+    logging.getLogger("aista").handlers[:] = [one for one in handlers if isinstance(one, logging.FileHandler)]
 
 
 def _own_dtypes(dtype: torch.dtype) -> AbstractContextManager[None]:

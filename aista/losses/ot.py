@@ -107,7 +107,8 @@ class OTAlignment(AlignmentLoss):
             return self.solver(*sides, **geometry)
         guidance = self.guide(states, context)
         extra = self.config.guide_weight * guide_cost(guidance, self.config.guide_floor)
-        return cast(Solver, self.solver).solve(from_states(*sides, **geometry).plus(extra))
+        solver = cast(Solver, self.solver)
+        return solver.solve(from_states(*sides, **geometry, batched=solver.batched).plus(extra))
 
 
 def _check_takes_costs(solver: OTSolver) -> None:

@@ -17,11 +17,10 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-from aista.model_folder import INDEX, check_folder, read_json
+from aista.model_folder import INDEX, check_folder, read_json, without_safetensors
 
 __all__ = ["bounded_by", "check_weights", "fill_from_folder", "refuse_absent", "refuse_surplus"]
 
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.h5")
 _FACTOR, _TENSORS, _NUMBERS = 64, 1 << 12, 1 << 28
 
 
@@ -29,8 +28,7 @@ def check_weights(folder: Path) -> None:
     """Raise ValueError if the folder holds no safetensors."""
     if any(folder.glob("*.safetensors")):
         return
-    pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
-    content = f"only {', '.join(pickles)}, which can run code when loaded" if pickles else "no weights"
+    content = without_safetensors(path.name for path in folder.glob("*"))
     raise ValueError(
         f"path: {folder} holds {content}; weights are read from *.safetensors alone: get model.safetensors, or load "
         "a file you trust with transformers once and save_pretrained(..., safe_serialization=True)"

@@ -38,7 +38,7 @@ class LetterModel(NamedTuple):
 def read_hf_ctc(folder: Path) -> LetterModel:
     r"""A CTC model of the wav2vec 2.0 family or w2v-BERT 2.0, as transformers' ``AutoModelForCTC`` saves it.
 
-    Nothing is downloaded, no code of the folder runs, and weights are read from safetensors alone. The blank, which
+    No code of the folder runs, and weights are read from safetensors alone. The blank, which
     is the padding token there, becomes the last class, and the classes behind its place move up by one.
 
     Args:

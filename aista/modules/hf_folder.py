@@ -1,7 +1,7 @@
 """Models in local Hugging Face folders: checked, and built with the folder's weights or without; imports transformers.
 
-Nothing is downloaded, no code of a folder runs, and weights are read from safetensors alone. Every folder passes
-``aista.model_folder.check_folder`` before transformers sees it.
+``aista.hub`` downloads, nothing here does. No code of a folder runs, and weights are read from safetensors alone. Every
+folder passes ``aista.model_folder.check_folder`` before transformers sees it.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from aista.config import apply_overrides, load_yaml, merge
 from aista.convert import check_keys
 from aista.data.data_config import DataConfig
 from aista.errors import ConfigError, Fault, RegistryError
+from aista.hub import HubName
 from aista.schema import Component, Options, component, option, required, section, structure, to_plain
 from aista.tasks.training import EvaluationConfig, TrainerConfig
 
@@ -77,6 +78,8 @@ class Experiment:
         raw: The plain mapping it was structured from, overrides applied.
         source: File it came from, for messages.
         start: Folder that relative paths started from, so that none is left; None leaves them to the current folder.
+        commits: Name on the hub -> the commit that it stands for here, in place of what its branch is today; the
+            options hold ``ORG/NAME@COMMIT`` then.
     """
 
     sections: Sections
@@ -84,6 +87,7 @@ class Experiment:
     raw: Mapping[str, Any]
     source: str
     start: Path | None = None
+    commits: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def to_plain(self) -> dict[str, Any]:
         """Every option, defaults included, as data that YAML can write."""
@@ -92,13 +96,30 @@ class Experiment:
         return plain
 
     def from_folder(self, start: Path) -> Experiment:
-        """The experiment with every path absolute, relative ones starting from a folder."""
+        """The experiment with every path absolute, relative ones starting from a folder.
+
+        Names on the hub stay where they hold a commit; all others are paths.
+        """
 
         def absolute(path: Path) -> Path:
             return Path(os.path.abspath(start / path))
 
-        sections, config = map_paths((self.sections, self.task_config), absolute)
+        def pretrained(path: Path) -> Path:
+            name = HubName.parse(path)
+            return path if name is not None and name.is_pinned else absolute(path)
+
+        sections, config = map_paths((self.sections, self.task_config), absolute, pretrained)
         return dataclasses.replace(self, sections=sections, task_config=config, start=start)
+
+    def with_commits(self, commits: Mapping[str, str]) -> Experiment:
+        """The experiment with names on the hub replaced by ``ORG/NAME@COMMIT``, in its stages too."""
+
+        def at_commit(path: Path) -> Path:
+            name = HubName.parse(path)
+            return path if name is None or str(path) not in commits else name.at(commits[str(path)])
+
+        sections, config = map_paths((self.sections, self.task_config), lambda path: path, at_commit)
+        return dataclasses.replace(self, sections=sections, task_config=config, commits=commits)
 
     def stage(self, stage: Stage) -> Experiment:
         """The experiment of one pretraining stage: this one with another task and its own changes.
@@ -112,26 +133,41 @@ class Experiment:
         options = _task_options(stage.task, f"pretraining.{stage.name}.task")
         base = _inherited(Sections, self.raw) | _inherited(options, self.raw)
         raw = merge(base, dict(stage.config or {})) | {"task": stage.task}
-        return structure_experiment(raw, source=f"{self.source} (pretraining stage {stage.name!r})", start=self.start)
+        source = f"{self.source} (pretraining stage {stage.name!r})"
+        return structure_experiment(raw, source=source, start=self.start, commits=self.commits)
 
 
-def load_experiment(path: Path, overrides: Sequence[str] = (), *, start: Path | None = None) -> Experiment:
+def load_experiment(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    start: Path | None = None,
+    commits: Mapping[str, str] | None = None,
+) -> Experiment:
     """Read a config file, apply ``key=value`` overrides, load its plug-ins, and structure it.
 
     Args:
         path: The file.
         overrides: As on the command line.
         start: Folder that relative paths start from, those of plug-ins apart; None means the current one.
+        commits: As of ``Experiment``.
 
     Raises:
         ConfigError: every fault at once.
         PluginError: a plug-in cannot be loaded.
     """
     raw = apply_overrides(load_yaml(path), list(overrides))
-    return resolve_experiment(raw, base=path.parent, source=str(path), start=start)
+    return resolve_experiment(raw, base=path.parent, source=str(path), start=start, commits=commits)
 
 
-def resolve_experiment(raw: Mapping[str, Any], *, base: Path, source: str, start: Path | None = None) -> Experiment:
+def resolve_experiment(
+    raw: Mapping[str, Any],
+    *,
+    base: Path,
+    source: str,
+    start: Path | None = None,
+    commits: Mapping[str, str] | None = None,
+) -> Experiment:
     """Load the plug-ins of a config that was read already, and structure it and its stages.
 
     Args:
@@ -139,6 +175,7 @@ def resolve_experiment(raw: Mapping[str, Any], *, base: Path, source: str, start
         base: Folder that relative plug-in paths start from.
         source: Where it came from, for messages.
         start: As in ``load_experiment``.
+        commits: As of ``Experiment``.
 
     Raises:
         ConfigError: every fault at once.
@@ -148,7 +185,7 @@ def resolve_experiment(raw: Mapping[str, Any], *, base: Path, source: str, start
     if isinstance(plugins, list) and all(isinstance(item, str) for item in plugins):
         registry.load_plugins(plugins, base=base)
         raw = {**raw, "plugins": [str((base / item).resolve()) for item in plugins]}
-    experiment = structure_experiment(raw, source=source, start=start)
+    experiment = structure_experiment(raw, source=source, start=start, commits=commits)
     faults: list[Fault] = []
     for stage in experiment.sections.pretraining:
         try:
@@ -162,7 +199,13 @@ def resolve_experiment(raw: Mapping[str, Any], *, base: Path, source: str, start
     return experiment
 
 
-def structure_experiment(raw: Mapping[str, Any], *, source: str = "config", start: Path | None = None) -> Experiment:
+def structure_experiment(
+    raw: Mapping[str, Any],
+    *,
+    source: str = "config",
+    start: Path | None = None,
+    commits: Mapping[str, str] | None = None,
+) -> Experiment:
     """Split the top level between the shared sections and the task's options, and structure both."""
     faults: list[Fault] = []
     task = raw.get("task", "speech_translation")
@@ -175,20 +218,28 @@ def structure_experiment(raw: Mapping[str, Any], *, source: str = "config", star
         faults.append(Fault("tokenizer", "is required", "e.g. {name: sentencepiece, config: {path: data/spm.model}}"))
     if faults:
         raise ConfigError(faults, source)
-    experiment = Experiment(sections, config, dict(raw), source, start)
+    experiment = Experiment(sections, config, dict(raw), source, start).with_commits(commits or {})
     return experiment if start is None else experiment.from_folder(start)
 
 
-def map_paths(value: Any, change: Callable[[Path], Path]) -> Any:
-    """Options with every path in them changed."""
+def map_paths(
+    value: Any, change: Callable[[Path], Path], change_pretrained: Callable[[Path], Path] | None = None
+) -> Any:
+    """Options with every path in them changed; those of pretrained models by a function of their own, if given."""
     if isinstance(value, Path):
         return change(value)
     if isinstance(value, tuple):
-        return tuple(map_paths(item, change) for item in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [field.name for field in dataclasses.fields(value) if field.init]
-        return dataclasses.replace(value, **{name: map_paths(getattr(value, name), change) for name in fields})
-    return value
+        return tuple(map_paths(item, change, change_pretrained) for item in value)
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return value
+    pretrained = change_pretrained or change
+    changes = {
+        field.name: (pretrained if "pretrained" in field.metadata else change, pretrained)
+        for field in dataclasses.fields(value)
+        if field.init
+    }
+    changed = {name: map_paths(getattr(value, name), *functions) for name, functions in changes.items()}
+    return dataclasses.replace(value, **changed)
 
 
 def _collect(cls: type[Any], data: Mapping[str, Any], source: str, faults: list[Fault]) -> Any:

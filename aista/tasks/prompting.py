@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from aista.data.tokenizers.base import TextTokenizer
+from aista.data.tokenizers.base import Chat, TextTokenizer
 from aista.modules.prompt import PLACEHOLDER, PromptIds, parse_template
 from aista.schema import Options, option, required
 
-__all__ = ["ChatPrompt", "EncodedPrompt", "encode_prompt"]
+__all__ = ["ChatPrompt", "EncodedPrompt", "encode_prompt", "prompt_text"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +75,22 @@ def encode_prompt(prompt: str | ChatPrompt, tokenizer: TextTokenizer) -> Encoded
     return EncodedPrompt(PromptIds(before, after), tokenizer.bos_id, tokenizer.eos_id)
 
 
-def _encode_chat(prompt: ChatPrompt, tokenizer: TextTokenizer) -> EncodedPrompt:
+def prompt_text(prompt: str | ChatPrompt, tokenizer: TextTokenizer) -> str:
+    """The prompt as one text with special tokens written out and ``{speech}`` in its place.
+
+    Raises:
+        DataError: the tokenizer has no chat template, or it refuses the turns.
+    """
+    return _render(prompt, tokenizer).text if isinstance(prompt, ChatPrompt) else prompt
+
+
+def _render(prompt: ChatPrompt, tokenizer: TextTokenizer) -> Chat:
     turns = [("system", prompt.system)] if prompt.system else []
-    chat = tokenizer.chat([*turns, ("user", prompt.user)], date=prompt.date, variables=prompt.variables)
+    return tokenizer.chat([*turns, ("user", prompt.user)], date=prompt.date, variables=prompt.variables)
+
+
+def _encode_chat(prompt: ChatPrompt, tokenizer: TextTokenizer) -> EncodedPrompt:
+    chat = _render(prompt, tokenizer)
     before, after = (tuple(tokenizer.encode_prompt(text)) for text in parse_template(chat.text))
     has_bos = tokenizer.bos_id is not None and tokenizer.bos_id in before[:1]
     if chat.eos_id == tokenizer.pad_id:

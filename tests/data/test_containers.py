@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from aista.data.audio import probe_audio, read_audio
 from aista.data.audio_file import EmptyAudioError, UndecodableAudioError
@@ -43,13 +44,16 @@ def encode(name: str, wave: np.ndarray = WAVE, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def mpeg_frames(data: bytes) -> list[bytes]:
-    """The frames of an MPEG-2 layer III file at 16 kHz, found by the sizes in its headers."""
+def mpeg_frames(data: bytes, rate: int = RATE) -> list[bytes]:
+    """The frames of a layer III file (MPEG-1 from 32 kHz on, MPEG-2 below), found by the sizes in its headers."""
     rates = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160]
+    if rate >= 32_000:
+        rates = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320]
+    factor = 144 if rate >= 32_000 else 72
     frames = []
     while len(data) > 4:
         (head,) = struct.unpack(">I", data[:4])
-        size = 72 * rates[head >> 12 & 15] * 1000 // RATE + (head >> 9 & 1)
+        size = factor * rates[head >> 12 & 15] * 1000 // rate + (head >> 9 & 1)
         frames.append(data[:size])
         data = data[size:]
     return frames
@@ -142,12 +146,31 @@ def test_mpeg_frames_without_a_header_are_counted(tmp_path: Path, tag: bytes, be
     assert abs(held(tmp_path, "a.mp3", tag + b"".join(frames) + behind) - 576 * len(frames)) <= 576
 
 
-def test_a_variable_bit_rate_without_a_header_is_refused(tmp_path: Path) -> None:
-    frames = mpeg_frames(encode("mp3", bitrate_mode="VARIABLE", compression_level=0.3))
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (22_050, 2), (44_100, 1), (48_000, 2)])
+@pytest.mark.parametrize("tag", [b"", b"ID3\x03\0\0\0\0\x02\x00" + bytes(256)])
+def test_a_variable_bit_rate_without_a_header_is_decoded_to_its_end(
+    tmp_path: Path, rate: int, channels: int, tag: bytes
+) -> None:
+    noise = np.random.default_rng(1).standard_normal((2 * rate, channels)) * np.repeat([1e-4, 0.3], rate)[:, None]
+    file = io.BytesIO()
+    soundfile.write(file, noise, rate, format="MP3", bitrate_mode="VARIABLE", compression_level=0.3)
+    frames = mpeg_frames(file.getvalue(), rate)
     assert b"Xing" in frames[0]
-    message = fault(tmp_path, "a.mp3", b"".join(frames[1:]))
-    assert message.startswith(f"its MPEG frames hold {576 * (len(frames) - 1)} samples, of which libsndfile decodes ")
-    assert "variable bit rate and no header (Xing)" in message
+    (tmp_path / "a.mp3").write_bytes(tag + b"".join(frames[1:]))
+    (tmp_path / "a.zip").write_bytes(b"before" + tag + b"".join(frames[1:]))
+    assert soundfile.info(tmp_path / "a.mp3").frames < 1.9 * rate  # libsndfile's estimate
+    wave = read_audio("a.mp3", tmp_path, rate)
+    held = 1152 if rate >= 32_000 else 576  # samples of a frame
+    assert abs(len(wave) - held * (len(frames) - 1)) <= held
+    (tmp_path / "whole.mp3").write_bytes(file.getvalue())
+    whole = read_audio("whole.mp3", tmp_path, rate)
+    assert float(wave[-rate // 2 :].std()) == pytest.approx(float(whole[-rate // 2 :].std()), rel=0.1)
+    size = (tmp_path / "a.mp3").stat().st_size
+    assert torch.equal(read_audio(f"a.zip:6:{size}", tmp_path, rate), wave)
+
+
+def test_what_stands_before_the_header_is_no_fault(tmp_path: Path) -> None:
+    assert held(tmp_path, "a.mp3", bytes(2_000) + encode("mp3")) == SAMPLES
 
 
 class Counted(io.BytesIO):

@@ -31,7 +31,7 @@ class Vad(Options, Segmenter):
     Speech separated by at least ``pause`` seconds becomes segments of its own. A segment that is too long is cut where
     speech is least likely in the second half of what is allowed. One that is too short joins a neighbour, the nearest
     pairs first. What is no speech is left out, but for ``padding`` around each segment. The weights (MIT licence) come
-    in the package silero-vad; nothing is downloaded. A CPU core takes some 15 s for an hour.
+    in the package silero-vad; nothing is downloaded. A CPU core takes some 30 s for an hour.
 
     Choose it for talks, meetings and broadcasts. Set ``max_seconds`` to about the longest utterances that the model was
     trained on, where these are shorter than ``data.max_seconds``. Source: Silero Team, github.com/snakers4/silero-vad.

@@ -1,4 +1,4 @@
-"""Tokenizers of Hugging Face models, from a local folder."""
+"""Tokenizers of Hugging Face models, from a local folder or the hub."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from typing_extensions import override
 from aista.data.tokenizers.base import Chat, TextTokenizer, is_markup
 from aista.data.tokenizers.plain_text import without_tokens
 from aista.errors import DataError
-from aista.model_folder import check_folder
+from aista.hub import local_folder
+from aista.model_folder import check_folder, is_tokenizer_file
 from aista.registry import register
 from aista.schema import Options, option, required
 
@@ -25,15 +26,13 @@ __all__ = ["HuggingFaceConfig", "HuggingFaceTokenizer"]
 
 _ANSWER = "aista-answer"
 """Stands for an answer, to see what follows one."""
-_TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".spm", ".vocab")
-_MODEL_FILES = ("config.json", "generation_config.json", "preprocessor_config.json", "adapter_config.json")
 
 
 @dataclass(frozen=True, kw_only=True)
 class HuggingFaceConfig(Options):
     """Options of ``hugging_face``."""
 
-    path: Path = required("The model's local folder, with tokenizer.json or other tokenizer files.")
+    path: Path = required("The model's folder or name on the hub, for its tokenizer files.", pretrained="tokenizer")
     pad_token: str = option("", "Padding token; empty takes the tokenizer's own. Must differ from its EOS token.")
 
 
@@ -41,15 +40,15 @@ class HuggingFaceConfig(Options):
 class HuggingFaceTokenizer(TextTokenizer):
     """The tokenizer that belongs to a pretrained language model.
 
-    Nothing is downloaded and no code from the folder is run.
+    No code from the folder is run.
 
     Choose it together with a Hugging Face language model, with the same ``path``.
     """
 
     def __init__(self, config: HuggingFaceConfig) -> None:
         self._config = config
-        self._path = config.path
-        self._tokenizer = _load(config.path)
+        self._path = local_folder(config.path, "tokenizer")
+        self._tokenizer = _load(self._path)
         self.vocab_size = len(self._tokenizer)
         self.bos_id = self._tokenizer.bos_token_id
         if self._tokenizer.eos_token_id is None:
@@ -122,7 +121,7 @@ class HuggingFaceTokenizer(TextTokenizer):
         """
         settings: dict[str, Any] = {}
         for file in sorted(self._path.iterdir()):
-            if file.is_file() and file.suffix in _TOKENIZER_SUFFIXES and not _is_of_the_model(file.name):
+            if file.is_file() and is_tokenizer_file(file.name):
                 shutil.copyfile(file, folder / file.name)
         file = folder / "tokenizer_config.json"
         if file.is_file():
@@ -185,13 +184,11 @@ class HuggingFaceTokenizer(TextTokenizer):
         return int(pad_id)
 
 
-def _is_of_the_model(name: str) -> bool:
-    return name in _MODEL_FILES or name.endswith(".index.json")
-
-
 def _load(path: Path) -> Any:
     if not path.is_dir():
-        raise DataError(f"{path}: no such folder; the tokenizer needs a model's local folder, downloaded beforehand")
+        raise DataError(
+            f"{path}: no such folder; name that of a model with its tokenizer, or one on the hub (ORG/NAME)"
+        )
     from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
     try:

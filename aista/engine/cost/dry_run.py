@@ -20,9 +20,11 @@ from aista.engine.precision import forecast
 from aista.engine.stream_data import open_stream
 from aista.engine.training.optimizer import check_parameter_groups
 from aista.errors import AistaError, RunError
+from aista.hub import has_weights
 from aista.modules.trainable import ParameterTable
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
+from aista.tasks.hub_models import pin_models
 from aista.tasks.preflight import preflight
 
 __all__ = ["DryRun", "dry_run"]
@@ -78,7 +80,8 @@ def dry_run(
 ) -> DryRun:
     """Check config, files, data and components, and estimate what training costs.
 
-    Pretrained parts are built from their small config files alone; their weights may be missing.
+    Pretrained parts are built from their small config files alone, which are all that is fetched from the hub; their
+    weights may be missing.
 
     Args:
         experiment: What would be trained.
@@ -92,6 +95,7 @@ def dry_run(
         DataError: the manifests have faults, or a tokenizer is missing.
     """
     data = experiment.sections.data
+    experiment = pin_models(experiment)
     task = preflight(experiment, with_data=assumption is None, pretrained="meta")
     if max(processes) > data.batch_size:
         raise AistaError(
@@ -104,7 +108,7 @@ def dry_run(
     table = task.select_trainable(model)
     check_parameter_groups(experiment.sections.trainer, model)
     bases = base_paths(experiment.task_config)
-    missing = {part: str(path) for part, (_, path) in bases.items() if not _has_weights(path)}
+    missing = {part: str(path) for part, (_, path) in bases.items() if not has_weights(path)}
     states = _states(splits, model, experiment)
     rows = _rows(splits, task, experiment, assumption)
     precision = forecast(experiment.sections.trainer.mixed_precision)
@@ -139,7 +143,3 @@ def _states(splits: Mapping[str, Split], model: nn.Module, experiment: Experimen
         return (f"{steps}; which are there depends on the encoder's weights, which a dry run does not read",)
     encoder = CachedEncoder(experiment, model, "cpu")
     return (steps, *(encoder.describe_need(split) for split in splits.values()))
-
-
-def _has_weights(path: Any) -> bool:
-    return path.is_file() or any(path.glob("*.safetensors"))

@@ -14,6 +14,7 @@ from torch import nn
 
 from aista import __version__, registry
 from aista.files import hash_file
+from aista.hub import settings_files
 from aista.schema import Component, to_plain
 from aista.tasks.experiment import Experiment
 
@@ -48,7 +49,8 @@ def _describe(kind: str, spec: Component) -> dict[str, Any]:
 
 def _hash_settings(path: Path) -> str:
     """Hash of a folder's JSON files but the weights' index; a file of weights counts by what was loaded from it."""
-    files = [file for file in sorted(path.glob("*.json")) if not file.name.endswith(".index.json")]
+    files = [] if path.is_file() else settings_files(path)
+    files = [file for file in files if file.suffix == ".json" and not file.name.endswith(".index.json")]
     return hashlib.sha256(json.dumps([[file.name, hash_file(file)] for file in files]).encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import aista
 from aista.engine.checkpoints import Checkpoint
 from aista.files import hash_file
+from aista.hub import HubName
 from aista.modules.trainable import ParameterTable
 from aista.run_folder.contents import RunFolder
 from aista.tasks.experiment import Experiment
@@ -29,6 +30,7 @@ _WEIGHTS = {
     "whole": "all weights",
     "merged": "all weights, LoRA merged",
     "trainable": "the weights that the base models lack, to be loaded on them",
+    "transformers": "all weights, LoRA merged, as one model of transformers",
 }
 
 
@@ -39,15 +41,17 @@ def model_card(
     table: ParameterTable,
     bases: Mapping[str, Mapping[str, str]],
     kind: str,
+    loading: str = "",
 ) -> str:
-    """README.md: what the model is, how to load it, what it was trained on and how it scored."""
+    """README.md: what the model is, how to load it (``loading``, or with aista), its data and its scores."""
     data = experiment.sections.data
     languages = [code for code in (data.source_language, data.target_language) if code]
     lines = [
         "---",
         f"language: [{', '.join(json.dumps(code) for code in languages)}]",
-        "license:  # to be filled in; check the licences of the base models and of the data",
-        "library_name: aista",
+        "# license: to be filled in; check the licences of the base models and of the data",
+        f"library_name: {'transformers' if kind == 'transformers' else 'aista'}",
+        *_base_model_line(bases),
         f"tags: [{experiment.sections.task.replace('_', '-')}]",
         "---",
         "",
@@ -59,7 +63,7 @@ def model_card(
         "",
         "## Load it",
         "",
-        _loading(bases if kind == "trainable" else {}),
+        loading or _loading(bases if kind == "trainable" else {}),
         "## Parts",
         "",
         "```",
@@ -83,6 +87,13 @@ def _loading(bases: Mapping[str, Mapping[str, str]]) -> str:
         return _LOADING.format(arguments='"THIS_FOLDER"')
     named = ", ".join(f'"{part}": "{base["name"]}"' for part, base in bases.items())
     return _LOADING.format(arguments=f'"THIS_FOLDER", base={{{named}}}')
+
+
+def _base_model_line(bases: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The hub's own key, for bases that came from the hub."""
+    names = [HubName.parse(Path(base["name"])) for base in bases.values()]
+    repos = dict.fromkeys(name.repo for name in names if name is not None)
+    return [f"base_model: [{', '.join(repos)}]"] if repos else []
 
 
 def _base_lines(bases: Mapping[str, Mapping[str, str]]) -> list[str]:

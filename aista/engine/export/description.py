@@ -9,15 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from aista import registry
+from aista.engine.export.record import RECORD
 from aista.errors import RunError
+from aista.hub import local_folder, settings_files
 from aista.model_folder import check_folder
 from aista.modules.llms.base import GenerationConfig
+from aista.run_folder.paths import RunPaths
 from aista.schema import Component
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment, structure_experiment
 from aista.tasks.parts import TunedPart
 
-__all__ = ["MODEL_TYPE", "base_paths", "describe", "embed", "generation_to_json", "parts", "weight_paths"]
+__all__ = [
+    "MODEL_TYPE",
+    "base_paths",
+    "describe",
+    "embed",
+    "generation_to_json",
+    "parts",
+    "save_tokenizer",
+    "weight_paths",
+]
 
 MODEL_TYPE = "aista"
 _TRAINING = ("alignment", "layer_selection", "freeze_params", "trainer")
@@ -45,12 +57,23 @@ def describe(experiment: Experiment, task: Task, folder: Path, *, whole: bool) -
     training = {key: plain.pop(key) for key in _TRAINING if key in plain}
     plain["data"] = {key: plain["data"][key] for key in _DATA}
     plain["evaluation"] = {key: value for key, value in plain["evaluation"].items() if key != "generation"}
-    plain["tokenizer"] = {"name": plain["tokenizer"]["name"], "config": dict(task.tokenizer.save(folder))}
+    plain["tokenizer"] = {"name": plain["tokenizer"]["name"], "config": save_tokenizer(task, folder)}
     for part, spec in parts(experiment.task_config).items():
         for option, path in weight_paths(part, spec).items():
             plain[part]["config"][option] = embed(path, folder / part) if whole else path.name
     _check_components(structure_experiment(plain, source="the exported config"))
     return {"experiment": plain, "training": training}
+
+
+def save_tokenizer(task: Task, folder: Path) -> dict[str, Any]:
+    """Write the tokenizer's files; returns the options that build it from there.
+
+    Records that lie beside them, of the run or of an export that it was trained on, do not go along.
+    """
+    options = dict(task.tokenizer.save(folder))
+    for name in (RunPaths(folder).assets_file.name, RECORD):
+        (folder / name).unlink(missing_ok=True)
+    return options
 
 
 def parts(config: Any) -> dict[str, TunedPart]:
@@ -101,11 +124,11 @@ def embed(path: Path, folder: Path) -> str | None:
     if path.is_file():
         return None
     try:
-        check_folder(path)
+        check_folder(local_folder(path, "config"))
     except ValueError as error:
         raise RunError(f"{error}; an export would hold a copy of it") from error
     folder.mkdir()
-    for file in sorted(path.iterdir()):
+    for file in settings_files(path):
         if file.is_file() and file.suffix in _CONFIG_SUFFIXES and not file.name.endswith(".index.json"):
             shutil.copyfile(file, folder / file.name)
     return folder.name

@@ -16,6 +16,7 @@ from aista.engine.export.description import MODEL_TYPE, base_paths, parts
 from aista.engine.export.record import RECORD, Record, check_files, read_object
 from aista.engine.export.weights import fingerprint, load_into, weight_files
 from aista.errors import ConfigError, RunError
+from aista.hub import HubName, local_folder
 from aista.model_folder import inside
 from aista.modules.folder_weights import bounded_by
 from aista.modules.llms.base import GenerationConfig
@@ -58,7 +59,13 @@ def open_exported(folder: Path, base: Mapping[str, Path] | None = None, *, verif
         RunError: the folder is damaged, or holds something that could run code, or a base is missing or wrong.
         ConfigError: config.json holds impossible options.
     """
-    check_files(folder, Record.read(folder), verify=verify)
+    record = Record.read(folder)
+    if record.kind == "transformers":
+        raise RunError(
+            f"{folder}: was exported for transformers; to open it with aista export the run without --transformers, or "
+            "name the folder as the path of the parts qwen2_audio, to train it further"
+        )
+    check_files(folder, record, verify=verify)
     config = read_object(folder / CONFIG)
     data = config.get("experiment")
     if not isinstance(data, dict) or data.get("plugins"):
@@ -144,18 +151,21 @@ def _with_bases(experiment: Experiment, folder: Path, recorded: Any, given: Mapp
     specs, once = parts(experiment.task_config), functools.cache(fingerprint)
     changed = {}
     for part, (option, path) in needed.items():
+        name = str(recorded[part].get("name", path.name))
         if part not in given:
+            where = name if HubName.parse(Path(name)) else "FOLDER"
             raise RunError(
-                f"{folder}: holds only what was trained and needs the base weights of the {part}, {path.name!r} "
-                f"({fingerprints[part][:19]}...); add --base {part}=FOLDER"
+                f"{folder}: holds only what was trained and needs the base weights of the {part}, {name!r} "
+                f"({fingerprints[part][:19]}...); add --base {part}={where}"
             )
-        actual = once(given[part])
+        base = local_folder(given[part], "weights")
+        actual = once(base)
         if actual != fingerprints[part]:
             raise RunError(
                 f"--base {part}={given[part]}: other weights than those that {folder} was trained on; expected "
-                f"{path.name!r} with {fingerprints[part]}, found {actual}"
+                f"{name!r} with {fingerprints[part]}, found {actual}"
             )
-        config = dataclasses.replace(specs[part].config, **{option: given[part]})
+        config = dataclasses.replace(specs[part].config, **{option: base})
         changed[part] = dataclasses.replace(specs[part], config=config)
     return dataclasses.replace(experiment, task_config=dataclasses.replace(experiment.task_config, **changed))
 

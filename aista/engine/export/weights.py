@@ -68,8 +68,10 @@ def load_into(
 
 
 def weight_files(path: Path) -> list[Path]:
-    """The safetensors that are a file or lie in a folder."""
-    return [path] * (path.suffix == ".safetensors") if path.is_file() else sorted(path.glob("*.safetensors"))
+    """The safetensors that are a file, or that a folder's model is loaded from: others may lie beside them."""
+    if path.is_file():
+        return [path] * (path.suffix == ".safetensors")
+    return sorted(path.glob("model*.safetensors")) or sorted(path.glob("*.safetensors"))
 
 
 def fingerprint(path: Path) -> str:

@@ -16,12 +16,14 @@ from aista.engine.claim import open_experiment
 from aista.engine.export.adapters import has_peft_layout, save_peft
 from aista.engine.export.card import model_card
 from aista.engine.export.description import MODEL_TYPE, base_paths, describe, generation_to_json, parts
+from aista.engine.export.for_transformers import check_parts, loading_lines, save_qwen2_audio
 from aista.engine.export.load import CONFIG, GENERATION, TRAINABLE, open_exported
 from aista.engine.export.record import CARD, RECORD, Record, check_replaceable, hash_files
 from aista.engine.export.weights import fingerprint, save_weights
 from aista.engine.standalone import with_assets
 from aista.errors import RunError
 from aista.files import hash_file, replacing_folder, require_writable, write_json, write_text
+from aista.hub import HubName, cached_folder
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -29,7 +31,7 @@ from aista.tasks.preflight import build_task
 
 __all__ = ["export"]
 
-Kind = Literal["whole", "merged", "trainable"]
+Kind = Literal["whole", "merged", "trainable", "transformers"]
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,14 @@ class _Run:
     def bases(self) -> dict[str, dict[str, str]]:
         """Name and fingerprint of each part's base weights."""
         once = functools.cache(fingerprint)  # parts may come out of one folder
-        return {
-            part: {"option": option, "name": path.resolve().name, "fingerprint": once(path)}
-            for part, (option, path) in base_paths(self.experiment.task_config).items()
-            if path.exists() or self.kind == "trainable"  # a whole model needs no base
-        }
+        bases = {}
+        for part, (option, path) in base_paths(self.experiment.task_config).items():
+            folder = cached_folder(path)
+            if folder is None and self.kind != "trainable":
+                continue  # a whole model needs no base
+            name = str(path) if path != folder and HubName.parse(path) else path.resolve().name
+            bases[part] = {"option": option, "name": name, "fingerprint": once(folder or path)}
+        return bases
 
 
 def export(
@@ -74,7 +79,8 @@ def export(
         out: Folder to make; replaced only where it is this run's export, unchanged since.
         which: Checkpoint: ``best``, ``last`` or a step number.
         kind: ``whole``; ``merged``: with LoRA in the weights that it updates; ``trainable``: without what the
-            base models' own folders hold.
+            base models' own folders hold; ``transformers``: merged, as the model of transformers that its parts come
+            from, which transformers alone loads.
         shard_bytes: Largest file of weights.
         verify: Compare the checkpoint with its checksums first.
 
@@ -93,24 +99,48 @@ def export(
     experiment = with_assets(original, run_dir) if is_whole else original
     task = build_task(experiment, pretrained="skip" if is_whole else "load")
     run = _Run(run_dir, original, task, find_checkpoint(run_dir, which), kind, shard_bytes, verify)
+    if kind == "transformers":
+        check_parts(task)
     check_replaceable(out, run.id, kind)
     require_writable(out)
     with replacing_folder(out) as folder:
-        config = describe(experiment, run.task, folder, whole=is_whole)
         model = run.task.build_model()
         table = run.task.select_trainable(model)
-        _save_model(folder, run, model, config)
-        head = {"model_type": MODEL_TYPE, "architectures": [type(model).__name__], "aista_version": aista.__version__}
-        write_json(folder / CONFIG, {**head, "kind": kind, "base": run.bases, **config})
-        generation = experiment.sections.evaluation.generation
-        write_json(folder / GENERATION, generation_to_json(generation, run.task))
-        write_text(folder / CARD, model_card(run_dir, original, run.checkpoint, table, run.bases, kind))
+        if kind == "transformers":
+            _save_for_transformers(folder, run, model)
+        else:
+            _save_for_aista(folder, run, model, experiment)
+        loading = loading_lines(task) if kind == "transformers" else ""
+        card = model_card(run_dir, original, run.checkpoint, table, run.bases, kind, loading)
+        write_text(folder / CARD, card)
         record = Record(run.id, kind, run.checkpoint.step, run.checkpoint.score, hash_files(folder))
         record.write(folder)
-        if is_whole:
+        if kind in ("whole", "merged"):
             _check_prompt(folder, run.task)
         check_replaceable(out, run.id, kind)  # it may have got a file meanwhile
     return [*record.files, RECORD]
+
+
+def _save_for_aista(folder: Path, run: _Run, model: nn.Module, experiment: Experiment) -> None:
+    config = describe(experiment, run.task, folder, whole=run.kind != "trainable")
+    _save_model(folder, run, model, config)
+    head = {"model_type": MODEL_TYPE, "architectures": [type(model).__name__], "aista_version": aista.__version__}
+    write_json(folder / CONFIG, {**head, "kind": run.kind, "base": run.bases, **config})
+    write_json(folder / GENERATION, generation_to_json(experiment.sections.evaluation.generation, run.task))
+
+
+def _save_for_transformers(folder: Path, run: _Run, model: nn.Module) -> None:
+    _load(run, model, load_weights(run.checkpoint, verify=run.verify))
+    _merge(run.task, model)
+    generation = run.experiment.sections.evaluation.generation
+    save_qwen2_audio(folder, run.task, model, generation, run.shard_bytes)
+
+
+def _load(run: _Run, model: nn.Module, weights: dict[str, Tensor]) -> None:
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise _unfit(run) from error
 
 
 def _save_model(folder: Path, run: _Run, model: nn.Module, config: dict[str, Any]) -> None:
@@ -118,12 +148,12 @@ def _save_model(folder: Path, run: _Run, model: nn.Module, config: dict[str, Any
     if run.kind == "trainable":
         _save_trainable(folder, run, model, weights)
         return
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise _unfit(run) from error
+    _load(run, model, weights)
     if run.kind == "merged":
-        for part in _merge(run.task, model):
+        merged = _merge(run.task, model)
+        if not merged:
+            raise RunError("no part of this run has LoRA, so there is nothing to merge; export without --merge-lora")
+        for part in merged:
             config["experiment"][part]["tuning"] = None
     save_weights(folder, model.state_dict(), shard_bytes=run.shard_bytes)
 
@@ -137,11 +167,9 @@ def _merge(task: Task, model: nn.Module) -> list[str]:
         try:
             tuning.merge(module)
         except ValueError as error:
-            raise RunError(f"{part}.tuning cannot be merged: {error}; export without --merge-lora") from error
+            raise RunError(f"{part}.tuning cannot be merged: {error}; export it as it is") from error
         if module.state_dict().keys() != before:
             merged.append(part)
-    if not merged:
-        raise RunError("no part of this run has LoRA, so there is nothing to merge; export without --merge-lora")
     return merged
 
 

@@ -20,6 +20,7 @@ from aista.engine.export.load import CONFIG, is_exported
 from aista.engine.inference.trained_run import find_device, open_run
 from aista.engine.inputs import Split
 from aista.errors import RunError
+from aista.hub import local_folder
 from aista.modules.ctc_model import CtcModel
 from aista.modules.encoders.base import ExpectedInput
 from aista.modules.hf_ctc import read_hf_ctc
@@ -71,7 +72,7 @@ def open_acoustic_model(
     """Open a CTC model.
 
     Args:
-        folder: Run folder of the task ``ctc_asr``, its export, or a Hugging Face folder of a CTC model.
+        folder: Run folder of the task ``ctc_asr``, its export, or a Hugging Face folder or hub name of a CTC model.
         which: Checkpoint of a run: ``best``, ``last`` or a step number.
         device: Where to run it; empty means the GPU if there is one.
         base: Base weights by part, for an export of the trainable weights alone.
@@ -82,7 +83,7 @@ def open_acoustic_model(
         AistaError: no such device.
     """
     if not RunPaths(folder).is_run and not is_exported(folder):
-        return _open_folder(folder, find_device(device))
+        return _open_folder(local_folder(folder, "weights", "tokenizer"), find_device(device))
     run = open_run(folder, which, device=device, base=base, verify=verify)
     if not isinstance(run.model, CtcModel) or run.task.feature is None:
         raise RunError(

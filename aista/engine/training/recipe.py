@@ -18,7 +18,13 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from aista.engine.claim import is_main_process
-from aista.engine.compat import PatienceStopper, guard_state_files, set_early_stopper, settle_once_restored
+from aista.engine.compat import (
+    PatienceStopper,
+    guard_state_files,
+    keep_in_log_files,
+    set_early_stopper,
+    settle_once_restored,
+)
 from aista.engine.training.blocks import apply_activation_checkpointing, apply_fsdp
 from aista.engine.training.finite_steps import FiniteSteps
 from aista.engine.training.layer_chooser import LayerChooser
@@ -103,6 +109,7 @@ class TaskRecipe(Recipe):
 
     def setup_model(self, context: RecipeContext, model: nn.Module, newly_initialized: bool) -> nn.Module:
         """Load the starting weights of pretrained parts, freeze what is not trained, and prepare the data."""
+        keep_in_log_files()
         if newly_initialized:
             for part, weights in self.initial.items():
                 load_part(model, part, self._named_as_in(model, part, weights))

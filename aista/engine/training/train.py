@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
-from aista.engine.claim import claim, holds, is_main_process, released_if_unused, training_lock
+from aista.engine.claim import (
+    claim,
+    holds,
+    is_main_process,
+    recorded_commits,
+    released_if_unused,
+    training_lock,
+)
 from aista.engine.compat import run_recipe
 from aista.engine.encoder_cache.cached_encoder import require_frozen
 from aista.engine.precision import choose, recorded, slowness
@@ -34,6 +41,7 @@ from aista.run_folder.parsing import write_object
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment, Stage
+from aista.tasks.hub_models import fetch_models, pin_models
 from aista.tasks.preflight import build_metrics, preflight
 
 __all__ = ["find_stage", "train"]
@@ -57,6 +65,8 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: boo
         DataError: the manifests have faults.
         RunError: training failed, or another process trains in the folder.
     """
+    recorded = recorded_commits(run_dir)
+    experiment = pin_models(experiment, recorded, closed=recorded is not None)
     task = preflight(experiment)
     if stage:
         stage_experiment = find_stage(experiment, stage)
@@ -73,6 +83,7 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: boo
 
 
 def _train(experiment: Experiment, task: Task, run_dir: Path, *, verify: bool) -> None:
+    fetch_models(experiment)
     data = RunData(experiment, task, verify=verify)
     claimed = claim(run_dir, experiment, task)
     if is_main_process():

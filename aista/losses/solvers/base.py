@@ -66,9 +66,10 @@ class OTResult:
             torch.zeros_like(converged_N, dtype=torch.long) if num_iterations_N is None else num_iterations_N
         )
         f_NS, g_NT = potentials
+        plain = problem.detached()  # the plan needs no graph, and a result may outlive its backward pass
 
         def build_plan() -> Tensor:
-            return problem.restore_padded(plan_NST if isinstance(plan_NST, Tensor) else plan_NST(), 0, 1)
+            return plain.restore_padded(plan_NST if isinstance(plan_NST, Tensor) else plan_NST(), 0, 1)
 
         return cls(
             value=problem.restore(value_N),
@@ -143,6 +144,11 @@ class Solver(Options, ABC):
     """Base of solvers that need the costs alone: a frozen dataclass of options, and :meth:`solve`."""
 
     @property
+    def batched(self) -> bool | None:
+        """What ``from_states`` is told; see there."""
+        return None
+
+    @property
     def balanced(self) -> bool:
         """Whether the plan must have both given marginals."""
         return True
@@ -163,9 +169,9 @@ class Solver(Options, ABC):
         """Transport each sample's ``x`` to its ``y``.
 
         Costs are computed in fp32 (fp64 if given), with autocast off. On the CPU a sample's result is the same, to the
-        last bit, in any batch and with any padding. On other devices costs and masses that say how are computed for the
-        batch at once, products in the precision of the states, equal to rounding; lengths and masses are then not
-        checked: a length beyond the padding gives NaN.
+        last bit, in any batch and with any padding. On other devices, and with ``backend: batched``, costs and masses
+        that say how are computed for the batch at once, products in the precision of the states, equal to rounding. On
+        other devices lengths and masses are not checked: a length beyond the padding gives NaN.
 
         Args:
             x: ``[..., S, D]`` states; leading dimensions (layers, batch) are folded.
@@ -198,6 +204,7 @@ class Solver(Options, ABC):
                 cost=cost,
                 position_weight=position_weight,
                 position_power=position_power,
+                batched=self.batched,
             )
         )
 

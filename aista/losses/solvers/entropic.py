@@ -16,16 +16,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from aista.losses.kernels.sinkhorn import ragged
 from aista.losses.kernels.sinkhorn.backend import BACKENDS, kernel, resolve
 from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem, Potentials
-from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_row_sum
 from aista.losses.solvers import on_device
 from aista.losses.solvers.base import OTResult
 from aista.losses.solvers.gradient import with_gradient
 from aista.losses.solvers.implicit import linear_derivatives
 from aista.losses.solvers.iterative import Iterative
 from aista.losses.solvers.pairwise import no_autocast
-from aista.losses.solvers.polish import newton_step
+from aista.losses.solvers.polish import newton_step, padded_newton_step
 from aista.losses.solvers.problem import Problem, check_problems, choose
 from aista.losses.solvers.uncompiled import uncompiled
 from aista.schema import option
@@ -51,7 +51,9 @@ class Entropic(Iterative):
     backend: str = option(
         "auto",
         "Implementation: reference (log domain), scaling (exp domain, on any device, and log domain for samples that "
-        "leave its range), triton (one kernel launch on a GPU, fp32), or auto: triton where it can run, else scaling.",
+        "leave its range), batched (scaling of the padded batch at once: faster for small batches on a CPU, but a "
+        "sample's last bits depend on its batch), triton (one kernel launch on a GPU, fp32), or auto: triton where it "
+        "can run, else scaling.",
         choices=BACKENDS,
     )
 
@@ -64,6 +66,11 @@ class Entropic(Iterative):
     def balanced(self) -> bool:
         """Whether both marginals must be exact."""
         return self.rho == (math.inf, math.inf)
+
+    @property
+    def batched(self) -> bool | None:
+        """Whether the padded batch is taken at once; None: where the states' device says so."""
+        return True if self.backend == "batched" else None
 
     @property
     def value(self) -> str:
@@ -129,14 +136,18 @@ def solve(problem: Problem, options: Entropic, epsilon_N: Tensor | None = None) 
             tolerance=options.tolerance,
             polish=options.polish and options.balanced,
         )
-    return _solve_compact(problem.compact(), options, epsilon_N, backend)
+    return _solve_compact(problem, options, epsilon_N, backend)
 
 
 @uncompiled
 def _solve_compact(problem: Problem, options: Entropic, epsilon_N: Tensor | None, backend: str) -> OTResult:
+    whole, problem = problem, problem.compact()
+    if epsilon_N is not None and whole.rows is None:
+        epsilon_N = epsilon_N[problem.rows]
+    plain = problem.detached()
     taped = options.gradient == "unrolled" and torch.is_grad_enabled()
     with no_autocast(problem.cost.device), torch.set_grad_enabled(taped):
-        task = _task(problem, options, epsilon_N)
+        task = _task(problem if taped else plain, options, epsilon_N)
         potentials = _iterate(task, options, backend)
         solution = _evaluate(task, potentials, backend)
         if options.polish and options.balanced and not taped:
@@ -149,10 +160,12 @@ def _solve_compact(problem: Problem, options: Entropic, epsilon_N: Tensor | None
     if not taped:
         sources = (problem.cost, problem.x_mass, problem.y_mass)
         value = with_gradient(value, *zip(sources, derivatives, strict=True))
+    kept = _task(plain, options, task.epsilon_N) if taped else task  # without a graph, which a plan does not need
+    found = Potentials(*(z.detach() for z in potentials))
 
     def build_plan() -> Tensor:
         with torch.no_grad():
-            return _evaluate(task, potentials, backend).plan(task)
+            return _evaluate(kept, found, backend).plan(kept)
 
     return OTResult.of(
         problem,
@@ -181,10 +194,10 @@ class _Solution(NamedTuple):
 
 
 def _task(problem: Problem, options: Entropic, epsilon_N: Tensor | None) -> EntropicProblem:
-    cost = problem.cost if torch.is_grad_enabled() else problem.cost.detach()
+    tensors = problem.cost, problem.x_mass, problem.y_mass
     if epsilon_N is None:
         epsilon_N = options.epsilon_per_sample(problem)
-    return EntropicProblem(cost, problem.x_mass, problem.y_mass, problem.lengths, epsilon_N, *options.rho)
+    return EntropicProblem(*tensors, problem.lengths, epsilon_N, *options.rho)
 
 
 def _backend(problem: Problem, options: Entropic) -> str:
@@ -211,19 +224,20 @@ def _evaluate(task: EntropicProblem, potentials: Potentials, backend: str) -> _S
         return _Solution(found.value_N, *found[1:3], *found[4:])
     f, g, _ = potentials
     a, b, eps = task.a_NS, task.b_NT, task.epsilon_N[:, None]
+    sums = kernel(backend) if backend == "batched" else ragged
     exponent = (f[:, :, None] + g[:, None, :] - task.cost_NST) / eps[:, :, None]
     ratio = exponent.masked_fill(task.unused, -torch.inf).exp()
-    x_factor = RowSum(ratio.mT)(b)  # first marginal over a
-    y_factor = weighted_row_sum(ratio, a)  # second marginal over b
-    mass = ragged_sum(x_factor, a)
+    x_factor = sums.weighted_row_sum(ratio.mT, b)  # first marginal over a
+    y_factor = sums.weighted_row_sum(ratio, a)  # second marginal over b
+    mass = sums.weighted_sum(x_factor, a)
     f_gain, g_gain = _gain(f, task.rho_x), _gain(g, task.rho_y)
     error = torch.maximum(
-        _marginal_error(x_factor, f, a, task.rho_x),
-        _marginal_error(y_factor, g, b, task.rho_y),
+        sums.weighted_sum(_deviation(x_factor, f, task.rho_x), a),
+        sums.weighted_sum(_deviation(y_factor, g, task.rho_y), b),
     )
     return _Solution(
-        value=ragged_sum(f_gain, a) + ragged_sum(g_gain, b) - task.epsilon_N * (mass - 1),
-        transport_cost=ragged_sum(weighted_row_sum(ratio * task.cost_NST, a), b),
+        value=sums.weighted_sum(f_gain, a) + sums.weighted_sum(g_gain, b) - task.epsilon_N * (mass - 1),
+        transport_cost=sums.weighted_sum(sums.weighted_row_sum(ratio * task.cost_NST, a), b),
         marginal_error=error.detach(),
         a_derivative=f_gain - eps * (x_factor - 1),
         b_derivative=g_gain - eps * (y_factor - 1),
@@ -239,7 +253,10 @@ def _polish(
     rough = (solution.marginal_error > rounding).nonzero()[:, 0].tolist()
     if not rough:
         return potentials, solution
-    f, g = newton_step(task, *potentials[:2], solution.ratio_NST, rough)
+    if backend == "batched":
+        f, g = padded_newton_step(task, *potentials[:2], solution.ratio_NST)
+    else:
+        f, g = newton_step(task, *potentials[:2], solution.ratio_NST, rough)
     step = Potentials(f, g, potentials.num_iterations_N)
     after = _evaluate(task, step, backend)
     is_better = after.marginal_error < solution.marginal_error
@@ -253,7 +270,8 @@ def _gain(potential: Tensor, rho: float) -> Tensor:
     return -rho * torch.expm1(-potential / rho) if rho > 0 else torch.zeros_like(potential)
 
 
-def _marginal_error(factor: Tensor, potential: Tensor, mass: Tensor, rho: float) -> Tensor:
-    if rho == 0:
-        return factor.new_zeros(factor.shape[0])
-    return ragged_sum((factor - torch.exp(-potential / rho)).abs(), mass)
+def _deviation(factor: Tensor, potential: Tensor, rho: float) -> Tensor:
+    """How far a marginal over its mass is from where it must be."""
+    if rho == math.inf:
+        return (factor - 1).abs()
+    return (factor - torch.exp(-potential / rho)).abs() if rho > 0 else torch.zeros_like(factor)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_row_sum
+from aista.losses.kernels.sinkhorn.ragged import RowSum, weighted_row_sum, weighted_sum
 from aista.losses.solvers.base import OTResult, Solver
 from aista.losses.solvers.iterative import Iterative, mean_cost
 from aista.losses.solvers.pairwise import no_autocast
@@ -162,11 +162,11 @@ def _evaluate(samples: _Samples, now: _Iterate) -> _Solution:
     a, b = samples.a, samples.b
     used = (a > 0)[:, :, None] & (b > 0)[:, None, :]
     ratio = now.log_ratio.exp().masked_fill(~used, 0.0)
-    x_error = ragged_sum((RowSum(ratio.mT)(b) - 1).abs(), a)
-    y_error = ragged_sum((weighted_row_sum(ratio, a) - 1).abs(), b)
-    cost = ragged_sum(weighted_row_sum(ratio * samples.cost, a), b)
+    x_error = weighted_sum((RowSum(ratio.mT)(b) - 1).abs(), a)
+    y_error = weighted_sum((weighted_row_sum(ratio, a) - 1).abs(), b)
+    cost = weighted_sum(weighted_row_sum(ratio * samples.cost, a), b)
     f, g = _feasible(samples, samples.epsilon[:, None] * now.log_u)
-    gap = (cost - ragged_sum(f, a) - ragged_sum(g, b)).abs() / samples.mean_cost
+    gap = (cost - weighted_sum(f, a) - weighted_sum(g, b)).abs() / samples.mean_cost
     return _Solution(ratio, f, g, cost, torch.maximum(x_error, y_error), gap)
 
 

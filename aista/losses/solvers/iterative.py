@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from aista.losses.kernels.sinkhorn.ragged import ragged_sum, weighted_row_sum
+from aista.losses.kernels.sinkhorn.ragged import weighted_row_sum, weighted_sum
 from aista.losses.solvers.problem import Problem
 from aista.schema import Options, option
 
@@ -48,7 +48,7 @@ def mean_cost(problem: Problem) -> Tensor:
     size = problem.content_cost().abs()
     if not size.numel():
         return size.new_ones(len(size))
-    total = ragged_sum(weighted_row_sum(size, torch.ones_like(size[:, :, 0])), torch.ones_like(size[:, 0]))
+    total = weighted_sum(weighted_row_sum(size, torch.ones_like(size[:, :, 0])), torch.ones_like(size[:, 0]))
     return _positive(total / (problem.x_lengths * problem.y_lengths).clamp_min(1))
 
 

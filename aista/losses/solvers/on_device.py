@@ -16,6 +16,7 @@ from aista.losses.kernels.sinkhorn.entropic_problem import Potentials
 from aista.losses.solvers.base import OTResult
 from aista.losses.solvers.gradient import with_gradient
 from aista.losses.solvers.pairwise import no_autocast
+from aista.losses.solvers.polish import second_side_step
 from aista.losses.solvers.problem import Problem
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_SYSTEM", "solve"]
 
-MAX_SYSTEM = 1024  # positions on the second side up to which a Newton step pays: its systems are N x T x T
+MAX_SYSTEM = 1024  # positions on the shorter side up to which a Newton step pays: its systems are N x T x T
 
 
 def solve(
@@ -47,16 +48,27 @@ def solve(
         tolerance: L1 error of the marginals at which a sample stops.
         polish: Whether a Newton step follows; balanced problems only.
     """
-    launch = kernel("triton")
-    with torch.no_grad(), no_autocast(problem.cost.device):
-        sides = problem.x_mass, problem.y_mass, problem.x_lengths, problem.y_lengths
-        loaded = launch.load(problem.cost, *sides, epsilon, epsilon_scale, rho)
+    launch, cost = kernel("triton"), problem.cost
+    sides = (problem.x_mass, problem.x_lengths, rho[0]), (problem.y_mass, problem.y_lengths, rho[1])
+    turned = cost.shape[1] < cost.shape[2]  # the kernels hold whole rows, and a Newton step solves for the second side
+    if turned:
+        cost, sides = cost.mT, (sides[1], sides[0])
+    with torch.no_grad(), no_autocast(cost.device):
+        (a, x_lengths, rho_x), (b, y_lengths, rho_y) = sides
+        loaded = launch.load(cost, a, b, x_lengths, y_lengths, epsilon, epsilon_scale, (rho_x, rho_y))
         potentials = launch.iterate(loaded, max_iterations, tolerance)
-        if polish and problem.cost.shape[2] <= MAX_SYSTEM:
+        if polish and cost.shape[2] <= MAX_SYSTEM:
             before = launch.evaluate(loaded, potentials, tolerance, entry="rows")
             step = _newton_step(loaded, potentials, before.entry_NST, before.a_derivative_NS)
             potentials = launch.better(loaded, potentials, before.marginal_error_N, *step)
         found = launch.evaluate(loaded, potentials, tolerance)
+    if turned:
+        potentials = potentials._replace(f_NS=potentials.g_NT, g_NT=potentials.f_NS)
+        found = found._replace(
+            a_derivative_NS=found.b_derivative_NT,
+            b_derivative_NT=found.a_derivative_NS,
+            entry_NST=found.entry_NST.mT,
+        )
     return OTResult.of(
         problem,
         value_N=with_gradient(
@@ -75,23 +87,10 @@ def solve(
 
 
 def _newton_step(loaded: Loaded, potentials: Potentials, rows_NST: Tensor, sums_NS: Tensor) -> tuple[Tensor, Tensor]:
-    """Potentials one step on, as ``polish.newton_step``, always on the second side; perhaps not finite.
-
-    Args:
-        loaded: Balanced problems.
-        potentials: Where they are.
-        rows_NST: The plan's rows scaled to sum 1, 0 in the padding.
-        sums_NS: What the rows' sums were, over ``a``.
-    """
-    a, b, epsilon_N1 = loaded.a_NS, loaded.b_NT, loaded.epsilon_N[:, None]
-    weighted_NST = rows_NST * a[:, :, None]
-    columns_NT = weighted_NST.sum(1)
-    # Potentials are free up to a constant, which b b^T fixes; points without mass drop out.
-    system_NTT = b[:, :, None] * b[:, None, :]
-    system_NTT.diagonal(dim1=1, dim2=2).add_(columns_NT + (b == 0))
-    system_NTT.baddbmm_(rows_NST.mT, weighted_NST, alpha=-1)
-    factor_NTT, _ = torch.linalg.cholesky_ex(system_NTT)
-    change_NT1 = torch.cholesky_solve((b - columns_NT)[:, :, None], factor_NTT)
-    gain_NS = torch.bmm(rows_NST, change_NT1.exp())[:, :, 0]
-    f_NS = torch.addcmul(potentials.f_NS, epsilon_N1, gain_NS.mul_(sums_NS).log_(), value=-1)
-    return f_NS, torch.addcmul(potentials.g_NT, epsilon_N1, change_NT1[:, :, 0])
+    """Potentials one step on; see ``second_side_step``."""
+    f_change_NS, g_change_NT = second_side_step(loaded.a_NS, loaded.b_NT, rows_NST, sums_NS)
+    epsilon_N1 = loaded.epsilon_N[:, None]
+    return (
+        torch.addcmul(potentials.f_NS, epsilon_N1, f_change_NS),
+        torch.addcmul(potentials.g_NT, epsilon_N1, g_change_NT),
+    )

@@ -16,7 +16,7 @@ from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem
 from aista.losses.kernels.sinkhorn.ragged import weighted_row_sum
 from aista.losses.solvers.pairwise import aligned
 
-__all__ = ["newton_step"]
+__all__ = ["newton_step", "padded_newton_step", "second_side_step"]
 
 ELIMINATED = 32  # largest system solved for all samples at once; above, one Cholesky each is faster
 
@@ -42,6 +42,42 @@ def newton_step(
     _step(task, f_NS, g_NT, ratio_NST, along_y)
     _step(task.swapped(), g_NT, f_NS, ratio_NST.mT, along_x)
     return f_NS, g_NT
+
+
+def padded_newton_step(task: EntropicProblem, f_NS: Tensor, g_NT: Tensor, ratio_NST: Tensor) -> tuple[Tensor, Tensor]:
+    """As ``newton_step`` for all samples at once, equal to rounding; the system is that of the shorter padded side."""
+    if f_NS.shape[1] < g_NT.shape[1]:
+        g_NT, f_NS = padded_newton_step(task.swapped(), g_NT, f_NS, ratio_NST.mT)
+        return f_NS, g_NT
+    rows_NST = ratio_NST * task.b_NT[:, None]
+    sums_NS = rows_NST.sum(2)
+    sums_NS = torch.where(sums_NS == 0, 1.0, sums_NS)  # in the padding
+    rows_NST /= sums_NS[:, :, None]
+    f_change_NS, g_change_NT = second_side_step(task.a_NS, task.b_NT, rows_NST, sums_NS)
+    epsilon_N1 = task.epsilon_N[:, None]
+    f_change_NS = torch.where(task.x_mask, f_change_NS, 0.0)
+    return f_NS + epsilon_N1 * f_change_NS, g_NT + epsilon_N1 * g_change_NT
+
+
+def second_side_step(a_NS: Tensor, b_NT: Tensor, rows_NST: Tensor, sums_NS: Tensor) -> tuple[Tensor, Tensor]:
+    """Changes of both potentials in units of epsilon, the second side's solved for; perhaps not finite.
+
+    Args:
+        a_NS: Masses.
+        b_NT: Likewise.
+        rows_NST: The plan's rows scaled to sum 1, 0 in the padding.
+        sums_NS: What the rows' sums were, over ``a``, and 1 where nothing; written to.
+    """
+    weighted_NST = rows_NST * a_NS[:, :, None]
+    columns_NT = weighted_NST.sum(1)
+    # Potentials are free up to a constant, which b b^T fixes; points without mass drop out.
+    system_NTT = b_NT[:, :, None] * b_NT[:, None, :]
+    system_NTT.diagonal(dim1=1, dim2=2).add_(columns_NT + (b_NT == 0))
+    system_NTT.baddbmm_(rows_NST.mT, weighted_NST, alpha=-1)
+    factor_NTT, _ = torch.linalg.cholesky_ex(system_NTT)
+    change_NT1 = torch.cholesky_solve((b_NT - columns_NT)[:, :, None], factor_NTT)
+    gain_NS = torch.bmm(rows_NST, change_NT1.exp())[:, :, 0]
+    return gain_NS.mul_(sums_NS).log_().neg_(), change_NT1[:, :, 0]
 
 
 def _step(task: EntropicProblem, f_NS: Tensor, g_NT: Tensor, ratio_NST: Tensor, samples: list[int]) -> None:

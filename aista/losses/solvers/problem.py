@@ -64,19 +64,34 @@ class Problem:
         """``(S_n, T_n)`` of each, read from the device."""
         return tuple((s, t) for _, s, t in self.samples)
 
+    def detached(self) -> Problem:
+        """The same without gradient."""
+        return replace(self, cost=self.cost.detach(), x_mass=self.x_mass.detach(), y_mass=self.y_mass.detach())
+
     def compact(self) -> Problem:
         """The non-empty samples, cut to their longest lengths; reads the lengths from the device.
 
         Raises:
-            ValueError: a length is beyond the padded size.
+            ValueError: a length is beyond the padded size, or the masses of a sample are unusable.
         """
         if self.rows is not None:
             return self
         x, y = (lengths.reshape(self.leading) for lengths in (self.x_lengths, self.y_lengths))
         samples = _samples(x, y, self.leading, self.size)
         cost, rows, s, t = _cut(self.cost, samples)
-        masses = self.x_mass[rows, : cost.shape[1]], self.y_mass[rows, : cost.shape[2]]
-        return Problem(cost, *masses, s, t, rows, self.leading, self.size)
+        x_mass, y_mass = _rows(self.x_mass, rows)[:, : cost.shape[1]], _rows(self.y_mass, rows)[:, : cost.shape[2]]
+        compact = Problem(cost, x_mass, y_mass, s, t, rows, self.leading, self.size)
+        compact._check_masses()
+        return compact
+
+    def _check_masses(self) -> None:
+        """Raise ValueError where ``batch.shares`` found masses unusable, unless the states are not finite."""
+        for name, mass in (("x_mass", self.x_mass), ("y_mass", self.y_mass)):
+            if bool(mass.sum().isnan()):
+                unusable = mass.isnan().any(1) & self.cost.isfinite().flatten(1).all(1)
+                for n in unusable.nonzero()[:, 0].tolist():
+                    rule = "masses must be finite, at least 0 and not all 0 over a sample's length"
+                    raise ValueError(f"{name} of sample {self.samples[n][0]} cannot be scaled to sum to 1: {rule}")
 
     def content_cost(self) -> Tensor:
         """``[N, S', T']`` the costs without gradient, 0 in the padding."""
@@ -257,7 +272,12 @@ def _cut(cost_MST: Tensor, samples: Samples) -> tuple[Tensor, Tensor, Tensor, Te
     """Costs of the samples up to their longest lengths, 0 in the padding; their rows, S_n and T_n."""
     rows, s, t = _columns(samples, cost_MST.device)
     size = [max((sample[side] for sample in samples), default=0) for side in (1, 2)]
-    return torch.where(_content(s, t, *size), cost_MST[rows, : size[0], : size[1]], 0.0), rows, s, t
+    return torch.where(_content(s, t, *size), _rows(cost_MST, rows)[:, : size[0], : size[1]], 0.0), rows, s, t
+
+
+def _rows(values_M: Tensor, rows: Tensor) -> Tensor:
+    """These rows, in their order; not copied where they are all of them."""
+    return values_M if len(rows) == len(values_M) else values_M[rows]
 
 
 def _content(x_lengths: Tensor, y_lengths: Tensor, s: int, t: int) -> Tensor:

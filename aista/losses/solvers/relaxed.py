@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from aista.losses.kernels.sinkhorn.ragged import ragged_sum
+from aista.losses.kernels.sinkhorn.ragged import weighted_sum
 from aista.losses.solvers.base import OTResult, Solver
 from aista.losses.solvers.problem import Problem, check_problems, choose
 from aista.losses.solvers.uncompiled import uncompiled
@@ -97,10 +97,10 @@ def _solve_side(problem: Problem, side: str) -> _OneSided:
     x_lengths, y_lengths = problem.x_lengths, problem.y_lengths
     if side == "x":
         distance, plan = _to_nearest(cost, a, b, x_lengths)
-        return _OneSided(ragged_sum(distance, a), plan, distance, torch.zeros_like(b))
+        return _OneSided(weighted_sum(distance, a), plan, distance, torch.zeros_like(b))
     if side == "y":
         distance, plan = _to_nearest(cost.mT, b, a, y_lengths)
-        return _OneSided(ragged_sum(distance, b), plan.mT, torch.zeros_like(a), distance)
+        return _OneSided(weighted_sum(distance, b), plan.mT, torch.zeros_like(a), distance)
     x_side, y_side = _solve_side(problem, "x"), _solve_side(problem, "y")
     x_costs_more = x_side.cost_N >= y_side.cost_N
     return _OneSided(*choose(x_costs_more, x_side, y_side))

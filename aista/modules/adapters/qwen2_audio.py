@@ -1,4 +1,4 @@
-"""The multi-modal projector of Qwen2-Audio from a local Hugging Face folder."""
+"""The multi-modal projector of Qwen2-Audio."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from aista.hub import local_folder
 from aista.modules.adapters.base import Adapter
 from aista.modules.folder_weights import fill_from_folder
 from aista.modules.hf_folder import read_config
@@ -22,7 +23,9 @@ __all__ = ["Qwen2AudioAdapter", "Qwen2AudioAdapterConfig", "qwen2_audio"]
 class Qwen2AudioAdapterConfig(Options):
     """Options of the adapter ``qwen2_audio``."""
 
-    path: Path = required("Folder of a Hugging Face Qwen2-Audio model (config.json and *.safetensors).")
+    path: Path = required(
+        "Qwen2-Audio: a folder with config.json and *.safetensors, or a name on the hub.", pretrained="weights"
+    )
 
     def skeleton(self, *, input_dim: int, output_dim: int) -> Adapter:
         """The projector from the folder's config.json alone, for weights that are loaded later."""
@@ -57,15 +60,16 @@ def qwen2_audio(
     Raises:
         ValueError: the folder holds no Qwen2-Audio model in safetensors, or encoder and LLM have other widths.
     """
-    settings = read_config(config.path, ("qwen2_audio",))
+    folder = local_folder(config.path, "weights" if with_weights else "config")
+    settings = read_config(folder, ("qwen2_audio",))
     widths = settings.audio_config.d_model, settings.text_config.hidden_size
     # Not initialised, which would also advance the random numbers of the parts built next.
     linear = nn.Linear(*widths, device="meta", dtype=torch.float32).to_empty(device=torch.get_default_device())
     if with_weights:
-        fill_from_folder(linear, config.path, "multi_modal_projector.linear.{}".format)
+        fill_from_folder(linear, folder, "multi_modal_projector.linear.{}".format)
     if (linear.in_features, linear.out_features) != (input_dim, output_dim):
         raise ValueError(
-            f"path: the projector in {config.path} turns states of width {linear.in_features} into "
+            f"path: the projector in {folder} turns states of width {linear.in_features} into "
             f"{linear.out_features}, but the encoder gives {input_dim} and the LLM takes {output_dim}; take "
             "the encoder and the LLM `qwen2_audio` of the same folder, or another adapter"
         )

@@ -1,4 +1,4 @@
-"""Speech encoders of the wav2vec 2.0 family and w2v-BERT 2.0 from a local Hugging Face folder.
+"""Speech encoders of the wav2vec 2.0 family and w2v-BERT 2.0 from a Hugging Face folder or the hub.
 
 The modules are transformers' own; the forward is not, for three reasons: theirs lets padding into group norms and
 stacked position convolutions, runs all layers where one is wanted, and draws masks from NumPy's random numbers.
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel
 
+from aista.hub import local_folder
 from aista.model_folder import read_json
 from aista.modules.encoders.attention_mask import attention_mask
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
@@ -39,7 +40,10 @@ FBANK_DIM = 160
 class HFSpeechConfig(Options):
     """Options of the encoder ``hf_speech``."""
 
-    path: Path = required("Folder with config.json, preprocessor_config.json and *.safetensors.")
+    path: Path = required(
+        "A folder with config.json, preprocessor_config.json and *.safetensors, or a name on the hub.",
+        pretrained="weights",
+    )
     layers: LayerChoice = option("last", LAYERS_HELP)
     layerdrop: float = option(0.0, "Probability of skipping a block in training.", minimum=0, maximum=0.9)
     mask_time_prob: float = option(
@@ -64,7 +68,7 @@ def hf_speech(config: HFSpeechConfig, *, feature_dim: int, with_weights: bool = 
     norms (base models) take their statistics from the row's samples, position convolutions and attention see
     zeros and nothing in the padding. The feature must be the one that the folder's preprocessor_config.json
     describes: ``waveform``, normalised or not, or ``seamless_fbank`` for w2v-BERT 2.0. Masking and LayerDrop
-    are off unless set here; dropout is the folder's. Nothing is downloaded and no code of the folder runs.
+    are off unless set here; dropout is the folder's. No code of the folder runs.
 
     Choose it for pretrained speech representations: docs/encoders.md says which model when and which layer.
     Freeze it with ``freeze_params: ['encoder\.model']``; that leaves the weights of ``layers: weighted`` trainable.
@@ -73,28 +77,29 @@ def hf_speech(config: HFSpeechConfig, *, feature_dim: int, with_weights: bool = 
         ValueError: the folder lacks a file, holds another model or only pickled weights, or the configured
             feature has other channels.
     """
-    settings = _read_settings(config)
+    folder = local_folder(config.path, "weights" if with_weights else "config")
+    settings = _read_settings(folder, config)
     is_fbank = settings.model_type in FBANK_MODELS
-    expected = _expected_input(config.path, is_fbank)
+    expected = _expected_input(folder, is_fbank)
     if feature_dim != (FBANK_DIM if is_fbank else 0):
         received = f"{feature_dim} channels" if feature_dim else "raw waveforms (feature_dim 0)"
         wanted = f"features of {FBANK_DIM} channels" if is_fbank else "raw waveforms"
         raise ValueError(
-            f"the {settings.model_type} model in {config.path} reads {wanted}, but the configured features are "
+            f"the {settings.model_type} model in {folder} reads {wanted}, but the configured features are "
             f"{received}; set data.feature: {expected.remedy}"
         )
-    model = build_model(AutoModel, config.path, settings, with_weights=with_weights, dtype="float32")
+    model = build_model(AutoModel, folder, settings, with_weights=with_weights, dtype="float32")
     if config.mask_time_prob == 0.0 and hasattr(model, "masked_spec_embed"):  # UniSpeech-SAT always has it
         del model.masked_spec_embed
     classes: dict[str, type[HFSpeechEncoder]] = {"wav2vec2-bert": _W2VBertEncoder, "wavlm": _WavLMEncoder}
-    with model_errors(config.path, "used"):
+    with model_errors(folder, "used"):
         return classes.get(model.config.model_type, _WaveformEncoder)(model, config, expected)
 
 
-def _read_settings(config: HFSpeechConfig) -> Any:
+def _read_settings(folder: Path, config: HFSpeechConfig) -> Any:
     """The model's config, with the masking of the options."""
     settings = read_config(
-        config.path,
+        folder,
         WAVEFORM_MODELS + FBANK_MODELS,
         # The vector that replaces masked frames is a parameter: unused, data parallelism would miss its gradient.
         mask_time_prob=config.mask_time_prob,
@@ -103,7 +108,7 @@ def _read_settings(config: HFSpeechConfig) -> Any:
     for key in ("add_adapter", "use_intermediate_ffn_before_adapter"):
         if getattr(settings, key, False):
             raise ValueError(
-                f"path: the model in {config.path} has a head over its frame states ({key}: true in config.json), but "
+                f"path: the model in {folder} has a head over its frame states ({key}: true in config.json), but "
                 f"lengths are for aista's adapters to change; set {key} to false there, which leaves the head out"
             )
     return settings

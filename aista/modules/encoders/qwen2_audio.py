@@ -1,4 +1,4 @@
-"""The audio tower of Qwen2-Audio from a local Hugging Face folder."""
+"""The audio tower of Qwen2-Audio."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModel
 
+from aista.hub import local_folder
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.whisper import WhisperEncoder, expect_log_mel
 from aista.modules.folder_weights import fill_from_folder
@@ -26,7 +27,9 @@ _POOL = 2
 class Qwen2AudioEncoderConfig(Options):
     """Options of the encoder ``qwen2_audio``."""
 
-    path: Path = required("Folder of a Hugging Face Qwen2-Audio model (config.json and *.safetensors).")
+    path: Path = required(
+        "Qwen2-Audio: a folder with config.json and *.safetensors, or a name on the hub.", pretrained="weights"
+    )
 
     def skeleton(self, *, feature_dim: int) -> SpeechEncoder:
         """The encoder from the folder's config.json alone, for weights that are loaded later."""
@@ -47,11 +50,12 @@ def qwen2_audio(config: Qwen2AudioEncoderConfig, *, feature_dim: int, with_weigh
     Raises:
         ValueError: the folder holds no Qwen2-Audio model in safetensors, or the features have other channels.
     """
-    settings = read_config(config.path, ("qwen2_audio",)).audio_config
-    expected = expect_log_mel(config.path, settings.num_mel_bins, feature_dim)
-    tower = build_skeleton(AutoModel, config.path, settings, dtype=torch.float32, attention="sdpa")
+    folder = local_folder(config.path, "weights" if with_weights else "config")
+    settings = read_config(folder, ("qwen2_audio",)).audio_config
+    expected = expect_log_mel(folder, settings.num_mel_bins, feature_dim)
+    tower = build_skeleton(AutoModel, folder, settings, dtype=torch.float32, attention="sdpa")
     if with_weights:
-        fill_from_folder(tower, config.path, "audio_tower.{}".format)
+        fill_from_folder(tower, folder, "audio_tower.{}".format)
     return Qwen2AudioEncoder(tower, expected)
 
 

@@ -1,4 +1,4 @@
-"""Whisper's encoder from a local Hugging Face folder."""
+"""Whisper's encoder, from a Hugging Face folder or the hub."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, gelu
 from transformers import AutoModel
 
+from aista.hub import local_folder
 from aista.modules.encoders.attention_mask import attention_mask
 from aista.modules.encoders.base import ExpectedInput, SpeechEncoder
 from aista.modules.encoders.layer_mix import LAYERS_HELP, LayerChoice, LayerMix, layer_states
@@ -28,7 +29,9 @@ __all__ = ["WhisperConfig", "WhisperEncoder", "expect_log_mel", "whisper"]
 class WhisperConfig(Options):
     """Options of the encoder ``whisper``."""
 
-    path: Path = required("Folder of a Hugging Face Whisper model (config.json and *.safetensors).")
+    path: Path = required(
+        "Whisper: a folder with config.json and *.safetensors, or a name on the hub.", pretrained="weights"
+    )
     layers: LayerChoice = option("last", LAYERS_HELP)
 
     def skeleton(self, *, feature_dim: int) -> SpeechEncoder:
@@ -52,10 +55,11 @@ def whisper(config: WhisperConfig, *, feature_dim: int, with_weights: bool = Tru
     Raises:
         ValueError: the folder holds no Whisper model in safetensors, or the features have other channels.
     """
-    settings = read_config(config.path, ("whisper",))
-    expected = expect_log_mel(config.path, settings.num_mel_bins, feature_dim)
+    folder = local_folder(config.path, "weights" if with_weights else "config")
+    settings = read_config(folder, ("whisper",))
+    expected = expect_log_mel(folder, settings.num_mel_bins, feature_dim)
     model = build_model(
-        AutoModel, config.path, settings, with_weights=with_weights, dtype="float32", attention="sdpa", part="encoder."
+        AutoModel, folder, settings, with_weights=with_weights, dtype="float32", attention="sdpa", part="encoder."
     )
     return WhisperEncoder(model.encoder, config.layers, expected)
 

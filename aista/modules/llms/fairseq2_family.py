@@ -66,14 +66,15 @@ class FamilyConfig(FolderOptions):
 
     def build(self, vocab_size: int, *, with_weights: bool) -> LanguageModel:
         remedy = "hf_causal_lm runs the families that fairseq2 does not have"
-        hf_config = read_causal_config(self.path, vocab_size, self.family.model_types, remedy=remedy)
-        with model_errors(self.path, "built"):
+        folder = self.folder(with_weights=with_weights)
+        hf_config = read_causal_config(folder, vocab_size, self.family.model_types, remedy=remedy)
+        with model_errors(folder, "built"):
             _check_variant(hf_config, self.family)
             llm = _assemble(hf_config, self.family, vocab_size).to(saved_dtype(hf_config, self.dtype))
         llm.to_empty(device=torch.get_default_device())
         llm.reset_positions()
         if with_weights:
-            fill_from_folder(llm, self.path, _saved_name, partial(self.family.convert, hf_config))
+            fill_from_folder(llm, folder, _saved_name, partial(self.family.convert, hf_config))
         return llm.eval()
 
 

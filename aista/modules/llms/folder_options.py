@@ -1,4 +1,4 @@
-"""The options that language models from Hugging Face folders share."""
+"""The options that language models from Hugging Face folders and the hub share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from aista.hub import has_weights, local_folder
 from aista.modules.folder_weights import check_weights
 from aista.modules.llms.base import LanguageModel
 from aista.schema import Options, option, required
@@ -19,7 +20,7 @@ __all__ = ["FolderOptions"]
 class FolderOptions(Options, ABC):
     """Where a model is and the type of its weights; builds it with or without these."""
 
-    path: Path = required("Folder with config.json and *.safetensors, as save_pretrained or a download leaves it.")
+    path: Path = required("A folder with config.json and *.safetensors, or a name on the hub.", pretrained="weights")
     dtype: str = option(
         "auto", "Type of the weights; auto is the checkpoint's own.", choices=("auto", "float32", "bfloat16")
     )
@@ -36,8 +37,17 @@ class FolderOptions(Options, ABC):
         """The model without weights; see ``aista.modules.llms.base.LanguageModel``."""
         with torch.device("meta"):
             llm = self.skeleton(vocab_size=vocab_size)
-        check_weights(self.path)
+        if not has_weights(self.path):
+            check_weights(self.folder(with_weights=True))
         return llm
+
+    def folder(self, *, with_weights: bool) -> Path:
+        """The model's folder on this machine; of one on the hub the files that are needed are fetched.
+
+        Raises:
+            ValueError: the hub does not give them.
+        """
+        return local_folder(self.path, "weights" if with_weights else "config")
 
     def skeleton(self, *, vocab_size: int) -> LanguageModel:
         """The model from the folder's config.json alone, for weights that are loaded later."""

@@ -1,4 +1,4 @@
-"""Any Hugging Face causal language model, from a local folder."""
+"""Any Hugging Face causal language model, from a folder or the hub."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ class HFCausalLMConfig(FolderOptions):
     )
 
     def build(self, vocab_size: int, *, with_weights: bool) -> LanguageModel:
-        config = read_causal_config(self.path, vocab_size)
+        folder = self.folder(with_weights=with_weights)
+        config = read_causal_config(folder, vocab_size)
         model = build_model(
             AutoModelForCausalLM,
-            self.path,
+            folder,
             config,
             with_weights=with_weights,
             dtype=self.dtype,
             attention=self.attention,
         )
-        with model_errors(self.path, "used"):
+        with model_errors(folder, "used"):
             return HuggingFaceLM(model, vocab_size)
 
 
 @register("llm", "hf_causal_lm", config=HFCausalLMConfig)
 def build_hf_causal_lm(config: HFCausalLMConfig, *, vocab_size: int) -> LanguageModel:
-    """Pretrained LLaMA, Qwen, GPT-2, Gemma and their kin; nothing is downloaded and no remote code runs.
+    """Pretrained LLaMA, Qwen, GPT-2, Gemma and their kin; no remote code runs.
 
     Choose it wherever a pretrained LLM knows the languages. Use its own tokenizer: the LLM must have its vocabulary.
 

@@ -1,4 +1,4 @@
-"""The language model of Qwen2-Audio from a local Hugging Face folder."""
+"""The language model of Qwen2-Audio."""
 
 from __future__ import annotations
 
@@ -22,20 +22,23 @@ __all__ = ["Qwen2AudioLMConfig", "qwen2_audio"]
 class Qwen2AudioLMConfig(HFCausalLMConfig):
     """Options of the llm ``qwen2_audio``."""
 
-    path: Path = required("Folder of a Hugging Face Qwen2-Audio model (config.json and *.safetensors).")
+    path: Path = required(
+        "Qwen2-Audio: a folder with config.json and *.safetensors, or a name on the hub.", pretrained="weights"
+    )
 
     def build(self, vocab_size: int, *, with_weights: bool) -> LanguageModel:
-        config = read_config(self.path, ("qwen2_audio",))
-        check_vocabulary(config, self.path, vocab_size)
+        folder = self.folder(with_weights=with_weights)
+        config = read_config(folder, ("qwen2_audio",))
+        check_vocabulary(config, folder, vocab_size)
         model = build_skeleton(
             AutoModelForCausalLM,
-            self.path,
+            folder,
             config.text_config,
             dtype=saved_dtype(config, self.dtype),
             attention=self.attention,
         )
         if with_weights:
-            fill_from_folder(model, self.path, "language_model.{}".format)
+            fill_from_folder(model, folder, "language_model.{}".format)
         return HuggingFaceLM(model, vocab_size)
 
 

@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from aista.config import apply_overrides, differences, load_yaml, replace_nodes
 from aista.errors import ConfigError, Fault
 from aista.registry import nearest
+from aista.run_folder.parsing import parsing
 from aista.runs.ablation.results import label
 from aista.runs.ablation.variants import (
     BASE,
@@ -25,8 +26,9 @@ from aista.runs.ablation.variants import (
 from aista.schema import structure
 from aista.shipped import find_config
 from aista.tasks.experiment import Experiment, Stage, resolve_experiment
+from aista.tasks.hub_models import pin_models
 
-__all__ = ["Ablation", "PlannedRun", "PlannedStage", "fingerprint", "load_ablation"]
+__all__ = ["MODELS", "Ablation", "PlannedRun", "PlannedStage", "fingerprint", "load_ablation"]
 
 # What changes no result: how fast a run is, and what is written beside it.
 _IRRELEVANT = (
@@ -36,6 +38,7 @@ _IRRELEVANT = (
     ("evaluation", "batch_size"),
     ("trainer", "tensorboard"),
 )
+MODELS = "models.json"
 _STAGE_FOLDER = re.compile(r"[\w.-]+-[0-9a-f]{12}")
 
 
@@ -78,12 +81,16 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Ablation:
-    """A checked ablation file; ``runs`` are ordered by name as the file gives them, then by seed."""
+    """A checked ablation file; ``runs`` are ordered by name as the file gives them, then by seed.
+
+    All runs have a model on the hub at one commit: ``commits`` by name.
+    """
 
     source: Path
     config: AblationConfig
     baseline: str
     runs: tuple[PlannedRun, ...]
+    commits: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -105,7 +112,8 @@ def load_ablation(path: Path, out: Path) -> Ablation:
     config = structure(AblationConfig, load_yaml(path), source=str(path))
     base_path = _find_base(config.base, path)
     raw = _read_base(base_path, config.overrides, str(path))
-    base = resolve_experiment(raw, base=base_path.parent, source=str(base_path))
+    base = pin_models(resolve_experiment(raw, base=base_path.parent, source=str(base_path)), _read_commits(out))
+    commits = base.commits
     seeds = (base.sections.seed,) if config.seeds is None else config.seeds
     possible = [seed for seed in seeds if seed >= 0]
     changes = dict(variants(config))
@@ -120,6 +128,8 @@ def load_ablation(path: Path, out: Path) -> Ablation:
         try:
             changed = replace_nodes(raw, nodes)
             variant = resolve_experiment(changed, base=base_path.parent, source=f"{base_path} ({name})")
+            variant = pin_models(variant, commits)
+            commits = variant.commits
             planned[name] = _plan(name, variant, possible, base, out)
         except ConfigError as error:
             broken[name] = error.faults
@@ -128,7 +138,16 @@ def load_ablation(path: Path, out: Path) -> Ablation:
     faults += transcript_faults(config, [run.experiment for runs in planned.values() for run in runs])
     if faults:
         raise ConfigError(faults, str(path))
-    return Ablation(path, config, baseline, tuple(run for runs in planned.values() for run in runs))
+    return Ablation(path, config, baseline, tuple(run for runs in planned.values() for run in runs), commits)
+
+
+def _read_commits(out: Path) -> dict[str, str]:
+    """The commits of models on the hub that the ablation began with."""
+    file = out / MODELS
+    if not file.is_file():
+        return {}
+    with parsing(file, "; restore it, or remove it: then the hub is asked again, and what has moved is trained anew"):
+        return {str(name): str(commit) for name, commit in json.loads(file.read_bytes()).items()}
 
 
 def _find_base(base: Path, path: Path) -> Path:

@@ -20,7 +20,7 @@ from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import is_scored
 from aista.run_folder.paths import RunPaths, transcript_label
 from aista.runs.ablation.outputs import write_outputs
-from aista.runs.ablation.plan import Ablation, PlannedRun, fingerprint
+from aista.runs.ablation.plan import MODELS, Ablation, PlannedRun, fingerprint
 from aista.runs.ablation.results import Outcome
 from aista.runs.jobs import Job, JobFiles, run_jobs
 from aista.tasks.experiment import Experiment
@@ -43,7 +43,7 @@ class Sweep:
     """Runs an ablation in a folder; a second call does only what is missing.
 
     Layout: ``runs/HASH``, ``pretraining/NAME-HASH``, ``jobs/HASH.{yaml,log,failure}``, ``runs.json`` (which
-    run lies where) and the tables.
+    run lies where), ``models.json`` (commits of models on the hub) and the tables.
 
     Attributes:
         ablation: The checked file, loaded for the same ``out``.
@@ -99,6 +99,8 @@ class Sweep:
         """Train and score what is missing, write and print the table; returns whether no run failed."""
         require_writable(self.out)
         self.check()
+        if self.ablation.commits:
+            write_json(self.out / MODELS, dict(self.ablation.commits))
         runs = {run.id: run for run in reversed(self.ablation.runs)}  # of equal runs, the first gives the label
         runs = dict(reversed(runs.items()))
         states = {id: self._state(run) for id, run in runs.items()}  # refuses a folder of another experiment first

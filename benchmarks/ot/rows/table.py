@@ -35,6 +35,9 @@ RACE = {
     "sinkhorn": _ours("aista's default", own.entropic(), polished=True),
     "sinkhorn_detached": _ours("aista, gradient by the speech side alone", own.entropic(text=False), polished=True),
     "sinkhorn_unpolished": _ours("aista without the Newton step", own.entropic(polish=False), polished=False),
+    "sinkhorn_batched": replace(
+        _ours("aista, the padded batch at once", own.entropic(backend="batched"), polished=True), devices=("cpu",)
+    ),
     "batched": _on_gpu(
         _ours("the path of accelerators, named", batched.entropic(), polished=True), devices=batched.DEVICES
     ),

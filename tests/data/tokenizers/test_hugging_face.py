@@ -148,7 +148,7 @@ def test_it_survives_pickling(tokenizer: HuggingFaceTokenizer) -> None:
 
 
 def test_a_missing_folder_and_one_without_tokenizer(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone: no such folder; the tokenizer needs a model's local folder"):
+    with pytest.raises(DataError, match=r"gone: no such folder; name that of a model with its tokenizer"):
         HuggingFaceTokenizer(HuggingFaceConfig(path=tmp_path / "gone"))
     with pytest.raises(DataError, match=r"holds no tokenizer that transformers can read \(.*\); copy tokenizer\.json"):
         HuggingFaceTokenizer(HuggingFaceConfig(path=tmp_path))

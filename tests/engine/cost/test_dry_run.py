@@ -138,7 +138,7 @@ def test_faults_of_the_config_are_still_found(tmp_path, corpus):
 
 def test_a_folder_that_is_missing_altogether(tmp_path, large):
     config = large_config(tmp_path, large)
-    with pytest.raises(ConfigError, match="nowhere: no such folder; the tokenizer needs a model's local folder"):
+    with pytest.raises(ConfigError, match="nowhere: no such folder; name that of a model with its tokenizer"):
         dry_run(load_experiment(config, ["tokenizer.config.path=nowhere"]), assumption=ASSUMED)
     with pytest.raises(ConfigError, match=r"llm\.config: path: nowhere is not the folder .*no such folder"):
         dry_run(load_experiment(config, ["llm.config.path=nowhere"]), assumption=ASSUMED)

@@ -378,7 +378,7 @@ def test_a_constant_cost_has_no_gradient_but_is_no_error():
             {"acceleration": "overrelaxation", "gradient": "unrolled"},
             "gradient 'unrolled' tapes plain iterations: it needs backend 'auto' or 'reference' and acceleration",
         ),
-        ({"backend": "log"}, "backend: expects one of 'auto', 'reference', 'scaling', 'triton', got 'log'"),
+        ({"backend": "log"}, "backend: expects one of 'auto', 'reference', 'scaling', 'batched', 'triton', got 'log'"),
         (
             {"gradient": "unrolled", "backend": "scaling"},
             "it needs backend 'auto' or 'reference' and acceleration 'auto' or 'none', got 'scaling' and 'auto'",

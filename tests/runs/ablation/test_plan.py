@@ -1,14 +1,16 @@
 """The ablation file: faults, expansion, and which runs are one training."""
 
 import copy
+import json
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aista.errors import ConfigError
-from aista.runs.ablation.plan import fingerprint, load_ablation
+from aista.errors import ConfigError, RunError
+from aista.hub import _listings as hub_listings
+from aista.runs.ablation.plan import MODELS, fingerprint, load_ablation
 from aista.tasks.speech_translation import SpeechTranslationTask
 from tests.tiny import tiny_config
 
@@ -203,3 +205,28 @@ def test_text_translation_is_asked_only_of_tasks_that_translate_text(load, monke
     monkeypatch.setattr(SpeechTranslationTask, "translates_text", False)
     assert "from_transcript: a run of the task speech_translation translates no transcripts" in faults_of(load, **keys)
     assert load({}, **keys | {"from_transcript": False})
+
+
+def test_models_on_the_hub_have_one_commit_for_all_runs_and_all_times(load, hub, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    first = hub.add("org/small", tmp_path / "model")
+    hub.add("org/large", tmp_path / "model")
+    base = {"llm": {"name": "hf_causal_lm", "config": {"path": "org/small"}}}
+    axes = {"size": {"large": {"llm.config.path": "org/large"}}, "loss": {"none": NONE}}
+    before = load(base, axes=axes)
+    paths = {run.name: str(run.experiment.task_config.llm.config.path) for run in before.runs}
+    assert paths["base"] == paths["loss=none"] == f"org/small@{first}"
+    assert before.commits.keys() == {"org/small", "org/large"}
+    assert before.runs[1].changes == (f"llm.config.path: org/small@{first} -> {paths['size=large']}",)
+
+    (tmp_path / "model" / "config.json").write_text('{"moved": true}')
+    hub.add("org/small", tmp_path / "model")
+    hub_listings.clear()  # as in another process
+    assert load(base, axes=axes).runs[0].id != before.runs[0].id
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / MODELS).write_text(json.dumps(before.commits))
+    assert [run.id for run in load(base, axes=axes).runs] == [run.id for run in before.runs]
+    (tmp_path / "out" / MODELS).write_text("{")
+    with pytest.raises(RunError, match=r"models\.json: .*; restore it, or remove it: then the hub is asked again"):
+        load(base, axes=axes)

@@ -10,11 +10,11 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from aista.losses.kernels.sinkhorn import reference, scaling
+from aista.losses.kernels.sinkhorn import batched, reference, scaling
 
 __all__ = ["BACKENDS", "kernel", "resolve"]
 
-BACKENDS = ("auto", "reference", "scaling", "triton")
+BACKENDS = ("auto", "reference", "scaling", "batched", "triton")
 
 log = logging.getLogger("aista.losses")
 
@@ -59,7 +59,7 @@ def kernel(backend: str) -> ModuleType:
         from aista.losses.kernels.sinkhorn import launch
 
         return launch
-    return reference if backend == "reference" else scaling
+    return {"reference": reference, "scaling": scaling, "batched": batched}[backend]
 
 
 def _installed() -> bool:

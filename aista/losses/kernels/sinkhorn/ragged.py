@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["RowSum", "ragged_sum", "weighted_row_sum"]
+__all__ = ["RowSum", "weighted_row_sum", "weighted_sum"]
 
 
 class RowSum:
@@ -42,7 +42,7 @@ def weighted_row_sum(matrix_NST: Tensor, weights_NS: Tensor) -> Tensor:
     return RowSum(matrix_NST)(weights_NS)
 
 
-def ragged_sum(values_NS: Tensor, weights_NS: Tensor) -> Tensor:
+def weighted_sum(values_NS: Tensor, weights_NS: Tensor) -> Tensor:
     """``[N]``: ``sum_s weights[n, s] * values[n, s]``. A running sum, too, adds in order."""
     if not values_NS.shape[1]:
         return values_NS.sum(1)

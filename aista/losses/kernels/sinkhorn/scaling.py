@@ -14,9 +14,9 @@ from torch import Tensor
 from aista.losses.kernels.sinkhorn import reference
 from aista.losses.kernels.sinkhorn.entropic_problem import EntropicProblem, Potentials
 from aista.losses.kernels.sinkhorn.overrelaxation import OverRelaxation
-from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum
+from aista.losses.kernels.sinkhorn.ragged import RowSum, weighted_sum
 
-__all__ = ["solve"]
+__all__ = ["ABSORB_AT", "Side", "hard_transforms", "solve"]
 
 ABSORB_AT = 60.0  # |log| of a scaling beyond which it moves into the kernel; fp32 overflows at 88
 
@@ -68,7 +68,7 @@ def solve(problem: EntropicProblem, max_iterations: int, tolerance: float, *, ov
     return Potentials(f_NS, g_NT, num_iterations_N)
 
 
-class _Side(NamedTuple):
+class Side(NamedTuple):
     """One side (R positions) of the n samples that still iterate. ``absorbed`` is the potential inside the kernel."""
 
     mass_nR: Tensor
@@ -94,7 +94,13 @@ class _Side(NamedTuple):
         exponent = (self.damping_n1 - 1) * self.absorbed_nR / self.epsilon_n1
         return torch.exp(exponent - self.damping_n1 * sums_nR.log())
 
-    def overshoot(self, sums_nR: Tensor, omega_n1: Tensor) -> tuple[_Side, Tensor]:
+    def target(self, marginal_nR: Tensor) -> Tensor | float:
+        """What this side's marginal over its mass must be; what it is where there is no penalty."""
+        if self.rho == torch.inf:
+            return 1.0
+        return torch.exp(-self.potential() / self.rho) if self.rho > 0 else marginal_nR
+
+    def overshoot(self, sums_nR: Tensor, omega_n1: Tensor) -> tuple[Side, Tensor]:
         """The side after a step ``omega`` times as far, and its ``weights`` then; balanced."""
         logs_nR = self.scaling_nR.log()
         further_nR = torch.exp(logs_nR - omega_n1 * (logs_nR + sums_nR.log()))
@@ -103,7 +109,7 @@ class _Side(NamedTuple):
         moved = self._replace(scaling_nR=torch.where(relaxed_n1, further_nR, sums_nR.reciprocal()))
         return moved, torch.where(relaxed_n1, self.mass_nR * further_nR, self.mass_nR / sums_nR)
 
-    def absorb(self, samples_n: Tensor) -> _Side:
+    def absorb(self, samples_n: Tensor) -> Side:
         """The side with the scalings of the marked samples moved into their potentials."""
         return self._replace(
             absorbed_nR=torch.where(samples_n[:, None], self.potential(), self.absorbed_nR),
@@ -119,9 +125,9 @@ class _Side(NamedTuple):
         smallest, largest = torch.aminmax(self.scaling_nR)
         return not (math.exp(-ABSORB_AT) < float(smallest) and float(largest) < math.exp(ABSORB_AT))
 
-    def keep(self, index: Tensor) -> _Side:
+    def keep(self, index: Tensor) -> Side:
         """These samples alone."""
-        return _Side._make([*(field.index_select(0, index) for field in self[:-1]), self.rho])
+        return Side._make([*(field.index_select(0, index) for field in self[:-1]), self.rho])
 
 
 class _State:
@@ -130,7 +136,7 @@ class _State:
     def __init__(self, problem: EntropicProblem) -> None:
         p = self.problem = problem
         self.samples = torch.arange(len(p.lengths_N2), device=p.cost_NST.device)
-        f, g = _hard_transforms(p.cost_NST, p.a_NS > 0, p.b_NT > 0)
+        f, g = hard_transforms(p.cost_NST, p.a_NS > 0, p.b_NT > 0)
         self.x = self._side(p.a_NS, p.x_mask, f, p.rho_x)
         self.y = self._side(p.b_NT, p.y_mask, g, p.rho_y)
         self.kernel_NST = self._kernel(self.samples, f, g)
@@ -166,12 +172,9 @@ class _State:
     def marginal_error(self) -> Tensor:
         """``[n]`` L1 error of x's marginal (y's is exact); not finite where anything left the range."""
         marginal = self.x.scaling_nR * self.y_sums
-        target: Tensor | float = 1.0
-        if self.x.rho < torch.inf:
-            target = torch.exp(-self.x.potential() / self.x.rho) if self.x.rho > 0 else marginal
         # A scaling can overflow where its product with the mass does not.
         lost_n = (self.x.scaling_nR.amax(1) == torch.inf) | (self.y.scaling_nR.amax(1) == torch.inf)
-        return ragged_sum((marginal - target).abs(), self.x.mass_nR).masked_fill(lost_n, torch.inf)
+        return weighted_sum((marginal - self.x.target(marginal)).abs(), self.x.mass_nR).masked_fill(lost_n, torch.inf)
 
     def keep(self, index: Tensor) -> None:
         """Restrict the state to these samples."""
@@ -195,9 +198,9 @@ class _State:
         sums_nS = self.sum_over_y(self.y.mass_nR * self.y.scaling_nR)
         self.y_sums = torch.where(samples_n[:, None], sums_nS, self.y_sums)
 
-    def _side(self, mass: Tensor, mask: Tensor, potential: Tensor, rho: float) -> _Side:
+    def _side(self, mass: Tensor, mask: Tensor, potential: Tensor, rho: float) -> Side:
         p = self.problem
-        return _Side(mass, mask, potential, torch.ones_like(mass), p.epsilon_N[:, None], p.damping(rho)[:, None], rho)
+        return Side(mass, mask, potential, torch.ones_like(mass), p.epsilon_N[:, None], p.damping(rho)[:, None], rho)
 
     def _kernel(self, samples_n: Tensor, f_nS: Tensor, g_nT: Tensor) -> Tensor:
         p = self.problem
@@ -205,7 +208,7 @@ class _State:
         return exponent.masked_fill_(self.problem.unused[samples_n], 0.0).exp_()
 
 
-def _hard_transforms(cost_NST: Tensor, x_held: Tensor, y_held: Tensor) -> tuple[Tensor, Tensor]:
+def hard_transforms(cost_NST: Tensor, x_held: Tensor, y_held: Tensor) -> tuple[Tensor, Tensor]:
     """Potentials at which each row and column of the kernel has a largest entry of 1."""
     no_x, no_y = ~x_held[:, :, None], ~y_held[:, None, :]
     f = cost_NST.masked_fill(no_y, torch.inf).amin(2)

@@ -56,6 +56,21 @@ def test_a_batch_of_states_is_solved_as_its_samples_are(cost, dtype):
         assert relative_error(found, truth) < bound
 
 
+def test_where_the_second_side_is_the_longer_one_the_sides_change_places():
+    states, lengths = (sides[::-1] for sides in _batch(torch.float32))
+    options = {"epsilon": 0.3, "tolerance": 1e-4}
+    mine, result = _outcome(Sinkhorn(backend="triton", **options), states, lengths, batched=True)
+    exact = [z.cpu().double() for z in states], [z.cpu() for z in lengths]
+    right, expected = _outcome(Sinkhorn(backend="reference", **options), *exact, batched=False)
+    assert result.converged.tolist() == [True] * 4
+    for found, truth, bound in zip(mine, right, (1e-4, 1e-4, 1e-3, 1e-4, 1e-4), strict=True):
+        assert relative_error(found, truth) < bound
+    sums, right_sums = (
+        (f[:, :, None] + g[:, None]).cpu().double()[:2, :1, :1] for f, g in (result.potentials, expected.potentials)
+    )
+    torch.testing.assert_close(sums, right_sums, atol=1e-3, rtol=0)
+
+
 def test_autocast_changes_nothing():
     states, lengths = _batch(torch.float32)
     solver = Sinkhorn(epsilon=0.3, max_iterations=4, tolerance=0.0, backend="triton")
@@ -146,6 +161,7 @@ def test_autocast_does_not_reach_the_solver():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_compiled_caller_takes_batches_of_any_size():
+    """One graph for each of the sides that may be the longer one."""
     solver, cost = Sinkhorn(epsilon=0.5, max_iterations=3, backend="triton"), Cosine()
 
     def loss(x, y, x_lengths, y_lengths):
@@ -153,13 +169,13 @@ def test_a_compiled_caller_takes_batches_of_any_size():
 
     counter, frames = CompileCounter(), []
     compiled = torch.compile(loss, fullgraph=True, dynamic=True, backend=counter)
-    for n, s, t in ((2, 5, 3), (4, 6, 9)):
+    for n, s, t in ((2, 5, 3), (4, 9, 6), (4, 6, 9), (3, 5, 7)):
         inputs = torch.randn(n, s, 8), torch.randn(n, t, 8), torch.full((n,), s - 1), torch.full((n,), t)
         inputs = [z.to(DEVICE) for z in inputs]
         expected = loss(*inputs)  # before: the first look at the kernels is no part of a graph
         torch.testing.assert_close(compiled(*inputs), expected)
         frames.append(counter.frame_count)
-    assert frames == [1, 1]
+    assert frames == [1, 1, 2, 2]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

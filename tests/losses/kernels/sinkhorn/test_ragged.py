@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aista.losses.kernels.sinkhorn.ragged import RowSum, ragged_sum, weighted_row_sum
+from aista.losses.kernels.sinkhorn.ragged import RowSum, weighted_row_sum, weighted_sum
 
 
 @settings(max_examples=40, deadline=None)
@@ -42,6 +42,6 @@ def test_a_selection_of_samples():
 
 def test_ragged_sum():
     values, weights = torch.rand(4, 5), torch.rand(4, 5)
-    torch.testing.assert_close(ragged_sum(values, weights), (values * weights).sum(1))
-    assert ragged_sum(torch.zeros(0, 5), torch.zeros(0, 5)).shape == (0,)
+    torch.testing.assert_close(weighted_sum(values, weights), (values * weights).sum(1))
+    assert weighted_sum(torch.zeros(0, 5), torch.zeros(0, 5)).shape == (0,)
     assert weighted_row_sum(torch.zeros(0, 0, 0), torch.zeros(0, 0)).shape == (0, 0)

@@ -96,8 +96,8 @@ def test_absorption_keeps_small_epsilon_in_the_exp_domain(monkeypatch, rho):
     expected = reference.solve(truth, 300, 1e-3)
     monkeypatch.setattr(reference, "solve", None)
     absorptions = []
-    absorb = scaling._Side.absorb
-    monkeypatch.setattr(scaling._Side, "absorb", lambda side, n: absorptions.append(len(n)) or absorb(side, n))
+    absorb = scaling.Side.absorb
+    monkeypatch.setattr(scaling.Side, "absorb", lambda side, n: absorptions.append(len(n)) or absorb(side, n))
     result = scaling.solve(problem, 300, 1e-3)
     assert result.num_iterations_N[2] == 10
     assert min(absorptions) < 4
