@@ -13,9 +13,9 @@ from aista.data.manifest import Row
 from aista.data.manifest_rows import Rows
 from aista.data.row_checks import Limit, RowChecks, audio_findings
 from aista.data.streams.base import Shard, ShardFolder
-from aista.data.streams.loader import StreamLoader
+from aista.data.streams.shard_windows import Window, WindowReader
+from aista.data.streams.stream_loader import StreamLoader
 from aista.data.streams.tally import Tally
-from aista.data.streams.windows import Window, WindowReader
 from aista.engine.transcripts import check_transcripts, check_words
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from aista.data.streams.windows import BadRow
+from aista.data.streams.shard_windows import BadRow
 from aista.errors import DataError
 
 __all__ = ["Tally"]

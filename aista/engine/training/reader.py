@@ -9,7 +9,7 @@ from fairseq2.device import Device, SupportsDeviceTransfer
 from typing_extensions import Self, override
 
 from aista.data.loader import BatchLoader
-from aista.data.streams.loader import StreamLoader
+from aista.data.streams.stream_loader import StreamLoader
 from aista.types import SpeechBatch
 
 __all__ = ["DeviceBatch", "LoaderReader"]

@@ -10,11 +10,11 @@ from aista.data.dataset import SpeechTextDataset
 from aista.data.features.log_mel import LogMel, LogMelConfig
 from aista.data.manifest import Manifest, Row, read_manifest, write_manifest
 from aista.data.row_checks import RowChecks
-from aista.data.streams.loader import StreamLoader
 from aista.data.streams.shar import Shar
 from aista.data.streams.shar_writer import write_shar
+from aista.data.streams.shard_windows import WindowReader
+from aista.data.streams.stream_loader import StreamLoader
 from aista.data.streams.tally import Tally
-from aista.data.streams.windows import WindowReader
 from aista.data.tokenizers.base import TextTokenizer
 
 OpenLoader = Callable[..., StreamLoader]

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from aista.data.dataset import SpeechTextDataset
-from aista.data.streams.dataset import StreamJob, load
+from aista.data.streams.shard_windows import Window, WindowReader
+from aista.data.streams.stream_batches import StreamJob, load
 from aista.data.streams.tally import Tally
-from aista.data.streams.windows import Window, WindowReader
 from aista.data.worker_pool import WorkerPool
 from aista.errors import DataError
 from aista.types import SpeechBatch

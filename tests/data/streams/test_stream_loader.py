@@ -17,7 +17,7 @@ from aista.data.batching import LengthBatches
 from aista.data.dataset import SpeechTextDataset
 from aista.data.features.log_mel import LogMel, LogMelConfig
 from aista.data.loader import BatchLoader
-from aista.data.streams.windows import shard_order
+from aista.data.streams.shard_windows import shard_order
 from aista.errors import DataError
 from aista.types import SpeechBatch
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from aista.data.dataset import Example, SpeechTextDataset
 from aista.data.manifest import Row
 from aista.data.row_checks import problems_of
-from aista.data.streams.windows import BadRow
+from aista.data.streams.shard_windows import BadRow
 from aista.errors import DataError
 from aista.types import SpeechBatch
 
