@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", type=Path, dest="source", metavar="SOURCE", help="where the raw corpus is")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="options (see `aista show dataset NAME`)")
     add_plugin_argument(parser)
-    parser.epilog = "commands of their own, each with --help: aista data import, aista data tokenizer, aista data align"
+    parser.epilog = "commands of their own, each with --help: aista data import, tokenizer, align, shar"
 
 
 def run(args: argparse.Namespace) -> int:

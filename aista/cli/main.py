@@ -48,6 +48,7 @@ VERBS = {
 SUB_VERBS = {
     "data align": "Fill a manifest's column word_times by CTC forced alignment.",
     "data import": "Make manifests of your own corpus, in any of the usual layouts.",
+    "data shar": "Write a manifest as a Lhotse Shar, to train on as a stream.",
     "data tokenizer": "Train a SentencePiece model on the texts of manifests.",
 }
 

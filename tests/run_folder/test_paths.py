@@ -14,7 +14,7 @@ from aista.errors import RunError
 from aista.run_folder.paths import RunPaths, runs_below
 
 FILES = re.compile(
-    r"config\.yaml|(environment|data|parameters|selection|timing|scores)\.json\b|\.jsonl|hypotheses\.tsv|_plan\.json|"
+    r"config\.yaml|(environment|data|parameters|selection|timing|scores)\.json\b|\.jsonl(?!\.gz)|hypotheses\.tsv|_plan\.json|"
     r"step_[*{]"
 )
 FOLDERS = {"checkpoints", "engine", "evaluation", "metrics", "pretraining", "probe"}
