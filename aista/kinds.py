@@ -49,7 +49,9 @@ _ALL = (
     Kind("augmentation", "Training-time change of features, from a seed.", "aista.data.augmentations"),
     Kind("segmenter", "Cuts long recordings for `aista translate --segment`.", "aista.data.segmenters"),
     Kind("encoder_cache", "Keeps the states of a frozen encoder.", "aista.data.encoder_caches", ("identity",)),
+    Kind("stream", "Layout of shards to train on.", "aista.data.streams"),
     Kind("tokenizer", "Text <-> token ids.", "aista.data.tokenizers"),
+    Kind("source", "Layout of corpora that `aista data import` reads.", "aista.data.sources"),
     Kind("dataset", "Dataset preparation behind `aista data NAME`.", "aista.corpora"),
     Kind("metric", "Corpus score of hypotheses.", "aista.scoring.metrics", ("target_language",)),
     Kind(

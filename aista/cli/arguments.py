@@ -21,6 +21,7 @@ __all__ = [
     "add_verify_argument",
     "component",
     "number",
+    "pair",
     "read_options",
     "whole",
 ]
@@ -136,6 +137,18 @@ def add_base_argument(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="base weights of a part (encoder, llm), a folder or a name on the hub, of a --trainable-only export",
     )
+
+
+def pair(form: str) -> Callable[[str], tuple[str, str]]:
+    """The type of an argument ``KEY=VALUE``, whose value may be empty; ``form`` shows it."""
+
+    def parse(text: str) -> tuple[str, str]:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise argparse.ArgumentTypeError(f"must be {form}, got {shown(text)}")
+        return key, value
+
+    return parse
 
 
 def _base(text: str) -> tuple[str, Path]:

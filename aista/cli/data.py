@@ -1,4 +1,4 @@
-"""``aista data NAME OUT [--from SOURCE] [key=value ...]`` and ``aista data check MANIFEST``; see ``data_align`` too."""
+"""``aista data NAME OUT [--from SOURCE] [key=value ...]`` and ``aista data check MANIFEST``; see ``data_*`` too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", type=Path, dest="source", metavar="SOURCE", help="where the raw corpus is")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="options (see `aista show dataset NAME`)")
     add_plugin_argument(parser)
-    parser.epilog = "`aista data align` is a command of its own: see aista data align --help"
+    parser.epilog = "commands of their own, each with --help: aista data import, tokenizer, align, shar"
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,33 +19,12 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from aista import __version__, registry
+from aista.cli.verbs import SUB_VERBS, VERBS
 from aista.console import say
 from aista.errors import AistaError, ConfigError, RunError
 from aista.files import explain
 
-__all__ = ["VERBS", "main"]
-
-VERBS = {
-    "quickstart": "Build the embedded corpus, train a baseline and AI-STA on it, write a report.",
-    "train": "Train an experiment from a config, or resume it.",
-    "evaluate": "Translate a test set and score it (BLEU, chrF, with signatures).",
-    "compare": "Compare two evaluated runs by paired bootstrap.",
-    "score": "Score translations in text files, and compare systems.",
-    "report": "Write one HTML page about any runs: curves, scores, translations with audio, transport plans.",
-    "translate": "Translate audio files with a trained run.",
-    "export": "Write a trained run as a self-contained folder in Hugging Face's layout.",
-    "ablate": "Train the runs that an ablation file describes, score them, and compare them in a table.",
-    "probe": "Measure cross-modal retrieval per LLM layer and draw the curves.",
-    "data": "Prepare a dataset, check a manifest, or align its words with the speech.",
-    "init": "Make a project: config, ablation, Makefile, a plug-in with its test.",
-    "new": "Write a plug-in of any kind, to be changed; it keeps its contracts as it is.",
-    "configs": "List the shipped configs, or print one.",
-    "list": "List the registered components.",
-    "show": "Show a component's options, with a config snippet to paste.",
-    "check": "Run the public contract tests on a component or plug-in file.",
-}
-
-SUB_VERBS = {"data align": "Fill a manifest's column word_times by CTC forced alignment."}
+__all__ = ["main"]
 
 _EXAMPLES = """examples:
   aista quickstart

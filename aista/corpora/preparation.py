@@ -39,6 +39,7 @@ __all__ = [
 
 UNK_ID, BOS_ID, EOS_ID, PAD_ID = range(4)
 MAX_CHARACTERS = 10_000
+LONGEST_SENTENCE = 1 << 20  # bytes; SentencePiece passes over longer ones
 FORMAT = 1
 FINGERPRINT = "fingerprint.json"
 CHECKSUMS = "checksums.txt"
@@ -111,11 +112,29 @@ def one_line(text: str) -> str:
 
 
 def train_sentencepiece(
-    path: Path, sentences: Iterable[str], *, vocab_size: int | None, symbols: Iterable[str]
+    path: Path,
+    sentences: Iterable[str],
+    *,
+    vocab_size: int,
+    symbols: Iterable[str],
+    model_type: str = "bpe",
+    is_exact: bool = True,
+    character_coverage: float = 1.0,
+    normalization: str = "nmt_nfkc",
 ) -> None:
-    """Train a BPE model on sentences of all languages and write it atomically; None makes one piece per character.
+    """Train a model on sentences of all languages and write it atomically.
 
-    Every character gets a piece. Ids 0 to 3 are unk, bos, eos, pad; ``symbols`` follow.
+    Ids 0 to 3 are unk, bos, eos, pad; ``symbols`` follow.
+
+    Args:
+        path: The file.
+        sentences: What to train on.
+        vocab_size: Number of pieces.
+        symbols: Texts that are one piece each.
+        model_type: ``bpe``, ``unigram`` or ``char``.
+        is_exact: Otherwise there are fewer pieces where the sentences hold fewer; always so with ``char``.
+        character_coverage: Share of the characters that get a piece.
+        normalization: SentencePiece's name of it, e.g. ``nmt_nfkc_cf``, which folds case.
 
     Raises:
         DataError: the sentences hold too few distinct pieces for ``vocab_size``, or more characters.
@@ -125,10 +144,12 @@ def train_sentencepiece(
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(sentences),
             model_writer=model,
-            model_type="char" if vocab_size is None else "bpe",
-            vocab_size=vocab_size or MAX_CHARACTERS,
-            hard_vocab_limit=vocab_size is not None,
-            character_coverage=1.0,
+            model_type=model_type,
+            vocab_size=vocab_size,
+            hard_vocab_limit=is_exact and model_type != "char",
+            character_coverage=character_coverage,
+            normalization_rule_name=normalization,
+            max_sentence_length=LONGEST_SENTENCE,
             user_defined_symbols=list(symbols),
             unk_id=UNK_ID,
             bos_id=BOS_ID,
@@ -150,7 +171,9 @@ def train_tokenizers(out: Path, rows: Sequence[Row], vocab_size: int, *, of_tran
     train_sentencepiece(out / "spm.model", texts, vocab_size=vocab_size, symbols=symbols)
     if of_transcripts:
         transcripts = [row.src_text for row in rows]
-        train_sentencepiece(out / "spm_source.model", transcripts, vocab_size=None, symbols=symbols)
+        train_sentencepiece(
+            out / "spm_source.model", transcripts, vocab_size=MAX_CHARACTERS, symbols=symbols, model_type="char"
+        )
 
 
 class Folder:

@@ -16,6 +16,9 @@ class DataConfig(Options):
     """What to train on and how rows become batches. Paths are relative to the current folder."""
 
     train: Path | None = option(None, "Manifest to train on.")
+    stream: Component | None = component(
+        "stream", None, "Shards to train on in place of a manifest, read while the model is trained."
+    )
     dev: Path | None = option(None, "Manifest for validation and for choosing the best checkpoint.")
     test: Path | None = option(None, "Manifest for the final evaluation.")
     speech: tuple[Path, ...] = option(
@@ -38,7 +41,7 @@ class DataConfig(Options):
     max_bad_rows: float = option(
         0.01,
         "Share of the rows read in training that may turn out bad before it stops, where `inspect` left them unchecked "
-        "and on_bad_rows is drop.",
+        "or they come from `stream`, and on_bad_rows is drop.",
         minimum=0,
         maximum=1,
     )
@@ -79,6 +82,8 @@ class DataConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.stream is not None:
+            self._check_stream(self.stream.name)
         if self.min_seconds > self.max_seconds:
             raise ValueError(
                 f"min_seconds must not exceed max_seconds, got {self.min_seconds} and {self.max_seconds}; swap them"
@@ -107,3 +112,20 @@ class DataConfig(Options):
                 f"encoder_cache keeps one sequence of states per recording, got the augmentation "
                 f"{self.augmentation.name!r}, which changes the encoder's input in every epoch; remove one of them"
             )
+
+    def _check_stream(self, name: str) -> None:
+        """Raise ValueError for what needs all rows before the first step."""
+        if self.train is not None:
+            raise ValueError(f"train and stream exclude each other, got {self.train} and {name!r}; leave one out")
+        refused = {
+            "speech": "a stream is all that is trained on; write all manifests into one with `aista data shar`",
+            "text": "a stream is all that is trained on; set data.train to a manifest",
+            "encoder_cache": "it encodes every recording before the first step; remove it, or set data.train",
+            "cache_features": "a stream keeps no row; set cache_features: false",
+            "train_rows": "it chooses among all rows; write a stream of fewer with `aista data shar --rows N`",
+            "shuffle_transcripts": "it needs all transcripts at once; set data.train to a manifest for this control",
+        }
+        for option_name, reason in refused.items():
+            if value := getattr(self, option_name):
+                shown = value.name if isinstance(value, Component) else value
+                raise ValueError(f"{option_name} does not work with stream {name!r}, got {shown}: {reason}")

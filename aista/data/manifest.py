@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -22,6 +22,7 @@ __all__ = [
     "UNMEASURED",
     "Manifest",
     "Row",
+    "manifest_line",
     "read_manifest",
     "write_manifest",
 ]
@@ -112,17 +113,20 @@ def write_manifest(path: Path, rows: Iterable[Row]) -> None:
     """
     rows = list(rows)
     columns = [name for name in COLUMNS if name not in _RARE_COLUMNS or any(getattr(row, name) for row in rows)]
-    lines = ["\t".join(columns)]
-    for row in rows:
-        values = [_cell(row, column) for column in columns]
-        for column, value in zip(columns, values, strict=True):
-            if any(character in value for character in "\t\n\r"):
-                raise DataError(
-                    f"{path}: row {row.id!r}: {column} must hold no tab and no line break, got {value!r}; "
-                    "replace them by spaces"
-                )
-        lines.append("\t".join(values))
+    lines = ["\t".join(columns), *(manifest_line(path, row, columns) for row in rows)]
     write_text(Path(path), "\n".join(lines) + "\n")
+
+
+def manifest_line(path: Path, row: Row, columns: Sequence[str]) -> str:
+    """A row as a line of the manifest ``path``. Raises DataError for a text with a tab or a line break."""
+    values = [_cell(row, column) for column in columns]
+    for column, value in zip(columns, values, strict=True):
+        if any(character in value for character in "\t\n\r"):
+            raise DataError(
+                f"{path}: row {row.id!r}: {column} must hold no tab and no line break, got {value!r}; "
+                "replace them by spaces"
+            )
+    return "\t".join(values)
 
 
 def _cell(row: Row, column: str) -> str:

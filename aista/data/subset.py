@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
+from aista.data.manifest import Manifest, read_manifest
 from aista.data.manifest_rows import Row, Rows
+from aista.errors import DataError
 
-__all__ = ["first_rows"]
+__all__ = ["first_rows", "read_first_rows"]
 
 
 def first_rows(rows: Sequence[Row], count: int) -> Rows:
@@ -25,3 +29,16 @@ def first_rows(rows: Sequence[Row], count: int) -> Rows:
     rows = Rows.of(rows)
     digests = [hashlib.blake2b(id.encode()).digest() for id in rows.texts("id")]
     return rows.take(sorted(heapq.nsmallest(count, range(len(rows)), key=digests.__getitem__)))
+
+
+def read_first_rows(path: Path, count: int) -> Manifest:
+    """A manifest with the ``count`` rows that ``first_rows`` gives, or with all where that is 0.
+
+    Raises:
+        DataError: the manifest is malformed, or has fewer rows.
+    """
+    manifest = read_manifest(path)
+    try:
+        return replace(manifest, rows=first_rows(manifest.rows, count)) if count else manifest
+    except ValueError as error:
+        raise DataError(f"{path}: --rows {error}") from error

@@ -146,13 +146,14 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
 
 
 def load_training_splits(experiment: Experiment, task: Task) -> dict[str, Split]:
-    """``train``, and ``dev`` where the config names one; see ``load_split``.
+    """``train`` where it is no stream, and ``dev`` where the config names one; see ``load_split``.
 
     Raises:
         DataError: as ``load_split``, or a split lacks the transcripts that the task needs, or dev the translations
             that ``evaluation.score`` needs.
     """
-    names = ("train",) if experiment.sections.data.dev is None else ("train", "dev")
+    data = experiment.sections.data
+    names = [name for name, is_named in (("train", data.stream is None), ("dev", data.dev is not None)) if is_named]
     splits = {name: load_split(experiment, task, name, training=name == "train") for name in names}
     for name, minimum in task.min_transcripts.items():
         if name in splits:

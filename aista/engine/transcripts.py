@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from aista.data.manifest_rows import Rows
+from aista.data.sources.columns import USUAL_COLUMNS
 from aista.errors import DataError
 
 __all__ = ["check_transcripts", "check_words"]
@@ -15,8 +16,6 @@ __all__ = ["check_transcripts", "check_words"]
 log = logging.getLogger("aista.data")
 
 COLUMN = "src_text"
-USUAL_NAMES = (COLUMN, "transcript", "transcription", "source_text", "source", "sentence", "text")
-"""What other datasets call the column of the transcripts."""
 
 
 def check_transcripts(rows: Rows, path: Path, *, minimum: int, unknown_columns: Iterable[str]) -> None:
@@ -27,7 +26,7 @@ def check_transcripts(rows: Rows, path: Path, *, minimum: int, unknown_columns: 
     """
     found = int(rows.is_filled("src_text").sum())
     if found < minimum:
-        alike = [name for name in unknown_columns if difflib.get_close_matches(name.lower(), USUAL_NAMES, 1)]
+        alike = [name for name in unknown_columns if difflib.get_close_matches(name.lower(), USUAL_COLUMNS[COLUMN], 1)]
         remedy = f"call the column {alike[0]!r} {COLUMN}" if alike else f"fill the column {COLUMN}"
         raise DataError(
             f"{path}: the config compares speech with its transcript, for which at least {minimum} row"

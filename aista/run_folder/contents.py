@@ -60,6 +60,10 @@ class RunFolder:
             for split, manifests in read_object(file, self._train).items():
                 for number, (manifest, inspection) in enumerate(manifests.items()):
                     name = f"{split}[{number}]" if number else split
+                    if "shards" in inspection:
+                        shown = {"stream": manifest, **inspection}
+                        facts |= {f"{name} {what}": str(value) for what, value in shown.items()}
+                        continue
                     facts[f"{name} manifest"] = str(manifest)
                     facts |= {f"{name} rows, {what}": str(count) for what, count in inspection["counts"].items()}
                     facts[f"{name} hours"] = f"{float(inspection['seconds']) / 3600:.2f}"

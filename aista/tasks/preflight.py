@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 
 from aista import registry
-from aista.data.data_config import DataConfig
 from aista.data.manifest import read_manifest
 from aista.errors import AistaError, ConfigError, DataError, Fault
 from aista.run_folder.paths import RunPaths
+from aista.schema import Component
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -92,7 +92,7 @@ def task_class(experiment: Experiment) -> type[Task]:
 
 def _check(experiment: Experiment, with_data: bool, pretrained: Pretrained) -> tuple[Task | None, list[Fault]]:
     """The task if it can be built, and all faults."""
-    faults = _files(experiment.sections.data) if with_data else []
+    faults = _files(experiment) if with_data else []
     for part in ("encoder", "adapter", "llm"):
         folder = getattr(experiment.sections.initialize, part)
         if folder is not None and not RunPaths(folder).checkpoints_dir.is_dir():
@@ -135,7 +135,8 @@ def _outlines(task: Task) -> None:
         prepare_part("llm", part, task.tunings["llm"])
 
 
-def _files(data: DataConfig) -> list[Fault]:
+def _files(experiment: Experiment) -> list[Fault]:
+    data = experiment.sections.data
     named: list[tuple[str, Path | None]] = [("train", data.train), ("dev", data.dev), ("test", data.test)]
     for name, paths in (("speech", data.speech), ("text", data.text)):
         named += [(f"{name}[{index}]", path) for index, path in enumerate(paths)]
@@ -144,9 +145,22 @@ def _files(data: DataConfig) -> list[Fault]:
         for name, path in named
         if path is not None and not path.is_file()
     ]
-    if data.train is None:
-        faults.append(Fault("data.train", "is required", "name a manifest to train on"))
+    if data.stream is not None:
+        faults += _shards(data.stream, with_audio=task_class(experiment).uses_audio)
+    elif data.train is None:
+        faults.append(Fault("data.train", "is required", "name a manifest to train on, or shards in data.stream"))
     return faults
+
+
+def _shards(spec: Component, *, with_audio: bool) -> list[Fault]:
+    """What is wrong with a stream as far as the names and ends of its files tell."""
+    try:
+        registry.build("stream", spec, at="data.stream").shards(with_audio=with_audio)
+    except ConfigError as error:
+        return list(error.faults)
+    except DataError as error:
+        return [Fault("data.stream", str(error))]
+    return []
 
 
 def _dev_words(dev: Path) -> list[Fault]:

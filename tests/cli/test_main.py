@@ -8,7 +8,8 @@ import types
 import pytest
 
 from aista import __version__
-from aista.cli.main import VERBS, main
+from aista.cli.main import main
+from aista.cli.verbs import VERBS
 from aista.errors import ConfigError, DataError, Fault, RunError
 
 

@@ -11,7 +11,8 @@ import unicodedata
 import pytest
 from hypothesis import strategies as st
 
-from aista.cli.main import VERBS, main
+from aista.cli.main import main
+from aista.cli.verbs import VERBS
 from aista.corpora.quickstart import QuickstartCorpus
 from aista.errors import RunError
 from aista.runs.quickstart_workflow import Quickstart

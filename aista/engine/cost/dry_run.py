@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from aista.data.manifest_rows import Rows
 from aista.engine.cost.cost_table import cost_lines
 from aista.engine.cost.device import DEVICES, UTILIZATION
 from aista.engine.cost.estimate import CostEstimate, estimate_cost
@@ -16,6 +17,7 @@ from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_fro
 from aista.engine.export.description import base_paths
 from aista.engine.inputs import Split, load_training_splits, narrow
 from aista.engine.precision import forecast
+from aista.engine.stream_data import open_stream
 from aista.engine.training.optimizer import check_parameter_groups
 from aista.errors import AistaError, RunError
 from aista.hub import has_weights
@@ -119,6 +121,9 @@ def dry_run(
 
 
 def _rows(splits: Mapping[str, Split], task: Task, experiment: Experiment, assumption: Assumption | None) -> RowLengths:
+    if assumption is None and (stream := open_stream(experiment, task)) is not None:
+        rows = Rows.of(stream.first_window().rows)
+        return RowLengths.of_rows(rows, task, f"{stream.stream.path} (the first {len(rows)} rows)")
     if assumption is None:
         return RowLengths.of_split(splits["train"], task)
     return RowLengths.assumed(assumption, experiment.sections.data.max_seconds)

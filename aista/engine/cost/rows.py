@@ -11,6 +11,7 @@ from typing import NamedTuple
 from torch import nn
 
 from aista.data.features.base import Feature
+from aista.data.manifest_rows import Rows
 from aista.engine.cost.trace import BatchSizes
 from aista.engine.inputs import Split, length_batches
 from aista.errors import AistaError, DataError, RunError
@@ -63,9 +64,13 @@ class RowLengths:
     @classmethod
     def of_split(cls, split: Split, task: Task) -> RowLengths:
         """The lengths of the rows that a task can use."""
-        rows = split.dataset.rows
-        tokens = (tuple(lengths.tolist()) for lengths in text_lengths(rows, task.tokenizer))
         origin = ", ".join(str(inspection.manifest) for inspection in split.inspections)
+        return cls.of_rows(split.dataset.rows, task, origin)
+
+    @classmethod
+    def of_rows(cls, rows: Rows, task: Task, origin: str) -> RowLengths:
+        """The lengths of rows from ``origin``."""
+        tokens = (tuple(lengths.tolist()) for lengths in text_lengths(rows, task.tokenizer))
         seconds = tuple(rows.seconds().tolist()) if task.uses_audio else (0.0,) * len(rows)
         return cls(origin, seconds, *tokens)
 

@@ -111,6 +111,8 @@ def _data_lines(experiment: Experiment) -> list[str]:
         if path is not None:
             fingerprint = f"`sha256:{hash_file(path)}`" if path.is_file() else "no longer there"
             rows.append(f"| {split} | {path.name} | {fingerprint} | {_corpus(path.parent)} |")
+    if data.stream is not None:
+        rows.append(f"| train | {data.stream.config.path.name} ({data.stream.name}) | - | - |")
     return ["| split | manifest | fingerprint | prepared corpus |", "|---|---|---|---|", *rows]
 
 

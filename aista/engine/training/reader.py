@@ -9,6 +9,7 @@ from fairseq2.device import Device, SupportsDeviceTransfer
 from typing_extensions import Self, override
 
 from aista.data.loader import BatchLoader
+from aista.data.streams.stream_loader import StreamLoader
 from aista.types import SpeechBatch
 
 __all__ = ["DeviceBatch", "LoaderReader"]
@@ -32,7 +33,7 @@ class LoaderReader(DataReader[DeviceBatch]):
         ids: Of the rows that were read last, for one step.
     """
 
-    def __init__(self, loader: BatchLoader, *, num_accumulate: int = 1) -> None:
+    def __init__(self, loader: BatchLoader | StreamLoader, *, num_accumulate: int = 1) -> None:
         self.ids: tuple[str, ...] = ()
         self._loader = loader
         self._num_accumulate = num_accumulate

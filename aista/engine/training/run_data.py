@@ -12,6 +12,7 @@ from aista.engine.checkpoints import checkpoint_steps, load_part_weights
 from aista.engine.claim import is_main_process
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
 from aista.engine.inputs import has_references, load_training_splits, narrow, probe_batches, training_loader, whole_pass
+from aista.engine.stream_data import open_stream
 from aista.engine.training.reader import LoaderReader
 from aista.errors import RunError
 from aista.run_folder.parsing import write_object
@@ -32,7 +33,7 @@ class RunData:
         verify: Compare a checkpoint with its checksums before its encoder is taken.
 
     Attributes:
-        splits: ``train``, and ``dev`` where the config names it.
+        splits: ``train`` where it is a manifest, and ``dev`` where the config names it.
 
     Raises:
         DataError: the manifests have faults.
@@ -42,6 +43,7 @@ class RunData:
         self._experiment = experiment
         self._task = task
         self._verify = verify
+        self._stream = open_stream(experiment, task)
         self.splits = load_training_splits(experiment, task)
 
     def prepare(self, model: nn.Module, run_dir: Path, rank: int, world_size: int, device: str) -> None:
@@ -53,8 +55,12 @@ class RunData:
             DataError: there are rows that the model cannot take, and they are an error.
         """
         narrow(self.splits, self._task, model, self._experiment)
+        if self._stream is not None:
+            self._stream = self._stream.within(self._task.limits(model, max_new_tokens=0))
         if is_main_process():
-            write_object(RunPaths(run_dir).data_file, {name: split.report for name, split in self.splits.items()})
+            streamed = {} if self._stream is None else {"train": self._stream.report}
+            reports = streamed | {name: split.report for name, split in self.splits.items()}
+            write_object(RunPaths(run_dir).data_file, reports)
         if self._experiment.sections.data.encoder_cache is not None:
             require_frozen(model)
             _settle_encoder(model, run_dir, verify=self._verify)
@@ -63,8 +69,11 @@ class RunData:
 
     def training_reader(self, rank: int, world_size: int) -> LoaderReader:
         """A process' share of the training batches."""
+        num_accumulate = self._experiment.sections.trainer.grad_accumulation
+        if self._stream is not None:
+            return LoaderReader(self._stream.loader(rank, world_size), num_accumulate=num_accumulate)
         loader = training_loader(self.splits["train"], self._experiment, rank, world_size)
-        return LoaderReader(loader, num_accumulate=self._experiment.sections.trainer.grad_accumulation)
+        return LoaderReader(loader, num_accumulate=num_accumulate)
 
     def dev_reader(self, rank: int, world_size: int) -> LoaderReader | None:
         """A process' share of dev; None without one."""

@@ -13,6 +13,7 @@ from aista.report.plots import seed_differences
 from aista.report.report_options import ComparisonOptions
 from aista.report.scatter import retrieval_and_score
 from aista.report.tables import Table, to_latex, to_markdown
+from aista.runs.ablation.result_table import ablation_csv, ablation_table
 from aista.runs.ablation.results import (
     AblationRow,
     Outcome,
@@ -22,7 +23,6 @@ from aista.runs.ablation.results import (
     layer_scores,
     single_layer_gains,
 )
-from aista.runs.ablation.table import ablation_csv, ablation_table
 from aista.runs.ablation.variants import AblationConfig
 from aista.scoring.base import Metric
 from aista.selection.curve import ProbeCurve

@@ -13,8 +13,8 @@ import pytest
 from aista import registry
 from aista.report.report_options import ComparisonOptions
 from aista.run_folder.contents import RunFolder
+from aista.runs.ablation.result_table import ablation_csv, ablation_table, layers_text
 from aista.runs.ablation.results import Outcome, ablation_rows, seconds_per_step
-from aista.runs.ablation.table import ablation_csv, ablation_table, layers_text
 from aista.schema import resolve
 from tests.written_runs import write_run
 

@@ -1,0 +1,35 @@
+"""``aista data tokenizer OUT.model --from MANIFEST``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from aista.cli.arguments import add_option_arguments, read_options
+from aista.console import say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from aista.corpora.tokenizer_training import TokenizerOptions
+
+    parser.add_argument("out", type=Path, metavar="OUT", help="the file to write, e.g. data/mine/spm.model")
+    parser.add_argument(
+        "--from", type=Path, dest="manifests", nargs="+", required=True, metavar="MANIFEST", help="where the texts are"
+    )
+    add_option_arguments(parser, TokenizerOptions)
+    parser.add_argument(
+        "--symbol",
+        action="append",
+        metavar="TEXT",
+        help="a text that is one piece, for prompts; several times (default: <fr> and the like, of tgt_lang)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and print what the model holds."""
+    from aista.corpora.tokenizer_training import TokenizerOptions, train_tokenizer
+
+    options = read_options(args, TokenizerOptions)
+    say(train_tokenizer(args.out, args.manifests, options, args.symbol, overwrite=args.overwrite))
+    return 0

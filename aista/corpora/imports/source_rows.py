@@ -1,0 +1,140 @@
+"""The rows of all the sources of an import, with cleaned texts, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aista.corpora.preparation import one_line
+from aista.data.sources.base import Part, Recording, split_of
+from aista.data.sources.columns import match_columns, read_entry
+from aista.data.sources.opening import open_source, recognise
+from aista.errors import DataError
+from aista.text import is_blank
+
+__all__ = ["ImportOptions", "OpenedPart", "RawRow", "open_parts"]
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What an import is asked to do.
+
+    Attributes:
+        layout: Name of the sources' layout; "" recognises it.
+        overrides: Its options, ``key=value``.
+        columns: Column of a manifest -> column of the sources; "" takes none.
+        shares: Split -> share of the rows to take for it; None: 5 % each for dev and test where no source names splits.
+        source_language: Of rows whose source does not say.
+        target_language: Of rows whose source does not say.
+        overwrite: Import anew into a folder with a finished import.
+    """
+
+    layout: str = ""
+    overrides: tuple[str, ...] = ()
+    columns: Mapping[str, str] | None = None
+    shares: Mapping[str, float] | None = None
+    source_language: str = ""
+    target_language: str = ""
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """A row of a source: its texts by column of a manifest, and its audio; ``fault`` says why it cannot be used."""
+
+    place: str
+    texts: Mapping[str, str]
+    recording: Recording | None = None
+    fault: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class OpenedPart:
+    """A part of a source, its layout's name, its split ("" where nobody says), and where its columns go."""
+
+    part: Part
+    layout: str
+    split: str
+    columns: Mapping[str, str]
+    languages: tuple[str, str]
+
+    def __str__(self) -> str:
+        taken = ", ".join(f"{target}={name}" for target, name in self.columns.items())
+        unused = [name for name in self.part.columns if name not in self.columns.values()]
+        more = f"; not used: {', '.join(unused[:12])}{', ...' * (len(unused) > 12)}" if unused else ""
+        return f"{self.part.name} ({self.layout}): {taken}{more}"
+
+    def rows(self) -> Iterator[RawRow]:
+        """Each row, with what is wrong with it."""
+        for entry in self.part.entries():
+            if entry.fault:
+                yield RawRow(entry.place, {}, fault=entry.fault)
+                continue
+            try:
+                row = read_entry(entry, self.columns)
+                texts = {name: _clean(name, text) for name, text in row.texts.items()}
+            except ValueError as error:
+                yield RawRow(entry.place, {}, fault=str(error))
+                continue
+            texts, note = self._with_languages(texts)
+            texts["split"] = self.split or split_of(texts.get("split", ""))
+            yield RawRow(entry.place, texts, row.recording, self._fault(texts, row.recording), note)
+
+    def _fault(self, texts: Mapping[str, str], recording: Recording | None) -> str:
+        if not texts.get("src_text") and not texts.get("tgt_text"):
+            return "no transcript and no translation"
+        return "names no audio" if recording is None and "audio" in self.columns else ""
+
+    def _with_languages(self, texts: dict[str, str]) -> tuple[dict[str, str], str]:
+        """Filled in where the source says none, and what is odd about those that it says."""
+        note = ""
+        for column, wanted in zip(("src_lang", "tgt_lang"), self.languages, strict=True):
+            said = texts.get(column, "")
+            if not said or (wanted and _primary(said) == _primary(wanted)):
+                texts[column] = wanted
+            elif wanted:
+                note = f"{column} is {said!r}, not {wanted!r}: kept as the source says"
+        return texts, note
+
+
+def open_parts(sources: Sequence[str], options: ImportOptions) -> list[OpenedPart]:
+    """Open the sources, each ``PLACE`` or ``SPLIT=PLACE``, and find the columns of their parts.
+
+    Raises:
+        AistaError: a place is no corpus, or a column is missing.
+    """
+    languages = {"src_text": options.source_language, "tgt_text": options.target_language}
+    opened = []
+    for name in sources:
+        split, place = _split_and_place(name)
+        layout = options.layout or recognise(place)
+        source = open_source(layout, options.overrides)
+        for part in source.parts(place):
+            columns = match_columns(part, options.columns or {}, source.usual, languages)
+            belongs = split or part.split
+            opened.append(
+                OpenedPart(part, layout, belongs, columns, (options.source_language, options.target_language))
+            )
+    return opened
+
+
+def _split_and_place(name: str) -> tuple[str, str]:
+    split, equals, place = name.partition("=")
+    if not equals or not split.isidentifier() or Path(name).exists():
+        return "", name
+    if not place:
+        raise DataError(f"--from {name}: must be PLACE or SPLIT=PLACE, got no place")
+    return split_of(split), place
+
+
+def _primary(language: str) -> str:
+    return language.replace("_", "-").partition("-")[0].casefold()
+
+
+def _clean(column: str, text: str) -> str:
+    """On one line, without what nobody sees."""
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError(f"{column} holds half a character (a lone surrogate)")
+    return "" if is_blank(text) else one_line(text)

@@ -1,0 +1,1 @@
+"""Corpora as other tools lay them out, read row by row: one file for each layout."""

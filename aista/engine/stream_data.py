@@ -1,0 +1,138 @@
+"""From an experiment's ``data.stream`` to batches: nothing is inspected before the first step but the first shards."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aista import registry
+from aista.data.dataset import SpeechTextDataset
+from aista.data.manifest import Row
+from aista.data.manifest_rows import Rows
+from aista.data.row_checks import Limit, RowChecks, audio_findings
+from aista.data.streams.base import Shard, ShardFolder
+from aista.data.streams.shard_windows import Window, WindowReader
+from aista.data.streams.stream_loader import StreamLoader
+from aista.data.streams.tally import Tally
+from aista.engine.transcripts import check_transcripts, check_words
+from aista.tasks.base import Task
+from aista.tasks.experiment import Experiment
+
+__all__ = ["TrainingStream", "open_stream"]
+
+log = logging.getLogger("aista.data")
+
+
+@dataclass(frozen=True)
+class TrainingStream:
+    """The shards that a task is trained on.
+
+    Attributes:
+        experiment: Its data section names them.
+        task: Decides which rows it can use.
+        stream: Their layout.
+        shards: All of them.
+        dataset: Turns rows into examples; holds none.
+        checks: The rules for its rows.
+    """
+
+    experiment: Experiment
+    task: Task
+    stream: ShardFolder
+    shards: tuple[Shard, ...]
+    dataset: SpeechTextDataset
+    checks: RowChecks
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What is known of it at the start, as written to the run folder."""
+        return {str(self.stream.path): {"shards": len(self.shards), "fingerprint": self.reader().fingerprint}}
+
+    def within(self, limits: Sequence[Limit]) -> TrainingStream:
+        """The stream without the rows that a model cannot take, which are told as they are met."""
+        return replace(self, checks=replace(self.checks, limits=tuple(limits)))
+
+    def reader(self) -> WindowReader:
+        """Reads its rows, a window at a time."""
+        data = self.experiment.sections.data
+        return WindowReader(
+            self.stream,
+            self.shards,
+            check=self._faults,
+            reject=self.task.reject,
+            lengths=lambda rows: self.dataset.with_rows(rows).lengths(),
+            plan={
+                "batch_size": data.batch_size,
+                "max_batch_total": data.max_batch_seconds if self.task.uses_audio else 0,
+                "seed": self.experiment.sections.seed,
+                "noise": data.length_noise,
+            },
+            with_audio=self.task.uses_audio,
+        )
+
+    def first_window(self) -> Window:
+        """The first shards of the first epoch, whose bad rows are told where none is allowed."""
+        window = self.reader().read(0, 0, 1)
+        self._tally(names=False).require_none(window.bad)
+        return window
+
+    def loader(self, rank: int, world_size: int) -> StreamLoader:
+        """A process' share of the batches."""
+        workers = self.experiment.sections.data.num_workers
+        tally = self._tally(names=rank == 0)
+        return StreamLoader(
+            self.reader(),
+            self.dataset.with_checks(self.checks),
+            tally,
+            rank=rank,
+            world_size=world_size,
+            num_workers=workers,
+        )
+
+    def _tally(self, *, names: bool) -> Tally:
+        data = self.experiment.sections.data
+        return Tally(self.stream.path, data.on_bad_rows, data.max_bad_rows, names=names)
+
+    def _faults(self, rows: Sequence[Row]) -> list[str]:
+        """What the columns of each row tell; the rest is checked as the row is read."""
+        config = self.checks.config
+        faults = []
+        for row in rows:
+            found = self.checks.of_columns(row) + self.checks.of_languages(row)
+            found += audio_findings(row, None, config) if self.checks.with_audio else []
+            faults.append("; ".join(f"{kind}: {message}" for kind, message in found))
+        return faults
+
+
+def open_stream(experiment: Experiment, task: Task) -> TrainingStream | None:
+    """The stream that the config names, None without one. Reads its first shards.
+
+    Raises:
+        DataError: a shard is missing or cut short, no row of the first ones can be used, or they lack the transcripts
+            or word times that the task needs.
+    """
+    data, seed = experiment.sections.data, experiment.sections.seed
+    if data.stream is None:
+        return None
+    stream: ShardFolder = registry.build("stream", data.stream, at="data.stream")
+    augmentation = None
+    if task.feature is not None and data.augmentation is not None:
+        augmentation = registry.build("augmentation", data.augmentation, at="data.augmentation")
+    dataset = SpeechTextDataset(
+        (), stream.path, task.feature, task.tokenizer, augmentation, seed=seed, words=task.needs_words
+    )
+    checks = RowChecks(data, with_audio=task.uses_audio, needs_target=task.needs_translations, tokenizer=task.tokenizer)
+    shards = stream.shards(with_audio=task.uses_audio)
+    opened = TrainingStream(experiment, task, stream, shards, dataset, checks)
+    window = opened.first_window()
+    minimum = task.min_transcripts.get("train", 0)
+    if minimum:
+        check_transcripts(Rows.of(window.rows), stream.path, minimum=minimum, unknown_columns=())
+    if task.needs_words:
+        check_words(Rows.of(window.rows), stream.path, training=True)
+    log.info(
+        "%s: %d shards; the first %d rows, %d of them bad", stream.path, len(shards), window.num_met, len(window.bad)
+    )
+    return opened
