@@ -11,10 +11,13 @@ FILES = [path for path in shipped_configs().values() if path.parent.name == "abl
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_it_resolves_and_says_how_to_run_it(file, tmp_path):
+def test_it_resolves_and_says_how_to_run_it(file, tmp_path, monkeypatch):
     first, second, *_ = file.read_text().splitlines()
     assert first.endswith(f"aista ablate {file.stem}")
     assert second.startswith("# ")
+    monkeypatch.chdir(tmp_path)
+    for model in ("whisper-tiny.en", "gemma-3-270m"):  # as tools.pretrained makes them; else the hub is asked
+        (tmp_path / "models" / model).mkdir(parents=True)
     copy = tmp_path / "my.yaml"
     copy.write_text(file.read_text())
     ablation = load_ablation(copy, tmp_path)
