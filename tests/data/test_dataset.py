@@ -89,9 +89,9 @@ def test_the_cache_decodes_once_and_keeps_what_is_not_augmented(
     read: list[str] = []
     original = dataset_module.read_audio
 
-    def spy(spec: str, base: Path, rate: int) -> torch.Tensor:
+    def spy(spec: str, base: Path, rate: int, **limits: float) -> torch.Tensor:
         read.append(spec)
-        return original(spec, base, rate)
+        return original(spec, base, rate, **limits)
 
     monkeypatch.setattr(dataset_module, "read_audio", spy)
     cached = SpeechTextDataset(corpus, tmp_path, LOG_MEL, tokenizer, AUGMENT, cache=True)

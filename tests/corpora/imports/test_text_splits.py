@@ -41,7 +41,7 @@ def test_rows_are_connected_over_any_number_of_steps() -> None:
     assert len({groups[0], groups[3], groups[5], groups[6], groups[7]}) == 5  # a transcript is no translation
 
 
-words = st.sampled_from(["", "a", "b", "c", "d", "e", "f", "g", "h"])
+words = st.sampled_from(["", *"abcdefghijklmnopqrstuvwxyz"])
 
 
 @given(pairs=st.lists(st.tuples(words, words), min_size=12, max_size=60), order=st.randoms())
