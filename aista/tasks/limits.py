@@ -29,9 +29,15 @@ def input_lengths(seconds: Sequence[float], feature: Feature) -> Tensor:
 
 def text_lengths(rows: Sequence[Row], tokenizer: TextTokenizer) -> tuple[Tensor, Tensor]:
     """Token ids that each row's transcript takes, and its translation."""
-    texts = (Rows.of(rows).texts(column) for column in ("src_text", "tgt_text"))
-    source, target = ([len(tokenizer.encode(text)) for text in column] for column in texts)
+    source, target = (
+        [len(tokenizer.encode(text)) for text in _texts(rows, column)] for column in ("src_text", "tgt_text")
+    )
     return torch.tensor(source, dtype=torch.int64), torch.tensor(target, dtype=torch.int64)
+
+
+def _texts(rows: Sequence[Row], column: str) -> list[str]:
+    """Of rows in columns at once; of others, whose paths need be no Unicode, one by one."""
+    return rows.texts(column) if isinstance(rows, Rows) else [getattr(row, column) for row in rows]
 
 
 def check_input(encoder: SpeechEncoder, feature: Feature) -> None:
