@@ -12,11 +12,16 @@ from typing import Literal
 from aista.data.row_checks import Problem
 from aista.errors import DataError
 
-__all__ = ["FaultLog"]
+__all__ = ["FaultLog", "too_many"]
 
 log = logging.getLogger("aista.data")
 
 _FEWEST = 1000  # rows that the share is taken of at least: a fault among the first ten rows says little
+
+
+def too_many(num_bad: int, num_read: int, max_share: float) -> bool:
+    """Whether more than a share of the rows read are bad."""
+    return num_bad > max_share * max(num_read, _FEWEST)
 
 
 class FaultLog:
@@ -60,7 +65,7 @@ class FaultLog:
             if row not in self._named:
                 log.warning("%s (left out)", self.describe(row, problem))
         self._named |= bad
-        if self.num_bad > self._max_share * max(self.num_read, _FEWEST):
+        if too_many(self.num_bad, self.num_read, self._max_share):
             raise DataError(
                 f"{self.num_bad} of {self.num_read} rows read by this process were bad, more than data.max_bad_rows "
                 f"({self._max_share:g}) allows; the last: {self.describe(*problems[-1])}\n"

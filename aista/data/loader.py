@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from typing_extensions import override
 
 from aista.data.batching import BatchPlan, LengthBatches
-from aista.data.dataset import Example, SpeechTextDataset
+from aista.data.dataset import SpeechTextDataset
 from aista.data.fault_log import FaultLog
 from aista.data.row_checks import Problem, problems_of
+from aista.data.shares import read_share, spares_of
 from aista.data.worker_pool import WorkerPool
 from aista.errors import DataError
 from aista.types import SpeechBatch
@@ -26,7 +27,6 @@ __all__ = ["BatchLoader"]
 Job = tuple[int, tuple[int, ...], tuple[int, ...]]
 """An epoch, the rows to load, and rows of which the first good one is loaded if those are all faulty."""
 
-_SPARES = 16
 _BLOCK = 1024  # batches whose ids are in memory at a time
 
 
@@ -206,12 +206,8 @@ class _Jobs(Sequence[Job]):
     @override
     def __getitem__(self, index: Any) -> Any:
         place = range(self.start, len(self.plan))[index]
-        rows = self.plan[place]
-        spares: tuple[int, ...] = ()
-        if self.has_spares:
-            others = (row for number, row in enumerate(rows) if number % self.world_size != self.rank)
-            spares = (*others, *self.plan[(place + 1) % len(self.plan)])[:_SPARES]
-        return self.epoch, rows[self.rank :: self.world_size], spares
+        spares = spares_of(self.plan, place, self.rank, self.world_size) if self.has_spares else ()
+        return self.epoch, self.plan[place][self.rank :: self.world_size], spares
 
 
 class _Loaded(NamedTuple):
@@ -225,14 +221,7 @@ def _load(dataset: SpeechTextDataset, job: Job, *, tolerant: bool) -> _Loaded:
     epoch, rows, spares = job
     if not tolerant:
         return _Loaded(dataset.batch(rows, epoch))
-    examples: list[Example] = []
-    problems: list[tuple[int, Problem]] = []
-    for place, row in enumerate((*rows, *spares)):
-        if place >= len(rows) and examples:
-            break
-        try:
-            examples.append(dataset.example(row, epoch))
-        except DataError as error:
-            problems += [(row, problem) for problem in problems_of(dataset.rows[row], error)]
-    left_out = len({row for row, _ in problems} & set(rows))
-    return _Loaded(replace(dataset.collate(examples), left_out=left_out) if examples else None, problems)
+    batch, failed = read_share(dataset, epoch, rows, spares)
+    return _Loaded(
+        batch, [(row, problem) for row, error in failed for problem in problems_of(dataset.rows[row], error)]
+    )

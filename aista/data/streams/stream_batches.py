@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
-from aista.data.dataset import Example, SpeechTextDataset
+from aista.data.dataset import SpeechTextDataset
 from aista.data.manifest import Row
 from aista.data.row_checks import problems_of
+from aista.data.shares import read_share
 from aista.data.streams.shard_windows import BadRow
 from aista.errors import DataError
 from aista.types import SpeechBatch
@@ -39,18 +39,12 @@ class Loaded(NamedTuple):
 def load(dataset: SpeechTextDataset, job: StreamJob) -> Loaded:
     """Read the rows of a job; those that cannot be read are left out and named."""
     rows = (*job.rows, *job.spares)
-    part = dataset.with_rows(rows)
-    examples: list[Example] = []
-    bad: list[BadRow] = []
-    for place, row in enumerate(rows):
-        if place >= len(job.rows) and examples:
-            break
-        try:
-            examples.append(part.example(place, job.epoch))
-        except DataError as error:
-            faults = "; ".join(f"{problem.kind}: {problem.message}" for problem in problems_of(row, error))
-            bad.append((row.audio.partition(":")[0], row.id, faults))
-    if not examples:
-        return Loaded(None, tuple(bad))
-    left_out = len(job.rows) - sum(example.id in {row.id for row in job.rows} for example in examples)
-    return Loaded(replace(part.collate(examples), left_out=left_out), tuple(bad))
+    places = range(len(rows))
+    num_own = len(job.rows)
+    batch, failed = read_share(dataset.with_rows(rows), job.epoch, places[:num_own], places[num_own:])
+    return Loaded(batch, tuple(_bad_row(rows[place], error) for place, error in failed))
+
+
+def _bad_row(row: Row, error: DataError) -> BadRow:
+    faults = "; ".join(f"{problem.kind}: {problem.message}" for problem in problems_of(row, error))
+    return row.audio.partition(":")[0], row.id, faults

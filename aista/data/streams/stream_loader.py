@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from aista.data.dataset import SpeechTextDataset
+from aista.data.shares import spares_of
 from aista.data.streams.shard_windows import Window, WindowReader
 from aista.data.streams.stream_batches import StreamJob, load
 from aista.data.streams.tally import Tally
@@ -15,8 +16,6 @@ from aista.errors import DataError
 from aista.types import SpeechBatch
 
 __all__ = ["StreamLoader"]
-
-_SPARES = 16
 
 
 class _Place(NamedTuple):
@@ -165,14 +164,12 @@ class StreamLoader:
             window = self._window(epoch, number)
             self._tally.require_none(window.bad)
             for position in range(start, len(window.batches)):
-                rows = [window.rows[place] for place in window.batches[position]]
-                own = tuple(rows[self._rank :: self._world_size])
-                spares = [row for index, row in enumerate(rows) if index % self._world_size != self._rank]
-                following = window.batches[(position + 1) % len(window.batches)]
-                spares += [window.rows[place] for place in following]
+                own = window.batches[position][self._rank :: self._world_size]
+                spares = spares_of(window.batches, position, self._rank, self._world_size)
+                rows, others = (tuple(window.rows[place] for place in places) for places in (own, spares))
                 is_last = number == last and position + 1 == len(window.batches)
                 self._marks.append(_Mark(_Place(epoch, number, position + 1), is_last, window))
-                yield StreamJob(epoch, own, tuple(spares[:_SPARES]))
+                yield StreamJob(epoch, rows, others)
             start = 0
 
     def _window(self, epoch: int, number: int) -> Window:

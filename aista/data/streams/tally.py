@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from aista.data.fault_log import too_many
 from aista.data.streams.shard_windows import BadRow
 from aista.errors import DataError
 
 __all__ = ["Tally"]
 
 log = logging.getLogger("aista.data")
-
-_FEWEST = 1_000  # rows that the share is taken of at least: one among the first ten says little
 
 
 class Tally:
@@ -54,7 +53,7 @@ class Tally:
         self.num_bad += len(bad)
         for row in bad if self._names or not everywhere else ():
             log.warning("%s (left out)", self._shown(row))
-        if self.num_bad > self._max_share * max(self.num_met, _FEWEST):
+        if too_many(self.num_bad, self.num_met, self._max_share):
             last = f"; the last: {self._shown(bad[-1])}" if bad else ""
             raise DataError(
                 f"{self._folder}: {self.num_bad} of {self.num_met} rows met are bad, more than data.max_bad_rows "

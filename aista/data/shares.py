@@ -1,0 +1,48 @@
+"""A process' share of a batch: its rows, and reading them where some may be faulty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aista.data.dataset import Example, SpeechTextDataset
+from aista.errors import DataError
+from aista.types import SpeechBatch
+
+__all__ = ["read_share", "spares_of"]
+
+_SPARES = 16  # rows that may stand in for a share without a good one
+
+
+def spares_of(batches: Sequence[tuple[int, ...]], place: int, rank: int, world_size: int) -> tuple[int, ...]:
+    """Rows that may stand in for one process' share of a batch, ``rank::world_size``: the others, then the next batch.
+
+    Args:
+        batches: Row numbers of each global batch.
+        place: Which of them.
+        rank: The process' number.
+        world_size: Number of processes.
+    """
+    others = (row for number, row in enumerate(batches[place]) if number % world_size != rank)
+    return (*others, *batches[(place + 1) % len(batches)])[:_SPARES]
+
+
+def read_share(
+    dataset: SpeechTextDataset, epoch: int, own: Sequence[int], spares: Sequence[int]
+) -> tuple[SpeechBatch | None, list[tuple[int, DataError]]]:
+    """Read rows, without those that cannot be read; the first good spare where none can: processes step together.
+
+    Returns:
+        The batch, None where nothing can be read; and the rows that cannot, each with its error.
+    """
+    examples: list[Example] = []
+    failed: list[tuple[int, DataError]] = []
+    for place, row in enumerate((*own, *spares)):
+        if place >= len(own) and examples:
+            break
+        try:
+            examples.append(dataset.example(row, epoch))
+        except DataError as error:
+            failed.append((row, error))
+    left_out = len({row for row, _ in failed} & set(own))
+    return (replace(dataset.collate(examples), left_out=left_out) if examples else None), failed
