@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aista.errors import DataError, RunError
 from aista.report.report_options import ComparisonOptions
 from aista.report.tables import SystemRow
+from aista.report.text_scores import compare_texts, system_row
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.parsing import parsing
 from aista.run_folder.sources import Source
 from aista.scoring.base import Metric
 from aista.scoring.hypotheses import HypothesisRow, align
-from aista.scoring.significance import Comparison, SystemScore, paired_bootstrap
+from aista.scoring.significance import Comparison
 
 __all__ = ["Summary", "some_rows", "summarise", "summarise_one"]
 
@@ -73,22 +74,8 @@ def summarise(
     evaluations = {label: run.evaluation((splits or {}).get(label, options.split)) for label, run in runs.items()}
     rows, hypotheses = align({label: some_rows(each.rows, only) for label, each in evaluations.items()})
     references = [row.reference for row in rows]
-    first, *others = runs
-    comparisons = tuple(
-        paired_bootstrap(
-            (first, hypotheses[first]),
-            {label: hypotheses[label] for label in others},
-            references,
-            metric,
-            samples=options.samples,
-            seed=options.seed,
-        )
-        for metric in metrics
-    )
-    systems = tuple(
-        _row(label, run, {each.metric: each.system(label).score for each in comparisons}, comparisons[0].system(label))
-        for label, run in runs.items()
-    )
+    comparisons = compare_texts(hypotheses, references, metrics, options)
+    systems = tuple(_of_run(system_row(label, comparisons), run) for label, run in runs.items())
     sources = {label: evaluation.source for label, evaluation in evaluations.items()}
     return Summary(systems, comparisons, tuple(rows), hypotheses, sources)
 
@@ -101,7 +88,8 @@ def summarise_one(
     rows = some_rows(evaluation.rows, only)
     hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
     scores = {metric.name: metric.score(hypotheses, references).value for metric in metrics}
-    return Summary((_row(label, run, scores, None),), (), tuple(rows), {label: hypotheses}, {label: evaluation.source})
+    system = _of_run(SystemRow(name=label, scores=scores), run)
+    return Summary((system,), (), tuple(rows), {label: hypotheses}, {label: evaluation.source})
 
 
 def some_rows(rows: Sequence[HypothesisRow], only: Collection[str] | None) -> list[HypothesisRow]:
@@ -120,18 +108,10 @@ def some_rows(rows: Sequence[HypothesisRow], only: Collection[str] | None) -> li
     return kept
 
 
-def _row(label: str, run: RunFolder, scores: Mapping[str, float], result: SystemScore | None) -> SystemRow:
+def _of_run(row: SystemRow, run: RunFolder) -> SystemRow:
+    """With the run's training time and layers."""
     selection = run.selection()
     timing = run.timing() if run.paths.timing_file.is_file() else {}
     with parsing(run.paths.timing_file):
         seconds = None if timing.get("train_seconds") is None else float(timing["train_seconds"])
-    compared = result if result is not None and result.p_value is not None else None  # the baseline has no p-value
-    return SystemRow(
-        name=label,
-        scores=scores,
-        difference=None if compared is None else compared.difference,
-        interval=None if compared is None else compared.difference_interval,
-        p_value=None if compared is None else compared.p_value,
-        seconds=seconds,
-        layers=() if selection is None else selection.layers,
-    )
+    return replace(row, seconds=seconds, layers=() if selection is None else selection.layers)

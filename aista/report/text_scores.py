@@ -14,7 +14,7 @@ from aista.scoring.hypotheses import COLUMNS, read_hypotheses, sameness
 from aista.scoring.significance import Comparison, paired_bootstrap
 from aista.text import is_blank, read_lines
 
-__all__ = ["TextScores", "Texts", "read_texts", "score_texts"]
+__all__ = ["TextScores", "Texts", "compare_texts", "read_texts", "score_texts", "system_row"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,22 @@ def score_texts(
         scores = {metric.name: metric.score(systems[first], references).value for metric in metrics}
         signatures = {metric.name: metric.signature for metric in metrics}
         return TextScores((SystemRow(name=first, scores=scores),), signatures, tuple(_notes(systems, references)))
-    comparisons = [
+    comparisons = compare_texts(systems, references, metrics, options)
+    signatures = {comparison.metric: comparison.signature for comparison in comparisons}
+    return TextScores(
+        tuple(system_row(name, comparisons) for name in systems), signatures, tuple(_notes(systems, references))
+    )
+
+
+def compare_texts(
+    systems: Mapping[str, Sequence[str]],
+    references: Sequence[str],
+    metrics: Sequence[Metric],
+    options: ResamplingOptions,
+) -> tuple[Comparison, ...]:
+    """Each system but the first against the first, by paired bootstrap in each metric; at least two systems."""
+    first, *others = systems
+    return tuple(
         paired_bootstrap(
             (first, systems[first]),
             {name: systems[name] for name in others},
@@ -89,14 +104,11 @@ def score_texts(
             seed=options.seed,
         )
         for metric in metrics
-    ]
-    signatures = {comparison.metric: comparison.signature for comparison in comparisons}
-    return TextScores(
-        tuple(_row(name, comparisons) for name in systems), signatures, tuple(_notes(systems, references))
     )
 
 
-def _row(name: str, comparisons: Sequence[Comparison]) -> SystemRow:
+def system_row(name: str, comparisons: Sequence[Comparison]) -> SystemRow:
+    """A system's scores in all comparisons, and its difference from the baseline in the first."""
     result = comparisons[0].system(name)
     scores = {comparison.metric: comparison.system(name).score for comparison in comparisons}
     if result.p_value is None:  # the baseline
