@@ -16,7 +16,7 @@ from aista.data.data_config import DataConfig
 from aista.data.dataset import Example
 from aista.data.features.base import Feature
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
-from aista.data.row_checks import Limit, duration_findings
+from aista.data.row_checks import Limit, RowChecks, duration_findings
 from aista.data.segmenters.base import CountedBlocks, Segment, Segmenter
 from aista.errors import DataError
 
@@ -124,7 +124,7 @@ class PieceReader:
         seconds = len(wave_W) / self.feature.sample_rate
         row = Row(file, file, round(seconds * MANIFEST_SAMPLE_RATE), "")
         findings = duration_findings(seconds, self.config)
-        findings += filter(None, (limit.finding(limit.measure([row], [seconds])[0]) for limit in self.limits))
+        findings += RowChecks(self.config, limits=tuple(self.limits)).of_limits(row, seconds)
         if findings:
             return Piece(file, segment, problem=f"{place}: {findings[0][1]}", share=share)
         if not wave_W.any():

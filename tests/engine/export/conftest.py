@@ -3,18 +3,13 @@
 import copy
 
 import pytest
-import torch
-import transformers
 
 from aista.engine.training.train import train
 from aista.tasks.experiment import load_experiment
-from tests.data.tokenizers.test_hugging_face import save as save_tokenizer
+from tests.engine.bases import save_bases
 from tests.tiny import make_corpus, tiny_config, write_config
 
 LORA = {"name": "lora", "config": {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0}}
-WHISPER = {"d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 24, "num_mel_bins": 80}
-DECODER = {"decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 24, "vocab_size": 20}
-SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
 
 
 @pytest.fixture(scope="session")
@@ -39,15 +34,7 @@ def native(tmp_path_factory, tones):
 @pytest.fixture(scope="session")
 def bases(tmp_path_factory):
     """Folders of a random Whisper and a random Llama with its own tokenizer."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("bases")
-    config = transformers.WhisperConfig(**WHISPER, **DECODER, **SPECIAL, max_source_positions=60)
-    transformers.WhisperModel(config).save_pretrained(folder / "whisper")
-    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "vocab_size": 300}
-    llama = transformers.LlamaConfig(**sizes, num_attention_heads=2, num_key_value_heads=1, initializer_range=0.3)
-    transformers.LlamaForCausalLM(llama).save_pretrained(folder / "llama")
-    save_tokenizer(folder / "llama", eos_token="<|end|>", pad_token="<|pad|>")
-    return folder
+    return save_bases(tmp_path_factory.mktemp("bases"))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 import transformers
 import yaml
 
@@ -16,13 +15,10 @@ from aista.errors import AistaError, ConfigError, RunError
 from aista.run_folder.contents import RunFolder
 from aista.tasks.experiment import load_experiment, structure_experiment
 from aista.tasks.hub_models import pin_models
-from tests.data.tokenizers.test_hugging_face import save as save_tokenizer
+from tests.engine.bases import save_bases
 from tests.hub import disconnect
 from tests.tiny import make_corpus, tiny_config, write_config
 
-WHISPER = {"d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 24, "num_mel_bins": 80}
-DECODER = {"decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 24, "vocab_size": 20}
-SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
 STEPS = {"max_steps": 4, "learning_rate": 1e-2, "log_every": 2, "checkpoint_every": 2, "validate_every": 4}
 LORA = {"name": "lora", "config": {"r": 4, "lora_alpha": 8, "lora_dropout": 0.0}}
 
@@ -35,15 +31,7 @@ def corpus(tmp_path_factory):
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """Folders of a random Whisper and a random Llama with its own tokenizer."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("models")
-    config = transformers.WhisperConfig(**WHISPER, **DECODER, **SPECIAL, max_source_positions=60)
-    transformers.WhisperModel(config).save_pretrained(folder / "whisper")
-    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "vocab_size": 300}
-    llama = transformers.LlamaConfig(**sizes, num_attention_heads=2, num_key_value_heads=1, initializer_range=0.3)
-    transformers.LlamaForCausalLM(llama).save_pretrained(folder / "llama", max_shard_size="20KB")
-    save_tokenizer(folder / "llama", eos_token="<|end|>", pad_token="<|pad|>")
-    return folder
+    return save_bases(tmp_path_factory.mktemp("models"), max_shard_size="20KB")
 
 
 @pytest.fixture
