@@ -9,13 +9,14 @@ from typing import Any
 from torch import nn
 
 from aista.data.manifest_rows import Rows
+from aista.engine.batch_plan import narrow
 from aista.engine.cost.cost_table import cost_lines
 from aista.engine.cost.device import DEVICES, UTILIZATION
 from aista.engine.cost.estimate import CostEstimate, estimate_cost
 from aista.engine.cost.rows import Assumption, RowLengths
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
 from aista.engine.export.description import base_paths
-from aista.engine.inputs import Split, load_training_splits, narrow
+from aista.engine.inputs import Split, load_training_splits
 from aista.engine.precision import forecast
 from aista.engine.stream_data import open_stream
 from aista.engine.training.optimizer import check_parameter_groups
@@ -110,7 +111,7 @@ def dry_run(
     bases = base_paths(experiment.task_config)
     missing = {part: str(path) for part, (_, path) in bases.items() if not has_weights(path)}
     states = _states(splits, model, experiment)
-    rows = _rows(splits, task, experiment, assumption)
+    rows = _rows(splits, task, model, experiment, assumption)
     precision = forecast(experiment.sections.trainer.mixed_precision)
     plan: dict[str, Any] = {"processes": processes, "device": DEVICES[device], "utilization": utilization}
     try:
@@ -120,9 +121,11 @@ def dry_run(
     return DryRun(experiment.source, table, missing, cost, states=states, precision=precision)
 
 
-def _rows(splits: Mapping[str, Split], task: Task, experiment: Experiment, assumption: Assumption | None) -> RowLengths:
+def _rows(
+    splits: Mapping[str, Split], task: Task, model: nn.Module, experiment: Experiment, assumption: Assumption | None
+) -> RowLengths:
     if assumption is None and (stream := open_stream(experiment, task)) is not None:
-        rows = Rows.of(stream.first_window().rows)
+        rows = Rows.of(stream.within(model).first_window().rows)
         return RowLengths.of_rows(rows, task, f"{stream.stream.path} (the first {len(rows)} rows)")
     if assumption is None:
         return RowLengths.of_split(splits["train"], task)
