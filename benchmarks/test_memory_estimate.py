@@ -101,14 +101,14 @@ def make_llms(folder: Path) -> None:
     transformers.Gemma3ForCausalLM(gemma).save_pretrained(folder / "gemma")
 
 
-def steps(name: str, folder: Path) -> float:
-    """MiB that three training steps add to this process."""
+def steps(name: str, folder: Path, rows_of_batch: BatchSizes | None = None) -> float:
+    """MiB that three training steps add to this process; of these rows, or of the variant's."""
     torch.set_num_threads(1)
     variant, before = VARIANTS[name], 0.0
     for rows in (1, None):  # one short row first: it loads what only a first step loads
         before = _resident_mib()
         task, model, feature, sizes = make(name, folder)
-        sizes = sizes if rows is None else BatchSizes((100,), (5,), (5,))
+        sizes = (rows_of_batch or sizes) if rows is None else BatchSizes((100,), (5,), (5,))
         audio = torch.randn(len(sizes.inputs), max(sizes.inputs), feature.dim)
         batch = make_batch(sizes, audio, task.tokenizer)
         model.train()
@@ -134,14 +134,20 @@ def estimate(name: str, folder: Path) -> float:
     return (estimate_memory(weights, trace).total + audio) / MIB
 
 
+def measure(name: str, folder: Path, rows_of_batch: BatchSizes | None = None) -> float:
+    """``steps`` in a process of its own."""
+    arguments = f"{name!r}, Path({str(folder)!r}), {rows_of_batch!r}"
+    code = f"from benchmarks.test_memory_estimate import *; print(steps({arguments}))"
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    return float(result.stdout.split()[-1])
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_estimate(name, tmp_path):
     """Prints the estimate, the measurement and the error; no threshold, see docs/cost.md."""
     make_llms(tmp_path)
-    code = f"from benchmarks.test_memory_estimate import *; print(steps({name!r}, Path({str(tmp_path)!r})))"
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    measured, estimated = float(result.stdout.split()[-1]), estimate(name, tmp_path)
+    measured, estimated = measure(name, tmp_path), estimate(name, tmp_path)
     print(f"\n{name}: estimate {estimated:.0f} MiB, measured {measured:.0f} MiB, error {estimated / measured - 1:+.1%}")
 
 

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aista.cli.arguments import add_verify_argument, whole
+from aista.cli.arguments import add_verify_argument, number, whole
 from aista.console import say
 from aista.shipped import find_config
 
 if TYPE_CHECKING:
     from aista.tasks.experiment import Experiment
 
-COST_OPTIONS = ("assume", "processes", "device", "utilization", "json")
+COST_OPTIONS = ("assume", "processes", "device", "utilization", "fit", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     costs.add_argument("--processes", type=whole(1), nargs="+", metavar="N", help="numbers of GPUs to plan for (1 8)")
     costs.add_argument("--device", help="kind of GPU: h100, h200 or a100 (h100)")
     costs.add_argument("--utilization", type=float, metavar="SHARE", help="share of its peak rate (0.4)")
+    costs.add_argument(
+        "--fit", type=number(0.001, 1e6), metavar="GIB", help="propose the largest batch that fits into a GPU's memory"
+    )
     costs.add_argument("--json", action="store_true", default=None, help="print the dry run as JSON")
 
 
@@ -78,13 +81,16 @@ def _dry_run(experiment: Experiment, args: argparse.Namespace) -> int:
     from aista.errors import AistaError
     from aista.registry import nearest
 
-    given = {name: getattr(args, name) for name in ("processes", "device", "utilization") if getattr(args, name)}
+    given = {name: getattr(args, name) for name in ("processes", "device", "utilization", "fit") if getattr(args, name)}
     if args.device and args.device not in DEVICES:
         raise AistaError(
             f"--device: unknown {args.device!r}{nearest(args.device, DEVICES)}; known: {', '.join(DEVICES)}"
         )
     if args.utilization is not None and not 0 < args.utilization <= 1:
         raise AistaError(f"--utilization: must be above 0 and at most 1, got {args.utilization:g}")
+    for name in ("device", "utilization"):
+        if args.fit is not None and name in given:
+            raise AistaError(f"--{name} says how long a step takes, which --fit does not ask; leave one of them out")
     assumption = parse_assumption(args.assume) if args.assume else None
     if args.stage:
         experiment = find_stage(experiment, args.stage)

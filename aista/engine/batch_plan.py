@@ -20,7 +20,7 @@ from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.limits import text_lengths
 
-__all__ = ["batch_positions", "length_batches", "narrow", "training_loader"]
+__all__ = ["batch_limits", "batch_positions", "length_batches", "narrow", "training_loader"]
 
 Sizes = Sequence[float] | NDArray[np.float64] | NDArray[np.int64]
 
@@ -89,7 +89,7 @@ def length_batches(
         return LengthBatches(
             lengths,
             batch_size=data.batch_size,
-            limits=tuple(_limits(data, lengths if with_audio else None, positions)),
+            limits=tuple(batch_limits(data, lengths if with_audio else None, positions)),
             seed=experiment.sections.seed,
             world_size=world_size,
             noise=data.length_noise,
@@ -113,7 +113,8 @@ def batch_positions(experiment: Experiment, task: Task, model: nn.Module) -> Lim
     return Limit("LLM positions in a batch", maximum, measure, remedy)
 
 
-def _limits(data: DataConfig, seconds: Sizes | None, positions: Sizes | None) -> Iterator[BatchLimit]:
+def batch_limits(data: DataConfig, seconds: Sizes | None, positions: Sizes | None) -> Iterator[BatchLimit]:
+    """The maxima of a batch that ``data`` sets, of rows of these sizes; None where they have none."""
     if data.max_batch_seconds and seconds is not None:
         remedy = "raise data.max_batch_seconds or lower data.max_seconds"
         yield BatchLimit("data.max_batch_seconds", seconds, data.max_batch_seconds, remedy)

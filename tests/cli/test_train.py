@@ -33,6 +33,15 @@ def test_json_alone_on_standard_output(aista, config, tmp_path):
     assert json.loads(out)["cost"]["rows"]["count"] == 64
 
 
+def test_the_largest_batch_that_fits(aista, config, tmp_path):
+    arguments = ["--dry-run", "--assume", ASSUME, "--fit", "0.01"]
+    code, out, _ = aista("train", tmp_path / "run", "--config", config, "alignment=[]", *arguments)
+    assert code == 0
+    assert "0.01 GiB less 10% are 0.01" in out
+    assert "put into the config (now 8):" in out
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_dry_run_of_a_stage_trains_nothing(aista, config, tmp_path):
     stage = "pretraining=[{name: lm, task: text_translation, part: llm}]"
     arguments = ["--dry-run", "--stage", "lm", "--assume", ASSUME, "--processes", "1"]
@@ -54,6 +63,13 @@ def test_a_dry_run_of_a_stage_trains_nothing(aista, config, tmp_path):
         (["--dry-run", "--processes", "0"], "--processes: must be a whole number of at least 1, got '0'"),
         (["--dry-run", "--assume", "rows=3"], "--assume: seconds is missing"),
         (["--dry-run", "--stage", "lm"], "--stage: unknown stage 'lm'"),
+        (["--fit", "80"], "--fit is for --dry-run; add that, or leave --fit out"),
+        (["--dry-run", "--fit", "0"], "--fit: must be a number from 0.001 to 1e+06, got '0'"),
+        (["--dry-run", "--fit", "-3"], "--fit: must be a number from 0.001 to 1e+06, got '-3'"),
+        (["--dry-run", "--fit", "nan"], "--fit: must be a number from 0.001 to 1e+06, got 'nan'"),
+        (["--dry-run", "--fit", "80GB"], "--fit: must be a number from 0.001 to 1e+06, got '80GB'"),
+        (["--dry-run", "--fit", "80", "--device", "a100"], "--device says how long a step takes, which --fit does not"),
+        (["--dry-run", "--fit", "80", "--processes", "1", "8"], "--fit: plans for one number of processes, got 1 8"),
         (["--device", "h100"], "--device is for --dry-run; add that, or leave --device out"),
         (["--dry-run"], "data.train: no such file: 'nowhere.tsv'"),
     ],

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torch import nn
 
+from aista.convert import LARGEST
 from aista.data.manifest_rows import Rows
 from aista.engine.batch_plan import narrow
 from aista.engine.cost.cost_table import cost_lines
 from aista.engine.cost.device import DEVICES, UTILIZATION
 from aista.engine.cost.estimate import CostEstimate, estimate_cost
+from aista.engine.cost.fit import Fit, fit_batch
+from aista.engine.cost.fit_table import fit_lines
 from aista.engine.cost.rows import Assumption, RowLengths
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
 from aista.engine.export.description import base_paths
@@ -42,6 +46,7 @@ class DryRun:
         missing: Parts whose pretrained weights are missing, and where the config expects them.
         cost: The estimate; None where there is none.
         no_cost: Why there is none.
+        fit: The largest batch that fits into a memory; None where none is asked for.
         precision: What ``mixed_precision: auto`` comes to on this machine, or that bfloat16 is slow on it; else empty.
     """
 
@@ -52,12 +57,18 @@ class DryRun:
     no_cost: str = ""
     states: tuple[str, ...] = ()
     precision: str = ""
+    fit: Fit | None = None
 
     def __str__(self) -> str:
         lines = [f"dry run of {self.source}; nothing was written. Parameters that it would train:", str(self.table)]
         lines += [f"{part}: no weights in {place} yet; a run would stop there" for part, place in self.missing.items()]
         lines += [*self.states, *([self.precision] if self.precision else [])]
-        return "\n".join([*lines, "", *(cost_lines(self.cost) if self.cost is not None else [self.no_cost])])
+        return "\n".join([*lines, "", *self._findings()])
+
+    def _findings(self) -> list[str]:
+        if self.fit is not None:
+            return fit_lines(self.fit)
+        return [self.no_cost] if self.cost is None else cost_lines(self.cost)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -67,6 +78,7 @@ class DryRun:
             "missing_weights": self.missing,
             "mixed_precision": self.precision,
             "cost": cost,
+            "fit": None if self.fit is None else self.fit.to_json(),
             "note": self.no_cost,
         }
 
@@ -75,11 +87,12 @@ def dry_run(
     experiment: Experiment,
     *,
     assumption: Assumption | None = None,
-    processes: Sequence[int] = (1, 8),
+    processes: Sequence[int] = (),
     device: str = "h100",
     utilization: float = UTILIZATION,
+    fit: float | None = None,
 ) -> DryRun:
-    """Check config, files, data and components, and estimate what training costs.
+    """Check config, files, data and components, and estimate what training costs or which batch fits.
 
     Pretrained parts are built from their small config files alone, which are all that is fetched from the hub; their
     weights may be missing.
@@ -87,14 +100,18 @@ def dry_run(
     Args:
         experiment: What would be trained.
         assumption: Rows to assume; the data is then not looked at.
-        processes: Numbers of processes to plan for.
+        processes: Numbers of processes to plan for; empty for 1 and 8, or for 1 with ``fit``.
         device: A name among ``DEVICES``.
         utilization: Share of the device's peak rate, above 0 and at most 1.
+        fit: GiB of a process, above 0, into which the largest batch is to fit; in place of the costs.
 
     Raises:
         ConfigError: something in the config is known to be wrong.
         DataError: the manifests have faults, or a tokenizer is missing.
     """
+    processes = processes or ((1, 8) if fit is None else (1,))
+    if fit is not None and len(processes) != 1:
+        raise AistaError(f"--fit: plans for one number of processes, got {' '.join(map(str, processes))}; name one")
     data = experiment.sections.data
     experiment = pin_models(experiment)
     task = preflight(experiment, with_data=assumption is None, pretrained="meta")
@@ -105,20 +122,32 @@ def dry_run(
         )
     splits = load_training_splits(experiment, task) if assumption is None else {}
     model = task.build_model()
-    narrow(splits, task, model, experiment)
+    unlimited = experiment if fit is None else _unlimited(experiment)
+    narrow(splits, task, model, unlimited)
     table = task.select_trainable(model)
     check_parameter_groups(experiment.sections.trainer, model)
     bases = base_paths(experiment.task_config)
     missing = {part: str(path) for part, (_, path) in bases.items() if not has_weights(path)}
     states = _states(splits, model, experiment)
-    rows = _rows(splits, task, model, experiment, assumption)
+    rows = _rows(splits, task, model, unlimited, assumption)
     precision = forecast(experiment.sections.trainer.mixed_precision)
+    found = partial(DryRun, experiment.source, table, missing, states=states, precision=precision)
     plan: dict[str, Any] = {"processes": processes, "device": DEVICES[device], "utilization": utilization}
     try:
-        cost = estimate_cost(experiment, task, model, rows, **plan)
+        if fit is not None:
+            return found(None, fit=fit_batch(experiment, task, model, rows, gib=fit, processes=processes[0]))
+        return found(estimate_cost(experiment, task, model, rows, **plan))
     except RunError as error:
-        return DryRun(experiment.source, table, missing, None, f"no cost is estimated: {error}", states, precision)
-    return DryRun(experiment.source, table, missing, cost, states=states, precision=precision)
+        return found(None, f"no cost is estimated: {error}")
+
+
+def _unlimited(experiment: Experiment) -> Experiment:
+    """With no row too long for ``data.max_batch_positions``, where its value is to be proposed."""
+    data = experiment.sections.data
+    if not data.max_batch_positions:
+        return experiment
+    data = replace(data, max_batch_positions=LARGEST)
+    return replace(experiment, sections=replace(experiment.sections, data=data))
 
 
 def _rows(

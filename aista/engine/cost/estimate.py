@@ -18,7 +18,7 @@ from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.speech_translation import SpeechTranslationTask
 
-__all__ = ["CostEstimate", "estimate_cost"]
+__all__ = ["CostEstimate", "costliest_layers", "estimate_cost"]
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def estimate_cost(
         RunError: the step cannot be run on shapes alone.
     """
     config, weights, summary = experiment.sections.trainer, weigh(model), summarize(rows, model, task.feature)
-    positions, layers = rows.positions(task, model), _layers(task, model)
+    positions, layers = rows.positions(task, model), costliest_layers(task, model)
     batches = plan_batches(rows, experiment, task.feature, max(processes), positions)
     tracer = Tracer(task, model, bfloat16=config.mixed_precision != "off")
     tracer.encoded = experiment.sections.data.encoder_cache is not None
@@ -193,7 +193,7 @@ def _memory(
             yield estimate_memory(weights, traces[number], processes=number, sharded=sharded, accumulates=accumulates)
 
 
-def _layers(task: Task, model: nn.Module) -> tuple[int, ...] | None:
+def costliest_layers(task: Task, model: nn.Module) -> tuple[int, ...] | None:
     """The layers whose alignment would cost most, among those that the run may align."""
     if not isinstance(task, SpeechTranslationTask) or not task.alignment.terms:
         return None
