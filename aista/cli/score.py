@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="text with a reference in each line (default: the first SYSTEM's)",
     )
+    parser.add_argument(
+        "--resegment",
+        action="store_true",
+        help="divide each SYSTEM, a talk in other segments, among the references by the fewest word edits first",
+    )
     parser.add_argument("--target-language", default="", metavar="CODE", help="of the texts, e.g. fr or zh-CN")
     parser.add_argument(
         "--metric",
@@ -56,20 +61,39 @@ def run(args: argparse.Namespace) -> int:
     chosen = [apply_overrides({}, [f"metric={text}"])["metric"] for text in args.metric or ("bleu", "chrf")]
     specs = [resolve("metric", value, source="--metric") for value in chosen]
     metrics = [registry.build("metric", spec, at="--metric", target_language=args.target_language) for spec in specs]
-    texts = {str(path): read_texts(path) for path in args.systems}
-    references = _references(args.reference, texts[str(args.systems[0])].references, args.systems[0])
-    systems = {name: each.hypotheses for name, each in texts.items()}
+    if args.resegment:
+        references, systems, signed = _resegmented(args)
+    else:
+        texts = {str(path): read_texts(path) for path in args.systems}
+        references = _references(args.reference, texts[str(args.systems[0])].references, args.systems[0])
+        systems, signed = {name: each.hypotheses for name, each in texts.items()}, ""
     result = score_texts(systems, references, metrics, options)
+    signatures = {metric: signature + signed for metric, signature in result.signatures.items()}
     Console().print(to_rich(score_table(result.systems, f"{len(references)} utterances")))
-    for metric, signature in result.signatures.items():
+    for metric, signature in signatures.items():
         say(f"{metric}: {signature}")
     for note in result.notes:
         say(note)
     if args.out is not None:
         record = {"num_utterances": len(references), "systems": [asdict(row) for row in result.systems]}
-        write_json(args.out, {**record, "signatures": dict(result.signatures)})
+        write_json(args.out, {**record, "signatures": signatures})
         say(f"written: {args.out}")
     return 0
+
+
+def _resegmented(args: argparse.Namespace) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]], str]:
+    """References, the systems in their segments, and what signatures say of that."""
+    from aista.report.talk_texts import resegment_talk
+    from aista.scoring.resegmentation import SIGNATURE
+
+    if args.reference is None:
+        raise AistaError("--resegment needs the segments to divide a talk into; give them with --reference FILE")
+    references = _references(args.reference, None, args.systems[0])
+    systems = {}
+    for path in args.systems:
+        systems[str(path)], note = resegment_talk(path, references, args.target_language)
+        say(note)
+    return references, systems, f"|{SIGNATURE}"
 
 
 def _references(file: Path | None, own: tuple[str, ...] | None, first: Path) -> tuple[str, ...]:

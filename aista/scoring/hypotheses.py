@@ -11,7 +11,7 @@ from aista.errors import DataError
 from aista.files import write_text
 from aista.text import read_lines
 
-__all__ = ["HypothesisRow", "align", "escape_cell", "read_hypotheses", "sameness", "write_hypotheses"]
+__all__ = ["HypothesisRow", "align", "escape_cell", "read_hypotheses", "sameness", "unescape_cell", "write_hypotheses"]
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _UNESCAPES = {escaped: char for char, escaped in _ESCAPES.items()}
@@ -53,6 +53,11 @@ def escape_cell(text: str) -> str:
     return re.sub(r"[\\\t\n\r]", lambda hit: _ESCAPES[hit[0]], text)
 
 
+def unescape_cell(cell: str) -> str:
+    """The text that ``escape_cell`` made a cell of."""
+    return re.sub(r"\\[\\tnr]", lambda hit: _UNESCAPES[hit[0]], cell)
+
+
 def write_hypotheses(path: str | Path, rows: Sequence[HypothesisRow]) -> None:
     r"""Write rows as tab-separated UTF-8 with a header, atomically.
 
@@ -77,7 +82,7 @@ def read_hypotheses(path: str | Path) -> list[HypothesisRow]:
         raise DataError(f"{path}:1: the header lacks {', '.join(missing)}; expects the columns {', '.join(COLUMNS)}")
     rows: dict[str, HypothesisRow] = {}
     for number, line in enumerate(lines[1:], start=2):
-        cells = [re.sub(r"\\[\\tnr]", lambda hit: _UNESCAPES[hit[0]], cell) for cell in line.split("\t")]
+        cells = [unescape_cell(cell) for cell in line.split("\t")]
         if len(cells) != len(header):
             raise DataError(f"{path}:{number}: expects {len(header)} cells, as in the header, got {len(cells)}")
         values = dict(zip(header, cells, strict=True))

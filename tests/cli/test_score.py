@@ -71,3 +71,69 @@ def test_the_target_language_is_asked_for(aista, files):
     code, _, err = aista("score", files / "good.txt", "--reference", files / "ref.txt")
     assert code == 2
     assert "target language" in err
+
+
+TALK = [
+    {"file": "talk.mp3", "segments": [{"start": 0.0, "end": 4.0, "text": "the red house a small boat on"}]},
+    {"file": "more.mp3", "segments": [{"start": 0.5, "end": 3.0, "text": "a lake two birds sing it rains"}]},
+]
+
+
+@pytest.fixture
+def talks(files):
+    """The same translation in each format that holds a talk, in segments of a machine."""
+    segments = [(each["file"], segment) for each in TALK for segment in each["segments"]]
+    last = ("more.mp3", {"start": 3.0, "end": 5.0, "text": "today"})
+    TALK_AND_REST = [TALK[0], {**TALK[1], "segments": [*TALK[1]["segments"], last[1]]}]
+    (files / "talk.json").write_text(json.dumps(TALK_AND_REST, indent=2))
+    lines = [f"{file}\t00:00:0{s['start']:.3f}\t00:00:0{s['end']:.3f}\t{s['text']}" for file, s in [*segments, last]]
+    (files / "talk.txt").write_text("\n".join(lines) + "\n")
+    rows = ["file\tstart\tend\ttext"]
+    rows += [f"{file}\t{s['start']:.3f}\t{s['end']:.3f}\t{s['text']}" for file, s in [*segments, last]]
+    (files / "talk.tsv").write_text("\n".join(rows) + "\n")
+    (files / "plain.txt").write_text("\n".join(s["text"] for _, s in [*segments, last]) + "\n")
+    return files
+
+
+@pytest.mark.parametrize("name", ["talk.json", "talk.txt", "talk.tsv", "plain.txt"])
+def test_a_talk_is_resegmented_to_the_references(aista, talks, name):
+    out, reference = talks / "scores.json", ("--reference", talks / "ref.txt", "--target-language", "en")
+    code, shown, _ = aista("score", talks / name, *reference, "--resegment", "--out", out)
+    assert code == 0
+    record = json.loads(out.read_text())
+    assert record["systems"][0]["scores"]["bleu"] == pytest.approx(sacrebleu.corpus_bleu(GOOD, [REFERENCES]).score)
+    assert record["signatures"]["bleu"].endswith("|reseg:words-basic")
+    message = f"{name}: 3 segments of 15 words divided among 4 references with 2 edits, 0 left empty"
+    assert message in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "talk: is empty; it must have the translation of a talk"),
+        (b"\n\n", "talk: is empty; it must have the translation of a talk"),
+        (b"caf\xe9\n", "talk:1: must be UTF-8, got byte 0xe9"),
+        (b"a.wav\tthe red house\n", "talk:1: must be text without tabs, or what `aista translate` writes"),
+        (b"[\n{}\n]\n", "must be what `aista translate --format json` writes, a list of recordings with segments"),
+        (b"[\n{", "must be what `aista translate --format json` writes"),
+        (b"file\tstart\tend\ttext\na.wav\t0.0\n", "talk:2: must have file, start, end and text, got 2 cells"),
+    ],
+)
+def test_talks_that_cannot_be_read(aista, files, monkeypatch, content, message):
+    monkeypatch.chdir(files)
+    (files / "talk").write_bytes(content)
+    code, _, err = aista("score", "talk", "--reference", "ref.txt", "--resegment", "--target-language", "en")
+    assert code == 2
+    assert message in " ".join(err.split())
+
+
+def test_resegmenting_needs_references_and_tells_of_failed_segments(aista, talks):
+    code, _, err = aista("score", talks / "talk.json", "--resegment", "--target-language", "en")
+    assert code == 2
+    assert "--resegment needs the segments to divide a talk into; give them with --reference FILE" in err
+    TALK_FAILED = [{"file": "a", "segments": [{"text": "the red house"}, {"text": None, "problem": "too long"}]}]
+    (talks / "failed.json").write_text(json.dumps(TALK_FAILED, indent=1))
+    reference = ("--reference", talks / "ref.txt", "--target-language", "en")
+    code, shown, _ = aista("score", talks / "failed.json", *reference, "--resegment")
+    assert code == 0
+    assert "3 left empty; WARNING: 1 segments were not translated" in " ".join(shown.split())
