@@ -119,7 +119,8 @@ def measure(folder: Path, policy: str) -> list[tuple[str, float, float, float]]:
         return result
 
     run("imports", _import)
-    from aista.engine.inputs import load_split, narrow, training_loader
+    from aista.engine.inputs import load_split, narrow
+    from aista.engine.loaders import training_loader
     from aista.tasks.preflight import build_task
 
     experiment = _experiment(folder, policy)

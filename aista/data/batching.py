@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from aista.data.mixing import Mixture
+
 __all__ = ["BatchPlan", "Batches", "LengthBatches", "SequentialBatches"]
 
 _BLOCK = 1 << 16  # rows whose lengths are objects at a time
@@ -20,7 +22,7 @@ _BLOCK = 1 << 16  # rows whose lengths are objects at a time
 class BatchPlan(Protocol):
     """Row numbers of every global batch of an epoch."""
 
-    def plan(self, epoch: int) -> Sequence[tuple[int, ...]]:
+    def plan(self, epoch: int) -> Batches:
         """The epoch's batches, in order."""
 
 
@@ -31,12 +33,20 @@ class Batches(Sequence[tuple[int, ...]]):
         order: ``[rows]`` row numbers.
         ends: For each batch, the place in ``order`` behind its last row.
         turns: Which batch comes when; None for the order of ``ends``.
+        passes: ``[rows]`` how often each row was read before; None where that is as often as there were epochs.
     """
 
-    def __init__(self, order: NDArray[np.int64], ends: Sequence[int], turns: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        order: NDArray[np.int64],
+        ends: Sequence[int],
+        turns: Sequence[int] | None = None,
+        passes: NDArray[np.int64] | None = None,
+    ) -> None:
         self._order = order
         self._ends = ends
         self._turns = range(len(ends)) if turns is None else turns
+        self._passes = passes
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -51,9 +61,7 @@ class Batches(Sequence[tuple[int, ...]]):
     def __getitem__(self, index: int | slice) -> tuple[int, ...] | list[tuple[int, ...]]:
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
-        batch = self._turns[index]
-        start = self._ends[batch - 1] if batch else 0
-        return tuple(self._order[start : self._ends[batch]].tolist())
+        return tuple(self._order[self._places(index)].tolist())
 
     @override
     def __eq__(self, other: object) -> bool:
@@ -68,12 +76,22 @@ class Batches(Sequence[tuple[int, ...]]):
         """The same batches in an order that the generator draws."""
         turns = list(self._turns)
         generator.shuffle(turns)
-        return Batches(self._order, self._ends, turns)
+        return Batches(self._order, self._ends, turns, self._passes)
+
+    def passes(self, index: int, epoch: int) -> tuple[int, ...]:
+        """How often each row of a batch was read before: ``epoch`` times where each epoch reads all rows once."""
+        if self._passes is None:
+            return (epoch,) * len(self[index])
+        return tuple(self._passes[self._places(index)].tolist())
+
+    def _places(self, index: int) -> slice:
+        batch = self._turns[index]
+        return slice(self._ends[batch - 1] if batch else 0, self._ends[batch])
 
 
 @dataclass(frozen=True)
 class LengthBatches:
-    """Training batches: rows of similar length together, every row once per epoch, order shuffled.
+    """Training batches: rows of similar length together, every row once per epoch or as a mixture says, order shuffled.
 
     Each epoch scales every length by a random factor in ``1 ± noise``, sorts by it, cuts the sorted
     rows into batches and shuffles the batches. The number of processes changes nothing, but that a
@@ -88,6 +106,8 @@ class LengthBatches:
         seed: With the epoch, the only source of randomness.
         world_size: Processes that share a batch.
         noise: How far lengths are mixed; 0 sorts strictly.
+        mixture: Which rows an epoch reads; None for all of them, once each. A mixture that reads all of them once gives
+            the same batches.
 
     Raises:
         ValueError: fewer rows than processes, ``batch_size`` below ``world_size``, or a row so long that
@@ -101,21 +121,27 @@ class LengthBatches:
     seed: int
     world_size: int = 1
     noise: float = 0.1
+    mixture: Mixture | None = None
 
     def __post_init__(self) -> None:
         _check(self.lengths, self.batch_size, self.max_batch_total, self.world_size)
 
     def plan(self, epoch: int) -> Batches:
         """The batches of ``epoch``; within a batch, rows go from short to long."""
+        lengths, rows, passes = np.asarray(self.lengths, dtype=np.float64), None, None
+        if self.mixture is not None:
+            rows, passes = self.mixture.draw(epoch)
         generator = random.Random(f"{self.seed}:{epoch}")
-        shuffled = array("q", range(len(self.lengths)))
+        shuffled = array("q", range(len(lengths) if rows is None else len(rows)))
         generator.shuffle(shuffled)  # rows of equal length meet others each epoch
         order = np.frombuffer(shuffled, dtype=np.int64)
-        lengths = np.asarray(self.lengths, dtype=np.float64)
+        if rows is not None and passes is not None:
+            order, passes = rows[order], passes[order]
         scaled = lengths[order] * (1 + self.noise * _uniform(generator, len(order)))
-        order = order[np.argsort(scaled, kind="stable")]
-        batches = _cut(order, lengths, self.batch_size, self.max_batch_total, self.world_size)
-        return batches.shuffled(generator)
+        places = np.argsort(scaled, kind="stable")
+        order, passes = order[places], None if passes is None else passes[places]
+        ends = _ends(order, lengths, self.batch_size, self.max_batch_total, self.world_size)
+        return Batches(order, ends, passes=passes).shuffled(generator)
 
 
 class SequentialBatches:
@@ -132,7 +158,7 @@ class SequentialBatches:
         _check(lengths, batch_size, max_batch_total, world_size)
         lengths = np.asarray(lengths, dtype=np.float64)
         order = np.argsort(lengths, kind="stable")
-        self._batches = _cut(order, lengths, batch_size, max_batch_total, world_size)
+        self._batches = Batches(order, _ends(order, lengths, batch_size, max_batch_total, world_size))
 
     def plan(self, epoch: int) -> Batches:
         """All batches; ``epoch`` changes nothing."""
@@ -171,9 +197,10 @@ def _check(lengths: Sequence[float] | NDArray[np.float64], batch_size: int, max_
             )
 
 
-def _cut(
+def _ends(
     order: NDArray[np.int64], lengths: NDArray[np.float64], batch_size: int, max_total: float, world_size: int
-) -> Batches:
+) -> list[int]:
+    """The places in ``order`` where a batch ends."""
     ends: list[int] = []
     count, longest = 0, 0.0
     for start in range(0, len(order), _BLOCK):
@@ -185,4 +212,4 @@ def _cut(
             count += 1
     if count < world_size and ends:
         ends.pop()
-    return Batches(order, [*ends, len(order)])
+    return [*ends, len(order)]

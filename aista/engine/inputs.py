@@ -9,20 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from aista import registry
-from aista.data.batching import LengthBatches, SequentialBatches
 from aista.data.data_config import DataConfig
 from aista.data.dataset import SpeechTextDataset
-from aista.data.fault_log import FaultLog
 from aista.data.inspection import Inspection, choose_policy, inspect
-from aista.data.loader import BatchLoader
 from aista.data.manifest import Manifest, read_manifest
 from aista.data.manifest_rows import Rows
 from aista.data.row_checks import Limit, RowChecks
+from aista.data.shared_ids import describe_shared_ids
 from aista.data.shuffling import shuffle_transcripts
 from aista.data.subset import first_rows
 from aista.engine.transcripts import check_transcripts, check_words
@@ -38,14 +34,11 @@ from aista.types import SpeechBatch
 __all__ = [
     "Split",
     "has_references",
-    "length_batches",
     "load_split",
     "load_training_splits",
     "narrow",
     "probe_batches",
     "probe_split",
-    "training_loader",
-    "whole_pass",
 ]
 
 log = logging.getLogger("aista.data")
@@ -137,6 +130,8 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
         _inspect(manifest, config, task, needs_target=needs_target, training=training) for manifest in manifests
     )
     inspections = (inspections[0], *(_from_anywhere(one) for one in inspections[1:]))
+    for line in describe_shared_ids([(inspection.manifest, inspection.kept) for inspection in inspections]):
+        log.warning("%s", line)
     rows = _usable(inspections, config.on_bad_rows)
     if task.needs_words:
         check_words(rows, path, training=training)
@@ -171,56 +166,6 @@ def load_training_splits(experiment: Experiment, task: Task) -> dict[str, Split]
 def has_references(split: Split, task: Task) -> bool:
     """Whether hypotheses of any row can be scored."""
     return not task.scores_translations or bool(split.dataset.rows.is_filled("tgt_text").any())
-
-
-def training_loader(split: Split, experiment: Experiment, rank: int, world_size: int) -> BatchLoader:
-    """Shuffled length-bucketed batches of a training split, this process' share of them."""
-    batches = length_batches(
-        split.dataset.lengths(), experiment, with_audio=split.dataset.feature is not None, world_size=world_size
-    )
-    data, faults = experiment.sections.data, None
-    if split.checks is not None:
-        manifests = [(inspection.manifest, len(inspection.kept)) for inspection in split.inspections]
-        faults = FaultLog(manifests, data.on_bad_rows, data.max_bad_rows)
-    return BatchLoader(
-        split.dataset,
-        batches,
-        rank=rank,
-        world_size=world_size,
-        num_workers=data.num_workers,
-        train=True,
-        faults=faults,
-    )
-
-
-def length_batches(
-    lengths: Sequence[float] | NDArray[np.float64], experiment: Experiment, *, with_audio: bool, world_size: int
-) -> LengthBatches:
-    """The plan of a training split whose rows have these lengths: seconds, or tokens where there is no audio.
-
-    Raises:
-        DataError: the processes cannot each have a row within the limits of a batch.
-    """
-    data = experiment.sections.data
-    try:
-        return LengthBatches(
-            lengths,
-            batch_size=data.batch_size,
-            max_batch_total=data.max_batch_seconds if with_audio else 0,
-            seed=experiment.sections.seed,
-            world_size=world_size,
-            noise=data.length_noise,
-        )
-    except ValueError as error:
-        raise DataError(str(error)) from error
-
-
-def whole_pass(
-    split: Split, batch_size: int, rank: int = 0, world_size: int = 1, *, num_workers: int = 0
-) -> BatchLoader:
-    """Every row once, short to long: for validation and evaluation."""
-    batches = SequentialBatches(split.dataset.lengths(), batch_size=max(batch_size, world_size), world_size=world_size)
-    return BatchLoader(split.dataset, batches, rank=rank, world_size=world_size, num_workers=num_workers, train=False)
 
 
 def probe_split(split: Split, size: int) -> Split:

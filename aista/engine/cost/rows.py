@@ -6,14 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from aista.data.features.base import Feature
 from aista.data.manifest_rows import Rows
+from aista.data.mixing import Mixture
 from aista.engine.cost.trace import BatchSizes
-from aista.engine.inputs import Split, length_batches
+from aista.engine.inputs import Split
+from aista.engine.loaders import length_batches
 from aista.errors import AistaError, DataError, RunError
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.registry import nearest
@@ -54,25 +56,26 @@ class Assumption:
 
 @dataclass(frozen=True)
 class RowLengths:
-    """Seconds and tokens of every row, and where they come from."""
+    """Seconds and tokens of every row, where they come from, and the mixture that an epoch reads of them."""
 
     origin: str
     seconds: tuple[float, ...]
     source: tuple[int, ...]
     target: tuple[int, ...]
+    mixture: Mixture | None = None
 
     @classmethod
-    def of_split(cls, split: Split, task: Task) -> RowLengths:
+    def of_split(cls, split: Split, task: Task, mixture: Mixture | None = None) -> RowLengths:
         """The lengths of the rows that a task can use."""
         origin = ", ".join(str(inspection.manifest) for inspection in split.inspections)
-        return cls.of_rows(split.dataset.rows, task, origin)
+        return replace(cls.of_rows(split.dataset.rows, task, origin), mixture=mixture)
 
     @classmethod
     def of_rows(cls, rows: Rows, task: Task, origin: str) -> RowLengths:
         """The lengths of rows from ``origin``."""
-        tokens = (tuple(lengths.tolist()) for lengths in text_lengths(rows, task.tokenizer))
+        source, target = (tuple(lengths.tolist()) for lengths in text_lengths(rows, task.tokenizer))
         seconds = tuple(rows.seconds().tolist()) if task.uses_audio else (0.0,) * len(rows)
-        return cls(origin, seconds, *tokens)
+        return cls(origin, seconds, source, target)
 
     @classmethod
     def assumed(cls, assumption: Assumption, longest: float) -> RowLengths:
@@ -82,10 +85,10 @@ class RowLengths:
         factors = [math.exp(normal.inv_cdf((row + 0.5) / assumption.rows)) for row in range(assumption.rows)]
         if assumption.seconds:
             factors = [min(factor, longest / assumption.seconds) for factor in factors]
-        tokens = (
+        source, target = (
             tuple(max(1, round(mean * factor)) for factor in factors) for mean in (assumption.source, assumption.target)
         )
-        return cls(str(assumption), tuple(assumption.seconds * factor for factor in factors), *tokens)
+        return cls(str(assumption), tuple(assumption.seconds * factor for factor in factors), source, target)
 
 
 class Summary(NamedTuple):
@@ -179,8 +182,9 @@ def plan_batches(rows: RowLengths, experiment: Experiment, feature: Feature | No
         RunError: so many processes cannot each have a row of every batch.
     """
     sizes = rows.seconds if feature is not None else [a + b for a, b in zip(rows.source, rows.target, strict=True)]
+    limits: dict[str, Any] = {"with_audio": feature is not None, "world_size": world_size}
     try:
-        plan = length_batches(sizes, experiment, with_audio=feature is not None, world_size=world_size).plan(0)
+        plan = length_batches(sizes, experiment, mixture=rows.mixture, **limits).plan(0)
     except DataError as error:
         raise RunError(f"for {world_size} processes: {error}, or plan for fewer with --processes") from error
     padded = tuple(Padded(len(batch), max(sizes[row] for row in batch)) for batch in plan)

@@ -9,7 +9,7 @@ import torch
 from aista.engine import precision
 from aista.engine.cost.dry_run import dry_run
 from aista.engine.cost.rows import Assumption
-from aista.engine.inputs import length_batches
+from aista.engine.loaders import length_batches
 from aista.engine.training.train import find_stage
 from aista.environment import peak_mib
 from aista.errors import AistaError, ConfigError, DataError

@@ -11,7 +11,7 @@ from aista.engine.cost.rows import (
     summarize,
 )
 from aista.engine.cost.trace import BatchSizes, Tracer
-from aista.engine.inputs import length_batches
+from aista.engine.loaders import length_batches
 from aista.errors import AistaError
 
 from .configs import prepare, tiny
