@@ -31,8 +31,10 @@ def shares(sizes: Sequence[int], weights: Sequence[float], temperature: float) -
     logs = [
         math.log(weight) + (math.log(size) - largest) / temperature for size, weight in zip(sizes, weights, strict=True)
     ]
-    factors = [math.exp(value - max(logs)) for value in logs]
-    return [factor / math.fsum(factors) for factor in factors]
+    highest = max(logs)
+    factors = [math.exp(value - highest) for value in logs]
+    total = math.fsum(factors)
+    return [factor / total for factor in factors]
 
 
 @dataclass(frozen=True, eq=False)
