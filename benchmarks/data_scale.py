@@ -119,8 +119,8 @@ def measure(folder: Path, policy: str) -> list[tuple[str, float, float, float]]:
         return result
 
     run("imports", _import)
-    from aista.engine.inputs import load_split, narrow
-    from aista.engine.loaders import training_loader
+    from aista.engine.batch_plan import narrow, training_loader
+    from aista.engine.inputs import load_split
     from aista.tasks.preflight import build_task
 
     experiment = _experiment(folder, policy)

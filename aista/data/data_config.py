@@ -58,6 +58,13 @@ class DataConfig(Options):
         "Maximum of the padded batch (longest row times rows, over all processes) in seconds; 0: no limit.",
         minimum=0,
     )
+    max_batch_positions: int = option(
+        0,
+        "Maximum of the padded batch (longest row times rows, over all processes) in positions of the LLM: prompt, "
+        "speech (or transcript) and translation; 0: no limit. Stages do not inherit it.",
+        minimum=0,
+        inherit=False,
+    )
     length_noise: float = option(
         0.1,
         "Mixes lengths within batches: each length is scaled at random by up to this share before sorting.",

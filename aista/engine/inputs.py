@@ -9,12 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import nn
+import numpy as np
+from numpy.typing import NDArray
 
 from aista import registry
+from aista.data.batching import SequentialBatches
 from aista.data.data_config import DataConfig
 from aista.data.dataset import SpeechTextDataset
 from aista.data.inspection import Inspection, choose_policy, inspect
+from aista.data.loader import BatchLoader
 from aista.data.manifest import Manifest, read_manifest
 from aista.data.manifest_rows import Rows
 from aista.data.row_checks import Limit, RowChecks
@@ -36,9 +39,9 @@ __all__ = [
     "has_references",
     "load_split",
     "load_training_splits",
-    "narrow",
     "probe_batches",
     "probe_split",
+    "whole_pass",
 ]
 
 log = logging.getLogger("aista.data")
@@ -53,12 +56,14 @@ class Split:
         dataset: The usable rows.
         inspections: What was found in each of its manifests.
         on_bad_rows: Whether faulty rows are an error or dropped, as the config says.
+        positions: ``[rows]`` positions of the LLM that each row takes in a batch; None where these have no limit.
     """
 
     name: str
     dataset: SpeechTextDataset
     inspections: tuple[Inspection, ...]
     on_bad_rows: Literal["error", "drop"]
+    positions: NDArray[np.int64] | None = None
 
     @property
     def report(self) -> dict[str, Any]:
@@ -94,7 +99,23 @@ class Split:
         Raises:
             DataError: there are such rows and they are an error, or none is left.
         """
-        inspections = tuple(inspection.within(limits) for inspection in self.inspections)
+        return self._narrowed(tuple(inspection.within(limits) for inspection in self.inspections))
+
+    def batched_by(self, limit: Limit) -> Split:
+        """The split without the rows that alone exceed a limit on a batch, and with the positions of the others.
+
+        They are measured by what the manifest states of rows that were not examined.
+
+        Raises:
+            DataError: as ``within``.
+        """
+        measures = [limit.measure(inspection.kept, inspection.durations.tolist()) for inspection in self.inspections]
+        pairs = zip(self.inspections, measures, strict=True)
+        narrowed = self._narrowed(tuple(inspection.without([limit], [sizes]) for inspection, sizes in pairs))
+        sizes = np.array([size for of_one in measures for size in of_one], dtype=np.int64)
+        return replace(narrowed, positions=sizes[sizes <= limit.maximum])
+
+    def _narrowed(self, inspections: tuple[Inspection, ...]) -> Split:
         rows = _usable(inspections, self.on_bad_rows)
         for before, after in zip(self.inspections, inspections, strict=True):
             if after.counts["bad"] > before.counts["bad"]:
@@ -168,22 +189,18 @@ def has_references(split: Split, task: Task) -> bool:
     return not task.scores_translations or bool(split.dataset.rows.is_filled("tgt_text").any())
 
 
+def whole_pass(
+    split: Split, batch_size: int, rank: int = 0, world_size: int = 1, *, num_workers: int = 0
+) -> BatchLoader:
+    """Every row once, short to long: for validation and evaluation."""
+    batches = SequentialBatches(split.dataset.lengths(), batch_size=max(batch_size, world_size), world_size=world_size)
+    return BatchLoader(split.dataset, batches, rank=rank, world_size=world_size, num_workers=num_workers, train=False)
+
+
 def probe_split(split: Split, size: int) -> Split:
     """The first ``size`` rows with a transcript, and where their words lie if that is known."""
     rows = split.dataset.rows.where(split.dataset.rows.is_filled("src_text"))[:size]
     return replace(split, dataset=split.dataset.with_rows(rows).with_words())
-
-
-def narrow(splits: dict[str, Split], task: Task, model: nn.Module, experiment: Experiment) -> None:
-    """Leave out of ``splits`` what the built model cannot take; dev is decoded too, train is not.
-
-    Raises:
-        DataError: there are such rows and they are an error.
-    """
-    generated = {"train": 0, "dev": experiment.sections.evaluation.generation.max_new_tokens}
-    for name, split in splits.items():
-        limits = task.limits(model, max_new_tokens=generated[name])
-        splits[name] = split.within(limits)
 
 
 def probe_batches(split: Split, size: int, batch_size: int, device: str) -> Iterator[SpeechBatch]:

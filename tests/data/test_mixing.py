@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aista.data.batching import LengthBatches
+from aista.data.batching import BatchLimit, LengthBatches
 from aista.data.mixing import Mixture, shares
 
 SIZES = st.lists(st.integers(1, 40), min_size=2, max_size=6)
@@ -107,7 +107,7 @@ def test_epochs_of_very_many_small_parts_have_about_the_same_size():
 
 def test_proportional_shares_give_the_very_batches_of_no_mixture():
     lengths = np.random.default_rng(0).uniform(1, 10, 60)
-    options = {"batch_size": 8, "max_batch_total": 60, "seed": 1}
+    options = {"batch_size": 8, "limits": (BatchLimit("seconds", lengths, 60, ""),), "seed": 1}
     for epoch in (0, 7):
         plain = LengthBatches(lengths, **options).plan(epoch)
         mixed = LengthBatches(lengths, **options, mixture=mixture([47, 11, 2], shuffled=True)).plan(epoch)
@@ -119,9 +119,8 @@ def test_proportional_shares_give_the_very_batches_of_no_mixture():
 def test_batches_hold_what_the_mixture_draws_and_keep_the_limits(sizes, temperature, epoch, world_size):
     mixed = mixture(sizes, temperature)
     lengths = np.random.default_rng(0).uniform(1, 10, sum(sizes))
-    batches = LengthBatches(
-        lengths, batch_size=4, max_batch_total=25, seed=1, mixture=mixed, world_size=min(world_size, len(lengths))
-    )
+    options = {"limits": (BatchLimit("seconds", lengths, 25, ""),), "world_size": min(world_size, len(lengths))}
+    batches = LengthBatches(lengths, batch_size=4, seed=1, mixture=mixed, **options)
     plan = batches.plan(epoch)
     found = [pair for place in range(len(plan)) for pair in zip(plan[place], plan.passes(place, epoch), strict=True)]
     assert sorted(found) == sorted(zip(*(values.tolist() for values in mixed.draw(epoch)), strict=True))

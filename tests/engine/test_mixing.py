@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from aista.data.manifest import read_manifest, write_manifest
+from aista.engine.batch_plan import training_loader
 from aista.engine.cost.dry_run import dry_run
 from aista.engine.inputs import load_training_splits
-from aista.engine.loaders import training_loader
 from aista.engine.mixing import MOST_NAMED, mix, plan_lines, plan_record, read_lines
 from aista.errors import ConfigError, DataError
 from aista.tasks.experiment import load_experiment

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
 from aista.data.manifest_rows import Rows
-from aista.data.mixing import Mixture
+from aista.engine.batch_plan import narrow
 from aista.engine.cost.cost_table import cost_lines
 from aista.engine.cost.device import DEVICES, UTILIZATION
 from aista.engine.cost.estimate import CostEstimate, estimate_cost
 from aista.engine.cost.rows import Assumption, RowLengths
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
 from aista.engine.export.description import base_paths
-from aista.engine.inputs import Split, load_training_splits, narrow
+from aista.engine.inputs import Split, load_training_splits
 from aista.engine.mixing import mix, plan_lines, plan_record
 from aista.engine.precision import forecast
 from aista.engine.stream_data import open_stream
@@ -43,8 +43,8 @@ class DryRun:
         missing: Parts whose pretrained weights are missing, and where the config expects them.
         cost: The estimate; None where there is none.
         no_cost: Why there is none.
-        mix: What an epoch reads of each part of ``data.mix``; empty without.
         precision: What ``mixed_precision: auto`` comes to on this machine, or that bfloat16 is slow on it; else empty.
+        mix: What an epoch reads of each part of ``data.mix``; empty without one.
     """
 
     source: str
@@ -59,11 +59,8 @@ class DryRun:
     def __str__(self) -> str:
         lines = [f"dry run of {self.source}; nothing was written. Parameters that it would train:", str(self.table)]
         lines += [f"{part}: no weights in {place} yet; a run would stop there" for part, place in self.missing.items()]
-        lines += [
-            *self.states,
-            *([self.precision] if self.precision else []),
-            *(plan_lines(self.mix) if self.mix else []),
-        ]
+        lines += [*self.states, *([self.precision] if self.precision else [])]
+        lines += plan_lines(self.mix) if self.mix else []
         return "\n".join([*lines, "", *(cost_lines(self.cost) if self.cost is not None else [self.no_cost])])
 
     def to_json(self) -> dict[str, Any]:
@@ -121,7 +118,7 @@ def dry_run(
     states = _states(splits, model, experiment)
     mixture = mix(splits["train"], experiment) if "train" in splits else None
     planned = () if mixture is None else tuple(plan_record(mixture, splits["train"]))
-    rows = _rows(splits, task, experiment, assumption, mixture)
+    rows = replace(_rows(splits, task, model, experiment, assumption), mixture=mixture)
     precision = forecast(experiment.sections.trainer.mixed_precision)
     plan: dict[str, Any] = {"processes": processes, "device": DEVICES[device], "utilization": utilization}
     try:
@@ -132,17 +129,13 @@ def dry_run(
 
 
 def _rows(
-    splits: Mapping[str, Split],
-    task: Task,
-    experiment: Experiment,
-    assumption: Assumption | None,
-    mixture: Mixture | None,
+    splits: Mapping[str, Split], task: Task, model: nn.Module, experiment: Experiment, assumption: Assumption | None
 ) -> RowLengths:
     if assumption is None and (stream := open_stream(experiment, task)) is not None:
-        rows = Rows.of(stream.first_window().rows)
+        rows = Rows.of(stream.within(model).first_window().rows)
         return RowLengths.of_rows(rows, task, f"{stream.stream.path} (the first {len(rows)} rows)")
     if assumption is None:
-        return RowLengths.of_split(splits["train"], task, mixture)
+        return RowLengths.of_split(splits["train"], task)
     return RowLengths.assumed(assumption, experiment.sections.data.max_seconds)
 
 

@@ -127,7 +127,8 @@ def estimate_cost(
         RunError: the step cannot be run on shapes alone.
     """
     config, weights, summary = experiment.sections.trainer, weigh(model), summarize(rows, model, task.feature)
-    batches, layers = plan_batches(rows, experiment, task.feature, max(processes)), _layers(task, model)
+    positions, layers = rows.positions(task, model), _layers(task, model)
+    batches = plan_batches(rows, experiment, task.feature, max(processes), positions)
     tracer = Tracer(task, model, bfloat16=config.mixed_precision != "off")
     tracer.encoded = experiment.sections.data.encoder_cache is not None
     traces = _trace(tracer, batches, layers, processes, checkpointing=config.activation_checkpointing)

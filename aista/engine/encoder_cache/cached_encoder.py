@@ -21,8 +21,7 @@ from aista.data.encoder_caches.base import EncoderCache
 from aista.data.manifest import Row
 from aista.data.states import StoredStates, recording_keys
 from aista.engine.encoder_cache.identity import encoder_identity
-from aista.engine.inputs import Split
-from aista.engine.loaders import whole_pass
+from aista.engine.inputs import Split, whole_pass
 from aista.errors import ConfigError, Fault, RunError
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.generation import evaluating

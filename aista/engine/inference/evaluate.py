@@ -19,7 +19,7 @@ from aista.engine.export.load import is_exported
 from aista.engine.inference.shuffled_speech import measure_shuffled_speech
 from aista.engine.inference.text_input import TextInput
 from aista.engine.inference.trained_run import TrainedRun, open_run
-from aista.engine.loaders import whole_pass
+from aista.engine.inputs import whole_pass
 from aista.errors import AistaError, RunError
 from aista.files import remove_leftovers, require_writable
 from aista.locks import locked

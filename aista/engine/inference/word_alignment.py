@@ -21,7 +21,7 @@ from aista.data.word_times import Times, format_word_times, parse_word_times
 from aista.engine.inference.acoustic_model import AcousticModel, open_acoustic_model
 from aista.engine.inference.aligned_row import AlignedRow, TokenSpan, time_words
 from aista.engine.inference.alignment_report import AlignmentReport
-from aista.engine.loaders import whole_pass
+from aista.engine.inputs import whole_pass
 from aista.errors import DataError, RunError
 from aista.files import require_writable
 from aista.modules.ctc_alignment import align_tokens

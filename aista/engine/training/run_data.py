@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from aista.data.loader import BatchLoader
+from aista.engine.batch_plan import narrow, training_loader
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
 from aista.engine.claim import is_main_process
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
-from aista.engine.inputs import has_references, load_training_splits, narrow, probe_batches
-from aista.engine.loaders import training_loader, whole_pass
+from aista.engine.inputs import has_references, load_training_splits, probe_batches, whole_pass
 from aista.engine.mixing import MOST_NAMED, mix, plan_lines, plan_record, read_lines
 from aista.engine.stream_data import open_stream
 from aista.engine.training.reader import LoaderReader
@@ -65,7 +65,7 @@ class RunData:
         """
         narrow(self.splits, self._task, model, self._experiment)
         if self._stream is not None:
-            self._stream = self._stream.within(self._task.limits(model, max_new_tokens=0))
+            self._stream = self._stream.within(model)
         if is_main_process():
             streamed = {} if self._stream is None else {"train": self._stream.report}
             reports = streamed | {name: split.report for name, split in self.splits.items()}
