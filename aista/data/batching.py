@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from aista.data.mixing import Mixture
+from aista.data.mixture import Mixture
 
 __all__ = ["BatchLimit", "BatchPlan", "Batches", "LengthBatches", "SequentialBatches"]
 

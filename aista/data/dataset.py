@@ -20,7 +20,7 @@ from aista.data.audio import one_thread, read_audio
 from aista.data.augmentations.base import Augmentation
 from aista.data.features.base import Feature
 from aista.data.manifest_rows import Row, Rows
-from aista.data.mixing import Mixture
+from aista.data.mixture import Mixture
 from aista.data.row_checks import FaultyRowError, RowChecks
 from aista.data.tokenizers.base import TextTokenizer
 from aista.data.word_times import WordSpan, word_spans

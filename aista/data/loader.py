@@ -16,7 +16,7 @@ from typing_extensions import override
 from aista.data.batching import Batches, BatchPlan, LengthBatches
 from aista.data.dataset import SpeechTextDataset
 from aista.data.fault_log import FaultLog
-from aista.data.mixing import Mixture
+from aista.data.mixture import Mixture
 from aista.data.row_checks import Problem, problems_of
 from aista.data.shares import read_share, spares_of
 from aista.data.worker_pool import WorkerPool

@@ -12,7 +12,7 @@ __all__ = ["MixConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class MixConfig(Options):
-    """How much of an epoch comes from which part of the training rows; see ``aista.data.mixing``."""
+    """How much of an epoch comes from which part of the training rows; see ``aista.data.mixture``."""
 
     by: Literal["manifest", "src_lang", "tgt_lang", "speaker"] = option(
         "manifest", "What makes a part: a manifest, or the rows with one value of a column."

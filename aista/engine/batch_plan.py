@@ -13,7 +13,7 @@ from aista.data.data_config import DataConfig
 from aista.data.fault_log import FaultLog
 from aista.data.loader import BatchLoader
 from aista.data.manifest_rows import Row
-from aista.data.mixing import Mixture
+from aista.data.mixture import Mixture
 from aista.data.row_checks import Limit
 from aista.engine.inputs import Split
 from aista.engine.mixing import MOST_NAMED, mix

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from aista.console import align_columns
-from aista.data.mixing import Mixture, shares
+from aista.data.mixture import Mixture, shares
 from aista.engine.inputs import Split
 from aista.errors import DataError
 from aista.registry import nearest

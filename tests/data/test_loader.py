@@ -18,7 +18,7 @@ from aista.data.dataset import SpeechTextDataset
 from aista.data.features.log_mel import LogMel, LogMelConfig
 from aista.data.loader import BatchLoader
 from aista.data.manifest import Row
-from aista.data.mixing import Mixture
+from aista.data.mixture import Mixture
 from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import DataError, RunError
 from aista.types import SpeechBatch

@@ -13,7 +13,7 @@ from torch import nn
 
 from aista.data.features.base import Feature
 from aista.data.manifest_rows import Rows
-from aista.data.mixing import Mixture
+from aista.data.mixture import Mixture
 from aista.engine.batch_plan import length_batches
 from aista.engine.cost.trace import BatchSizes
 from aista.engine.inputs import Split

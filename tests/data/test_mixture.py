@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aista.data.batching import BatchLimit, LengthBatches
-from aista.data.mixing import Mixture, shares
+from aista.data.mixture import Mixture, shares
 
 SIZES = st.lists(st.integers(1, 40), min_size=2, max_size=6)
 TEMPERATURES = st.sampled_from([0.5, 1.0, 2.0, 5.0, 1e9])
