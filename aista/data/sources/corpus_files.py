@@ -62,11 +62,14 @@ def _split_in(file: Path) -> str:
 
 
 @contextmanager
-def open_text(path: Path, encoding: str = "utf-8-sig") -> Iterator[IO[str]]:
-    """Open a text file, gzip-compressed if it ends in .gz. What goes wrong while it is open becomes a DataError."""
+def open_text(path: Path, encoding: str = "utf-8-sig", newline: str = "") -> Iterator[IO[str]]:
+    """Open a text file, gzip-compressed if it ends in .gz. What goes wrong while it is open becomes a DataError.
+
+    Lines end as ``newline`` says to ``open``: "" ends them at a lone carriage return, too.
+    """
     try:
         opener: Any = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding=encoding, newline="") as stream:
+        with opener(path, "rt", encoding=encoding, newline=newline) as stream:
             yield stream
     except LookupError:
         raise DataError(

@@ -10,7 +10,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from aista.data.sources.base import Entry, Part, Recording, Source, split_of
+from aista.data.sources.base import Entry, Languages, Part, Recording, Source, split_of
 from aista.data.sources.corpus_files import open_text
 from aista.errors import DataError
 from aista.registry import register
@@ -38,7 +38,7 @@ class Kaldi(Options, Source):
         return bool(_folders(Path(place)))
 
     @override
-    def parts(self, place: str) -> list[Part]:
+    def parts(self, place: str, languages: Languages) -> list[Part]:
         folders = _folders(Path(place))
         if not folders:
             raise DataError(f"--from {place}: must be a folder with wav.scp, or one of such folders; check the path")
