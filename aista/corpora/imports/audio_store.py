@@ -7,14 +7,14 @@ import io
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import soundfile
 
 from aista.corpora.imports.media_shelf import DecodedMedia, MediaShelf
-from aista.data.audio_file import MissingAudioError, UndecodableAudioError, locate, shown
+from aista.data.audio_file import MissingAudioError, UndecodableAudioError, locate, open_audio, shown
 from aista.data.sources.base import Recording
 from aista.errors import DataError
 from aista.files import replacing
@@ -112,8 +112,10 @@ class AudioStore:
             yield media
             return
         try:
-            with soundfile.SoundFile(source) as file:
-                yield file
+            with ExitStack() as opened:
+                if isinstance(source, str) and locate(source, Path()).length is not None:
+                    _, source = opened.enter_context(open_audio(source, Path()))
+                yield opened.enter_context(soundfile.SoundFile(source))
         except (soundfile.LibsndfileError, TypeError) as error:
             raise UndecodableAudioError(f"{shown(name)}: no segment of it can be read ({error})") from None
 

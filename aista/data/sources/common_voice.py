@@ -39,8 +39,8 @@ class CommonVoice(PublishedCorpus):
         root = self.root(place)
         there = [split for split in SPLITS if (root / f"{split}.tsv").is_file()]
         tables = {split: root / f"{split}.tsv" for split in self.chosen(place, there)}
-        said = (clip.language for table in tables.values() for clip in read_clips(table) if not clip.fault)
-        language = next(said, "") or root.resolve().name
+        first = [next(read_clips(table), None) for table in tables.values()]
+        language = next((clip.language for clip in first if clip and clip.language), root.resolve().name)
         choose_language(place, language, languages, instead="take covost2")
         return [_part(table, split, language) for split, table in tables.items()]
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from aista.data.sources.base import Entry, Languages, Part, Recording
+from aista.data.sources.extras import require
 from aista.data.sources.published import (
     PublishedCorpus,
     choose_pair,
@@ -47,6 +48,8 @@ class EuroparlSt(PublishedCorpus):
     def parts(self, place: str, languages: Languages) -> list[Part]:
         root = self.root(place)
         source, target = choose_pair(place, _pairs(root), languages)
+        if any((root / source / "audios").glob("*.m4a")):
+            require("av", "europarl_st", extra="media")
         folder = root / source / target
         return [_part(place, folder / name, (source, target)) for name in self.chosen(place, _splits(folder))]
 

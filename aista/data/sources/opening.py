@@ -31,8 +31,11 @@ def recognise(place: str) -> str:
         raise DataError(f"--from {place}: no such file or folder, and no name of the form ORG/NAME; check the path")
     if not hits:
         raise DataError(
-            f"--from {place}: looks like no known layout ({known}); {_meant(place, layouts)}check the path, or name "
-            "the layout by --format NAME"
+            f"--from {place}: "
+            + (
+                _meant(place, layouts)
+                or f"looks like no known layout ({known}); check the path, or name the layout by --format NAME"
+            )
         )
     if len(hits) > 1:
         looks = " and ".join(entry.name for entry in hits)
@@ -59,7 +62,7 @@ def _meant(place: str, layouts: Sequence[registry.Entry]) -> str:
     for entry in layouts:
         layout = _class_of(entry)
         if issubclass(layout, PublishedCorpus) and (found := nearby(Path(place), layout.is_root)):
-            return f"{' and '.join(map(str, found))} would be read as {entry.name}: give that folder, or "
+            return f"is no corpus, but {' and '.join(map(str, found))} would be read as {entry.name}; give that folder"
     return ""
 
 

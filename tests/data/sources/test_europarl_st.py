@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ def test_segments_that_are_none_are_faults_and_speakers_may_be_absent(tmp_path: 
     (folder / "segments.lst").write_text("speech 1.0 2.0\nspeech 2.0 3.0\n")
     (folder / "speakers.lst").unlink()
     assert [row.texts["speaker"] for row in rows_of(part)] == ["", ""]
+
+
+def test_m4a_without_pyav_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = miniatures.europarl_st(tmp_path)
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(DataError, match=r"needs the package av, .* install it by pip install 'aista\[media\]'"):
+        parts_of(root, languages=PAIR)
+    for speech in (root / "en" / "audios").iterdir():
+        speech.rename(speech.with_suffix(".wav"))
+    assert len(parts_of(root, languages=PAIR)) == 4
 
 
 def test_a_missing_translation_is_refused(tmp_path: Path) -> None:
