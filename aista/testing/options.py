@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable
 
 from aista.registry import Entry
-from aista.schema import Options, required_options, structure, to_plain
+from aista.plain import to_plain
+from aista.schema import Options, required_options, structure
 
 __all__ = ["CHECKS", "check_documented", "check_frozen_options", "check_options_round_trip"]
 
