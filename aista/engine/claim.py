@@ -55,8 +55,8 @@ def is_main_process() -> bool:
 def claim(run_dir: Path, experiment: Experiment, task: Task) -> bool:
     """Write the resolved config, the environment and the assets, or check that the folder holds this experiment.
 
-    A run that is there takes over a raised ``trainer.max_steps`` and options that change no weights. Of several processes the main one writes; the others return once it has, so that none of their files lies in
-    the folder before.
+    A run that is there takes over a raised ``trainer.max_steps`` and options that change no weights. Of several
+    processes the main one writes; the others return once it has, so that none of their files lies in the folder before.
 
     Returns:
         Whether this call wrote them.
@@ -132,7 +132,7 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
     """Whether a folder is the run folder of this experiment, for as many steps.
 
     False if it is no run folder, or one of the same experiment for fewer steps. Options that change no weights do not
-    count; one that the aista of then did not know has today's default. Paths are the same if they lead to the same place.
+    count; one that the aista of then did not know has today's default. Paths are the same if they lead to one place.
 
     Raises:
         AistaError: it belongs to another experiment; names the options that differ.

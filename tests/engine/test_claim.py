@@ -1,6 +1,9 @@
 """Claiming a run folder from several processes: the main one writes, the others wait for it."""
 
+import dataclasses
+import re
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +11,9 @@ from aista.config import apply_overrides
 from aista.engine import claim as claiming
 from aista.engine.claim import claim, holds, open_experiment, released_if_unused
 from aista.errors import AistaError, ConfigError, RunError
+from aista.plain import changes_weights
 from aista.run_folder.paths import RunPaths
-from aista.tasks.experiment import load_experiment, structure_experiment
+from aista.tasks.experiment import Sections, load_experiment, structure_experiment
 from aista.tasks.preflight import build_task
 from tests.tiny import tiny_config, write_config
 
@@ -79,6 +83,19 @@ def test_what_changes_no_weights_is_taken_over(experiment, tmp_path, caplog):
     assert (after.evaluation.batch_size, after.corpus_note) == (3, "tones")
     assert after.trainer == before.sections.trainer
     assert after.data.train == before.sections.data.train
+
+
+def test_the_docs_name_all_options_that_change_no_weights():
+    def paths(cls, at=""):
+        for field in dataclasses.fields(cls):
+            if "section" in field.metadata:
+                yield from paths(field.metadata["section"], f"{at}{field.name}.")
+            elif not changes_weights(field, None):
+                yield at + field.name
+
+    page = (Path(__file__).parents[2] / "docs" / "config.md").read_text()
+    sentence = page.split("Options that change no weights may differ at any\ntime: ")[1].split(".\n")[0]
+    assert set(re.findall("`([^`]+)`", sentence)) == set(paths(Sections))
 
 
 def test_more_steps_are_the_same_run_and_fewer_are_not(experiment, tmp_path):

@@ -173,9 +173,9 @@ def fingerprint(experiment: Experiment) -> str:
     """Twelve hex digits that identify a training.
 
     They are of the options that change what is trained and are not at their defaults, so that an option that a later
-    aista adds renames no run. Pretraining stages that ``initialize`` replaces are left out. A pretraining folder of an ablation
-    counts by its name, which holds the hash of what was trained there. Other files count by their path: what they
-    contain is not read.
+    aista adds renames no run. Pretraining stages that ``initialize`` replaces are left out. A pretraining folder of an
+    ablation counts by its name, which holds the hash of what was trained there. Other files count by their path: what
+    they contain is not read.
     """
     data = experiment.to_plain(is_given)
     parts = data.get("initialize") or {}
