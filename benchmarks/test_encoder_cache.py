@@ -22,8 +22,9 @@ import torch
 import transformers
 
 from aista.data.manifest import Row, write_manifest
+from aista.engine.batch_plan import training_loader
 from aista.engine.encoder_cache.cached_encoder import with_encoder_states
-from aista.engine.inputs import load_split, training_loader
+from aista.engine.inputs import load_split
 from aista.selection.base import SelectedLayers
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import build_task

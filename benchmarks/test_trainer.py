@@ -14,7 +14,8 @@ from pathlib import Path
 
 import torch
 
-from aista.engine.inputs import load_split, training_loader
+from aista.engine.batch_plan import training_loader
+from aista.engine.inputs import load_split
 from aista.engine.training.train import train
 from aista.run_folder.metric_records import read_records
 from aista.tasks.experiment import Experiment, load_experiment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -12,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-__all__ = ["BatchPlan", "Batches", "LengthBatches", "SequentialBatches"]
+from aista.data.mixture import Mixture
+
+__all__ = ["BatchLimit", "BatchPlan", "Batches", "LengthBatches", "SequentialBatches"]
 
 _BLOCK = 1 << 16  # rows whose lengths are objects at a time
 
@@ -20,7 +23,7 @@ _BLOCK = 1 << 16  # rows whose lengths are objects at a time
 class BatchPlan(Protocol):
     """Row numbers of every global batch of an epoch."""
 
-    def plan(self, epoch: int) -> Sequence[tuple[int, ...]]:
+    def plan(self, epoch: int) -> Batches:
         """The epoch's batches, in order."""
 
 
@@ -31,12 +34,20 @@ class Batches(Sequence[tuple[int, ...]]):
         order: ``[rows]`` row numbers.
         ends: For each batch, the place in ``order`` behind its last row.
         turns: Which batch comes when; None for the order of ``ends``.
+        passes: ``[rows]`` how often each row was read before; None where that is as often as there were epochs.
     """
 
-    def __init__(self, order: NDArray[np.int64], ends: Sequence[int], turns: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        order: NDArray[np.int64],
+        ends: Sequence[int],
+        turns: Sequence[int] | None = None,
+        passes: NDArray[np.int64] | None = None,
+    ) -> None:
         self._order = order
         self._ends = ends
         self._turns = range(len(ends)) if turns is None else turns
+        self._passes = passes
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -51,9 +62,7 @@ class Batches(Sequence[tuple[int, ...]]):
     def __getitem__(self, index: int | slice) -> tuple[int, ...] | list[tuple[int, ...]]:
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
-        batch = self._turns[index]
-        start = self._ends[batch - 1] if batch else 0
-        return tuple(self._order[start : self._ends[batch]].tolist())
+        return tuple(self._order[self._places(index)].tolist())
 
     @override
     def __eq__(self, other: object) -> bool:
@@ -68,12 +77,49 @@ class Batches(Sequence[tuple[int, ...]]):
         """The same batches in an order that the generator draws."""
         turns = list(self._turns)
         generator.shuffle(turns)
-        return Batches(self._order, self._ends, turns)
+        return Batches(self._order, self._ends, turns, self._passes)
+
+    def passes(self, index: int, epoch: int) -> tuple[int, ...]:
+        """How often each row of a batch was read before: ``epoch`` times where each epoch reads all rows once."""
+        if self._passes is None:
+            return (epoch,) * len(self[index])
+        return tuple(self._passes[self._places(index)].tolist())
+
+    def _places(self, index: int) -> slice:
+        batch = self._turns[index]
+        return slice(self._ends[batch - 1] if batch else 0, self._ends[batch])
+
+
+@dataclass(frozen=True)
+class BatchLimit:
+    """A maximum of padded batches: of the largest row times the number of rows.
+
+    Attributes:
+        option: What sets it, as messages name it.
+        sizes: ``[rows]`` the size of each row, in any unit.
+        maximum: In the same unit.
+        remedy: What the user can do where a batch cannot hold a row for each process.
+    """
+
+    option: str
+    sizes: Sequence[float] | NDArray[np.float64] | NDArray[np.int64]
+    maximum: float
+    remedy: str
+
+    def most_rows(self, batch_size: int) -> NDArray[np.int64]:
+        """``[rows]`` how many rows, at most ``batch_size``, a batch may have in which a row is the largest."""
+        sizes = np.asarray(self.sizes, dtype=np.float64)
+        with np.errstate(divide="ignore", over="ignore"):
+            most = np.minimum(self.maximum / sizes, batch_size).astype(np.int64)
+        # A quotient is rounded, so that a product may pass the maximum, or the next one keep it.
+        most -= sizes * most > self.maximum
+        most += (most < batch_size) & (sizes * (most + 1) <= self.maximum)
+        return most
 
 
 @dataclass(frozen=True)
 class LengthBatches:
-    """Training batches: rows of similar length together, every row once per epoch, order shuffled.
+    """Training batches: rows of similar length together, each once per epoch or as a mixture says, order shuffled.
 
     Each epoch scales every length by a random factor in ``1 ± noise``, sorts by it, cuts the sorted
     rows into batches and shuffles the batches. The number of processes changes nothing, but that a
@@ -83,39 +129,44 @@ class LengthBatches:
     Attributes:
         lengths: Length of each row, in any unit.
         batch_size: Rows of a global batch.
-        max_batch_total: Maximum of longest row times number of rows in a batch, in the unit of ``lengths``;
-            0 for no limit.
+        limits: Maxima of the padded batch, all of which are kept.
         seed: With the epoch, the only source of randomness.
         world_size: Processes that share a batch.
         noise: How far lengths are mixed; 0 sorts strictly.
+        mixture: Which rows an epoch reads; None for all of them, once each. A mixture that reads all of them once gives
+            the same batches.
 
     Raises:
         ValueError: fewer rows than processes, ``batch_size`` below ``world_size``, or a row so long that
-            ``world_size`` rows of its length pass ``max_batch_total``.
+            ``world_size`` rows of its size pass a limit.
     """
 
     lengths: Sequence[float] | NDArray[np.float64]
     _: KW_ONLY
     batch_size: int
-    max_batch_total: float = 0
+    limits: tuple[BatchLimit, ...] = ()
     seed: int
     world_size: int = 1
     noise: float = 0.1
+    mixture: Mixture | None = None
 
     def __post_init__(self) -> None:
-        _check(self.lengths, self.batch_size, self.max_batch_total, self.world_size)
+        num_rows = len(self.lengths) if self.mixture is None else int(self.mixture.read_before(1).sum())
+        _check(num_rows, self.batch_size, self.limits, self.world_size)
 
     def plan(self, epoch: int) -> Batches:
         """The batches of ``epoch``; within a batch, rows go from short to long."""
+        lengths = np.asarray(self.lengths, dtype=np.float64)
+        rows, passes = (np.arange(len(lengths)), None) if self.mixture is None else self.mixture.draw(epoch)
         generator = random.Random(f"{self.seed}:{epoch}")
-        shuffled = array("q", range(len(self.lengths)))
+        shuffled = array("q", range(len(rows)))
         generator.shuffle(shuffled)  # rows of equal length meet others each epoch
         order = np.frombuffer(shuffled, dtype=np.int64)
-        lengths = np.asarray(self.lengths, dtype=np.float64)
-        scaled = lengths[order] * (1 + self.noise * _uniform(generator, len(order)))
+        scaled = lengths[rows[order]] * (1 + self.noise * _uniform(generator, len(order)))
         order = order[np.argsort(scaled, kind="stable")]
-        batches = _cut(order, lengths, self.batch_size, self.max_batch_total, self.world_size)
-        return batches.shuffled(generator)
+        rows, passes = rows[order], None if passes is None else passes[order]
+        ends = _ends(rows, _most_rows(len(lengths), self.batch_size, self.limits), self.world_size)
+        return Batches(rows, ends, passes=passes).shuffled(generator)
 
 
 class SequentialBatches:
@@ -126,13 +177,12 @@ class SequentialBatches:
         lengths: Sequence[float] | NDArray[np.float64],
         *,
         batch_size: int,
-        max_batch_total: float = 0,
+        limits: Sequence[BatchLimit] = (),
         world_size: int = 1,
     ) -> None:
-        _check(lengths, batch_size, max_batch_total, world_size)
-        lengths = np.asarray(lengths, dtype=np.float64)
-        order = np.argsort(lengths, kind="stable")
-        self._batches = _cut(order, lengths, batch_size, max_batch_total, world_size)
+        _check(len(lengths), batch_size, limits, world_size)
+        order = np.argsort(np.asarray(lengths, dtype=np.float64), kind="stable")
+        self._batches = Batches(order, _ends(order, _most_rows(len(order), batch_size, limits), world_size))
 
     def plan(self, epoch: int) -> Batches:
         """All batches; ``epoch`` changes nothing."""
@@ -150,10 +200,10 @@ def _uniform(generator: random.Random, count: int) -> NDArray[np.float64]:
     return np.asarray(draws, dtype=np.float64)
 
 
-def _check(lengths: Sequence[float] | NDArray[np.float64], batch_size: int, max_total: float, world_size: int) -> None:
-    if len(lengths) < world_size:
+def _check(num_rows: int, batch_size: int, limits: Sequence[BatchLimit], world_size: int) -> None:
+    if num_rows < world_size:
         raise ValueError(
-            f"every process needs a row, got {len(lengths)} rows for {world_size} processes; "
+            f"every process needs a row, got {num_rows} rows for {world_size} processes; "
             "start fewer processes or add rows"
         )
     if batch_size < world_size:
@@ -161,28 +211,35 @@ def _check(lengths: Sequence[float] | NDArray[np.float64], batch_size: int, max_
             f"batch_size counts rows over all processes and must be at least their number ({world_size}), "
             f"got {batch_size}; raise it"
         )
-    if max_total > 0:
-        longest = int(np.argmax(lengths))
-        if lengths[longest] * world_size > max_total:
+    for limit in limits:
+        largest = int(np.argmax(limit.sizes))
+        size = limit.sizes[largest]
+        if size * world_size > limit.maximum:
             raise ValueError(
-                f"a batch must hold {world_size} rows of any length, but row {longest} of length {lengths[longest]:g} "
-                f"times {world_size} exceeds the limit of {max_total:g} for a batch; raise data.max_batch_seconds "
-                "or lower data.max_seconds"
+                f"a batch must hold {world_size} rows of any size, but row {largest} of size {size:g} times "
+                f"{world_size} exceeds {limit.option} {limit.maximum:g}; {limit.remedy}"
             )
 
 
-def _cut(
-    order: NDArray[np.int64], lengths: NDArray[np.float64], batch_size: int, max_total: float, world_size: int
-) -> Batches:
+def _most_rows(num_rows: int, batch_size: int, limits: Sequence[BatchLimit]) -> NDArray[np.int64]:
+    """``[rows]`` how many rows a batch with this one may have."""
+    most = np.full(num_rows, batch_size)
+    for limit in limits:
+        most = np.minimum(most, limit.most_rows(batch_size))
+    return most
+
+
+def _ends(order: NDArray[np.int64], most: NDArray[np.int64], world_size: int) -> list[int]:
+    """The places in ``order`` where batches end; ``most``, ``[rows]``: how many rows a batch with each may have."""
     ends: list[int] = []
-    count, longest = 0, 0.0
+    count, room = 0, sys.maxsize
     for start in range(0, len(order), _BLOCK):
-        for place, length in enumerate(lengths[order[start : start + _BLOCK]].tolist(), start):
-            longest = max(longest, length)
-            if count == batch_size or (count and 0 < max_total < longest * (count + 1)):
+        for place, allowed in enumerate(most[order[start : start + _BLOCK]].tolist(), start):
+            room = min(room, allowed)
+            if count and count >= room:
                 ends.append(place)
-                count, longest = 0, length
+                count, room = 0, allowed
             count += 1
     if count < world_size and ends:
         ends.pop()
-    return Batches(order, [*ends, len(order)])
+    return [*ends, len(order)]

@@ -68,7 +68,10 @@ class Inspection:
         """The same, with the kept rows that exceed a model's limits among the problems, or that left to ``checks``."""
         if self.checks is not None:
             return replace(self, checks=replace(self.checks, limits=tuple(limits)))
-        measures = [limit.measure(self.kept, self.durations.tolist()) for limit in limits]
+        return self.without(limits, [limit.measure(self.kept, self.durations.tolist()) for limit in limits])
+
+    def without(self, limits: Sequence[Limit], measures: Sequence[Sequence[int]]) -> Inspection:
+        """The same, with the kept rows whose ``measures``, one a row for each limit, exceed it among the problems."""
         is_bad = np.zeros(len(self.kept), dtype=np.bool_)
         for limit, values in zip(limits, measures, strict=True):
             is_bad |= (np.asarray(values) > limit.maximum) | (np.asarray(values) < limit.minimum)

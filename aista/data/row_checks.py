@@ -66,6 +66,11 @@ class Limit:
     remedy: str
     minimum: int = 0
 
+    def findings(self, rows: Sequence[Row], seconds: Sequence[float]) -> list[Finding]:
+        """What is wrong with rows of these durations."""
+        found = (self.finding(measure) for measure in self.measure(rows, seconds))
+        return [finding for finding in found if finding is not None]
+
     def finding(self, measure: int) -> Finding | None:
         """What is wrong with a row of this measure, if anything."""
         if measure > self.maximum:
@@ -168,8 +173,7 @@ class RowChecks:
 
     def of_limits(self, row: Row, seconds: float) -> list[Finding]:
         """Bounds of the model that the row exceeds."""
-        findings = (limit.finding(limit.measure([row], [seconds])[0]) for limit in self.limits)
-        return [finding for finding in findings if finding is not None]
+        return [finding for limit in self.limits for finding in limit.findings([row], [seconds])]
 
     def of_read_row(self, row: Row, seconds: float) -> list[Finding]:
         """Everything that only shows once the row's audio, of so many seconds, and its texts are read."""

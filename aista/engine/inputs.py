@@ -11,18 +11,17 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from aista import registry
-from aista.data.batching import LengthBatches, SequentialBatches
+from aista.data.batching import SequentialBatches
 from aista.data.data_config import DataConfig
 from aista.data.dataset import SpeechTextDataset
-from aista.data.fault_log import FaultLog
 from aista.data.inspection import Inspection, choose_policy, inspect
 from aista.data.loader import BatchLoader
 from aista.data.manifest import Manifest, read_manifest
 from aista.data.manifest_rows import Rows
 from aista.data.row_checks import Limit, RowChecks
+from aista.data.shared_ids import describe_shared_ids
 from aista.data.shuffling import shuffle_transcripts
 from aista.data.subset import first_rows
 from aista.engine.transcripts import check_transcripts, check_words
@@ -38,13 +37,10 @@ from aista.types import SpeechBatch
 __all__ = [
     "Split",
     "has_references",
-    "length_batches",
     "load_split",
     "load_training_splits",
-    "narrow",
     "probe_batches",
     "probe_split",
-    "training_loader",
     "whole_pass",
 ]
 
@@ -60,12 +56,14 @@ class Split:
         dataset: The usable rows.
         inspections: What was found in each of its manifests.
         on_bad_rows: Whether faulty rows are an error or dropped, as the config says.
+        positions: ``[rows]`` positions of the LLM that each row takes in a batch; None where these have no limit.
     """
 
     name: str
     dataset: SpeechTextDataset
     inspections: tuple[Inspection, ...]
     on_bad_rows: Literal["error", "drop"]
+    positions: NDArray[np.int64] | None = None
 
     @property
     def report(self) -> dict[str, Any]:
@@ -101,7 +99,23 @@ class Split:
         Raises:
             DataError: there are such rows and they are an error, or none is left.
         """
-        inspections = tuple(inspection.within(limits) for inspection in self.inspections)
+        return self._narrowed(tuple(inspection.within(limits) for inspection in self.inspections))
+
+    def batched_by(self, limit: Limit) -> Split:
+        """The split without the rows that alone exceed a limit on a batch, and with the positions of the others.
+
+        They are measured by what the manifest states of rows that were not examined.
+
+        Raises:
+            DataError: as ``within``.
+        """
+        measures = [limit.measure(inspection.kept, inspection.durations.tolist()) for inspection in self.inspections]
+        pairs = zip(self.inspections, measures, strict=True)
+        narrowed = self._narrowed(tuple(inspection.without([limit], [sizes]) for inspection, sizes in pairs))
+        sizes = np.array([size for of_one in measures for size in of_one], dtype=np.int64)
+        return replace(narrowed, positions=sizes[sizes <= limit.maximum])
+
+    def _narrowed(self, inspections: tuple[Inspection, ...]) -> Split:
         rows = _usable(inspections, self.on_bad_rows)
         for before, after in zip(self.inspections, inspections, strict=True):
             if after.counts["bad"] > before.counts["bad"]:
@@ -137,6 +151,8 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
         _inspect(manifest, config, task, needs_target=needs_target, training=training) for manifest in manifests
     )
     inspections = (inspections[0], *(_from_anywhere(one) for one in inspections[1:]))
+    for line in describe_shared_ids([(inspection.manifest, inspection.kept) for inspection in inspections]):
+        log.warning("%s", line)
     rows = _usable(inspections, config.on_bad_rows)
     if task.needs_words:
         check_words(rows, path, training=training)
@@ -173,48 +189,6 @@ def has_references(split: Split, task: Task) -> bool:
     return not task.scores_translations or bool(split.dataset.rows.is_filled("tgt_text").any())
 
 
-def training_loader(split: Split, experiment: Experiment, rank: int, world_size: int) -> BatchLoader:
-    """Shuffled length-bucketed batches of a training split, this process' share of them."""
-    batches = length_batches(
-        split.dataset.lengths(), experiment, with_audio=split.dataset.feature is not None, world_size=world_size
-    )
-    data, faults = experiment.sections.data, None
-    if split.checks is not None:
-        manifests = [(inspection.manifest, len(inspection.kept)) for inspection in split.inspections]
-        faults = FaultLog(manifests, data.on_bad_rows, data.max_bad_rows)
-    return BatchLoader(
-        split.dataset,
-        batches,
-        rank=rank,
-        world_size=world_size,
-        num_workers=data.num_workers,
-        train=True,
-        faults=faults,
-    )
-
-
-def length_batches(
-    lengths: Sequence[float] | NDArray[np.float64], experiment: Experiment, *, with_audio: bool, world_size: int
-) -> LengthBatches:
-    """The plan of a training split whose rows have these lengths: seconds, or tokens where there is no audio.
-
-    Raises:
-        DataError: the processes cannot each have a row within the limits of a batch.
-    """
-    data = experiment.sections.data
-    try:
-        return LengthBatches(
-            lengths,
-            batch_size=data.batch_size,
-            max_batch_total=data.max_batch_seconds if with_audio else 0,
-            seed=experiment.sections.seed,
-            world_size=world_size,
-            noise=data.length_noise,
-        )
-    except ValueError as error:
-        raise DataError(str(error)) from error
-
-
 def whole_pass(
     split: Split, batch_size: int, rank: int = 0, world_size: int = 1, *, num_workers: int = 0
 ) -> BatchLoader:
@@ -227,18 +201,6 @@ def probe_split(split: Split, size: int) -> Split:
     """The first ``size`` rows with a transcript, and where their words lie if that is known."""
     rows = split.dataset.rows.where(split.dataset.rows.is_filled("src_text"))[:size]
     return replace(split, dataset=split.dataset.with_rows(rows).with_words())
-
-
-def narrow(splits: dict[str, Split], task: Task, model: nn.Module, experiment: Experiment) -> None:
-    """Leave out of ``splits`` what the built model cannot take; dev is decoded too, train is not.
-
-    Raises:
-        DataError: there are such rows and they are an error.
-    """
-    generated = {"train": 0, "dev": experiment.sections.evaluation.generation.max_new_tokens}
-    for name, split in splits.items():
-        limits = task.limits(model, max_new_tokens=generated[name])
-        splits[name] = split.within(limits)
 
 
 def probe_batches(split: Split, size: int, batch_size: int, device: str) -> Iterator[SpeechBatch]:

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from torch import nn
+
 from aista import registry
+from aista.data.batching import LengthBatches
 from aista.data.dataset import SpeechTextDataset
 from aista.data.manifest import Row
 from aista.data.manifest_rows import Rows
@@ -16,6 +19,7 @@ from aista.data.streams.base import Shard, ShardFolder
 from aista.data.streams.shard_windows import Window, WindowReader
 from aista.data.streams.stream_loader import StreamLoader
 from aista.data.streams.tally import Tally
+from aista.engine.batch_plan import batch_positions, length_batches
 from aista.engine.transcripts import check_transcripts, check_words
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -36,6 +40,7 @@ class TrainingStream:
         shards: All of them.
         dataset: Turns rows into examples; holds none.
         checks: The rules for its rows.
+        positions: Limits a batch, and so each row, in positions of the LLM; None does not.
     """
 
     experiment: Experiment
@@ -44,31 +49,27 @@ class TrainingStream:
     shards: tuple[Shard, ...]
     dataset: SpeechTextDataset
     checks: RowChecks
+    positions: Limit | None = None
 
     @property
     def report(self) -> dict[str, Any]:
         """What is known of it at the start, as written to the run folder."""
         return {str(self.stream.path): {"shards": len(self.shards), "fingerprint": self.reader().fingerprint}}
 
-    def within(self, limits: Sequence[Limit]) -> TrainingStream:
-        """The stream without the rows that a model cannot take, which are told as they are met."""
-        return replace(self, checks=replace(self.checks, limits=tuple(limits)))
+    def within(self, model: nn.Module) -> TrainingStream:
+        """The stream without the rows that a model or a batch cannot take, which are told as they are met."""
+        checks = replace(self.checks, limits=tuple(self.task.limits(model)))
+        return replace(self, checks=checks, positions=batch_positions(self.experiment, self.task, model))
 
     def reader(self) -> WindowReader:
         """Reads its rows, a window at a time."""
-        data = self.experiment.sections.data
         return WindowReader(
             self.stream,
             self.shards,
             check=self._faults,
             reject=self.task.reject,
-            lengths=lambda rows: self.dataset.with_rows(rows).lengths(),
-            plan={
-                "batch_size": data.batch_size,
-                "max_batch_total": data.max_batch_seconds if self.task.uses_audio else 0,
-                "seed": self.experiment.sections.seed,
-                "noise": data.length_noise,
-            },
+            batches=self._batches,
+            seed=self.experiment.sections.seed,
             with_audio=self.task.uses_audio,
         )
 
@@ -91,6 +92,14 @@ class TrainingStream:
             num_workers=workers,
         )
 
+    def _batches(self, rows: Sequence[Row], world_size: int) -> LengthBatches:
+        lengths = self.dataset.with_rows(rows).lengths()
+        positions = None if self.positions is None else self.positions.measure(rows, [row.seconds for row in rows])
+        with_audio = self.task.uses_audio
+        return length_batches(
+            lengths, self.experiment, with_audio=with_audio, world_size=world_size, positions=positions
+        )
+
     def _tally(self, *, names: bool) -> Tally:
         data = self.experiment.sections.data
         return Tally(self.stream.path, data.on_bad_rows, data.max_bad_rows, names=names)
@@ -102,6 +111,8 @@ class TrainingStream:
         for row in rows:
             found = self.checks.of_columns(row) + self.checks.of_languages(row)
             found += audio_findings(row, None, config) if self.checks.with_audio else []
+            if self.positions is not None and not found:
+                found += self.positions.findings([row], [row.seconds])
             faults.append("; ".join(f"{kind}: {message}" for kind, message in found))
         return faults
 

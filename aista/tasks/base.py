@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -183,6 +183,25 @@ class Task(ABC):
             step: Steps trained before the validation.
             score: ``evaluation.score``, oriented so that higher is better; NaN where it was not finite.
         """
+
+    def positions(
+        self, model: nn.Module, seconds: Sequence[float], source: Tensor, target: Tensor, *, max_new_tokens: int = 0
+    ) -> Tensor | None:
+        """How many positions of the language model rows take; what ``data.max_batch_positions`` is a maximum of.
+
+        A task with a language model overrides this; the others do not. What depends on the speech is an upper bound.
+
+        Args:
+            model: What ``build_model`` returned.
+            seconds: B durations, 0 without audio.
+            source: ``[B]`` tokens of the transcripts.
+            target: ``[B]`` tokens of the translations.
+            max_new_tokens: Tokens that decoding may add to each row; 0 where rows are only scored.
+
+        Returns:
+            ``[B]`` positions of the longest branch; None without a language model.
+        """
+        return None
 
     def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
         """Bounds of the bare model on the rows it takes, checked before it is trained or decoded with.

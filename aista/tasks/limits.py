@@ -18,7 +18,8 @@ from aista.modules.llms.base import LanguageModel
 
 __all__ = ["check_input", "input_lengths", "input_limit", "position_limit", "text_lengths"]
 
-Measure = Callable[[Sequence[Row], Sequence[float]], Tensor]
+Measure = Callable[[Sequence[float], Tensor, Tensor], Tensor]
+"""Seconds, and tokens of transcript and translation, of rows -> positions ``[rows]``."""
 
 
 def input_lengths(seconds: Sequence[float], feature: Feature) -> Tensor:
@@ -73,12 +74,12 @@ def input_limit(encoder: SpeechEncoder, feature: Feature) -> Limit:
     )
 
 
-def position_limit(llm: LanguageModel, measure: Measure) -> Limit:
+def position_limit(llm: LanguageModel, tokenizer: TextTokenizer, measure: Measure) -> Limit:
     """The positions of a language model; ``measure`` says how many each row takes."""
     return Limit(
         "LLM positions",
         llm.max_positions,
-        lambda rows, seconds: measure(rows, seconds).tolist(),
+        lambda rows, seconds: measure(seconds, *text_lengths(rows, tokenizer)).tolist(),
         "shorten the speech with an adapter of a larger stride, use a language model with more positions, lower "
         "max_new_tokens if the split is decoded, or split the row",
     )

@@ -115,7 +115,7 @@ def _check(experiment: Experiment, with_data: bool, pretrained: Pretrained) -> t
     score = experiment.sections.evaluation.score
     if score not in names:
         faults.append(Fault("evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
-    faults += _durations(experiment, task) + _encoder_cache(experiment, task)
+    faults += _durations(experiment, task) + _encoder_cache(experiment, task) + _positions(experiment, task)
     faults += task.check(experiment.sections)
     dev = experiment.sections.data.dev
     if with_data and not faults and dev is not None and task.probes_words:
@@ -180,6 +180,15 @@ def _durations(experiment: Experiment, task: Task) -> list[Fault]:
         return []
     problem = f"must be at most {longest:g}, what the feature {data.feature.name!r} takes, got {data.max_seconds:g}"
     return [Fault("data.max_seconds", problem)]
+
+
+def _positions(experiment: Experiment, task: Task) -> list[Fault]:
+    maximum = experiment.sections.data.max_batch_positions
+    if not maximum or type(task).positions is not Task.positions:
+        return []
+    task_name = experiment.sections.task
+    problem = f"counts positions of a language model, and the task {task_name!r} has none, got {maximum}"
+    return [Fault("data.max_batch_positions", problem, "remove it, or limit data.max_batch_seconds")]
 
 
 def _encoder_cache(experiment: Experiment, task: Task) -> list[Fault]:

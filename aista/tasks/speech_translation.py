@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,6 @@ from torch import Tensor, nn
 
 from aista import registry
 from aista.data.features.base import Feature
-from aista.data.manifest import Row
 from aista.data.row_checks import Limit
 from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import ConfigError, Fault
@@ -26,7 +26,7 @@ from aista.tasks.alignment_checks import check_layers, check_schedules, is_probe
 from aista.tasks.alignment_terms import AlignmentTerm, AlignmentTerms
 from aista.tasks.base import LossPart, Task, TaskLoss
 from aista.tasks.experiment import Sections
-from aista.tasks.limits import input_lengths, input_limit, position_limit, text_lengths
+from aista.tasks.limits import input_lengths, input_limit, position_limit
 from aista.tasks.parts import TunedPart
 from aista.tasks.prompting import ChatPrompt, encode_prompt
 from aista.types import LsmOutput, SpeechBatch
@@ -241,20 +241,22 @@ class SpeechTranslationTask(Task):
         best = model.generate_from_text(batch.source, batch.source_lengths, generation)
         return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
 
+    def positions(
+        self, model: nn.Module, seconds: Sequence[float], source: Tensor, target: Tensor, *, max_new_tokens: int = 0
+    ) -> Tensor:
+        assert isinstance(model, LargeSpeechTextModel)
+        speech = model.speech_positions(input_lengths(seconds, self.feature))
+        in_speech_branch = speech + target.clamp(min=max_new_tokens) + model.prompt.num_positions
+        in_text_branch = source + len(model.prompt.head)  # ends behind the transcript, unless trained on it
+        if self.config.mt_weight > 0 or self.alignment.prediction_terms:
+            in_text_branch = source + target + model.prompt.num_positions
+        return torch.maximum(in_speech_branch, in_text_branch)
+
     def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
         """The encoder's range, and the language model's positions in both branches."""
         assert isinstance(model, LargeSpeechTextModel)
-
-        def positions(rows: Sequence[Row], seconds: Sequence[float]) -> Tensor:
-            speech = model.speech_positions(input_lengths(seconds, self.feature))
-            source, target = text_lengths(rows, self.tokenizer)
-            in_speech_branch = speech + target.clamp(min=max_new_tokens) + model.prompt.num_positions
-            in_text_branch = source + len(model.prompt.head)  # ends behind the transcript, unless trained on it
-            if self.config.mt_weight > 0 or self.alignment.prediction_terms:
-                in_text_branch = source + target + model.prompt.num_positions
-            return torch.maximum(in_speech_branch, in_text_branch)
-
-        return input_limit(model.encoder, self.feature), position_limit(model.llm, positions)
+        measure = partial(self.positions, model, max_new_tokens=max_new_tokens)
+        return input_limit(model.encoder, self.feature), position_limit(model.llm, self.tokenizer, measure)
 
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
         return batch.target_text

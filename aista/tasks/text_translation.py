@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -15,7 +16,7 @@ from aista.modules.text_translation_model import TextTranslationModel
 from aista.registry import register
 from aista.schema import Component, Options, component, option
 from aista.tasks.base import Logged, Task, TaskLoss
-from aista.tasks.limits import position_limit, text_lengths
+from aista.tasks.limits import position_limit
 from aista.tasks.parts import TunedPart
 from aista.tasks.prompting import ChatPrompt, encode_prompt
 from aista.types import SpeechBatch
@@ -77,14 +78,16 @@ class TextTranslationTask(Task):
         """As ``decode``."""
         return self.decode(model, batch, generation)
 
+    def positions(
+        self, model: nn.Module, seconds: Sequence[float], source: Tensor, target: Tensor, *, max_new_tokens: int = 0
+    ) -> Tensor:
+        assert isinstance(model, TextTranslationModel)
+        return source + target.clamp(min=max_new_tokens) + model.prompt.num_positions
+
     def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
         assert isinstance(model, TextTranslationModel)
-
-        def positions(rows: Sequence[Row], seconds: Sequence[float]) -> Tensor:
-            source, target = text_lengths(rows, self.tokenizer)
-            return source + target.clamp(min=max_new_tokens) + model.prompt.num_positions
-
-        return (position_limit(model.llm, positions),)
+        measure = partial(self.positions, model, max_new_tokens=max_new_tokens)
+        return (position_limit(model.llm, self.tokenizer, measure),)
 
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
         return batch.target_text

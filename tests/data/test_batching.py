@@ -6,29 +6,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aista.data.batching import LengthBatches, SequentialBatches
+from aista.data.batching import BatchLimit, LengthBatches, SequentialBatches
 
 lengths_strategy = st.lists(st.floats(0.1, 30), min_size=8, max_size=60)
+
+
+def seconds(lengths: list[float], maximum: float) -> BatchLimit:
+    return BatchLimit("data.max_batch_seconds", lengths, maximum, "raise it")
 
 
 @given(
     lengths=lengths_strategy,
     batch_size=st.integers(8, 20),
     max_total=st.sampled_from([0, 240, 300]),
+    max_positions=st.sampled_from([0, 2000]),
     world_size=st.integers(1, 8),
     epoch=st.integers(0, 3),
 )
 def test_every_row_once_in_batches_that_keep_the_limits(
-    lengths: list[float], batch_size: int, max_total: float, world_size: int, epoch: int
+    lengths: list[float], batch_size: int, max_total: float, max_positions: int, world_size: int, epoch: int
 ) -> None:
-    batches = LengthBatches(lengths, batch_size=batch_size, max_batch_total=max_total, seed=1, world_size=world_size)
+    positions = [10 + round(length * 7919) % 240 for length in lengths]  # in another order than the lengths
+    limits = [seconds(lengths, max_total), BatchLimit("data.max_batch_positions", positions, max_positions, "raise it")]
+    limits = [limit for limit in limits if limit.maximum]
+    batches = LengthBatches(lengths, batch_size=batch_size, limits=tuple(limits), seed=1, world_size=world_size)
     plan = batches.plan(epoch)
     assert sorted(row for batch in plan for row in batch) == list(range(len(lengths)))
     assert all(len(batch) >= world_size for batch in plan)
     over = [
         batch
         for batch in plan
-        if len(batch) > batch_size or (max_total and len(batch) * max(lengths[row] for row in batch) > max_total)
+        if len(batch) > batch_size
+        or any(len(batch) * max(limit.sizes[row] for row in batch) > limit.maximum for limit in limits)
     ]
     assert len(over) <= 1  # only the batch that a short rest joined
     for batch in over:
@@ -84,7 +93,8 @@ def test_sequential_batches_go_from_short_to_long_every_time() -> None:
     batches = SequentialBatches([3, 1, 2, 5, 4], batch_size=2)
     assert batches.plan(0) == batches.plan(9) == [(1, 2), (0, 4), (3,)]
     assert SequentialBatches([3, 1, 2, 5, 4], batch_size=2, world_size=2).plan(0) == [(1, 2), (0, 4, 3)]
-    assert SequentialBatches([1, 1, 2, 5], batch_size=4, max_batch_total=6).plan(0) == [(0, 1, 2), (3,)]
+    lengths = [1, 1, 2, 5]
+    assert SequentialBatches(lengths, batch_size=4, limits=[seconds(lengths, 6)]).plan(0) == [(0, 1, 2), (3,)]
 
 
 def test_impossible_batches_are_refused() -> None:
@@ -92,5 +102,18 @@ def test_impossible_batches_are_refused() -> None:
         LengthBatches([1, 2], batch_size=4, seed=0, world_size=3)
     with pytest.raises(ValueError, match=r"must be at least their number \(3\), got 2; raise it"):
         LengthBatches([1, 2, 3, 4], batch_size=2, seed=0, world_size=3)
-    with pytest.raises(ValueError, match="row 1 of length 9 times 2 exceeds the limit of 10 for a batch; raise"):
-        SequentialBatches([1, 9], batch_size=2, max_batch_total=10, world_size=2)
+    with pytest.raises(ValueError, match=r"row 1 of size 9 times 2 exceeds data\.max_batch_seconds 10; raise it"):
+        SequentialBatches([1, 9], batch_size=2, limits=[seconds([1, 9], 10)], world_size=2)
+
+
+@given(
+    sizes=st.lists(st.floats(0, 40) | st.integers(0, 500), min_size=1, max_size=30),
+    maximum=st.floats(0.01, 500) | st.integers(1, 10_000),
+    batch_size=st.integers(1, 40),
+)
+def test_the_most_rows_are_those_whose_product_keeps_the_maximum(
+    sizes: list[float], maximum: float, batch_size: int
+) -> None:
+    found = BatchLimit("", sizes, maximum, "").most_rows(batch_size)
+    for size, most in zip(sizes, found.tolist(), strict=True):
+        assert most == max(count for count in range(batch_size + 1) if float(size) * count <= maximum)

@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from aista.data.sources.base import Entry, Part, Source
+from aista.data.sources.base import Entry, Languages, Part, Source
 from aista.data.sources.corpus_files import JSON_SUFFIXES, find_files, first_objects, read_objects
 from aista.errors import DataError
 
@@ -43,7 +43,7 @@ class JsonLayout(Source):
             return False
 
     @override
-    def parts(self, place: str) -> list[Part]:
+    def parts(self, place: str, languages: Languages) -> list[Part]:
         return [self._part(file, split) for file, split in find_files(place, JSON_SUFFIXES)]
 
     def folders(self, file: Path) -> tuple[Path, ...]:

@@ -8,10 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from aista.data.batching import LengthBatches
 from aista.data.manifest import Row
@@ -67,8 +63,8 @@ class WindowReader:
         shards: All of them.
         check: Rows -> what is wrong with each, "" where nothing is.
         reject: Row -> why the task has no use for it, or "".
-        lengths: Rows -> what batches are sorted by.
-        plan: Options of ``LengthBatches``, ``seed`` among them.
+        batches: (rows, processes) -> their batches; raises DataError where there can be none.
+        seed: Of the order of the shards.
         with_audio: Rows need audio.
     """
 
@@ -76,13 +72,13 @@ class WindowReader:
     shards: tuple[Shard, ...]
     check: Callable[[Sequence[Row]], Sequence[str]]
     reject: Callable[[Row], str]
-    lengths: Callable[[Sequence[Row]], Sequence[float] | NDArray[np.float64]]
-    plan: dict[str, Any]
+    batches: Callable[[Sequence[Row], int], LengthBatches]
+    seed: int
     with_audio: bool = True
 
     def order(self, epoch: int) -> list[tuple[int, ...]]:
         """The shards of each window of an epoch."""
-        return shard_order(len(self.shards), self.stream.shards_at_once, seed=self.plan["seed"], epoch=epoch)
+        return shard_order(len(self.shards), self.stream.shards_at_once, seed=self.seed, epoch=epoch)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -101,8 +97,8 @@ class WindowReader:
         shards = [self.shards[index] for index in self.order(epoch)[number]]
         rows, num_met, bad = self._rows(shards)
         try:
-            batches = LengthBatches(self.lengths(rows), world_size=world_size, **self.plan)
-        except ValueError as error:
+            batches = self.batches(rows, world_size)
+        except DataError as error:
             first = f"{bad[0][0]}: {bad[0][1]}: {bad[0][2]}; " if bad else ""
             raise DataError(
                 f"{self.stream.path}: {len(rows)} of {num_met} rows can be used in {len(shards)} shards from "

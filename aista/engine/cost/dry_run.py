@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
 from aista.data.manifest_rows import Rows
+from aista.engine.batch_plan import narrow
 from aista.engine.cost.cost_table import cost_lines
 from aista.engine.cost.device import DEVICES, UTILIZATION
 from aista.engine.cost.estimate import CostEstimate, estimate_cost
 from aista.engine.cost.rows import Assumption, RowLengths
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
 from aista.engine.export.description import base_paths
-from aista.engine.inputs import Split, load_training_splits, narrow
+from aista.engine.inputs import Split, load_training_splits
+from aista.engine.mixing import mix, plan_lines, plan_record
 from aista.engine.precision import forecast
 from aista.engine.stream_data import open_stream
 from aista.engine.training.optimizer import check_parameter_groups
@@ -42,6 +44,7 @@ class DryRun:
         cost: The estimate; None where there is none.
         no_cost: Why there is none.
         precision: What ``mixed_precision: auto`` comes to on this machine, or that bfloat16 is slow on it; else empty.
+        mix: What an epoch reads of each part of ``data.mix``; empty without one.
     """
 
     source: str
@@ -51,11 +54,13 @@ class DryRun:
     no_cost: str = ""
     states: tuple[str, ...] = ()
     precision: str = ""
+    mix: tuple[dict[str, Any], ...] = ()
 
     def __str__(self) -> str:
         lines = [f"dry run of {self.source}; nothing was written. Parameters that it would train:", str(self.table)]
         lines += [f"{part}: no weights in {place} yet; a run would stop there" for part, place in self.missing.items()]
         lines += [*self.states, *([self.precision] if self.precision else [])]
+        lines += plan_lines(self.mix) if self.mix else []
         return "\n".join([*lines, "", *(cost_lines(self.cost) if self.cost is not None else [self.no_cost])])
 
     def to_json(self) -> dict[str, Any]:
@@ -65,6 +70,7 @@ class DryRun:
             "parameters": self.table.to_json(),
             "missing_weights": self.missing,
             "mixed_precision": self.precision,
+            "mix": list(self.mix),
             "cost": cost,
             "note": self.no_cost,
         }
@@ -110,19 +116,23 @@ def dry_run(
     bases = base_paths(experiment.task_config)
     missing = {part: str(path) for part, (_, path) in bases.items() if not has_weights(path)}
     states = _states(splits, model, experiment)
-    rows = _rows(splits, task, experiment, assumption)
+    mixture = mix(splits["train"], experiment) if "train" in splits else None
+    planned = () if mixture is None else tuple(plan_record(mixture, splits["train"]))
+    rows = replace(_rows(splits, task, model, experiment, assumption), mixture=mixture)
     precision = forecast(experiment.sections.trainer.mixed_precision)
     plan: dict[str, Any] = {"processes": processes, "device": DEVICES[device], "utilization": utilization}
     try:
-        cost = estimate_cost(experiment, task, model, rows, **plan)
+        found: dict[str, Any] = {"cost": estimate_cost(experiment, task, model, rows, **plan)}
     except RunError as error:
-        return DryRun(experiment.source, table, missing, None, f"no cost is estimated: {error}", states, precision)
-    return DryRun(experiment.source, table, missing, cost, states=states, precision=precision)
+        found = {"cost": None, "no_cost": f"no cost is estimated: {error}"}
+    return DryRun(experiment.source, table, missing, **found, states=states, precision=precision, mix=planned)
 
 
-def _rows(splits: Mapping[str, Split], task: Task, experiment: Experiment, assumption: Assumption | None) -> RowLengths:
+def _rows(
+    splits: Mapping[str, Split], task: Task, model: nn.Module, experiment: Experiment, assumption: Assumption | None
+) -> RowLengths:
     if assumption is None and (stream := open_stream(experiment, task)) is not None:
-        rows = Rows.of(stream.first_window().rows)
+        rows = Rows.of(stream.within(model).first_window().rows)
         return RowLengths.of_rows(rows, task, f"{stream.stream.path} (the first {len(rows)} rows)")
     if assumption is None:
         return RowLengths.of_split(splits["train"], task)

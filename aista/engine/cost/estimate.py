@@ -127,14 +127,15 @@ def estimate_cost(
         RunError: the step cannot be run on shapes alone.
     """
     config, weights, summary = experiment.sections.trainer, weigh(model), summarize(rows, model, task.feature)
-    batches, layers = plan_batches(rows, experiment, task.feature, max(processes)), _layers(task, model)
+    positions, layers = rows.positions(task, model), _layers(task, model)
+    batches = plan_batches(rows, experiment, task.feature, max(processes), positions)
     tracer = Tracer(task, model, bfloat16=config.mixed_precision != "off")
     tracer.encoded = experiment.sections.data.encoder_cache is not None
     traces = _trace(tracer, batches, layers, processes, checkpointing=config.activation_checkpointing)
     return CostEstimate(
         origin=rows.origin,
         rows=summary,
-        num_rows=len(rows.source),
+        num_rows=sum(batch.rows for batch in batches.padded),
         batches=len(batches.padded),
         accumulation=config.grad_accumulation,
         batch_size=len(batches.mean.inputs),

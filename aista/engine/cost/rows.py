@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
 from aista.data.features.base import Feature
 from aista.data.manifest_rows import Rows
+from aista.data.mixture import Mixture
+from aista.engine.batch_plan import length_batches
 from aista.engine.cost.trace import BatchSizes
-from aista.engine.inputs import Split, length_batches
+from aista.engine.inputs import Split
 from aista.errors import AistaError, DataError, RunError
 from aista.modules.lsm import LargeSpeechTextModel
 from aista.registry import nearest
@@ -54,12 +57,13 @@ class Assumption:
 
 @dataclass(frozen=True)
 class RowLengths:
-    """Seconds and tokens of every row, and where they come from."""
+    """Seconds and tokens of every row, where they come from, and the mixture that an epoch reads of them."""
 
     origin: str
     seconds: tuple[float, ...]
     source: tuple[int, ...]
     target: tuple[int, ...]
+    mixture: Mixture | None = None
 
     @classmethod
     def of_split(cls, split: Split, task: Task) -> RowLengths:
@@ -70,9 +74,9 @@ class RowLengths:
     @classmethod
     def of_rows(cls, rows: Rows, task: Task, origin: str) -> RowLengths:
         """The lengths of rows from ``origin``."""
-        tokens = (tuple(lengths.tolist()) for lengths in text_lengths(rows, task.tokenizer))
+        source, target = (tuple(lengths.tolist()) for lengths in text_lengths(rows, task.tokenizer))
         seconds = tuple(rows.seconds().tolist()) if task.uses_audio else (0.0,) * len(rows)
-        return cls(origin, seconds, *tokens)
+        return cls(origin, seconds, source, target)
 
     @classmethod
     def assumed(cls, assumption: Assumption, longest: float) -> RowLengths:
@@ -82,10 +86,21 @@ class RowLengths:
         factors = [math.exp(normal.inv_cdf((row + 0.5) / assumption.rows)) for row in range(assumption.rows)]
         if assumption.seconds:
             factors = [min(factor, longest / assumption.seconds) for factor in factors]
-        tokens = (
+        source, target = (
             tuple(max(1, round(mean * factor)) for factor in factors) for mean in (assumption.source, assumption.target)
         )
-        return cls(str(assumption), tuple(assumption.seconds * factor for factor in factors), *tokens)
+        return cls(str(assumption), tuple(assumption.seconds * factor for factor in factors), source, target)
+
+    def positions(self, task: Task, model: nn.Module) -> tuple[int, ...] | None:
+        """Positions of the LLM that each row takes; None for a task without one."""
+        found = task.positions(model, self.seconds, torch.tensor(self.source), torch.tensor(self.target))
+        return None if found is None else tuple(found.tolist())
+
+    def batch(self, rows: Sequence[int], feature: Feature | None) -> BatchSizes:
+        """Some rows as a batch; ``feature`` is None where they have no audio."""
+        seconds = [self.seconds[row] for row in rows]
+        inputs = (0,) * len(rows) if feature is None else tuple(input_lengths(seconds, feature).tolist())
+        return BatchSizes(inputs, tuple(self.source[row] for row in rows), tuple(self.target[row] for row in rows))
 
 
 class Summary(NamedTuple):
@@ -172,24 +187,41 @@ def parse_assumption(text: str) -> Assumption:
     return Assumption(**{**values, "rows": int(values["rows"])})  # type: ignore[arg-type]
 
 
-def plan_batches(rows: RowLengths, experiment: Experiment, feature: Feature | None, world_size: int) -> Batches:
+def plan_batches(
+    rows: RowLengths, experiment: Experiment, feature: Feature | None, world_size: int, positions: Sequence[int] | None
+) -> Batches:
     """The batches that training would take from these rows in its first epoch.
+
+    Args:
+        rows: Their lengths.
+        experiment: Its data section limits the batches.
+        feature: Of the task; None where it uses no audio.
+        world_size: Processes that share a batch.
+        positions: Positions of the LLM that each row takes; None without one.
 
     Raises:
         RunError: so many processes cannot each have a row of every batch.
     """
     sizes = rows.seconds if feature is not None else [a + b for a, b in zip(rows.source, rows.target, strict=True)]
     try:
-        plan = length_batches(sizes, experiment, with_audio=feature is not None, world_size=world_size).plan(0)
+        batches = length_batches(
+            sizes,
+            experiment,
+            with_audio=feature is not None,
+            world_size=world_size,
+            positions=positions,
+            mixture=rows.mixture,
+        )
+        plan = batches.plan(0)
     except DataError as error:
         raise RunError(f"for {world_size} processes: {error}, or plan for fewer with --processes") from error
     padded = tuple(Padded(len(batch), max(sizes[row] for row in batch)) for batch in plan)
     nothing = BatchSizes((), (), ())
-    batches = Batches(padded, nothing, nothing)
+    found = Batches(padded, nothing, nothing)
     return replace(
-        batches,
-        mean=_batch(rows, plan[batches.mean_index], feature),
-        largest=_batch(rows, plan[batches.largest_index], feature),
+        found,
+        mean=rows.batch(plan[found.mean_index], feature),
+        largest=rows.batch(plan[found.largest_index], feature),
     )
 
 
@@ -208,12 +240,6 @@ def summarize(rows: RowLengths, model: nn.Module, feature: Feature | None) -> di
         lengths["prompt positions"] = [prompt] * len(speech)
         lengths["LLM positions"] = [a + b + prompt for a, b in zip(speech, rows.target, strict=True)]
     return {name: _summary(values) for name, values in lengths.items()}
-
-
-def _batch(rows: RowLengths, batch: Sequence[int], feature: Feature | None) -> BatchSizes:
-    seconds = [rows.seconds[row] for row in batch]
-    inputs = (0,) * len(batch) if feature is None else tuple(input_lengths(seconds, feature).tolist())
-    return BatchSizes(inputs, tuple(rows.source[row] for row in batch), tuple(rows.target[row] for row in batch))
 
 
 def _summary(values: Sequence[float]) -> Summary:

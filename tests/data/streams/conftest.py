@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from aista.data.batching import LengthBatches
 from aista.data.data_config import DataConfig
 from aista.data.dataset import SpeechTextDataset
 from aista.data.features.log_mel import LogMel, LogMelConfig
@@ -16,6 +17,7 @@ from aista.data.streams.shard_windows import WindowReader
 from aista.data.streams.stream_loader import StreamLoader
 from aista.data.streams.tally import Tally
 from aista.data.tokenizers.base import TextTokenizer
+from aista.errors import DataError
 
 OpenLoader = Callable[..., StreamLoader]
 
@@ -33,6 +35,13 @@ def shar(tmp_path: Path, manifest: Manifest) -> Path:
     return tmp_path / "shar"
 
 
+def batches(rows: Sequence[Row], world_size: int) -> LengthBatches:
+    try:
+        return LengthBatches([row.seconds for row in rows], batch_size=4, seed=5, world_size=world_size)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+
+
 @pytest.fixture
 def open_loader(tokenizer: TextTokenizer) -> OpenLoader:
     def open_loader(
@@ -46,8 +55,8 @@ def open_loader(tokenizer: TextTokenizer) -> OpenLoader:
             stream.shards(with_audio=True),
             check=lambda rows: [""] * len(rows),
             reject=lambda row: "",
-            lengths=lambda rows: [row.seconds for row in rows],
-            plan={"batch_size": 4, "seed": 5},
+            batches=batches,
+            seed=5,
         )
         tally = Tally(folder, on_bad_rows, max_share, names=True)
         return StreamLoader(reader, dataset, tally, **options)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from aista.engine import precision
+from aista.engine.batch_plan import length_batches
 from aista.engine.cost.dry_run import dry_run
 from aista.engine.cost.rows import Assumption
-from aista.engine.inputs import length_batches
 from aista.engine.training.train import find_stage
 from aista.environment import peak_mib
 from aista.errors import AistaError, ConfigError, DataError
@@ -155,7 +155,7 @@ def test_more_processes_than_a_batch_of_seconds_holds(tmp_path, corpus):
     short = experiment(tmp_path, corpus, "data.max_batch_seconds=1", "data.max_seconds=1")
     found = dry_run(short, processes=(1, 8))
     assert found.cost is None
-    assert re.search(r"for 8 processes: a batch must hold 8 rows of any length, .* fewer with --processes", str(found))
+    assert re.search(r"for 8 processes: a batch must hold 8 rows of any size, .* fewer with --processes", str(found))
     assert dry_run(short, processes=(1,)).cost is not None
-    with pytest.raises(DataError, match=r"a batch must hold 8 rows of any length, .* raise data\.max_batch_seconds"):
+    with pytest.raises(DataError, match=r"a batch must hold 8 rows of any size, .* raise data\.max_batch_seconds"):
         length_batches([0.4] * 9, short, with_audio=True, world_size=8)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from aista.engine.batch_plan import length_batches
 from aista.engine.cost.rows import (
     Assumption,
     Batches,
@@ -11,7 +12,6 @@ from aista.engine.cost.rows import (
     summarize,
 )
 from aista.engine.cost.trace import BatchSizes, Tracer
-from aista.engine.inputs import length_batches
 from aista.errors import AistaError
 
 from .configs import prepare, tiny
@@ -81,7 +81,7 @@ def test_the_batch_of_mean_size_and_the_largest(tmp_path, corpus, llama):
     experiment = tiny(tmp_path, corpus, llama, "data.batch_size=3", "data.length_noise=0")
     feature = prepare(experiment)[2].dataset.feature
     rows = RowLengths("", tuple(float(index) for index in range(1, 10)), tuple(range(9)), (1,) * 9)
-    batches = plan_batches(rows, experiment, feature, 1)
+    batches = plan_batches(rows, experiment, feature, 1, None)
     assert sorted(batches.padded) == [(3, 3.0), (3, 6.0), (3, 9.0)]
     assert batches.mean.source == (3, 4, 5)
     assert batches.largest.source == (6, 7, 8)
@@ -108,10 +108,10 @@ def test_the_epochs_operations_are_those_of_all_its_batches(tmp_path, corpus, ll
     task, model, split = prepare(experiment)
     rows, feature = RowLengths.assumed(Assumption(96, 3.0, 8.0, 10.0), 30.0), split.dataset.feature
     tracer = Tracer(task, model, bfloat16=False)
-    batches = plan_batches(rows, experiment, feature, 1)
+    batches = plan_batches(rows, experiment, feature, 1, None)
     mean, largest = (tracer.trace(sizes).total.total for sizes in (batches.mean, batches.largest))
     exact = 0
     for batch in length_batches(rows.seconds, experiment, with_audio=True, world_size=1).plan(0):
         columns = (tuple(column[row] for row in batch) for column in (rows.seconds, rows.source, rows.target))
-        exact += tracer.trace(plan_batches(RowLengths("", *columns), experiment, feature, 1).mean).total.total
+        exact += tracer.trace(plan_batches(RowLengths("", *columns), experiment, feature, 1, None).mean).total.total
     assert batches.over_epoch(mean, largest) == pytest.approx(exact, rel=0.02)
