@@ -72,9 +72,9 @@ class DataConfig(Options):
         maximum=1,
     )
     num_workers: int = option(
-        0, "Processes that decode ahead; 0 decodes in the training process.", minimum=0, maximum=1_000
+        0, "Processes that decode ahead; 0 decodes in the training process.", minimum=0, maximum=1_000, weights=False
     )
-    cache_features: bool = option(False, "Keep decoded features in memory (before augmentation).")
+    cache_features: bool = option(False, "Keep decoded features in memory (before augmentation).", weights=False)
     train_rows: int = option(
         0,
         "Train on this many rows of `train`, chosen by their ids: a smaller number is a subset of a larger; 0 "

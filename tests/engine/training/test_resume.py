@@ -63,6 +63,21 @@ def test_kill_in_mid_training_changes_nothing(tmp_path, corpus, selection):
         assert len({tuple(choice["layers"]) for choice in selections[0]["choices"]}) > 1, "the layers never changed"
 
 
+def test_a_finished_run_trained_further_is_one_of_more_steps(tmp_path, corpus):
+    trainer = {"learning_rate": 3e-3, "schedule": "constant", "log_every": 5, "validate_every": 10}
+    few, more = (
+        write_config(tmp_path / f"{steps}.yaml", tiny_config(corpus, trainer={**trainer, "max_steps": steps}))
+        for steps in (20, 40)
+    )
+    in_processes(1, more, tmp_path / "whole")
+    in_processes(1, few, tmp_path / "further")
+    assert json.loads((tmp_path / "further" / "timing.json").read_text())["steps"] == 20
+    in_processes(1, more, tmp_path / "further")
+    assert losses(tmp_path / "further") == losses(tmp_path / "whole")
+    assert scores(tmp_path / "further") == scores(tmp_path / "whole")
+    assert json.loads((tmp_path / "further" / "timing.json").read_text())["steps"] == 40
+
+
 def test_kill_in_mid_epoch_of_a_mixture_changes_nothing(tmp_path, corpus):
     changes = tiny_config(
         corpus, trainer={"max_steps": 24, "learning_rate": 3e-3, "log_every": 2, "checkpoint_every": 6}
