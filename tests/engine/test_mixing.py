@@ -205,3 +205,21 @@ def test_very_many_parts_are_counted_rather_than_listed(folder, corpus):
     with training_loader(split, experiment, 0, 1) as loader:
         assert next(iter(loader)).part_rows == {}
         assert sum(loader.rows_read().values()) == 8
+
+
+def test_a_stage_mixes_its_own_texts_and_not_as_the_main_model_does(folder, corpus):
+    mixed_stage = {"data": {"mix": {"weights": {"small.tsv": 3}}}}
+    stages = [
+        {"name": "plain", "task": "text_translation", "part": "llm"},
+        {"name": "mixed", "task": "text_translation", "part": "llm", "config": mixed_stage},
+    ]
+    experiment = load(folder, corpus, {"by": "speaker"}, "data.text=[small.tsv]", f"pretraining={json.dumps(stages)}")
+    plain, mixed = (experiment.stage(stage) for stage in experiment.sections.pretraining)
+    assert mixture(plain) is None
+    split = load_training_splits(mixed, build_task(mixed))["train"]
+    found = mix(split, mixed)
+    assert (found.names, found.shares) == (("large.tsv", "small.tsv"), pytest.approx((0.5, 0.5)))
+    assert [line.split()[2] for line in plan_lines(plan_record(found, split))[1:]] == ["hours", "-", "-"]
+    with training_loader(split, mixed, 0, 1) as loader:
+        batch = next(iter(loader))
+    assert sum(batch.part_rows.values()) == len(batch)
