@@ -33,8 +33,8 @@ _SPLITS = ("train", "train-noisy", "dev", "test")
 class EuroparlSt(PublishedCorpus):
     """Europarl-ST (Iranzo-Sánchez et al. 2020): debates of the European Parliament, any pair of nine languages.
 
-    Speeches are cut into their segments. train, dev and test are the official ones; train-noisy (v1.1: segments that
-    the filter of train rejects) becomes a manifest of its own. Choose it for pairs without English.
+    Speeches are cut into their segments. train, dev and test are the official ones; train-noisy of v1.1 becomes a
+    manifest of its own. Choose it for pairs without English.
     """
 
     root_holds: ClassVar[str] = "en/audios and en/de, or another language's (v1.1 in the archive)"

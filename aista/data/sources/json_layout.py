@@ -54,9 +54,10 @@ class JsonLayout(Source):
         columns: dict[str, None] = {}
         for fields in first_objects(file, _LOOKED_AT):
             columns |= dict.fromkeys(self._converted(Entry("", fields)).fields)
-        return Part(str(file), tuple(columns), lambda: self._entries(file), split, self.folders(file))
+        return Part(str(file), tuple(columns), lambda: self.entries(file), split, self.folders(file))
 
-    def _entries(self, file: Path) -> Iterator[Entry]:
+    def entries(self, file: Path) -> Iterator[Entry]:
+        """A file's objects, converted."""
         return map(self._converted, read_objects(file))
 
     def _converted(self, entry: Entry) -> Entry:

@@ -92,7 +92,7 @@ def choose_pair(place: str, pairs: Collection[tuple[str, str]], languages: Langu
     hits = [pair for pair in pairs if all(map(_is_asked, pair, languages))]
     known = ", ".join(sorted("-".join(pair) for pair in pairs))
     if not hits:
-        asked = "-".join(language or "?" for language in languages)
+        asked = "-".join(language or "*" for language in languages)
         raise DataError(
             f"--from {place}: holds {known}, not {asked}; ask for these by --source-language and "
             "--target-language, or unpack the other pair beside them"
