@@ -16,7 +16,7 @@ from typing import Any
 
 from aista import strict_yaml
 from aista.errors import ConfigError, Fault, shown
-from aista.schema import to_plain
+from aista.plain import to_plain
 
 __all__ = ["apply_overrides", "differences", "dump_yaml", "load_yaml", "merge", "replace_nodes"]
 

@@ -19,7 +19,6 @@ import dataclasses
 import typing
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from aista import registry
@@ -37,7 +36,6 @@ __all__ = [
     "resolve",
     "section",
     "structure",
-    "to_plain",
 ]
 
 T = TypeVar("T")
@@ -92,17 +90,20 @@ def option(
     choices: Sequence[object] | None = None,
     finite: bool = True,
     inherit: bool = True,
+    weights: bool = True,
 ) -> T:
     """A dataclass field with a default, a meaning and bounds that ``structure`` and ``Options`` enforce.
 
     Numbers are finite unless ``finite`` is False. With ``inherit=False`` a pretraining stage does not take it over
-    from the main config; the same holds for ``section`` and ``component``.
+    from the main config; the same holds for ``section`` and ``component``. ``weights=False`` says that the option
+    changes neither the trained weights nor which of them are the best: runs that differ in it are one.
     """
     bounds = {"minimum": minimum, "maximum": maximum, "above": above, "below": below, "choices": choices}
     metadata = {
         "help": help,
         "finite": finite,
         "inherit": inherit,
+        "weights": weights,
         **{key: value for key, value in bounds.items() if value is not None},
     }
     if isinstance(default, dict):
@@ -180,21 +181,6 @@ def resolve(
     if value is None or faults:
         raise ConfigError(faults, source)
     return value
-
-
-def to_plain(value: Any) -> Any:
-    """The inverse of ``structure``: dataclasses, paths and tuples -> data that YAML can write."""
-    if isinstance(value, Component):
-        beside = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)[2:]}
-        config = {} if value.config is None else {"config": to_plain(value.config)}
-        return {"name": value.name, **beside, **config}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value) if field.init}
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def required_options(cls: type[Any]) -> dict[str, str]:

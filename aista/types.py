@@ -6,6 +6,7 @@ positions, T transcript tokens, U target tokens, E/D widths, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -35,6 +36,7 @@ class SpeechBatch:
             a word starts and ends; all 0 where a row has no further word. None where no loss needs them.
         encoded: Whether ``audio`` holds encoder states, so that the encoder is not run.
         left_out: Rows that were to be in the batch and could not be read.
+        part_rows: Part of the training data -> how many of the rows are of it; empty where parts are not told apart.
     """
 
     ids: tuple[str, ...]
@@ -49,6 +51,7 @@ class SpeechBatch:
     words: Tensor | None = None
     encoded: bool = False
     left_out: int = 0
+    part_rows: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -132,6 +132,8 @@ def measure(folder: Path, policy: str) -> list[tuple[str, float, float, float]]:
     run("first batch", lambda: next(iter(loader)))
     run("fingerprint", loader.state_dict)
     run("next epoch", loader.next_epoch)
+    mixed = _experiment(folder, policy, mix={"by": "speaker", "weights": {"speaker0": 500.0}})
+    run("epoch plan, mixed", lambda: training_loader(splits["train"], mixed, 0, 1))
     total = ("all", sum(stage[1] for stage in stages), sum(stage[2] for stage in stages), peak_mib())
     return [*stages, total]
 
@@ -140,7 +142,7 @@ def _import() -> None:
     import aista.engine.training.train  # noqa: F401 -- what `aista train` loads
 
 
-def _experiment(folder: Path, policy: str) -> Any:
+def _experiment(folder: Path, policy: str, mix: dict[str, Any] | None = None) -> Any:
     from aista.config import dump_yaml
     from aista.tasks.experiment import load_experiment
 
@@ -152,6 +154,7 @@ def _experiment(folder: Path, policy: str) -> Any:
             "dev": str(folder / "dev.tsv"),
             "target_language": "fr",
             "batch_size": 32,
+            "mix": mix,
             **({} if policy == "as-is" else {"inspect": policy, "on_bad_rows": "drop"}),
         },
         "encoder": {"name": "conformer", "config": {"model_dim": 16, "num_layers": 1, "num_heads": 2, "ffn_dim": 32}},

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from aista import registry
 from aista.errors import ConfigError, PluginError
+from aista.plain import changes_weights, is_given, to_plain
 from aista.schema import (
     Component,
     Options,
@@ -24,7 +25,6 @@ from aista.schema import (
     resolve,
     section,
     structure,
-    to_plain,
 )
 
 
@@ -320,6 +320,37 @@ def test_to_plain_keeps_declaration_order_and_component_options():
     assert list(plain["alignment"][0]) == ["name", "weight", "config"]
     assert plain["distances"][0] == {"name": "plain"}
     assert to_plain(Everything(path=Path("a/b")))["path"] == "a/b"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(Options):
+    beams: int = option(4, "Beams.")
+    rows: int = option(8, "Rows at a time.", weights=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marked(Options):
+    name: str = required("What it is called.")
+    search: Search = section(Search, "Search.")
+    distance: Component = component("distance", "metric", "Cost.")
+    table: Mapping[str, Any] = option({}, "Free.")
+
+
+def test_to_plain_writes_those_options_alone_that_are_asked_for():
+    value = Marked(name="x", search=Search(rows=2))
+    assert to_plain(value, changes_weights) == {
+        "name": "x",
+        "search": {"beams": 4},
+        "distance": {"name": "metric", "config": {"power": 2}},
+        "table": {},
+    }
+    assert to_plain(value, is_given) == {"name": "x", "search": {}}
+    changed = Marked(name="x", search=Search(beams=1), distance={"name": "metric", "config": {"power": 3}})
+    assert to_plain(changed, is_given) == {
+        "name": "x",
+        "search": {"beams": 1},
+        "distance": {"name": "metric", "config": {"power": 3}},
+    }
 
 
 node = st.fixed_dictionaries({"name": st.just("ot"), "weight": st.floats(0, 10)})

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import TypeVar
 
 from aista.convert import LARGEST
-from aista.errors import AistaError, ConfigError, shown
-from aista.schema import Component, Options, resolve, structure
+from aista.errors import AistaError, shown
+from aista.schema import Component, resolve
 
 __all__ = [
     "add_base_argument",
     "add_model_arguments",
-    "add_option_arguments",
     "add_plugin_argument",
     "add_run_arguments",
     "add_verify_argument",
     "component",
     "number",
     "pair",
-    "read_options",
     "whole",
 ]
 
 NumberT = TypeVar("NumberT", int, float)
-OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 def whole(least: int = -LARGEST, most: int = LARGEST) -> Callable[[str], int]:
@@ -80,27 +76,6 @@ def add_plugin_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plugin", metavar="FILE", action="append", default=[], help="load a Python file with components of your own"
     )
-
-
-def add_option_arguments(parser: argparse.ArgumentParser, cls: type[Options]) -> None:
-    """Add an argument for each option of a dataclass, all with a default: ``--max-size`` for ``max_size``."""
-    for field in fields(cls):  # type: ignore[arg-type]
-        meaning = field.metadata["help"] + (f" (default: {field.default})" if field.default != "" else "")
-        kind = whole() if type(field.default) is int else type(field.default)
-        parser.add_argument(_flag(field.name), type=kind, default=field.default, help=meaning)
-
-
-def read_options(args: argparse.Namespace, cls: type[OptionsT]) -> OptionsT:
-    """The options that ``add_option_arguments`` asks for. Raises ConfigError naming all that are out of bounds."""
-    try:
-        return structure(cls, {field.name: getattr(args, field.name) for field in fields(cls)})  # type: ignore[arg-type]
-    except ConfigError as error:
-        faults = [replace(fault, path=_flag(fault.path)) for fault in error.faults]
-        raise ConfigError(faults, "command line") from None
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:

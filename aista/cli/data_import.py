@@ -22,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file, a folder, or a dataset on the hub of Hugging Face; may be given several times",
     )
     parser.add_argument(
-        "--format", default="", metavar="NAME", help="its layout (see `aista list source`; default: recognised)"
+        "--format",
+        default="",
+        metavar="NAME",
+        help="its layout or corpus (see `aista list source`; default: recognised)",
     )
     parser.add_argument(
         "--column",
@@ -40,11 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to take out of train; default: dev=0.05 test=0.05 where the source has no splits; none: nothing",
     )
     parser.add_argument(
-        "--source-language", default="", metavar="CODE", help="of the speech, where the source says none"
+        "--source-language",
+        default="",
+        metavar="CODE",
+        help="of the speech: where the source says none, and to choose among several",
     )
-    parser.add_argument(
-        "--target-language", default="", metavar="CODE", help="of the translations, where the source says none"
-    )
+    parser.add_argument("--target-language", default="", metavar="CODE", help="of the translations, likewise")
     parser.add_argument("--overwrite", action="store_true", help="import anew into a folder with a finished import")
     add_plugin_argument(parser)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aista.cli.arguments import add_option_arguments, read_options
+from aista.cli.option_arguments import add_option_arguments, read_options
 from aista.console import say
 
 

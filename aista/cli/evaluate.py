@@ -6,8 +6,10 @@ import argparse
 from pathlib import Path
 
 from aista.cli.arguments import add_run_arguments, whole
+from aista.cli.option_arguments import add_change_arguments, add_metric_argument, read_changes, read_metrics
 from aista.console import say
 from aista.errors import AistaError
+from aista.modules.llms.search import GenerationConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="rows decoded together (default: the run's); changes only the speed",
     )
+    add_change_arguments(parser, GenerationConfig)
+    add_metric_argument(parser, "the run's")
     parser.add_argument(
         "--shuffled-speech",
         action="store_true",
@@ -60,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         verify=args.verify,
         shuffled_speech=args.shuffled_speech,
         text=TextInput(args.transcripts) if args.from_transcript or args.transcripts else None,
+        search=read_changes(args, GenerationConfig),
+        metrics=read_metrics(args),
     )
     for score in result.scores:
         say(f"{score.name} {score.value:.2f}  {score.signature}")

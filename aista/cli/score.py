@@ -6,7 +6,8 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from aista.cli.arguments import add_option_arguments, add_plugin_argument, read_options
+from aista.cli.arguments import add_plugin_argument
+from aista.cli.option_arguments import add_metric_argument, add_option_arguments, read_metrics, read_options
 from aista.console import say
 from aista.errors import AistaError
 from aista.report.report_options import ResamplingOptions
@@ -32,12 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="divide each SYSTEM, a talk in other segments, among the references by the fewest word edits first",
     )
     parser.add_argument("--target-language", default="", metavar="CODE", help="of the texts, e.g. fr or zh-CN")
-    parser.add_argument(
-        "--metric",
-        action="append",
-        metavar="METRIC",
-        help="a name, or {name: chrf, config: {word_order: 2}}; may be given several times (default: bleu and chrf)",
-    )
+    add_metric_argument(parser, "bleu and chrf")
     add_option_arguments(parser, ResamplingOptions)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write all numbers as JSON too")
     add_plugin_argument(parser)
@@ -48,18 +44,15 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from aista import registry
-    from aista.config import apply_overrides
     from aista.files import require_writable, write_json
     from aista.report.tables import score_table, to_rich
     from aista.report.text_scores import read_texts, score_texts
-    from aista.schema import resolve
 
     options = read_options(args, ResamplingOptions)
     if args.out is not None:
         require_writable(args.out)
     registry.load_plugins(args.plugin)
-    chosen = [apply_overrides({}, [f"metric={text}"])["metric"] for text in args.metric or ("bleu", "chrf")]
-    specs = [resolve("metric", value, source="--metric") for value in chosen]
+    specs = read_metrics(args, ("bleu", "chrf"))
     metrics = [registry.build("metric", spec, at="--metric", target_language=args.target_language) for spec in specs]
     if args.resegment:
         references, systems, signed = _resegmented(args)

@@ -16,8 +16,9 @@ from aista.cli.arguments import add_plugin_argument
 from aista.config import dump_yaml
 from aista.console import say
 from aista.convert import type_name
+from aista.plain import to_plain
 from aista.registry import Entry
-from aista.schema import Component, required_options, to_plain
+from aista.schema import Component, required_options
 
 REQUIRED = "REQUIRED"
 

@@ -19,7 +19,12 @@ COST_OPTIONS = ("assume", "processes", "device", "utilization", "fit", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="run folder; a stopped run is resumed")
+    parser.add_argument(
+        "run",
+        type=Path,
+        metavar="RUN",
+        help="run folder; a stopped run is resumed, a finished one trained further with trainer.max_steps=N",
+    )
     parser.add_argument("--config", type=find_config, help="YAML file or shipped config; default: RUN's config")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="options that replace the config's")
     parser.add_argument(
@@ -53,11 +58,13 @@ def run(args: argparse.Namespace) -> int:
     from aista.tasks.experiment import load_experiment
     from aista.terminal import configure_logging
 
-    if args.config is None and args.overrides:
-        raise AistaError(f"overrides need --config; without it {args.run}'s own config is used unchanged")
     if args.config is None and not RunPaths(args.run).is_run:
         raise AistaError(f"{args.run} is no run folder yet; name a config with --config FILE")
-    experiment = open_experiment(args.run) if args.config is None else load_experiment(args.config, args.overrides)
+    experiment = (
+        open_experiment(args.run, args.overrides)
+        if args.config is None
+        else load_experiment(args.config, args.overrides)
+    )
     if args.dump_config:
         sys.stdout.write(dump_yaml(experiment.to_plain()))  # for a file, so not escaped: YAML does that
         return 0

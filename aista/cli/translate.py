@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aista.cli.arguments import add_run_arguments, component, whole
+from aista.cli.arguments import add_run_arguments, component
+from aista.cli.option_arguments import add_change_arguments, read_changes
 from aista.console import escaped, say
+from aista.modules.llms.search import GenerationConfig
 
 if TYPE_CHECKING:
     from aista.engine.inference.translate import Translation
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "audio", nargs="+", metavar="AUDIO", help="recordings, folders of them, or - for a list on standard input"
     )
-    parser.add_argument("--beam-size", type=whole(1, 1_000), default=0, help="beams (default: the run's)")
+    add_change_arguments(parser, GenerationConfig)
     parser.add_argument(
         "--segment",
         metavar="SEGMENTER",
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
             args.run,
             [recording.file for recording in recordings],
             which=args.checkpoint,
-            beam_size=args.beam_size,
+            search=read_changes(args, GenerationConfig),
             device=args.device,
             base=dict(args.base),
             verify=args.verify,

@@ -26,7 +26,7 @@ VERBS = {
 
 SUB_VERBS = {
     "data align": "Fill a manifest's column word_times by CTC forced alignment.",
-    "data import": "Make manifests of your own corpus, in any of the usual layouts.",
+    "data import": "Make manifests of a corpus: your own in any usual layout, or a published one as it unpacks.",
     "data shar": "Write a manifest as a Lhotse Shar, to train on as a stream.",
     "data tokenizer": "Train a SentencePiece model on the texts of manifests.",
 }

@@ -13,12 +13,12 @@ from typing import ClassVar
 import soundfile
 
 from aista.corpora.base import Preparation
-from aista.corpora.covost_tables import SPLITS, Entry, read_splits, read_transcripts
-from aista.corpora.preparation import Folder, PreparationReport, Progress, require_rows, train_tokenizers
+from aista.corpora.preparation import Folder, PreparationReport, Progress, one_line, require_rows, train_tokenizers
 from aista.data.audio import AudioInfo, read_audio
 from aista.data.audio_file import EmptyAudioError, MissingAudioError, UndecodableAudioError
 from aista.data.file_memory import decoded_audio
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
+from aista.data.sources.common_voice_tables import SPLITS, VALIDATED, Clip, read_clips, read_translations
 from aista.errors import DataError
 from aista.files import replacing
 from aista.registry import register
@@ -92,10 +92,11 @@ class Covost2(Preparation):
                 f"covost2 is read from an unpacked Common Voice 4 ({self.source}): give the folder that holds "
                 f"{CLIPS}/ and validated.tsv with --from{reason}"
             )
-        splits = read_splits(source, f"{self.source}_{self.target}")
+        pair = self.source, self.target
+        splits = {split: list(map(_cleaned, read_translations(source, pair, split))) for split in SPLITS}
         folder.start()
         dropped: dict[str, list[str]] = defaultdict(list)
-        noted = _note(splits, read_transcripts(source))
+        noted = _note(splits, source / VALIDATED)
         total, done = sum(map(len, splits.values())), 0
         rows: dict[str, list[Row]] = {}
         for split in SPLITS:
@@ -116,19 +117,18 @@ class Covost2(Preparation):
             rows, README, dropped=dropped, noted=noted, audio=audio, source=self.source, target=self.target
         )
 
-    def _usable(self, entries: list[Entry], dropped: dict[str, list[str]]) -> Iterator[Row]:
+    def _usable(self, clips: list[Clip], dropped: dict[str, list[str]]) -> Iterator[Row]:
         """Rows whose texts can be used, each clip once; no audio yet."""
         seen: set[str] = set()
-        for entry in entries:
-            id = Path(entry.clip).stem
-            fault = "no translation" if not entry.translation else "no transcript" if not entry.transcript else ""
-            fault = "named twice in its split" if entry.clip in seen else fault
-            seen.add(entry.clip)
+        for clip in clips:
+            fault = "no translation" if not clip.translation else "no transcript" if not clip.transcript else ""
+            fault = clip.fault or ("named twice in its split" if clip.file in seen else fault)
+            seen.add(clip.file)
+            id = Path(clip.file).stem
             if fault:
-                dropped[fault].append(id)
+                dropped[fault].append(id or clip.place)
                 continue
-            languages = self.source, self.target
-            yield Row(id, entry.clip, 0, entry.translation, entry.speaker, entry.transcript, *languages)
+            yield Row(id, clip.file, 0, clip.translation, clip.speaker, clip.transcript, self.source, self.target)
 
     def _measured(self, rows: list[Row], out: Path, source: Path, split: str) -> Iterator[tuple[Row, str]]:
         """Each row with its audio and length, and what is wrong with its clip or ""."""
@@ -158,15 +158,20 @@ class Covost2(Preparation):
             cache.save()
 
 
-def _note(splits: Mapping[str, list[Entry]], validated: Mapping[str, str]) -> dict[str, list[str]]:
+def _cleaned(clip: Clip) -> Clip:
+    return clip._replace(transcript=one_line(clip.transcript), translation=one_line(clip.translation))
+
+
+def _note(splits: Mapping[str, list[Clip]], table: Path) -> dict[str, list[str]]:
     """What is odd about rows that are kept."""
-    tested = {entry.transcript.casefold() for entry in splits["test"]}
-    everything = [entry for split in SPLITS for entry in splits[split]]
+    validated = {clip.file: one_line(clip.transcript) for clip in read_clips(table)} if table.is_file() else {}
+    tested = {clip.transcript.casefold() for clip in splits["test"]}
+    everything = [clip for split in SPLITS for clip in splits[split] if not clip.fault]
     noted = {
-        DIFFERS: [entry for entry in everything if validated.get(entry.clip, entry.transcript) != entry.transcript],
-        REPEATED: [entry for entry in splits["train"] if entry.transcript.casefold() in tested],
+        DIFFERS: [clip for clip in everything if validated.get(clip.file, clip.transcript) != clip.transcript],
+        REPEATED: [clip for clip in splits["train"] if not clip.fault and clip.transcript.casefold() in tested],
     }
-    return {reason: [Path(entry.clip).stem for entry in entries] for reason, entries in noted.items()}
+    return {reason: [Path(clip.file).stem for clip in clips] for reason, clips in noted.items()}
 
 
 def _convert(clip: str, out: Path, copy: str) -> str:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from aista.data.mixture import Mixture
+
 __all__ = ["BatchLimit", "BatchPlan", "Batches", "LengthBatches", "SequentialBatches"]
 
 _BLOCK = 1 << 16  # rows whose lengths are objects at a time
@@ -21,7 +23,7 @@ _BLOCK = 1 << 16  # rows whose lengths are objects at a time
 class BatchPlan(Protocol):
     """Row numbers of every global batch of an epoch."""
 
-    def plan(self, epoch: int) -> Sequence[tuple[int, ...]]:
+    def plan(self, epoch: int) -> Batches:
         """The epoch's batches, in order."""
 
 
@@ -32,12 +34,20 @@ class Batches(Sequence[tuple[int, ...]]):
         order: ``[rows]`` row numbers.
         ends: For each batch, the place in ``order`` behind its last row.
         turns: Which batch comes when; None for the order of ``ends``.
+        passes: ``[rows]`` how often each row was read before; None where that is as often as there were epochs.
     """
 
-    def __init__(self, order: NDArray[np.int64], ends: Sequence[int], turns: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        order: NDArray[np.int64],
+        ends: Sequence[int],
+        turns: Sequence[int] | None = None,
+        passes: NDArray[np.int64] | None = None,
+    ) -> None:
         self._order = order
         self._ends = ends
         self._turns = range(len(ends)) if turns is None else turns
+        self._passes = passes
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -52,9 +62,7 @@ class Batches(Sequence[tuple[int, ...]]):
     def __getitem__(self, index: int | slice) -> tuple[int, ...] | list[tuple[int, ...]]:
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
-        batch = self._turns[index]
-        start = self._ends[batch - 1] if batch else 0
-        return tuple(self._order[start : self._ends[batch]].tolist())
+        return tuple(self._order[self._places(index)].tolist())
 
     @override
     def __eq__(self, other: object) -> bool:
@@ -69,7 +77,17 @@ class Batches(Sequence[tuple[int, ...]]):
         """The same batches in an order that the generator draws."""
         turns = list(self._turns)
         generator.shuffle(turns)
-        return Batches(self._order, self._ends, turns)
+        return Batches(self._order, self._ends, turns, self._passes)
+
+    def passes(self, index: int, epoch: int) -> tuple[int, ...]:
+        """How often each row of a batch was read before: ``epoch`` times where each epoch reads all rows once."""
+        if self._passes is None:
+            return (epoch,) * len(self[index])
+        return tuple(self._passes[self._places(index)].tolist())
+
+    def _places(self, index: int) -> slice:
+        batch = self._turns[index]
+        return slice(self._ends[batch - 1] if batch else 0, self._ends[batch])
 
 
 @dataclass(frozen=True)
@@ -101,7 +119,7 @@ class BatchLimit:
 
 @dataclass(frozen=True)
 class LengthBatches:
-    """Training batches: rows of similar length together, every row once per epoch, order shuffled.
+    """Training batches: rows of similar length together, each once per epoch or as a mixture says, order shuffled.
 
     Each epoch scales every length by a random factor in ``1 ± noise``, sorts by it, cuts the sorted
     rows into batches and shuffles the batches. The number of processes changes nothing, but that a
@@ -115,6 +133,8 @@ class LengthBatches:
         seed: With the epoch, the only source of randomness.
         world_size: Processes that share a batch.
         noise: How far lengths are mixed; 0 sorts strictly.
+        mixture: Which rows an epoch reads; None for all of them, once each. A mixture that reads all of them once gives
+            the same batches.
 
     Raises:
         ValueError: fewer rows than processes, ``batch_size`` below ``world_size``, or a row so long that
@@ -128,21 +148,25 @@ class LengthBatches:
     seed: int
     world_size: int = 1
     noise: float = 0.1
+    mixture: Mixture | None = None
 
     def __post_init__(self) -> None:
-        _check(len(self.lengths), self.batch_size, self.limits, self.world_size)
+        num_rows = len(self.lengths) if self.mixture is None else int(self.mixture.read_before(1).sum())
+        _check(num_rows, self.batch_size, self.limits, self.world_size)
 
     def plan(self, epoch: int) -> Batches:
         """The batches of ``epoch``; within a batch, rows go from short to long."""
+        lengths = np.asarray(self.lengths, dtype=np.float64)
+        rows, passes = (np.arange(len(lengths)), None) if self.mixture is None else self.mixture.draw(epoch)
         generator = random.Random(f"{self.seed}:{epoch}")
-        shuffled = array("q", range(len(self.lengths)))
+        shuffled = array("q", range(len(rows)))
         generator.shuffle(shuffled)  # rows of equal length meet others each epoch
         order = np.frombuffer(shuffled, dtype=np.int64)
-        lengths = np.asarray(self.lengths, dtype=np.float64)
-        scaled = lengths[order] * (1 + self.noise * _uniform(generator, len(order)))
+        scaled = lengths[rows[order]] * (1 + self.noise * _uniform(generator, len(order)))
         order = order[np.argsort(scaled, kind="stable")]
-        most = _most_rows(len(order), self.batch_size, self.limits)
-        return _cut(order, most, self.world_size).shuffled(generator)
+        rows, passes = rows[order], None if passes is None else passes[order]
+        ends = _ends(rows, _most_rows(len(lengths), self.batch_size, self.limits), self.world_size)
+        return Batches(rows, ends, passes=passes).shuffled(generator)
 
 
 class SequentialBatches:
@@ -158,7 +182,7 @@ class SequentialBatches:
     ) -> None:
         _check(len(lengths), batch_size, limits, world_size)
         order = np.argsort(np.asarray(lengths, dtype=np.float64), kind="stable")
-        self._batches = _cut(order, _most_rows(len(order), batch_size, limits), world_size)
+        self._batches = Batches(order, _ends(order, _most_rows(len(order), batch_size, limits), world_size))
 
     def plan(self, epoch: int) -> Batches:
         """All batches; ``epoch`` changes nothing."""
@@ -205,7 +229,8 @@ def _most_rows(num_rows: int, batch_size: int, limits: Sequence[BatchLimit]) -> 
     return most
 
 
-def _cut(order: NDArray[np.int64], most: NDArray[np.int64], world_size: int) -> Batches:
+def _ends(order: NDArray[np.int64], most: NDArray[np.int64], world_size: int) -> list[int]:
+    """The places in ``order`` where batches end; ``most``, ``[rows]``: how many rows a batch with each may have."""
     ends: list[int] = []
     count, room = 0, sys.maxsize
     for start in range(0, len(order), _BLOCK):
@@ -217,4 +242,4 @@ def _cut(order: NDArray[np.int64], most: NDArray[np.int64], world_size: int) -> 
             count += 1
     if count < world_size and ends:
         ends.pop()
-    return Batches(order, [*ends, len(order)])
+    return [*ends, len(order)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from aista.data.mix_config import MixConfig
 from aista.schema import Component, Options, component, option
 
 __all__ = ["DataConfig"]
@@ -25,6 +26,12 @@ class DataConfig(Options):
         (), "Further manifests to train on, for tasks that use audio; stages do not inherit them.", inherit=False
     )
     text: tuple[Path, ...] = option((), "Further manifests whose texts alone are used, for language-model training.")
+    mix: MixConfig | None = option(
+        None,
+        "How much of an epoch comes from which part of the training rows; without it all are read once. Stages do not "
+        "inherit it.",
+        inherit=False,
+    )
     feature: Component = component("feature", "log_mel", "Turns waveforms into the encoder's input.")
     augmentation: Component | None = component("augmentation", None, "Changes training features at random.")
     source_language: str = option("", "Language of the speech, checked against src_lang; empty checks nothing.")
@@ -65,9 +72,9 @@ class DataConfig(Options):
         maximum=1,
     )
     num_workers: int = option(
-        0, "Processes that decode ahead; 0 decodes in the training process.", minimum=0, maximum=1_000
+        0, "Processes that decode ahead; 0 decodes in the training process.", minimum=0, maximum=1_000, weights=False
     )
-    cache_features: bool = option(False, "Keep decoded features in memory (before augmentation).")
+    cache_features: bool = option(False, "Keep decoded features in memory (before augmentation).", weights=False)
     train_rows: int = option(
         0,
         "Train on this many rows of `train`, chosen by their ids: a smaller number is a subset of a larger; 0 "
@@ -105,6 +112,11 @@ class DataConfig(Options):
                 f"cache_features keeps them in one process, got num_workers {self.num_workers}; "
                 "set num_workers: 0 or cache_features: false"
             )
+        if self.mix is not None and self.length_noise == 0:
+            raise ValueError(
+                "mix reads rows of some parts several times an epoch, which length_noise keeps out of the same batch, "
+                "got length_noise 0; raise it or remove mix"
+            )
         if self.encoder_cache is not None and self.cache_features:
             raise ValueError(
                 "cache_features keeps what encoder_cache never computes twice, got both; set cache_features: false"
@@ -127,6 +139,7 @@ class DataConfig(Options):
         refused = {
             "speech": "a stream is all that is trained on; write all manifests into one with `aista data shar`",
             "text": "a stream is all that is trained on; set data.train to a manifest",
+            "mix": "each shard is read once an epoch; set data.train and data.speech to manifests, which can be mixed",
             "encoder_cache": "it encodes every recording before the first step; remove it, or set data.train",
             "cache_features": "a stream keeps no row; set cache_features: false",
             "train_rows": "it chooses among all rows; write a stream of fewer with `aista data shar --rows N`",

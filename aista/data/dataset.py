@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from aista.data.audio import one_thread, read_audio
 from aista.data.augmentations.base import Augmentation
 from aista.data.features.base import Feature
 from aista.data.manifest_rows import Row, Rows
+from aista.data.mixture import Mixture
 from aista.data.row_checks import FaultyRowError, RowChecks
 from aista.data.tokenizers.base import TextTokenizer
 from aista.data.word_times import WordSpan, word_spans
@@ -40,6 +42,7 @@ class Example:
         source_text: Transcript.
         target_text: Translation.
         words: Where the transcript's words lie; empty where that is unknown or not asked for.
+        part: Which part of the training data it is of; "" where parts are not told apart.
     """
 
     id: str
@@ -49,6 +52,7 @@ class Example:
     source_text: str
     target_text: str
     words: tuple[WordSpan, ...] = ()
+    part: str = ""
 
 
 class SpeechTextDataset:
@@ -97,6 +101,7 @@ class SpeechTextDataset:
         self._words = words
         self._states: Callable[[Row], Tensor] | None = None
         self._checks: RowChecks | None = None
+        self._mixture: Mixture | None = None
         self._cache: dict[int, Tensor] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -106,7 +111,8 @@ class SpeechTextDataset:
         """The same dataset over other rows of the same manifest."""
         other = copy.copy(self)
         other.rows = Rows.of(rows)
-        other._cache = None if self._cache is None else {}  # its keys are places in the rows
+        other._mixture = None  # its parts and the cache's keys are places in the rows
+        other._cache = None if self._cache is None else {}
         return other
 
     def texts_alone(self) -> SpeechTextDataset:
@@ -127,6 +133,12 @@ class SpeechTextDataset:
         other._checks = checks
         return other
 
+    def with_parts(self, mixture: Mixture) -> SpeechTextDataset:
+        """The same dataset, whose batches say how many of their rows are of each part of the mixture."""
+        other = copy.copy(self)
+        other._mixture = mixture
+        return other
+
     def with_words(self) -> SpeechTextDataset:
         """The same dataset, which says where the words lie if its tokenizer can."""
         other = copy.copy(self)
@@ -142,7 +154,7 @@ class SpeechTextDataset:
         return np.array([float(len(encode(source)) + len(encode(target))) for source, target in texts])
 
     def example(self, index: int, epoch: int) -> Example:
-        """The row ``index`` as it is in ``epoch``.
+        """The row ``index`` as it is in ``epoch``; where parts are mixed, in that pass of its part.
 
         Raises:
             DataError: its audio is missing, undecodable, or longer than the feature takes, or its states are damaged,
@@ -154,7 +166,8 @@ class SpeechTextDataset:
         else:
             audio = self._no_audio(row) if self.feature is None else self._audio(index, row, self.feature, epoch)
         source, target = self.tokenizer.encode(row.src_text), self.tokenizer.encode(row.tgt_text)
-        return Example(row.id, audio, source, target, row.src_text, row.tgt_text, self._spans(row))
+        part = "" if self._mixture is None else self._mixture.names[self._mixture.part[index]]
+        return Example(row.id, audio, source, target, row.src_text, row.tgt_text, self._spans(row), part)
 
     def batch(self, indices: Sequence[int], epoch: int) -> SpeechBatch:
         """The rows ``indices`` as a padded batch."""
@@ -162,7 +175,11 @@ class SpeechTextDataset:
 
     def collate(self, examples: Sequence[Example]) -> SpeechBatch:
         """Examples of this dataset as a padded batch."""
-        return collate(examples, self.tokenizer.pad_id, encoded=self._states is not None)
+        batch = collate(examples, self.tokenizer.pad_id, encoded=self._states is not None)
+        if self._mixture is None:
+            return batch
+        counts = Counter(example.part for example in examples)
+        return replace(batch, part_rows={name: counts[name] for name in self._mixture.names})
 
     def _spans(self, row: Row) -> tuple[WordSpan, ...]:
         if not self._words or self.feature is None:

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from typing_extensions import override
 
-from aista.data.batching import BatchPlan, LengthBatches
+from aista.data.batching import Batches, BatchPlan, LengthBatches
 from aista.data.dataset import SpeechTextDataset
 from aista.data.fault_log import FaultLog
+from aista.data.mixture import Mixture
 from aista.data.row_checks import Problem, problems_of
 from aista.data.shares import read_share, spares_of
 from aista.data.worker_pool import WorkerPool
@@ -24,9 +25,10 @@ from aista.types import SpeechBatch
 
 __all__ = ["BatchLoader"]
 
-Job = tuple[int, tuple[int, ...], tuple[int, ...]]
-"""An epoch, the rows to load, and rows of which the first good one is loaded if those are all faulty."""
+Job = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""Epochs of the rows to load, these rows, and rows of which the first good one is loaded if those are all faulty."""
 
+_NO_BATCHES = Batches(np.empty(0, np.int64), ())
 _BLOCK = 1024  # batches whose ids are in memory at a time
 
 
@@ -69,7 +71,7 @@ class BatchLoader:
         self._train = train
         self._epoch = 0
         self._position = 0
-        self._plan: Sequence[tuple[int, ...]] = batches.plan(0)
+        self._plan = batches.plan(0)
         self._fingerprint_of_plan: str | None = None
         self._pool = WorkerPool(partial(_load, dataset, tolerant=faults is not None), num_workers)
 
@@ -107,6 +109,19 @@ class BatchLoader:
             batch = self._checked(loaded, jobs[position - start - 1])
             self._position = position
             yield batch
+
+    @property
+    def mixture(self) -> Mixture | None:
+        """The parts that the batches are mixed from; None where every row is read once an epoch."""
+        return self._batches.mixture if isinstance(self._batches, LengthBatches) else None
+
+    def rows_read(self) -> dict[str, int]:
+        """Rows of each part of the mixture in all batches up to here, those of other processes and runs included."""
+        if (mixture := self.mixture) is None:
+            return {}
+        rows = [row for batch in self._plan[: self._position] for row in batch]
+        now = np.bincount(mixture.part[rows], minlength=len(mixture.names)) if rows else 0
+        return dict(zip(mixture.names, (mixture.read_before(self._epoch) + now).tolist(), strict=True))
 
     def next_epoch(self) -> None:
         """Go to the first batch of the next epoch (training), or back to the first batch (evaluation)."""
@@ -155,7 +170,7 @@ class BatchLoader:
 
     def _move(self, epoch: int, position: int) -> None:
         self._epoch, self._position = epoch, position
-        self._plan = ()  # not beside the next one
+        self._plan = _NO_BATCHES  # not beside the next one
         self._plan = self._batches.plan(epoch)
         self._fingerprint_of_plan = None
 
@@ -194,7 +209,7 @@ class _Jobs(Sequence[Job]):
     """What this process loads of an epoch from a batch on; each job is made when its turn comes."""
 
     epoch: int
-    plan: Sequence[tuple[int, ...]]
+    plan: Batches
     start: int
     rank: int
     world_size: int
@@ -206,8 +221,9 @@ class _Jobs(Sequence[Job]):
     @override
     def __getitem__(self, index: Any) -> Any:
         place = range(self.start, len(self.plan))[index]
+        share = slice(self.rank, None, self.world_size)
         spares = spares_of(self.plan, place, self.rank, self.world_size) if self.has_spares else ()
-        return self.epoch, self.plan[place][self.rank :: self.world_size], spares
+        return self.plan.passes(place, self.epoch)[share], self.plan[place][share], spares
 
 
 class _Loaded(NamedTuple):
@@ -218,10 +234,10 @@ class _Loaded(NamedTuple):
 
 
 def _load(dataset: SpeechTextDataset, job: Job, *, tolerant: bool) -> _Loaded:
-    epoch, rows, spares = job
+    epochs, rows, spares = job
     if not tolerant:
-        return _Loaded(dataset.batch(rows, epoch))
-    batch, failed = read_share(dataset, epoch, rows, spares)
+        return _Loaded(dataset.collate([dataset.example(*place) for place in zip(rows, epochs, strict=True)]))
+    batch, failed = read_share(dataset, epochs, rows, spares)
     return _Loaded(
         batch, [(row, problem) for row, error in failed for problem in problems_of(dataset.rows[row], error)]
     )

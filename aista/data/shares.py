@@ -28,9 +28,15 @@ def spares_of(batches: Sequence[tuple[int, ...]], place: int, rank: int, world_s
 
 
 def read_share(
-    dataset: SpeechTextDataset, epoch: int, own: Sequence[int], spares: Sequence[int]
+    dataset: SpeechTextDataset, epochs: Sequence[int], own: Sequence[int], spares: Sequence[int]
 ) -> tuple[SpeechBatch | None, list[tuple[int, DataError]]]:
     """Read rows, without those that cannot be read; the first good spare where none can: processes step together.
+
+    Args:
+        dataset: Has the rows.
+        epochs: The epoch of each row; a spare is read as in that of the first.
+        own: Places of the rows.
+        spares: Places of those that may stand in.
 
     Returns:
         The batch, None where nothing can be read; and the rows that cannot, each with its error.
@@ -41,7 +47,7 @@ def read_share(
         if place >= len(own) and examples:
             break
         try:
-            examples.append(dataset.example(row, epoch))
+            examples.append(dataset.example(row, epochs[place if place < len(own) else 0]))
         except DataError as error:
             failed.append((row, error))
     left_out = len({row for row, _ in failed} & set(own))

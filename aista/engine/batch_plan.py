@@ -13,8 +13,10 @@ from aista.data.data_config import DataConfig
 from aista.data.fault_log import FaultLog
 from aista.data.loader import BatchLoader
 from aista.data.manifest_rows import Row
+from aista.data.mixture import Mixture
 from aista.data.row_checks import Limit
 from aista.engine.inputs import Split
+from aista.engine.mixing import MOST_NAMED, mix
 from aista.errors import DataError
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
@@ -42,19 +44,21 @@ def narrow(splits: dict[str, Split], task: Task, model: nn.Module, experiment: E
 
 def training_loader(split: Split, experiment: Experiment, rank: int, world_size: int) -> BatchLoader:
     """Shuffled length-bucketed batches of a training split, this process' share of them."""
+    mixture, dataset = mix(split, experiment), split.dataset
     batches = length_batches(
-        split.dataset.lengths(),
+        dataset.lengths(),
         experiment,
-        with_audio=split.dataset.feature is not None,
+        with_audio=dataset.feature is not None,
         world_size=world_size,
         positions=split.positions,
+        mixture=mixture,
     )
     data, faults = experiment.sections.data, None
     if split.checks is not None:
         manifests = [(inspection.manifest, len(inspection.kept)) for inspection in split.inspections]
         faults = FaultLog(manifests, data.on_bad_rows, data.max_bad_rows)
     return BatchLoader(
-        split.dataset,
+        dataset.with_parts(mixture) if mixture is not None and len(mixture.names) <= MOST_NAMED else dataset,
         batches,
         rank=rank,
         world_size=world_size,
@@ -71,6 +75,7 @@ def length_batches(
     with_audio: bool,
     world_size: int,
     positions: Sequence[int] | NDArray[np.int64] | None = None,
+    mixture: Mixture | None = None,
 ) -> LengthBatches:
     """The plan of a training split.
 
@@ -80,6 +85,7 @@ def length_batches(
         with_audio: Whether the rows have audio.
         world_size: Processes that share a batch.
         positions: Positions of the LLM that each row takes; needed for ``data.max_batch_positions``.
+        mixture: Which rows an epoch reads; None for all of them.
 
     Raises:
         DataError: the processes cannot each have a row within the limits of a batch.
@@ -93,6 +99,7 @@ def length_batches(
             seed=experiment.sections.seed,
             world_size=world_size,
             noise=data.length_noise,
+            mixture=mixture,
         )
     except ValueError as error:
         raise DataError(str(error)) from error

@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,14 +15,14 @@ from typing import Any
 import torch
 
 import aista
-from aista import strict_yaml
-from aista.config import differences, dump_yaml, load_yaml
+from aista.config import differences, dump_yaml, load_yaml, replace_nodes
 from aista.engine.precision import choose
 from aista.engine.standalone import save_assets
 from aista.environment import source_commit
 from aista.errors import AistaError, RunError
 from aista.files import leftover_prefix, write_text
 from aista.locks import locked
+from aista.plain import Keep, changes_weights
 from aista.run_folder.assets import Assets
 from aista.run_folder.parsing import read_object, require_unedited, sealed_text, write_object
 from aista.run_folder.paths import RunPaths
@@ -43,7 +43,7 @@ __all__ = [
 log = logging.getLogger("aista.train")
 
 CLAIM_SECONDS = 600.0
-_OF_EARLIER = " (a run of an earlier aista, which knew fewer options, cannot be resumed; --no-verify reads its weights)"
+_LENGTH = "trainer.max_steps"
 _PACKAGES = ("torch", "torchaudio", "fairseq2", "transformers", "sentencepiece", "pot", "sacrebleu", "numpy")
 
 
@@ -55,8 +55,8 @@ def is_main_process() -> bool:
 def claim(run_dir: Path, experiment: Experiment, task: Task) -> bool:
     """Write the resolved config, the environment and the assets, or check that the folder holds this experiment.
 
-    Of several processes the main one writes; the others return once it has, so that none of their files lies in
-    the folder before.
+    A run that is there takes over a raised ``trainer.max_steps`` and options that change no weights. Of several
+    processes the main one writes; the others return once it has, so that none of their files lies in the folder before.
 
     Returns:
         Whether this call wrote them.
@@ -72,7 +72,8 @@ def claim(run_dir: Path, experiment: Experiment, task: Task) -> bool:
         _wait_for(file)
         _require_commits(run_dir, experiment)
         return False
-    if holds(run_dir, experiment):
+    if RunPaths(run_dir).is_run:
+        _take_over(run_dir, experiment, longer=not holds(run_dir, experiment))
         if not _is_described(environment):
             write_object(environment, describe_environment(experiment))
         return False
@@ -82,6 +83,20 @@ def claim(run_dir: Path, experiment: Experiment, task: Task) -> bool:
     write_object(environment, describe_environment(experiment))
     write_text(file, sealed_text(dump_yaml(experiment.to_plain())))  # the last: from now on it is a run folder
     return True
+
+
+def _take_over(run_dir: Path, experiment: Experiment, *, longer: bool) -> None:
+    """Write into the config of a run what may differ: the number of steps, raised, and what changes no weights."""
+    run = RunPaths(run_dir)
+    changes = _changes(run_dir, experiment, None)
+    if longer:
+        run.timing_file.unlink(missing_ok=True)  # it says that training came to its end
+    for at, old, new in changes:
+        log.info("%s: %s is now %r, was %r", run_dir, at, new, old)
+    if changes:
+        require_unedited(run.config_file)
+        changed = replace_nodes(load_yaml(run.config_file), {at: new for at, _, new in changes})
+        write_text(run.config_file, sealed_text(dump_yaml(changed)))
 
 
 @contextmanager
@@ -114,37 +129,38 @@ def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
 
 
 def holds(run_dir: Path, experiment: Experiment) -> bool:
-    """Whether a folder is the run folder of this experiment; False if it is no run folder.
+    """Whether a folder is the run folder of this experiment, for as many steps.
 
-    Paths are the same if they lead to the same place, whatever they start from.
+    False if it is no run folder, or one of the same experiment for fewer steps. Options that change no weights do not
+    count; one that the aista of then did not know has today's default. Paths are the same if they lead to one place.
 
     Raises:
         AistaError: it belongs to another experiment; names the options that differ.
+        ConfigError: it has options that this aista does not know.
     """
-    run = RunPaths(run_dir)
-    if not run.is_run:
+    if not RunPaths(run_dir).is_run:
         return False
-    absolute = experiment.from_folder(Path.cwd()).to_plain()
-    asked = strict_yaml.parse(dump_yaml(absolute), experiment.source)  # tuples are lists there
-    start = Assets.load(run).start
-    nodes = differences(load_yaml(run.config_file), asked)
-    compared = [(at, _resolved(old, new, start), new) for at, old, new in nodes]
-    changes = [(at, old, new) for at, old, new in compared if old != new]
-    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in changes]
+    changes = _changes(run_dir, experiment, changes_weights)
+    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in changes if at != _LENGTH or new < old]
     if lines:
         raise AistaError(
             f"{run_dir}: this run folder holds another experiment; it differs in {'; '.join(lines[:5])}"
             + (f" and {len(lines) - 5} more" if len(lines) > 5 else "")
-            + (_OF_EARLIER if any(old == "(absent)" for _, old, _ in changes) else "")
             + ". Choose another folder, or remove this one"
         )
-    return True
+    return not changes
 
 
-def _resolved(old: Any, new: Any, start: Path) -> Any:
-    """A node of a run's config to compare with one of the experiment asked for, which has absolute paths alone."""
-    are_paths = isinstance(old, str) and isinstance(new, str) and os.path.isabs(new)
-    return os.path.abspath(start / old) if are_paths else old
+def _changes(run_dir: Path, experiment: Experiment, keep: Keep | None) -> list[tuple[str, Any, Any]]:
+    """(path of the option, value there, value asked for) wherever the options of ``keep`` differ."""
+    there, asked = _recorded(run_dir).to_plain(keep), experiment.from_folder(Path.cwd()).to_plain(keep)
+    return list(differences(there, asked))
+
+
+def _recorded(run_dir: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment of a run folder, with every path absolute."""
+    file, start = RunPaths(run_dir).config_file, Assets.load(RunPaths(run_dir)).start
+    return load_experiment(file, overrides, start=start, commits=recorded_commits(run_dir))
 
 
 def _is_unused(run_dir: Path) -> bool:
@@ -176,8 +192,12 @@ def _wait_for(file: Path) -> None:
         time.sleep(0.05)
 
 
-def open_experiment(run_dir: Path) -> Experiment:
-    """The experiment of an existing run folder, with every path absolute.
+def open_experiment(run_dir: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment of an existing run folder, with every path absolute; relative ones start where the run was begun.
+
+    Args:
+        run_dir: The run folder.
+        overrides: ``key=value`` changes of its config.
 
     Raises:
         RunError: there is none, or its config was edited since.
@@ -189,7 +209,7 @@ def open_experiment(run_dir: Path) -> Experiment:
             f"{run_dir}: not a run folder (no {file.name}); make one with `aista train {run_dir} --config ...`"
         )
     require_unedited(file)
-    return load_experiment(file, start=Assets.load(run).start, commits=recorded_commits(run_dir))
+    return _recorded(run_dir, overrides)
 
 
 def recorded_commits(run_dir: Path) -> Mapping[str, str] | None:

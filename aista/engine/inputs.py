@@ -21,6 +21,7 @@ from aista.data.loader import BatchLoader
 from aista.data.manifest import Manifest, read_manifest
 from aista.data.manifest_rows import Rows
 from aista.data.row_checks import Limit, RowChecks
+from aista.data.shared_ids import describe_shared_ids
 from aista.data.shuffling import shuffle_transcripts
 from aista.data.subset import first_rows
 from aista.engine.transcripts import check_transcripts, check_words
@@ -150,6 +151,8 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
         _inspect(manifest, config, task, needs_target=needs_target, training=training) for manifest in manifests
     )
     inspections = (inspections[0], *(_from_anywhere(one) for one in inspections[1:]))
+    for line in describe_shared_ids([(inspection.manifest, inspection.kept) for inspection in inspections]):
+        log.warning("%s", line)
     rows = _usable(inspections, config.on_bad_rows)
     if task.needs_words:
         check_words(rows, path, training=training)

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from aista.errors import RunError
 from aista.run_folder.parsing import read_object
 
-__all__ = ["SPLITS", "RunPaths", "cascade_label", "checkpoint_name", "runs_below", "split_label", "transcript_label"]
+__all__ = [
+    "SPLITS",
+    "RunPaths",
+    "cascade_label",
+    "checkpoint_name",
+    "runs_below",
+    "searched_label",
+    "split_label",
+    "transcript_label",
+]
 
 SPLITS = ("train", "dev", "test")
 
@@ -20,6 +30,7 @@ STEP = "step_"
 PLAN = "_plan"
 TRANSCRIPT = "_transcript"
 CASCADE = "_cascade-"
+SEARCH = "+"
 CHECKSUMS = "checksums.json"  # in the folder of a checkpoint
 
 
@@ -44,6 +55,14 @@ def transcript_label(split: str) -> str:
 def cascade_label(split: str, file: Path, sha256: str) -> str:
     """The same of the recognised transcripts of a file with this checksum."""
     return f"{split}{CASCADE}{file.stem[:48]}-{sha256[:8]}"
+
+
+def searched_label(split: str, search: Mapping[str, object]) -> str:
+    """What the results on a split are called that were searched for otherwise than the run's config says.
+
+    ``search`` holds the options that differ; ``split`` is the label with all others.
+    """
+    return "".join([split, *(f"{SEARCH}{name}={value}" for name, value in search.items())])
 
 
 def runs_below(path: Path) -> list[Path]:
@@ -165,9 +184,11 @@ class RunPaths:
 
     def evaluate_command(self, split: str) -> str:
         """The command that evaluates a split, named by a label or as ``--split`` takes it."""
+        split, *search = split.split(SEARCH)
         base, *cascade = split.split(CASCADE)
         option = " --transcripts FILE" if cascade else " --from-transcript" * base.endswith(TRANSCRIPT)
-        return f"aista evaluate {self.path} --split {base.removesuffix(TRANSCRIPT)}{option}"
+        flags = [f" --{option.replace('_', '-').replace('=', ' ')}" for option in search]
+        return "".join([f"aista evaluate {self.path} --split {base.removesuffix(TRANSCRIPT)}{option}", *flags])
 
     def evaluated_splits(self) -> list[str]:
         """Splits that have scores, sorted."""

@@ -15,7 +15,8 @@ from aista.convert import check_keys
 from aista.data.data_config import DataConfig
 from aista.errors import ConfigError, Fault, RegistryError
 from aista.hub import HubName
-from aista.schema import Component, Options, component, option, required, section, structure, to_plain
+from aista.plain import Keep, to_plain
+from aista.schema import Component, Options, component, option, required, section, structure
 from aista.tasks.training import EvaluationConfig, TrainerConfig
 
 __all__ = [
@@ -59,7 +60,7 @@ class Sections(Options):
     task: str = option("speech_translation", "Registered task.")
     plugins: tuple[Path, ...] = option((), "Python files with components of your own, relative to the config.")
     seed: int = option(1, "Seed of initialisation, shuffling and augmentation.", minimum=0)
-    corpus_note: str = option("", "Shown with all results, e.g. that the corpus is synthetic.")
+    corpus_note: str = option("", "Shown with all results, e.g. that the corpus is synthetic.", weights=False)
     tokenizer: Component = component("tokenizer", None, "Tokenizer of the LLM.")
     data: DataConfig = section(DataConfig, "Manifests, features and batching.")
     trainer: TrainerConfig = section(TrainerConfig, "Optimiser, schedule, checkpoints.")
@@ -89,10 +90,10 @@ class Experiment:
     start: Path | None = None
     commits: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-    def to_plain(self) -> dict[str, Any]:
-        """Every option, defaults included, as data that YAML can write."""
-        plain: dict[str, Any] = to_plain(self.sections)
-        plain.update(to_plain(self.task_config))
+    def to_plain(self, keep: Keep | None = None) -> dict[str, Any]:
+        """Every option, defaults included, as data that YAML can write; with ``keep``, those options alone."""
+        plain: dict[str, Any] = to_plain(self.sections, keep)
+        plain.update(to_plain(self.task_config, keep))
         return plain
 
     def from_folder(self, start: Path) -> Experiment:

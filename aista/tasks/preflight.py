@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from aista import registry
@@ -71,13 +72,14 @@ def build_task(experiment: Experiment, *, pretrained: Pretrained = "load") -> Ta
     return task
 
 
-def build_metrics(experiment: Experiment) -> list[Metric]:
-    """The configured metrics, or the task's usual ones, for the language of what the task produces."""
+def build_metrics(experiment: Experiment, others: Sequence[Component] = ()) -> list[Metric]:
+    """The configured metrics, or the task's usual ones, for the language of what the task produces; or ``others``."""
     data, task = experiment.sections.data, task_class(experiment)
     language = data.target_language if task.scores_translations else data.source_language
-    specs = experiment.sections.evaluation.metrics or task.default_metrics
+    specs = others or experiment.sections.evaluation.metrics or task.default_metrics
+    at = "--metric" if others else "evaluation.metrics"
     return [
-        registry.build("metric", spec, at=f"evaluation.metrics[{index}]", target_language=language)
+        registry.build("metric", spec, at=f"{at}[{index}]", target_language=language)
         for index, spec in enumerate(specs)
     ]
 

@@ -48,12 +48,12 @@ class TrainerConfig(Options):
     log_every: int = option(10, "Steps between metric records.", minimum=1)
     validate_every: int = option(0, "Steps between validations; 0 validates at the end only.", minimum=0)
     checkpoint_every: int = option(0, "Steps between checkpoints; 0 saves at the end only.", minimum=0)
-    keep_last: int = option(1, "Number of newest checkpoints to keep.", minimum=1)
+    keep_last: int = option(1, "Number of newest checkpoints to keep.", minimum=1, weights=False)
     keep_best: int = option(0, "Number of best-scoring checkpoints to keep as well; 0: none.", minimum=0)
     early_stopping_patience: int = option(
         0, "Validations without a better score before training stops; 0: never.", minimum=0
     )
-    tensorboard: bool = option(False, "Also write TensorBoard event files.")
+    tensorboard: bool = option(False, "Also write TensorBoard event files.", weights=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -77,7 +77,9 @@ class EvaluationConfig(Options):
 
     metrics: tuple[Component, ...] = components("metric", "Metrics; empty means the task's defaults.")
     generation: GenerationConfig = section(GenerationConfig, "Search options.")
-    batch_size: int = option(32, "Rows decoded together; does not change results.", minimum=1, maximum=1_000_000)
+    batch_size: int = option(
+        32, "Rows decoded together; does not change results.", minimum=1, maximum=1_000_000, weights=False
+    )
     score: str = option(
         "nll", "Criterion of the best checkpoint: nll, loss (the whole training loss), or one of the metrics."
     )

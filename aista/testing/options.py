@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
+from aista.plain import to_plain
 from aista.registry import Entry
-from aista.schema import Options, required_options, structure, to_plain
+from aista.schema import Options, required_options, structure
 
 __all__ = ["CHECKS", "check_documented", "check_frozen_options", "check_options_round_trip"]
 

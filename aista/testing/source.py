@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from aista.data.sources.base import Source
+from aista.data.sources.base import Languages, Source
 from aista.errors import DataError
 from aista.testing.contracts import contract
 from aista.testing.tensors import assert_raises
@@ -32,4 +32,4 @@ def check_refuses(source: Source) -> None:
     with tempfile.TemporaryDirectory() as name:
         place = str(Path(name, "missing"))
         with assert_raises(DataError, "parts() of a missing place must raise DataError"):
-            source.parts(place)
+            source.parts(place, Languages())

@@ -6,7 +6,8 @@ import pytest
 
 from aista.data.data_config import DataConfig
 from aista.errors import ConfigError
-from aista.schema import structure, to_plain
+from aista.plain import to_plain
+from aista.schema import structure
 
 
 def test_defaults_and_components() -> None:

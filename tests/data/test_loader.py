@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ from aista.data.dataset import SpeechTextDataset
 from aista.data.features.log_mel import LogMel, LogMelConfig
 from aista.data.loader import BatchLoader
 from aista.data.manifest import Row
+from aista.data.mixture import Mixture
 from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import DataError, RunError
 from aista.types import SpeechBatch
@@ -219,3 +221,63 @@ def test_a_worker_that_dies_is_a_readable_error(dataset: SpeechTextDataset) -> N
         os.kill(worker.pid, signal.SIGKILL)
         with pytest.raises(RunError, match=r"a data worker process died .* lower data\.num_workers, or set it to 0"):
             list(ahead)
+
+
+def mixed_loader(
+    dataset: SpeechTextDataset, *, rank: int = 0, world_size: int = 1, num_workers: int = 0
+) -> BatchLoader:
+    """Two parts, of the first nine rows and of the others, each half of an epoch."""
+    part = np.array([0] * 9 + [1] * (len(dataset) - 9))
+    mixture = Mixture(("large", "small"), part, (0.5, 0.5), seed=5)
+    batches = LengthBatches(dataset.lengths(), batch_size=4, seed=5, world_size=world_size, mixture=mixture)
+    return BatchLoader(
+        dataset.with_parts(mixture), batches, rank=rank, world_size=world_size, num_workers=num_workers, train=True
+    )
+
+
+@pytest.mark.parametrize(("taken", "num_workers"), [*((taken, 0) for taken in range(1, 6)), (1, 2), (4, 2)])
+def test_a_mixture_resumes_at_any_batch(dataset: SpeechTextDataset, taken: int, num_workers: int) -> None:
+    expected = epochs(mixed_loader(dataset), 3)
+    with mixed_loader(dataset, num_workers=num_workers) as interrupted:
+        ahead = interrupted
+        for _ in range(taken):
+            if ahead.is_at_end:
+                ahead.next_epoch()
+            next(iter(ahead))
+        state, read = interrupted.state_dict(), interrupted.rows_read()
+    assert read == {name: sum(batch.part_rows[name] for batch in expected[:taken]) for name in ("large", "small")}
+    with mixed_loader(dataset, num_workers=num_workers) as resumed:
+        resumed.load_state_dict(state)
+        assert resumed.rows_read() == read
+        rest = epochs(resumed, 3 - state["epoch"])
+        assert_same(rest, expected[taken:])
+
+
+def test_processes_share_the_batches_of_a_mixture(dataset: SpeechTextDataset) -> None:
+    whole = epochs(mixed_loader(dataset, world_size=1), 2)
+    shares = [epochs(mixed_loader(dataset, rank=rank, world_size=2), 2) for rank in range(2)]
+    assert len(whole) == len(shares[0]) == len(shares[1])
+    for batch, first, second in zip(whole, *shares, strict=True):
+        assert (batch.ids[0::2], batch.ids[1::2]) == (first.ids, second.ids)
+        assert batch.part_rows == {name: n + second.part_rows[name] for name, n in first.part_rows.items()}
+
+
+def test_readings_of_a_row_within_an_epoch_are_augmented_apart(dataset: SpeechTextDataset) -> None:
+    part = np.array([0] + [1] * (len(dataset) - 1))
+    mixture = Mixture(("one", "others"), part, (0.5, 0.5), seed=5)
+    batches = LengthBatches(dataset.lengths(), batch_size=4, seed=5, mixture=mixture)
+    read = [
+        audio[:length]
+        for batch in BatchLoader(dataset, batches, train=True)
+        for id, audio, length in zip(batch.ids, batch.audio, batch.audio_lengths, strict=True)
+        if id == dataset.rows[0].id
+    ]
+    assert len(read) >= 5
+    assert all(len(one) == len(read[0]) for one in read)
+    assert not any(torch.equal(one, other) for n, one in enumerate(read) for other in read[:n])
+
+
+def test_other_shares_are_no_resume(dataset: SpeechTextDataset) -> None:
+    state = mixed_loader(dataset).state_dict()
+    with pytest.raises(DataError, match="training cannot be resumed"):
+        loader(dataset).load_state_dict(state)

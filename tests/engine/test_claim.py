@@ -1,14 +1,19 @@
 """Claiming a run folder from several processes: the main one writes, the others wait for it."""
 
+import dataclasses
+import re
 import threading
+from pathlib import Path
 
 import pytest
 
+from aista.config import apply_overrides
 from aista.engine import claim as claiming
-from aista.engine.claim import claim, holds, released_if_unused
-from aista.errors import AistaError, RunError
+from aista.engine.claim import claim, holds, open_experiment, released_if_unused
+from aista.errors import AistaError, ConfigError, RunError
+from aista.plain import changes_weights
 from aista.run_folder.paths import RunPaths
-from aista.tasks.experiment import load_experiment
+from aista.tasks.experiment import Sections, load_experiment, structure_experiment
 from aista.tasks.preflight import build_task
 from tests.tiny import tiny_config, write_config
 
@@ -39,13 +44,70 @@ def test_another_process_does_not_wait_for_ever(experiment, tmp_path, monkeypatc
         claim(tmp_path / "run", experiment, build_task(experiment))
 
 
-def test_a_run_of_an_earlier_aista_is_refused_as_such(experiment, tmp_path):
-    run = RunPaths(tmp_path / "run")
-    claim(run.path, experiment, build_task(experiment))
-    assert holds(run.path, experiment)
+def claimed(experiment, folder):
+    claim(folder, experiment, build_task(experiment))
+    return RunPaths(folder)
+
+
+def changed(experiment, *overrides):
+    raw = apply_overrides(experiment.raw, overrides)
+    return structure_experiment(raw, source="changed")
+
+
+def test_an_option_that_an_earlier_aista_did_not_know_has_its_default(experiment, tmp_path):
+    run = claimed(experiment, tmp_path / "run")
     lines = run.config_file.read_text().splitlines()[1:]
     run.config_file.write_text("\n".join(line for line in lines if "max_skipped_steps" not in line) + "\n")
-    with pytest.raises(AistaError, match=r"max_skipped_steps: '\(absent\)' there, 0 here \(a run of an earlier aista"):
+    assert holds(run.path, experiment)
+    with pytest.raises(AistaError, match=r"differs in trainer\.max_skipped_steps: 0 there, 5 here\. Choose another"):
+        holds(run.path, changed(experiment, "trainer.max_skipped_steps=5"))
+
+
+def test_an_option_that_only_an_earlier_aista_knew_is_named(experiment, tmp_path):
+    run = claimed(experiment, tmp_path / "run")
+    lines = run.config_file.read_text().splitlines()[1:]
+    run.config_file.write_text("\n".join([*lines, "warmth: 3"]) + "\n")
+    with pytest.raises(ConfigError, match=r"run/config\.yaml.*\n?.*warmth"):
+        holds(run.path, experiment)
+
+
+def test_what_changes_no_weights_is_taken_over(experiment, tmp_path, caplog):
+    run = claimed(experiment, tmp_path / "run")
+    before = open_experiment(run.path)
+    other = changed(experiment, "evaluation.batch_size=3", "corpus_note=tones")
+    assert holds(run.path, other)
+    with caplog.at_level("INFO"):
+        claimed(other, run.path)
+    assert "evaluation.batch_size is now 3, was" in caplog.text
+    after = open_experiment(run.path).sections  # its seal is whole
+    assert (after.evaluation.batch_size, after.corpus_note) == (3, "tones")
+    assert after.trainer == before.sections.trainer
+    assert after.data.train == before.sections.data.train
+
+
+def test_the_docs_name_all_options_that_change_no_weights():
+    def paths(cls, at=""):
+        for field in dataclasses.fields(cls):
+            if "section" in field.metadata:
+                yield from paths(field.metadata["section"], f"{at}{field.name}.")
+            elif not changes_weights(field, None):
+                yield at + field.name
+
+    page = (Path(__file__).parents[2] / "docs" / "config.md").read_text()
+    sentence = page.split("Options that change no weights may differ at any\ntime: ")[1].split(".\n")[0]
+    assert set(re.findall("`([^`]+)`", sentence)) == set(paths(Sections))
+
+
+def test_more_steps_are_the_same_run_and_fewer_are_not(experiment, tmp_path):
+    run = claimed(experiment, tmp_path / "run")
+    steps = experiment.sections.trainer.max_steps
+    run.timing_file.write_text("{}")
+    more = changed(experiment, f"trainer.max_steps={steps + 1}")
+    assert not holds(run.path, more)
+    claimed(more, run.path)
+    assert holds(run.path, more)
+    assert not run.timing_file.exists()
+    with pytest.raises(AistaError, match=f"trainer.max_steps: {steps + 1} there, {steps} here"):
         holds(run.path, experiment)
 
 

@@ -14,7 +14,7 @@ class Correct(Source):
     def recognises(cls, place):
         return Path(place, "corpus.txt").is_file()
 
-    def parts(self, place):
+    def parts(self, place, languages):
         if not self.recognises(place):
             raise DataError(f"--from {place}: holds no corpus.txt")
         return [Part("corpus.txt", ("audio",), lambda: iter(()))]
@@ -33,7 +33,7 @@ class Opens(Correct):
 
 
 class FindsNothing(Correct):
-    def parts(self, place):
+    def parts(self, place, languages):
         return []
 
 

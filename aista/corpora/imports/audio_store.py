@@ -7,13 +7,14 @@ import io
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import soundfile
 
-from aista.data.audio_file import MissingAudioError, UndecodableAudioError, locate, shown
+from aista.corpora.imports.media_shelf import DecodedMedia, MediaShelf
+from aista.data.audio_file import MissingAudioError, UndecodableAudioError, locate, open_audio, shown
 from aista.data.sources.base import Recording
 from aista.errors import DataError
 from aista.files import replacing
@@ -21,7 +22,7 @@ from aista.files import replacing
 __all__ = ["AUDIO_FOLDER", "AudioStore", "SegmentError"]
 
 AUDIO_FOLDER = "audio"
-_ENDINGS = ("", ".wav", ".flac", ".mp3", ".ogg", ".opus")
+_ENDINGS = ("", ".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")
 _MAGIC = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"\xff\xfb": ".mp3"}
 _OVERSHOOT = 0.5  # seconds by which a segment may end behind its recording, as in Kaldi's extract-segments
 _SAME = 0.05  # seconds that a segment may lack of the whole file
@@ -44,6 +45,7 @@ class AudioStore:
     def __init__(self, out: Path, folders: Sequence[Path]) -> None:
         self._out = out
         self._folders = folders
+        self._shelf = MediaShelf()
 
     def place(self, recording: Recording, id: str) -> str:
         """The manifest's ``audio`` for a recording, which is written if it is no file of its own.
@@ -74,7 +76,11 @@ class AudioStore:
 
     def _cut(self, identity: bytes, source: Any, recording: Recording, id: str) -> str:
         """The name of a file with the segment alone, or "" where that is the whole recording."""
-        with _opened(source, recording.path or id) as file:
+        if recording.seconds is not None:
+            name = _segment_name(id, identity, recording.start, recording.seconds)
+            if (self._out / name).is_file():  # of an interrupted import: long recordings are not decoded again
+                return name
+        with self._opened(source, recording.path or id) as file:
             seconds = file.frames / file.samplerate
             length = seconds - recording.start if recording.seconds is None else recording.seconds
             end = recording.start + length
@@ -84,7 +90,7 @@ class AudioStore:
                 )
             if recording.start == 0 and abs(length - seconds) <= _SAME:
                 return ""
-            name = _name(id, b"%b:%f:%f" % (identity, recording.start, end), ".flac")
+            name = _segment_name(id, identity, recording.start, length)
             if not (self._out / name).is_file():
                 file.seek(round(recording.start * file.samplerate))
                 samples_WC = file.read(round(length * file.samplerate), dtype="float32", always_2d=True)
@@ -99,6 +105,19 @@ class AudioStore:
                         subtype="PCM_24" if is_fine else "PCM_16",
                     )
             return name
+
+    @contextmanager
+    def _opened(self, source: Any, name: str) -> Iterator[soundfile.SoundFile | DecodedMedia]:
+        if isinstance(source, str) and (media := self._shelf.find(source)) is not None:
+            yield media
+            return
+        try:
+            with ExitStack() as opened:
+                if isinstance(source, str) and locate(source, Path()).length is not None:
+                    _, source = opened.enter_context(open_audio(source, Path()))
+                yield opened.enter_context(soundfile.SoundFile(source))
+        except (soundfile.LibsndfileError, TypeError) as error:
+            raise UndecodableAudioError(f"{shown(name)}: no segment of it can be read ({error})") from None
 
     def _find(self, path: str) -> str:
         """The path or part of an archive, absolute."""
@@ -118,13 +137,8 @@ class AudioStore:
         return os.path.relpath(spec, base) if inside else spec
 
 
-@contextmanager
-def _opened(source: Any, name: str) -> Iterator[soundfile.SoundFile]:
-    try:
-        with soundfile.SoundFile(source) as file:
-            yield file
-    except (soundfile.LibsndfileError, TypeError) as error:
-        raise UndecodableAudioError(f"{shown(name)}: no segment of it can be read ({error})") from None
+def _segment_name(id: str, identity: bytes, start: float, seconds: float) -> str:
+    return _name(id, b"%b:%f:%f" % (identity, start, start + seconds), ".flac")
 
 
 def _name(id: str, identity: bytes, ending: str) -> str:

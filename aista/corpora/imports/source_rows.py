@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aista.corpora.preparation import one_line
-from aista.data.sources.base import Part, Recording, split_of
+from aista.data.sources.base import Languages, Part, Recording, primary, split_of
 from aista.data.sources.columns import match_columns, read_entry
 from aista.data.sources.opening import open_source, recognise
 from aista.errors import DataError
@@ -58,13 +58,15 @@ class OpenedPart:
     layout: str
     split: str
     columns: Mapping[str, str]
-    languages: tuple[str, str]
+    languages: Languages
 
     def __str__(self) -> str:
-        taken = ", ".join(f"{target}={name}" for target, name in self.columns.items())
+        taken = ", ".join(name if target == name else f"{target}={name}" for target, name in self.columns.items())
         unused = [name for name in self.part.columns if name not in self.columns.values()]
         more = f"; not used: {', '.join(unused[:12])}{', ...' * (len(unused) > 12)}" if unused else ""
-        return f"{self.part.name} ({self.layout}): {taken}{more}"
+        note = f"; {self.part.note}" if self.part.note else ""
+        into = f" into {self.split}" if self.split else ""
+        return f"{self.part.name} ({self.layout}){into}: {taken}{more}{note}"
 
     def rows(self) -> Iterator[RawRow]:
         """Each row, with what is wrong with it."""
@@ -92,7 +94,7 @@ class OpenedPart:
         note = ""
         for column, wanted in zip(("src_lang", "tgt_lang"), self.languages, strict=True):
             said = texts.get(column, "")
-            if not said or (wanted and _primary(said) == _primary(wanted)):
+            if not said or (wanted and primary(said) == primary(wanted)):
                 texts[column] = wanted
             elif wanted:
                 note = f"{column} is {said!r}, not {wanted!r}: kept as the source says"
@@ -105,18 +107,17 @@ def open_parts(sources: Sequence[str], options: ImportOptions) -> list[OpenedPar
     Raises:
         AistaError: a place is no corpus, or a column is missing.
     """
-    languages = {"src_text": options.source_language, "tgt_text": options.target_language}
+    languages = Languages(options.source_language, options.target_language)
+    by_text = {"src_text": languages.source, "tgt_text": languages.target}
     opened = []
     for name in sources:
         split, place = _split_and_place(name)
         layout = options.layout or recognise(place)
         source = open_source(layout, options.overrides)
-        for part in source.parts(place):
-            columns = match_columns(part, options.columns or {}, source.usual, languages)
+        for part in source.parts(place, languages):
+            columns = match_columns(part, options.columns or {}, source.usual, by_text)
             belongs = split or part.split
-            opened.append(
-                OpenedPart(part, layout, belongs, columns, (options.source_language, options.target_language))
-            )
+            opened.append(OpenedPart(part, layout, belongs, columns, languages))
     return opened
 
 
@@ -127,10 +128,6 @@ def _split_and_place(name: str) -> tuple[str, str]:
     if not place:
         raise DataError(f"--from {name}: must be PLACE or SPLIT=PLACE, got no place")
     return split_of(split), place
-
-
-def _primary(language: str) -> str:
-    return language.replace("_", "-").partition("-")[0].casefold()
 
 
 def _clean(column: str, text: str) -> str:

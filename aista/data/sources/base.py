@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
-__all__ = ["Entry", "Part", "Recording", "Source", "flatten", "split_of"]
+__all__ = ["Entry", "Languages", "Part", "Recording", "Source", "flatten", "primary", "split_of"]
 
 SPLITS = {
     "train": ("train", "training", "trn"),
@@ -16,6 +16,13 @@ SPLITS = {
     "test": ("test", "testing", "tst"),
 }
 """A manifest's split -> what it is called elsewhere."""
+
+
+class Languages(NamedTuple):
+    """Codes of the speech and of the translations, as the user says them; "" where nothing is said."""
+
+    source: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ class Part:
         split: ``train``, ``dev``, ``test`` or another name; "" where the source does not say.
         folders: Where relative paths of audio may start, the likeliest first.
         total: Number of rows, for a progress bar; None if that is not known.
+        note: What one should know of how it is read, for the report.
     """
 
     name: str
@@ -75,6 +83,7 @@ class Part:
     split: str = ""
     folders: tuple[Path, ...] = ()
     total: int | None = None
+    note: str = ""
 
 
 class Source(ABC):
@@ -91,17 +100,26 @@ class Source(ABC):
         """Whether a path or name looks like this layout. Reads little, and raises nothing."""
 
     @abstractmethod
-    def parts(self, place: str) -> list[Part]:
+    def parts(self, place: str, languages: Languages) -> list[Part]:
         """The pieces of the corpus at ``place``, at least one.
 
+        Args:
+            place: A path or name.
+            languages: What the user asks for: a corpus of several languages chooses by it, others need not look.
+
         Raises:
-            DataError: it cannot be read, or is of another layout.
+            DataError: it cannot be read, is of another layout, or has no such languages.
         """
 
 
 def split_of(name: str) -> str:
     """The manifest's split for a name such as ``validation``: train, dev, test, or the name itself."""
     return next((split for split, names in SPLITS.items() if name.lower() in names), name)
+
+
+def primary(language: str) -> str:
+    """The language of a code, without its country or script: ``zh`` of ``zh-CN``."""
+    return language.replace("_", "-").partition("-")[0].casefold()
 
 
 def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

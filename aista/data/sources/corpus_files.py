@@ -18,6 +18,7 @@ from aista.files import explain
 __all__ = ["JSON_SUFFIXES", "find_files", "first_objects", "open_text", "read_objects", "suffix_of"]
 
 JSON_SUFFIXES = (".jsonl", ".json", ".ndjson")
+_UTF_8 = "utf-8-sig"
 _PIECE = 1 << 20  # characters
 _LONGEST = 1 << 26  # characters of one object
 _SEPARATORS = re.compile(r"[ \t\r\n,]*")
@@ -62,20 +63,27 @@ def _split_in(file: Path) -> str:
 
 
 @contextmanager
-def open_text(path: Path, encoding: str = "utf-8-sig") -> Iterator[IO[str]]:
-    """Open a text file, gzip-compressed if it ends in .gz. What goes wrong while it is open becomes a DataError."""
+def open_text(path: Path, encoding: str = "", newline: str = "") -> Iterator[IO[str]]:
+    """Open a text file, gzip-compressed if it ends in .gz. What goes wrong while it is open becomes a DataError.
+
+    Args:
+        path: The file.
+        encoding: As its layout lets people choose it; "" is UTF-8, where there is no choice.
+        newline: As ``open`` takes it; "" ends lines at a lone carriage return, too.
+    """
     try:
         opener: Any = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding=encoding, newline="") as stream:
+        with opener(path, "rt", encoding=encoding or _UTF_8, newline=newline) as stream:
             yield stream
     except LookupError:
         raise DataError(
             f"encoding must be one that Python knows, got {shown(encoding)}; try utf-8 or latin-1"
         ) from None
     except UnicodeError as error:
+        remedy = "say how it is encoded, e.g. encoding=latin-1, or" if encoding else "get it again, or"
         raise DataError(
-            f"{path}: must be {encoding.removesuffix('-sig')}, got other bytes ({error}); say how it is encoded, e.g. "
-            "encoding=latin-1, or convert it by iconv"
+            f"{path}: must be {(encoding or _UTF_8).removesuffix('-sig')}, got other bytes ({error}); {remedy} convert "
+            "it by iconv"
         ) from None
     except EOFError:
         raise DataError(f"{path}: the file is cut short; copy it again") from None
@@ -83,7 +91,7 @@ def open_text(path: Path, encoding: str = "utf-8-sig") -> Iterator[IO[str]]:
         raise DataError(explain(error, path, "read")) from error
 
 
-def read_objects(path: Path, encoding: str = "utf-8-sig") -> Iterator[Entry]:
+def read_objects(path: Path, encoding: str = "") -> Iterator[Entry]:
     """The JSON objects of a file with one on each line, or with one list of them; nested ones with dotted columns."""
     with open_text(path, encoding) as stream:
         start = ""
@@ -93,7 +101,7 @@ def read_objects(path: Path, encoding: str = "utf-8-sig") -> Iterator[Entry]:
         yield from entries
 
 
-def first_objects(path: Path, count: int, encoding: str = "utf-8-sig") -> list[Mapping[str, Any]]:
+def first_objects(path: Path, count: int, encoding: str = "") -> list[Mapping[str, Any]]:
     """The first objects that can be read. Raises DataError where the first entry is none, or there is no entry."""
     entries = list(islice(read_objects(path, encoding), count))
     good = [entry.fields for entry in entries if not entry.fault]

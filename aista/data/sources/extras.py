@@ -10,12 +10,12 @@ from aista.errors import DataError
 __all__ = ["require"]
 
 
-def require(package: str, layout: str) -> Any:
+def require(package: str, layout: str, extra: str = "import") -> Any:
     """The package, for reading a layout. Raises DataError saying how to install it where it is missing."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
         raise DataError(
             f"--format {layout}: needs the package {package}, which cannot be imported ({error}); install it by pip "
-            "install 'aista[import]'"
+            f"install 'aista[{extra}]'"
         ) from None

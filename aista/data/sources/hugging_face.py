@@ -11,7 +11,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from aista.data.sources.base import Entry, Part, Source, flatten, split_of
+from aista.data.sources.base import Entry, Languages, Part, Source, flatten, split_of
 from aista.data.sources.extras import require
 from aista.errors import DataError
 from aista.registry import register
@@ -48,7 +48,7 @@ class HuggingFace(Options, Source):
             return False
 
     @override
-    def parts(self, place: str) -> list[Part]:
+    def parts(self, place: str, languages: Languages) -> list[Part]:
         datasets = require("datasets", "hugging_face")
         datasets.disable_progress_bars()
         datasets.logging.set_verbosity_error()

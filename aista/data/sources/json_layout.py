@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from aista.data.sources.base import Entry, Part, Source
+from aista.data.sources.base import Entry, Languages, Part, Source
 from aista.data.sources.corpus_files import JSON_SUFFIXES, find_files, first_objects, read_objects
 from aista.errors import DataError
 
@@ -43,7 +43,7 @@ class JsonLayout(Source):
             return False
 
     @override
-    def parts(self, place: str) -> list[Part]:
+    def parts(self, place: str, languages: Languages) -> list[Part]:
         return [self._part(file, split) for file, split in find_files(place, JSON_SUFFIXES)]
 
     def folders(self, file: Path) -> tuple[Path, ...]:
@@ -54,9 +54,10 @@ class JsonLayout(Source):
         columns: dict[str, None] = {}
         for fields in first_objects(file, _LOOKED_AT):
             columns |= dict.fromkeys(self._converted(Entry("", fields)).fields)
-        return Part(str(file), tuple(columns), lambda: self._entries(file), split, self.folders(file))
+        return Part(str(file), tuple(columns), lambda: self.entries(file), split, self.folders(file))
 
-    def _entries(self, file: Path) -> Iterator[Entry]:
+    def entries(self, file: Path) -> Iterator[Entry]:
+        """A file's objects, converted."""
         return map(self._converted, read_objects(file))
 
     def _converted(self, entry: Entry) -> Entry:

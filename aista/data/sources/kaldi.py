@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from aista.data.sources.base import Entry, Part, Recording, Source, split_of
+from aista.data.sources.base import Entry, Languages, Part, Recording, Source, split_of
 from aista.data.sources.corpus_files import open_text
 from aista.errors import DataError
 from aista.registry import register
@@ -18,6 +20,8 @@ from aista.schema import Options
 
 __all__ = ["Kaldi"]
 
+_IN_ARCHIVE = re.compile(r"(?P<file>.+\.ark):(?P<offset>[0-9]{1,18})")
+_UNKNOWN = 0x7FFFFFFF  # lengths from here on stand for none, as in WAVs that went through a pipe
 _READERS = ("cat", "flac")  # commands that put out a file's own content
 
 
@@ -29,17 +33,22 @@ class Kaldi(Options, Source):
     A folder of such folders (``train``, ``dev``, ``test``) gives the splits. Translations have files of their own, such
     as ``text.fr``: say ``--target-language fr``, or ``--column tgt_text=text.fr``. Files must be sorted as Kaldi
     demands; then they are read side by side. Commands in ``wav.scp`` are never executed: of ``flac -c -d FILE |`` and
-    ``cat FILE |`` the file is read, others are left out and counted.
+    ``cat FILE |`` the file is read, others are left out and counted. ``FILE.ark:OFFSET`` names a WAV in an archive.
     """
 
     @classmethod
     @override
     def recognises(cls, place: str) -> bool:
-        return bool(_folders(Path(place)))
+        return bool(_folders(Path(place))) or _has_features(Path(place))
 
     @override
-    def parts(self, place: str) -> list[Part]:
+    def parts(self, place: str, languages: Languages) -> list[Part]:
         folders = _folders(Path(place))
+        if not folders and _has_features(Path(place)):
+            raise DataError(
+                f"--from {place}: holds features alone (feats.scp), and aista computes its own; give the folder "
+                "with wav.scp, as it was before the features were made"
+            )
         if not folders:
             raise DataError(f"--from {place}: must be a folder with wav.scp, or one of such folders; check the path")
         return [_part(folder, split) for folder, split in folders]
@@ -53,6 +62,13 @@ def _folders(place: Path) -> list[tuple[Path, str]]:
     except OSError:
         return []
     return [(folder, split_of(folder.name)) for folder in inner]
+
+
+def _has_features(place: Path) -> bool:
+    try:
+        return (place / "feats.scp").is_file()
+    except OSError:
+        return False
 
 
 def _part(folder: Path, split: str) -> Part:
@@ -89,10 +105,10 @@ def _utterances(folder: Path) -> Iterator[tuple[str, str, Recording | None, str]
     """Place, id, recording and fault of each utterance."""
     if not (folder / "segments").is_file():
         for place, utterance, value in _pairs(folder / "wav.scp"):
-            path, fault = _path(value)
+            path, fault = _path(folder, value)
             yield place, utterance, Recording(path) if path else None, fault
         return
-    recordings = {name: _path(value) for _, name, value in _pairs(folder / "wav.scp")}
+    recordings = {name: _path(folder, value) for _, name, value in _pairs(folder / "wav.scp")}
     for place, utterance, value in _pairs(folder / "segments"):
         try:
             name, start, end = value.split()[:3]
@@ -106,8 +122,10 @@ def _utterances(folder: Path) -> Iterator[tuple[str, str, Recording | None, str]
         yield place, utterance, None if fault else Recording(path, None, span[0], span[1] - span[0]), fault
 
 
-def _path(value: str) -> tuple[str, str]:
-    """The file that an entry of ``wav.scp`` names, and what is wrong with the entry."""
+def _path(folder: Path, value: str) -> tuple[str, str]:
+    """The file, or its part, that an entry of ``wav.scp`` names, and what is wrong with the entry."""
+    if match := _IN_ARCHIVE.fullmatch(value):
+        return _in_archive(folder, match["file"], int(match["offset"]))
     if not value.endswith("|"):
         return value, ""
     try:
@@ -118,6 +136,22 @@ def _path(value: str) -> tuple[str, str]:
     if command and Path(command[0]).name in _READERS and len(files) == 1:
         return files[0], ""
     return "", "wav.scp holds a command, which is not executed; name a file"
+
+
+def _in_archive(folder: Path, name: str, offset: int) -> tuple[str, str]:
+    """A WAV in an archive as manifests name it, by the length that its header says; and what is wrong with it."""
+    file = next((path for path in (folder / name, Path(name)) if path.is_file()), None)
+    if file is None:
+        return name, ""  # counted as a missing file
+    try:
+        with file.open("rb") as stream:
+            stream.seek(offset)
+            magic, length = struct.unpack("<4sI", stream.read(8).ljust(8, b"\0"))
+    except OSError:
+        return name, ""
+    if magic != b"RIFF" or not 0 < length < _UNKNOWN:
+        return "", "wav.scp names a part of an archive that is no WAV of known length; write the recordings to files"
+    return f"{file.absolute()}:{offset}:{length + 8}", ""
 
 
 def _pairs(file: Path) -> Iterator[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 import soundfile
 from typing_extensions import override
 
-from aista.data.sources.base import Entry, Part, Recording, Source, flatten
+from aista.data.sources.base import Entry, Languages, Part, Recording, Source, flatten
 from aista.data.sources.corpus_files import find_files, first_objects
 from aista.data.sources.extras import require
 from aista.errors import DataError
@@ -46,7 +46,7 @@ class Lhotse(Options, Source):
         return all(str(kind).endswith("Cut") for kind in kinds)
 
     @override
-    def parts(self, place: str) -> list[Part]:
+    def parts(self, place: str, languages: Languages) -> list[Part]:
         lhotse = require("lhotse", "lhotse")
         return [_part(lhotse, file, split) for file, split in find_files(place, _SUFFIXES)]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from aista import registry
 from aista.config import apply_overrides
 from aista.data.sources.base import Source
+from aista.data.sources.published import PublishedCorpus, nearby
 from aista.errors import DataError
 from aista.schema import Component, structure
 
@@ -20,7 +22,8 @@ def recognise(place: str) -> str:
     Raises:
         DataError: it looks like none, or like several.
     """
-    hits = [entry for entry in registry.entries("source") if _class_of(entry).recognises(place)]
+    layouts = registry.entries("source")
+    hits = [entry for entry in layouts if _class_of(entry).recognises(place)]
     particular = [entry for entry in hits if not _class_of(entry).is_general]
     hits = particular or hits
     known = ", ".join(registry.names("source"))
@@ -28,7 +31,11 @@ def recognise(place: str) -> str:
         raise DataError(f"--from {place}: no such file or folder, and no name of the form ORG/NAME; check the path")
     if not hits:
         raise DataError(
-            f"--from {place}: looks like no known layout ({known}); check the path, or name the layout by --format NAME"
+            f"--from {place}: "
+            + (
+                _meant(place, layouts)
+                or f"looks like no known layout ({known}); check the path, or name the layout by --format NAME"
+            )
         )
     if len(hits) > 1:
         looks = " and ".join(entry.name for entry in hits)
@@ -48,6 +55,15 @@ def open_source(name: str, overrides: Sequence[str] = ()) -> Source:
     config = structure(entry.config, options, source=f"--format {name}") if entry.config else None
     source: Source = registry.build("source", Component(name, config))
     return source
+
+
+def _meant(place: str, layouts: Sequence[registry.Entry]) -> str:
+    """The published corpora around a place that is none."""
+    for entry in layouts:
+        layout = _class_of(entry)
+        if issubclass(layout, PublishedCorpus) and (found := nearby(Path(place), layout.is_root)):
+            return f"is no corpus, but {' and '.join(map(str, found))} would be read as {entry.name}; give that folder"
+    return ""
 
 
 def _class_of(entry: registry.Entry) -> type[Source]:

@@ -11,7 +11,7 @@ from typing import IO, Any, Literal
 from pyarrow import parquet, types
 from typing_extensions import override
 
-from aista.data.sources.base import Entry, Part, Source, flatten
+from aista.data.sources.base import Entry, Languages, Part, Source, flatten
 from aista.data.sources.corpus_files import (
     JSON_SUFFIXES,
     find_files,
@@ -71,7 +71,7 @@ class Table(Options, Source):
             return False
 
     @override
-    def parts(self, place: str) -> list[Part]:
+    def parts(self, place: str, languages: Languages) -> list[Part]:
         return [self._part(file, split) for file, split in find_files(place, _SUFFIXES)]
 
     def _part(self, file: Path, split: str) -> Part:

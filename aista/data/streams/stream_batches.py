@@ -41,7 +41,8 @@ def load(dataset: SpeechTextDataset, job: StreamJob) -> Loaded:
     rows = (*job.rows, *job.spares)
     places = range(len(rows))
     num_own = len(job.rows)
-    batch, failed = read_share(dataset.with_rows(rows), job.epoch, places[:num_own], places[num_own:])
+    epochs = (job.epoch,) * num_own
+    batch, failed = read_share(dataset.with_rows(rows), epochs, places[:num_own], places[num_own:])
     return Loaded(batch, tuple(_bad_row(rows[place], error) for place, error in failed))
 
 

@@ -21,6 +21,7 @@ from aista.engine.cost.rows import Assumption, RowLengths
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
 from aista.engine.export.description import base_paths
 from aista.engine.inputs import Split, load_training_splits
+from aista.engine.mixing import mix, plan_lines, plan_record
 from aista.engine.precision import forecast
 from aista.engine.stream_data import open_stream
 from aista.engine.training.optimizer import check_parameter_groups
@@ -48,6 +49,7 @@ class DryRun:
         no_cost: Why there is none.
         fit: The largest batch that fits into a memory; None where none is asked for.
         precision: What ``mixed_precision: auto`` comes to on this machine, or that bfloat16 is slow on it; else empty.
+        mix: What an epoch reads of each part of ``data.mix``; empty without one.
     """
 
     source: str
@@ -58,11 +60,13 @@ class DryRun:
     states: tuple[str, ...] = ()
     precision: str = ""
     fit: Fit | None = None
+    mix: tuple[dict[str, Any], ...] = ()
 
     def __str__(self) -> str:
         lines = [f"dry run of {self.source}; nothing was written. Parameters that it would train:", str(self.table)]
         lines += [f"{part}: no weights in {place} yet; a run would stop there" for part, place in self.missing.items()]
         lines += [*self.states, *([self.precision] if self.precision else [])]
+        lines += plan_lines(self.mix) if self.mix else []
         return "\n".join([*lines, "", *self._findings()])
 
     def _findings(self) -> list[str]:
@@ -77,6 +81,7 @@ class DryRun:
             "parameters": self.table.to_json(),
             "missing_weights": self.missing,
             "mixed_precision": self.precision,
+            "mix": list(self.mix),
             "cost": cost,
             "fit": None if self.fit is None else self.fit.to_json(),
             "note": self.no_cost,
@@ -129,9 +134,11 @@ def dry_run(
     bases = base_paths(experiment.task_config)
     missing = {part: str(path) for part, (_, path) in bases.items() if not has_weights(path)}
     states = _states(splits, model, experiment)
-    rows = _rows(splits, task, model, unlimited, assumption)
+    mixture = mix(splits["train"], experiment) if "train" in splits else None
+    planned = () if mixture is None else tuple(plan_record(mixture, splits["train"]))
+    rows = replace(_rows(splits, task, model, unlimited, assumption), mixture=mixture)
     precision = forecast(experiment.sections.trainer.mixed_precision)
-    found = partial(DryRun, experiment.source, table, missing, states=states, precision=precision)
+    found = partial(DryRun, experiment.source, table, missing, states=states, precision=precision, mix=planned)
     plan: dict[str, Any] = {"processes": processes, "device": DEVICES[device], "utilization": utilization}
     try:
         if fit is not None:

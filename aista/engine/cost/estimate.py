@@ -135,7 +135,7 @@ def estimate_cost(
     return CostEstimate(
         origin=rows.origin,
         rows=summary,
-        num_rows=len(rows.source),
+        num_rows=sum(batch.rows for batch in batches.padded),
         batches=len(batches.padded),
         accumulation=config.grad_accumulation,
         batch_size=len(batches.mean.inputs),

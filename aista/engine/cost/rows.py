@@ -13,6 +13,7 @@ from torch import nn
 
 from aista.data.features.base import Feature
 from aista.data.manifest_rows import Rows
+from aista.data.mixture import Mixture
 from aista.engine.batch_plan import length_batches
 from aista.engine.cost.trace import BatchSizes
 from aista.engine.inputs import Split
@@ -56,12 +57,13 @@ class Assumption:
 
 @dataclass(frozen=True)
 class RowLengths:
-    """Seconds and tokens of every row, and where they come from."""
+    """Seconds and tokens of every row, where they come from, and the mixture that an epoch reads of them."""
 
     origin: str
     seconds: tuple[float, ...]
     source: tuple[int, ...]
     target: tuple[int, ...]
+    mixture: Mixture | None = None
 
     @classmethod
     def of_split(cls, split: Split, task: Task) -> RowLengths:
@@ -72,9 +74,9 @@ class RowLengths:
     @classmethod
     def of_rows(cls, rows: Rows, task: Task, origin: str) -> RowLengths:
         """The lengths of rows from ``origin``."""
-        tokens = (tuple(lengths.tolist()) for lengths in text_lengths(rows, task.tokenizer))
+        source, target = (tuple(lengths.tolist()) for lengths in text_lengths(rows, task.tokenizer))
         seconds = tuple(rows.seconds().tolist()) if task.uses_audio else (0.0,) * len(rows)
-        return cls(origin, seconds, *tokens)
+        return cls(origin, seconds, source, target)
 
     @classmethod
     def assumed(cls, assumption: Assumption, longest: float) -> RowLengths:
@@ -84,10 +86,10 @@ class RowLengths:
         factors = [math.exp(normal.inv_cdf((row + 0.5) / assumption.rows)) for row in range(assumption.rows)]
         if assumption.seconds:
             factors = [min(factor, longest / assumption.seconds) for factor in factors]
-        tokens = (
+        source, target = (
             tuple(max(1, round(mean * factor)) for factor in factors) for mean in (assumption.source, assumption.target)
         )
-        return cls(str(assumption), tuple(assumption.seconds * factor for factor in factors), *tokens)
+        return cls(str(assumption), tuple(assumption.seconds * factor for factor in factors), source, target)
 
     def positions(self, task: Task, model: nn.Module) -> tuple[int, ...] | None:
         """Positions of the LLM that each row takes; None for a task without one."""
@@ -203,7 +205,12 @@ def plan_batches(
     sizes = rows.seconds if feature is not None else [a + b for a, b in zip(rows.source, rows.target, strict=True)]
     try:
         batches = length_batches(
-            sizes, experiment, with_audio=feature is not None, world_size=world_size, positions=positions
+            sizes,
+            experiment,
+            with_audio=feature is not None,
+            world_size=world_size,
+            positions=positions,
+            mixture=rows.mixture,
         )
         plan = batches.plan(0)
     except DataError as error:

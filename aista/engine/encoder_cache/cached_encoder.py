@@ -160,14 +160,14 @@ class CachedEncoder:
         """Key and ``[S, E]`` states, on the CPU, of each row."""
         if not rows:
             return
-        keys = {row.id: key for key, row in rows.items()}
         weight = next(self._encoder.parameters(), torch.empty(0))
-        part = replace(split, dataset=split.dataset.with_rows(list(rows.values())))
+        named = [replace(row, id=key) for key, row in rows.items()]  # ids may be those of rows in other manifests, too
+        part = replace(split, dataset=split.dataset.with_rows(named))
         with whole_pass(part, batch_size=1, num_workers=self._num_workers) as loader:
             for batch in loader:
                 batch = batch.to(self._device)
                 states_BSE, lengths = self._encoder(batch.audio.to(weight.dtype), batch.audio_lengths)
-                yield keys[batch.ids[0]], states_BSE[0, : int(lengths[0])].to("cpu", copy=True)
+                yield batch.ids[0], states_BSE[0, : int(lengths[0])].to("cpu", copy=True)
 
     def _wait(self, keys: Collection[str]) -> None:
         """Until other processes have written their shares."""
@@ -192,9 +192,9 @@ def _encoder_of(model: nn.Module) -> SpeechEncoder:
 
 
 def _hash_recordings(split: Split) -> dict[str, str]:
-    (inspection,) = split.inspections  # further manifests are of texts alone
+    first, *_ = split.inspections  # paths of further manifests are absolute
     with stage_bars() as progress:
-        return recording_keys(split.dataset.rows, inspection.manifest, partial(progress, f"hashing {split.name}"))
+        return recording_keys(split.dataset.rows, first.manifest, partial(progress, f"hashing {split.name}"))
 
 
 def _one_each(rows: Sequence[Row], keys: Mapping[str, str]) -> dict[str, Row]:

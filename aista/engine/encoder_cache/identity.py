@@ -15,7 +15,8 @@ from torch import nn
 from aista import __version__, registry
 from aista.files import hash_file
 from aista.hub import settings_files
-from aista.schema import Component, to_plain
+from aista.plain import to_plain
+from aista.schema import Component
 from aista.tasks.experiment import Experiment
 
 __all__ = ["encoder_identity"]

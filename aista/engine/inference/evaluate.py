@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,12 @@ from aista.engine.inputs import whole_pass
 from aista.errors import AistaError, RunError
 from aista.files import remove_leftovers, require_writable
 from aista.locks import locked
+from aista.modules.llms.search import GenerationConfig
 from aista.run_folder.evaluations import Evaluation
-from aista.run_folder.paths import RunPaths, split_label
+from aista.run_folder.paths import RunPaths, searched_label, split_label
 from aista.run_folder.sources import Source
+from aista.schema import Component
+from aista.scoring.base import Metric, Score
 from aista.scoring.hypotheses import HypothesisRow, sameness
 from aista.tasks.preflight import build_metrics
 
@@ -45,11 +48,14 @@ def evaluate(
     verify: bool = True,
     shuffled_speech: bool = False,
     text: TextInput | None = None,
+    search: Mapping[str, Any] | None = None,
+    metrics: Sequence[Component] = (),
 ) -> Evaluation:
     """Translate a split and write hypotheses and scores into ``RUN/evaluation/LABEL``.
 
     The label is ``dev`` or ``test``, or ``STEM-HASH`` of a manifest; ``_transcript`` or ``_cascade-STEM-HASH`` is added
-    where transcripts are translated, and ``_step_N`` where the checkpoint is not the best one.
+    where transcripts are translated, ``+OPTION=VALUE`` for each option of the search that is not the run's, and
+    ``_step_N`` where the checkpoint is not the best one.
 
     Args:
         run_dir: Run folder, or a folder that ``aista export`` wrote.
@@ -61,11 +67,16 @@ def evaluate(
         verify: Compare the weights with their checksums first.
         shuffled_speech: Also measure the NLL of the references with another row's speech.
         text: Transcripts to translate in place of the speech.
+        search: Options of ``GenerationConfig`` in place of the run's.
+        metrics: Metrics in place of the run's. Hypotheses of this checkpoint and manifest that are there are scored
+            again, not decoded again, and scores of other metrics stay.
 
     Raises:
         RunError: the folder cannot be written, holds results on another content of the split, or another process
             evaluates the split; the run translates no transcripts.
         DataError: the split has faults, or transcripts are missing.
+        ConfigError: a metric cannot be built.
+        ValueError: an option of the search is out of bounds.
     """
     if text is not None and shuffled_speech:
         raise RunError("--shuffled-speech measures the speech, which transcripts replace; choose one of them")
@@ -77,63 +88,93 @@ def evaluate(
             f"{run_dir}: a run of the task {run.experiment.sections.task} translates no transcripts; leave out "
             "--from-transcript and --transcripts, or name a run of another task"
         )
-    label = _label(run, split, text)
-    with locked(paths.evaluation_lock(label), paths.scores_file(label).parent):
-        return _evaluate(run, split, label, paths, batch_size, shuffled_speech=shuffled_speech, text=text)
+    usual = run.experiment.sections.evaluation
+    generation = replace(usual.generation, **(search or {}))
+    job = _Job(
+        run=run,
+        split=split,
+        label=_label(run, split, text, generation),
+        batch_size=batch_size or usual.batch_size,
+        generation=generation,
+        metrics=build_metrics(run.experiment, metrics),
+        decodes=not metrics or shuffled_speech,
+        shuffled_speech=shuffled_speech,
+        text=text,
+    )
+    with locked(paths.evaluation_lock(job.label), paths.scores_file(job.label).parent):
+        evaluation = _evaluate(job, paths)
+        evaluation.save(paths)
+        return evaluation
 
 
-def _evaluate(
-    run: TrainedRun,
-    split: str,
-    label: str,
-    paths: RunPaths,
-    batch_size: int,
-    *,
-    shuffled_speech: bool,
-    text: TextInput | None,
-) -> Evaluation:
-    require_writable(paths.scores_file(label))
-    remove_leftovers(paths.scores_file(label).parent, "*")
-    max_new_tokens = run.experiment.sections.evaluation.generation.max_new_tokens
-    data = run.load_split(split, max_new_tokens=max_new_tokens, scored=True)
-    source = replace(data.source(run.checkpoint.name), input="" if text is None else str(text))
-    old = _replaced(paths, label, source)
-    if text is None:
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What ``evaluate`` was asked for; ``decodes``: even if there are hypotheses of the same source."""
+
+    run: TrainedRun
+    split: str
+    label: str
+    batch_size: int
+    generation: GenerationConfig
+    metrics: Sequence[Metric]
+    decodes: bool
+    shuffled_speech: bool
+    text: TextInput | None
+
+
+def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
+    require_writable(paths.scores_file(job.label))
+    remove_leftovers(paths.scores_file(job.label).parent, "*")
+    run = job.run
+    data = run.load_split(job.split, max_new_tokens=job.generation.max_new_tokens, scored=True)
+    source = replace(data.source(run.checkpoint.name), input="" if job.text is None else str(job.text))
+    old = _replaced(paths, job.label, source)
+    if old is not None and old.source == source and not job.decodes:
+        log.info("%s: hypotheses of %s are there; scored again, not decoded again", run.path, source)
+        return replace(old, scores=_scores(job.metrics, old.rows, old))
+    if job.text is None:
         data = with_encoder_states(data, run.experiment, run.model, run.device)
     else:
-        data = text.replace_speech(data, run.task)
-    loader = whole_pass(data, batch_size or run.experiment.sections.evaluation.batch_size)
+        data = job.text.replace_speech(data, run.task)
+    loader = whole_pass(data, job.batch_size)
     speech: Mapping[str, Any] | None = None
-    if shuffled_speech:
+    if job.shuffled_speech:
         speech = measure_shuffled_speech(run, loader).to_json()
     elif old is not None and old.source == source:
         speech = old.shuffled_speech
     started = time.perf_counter()
-    rows = _decode(run, loader, run.task.decode if text is None else run.task.decode_text)
+    rows = _decode(job, loader)
     seconds = time.perf_counter() - started
     order = {id: index for index, id in enumerate(data.dataset.rows.texts("id"))}
     rows.sort(key=lambda row: order[row.id])
-    hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
-    warning = sameness(hypotheses, references)
+    warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
     if warning:
         log.warning("%s: %s", run.path, warning)
-    scores = tuple(metric.score(hypotheses, references) for metric in build_metrics(run.experiment))
-    evaluation = Evaluation(
-        label=label,
+    return Evaluation(
+        label=job.label,
         source=source,
         note=run.experiment.sections.corpus_note,
-        scores=scores,
+        scores=_scores(job.metrics, rows, old),
         seconds=round(seconds, 3),
         rows=tuple(rows),
         shuffled_speech=speech,
     )
-    evaluation.save(paths)
-    return evaluation
 
 
-def _label(run: TrainedRun, split: str, text: TextInput | None) -> str:
-    """The split's, with what is translated unless it is the speech, and the checkpoint unless it is the best one."""
+def _scores(metrics: Sequence[Metric], rows: Sequence[HypothesisRow], old: Evaluation | None) -> tuple[Score, ...]:
+    """The scores of the metrics, and after them those of other metrics that the same hypotheses had."""
+    hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
+    scores = [metric.score(hypotheses, references) for metric in metrics]
+    names = {score.name for score in scores}
+    kept = old.scores if old is not None and list(old.rows) == list(rows) else ()
+    return tuple(scores + [score for score in kept if score.name not in names])
+
+
+def _label(run: TrainedRun, split: str, text: TextInput | None, generation: GenerationConfig) -> str:
+    """The split's, with all that is not as usual: the input, the search, the checkpoint."""
     label = split_label(split) if text is None else text.label(split_label(split))
+    usual = asdict(run.experiment.sections.evaluation.generation)
+    label = searched_label(label, {name: value for name, value in asdict(generation).items() if value != usual[name]})
     is_best = is_exported(run.path) or run.checkpoint.step == find_checkpoint(run.path).step
     return label if is_best else f"{label}_{run.checkpoint.name}"
 
@@ -155,11 +196,11 @@ def _replaced(paths: RunPaths, label: str, source: Source) -> Evaluation | None:
 
 
 @torch.inference_mode()
-def _decode(run: TrainedRun, loader: BatchLoader, decode: Callable[..., list[str]]) -> list[HypothesisRow]:
-    rows = []
-    generation = run.experiment.sections.evaluation.generation
+def _decode(job: _Job, loader: BatchLoader) -> list[HypothesisRow]:
+    run, rows = job.run, []
+    decode = run.task.decode if job.text is None else run.task.decode_text
     for batch in track(loader, description="decoding", total=len(loader), transient=True):
-        texts = decode(run.model, batch.to(run.device), generation)
+        texts = decode(run.model, batch.to(run.device), job.generation)
         references = run.task.references(batch)
         rows += [HypothesisRow(*cells) for cells in zip(batch.ids, batch.source_text, references, texts, strict=True)]
     return rows

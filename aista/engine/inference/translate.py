@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,7 +16,7 @@ from aista.data.segmenters.base import Segmenter
 from aista.engine.inference.pieces import Piece, PieceReader
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.errors import DataError, RunError
-from aista.modules.llms.base import GenerationConfig
+from aista.modules.llms.search import GenerationConfig
 
 __all__ = ["Translation", "Translator", "load_model", "translate"]
 
@@ -57,19 +58,19 @@ class Translator:
         self._feature = run.task.feature
 
     def translate(
-        self, files: Sequence[str | os.PathLike[str]], *, beam_size: int = 0, segmenter: Segmenter | None = None
+        self, files: Sequence[str | os.PathLike[str]], *, segmenter: Segmenter | None = None, **search: Any
     ) -> list[Translation]:
         """The translations of all files, in the order given; see ``stream``."""
-        return list(self.stream(files, beam_size=beam_size, segmenter=segmenter))
+        return list(self.stream(files, segmenter=segmenter, **search))
 
     @torch.inference_mode()
     def stream(
         self,
         files: Sequence[str | os.PathLike[str]],
         *,
-        beam_size: int = 0,
         segmenter: Segmenter | None = None,
         progress: Progress | None = None,
+        **search: Any,
     ) -> Iterator[Translation]:
         """Yield the translation of each file, or of each segment of each file, in order.
 
@@ -79,19 +80,17 @@ class Translator:
 
         Args:
             files: Audio files in any format that soundfile reads.
-            beam_size: Beams; 0 means the model's.
             segmenter: Cuts recordings into segments; None translates each file as a whole.
             progress: Called with a stage, how much of it is done, and how much there is; 0 where that is unknown.
+            search: Options of ``GenerationConfig`` in place of the model's: ``beam_size``, ``length_penalty``.
 
         Raises:
-            ValueError: ``files`` is one path, or ``beam_size`` is impossible.
+            ValueError: ``files`` is one path, or an option of the search is out of bounds.
         """
         if isinstance(files, (str, bytes, os.PathLike)):
             raise ValueError(f"files must be a list of paths, got {files!r}; write [{files!r}]")
         sections = self.run.experiment.sections
-        generation, batch_size = sections.evaluation.generation, sections.evaluation.batch_size
-        if beam_size:
-            generation = replace(generation, beam_size=beam_size)
+        generation, batch_size = replace(sections.evaluation.generation, **search), sections.evaluation.batch_size
         limits = self.run.task.limits(self.run.model, max_new_tokens=generation.max_new_tokens)
         work = _Work([os.fsdecode(file) for file in files], progress)
         reader = PieceReader(sections.data, self._feature, limits, segmenter, work.searched)
@@ -201,7 +200,7 @@ def translate(
     files: Sequence[str | os.PathLike[str]],
     *,
     which: str = "best",
-    beam_size: int = 0,
+    search: Mapping[str, Any] | None = None,
     device: str = "",
     base: Mapping[str, Path] | None = None,
     verify: bool = True,
@@ -210,4 +209,4 @@ def translate(
 ) -> Iterator[Translation]:
     """Open a model and yield the translation of each file; see ``load_model`` and ``Translator.stream``."""
     model = load_model(run_dir, which, device=device, base=base, verify=verify)
-    yield from model.stream(files, beam_size=beam_size, segmenter=segmenter, progress=progress)
+    yield from model.stream(files, segmenter=segmenter, progress=progress, **(search or {}))

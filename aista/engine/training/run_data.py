@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from aista.data.loader import BatchLoader
 from aista.engine.batch_plan import narrow, training_loader
 from aista.engine.checkpoints import checkpoint_steps, load_part_weights
 from aista.engine.claim import is_main_process
 from aista.engine.encoder_cache.cached_encoder import CachedEncoder, require_frozen
 from aista.engine.inputs import has_references, load_training_splits, probe_batches, whole_pass
+from aista.engine.mixing import MOST_NAMED, mix, plan_lines, plan_record, read_lines
 from aista.engine.stream_data import open_stream
 from aista.engine.training.reader import LoaderReader
 from aista.errors import RunError
@@ -23,6 +26,8 @@ from aista.tasks.experiment import Experiment
 from aista.types import SpeechBatch
 
 __all__ = ["RunData"]
+
+log = logging.getLogger("aista.data")
 
 
 class RunData:
@@ -46,6 +51,9 @@ class RunData:
         self._verify = verify
         self._stream = open_stream(experiment, task)
         self.splits = load_training_splits(experiment, task)
+        self._loader: BatchLoader | None = None
+        if "train" in self.splits:
+            mix(self.splits["train"], experiment)  # its faults show before a model is built
 
     def prepare(self, model: nn.Module, run_dir: Path, rank: int, world_size: int, device: str) -> None:
         """Leave out what the bare model cannot take, and run its encoder once where the config asks for that.
@@ -73,8 +81,20 @@ class RunData:
         num_accumulate = self._experiment.sections.trainer.grad_accumulation
         if self._stream is not None:
             return LoaderReader(self._stream.loader(rank, world_size), num_accumulate=num_accumulate)
-        loader = training_loader(self.splits["train"], self._experiment, rank, world_size)
+        loader = self._loader = training_loader(self.splits["train"], self._experiment, rank, world_size)
+        if loader.mixture is not None and is_main_process():
+            log.info("%s", "\n".join(plan_lines(plan_record(loader.mixture, self.splits["train"]))))
+            if len(loader.mixture.names) > MOST_NAMED:
+                log.info("data.mix: more than %d parts, whose rows are counted at the end, not in metrics", MOST_NAMED)
         return LoaderReader(loader, num_accumulate=num_accumulate)
+
+    def rows_read(self) -> dict[str, int]:
+        """Rows of each part of ``data.mix`` that were read, earlier parts of a resumed run included; logs them."""
+        if self._loader is None or self._loader.mixture is None:
+            return {}
+        read = self._loader.rows_read()
+        log.info("%s", "\n".join(read_lines(self._loader.mixture, read)))
+        return read
 
     def dev_reader(self, rank: int, world_size: int) -> LoaderReader | None:
         """A process' share of dev; None without one."""

@@ -219,7 +219,9 @@ def _run(
     run_recipe(recipe, config, run_dir)
     if is_main_process():
         save_missing_scores(run)
-        write_object(run.timing_file, _timing(run, time.monotonic() - started))
+        read = data.rows_read()
+        timing = _timing(run, time.monotonic() - started)
+        write_object(run.timing_file, timing | ({"rows_read": read} if read else {}))
 
 
 def _timing(run: RunPaths, seconds: float) -> dict[str, Any]:

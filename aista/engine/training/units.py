@@ -61,6 +61,7 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
         means.update(loss.metrics)
         if batch.batch.left_out:
             means.update({"bad_rows": (torch.tensor(float(batch.batch.left_out)), None)})
+        means.update({f"rows/{part}": (torch.tensor(float(n)), None) for part, n in batch.batch.part_rows.items()})
         return loss.total, loss.num_targets
 
     def process_metric_values(self, values: MutableMapping[str, object]) -> None:

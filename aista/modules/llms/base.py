@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from aista.errors import DataError
-from aista.schema import Options, option
+from aista.modules.llms.search import GenerationConfig
 from aista.types import Hypothesis
 
 __all__ = ["GenerationConfig", "LanguageModel"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerationConfig(Options):
-    """How translations are searched."""
-
-    beam_size: int = option(4, "Beams; 1 is greedy search.", minimum=1, maximum=1_000)
-    max_new_tokens: int = option(128, "Longest translation in tokens, EOS included.", minimum=1, maximum=1_000_000)
-    length_penalty: float = option(1.0, "Exponent of the length that divides a hypothesis' log-probability.")
 
 
 class LanguageModel(nn.Module, ABC):

@@ -12,6 +12,7 @@ from typing import Any
 
 from aista.config import apply_overrides, differences, load_yaml, replace_nodes
 from aista.errors import ConfigError, Fault
+from aista.plain import is_given
 from aista.registry import nearest
 from aista.run_folder.parsing import parsing
 from aista.runs.ablation.results import label
@@ -30,14 +31,6 @@ from aista.tasks.hub_models import pin_models
 
 __all__ = ["MODELS", "Ablation", "PlannedRun", "PlannedStage", "fingerprint", "load_ablation"]
 
-# What changes no result: how fast a run is, and what is written beside it.
-_IRRELEVANT = (
-    ("corpus_note",),
-    ("data", "num_workers"),
-    ("data", "cache_features"),
-    ("evaluation", "batch_size"),
-    ("trainer", "tensorboard"),
-)
 MODELS = "models.json"
 _STAGE_FOLDER = re.compile(r"[\w.-]+-[0-9a-f]{12}")
 
@@ -176,23 +169,19 @@ def _once(broken: Mapping[str, Sequence[Fault]]) -> Iterator[Fault]:
         yield Fault(f"run {first!r}{more}: {fault.path}", fault.problem, fault.remedy)
 
 
-def fingerprint(plain: Mapping[str, Any]) -> str:
-    """Twelve hex digits that identify a resolved config; the order of keys does not matter.
+def fingerprint(experiment: Experiment) -> str:
+    """Twelve hex digits that identify a training.
 
-    Left out is what changes no result, and pretraining stages that ``initialize`` replaces. A pretraining
-    folder of an ablation counts by its name, which holds the hash of what was trained there. Other files
-    count by their path: what they contain is not read.
+    They are of the options that change what is trained and are not at their defaults, so that an option that a later
+    aista adds renames no run. Pretraining stages that ``initialize`` replaces are left out. A pretraining folder of an
+    ablation counts by its name, which holds the hash of what was trained there. Other files count by their path: what
+    they contain is not read.
     """
-    data = json.loads(json.dumps(plain))
-    for *path, last in _IRRELEVANT:
-        node = data
-        for key in path:
-            node = node.get(key) or {}
-        node.pop(last, None)
+    data = experiment.to_plain(is_given)
     parts = data.get("initialize") or {}
     data["pretraining"] = [stage for stage in data.get("pretraining") or () if not parts.get(stage["part"])]
     for part, folder in parts.items():
-        if folder and Path(folder).parent.name == "pretraining" and _STAGE_FOLDER.fullmatch(Path(folder).name):
+        if Path(folder).parent.name == "pretraining" and _STAGE_FOLDER.fullmatch(Path(folder).name):
             parts[part] = Path(folder).name
     text = json.dumps(data, sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
@@ -215,14 +204,14 @@ def _plan(name: str, variant: Experiment, seeds: Sequence[int], base: Experiment
             f"{at}: {_brief(old)} -> {_brief(new, full=True)}"
             for at, old, new in differences(reference, unstaged.to_plain())
         )
-        id, planned = fingerprint(experiment.to_plain()), tuple(stage for _, stage in stages)
+        id, planned = fingerprint(experiment), tuple(stage for _, stage in stages)
         runs.append(PlannedRun(name, seed, id, experiment, unstaged, planned, changes))
     return runs
 
 
 def _plan_stage(stage: Stage, variant: Experiment, out: Path) -> tuple[str, PlannedStage]:
     experiment = variant.stage(stage)
-    folder = out.resolve() / "pretraining" / f"{stage.name}-{fingerprint(experiment.to_plain())}"
+    folder = out.resolve() / "pretraining" / f"{stage.name}-{fingerprint(experiment)}"
     return stage.part, PlannedStage(stage.name, folder, experiment)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from aista.config import dump_yaml, load_yaml
+from aista.config import dump_yaml
 from aista.console import say
 from aista.engine.claim import holds
 from aista.errors import ConfigError, Fault
@@ -20,7 +20,7 @@ from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import is_scored
 from aista.run_folder.paths import RunPaths, transcript_label
 from aista.runs.ablation.outputs import write_outputs
-from aista.runs.ablation.plan import MODELS, Ablation, PlannedRun, fingerprint
+from aista.runs.ablation.plan import MODELS, Ablation, PlannedRun
 from aista.runs.ablation.results import Outcome
 from aista.runs.jobs import Job, JobFiles, run_jobs
 from aista.tasks.experiment import Experiment
@@ -124,8 +124,7 @@ class Sweep:
         folder = self.folder(run)
         if not RunPaths(folder).is_run:
             return "failed, to do" if self._files(folder).failure.is_file() else "to do"
-        if fingerprint(load_yaml(RunPaths(folder).config_file)) != run.id:
-            holds(folder, run.experiment)  # says how they differ
+        holds(folder, run.experiment)  # raises where it holds another
         if RunPaths(folder).is_complete and self._has_results(run):
             return "done"
         return "failed, to resume" if self._files(folder).failure.is_file() else "to resume"

@@ -46,6 +46,14 @@ def test_parts_of_archives_stay_parts(tmp_path: Path, store: AudioStore) -> None
     assert store.place(Recording("all.zip:10:20"), "u") == "../corpus/all.zip:10:20"
 
 
+def test_segments_are_cut_out_of_parts_of_archives(tmp_path: Path, store: AudioStore) -> None:
+    content = (tmp_path / "corpus" / "clips" / "a.wav").read_bytes()
+    (tmp_path / "corpus" / "all.ark").write_bytes(b"u1 " + content + b"more")
+    name = store.place(Recording(f"all.ark:3:{len(content)}", None, 1.0, 0.5), "u")
+    samples_W, _ = soundfile.read(tmp_path / "out" / name)
+    np.testing.assert_allclose(samples_W, RAMP[RATE : RATE + RATE // 2], atol=2**-15)
+
+
 def test_bytes_are_stored_as_they_are_and_once(tmp_path: Path, store: AudioStore) -> None:
     content = (tmp_path / "corpus" / "clips" / "a.wav").read_bytes()
     first = store.place(Recording("x.bin", content), "an id/with: signs")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from aista.data.sources.base import Part
+from aista.data.sources.base import Languages, Part
 from aista.data.sources.columns import SourceRow, match_columns, read_entry
 from aista.data.sources.opening import open_source, recognise
 
@@ -23,8 +23,8 @@ def write_lines(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def parts_of(place: Path, *options: str, layout: str = "") -> list[Part]:
-    return open_source(layout or recognise(str(place)), options).parts(str(place))
+def parts_of(place: Path, *options: str, layout: str = "", languages: tuple[str, str] = ("", "")) -> list[Part]:
+    return open_source(layout or recognise(str(place)), options).parts(str(place), Languages(*languages))
 
 
 def rows_of(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
+from aista.data.audio import probe_audio
 from aista.data.sources.base import Recording
 from aista.data.sources.opening import recognise
+from aista.errors import DataError
 from tests.data.sources.conftest import faults_of, parts_of, rows_of
 
 WriteLines = Callable[..., Path]
@@ -59,6 +65,45 @@ def test_nemo_texts_in_files_of_their_own_are_a_fault(write_lines: WriteLines) -
     ((place, fault),) = faults_of(part)
     assert place == "train.json:2"
     assert fault.startswith("text_filepath: ")
+
+
+def write_tar(path: Path, **names: str) -> None:
+    """An archive with a short WAV under each name."""
+    with tarfile.open(path, "w") as tar:
+        for index, name in enumerate(names.values()):
+            wav = io.BytesIO()
+            soundfile.write(wav, np.full(800 + index, 0.25), 8000, format="WAV")
+            member = tarfile.TarInfo(name)
+            member.size = wav.tell()
+            wav.seek(0)
+            tar.addfile(member, wav)
+
+
+@pytest.mark.parametrize("manifest", ["tarred_audio_manifest.json", "sharded_manifests/manifest_0.json"])
+def test_nemo_recordings_stay_in_their_tars(write_lines: WriteLines, tmp_path: Path, manifest: str) -> None:
+    write_tar(tmp_path / "audio_0.tar", one="_d_a.wav", two="_d_b_c.wav")
+    write_tar(tmp_path / "audio_1.tar", one="_d_a.flac")  # another codec than the manifest says
+    names = [("_d_a.wav", 0), ("_d_b_c-sub1.wav", 0), ("_d_a.wav", 1), ("_d_x.wav", 1), ("plain.wav", 2)]
+    rows = [{"audio_filepath": name, "shard_id": shard, "text": name} for name, shard in names]
+    rows[1]["offset"], rows[1]["duration"] = 0.05, 0.025
+    (part,) = parts_of(write_lines(manifest, rows))
+    found = rows_of(part)
+    assert [row.texts["id"] for row in found] == ["_d_a-0", "_d_b_c-sub1-0", "_d_a-1", "plain-2"]
+    first, second, third, unpacked = (row.recording for row in found)
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert [probe_audio(recording.path, Path()).num_samples for recording in (first, second, third)] == [800, 801, 800]
+    assert (second.start, second.seconds) == (0.05, 0.025)
+    assert unpacked == Recording("plain.wav")
+    assert [fault for _, fault in faults_of(part)] == ["audio_1.tar does not hold its recording"]
+
+
+def test_nemo_tars_that_are_none_are_named(write_lines: WriteLines, tmp_path: Path) -> None:
+    (tmp_path / "audio_0.tar").write_bytes(b"no archive")
+    (part,) = parts_of(write_lines("train.json", [{"audio_filepath": "a.wav", "shard_id": 0, "text": "yes"}]))
+    with pytest.raises(DataError, match=r"audio_0\.tar: must be a plain tar archive, got"):
+        rows_of(part)
 
 
 def test_slam_llm(write_lines: WriteLines) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+import torch
 
+from aista.data.audio import read_audio
 from aista.data.sources.base import Recording
 from aista.data.sources.opening import recognise
 from aista.errors import DataError
@@ -83,3 +88,40 @@ def test_a_folder_of_folders_gives_the_splits(tmp_path: Path) -> None:
     for split in ("train", "dev", "test_clean"):
         write(tmp_path / split, wav__scp="a a.wav\n", text="a one\n")
     assert [part.split for part in parts_of(tmp_path)] == ["dev", "test_clean", "train"]
+
+
+def archive(path: Path, *samples: np.ndarray) -> list[int]:
+    """Recordings as Kaldi's wav-copy packs them: each behind its name. Their offsets."""
+    offsets, content = [], b""
+    for number, samples_W in enumerate(samples):
+        wav = io.BytesIO()
+        soundfile.write(wav, samples_W, 8000, format="WAV")
+        content += f"u{number} ".encode()
+        offsets.append(len(content))
+        content += wav.getvalue()
+    path.write_bytes(content)
+    return offsets
+
+
+def test_recordings_in_an_archive(tmp_path: Path) -> None:
+    samples = [np.linspace(-0.5, 0.5, 100 * (number + 1)) for number in range(2)]
+    folder = write(tmp_path / "data", text="u0 one\nu1 two\nu2 three\nu3 four\n")
+    offsets = archive(folder / "wav.ark", *samples)
+    write(
+        folder,
+        wav__scp="".join(f"u{number} wav.ark:{offset}\n" for number, offset in enumerate([*offsets, 1, 10**6])),
+    )
+    (part,) = parts_of(folder)
+    assert [fault for _, fault in faults_of(part)] == 2 * [
+        "wav.scp names a part of an archive that is no WAV of known length; write the recordings to files"
+    ]
+    for row, samples_W in zip(rows_of(part), samples, strict=True):
+        assert row.recording is not None
+        found_W = read_audio(row.recording.path, Path(), 8000)
+        torch.testing.assert_close(found_W, torch.from_numpy(samples_W).float(), atol=2**-15, rtol=0)
+
+
+def test_features_are_no_recordings(tmp_path: Path) -> None:
+    folder = write(tmp_path / "data", feats__scp="u1 feats.ark:3\n", text="u1 one\n")
+    with pytest.raises(DataError, match=r"holds features alone \(feats\.scp\), and aista computes its own; give the"):
+        parts_of(folder)

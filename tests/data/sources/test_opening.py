@@ -33,10 +33,17 @@ def test_an_unknown_format_suggests_the_nearest() -> None:
 def test_every_layout_says_what_it_reads() -> None:
     assert registry.names("source") == [
         "chat",
+        "common_voice",
+        "covost2",
+        "europarl_st",
+        "fleurs",
         "hearing2translate",
         "hugging_face",
         "kaldi",
         "lhotse",
+        "librispeech",
+        "mls",
+        "must_c",
         "nemo",
         "slam_llm",
         "table",

@@ -3,6 +3,7 @@
 import math
 import re
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 from torch.nn.utils.rnn import pad_sequence
 
 from aista.data.features.log_mel import LogMel
-from aista.data.manifest import read_manifest
+from aista.data.manifest import read_manifest, write_manifest
 from aista.data.states import recording_keys
 from aista.engine.cost.dry_run import dry_run
 from aista.engine.encoder_cache import cached_encoder
@@ -107,6 +108,21 @@ def test_training_evaluation_and_probe_equal_those_without_cache(tmp_path, exper
     assert evaluate(cached, "test").scores == evaluate(plain_run, "test").scores
     curves = [probe(run, "test", size=6, resamples=0)[1].to_json() for run in (cached, plain_run)]
     assert curves[0] == curves[1]
+
+
+def test_a_mixture_of_manifests_that_share_ids_trains_on_the_states_of_its_own_rows(
+    tmp_path, corpus, experiment, row_by_row
+):
+    rows = [replace(row, audio=str(corpus / row.audio)) for row in read_manifest(corpus / "test.tsv").rows]
+    write_manifest(tmp_path / "more.tsv", [replace(row, id=f"train{number}") for number, row in enumerate(rows)])
+    more = (f"data.speech=[{tmp_path / 'more.tsv'}]", "data.mix={temperature: 1e9}")
+    for cached in (True, False):
+        train(experiment(*more, cached=cached), tmp_path / f"cached_{cached}")
+    assert losses(tmp_path / "cached_True") == losses(tmp_path / "cached_False")
+    assert read_object(tmp_path / "cached_True" / "timing.json", "train")["rows_read"] == {
+        str(corpus / "train.tsv"): 32,
+        str(tmp_path / "more.tsv"): 32,
+    }
 
 
 def test_batched_encoding_differs_by_rounding_alone(tmp_path, experiment, plain_run):

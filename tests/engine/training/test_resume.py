@@ -8,7 +8,7 @@ import pytest
 from tests.engine.training.processes import in_processes
 from tests.tiny import tiny_config, write_config
 
-LOSSES = re.compile(r"nll|grad_norm|align")
+LOSSES = re.compile(r"nll|grad_norm|align|rows/")
 pytestmark = pytest.mark.slow
 
 
@@ -61,3 +61,40 @@ def test_kill_in_mid_training_changes_nothing(tmp_path, corpus, selection):
         assert [whole[step]["align_weight"] for step in (50, 60, 70)] == pytest.approx([0.5, 0.5, 0.4175])
         assert scores(tmp_path / "killed") == scores(tmp_path / "whole")
         assert len({tuple(choice["layers"]) for choice in selections[0]["choices"]}) > 1, "the layers never changed"
+
+
+def test_a_finished_run_trained_further_is_one_of_more_steps(tmp_path, corpus):
+    trainer = {"learning_rate": 3e-3, "schedule": "constant", "log_every": 5, "validate_every": 10}
+    few, more = (
+        write_config(tmp_path / f"{steps}.yaml", tiny_config(corpus, trainer={**trainer, "max_steps": steps}))
+        for steps in (20, 40)
+    )
+    in_processes(1, more, tmp_path / "whole")
+    in_processes(1, few, tmp_path / "further")
+    assert json.loads((tmp_path / "further" / "timing.json").read_text())["steps"] == 20
+    in_processes(1, more, tmp_path / "further")
+    assert losses(tmp_path / "further") == losses(tmp_path / "whole")
+    assert scores(tmp_path / "further") == scores(tmp_path / "whole")
+    assert json.loads((tmp_path / "further" / "timing.json").read_text())["steps"] == 40
+
+
+def test_kill_in_mid_epoch_of_a_mixture_changes_nothing(tmp_path, corpus):
+    changes = tiny_config(
+        corpus, trainer={"max_steps": 24, "learning_rate": 3e-3, "log_every": 2, "checkpoint_every": 6}
+    )
+    changes["data"] |= {
+        "speech": [str(corpus / "test.tsv")],
+        "mix": {"temperature": 1e9},
+        "augmentation": {"name": "spec_augment"},
+    }
+    config = write_config(tmp_path / "config.yaml", changes)
+    in_processes(1, config, tmp_path / "whole")
+    in_processes(1, config, tmp_path / "killed", stop_before=9)
+    assert not (tmp_path / "killed" / "timing.json").exists()
+    in_processes(1, config, tmp_path / "killed")
+    whole = losses(tmp_path / "whole")
+    assert losses(tmp_path / "killed") == whole
+    read = [json.loads((tmp_path / run / "timing.json").read_text())["rows_read"] for run in ("whole", "killed")]
+    large, small = (str(corpus / f"{name}.tsv") for name in ("train", "test"))
+    assert read[0] == read[1] == {large: 96, small: 96}, "half of six epochs of 32 rows each"
+    assert {name: sum(record[f"rows/{name}"] for record in whole.values()) for name in read[0]} == read[0]

@@ -1,0 +1,36 @@
+"""Ids that several manifests use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aista.data.manifest_rows import Rows
+
+__all__ = ["describe_shared_ids"]
+
+
+def describe_shared_ids(manifests: Sequence[tuple[Path, Rows]]) -> list[str]:
+    """For each manifest whose ids stand in an earlier one too, how many do and where the first one stands.
+
+    Rows are known by their place, so that nothing is mixed up: translations of one recording into several languages
+    often have one id. But so has a corpus that is named twice.
+    """
+    lines = []
+    for number, (path, rows) in enumerate(manifests):
+        for earlier, others in manifests[:number]:
+            mine, theirs = rows.column("id").combine_chunks(), others.column("id").combine_chunks()
+            found = pc.is_in(mine, value_set=theirs)
+            if not (count := pc.sum(found).as_py()):
+                continue
+            place = pc.index(found, pa.scalar(True)).as_py()
+            other = pc.index(theirs, mine[place]).as_py()
+            lines.append(
+                f"{path}: {count:,} of its {len(rows):,} ids are those of rows of {earlier} too, the first "
+                f"{rows[place].id!r} (lines {rows[place].line} and {others[other].line}); all these rows are trained "
+                "on. Name the manifest once if they are the same"
+            )
+    return lines

@@ -1,0 +1,166 @@
+"""Published corpora in the folders that their archives unpack to: what their readers share."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import ClassVar
+
+from typing_extensions import override
+
+from aista.data.sources.base import Languages, Source, primary
+from aista.data.sources.corpus_files import open_text
+from aista.errors import DataError
+from aista.registry import nearest
+from aista.schema import Options, option
+
+__all__ = [
+    "PublishedCorpus",
+    "choose_language",
+    "choose_pair",
+    "count_lines",
+    "folders_in",
+    "nearby",
+    "read_lines",
+    "require_files",
+]
+
+_ABOVE, _BELOW = 4, 200  # folders that are looked at around one that is wrong
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedCorpus(Options, Source):
+    """A corpus with splits of its own, which stay as they are."""
+
+    root_holds: ClassVar[str]
+    """What is in the folder to name, as messages say it."""
+
+    splits: tuple[str, ...] = option((), "The splits to read, by the corpus's own names; empty: all.")
+
+    @classmethod
+    @abstractmethod
+    def is_root(cls, folder: Path) -> bool:
+        """Whether a folder is the one to name. May raise OSError."""
+
+    @classmethod
+    @override
+    def recognises(cls, place: str) -> bool:
+        return _holds(cls.is_root, Path(place))
+
+    def root(self, place: str) -> Path:
+        """The folder of that name. Raises DataError where it is another one, naming the right one if that is near."""
+        if self.recognises(place):
+            return Path(place)
+        found = nearby(Path(place), self.is_root)
+        meant = f"give {' or '.join(map(str, found))}" if found else "check the path, and that the archive is unpacked"
+        raise DataError(f"--from {place}: must be the folder that holds {self.root_holds}; {meant}")
+
+    def chosen(self, place: str, there: Sequence[str]) -> list[str]:
+        """The splits to read, of those that are there. Raises DataError for others."""
+        for name in self.splits:
+            if name not in there:
+                raise DataError(
+                    f"--from {place}: splits must be some of {', '.join(there)}, got {name!r}{nearest(name, there)}"
+                )
+        return [name for name in there if not self.splits or name in self.splits]
+
+
+def nearby(place: Path, is_right: Callable[[Path], bool]) -> list[Path]:
+    """The nearest folder above ``place`` that is right; else those one or two levels below it, at most eight."""
+    folder = place if place.is_dir() else place.parent
+    above = (path for path in islice(folder.resolve().parents, _ABOVE) if _holds(is_right, path))
+    if (nearest_above := next(above, None)) is not None:
+        return [nearest_above]
+    inner = folders_in(folder)[:_BELOW]
+    deeper = (path for first in inner for path in folders_in(first)[: _BELOW // len(inner)])
+    for level in (inner, deeper):
+        if found := [path for path in level if _holds(is_right, path)]:
+            return found[:8]
+    return []
+
+
+def choose_pair(place: str, pairs: Collection[tuple[str, str]], languages: Languages) -> tuple[str, str]:
+    """The one pair of languages that a corpus has of those that a user asks for; ``zh`` asks for ``zh-CN``, too.
+
+    Raises:
+        DataError: it has none, or several.
+    """
+    hits = [pair for pair in pairs if all(map(_is_asked, pair, languages))]
+    known = ", ".join(sorted("-".join(pair) for pair in pairs))
+    if not hits:
+        asked = "-".join(language or "*" for language in languages)
+        raise DataError(
+            f"--from {place}: holds {known}, not {asked}; ask for these by --source-language and "
+            "--target-language, or unpack the other pair beside them"
+        )
+    if len(hits) > 1:
+        raise DataError(f"--from {place}: holds {known}; choose one by --source-language and --target-language")
+    return hits[0]
+
+
+def choose_language(place: str, known: str, languages: Languages, *, instead: str) -> str:
+    """The language of a corpus of recognition. Raises DataError where another is asked for, or a translation.
+
+    Args:
+        place: As the user names it.
+        known: What the corpus has.
+        languages: What the user asks for.
+        instead: Where there are translations.
+    """
+    if not _is_asked(known, languages.source):
+        raise DataError(f"--from {place}: is in {known}, not {languages.source}; correct --source-language")
+    if languages.target:
+        raise DataError(
+            f"--from {place}: has transcripts alone, no translation into {languages.target}; leave --target-language "
+            f"out, or {instead}"
+        )
+    return known
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder, by name; none where there is no such folder. Of a million files none is looked at."""
+    try:
+        with os.scandir(folder) as entries:
+            return [folder / name for name in sorted(entry.name for entry in entries if entry.is_dir())]
+    except OSError:
+        return []
+
+
+def read_lines(file: Path) -> Iterator[str]:
+    """A text file's lines, which line feeds alone end: other line breaks of Unicode are part of a text."""
+    with open_text(file, newline="\n") as stream:
+        for line in stream:
+            yield line.rstrip("\r\n")
+
+
+def count_lines(files: Sequence[Path]) -> int:
+    """The number of lines that files have, all the same. Raises DataError where one has more than another."""
+    counts = [sum(1 for _ in read_lines(file)) for file in files]
+    if len(set(counts)) > 1:
+        found = ", ".join(f"{file.name} {count:,}" for file, count in zip(files, counts, strict=True))
+        raise DataError(
+            f"{files[0].parent}: its files must have a line for each segment, got {found}; unpack the corpus again"
+        )
+    return counts[0]
+
+
+def require_files(place: str, files: Sequence[Path]) -> None:
+    """Raise DataError unless all files are there."""
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise DataError(f"--from {place}: lacks {', '.join(missing)}; unpack the corpus again")
+
+
+def _is_asked(known: str, asked: str) -> bool:
+    return not asked or primary(known) == primary(asked)
+
+
+def _holds(is_right: Callable[[Path], bool], folder: Path) -> bool:
+    try:
+        return is_right(folder)
+    except OSError:
+        return False

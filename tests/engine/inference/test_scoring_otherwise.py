@@ -1,0 +1,108 @@
+"""A trained run searched and scored in other ways than its config says."""
+
+import json
+import shutil
+
+import pytest
+
+from aista.cli.main import main
+from aista.run_folder.paths import RunPaths
+from tests.tiny import tiny_config, write_config
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, corpus):
+    folder = tmp_path_factory.mktemp("otherwise")
+    trainer = {"max_steps": 12, "learning_rate": 5e-3, "log_every": 2}
+    options = tiny_config(corpus, trainer=trainer) | {"evaluation": {"generation": {"beam_size": 4}}}
+    config = write_config(folder / "config.yaml", options)
+    assert main(["train", str(folder / "run"), "--config", str(config)]) == 0
+    assert main(["evaluate", str(folder / "run")]) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def record(run, label):
+    return json.loads((run / "evaluation" / label / "scores.json").read_text())
+
+
+def names(run, label="test"):
+    return [score["name"] for score in record(run, label)["scores"]]
+
+
+def test_another_search_has_a_label_of_its_own(run, capsys):
+    before = record(run, "test")
+    label = "test+beam_size=1+length_penalty=0.5"
+    command = ["evaluate", str(run), "--beam-size", "1", "--length-penalty", "0.5", "--max-new-tokens", "128"]
+    assert main(command) == 0  # 128 is the run's
+    assert record(run, "test") == before
+    assert record(run, label)["sha256"] == before["sha256"]
+    assert f"evaluation/{label}" in capsys.readouterr().out.replace("\n", "")
+    assert main(["compare", str(run), str(run), "--split", label]) in (0, 1)  # a label names itself
+    again = RunPaths(run).evaluate_command(label)
+    assert again == f"aista evaluate {run} --split test --beam-size 1 --length-penalty 0.5"
+    (run / "evaluation" / label / "scores.json").unlink()
+    assert main(again.split()[1:]) == 0
+    assert record(run, label)["hypotheses_sha256"]
+
+
+def test_the_run_s_own_search_has_none(run):
+    assert main(["evaluate", str(run), "--beam-size", "4"]) == 0
+    assert RunPaths(run).evaluated_splits() == ["test"]
+
+
+def test_another_metric_scores_the_hypotheses_that_are_there(run, monkeypatch, capsys):
+    monkeypatch.setattr("aista.engine.inference.evaluate._decode", None)
+    before = record(run, "test")
+    assert main(["evaluate", str(run), "--metric", "wer", "--metric", "{name: chrf, config: {word_order: 2}}"]) == 0
+    assert "scored again, not decoded again" in capsys.readouterr().err.replace("\n", " ")
+    after = record(run, "test")
+    assert names(run) == ["wer", "chrf", "bleu"]
+    assert after["seconds"] == before["seconds"]
+    assert after["hypotheses_sha256"] == before["hypotheses_sha256"]
+    assert [score["signature"] for score in after["scores"] if score["name"] == "bleu"] == [
+        score["signature"] for score in before["scores"] if score["name"] == "bleu"
+    ]
+
+
+def test_scores_of_other_metrics_stay_while_the_hypotheses_do(run):
+    assert main(["evaluate", str(run), "--metric", "wer"]) == 0
+    assert main(["evaluate", str(run)]) == 0
+    assert names(run) == ["bleu", "chrf", "wer"]
+    hypotheses = run / "evaluation" / "test" / "hypotheses.tsv"
+    hypotheses.unlink()  # nothing says what wer was of
+    assert main(["evaluate", str(run)]) == 0
+    assert names(run) == ["bleu", "chrf"]
+
+
+def test_a_split_that_was_not_decoded_is(run):
+    assert main(["evaluate", str(run), "--split", "dev", "--metric", "cer"]) == 0
+    assert names(run, "dev") == ["cer"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--beam-size", "0"], "--beam-size: must be at least 1, got 0"),
+        (["--length-penalty", "nan"], "--length-penalty: expects a number, got nan"),
+        (["--metric", "blue"], "--metric"),
+        (["--metric", "{name: chrf, config: {order: 2}}"], "--metric.config.order"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_run_is_opened(run, arguments, message, capsys, monkeypatch):
+    monkeypatch.setattr("aista.engine.inference.evaluate.open_run", None)
+    assert main(["evaluate", str(run), *arguments]) == 2
+    assert message in capsys.readouterr().err.replace("\n", "")
+    assert names(run) == ["bleu", "chrf"]
+
+
+def test_translate_takes_the_same_options(run, corpus, capsys):
+    files = [str(corpus / "audio" / "test0.wav")]
+    assert main(["translate", str(run), *files, "--max-new-tokens", "1"]) == 0
+    assert len(capsys.readouterr().out.split()) <= 2
+    assert main(["translate", str(run), *files, "--beam-size", "1001"]) == 2
+    assert "--beam-size: must be at most 1000, got 1001" in capsys.readouterr().err
