@@ -119,43 +119,55 @@ def fit_batch(
     Raises:
         RunError: the step cannot be run on shapes alone, or so many processes cannot each have a row of every batch.
     """
-    config, option = experiment.sections.trainer, fitted_option(experiment, task)
+    option = fitted_option(experiment, task)
     candidates = _Candidates(experiment, task, rows, rows.positions(task, model), option, processes)
-    weights, layers = weigh(model), costliest_layers(task, model)
-    tracer = Tracer(task, model, bfloat16=config.mixed_precision != "off", on_gpu=on_gpu)
-    tracer.encoded = experiment.sections.data.encoder_cache is not None
-    if config.activation_checkpointing:
-        apply_activation_checkpointing(model, 1)
-    known: dict[BatchSizes, MemoryEstimate] = {}
-
-    def measure(share: BatchSizes) -> MemoryEstimate:
-        if share not in known:
-            known[share] = estimate_memory(
-                weights,
-                tracer.trace(share, layers),
-                processes=processes,
-                sharded=config.data_parallelism == "fsdp",
-                accumulates=config.grad_accumulation > 1,
-            )
-        return known[share]
+    steps = _Steps(experiment, task, model, processes, on_gpu=on_gpu)
 
     def attempt(value: int) -> Tried:
-        tried = [
-            Tried(value, len(batch), longest, measure(share), share) for batch, longest, share in candidates.of(value)
-        ]
+        batches = candidates.of(value)
+        tried = [Tried(value, len(batch), longest, steps.memory(share), share) for batch, longest, share in batches]
         return max(tried, key=lambda one: one.memory.total)
 
     least, most = candidates.range
     budget = int(gib * GIB * (1 - MARGIN))
     now = getattr(experiment.sections.data, option)
-    tried = search(attempt, math.ceil(now), least, most, budget)
-    checkpointed = None
-    if tried[0].memory.total > budget and not config.activation_checkpointing:
-        apply_activation_checkpointing(model, 1)
-        known.clear()
+    tried, checkpointed = search(attempt, math.ceil(now), least, most, budget), None
+    if tried[0].memory.total > budget and not experiment.sections.trainer.activation_checkpointing:
+        steps.checkpoint()
         checkpointed = attempt(least).memory.total
     unit = "tokens" if task.feature is None else "s"
     return Fit(option, now, tried, budget, most, rows.origin, unit, checkpointed)
+
+
+class _Steps:
+    """The memory that a process takes for its share of a batch; each share is traced once."""
+
+    def __init__(self, experiment: Experiment, task: Task, model: nn.Module, processes: int, *, on_gpu: bool) -> None:
+        config = experiment.sections.trainer
+        self._config, self._processes = config, processes
+        self._weights, self._layers = weigh(model), costliest_layers(task, model)
+        self._tracer = Tracer(task, model, bfloat16=config.mixed_precision != "off", on_gpu=on_gpu)
+        self._tracer.encoded = experiment.sections.data.encoder_cache is not None
+        self._known: dict[BatchSizes, MemoryEstimate] = {}
+        if config.activation_checkpointing:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Turn activation checkpointing on for the steps to come."""
+        apply_activation_checkpointing(self._tracer.model, 1)
+        self._known.clear()
+
+    def memory(self, share: BatchSizes) -> MemoryEstimate:
+        """Of a step on these rows."""
+        if share not in self._known:
+            self._known[share] = estimate_memory(
+                self._weights,
+                self._tracer.trace(share, self._layers),
+                processes=self._processes,
+                sharded=self._config.data_parallelism == "fsdp",
+                accumulates=self._config.grad_accumulation > 1,
+            )
+        return self._known[share]
 
 
 class _Candidates:
