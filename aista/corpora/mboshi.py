@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import closing
@@ -17,6 +18,7 @@ from aista.corpora.base import Preparation
 from aista.corpora.clone import Clone, open_clone
 from aista.corpora.letter_alignment import word_times_of_letters
 from aista.corpora.preparation import Folder, PreparationReport, Progress, one_line, require_rows, train_tokenizers
+from aista.data.containers import announced_samples
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
 from aista.data.word_times import check_word_times, format_word_times
 from aista.errors import DataError
@@ -32,6 +34,9 @@ TRANSCRIPT, TRANSLATION, AUDIO = ".mb.cleaned", ".fr", ".wav"
 URL = "https://github.com/besacier/mboshi-french-parallel-corpus"
 SHARED = "translation also in test"
 NOT_ALIGNED = "no word times: no forced alignment that spells the transcript"
+CORRECTED = "the header announced some samples more than were recorded: corrected"
+_HEADER = 44  # bytes before the samples
+_NEVER_WRITTEN = 4096  # bytes
 README = """\
 # Mboshi -> French
 
@@ -92,7 +97,8 @@ class Mboshi(Preparation):
             taken = {_key(row.tgt_text) for row in texts["dev"]}
             dropped[SHARED] = [row.id for row in texts["train"] if _key(row.tgt_text) in taken]
             texts["train"] = [row for row in texts["train"] if _key(row.tgt_text) not in taken]
-            rows = _extract(clone, folder.out, texts, dropped, progress)
+            corrected: list[str] = []
+            rows = _extract(clone, folder.out, texts, dropped, corrected, progress)
             rows = {split: [_aligned(clone, row) for row in usable] for split, usable in rows.items()}
         train, dev = self._carve(rows["train"])
         splits = {"train": train, "dev": dev, "test": rows["dev"]}
@@ -103,7 +109,7 @@ class Mboshi(Preparation):
             splits,
             README,
             dropped=dropped,
-            noted={NOT_ALIGNED: unaligned},
+            noted={NOT_ALIGNED: unaligned, CORRECTED: corrected},
             origins=_ORIGINS,
             url=URL,
             vocab_size=self.vocab_size,
@@ -169,20 +175,27 @@ def _extract(
     out: Path,
     texts: Mapping[str, list[Row]],
     dropped: dict[str, list[str]],
+    corrected: list[str],
     progress: Progress,
 ) -> dict[str, list[Row]]:
-    """Copy the recordings of usable rows to ``out/audio`` and fill in their lengths."""
+    """Copy the recordings of usable rows to ``out/audio`` and fill in their lengths.
+
+    The ids of those whose header had to be corrected are added to ``corrected``.
+    """
     total, done = sum(len(rows) for rows in texts.values()), 0
     extracted: dict[str, list[Row]] = {split: [] for split in texts}
     for split, rows in texts.items():
         for row in rows:
             path = out / row.audio
-            content = path.read_bytes() if path.is_file() else clone.read(f"{ROOT}/{split}/{row.id}{AUDIO}")
+            published = clone.read(f"{ROOT}/{split}/{row.id}{AUDIO}")
+            content = None if published is None else _with_true_sizes(published)
             frames, fault = _length(content)
             if fault:
                 dropped[f"{AUDIO} {fault}"].append(row.id)
             else:
                 extracted[split].append(replace(row, n_frames=frames))
+                if content != published:
+                    corrected.append(row.id)
                 if content is not None and not path.is_file():
                     with replacing(path) as temporary:
                         temporary.write_bytes(content)
@@ -203,6 +216,22 @@ def _aligned(clone: Clone, row: Row) -> Row:
     return replace(row, word_times=text)
 
 
+def _with_true_sizes(content: bytes) -> bytes:
+    """A recording whose header announces the bytes that are there.
+
+    In 78 published files it announces 726 to 2,178 more, one to three of the recorder's buffers. Where more are
+    missing, or the header is another, the recording is returned as it is.
+    """
+    if content[36:40] != b"data":
+        return content
+    (announced,) = struct.unpack_from("<I", content, 40)
+    there = len(content) - _HEADER
+    if not 0 < announced - there <= _NEVER_WRITTEN:
+        return content
+    sizes = struct.pack("<I", there + _HEADER - 8), struct.pack("<I", there)
+    return content[:4] + sizes[0] + content[8:40] + sizes[1] + content[_HEADER:]
+
+
 def _length(content: bytes | None) -> tuple[int, str]:
     """Samples of a recording, or 0 and what is wrong with it."""
     if content is None:
@@ -210,10 +239,13 @@ def _length(content: bytes | None) -> tuple[int, str]:
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             frames = len(file.read(dtype="int16"))
+            announced_samples(io.BytesIO(content), len(content), file.format, frames)
             if (file.samplerate, file.channels) != (MANIFEST_SAMPLE_RATE, 1):
                 return 0, f"is not 16 kHz mono but {file.samplerate} Hz with {file.channels} channels"
     except soundfile.LibsndfileError:
         return 0, "is unreadable"
+    except ValueError:
+        return 0, "is cut short or damaged"
     return frames, "" if frames else "is empty"
 
 

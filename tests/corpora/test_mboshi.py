@@ -1,6 +1,7 @@
 """The preparation on a small fake of the corpus, as a work tree and as a bare clone."""
 
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import sentencepiece
 import soundfile
 
-from aista.corpora.mboshi import ALIGNMENTS, NOT_ALIGNED, ROOT, Mboshi
+from aista.corpora.mboshi import ALIGNMENTS, CORRECTED, NOT_ALIGNED, ROOT, Mboshi
 from aista.corpora.preparation import PreparationReport
 from aista.errors import DataError
 from tests.corpora.tables import rows
@@ -91,6 +92,26 @@ def test_every_dropped_row_is_reported_with_its_reason(worktree: Path, tmp_path:
     assert len(report.noted[NOT_ALIGNED]) == NUM_TRAIN - 4 + 4 + 2
     assert "martial_1" in report.noted[NOT_ALIGNED]
     assert report.hours["test"] == pytest.approx(3 * 800 / 16000 / 3600)
+
+
+@pytest.mark.parametrize(("missing", "is_used"), [(726, True), (2178, True), (9000, False)])
+def test_a_header_that_announces_more_than_was_recorded(
+    worktree: Path, tmp_path: Path, missing: int, is_used: bool
+) -> None:
+    clone = shutil.copytree(worktree, tmp_path / "clone")
+    path = clone / ROOT / "dev" / "martial_0.wav"
+    content = path.read_bytes()
+    sizes = (struct.pack("<I", struct.unpack_from("<I", content, place)[0] + missing) for place in (4, 40))
+    path.write_bytes(content[:4] + next(sizes) + content[8:40] + next(sizes) + content[44:])
+    out = tmp_path / "out"
+    for _ in range(2):  # stopped and repeated, the report is the same
+        report = prepare(out, clone)
+        (out / "train.tsv").unlink()
+        if is_used:
+            assert report.noted[CORRECTED] == ["martial_0"]
+            assert (out / "audio" / "martial_0.wav").read_bytes() == content
+        else:
+            assert report.dropped[".wav is cut short or damaged"] == ["martial_0"]
 
 
 def test_splits_share_no_text(worktree: Path, tmp_path: Path) -> None:
