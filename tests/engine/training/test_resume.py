@@ -24,6 +24,17 @@ def scores(run):
     return {record["step"]: record["score"] for record in map(json.loads, lines)}
 
 
+def train_whole_and_killed(config, folder, *overrides, stop_before):
+    """Train in ``folder / "whole"``, and killed and resumed in ``folder / "killed"``; the losses, equal in both."""
+    in_processes(1, config, folder / "whole")
+    in_processes(1, config, folder / "killed", *overrides, stop_before=stop_before)
+    assert not (folder / "killed" / "timing.json").exists()
+    in_processes(1, config, folder / "killed", *overrides)
+    whole = losses(folder / "whole")
+    assert losses(folder / "killed") == whole
+    return whole
+
+
 RETRIEVAL = {"name": "retrieval", "config": {"warmup_steps": 25, "probe_size": 8, "top_k": 2}}
 ONE = {"name": "cka", "config": {"warmup_steps": 25, "probe_size": 8, "top_k": 1}}
 SCHEDULED = {"name": "scheduled", "config": {"strategy": ONE, "every": 10, "hysteresis": 0.0}}
@@ -45,14 +56,8 @@ def test_kill_in_mid_training_changes_nothing(tmp_path, corpus, selection):
         changes["alignment"] = [{"name": "ot", "weight": 0.5, "schedule": plateau}]
     changes["data"]["augmentation"] = {"name": "spec_augment"}
     config = write_config(tmp_path / "config.yaml", changes)
-    in_processes(1, config, tmp_path / "whole")
-    in_processes(1, config, tmp_path / "killed", stop_before=47)
-    assert not (tmp_path / "killed" / "timing.json").exists()
-    in_processes(1, config, tmp_path / "killed")
-
-    whole = losses(tmp_path / "whole")
+    whole = train_whole_and_killed(config, tmp_path, stop_before=47)
     assert list(whole) == list(range(10, 121, 10))
-    assert losses(tmp_path / "killed") == whole
     selections = [json.loads((tmp_path / run / "selection.json").read_text()) for run in ("whole", "killed")]
     assert selections[0] == selections[1]
     if selection is SCHEDULED:
@@ -88,12 +93,7 @@ def test_kill_in_mid_epoch_of_a_mixture_changes_nothing(tmp_path, corpus):
         "augmentation": {"name": "spec_augment"},
     }
     config = write_config(tmp_path / "config.yaml", changes)
-    in_processes(1, config, tmp_path / "whole")
-    in_processes(1, config, tmp_path / "killed", stop_before=9)
-    assert not (tmp_path / "killed" / "timing.json").exists()
-    in_processes(1, config, tmp_path / "killed")
-    whole = losses(tmp_path / "whole")
-    assert losses(tmp_path / "killed") == whole
+    whole = train_whole_and_killed(config, tmp_path, stop_before=9)
     read = [json.loads((tmp_path / run / "timing.json").read_text())["rows_read"] for run in ("whole", "killed")]
     large, small = (str(corpus / f"{name}.tsv") for name in ("train", "test"))
     assert read[0] == read[1] == {large: 96, small: 96}, "half of six epochs of 32 rows each"

@@ -15,7 +15,7 @@ from aista.errors import ConfigError, DataError
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import preflight
 from tests.engine.training.processes import in_processes
-from tests.engine.training.test_resume import losses, scores
+from tests.engine.training.test_resume import losses, scores, train_whole_and_killed
 from tests.tiny import tiny_config, write_config
 
 
@@ -40,12 +40,8 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path, corpus, shar):
     trainer = {"max_steps": 40, "learning_rate": 3e-3, "log_every": 5, "checkpoint_every": 10, "validate_every": 20}
     data = {"augmentation": {"name": "spec_augment"}, "batch_size": 3}  # nine batches an epoch
     config = configured(tmp_path, corpus, shar, trainer=trainer, data=data)
-    in_processes(1, config, tmp_path / "whole")
-    in_processes(1, config, tmp_path / "killed", "data.num_workers=2", stop_before=27)
-    assert not (tmp_path / "killed" / "timing.json").exists()
-    in_processes(1, config, tmp_path / "killed", "data.num_workers=2")
-    assert list(losses(tmp_path / "whole")) == list(range(5, 41, 5))
-    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    whole = train_whole_and_killed(config, tmp_path, "data.num_workers=2", stop_before=27)
+    assert list(whole) == list(range(5, 41, 5))
     assert scores(tmp_path / "killed") == scores(tmp_path / "whole")
 
 
