@@ -22,7 +22,7 @@ from aista.environment import source_commit
 from aista.errors import AistaError, RunError
 from aista.files import leftover_prefix, write_text
 from aista.locks import locked
-from aista.plain import Keep, changes_weights
+from aista.plain import changes_weights
 from aista.run_folder.assets import Assets
 from aista.run_folder.parsing import read_object, require_unedited, sealed_text, write_object
 from aista.run_folder.paths import RunPaths
@@ -44,6 +44,8 @@ log = logging.getLogger("aista.train")
 
 CLAIM_SECONDS = 600.0
 _LENGTH = "trainer.max_steps"
+Change = tuple[str, Any, Any]
+"""An option's path, its value in a run, and the one asked for."""
 _PACKAGES = ("torch", "torchaudio", "fairseq2", "transformers", "sentencepiece", "pot", "sacrebleu", "numpy")
 
 
@@ -73,7 +75,7 @@ def claim(run_dir: Path, experiment: Experiment, task: Task) -> bool:
         _require_commits(run_dir, experiment)
         return False
     if RunPaths(run_dir).is_run:
-        _take_over(run_dir, experiment, longer=not holds(run_dir, experiment))
+        _take_over(run_dir, _permitted_changes(run_dir, experiment))
         if not _is_described(environment):
             write_object(environment, describe_environment(experiment))
         return False
@@ -85,18 +87,18 @@ def claim(run_dir: Path, experiment: Experiment, task: Task) -> bool:
     return True
 
 
-def _take_over(run_dir: Path, experiment: Experiment, *, longer: bool) -> None:
+def _take_over(run_dir: Path, changes: Sequence[Change]) -> None:
     """Write into the config of a run what may differ: the number of steps, raised, and what changes no weights."""
+    if not changes:
+        return
     run = RunPaths(run_dir)
-    changes = _changes(run_dir, experiment, None)
-    if longer:
+    require_unedited(run.config_file)
+    if any(at == _LENGTH for at, _, _ in changes):
         run.timing_file.unlink(missing_ok=True)  # it says that training came to its end
     for at, old, new in changes:
         log.info("%s: %s is now %r, was %r", run_dir, at, new, old)
-    if changes:
-        require_unedited(run.config_file)
-        changed = replace_nodes(load_yaml(run.config_file), {at: new for at, _, new in changes})
-        write_text(run.config_file, sealed_text(dump_yaml(changed)))
+    changed = replace_nodes(load_yaml(run.config_file), {at: new for at, _, new in changes})
+    write_text(run.config_file, sealed_text(dump_yaml(changed)))
 
 
 @contextmanager
@@ -140,21 +142,21 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
     """
     if not RunPaths(run_dir).is_run:
         return False
-    changes = _changes(run_dir, experiment, changes_weights)
-    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in changes if at != _LENGTH or new < old]
+    return all(at != _LENGTH for at, _, _ in _permitted_changes(run_dir, experiment))
+
+
+def _permitted_changes(run_dir: Path, experiment: Experiment) -> list[Change]:
+    """Where a run's options differ from those asked for, all of which may. Raises as ``holds``."""
+    there, asked = _recorded(run_dir), experiment.from_folder(Path.cwd())
+    identifying = differences(there.to_plain(changes_weights), asked.to_plain(changes_weights))
+    lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in identifying if at != _LENGTH or new < old]
     if lines:
         raise AistaError(
             f"{run_dir}: this run folder holds another experiment; it differs in {'; '.join(lines[:5])}"
             + (f" and {len(lines) - 5} more" if len(lines) > 5 else "")
             + ". Choose another folder, or remove this one"
         )
-    return not changes
-
-
-def _changes(run_dir: Path, experiment: Experiment, keep: Keep | None) -> list[tuple[str, Any, Any]]:
-    """(path of the option, value there, value asked for) wherever the options of ``keep`` differ."""
-    there, asked = _recorded(run_dir).to_plain(keep), experiment.from_folder(Path.cwd()).to_plain(keep)
-    return list(differences(there, asked))
+    return list(differences(there.to_plain(), asked.to_plain()))
 
 
 def _recorded(run_dir: Path, overrides: Sequence[str] = ()) -> Experiment:
