@@ -20,9 +20,9 @@ def describe_shared_ids(manifests: Sequence[tuple[Path, Rows]]) -> list[str]:
     often have one id. But so has a corpus that is named twice.
     """
     lines = []
-    for number, (path, rows) in enumerate(manifests):
-        for earlier, others in manifests[:number]:
-            mine, theirs = rows.column("id").combine_chunks(), others.column("id").combine_chunks()
+    ids = [rows.column("id").combine_chunks() for _, rows in manifests]
+    for (path, rows), mine, number in zip(manifests, ids, range(len(ids)), strict=True):
+        for (earlier, others), theirs in zip(manifests[:number], ids, strict=False):
             found = pc.is_in(mine, value_set=theirs)
             if not (count := pc.sum(found).as_py()):
                 continue

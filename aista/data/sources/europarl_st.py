@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +12,15 @@ from typing_extensions import override
 from aista.data.sources.base import Entry, Languages, Part, Recording
 from aista.data.sources.extras import require
 from aista.data.sources.published import (
+    SEGMENT_COLUMNS,
     PublishedCorpus,
+    Segment,
     choose_pair,
     count_lines,
     folders_in,
     read_lines,
     require_files,
+    segment_entries,
 )
 from aista.errors import shown
 from aista.registry import register
@@ -67,14 +69,19 @@ def _part(place: str, folder: Path, pair: tuple[str, str]) -> Part:
     files = [folder / name for name in ("segments.lst", *(f"segments.{language}" for language in pair))]
     require_files(place, files)
     total = count_lines(files)
-    columns = ("id", "audio", "src_text", "tgt_text", "speaker", "src_lang", "tgt_lang")
     audio = folder.parent.parent / "audios"
-    return Part(str(folder), columns, lambda: _entries(folder, pair), folder.name, (audio,), total)
+    return Part(
+        str(folder),
+        SEGMENT_COLUMNS,
+        lambda: segment_entries(_segments(folder, pair), pair),
+        folder.name,
+        (audio,),
+        total,
+    )
 
 
-def _entries(folder: Path, pair: tuple[str, str]) -> Iterator[Entry]:
+def _segments(folder: Path, pair: tuple[str, str]) -> Iterator[Entry | Segment]:
     speakers = _speakers(folder)
-    heard: dict[str, int] = defaultdict(int)
     files = (read_lines(folder / name) for name in ("segments.lst", *(f"segments.{language}" for language in pair)))
     for number, (segment, source, target) in enumerate(zip(*files, strict=True), 1):
         place = f"{folder.name}/segments.lst:{number}"
@@ -86,17 +93,8 @@ def _entries(folder: Path, pair: tuple[str, str]) -> Iterator[Entry]:
         except ValueError:
             yield Entry(place, {}, f"a segment must be SPEECH START END, got {shown(segment)}")
             continue
-        fields = {
-            "id": f"{speech}_{heard[speech]}",
-            "audio": Recording(speech, None, start, end - start),
-            "src_text": source,
-            "tgt_text": target,
-            "speaker": speakers.get(speech, ""),
-            "src_lang": pair[0],
-            "tgt_lang": pair[1],
-        }
-        heard[speech] += 1
-        yield Entry(place, fields)
+        audio = Recording(speech, None, start, end - start)
+        yield Segment(place, speech, audio, source, target, speakers.get(speech, ""))
 
 
 def _speakers(folder: Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,15 @@ from typing_extensions import override
 from aista.data.sources.base import Entry, Languages, Part, Recording
 from aista.data.sources.corpus_files import open_text
 from aista.data.sources.published import (
+    SEGMENT_COLUMNS,
     PublishedCorpus,
+    Segment,
     choose_pair,
     count_lines,
     folders_in,
     read_lines,
     require_files,
+    segment_entries,
 )
 from aista.errors import DataError, shown
 from aista.registry import register
@@ -77,14 +79,19 @@ def _part(place: str, folder: Path, pair: tuple[str, str]) -> Part:
             f"{table}: must hold a segment for each line of {texts[0].name}, got {segments:,} and {total:,}; unpack "
             "the corpus again"
         )
-    columns = ("id", "audio", "src_text", "tgt_text", "speaker", "src_lang", "tgt_lang")
     split = _SPLITS.get(name, name)
-    return Part(str(folder), columns, lambda: _entries(folder, pair), split, (folder / "wav",), total)
+    return Part(
+        str(folder),
+        SEGMENT_COLUMNS,
+        lambda: segment_entries(_with_texts(folder, pair), pair),
+        split,
+        (folder / "wav",),
+        total,
+    )
 
 
-def _entries(folder: Path, pair: tuple[str, str]) -> Iterator[Entry]:
+def _with_texts(folder: Path, pair: tuple[str, str]) -> Iterator[Entry | Segment]:
     name = folder.name
-    heard: dict[str, int] = defaultdict(int)
     texts = (read_lines(folder / "txt" / f"{name}.{language}") for language in pair)
     for (place, segment), source, target in zip(_segments(folder / "txt" / f"{name}.yaml"), *texts, strict=True):
         try:
@@ -94,18 +101,8 @@ def _entries(folder: Path, pair: tuple[str, str]) -> Iterator[Entry]:
         except (KeyError, ValueError):
             yield Entry(place, {}, f"a segment needs wav, offset and a duration above 0, got {shown(dict(segment))}")
             continue
-        talk = wav.removesuffix(".wav")
-        fields = {
-            "id": f"{talk}_{heard[talk]}",
-            "audio": Recording(wav, None, start, seconds),
-            "src_text": source,
-            "tgt_text": target,
-            "speaker": segment.get("speaker_id", ""),
-            "src_lang": pair[0],
-            "tgt_lang": pair[1],
-        }
-        heard[talk] += 1
-        yield Entry(place, fields)
+        audio = Recording(wav, None, start, seconds)
+        yield Segment(place, wav.removesuffix(".wav"), audio, source, target, segment.get("speaker_id", ""))
 
 
 def _segments(table: Path) -> Iterator[tuple[str, Mapping[str, str]]]:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from typing_extensions import override
 
-from aista.data.sources.base import Languages, Source, primary
+from aista.data.sources.base import Entry, Languages, Recording, Source, primary
 from aista.data.sources.corpus_files import open_text
 from aista.errors import DataError
 from aista.registry import nearest
 from aista.schema import Options, option
 
 __all__ = [
+    "SEGMENT_COLUMNS",
     "PublishedCorpus",
+    "Segment",
     "choose_language",
     "choose_pair",
     "count_lines",
@@ -27,9 +30,25 @@ __all__ = [
     "nearby",
     "read_lines",
     "require_files",
+    "segment_entries",
 ]
 
 _ABOVE, _BELOW = 4, 200  # folders that are looked at around one that is wrong
+
+
+SEGMENT_COLUMNS = ("id", "audio", "src_text", "tgt_text", "speaker", "src_lang", "tgt_lang")
+"""What ``segment_entries`` fills."""
+
+
+class Segment(NamedTuple):
+    """A piece of a long recording: where its line stands, the recording's name, and what is in it."""
+
+    place: str
+    name: str
+    audio: Recording
+    transcript: str
+    translation: str
+    speaker: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +165,31 @@ def count_lines(files: Sequence[Path]) -> int:
             f"{files[0].parent}: its files must have a line for each segment, got {found}; unpack the corpus again"
         )
     return counts[0]
+
+
+def segment_entries(segments: Iterable[Entry | Segment], pair: tuple[str, str]) -> Iterator[Entry]:
+    """The rows of a corpus of long recordings: ids are the recording's name and the segment's number in it.
+
+    Args:
+        segments: In the corpus's order; what is an entry already, of a line that cannot be used, stays.
+        pair: Languages of the speech and of the translations.
+    """
+    heard: Counter[str] = Counter()
+    for segment in segments:
+        if isinstance(segment, Entry):
+            yield segment
+            continue
+        fields = {
+            "id": f"{segment.name}_{heard[segment.name]}",
+            "audio": segment.audio,
+            "src_text": segment.transcript,
+            "tgt_text": segment.translation,
+            "speaker": segment.speaker,
+            "src_lang": pair[0],
+            "tgt_lang": pair[1],
+        }
+        heard[segment.name] += 1
+        yield Entry(segment.place, fields)
 
 
 def require_files(place: str, files: Sequence[Path]) -> None:
