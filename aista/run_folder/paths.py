@@ -19,6 +19,7 @@ __all__ = [
     "runs_below",
     "searched_label",
     "split_label",
+    "step_of",
     "transcript_label",
 ]
 
@@ -37,6 +38,12 @@ CHECKSUMS = "checksums.json"  # in the folder of a checkpoint
 def checkpoint_name(step: int) -> str:
     """Name of the checkpoint of a step."""
     return f"{STEP}{step}"
+
+
+def step_of(checkpoint: str) -> int:
+    """The step of a checkpoint's name; 0 where it is none."""
+    number = checkpoint.removeprefix(STEP)
+    return int(number) if number.isdigit() else 0
 
 
 def split_label(split: str) -> str:
@@ -99,6 +106,8 @@ class RunPaths:
     parameters_file = _Part("parameters.json")
     selection_file = _Part("selection.json")
     timing_file = _Part("timing.json")
+    tracking_file = _Part("tracking.json")
+    tracking_dir = _Part("tracking")
     assets_dir = _Part("assets")
     assets_file = _Part("assets/assets.json")
     checkpoints_dir = _Part("checkpoints")
@@ -109,6 +118,12 @@ class RunPaths:
     engine_dir = _Part("engine")
     engine_logs_dir = _Part("engine/logs")
     training_lock = _Part(".training.lock")
+
+    @property
+    def title(self) -> str:
+        """Name of the run's folder; of a pretraining stage, ``RUN/STAGE``."""
+        *_, run, between, name = ("", "", "", *self.path.resolve().parts)
+        return f"{run}/{name}" if between == PRETRAINING else name
 
     @property
     def is_run(self) -> bool:

@@ -20,6 +20,7 @@ from aista.engine.inference.shuffled_speech import measure_shuffled_speech
 from aista.engine.inference.text_input import TextInput
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inputs import whole_pass
+from aista.engine.trackers import send_scores
 from aista.errors import AistaError, RunError
 from aista.files import remove_leftovers, require_writable
 from aista.locks import locked
@@ -104,7 +105,8 @@ def evaluate(
     with locked(paths.evaluation_lock(job.label), paths.scores_file(job.label).parent):
         evaluation = _evaluate(job, paths)
         evaluation.save(paths)
-        return evaluation
+    send_scores(run_dir, run.experiment, evaluation)
+    return evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
