@@ -21,6 +21,7 @@ from aista.engine.training.recipe_config import SCORE
 from aista.engine.training.validation import ValidationScores
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
+from aista.tasks.decoding import Decoder
 from aista.tasks.training import EvaluationConfig
 
 __all__ = ["TaskEvalUnit", "TaskTrainUnit"]
@@ -82,6 +83,7 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
     parallel_model: nn.Module
     bare_model: nn.Module
     metrics: Sequence[Metric]
+    decoder: Decoder
     config: EvaluationConfig
     gang: Gang
     scores: ValidationScores
@@ -110,9 +112,9 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
         limit = self.config.validation_rows
         if self.metrics and (not limit or self._num_decoded * self.gang.size < limit):
             # Rows without a reference too: processes that share a model decode the same number of batches.
-            hypotheses = self.task.decode(self.bare_model, data, self.config.generation)
+            hypotheses = self.decoder.decode(self.bare_model, data)
             self._num_decoded += len(data)
-            pairs = zip(data.ids, hypotheses, self.task.references(data), strict=True)
+            pairs = zip(data.ids, (item.text for item in hypotheses), self.task.references(data), strict=True)
             self._pairs += [pair for pair in pairs if pair[2]]
 
     def finalize(self, metric_bag: MetricBag) -> None:
