@@ -19,7 +19,7 @@ from aista.engine.export.load import is_exported
 from aista.engine.inference.shuffled_speech import measure_shuffled_speech
 from aista.engine.inference.text_input import TextInput
 from aista.engine.inference.trained_run import TrainedRun, open_run
-from aista.engine.inputs import whole_pass
+from aista.engine.inputs import Split, whole_pass
 from aista.errors import AistaError, RunError
 from aista.files import remove_leftovers, require_writable
 from aista.locks import locked
@@ -31,6 +31,7 @@ from aista.schema import Component
 from aista.scoring.base import Metric, Score
 from aista.scoring.candidates import Candidate
 from aista.scoring.hypotheses import HypothesisRow, sameness
+from aista.scoring.utterance_inputs import UtteranceInputs
 from aista.tasks.decoding import Decoded, Decoder
 from aista.tasks.preflight import build_metrics
 
@@ -81,7 +82,7 @@ def evaluate(
         AistaError: the search does not find ``n_best`` texts.
         RunError: the folder cannot be written, holds results on another content of the split, or another process
             evaluates the split; the run translates no transcripts.
-        DataError: the split has faults, or transcripts are missing.
+        DataError: the split has faults, or transcripts are missing, also those that a metric needs.
         ConfigError: a metric cannot be built.
         ValueError: an option of the search is out of bounds.
     """
@@ -141,9 +142,10 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     data = run.load_split(job.split, max_new_tokens=job.decoder.generation.max_new_tokens, scored=True)
     source = replace(data.source(run.checkpoint.name), input="" if job.text is None else str(job.text))
     old = _replaced(paths, job.label, source)
+    spoken = _Spoken.of(data, job.metrics)  # before a cascade replaces its transcripts, and before hours of decoding
     if old is not None and old.source == source and not job.decodes:
         log.info("%s: hypotheses of %s are there; scored again, not decoded again", run.path, source)
-        return replace(old, scores=_scores(job.metrics, old.rows, old))
+        return replace(old, scores=_scores(job.metrics, old.rows, spoken, old))
     if job.text is None:
         data = with_encoder_states(data, run.experiment, run.model, run.device)
     else:
@@ -157,8 +159,7 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     started = time.perf_counter()
     decoded = _decode(job, loader)
     seconds = time.perf_counter() - started
-    order = {id: index for index, id in enumerate(data.dataset.rows.texts("id"))}
-    decoded.sort(key=lambda pair: order[pair[0].id])
+    decoded.sort(key=lambda pair: spoken.places[pair[0].id])
     rows = [row for row, _ in decoded]
     warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
     if warning:
@@ -167,7 +168,7 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
         label=job.label,
         source=source,
         note=run.experiment.sections.corpus_note,
-        scores=_scores(job.metrics, rows, old),
+        scores=_scores(job.metrics, rows, spoken, old),
         seconds=round(seconds, 3),
         rows=tuple(rows),
         shuffled_speech=speech,
@@ -184,10 +185,35 @@ def _n_best(job: _Job, decoded: Sequence[_DecodedRow], old: Evaluation | None) -
     return old.n_best if old is not None and is_same else {}
 
 
-def _scores(metrics: Sequence[Metric], rows: Sequence[HypothesisRow], old: Evaluation | None) -> tuple[Score, ...]:
+@dataclass(frozen=True)
+class _Spoken:
+    """What metrics may need of the utterances of a split, and where each is in it."""
+
+    inputs: UtteranceInputs
+    places: Mapping[str, int]
+
+    @classmethod
+    def of(cls, split: Split, metrics: Sequence[Metric]) -> _Spoken:
+        """Raises DataError where a row lacks what a metric needs."""
+        rows, base = split.dataset.rows, split.inspections[0].manifest.resolve().parent
+        audio = [str(base / path) if path else "" for path in rows.texts("audio")]
+        inputs = UtteranceInputs(rows.texts("src_text"), audio)
+        for metric in metrics:
+            inputs.of(metric.needs, len(rows), metric.name)
+        return cls(inputs, {id: place for place, id in enumerate(rows.texts("id"))})
+
+    def of_rows(self, rows: Sequence[HypothesisRow]) -> UtteranceInputs:
+        """In the order of the hypotheses."""
+        return self.inputs.at([self.places[row.id] for row in rows])
+
+
+def _scores(
+    metrics: Sequence[Metric], rows: Sequence[HypothesisRow], spoken: _Spoken, old: Evaluation | None
+) -> tuple[Score, ...]:
     """The scores of the metrics, and after them those of other metrics that the same hypotheses had."""
     hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
-    scores = [metric.score(hypotheses, references) for metric in metrics]
+    inputs = spoken.of_rows(rows)
+    scores = [metric.score(hypotheses, references, inputs) for metric in metrics]
     names = {score.name for score in scores}
     kept = old.scores if old is not None and list(old.rows) == list(rows) else ()
     return tuple(scores + [score for score in kept if score.name not in names])
