@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole(1),
         default=0,
         metavar="N",
-        help="also write the N best texts that each search found, with their scores, to n_best.jsonl",
+        help="also write the N best texts that each search found, with their scores, beside the hypotheses",
     )
     parser.add_argument(
         "--shuffled-speech",
