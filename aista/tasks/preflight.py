@@ -12,6 +12,7 @@ from aista.errors import AistaError, ConfigError, DataError, Fault
 from aista.run_folder.paths import RunPaths
 from aista.schema import Component
 from aista.scoring.base import Metric
+from aista.scoring.metric_set import metric_set
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.parts import Pretrained, prepare_part
@@ -34,7 +35,8 @@ def preflight(experiment: Experiment, *, with_data: bool = True, pretrained: Pre
 
     Raises:
         ConfigError: every fault found, one line each.
-        DataError: words of dev are to be compared by their times, and its manifest is malformed.
+        DataError: the manifest of dev is malformed, where words are to be compared by their times or a metric needs
+            more than texts.
     """
     task, faults = _check(experiment, with_data, pretrained)
     initialize = experiment.sections.initialize
@@ -78,10 +80,7 @@ def build_metrics(experiment: Experiment, others: Sequence[Component] = ()) -> l
     language = data.target_language if task.scores_translations else data.source_language
     specs = others or experiment.sections.evaluation.metrics or task.default_metrics
     at = "--metric" if others else "evaluation.metrics"
-    return [
-        registry.build("metric", spec, at=f"{at}[{index}]", target_language=language)
-        for index, spec in enumerate(specs)
-    ]
+    return metric_set(specs, at=at, target_language=language)
 
 
 def task_class(experiment: Experiment) -> type[Task]:
@@ -123,8 +122,9 @@ def _check(experiment: Experiment, with_data: bool, pretrained: Pretrained) -> t
     )
     faults += task.check(experiment.sections)
     dev = experiment.sections.data.dev
-    if with_data and not faults and dev is not None and task.probes_words:
-        faults += _dev_words(dev)
+    if with_data and not faults and dev is not None:
+        faults += _dev_words(dev) if task.probes_words else []
+        faults += _dev_inputs(dev, metrics)
     return task, faults
 
 
@@ -191,6 +191,23 @@ def _dev_words(dev: Path) -> list[Fault]:
         return []
     problem = f"compares words by their times, which no row of {dev} has"
     return [Fault("layer_selection", problem, "fill word_times (docs/word_times.md), or choose token_retrieval")]
+
+
+def _dev_inputs(dev: Path, metrics: Sequence[Metric]) -> list[Fault]:
+    """What the metrics of validation need and its rows will not have, found before training rather than in it."""
+    faults = []
+    for metric in (metric for metric in metrics if metric.needs):
+        if "audio" in metric.needs:
+            problem = f"{metric.name} needs the audio of utterances, which validation does not give to metrics"
+            faults.append(Fault("evaluation.metrics", problem, "leave it to `aista evaluate --metric`"))
+        rows = read_manifest(dev).rows
+        lacking = int((rows.is_filled("tgt_text") & ~rows.is_filled("src_text")).sum())
+        if "source" in metric.needs and lacking:
+            problem = (
+                f"{metric.name} needs the transcript of each utterance, and {lacking} of {len(rows)} in {dev} lack it"
+            )
+            faults.append(Fault("evaluation.metrics", problem, "fill src_text, or choose other metrics"))
+    return faults
 
 
 def _durations(experiment: Experiment, task: Task) -> list[Fault]:

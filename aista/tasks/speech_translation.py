@@ -29,7 +29,7 @@ from aista.tasks.experiment import Sections
 from aista.tasks.limits import input_lengths, input_limit, position_limit
 from aista.tasks.parts import TunedPart
 from aista.tasks.prompting import ChatPrompt, encode_prompt
-from aista.types import LsmOutput, SpeechBatch
+from aista.types import Hypothesis, LsmOutput, SpeechBatch
 
 __all__ = ["SpeechTranslationConfig", "SpeechTranslationTask", "WeightedAlignment"]
 
@@ -229,17 +229,14 @@ class SpeechTranslationTask(Task):
                 metrics["mt_nll"] = (mt_nll.detach() / num_targets, float(num_targets))
         return LossPart(total, metrics)
 
-    def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
-        """Translate by beam search; the text branch is not used."""
+    def hypotheses(
+        self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig, *, from_text: bool = False
+    ) -> list[list[Hypothesis]]:
+        """Translate by beam search: the speech without the text branch, or the transcripts by the text branch alone."""
         assert isinstance(model, LargeSpeechTextModel)
-        best = model.generate(batch.audio, batch.audio_lengths, generation, encoded=batch.encoded)
-        return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
-
-    def decode_text(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
-        """Translate the transcripts by the text branch."""
-        assert isinstance(model, LargeSpeechTextModel)
-        best = model.generate_from_text(batch.source, batch.source_lengths, generation)
-        return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
+        if from_text:
+            return model.generate_from_text(batch.source, batch.source_lengths, generation)
+        return model.generate(batch.audio, batch.audio_lengths, generation, encoded=batch.encoded)
 
     def positions(
         self, model: nn.Module, seconds: Sequence[float], source: Tensor, target: Tensor, *, max_new_tokens: int = 0

@@ -19,7 +19,7 @@ from aista.engine.export.load import is_exported
 from aista.engine.inference.shuffled_speech import measure_shuffled_speech
 from aista.engine.inference.text_input import TextInput
 from aista.engine.inference.trained_run import TrainedRun, open_run
-from aista.engine.inputs import whole_pass
+from aista.engine.inputs import Split, whole_pass
 from aista.engine.trackers import send_scores
 from aista.errors import AistaError, RunError
 from aista.files import remove_leftovers, require_writable
@@ -30,12 +30,17 @@ from aista.run_folder.paths import RunPaths, searched_label, split_label
 from aista.run_folder.sources import Source
 from aista.schema import Component
 from aista.scoring.base import Metric, Score
+from aista.scoring.candidates import Candidate
 from aista.scoring.hypotheses import HypothesisRow, sameness
+from aista.scoring.utterance_inputs import UtteranceInputs
+from aista.tasks.decoding import Decoded, Decoder
 from aista.tasks.preflight import build_metrics
 
 __all__ = ["evaluate"]
 
 log = logging.getLogger("aista.evaluate")
+
+_DecodedRow = tuple[HypothesisRow, Decoded]
 
 
 def evaluate(
@@ -51,6 +56,7 @@ def evaluate(
     text: TextInput | None = None,
     search: Mapping[str, Any] | None = None,
     metrics: Sequence[Component] = (),
+    n_best: int = 0,
 ) -> Evaluation:
     """Translate a split and write hypotheses and scores into ``RUN/evaluation/LABEL``.
 
@@ -71,11 +77,13 @@ def evaluate(
         search: Options of ``GenerationConfig`` in place of the run's.
         metrics: Metrics in place of the run's. Hypotheses of this checkpoint and manifest that are there are scored
             again, not decoded again, and scores of other metrics stay.
+        n_best: How many of the texts that each search found are written beside the hypotheses.
 
     Raises:
+        AistaError: the search does not find ``n_best`` texts.
         RunError: the folder cannot be written, holds results on another content of the split, or another process
             evaluates the split; the run translates no transcripts.
-        DataError: the split has faults, or transcripts are missing.
+        DataError: the split has faults, or transcripts are missing, also those that a metric needs.
         ConfigError: a metric cannot be built.
         ValueError: an option of the search is out of bounds.
     """
@@ -91,16 +99,20 @@ def evaluate(
         )
     usual = run.experiment.sections.evaluation
     generation = replace(usual.generation, **(search or {}))
+    decoder = Decoder(run.task, generation)
+    if n_best:
+        decoder.require_n_best(n_best)
     job = _Job(
         run=run,
         split=split,
         label=_label(run, split, text, generation),
         batch_size=batch_size or usual.batch_size,
-        generation=generation,
+        decoder=decoder,
         metrics=build_metrics(run.experiment, metrics),
-        decodes=not metrics or shuffled_speech,
+        decodes=not metrics or shuffled_speech or n_best > 0,
         shuffled_speech=shuffled_speech,
         text=text,
+        n_best=n_best,
     )
     with locked(paths.evaluation_lock(job.label), paths.scores_file(job.label).parent):
         evaluation = _evaluate(job, paths)
@@ -117,23 +129,25 @@ class _Job:
     split: str
     label: str
     batch_size: int
-    generation: GenerationConfig
+    decoder: Decoder
     metrics: Sequence[Metric]
     decodes: bool
     shuffled_speech: bool
     text: TextInput | None
+    n_best: int
 
 
 def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     require_writable(paths.scores_file(job.label))
     remove_leftovers(paths.scores_file(job.label).parent, "*")
     run = job.run
-    data = run.load_split(job.split, max_new_tokens=job.generation.max_new_tokens, scored=True)
+    data = run.load_split(job.split, max_new_tokens=job.decoder.generation.max_new_tokens, scored=True)
     source = replace(data.source(run.checkpoint.name), input="" if job.text is None else str(job.text))
     old = _replaced(paths, job.label, source)
+    spoken = _Spoken.of(data, job.metrics)  # before a cascade replaces its transcripts, and before hours of decoding
     if old is not None and old.source == source and not job.decodes:
         log.info("%s: hypotheses of %s are there; scored again, not decoded again", run.path, source)
-        return replace(old, scores=_scores(job.metrics, old.rows, old))
+        return replace(old, scores=_scores(job.metrics, old.rows, spoken, old))
     if job.text is None:
         data = with_encoder_states(data, run.experiment, run.model, run.device)
     else:
@@ -145,10 +159,10 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     elif old is not None and old.source == source:
         speech = old.shuffled_speech
     started = time.perf_counter()
-    rows = _decode(job, loader)
+    decoded = _decode(job, loader)
     seconds = time.perf_counter() - started
-    order = {id: index for index, id in enumerate(data.dataset.rows.texts("id"))}
-    rows.sort(key=lambda row: order[row.id])
+    decoded.sort(key=lambda pair: spoken.places[pair[0].id])
+    rows = [row for row, _ in decoded]
     warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
     if warning:
         log.warning("%s: %s", run.path, warning)
@@ -156,17 +170,52 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
         label=job.label,
         source=source,
         note=run.experiment.sections.corpus_note,
-        scores=_scores(job.metrics, rows, old),
+        scores=_scores(job.metrics, rows, spoken, old),
         seconds=round(seconds, 3),
         rows=tuple(rows),
         shuffled_speech=speech,
+        guarded_rows=sum(item.guarded for _, item in decoded) if job.decoder.generation.no_repeat_ngram else None,
+        n_best=_n_best(job, decoded, old),
     )
 
 
-def _scores(metrics: Sequence[Metric], rows: Sequence[HypothesisRow], old: Evaluation | None) -> tuple[Score, ...]:
+def _n_best(job: _Job, decoded: Sequence[_DecodedRow], old: Evaluation | None) -> Mapping[str, tuple[Candidate, ...]]:
+    """What was asked for, or what the same hypotheses had."""
+    if job.n_best:
+        return {row.id: item.candidates[: job.n_best] for row, item in decoded}
+    is_same = old is not None and list(old.rows) == [row for row, _ in decoded]
+    return old.n_best if old is not None and is_same else {}
+
+
+@dataclass(frozen=True)
+class _Spoken:
+    """What metrics may need of the utterances of a split, and where each is in it."""
+
+    inputs: UtteranceInputs
+    places: Mapping[str, int]
+
+    @classmethod
+    def of(cls, split: Split, metrics: Sequence[Metric]) -> _Spoken:
+        """Raises DataError where a row lacks what a metric needs."""
+        rows, base = split.dataset.rows, split.inspections[0].manifest.resolve().parent
+        audio = [str(base / path) if path else "" for path in rows.texts("audio")]
+        inputs = UtteranceInputs(rows.texts("src_text"), audio)
+        for metric in metrics:
+            inputs.of(metric.needs, len(rows), metric.name)
+        return cls(inputs, {id: place for place, id in enumerate(rows.texts("id"))})
+
+    def of_rows(self, rows: Sequence[HypothesisRow]) -> UtteranceInputs:
+        """In the order of the hypotheses."""
+        return self.inputs.at([self.places[row.id] for row in rows])
+
+
+def _scores(
+    metrics: Sequence[Metric], rows: Sequence[HypothesisRow], spoken: _Spoken, old: Evaluation | None
+) -> tuple[Score, ...]:
     """The scores of the metrics, and after them those of other metrics that the same hypotheses had."""
     hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
-    scores = [metric.score(hypotheses, references) for metric in metrics]
+    inputs = spoken.of_rows(rows)
+    scores = [metric.score(hypotheses, references, inputs) for metric in metrics]
     names = {score.name for score in scores}
     kept = old.scores if old is not None and list(old.rows) == list(rows) else ()
     return tuple(scores + [score for score in kept if score.name not in names])
@@ -198,11 +247,10 @@ def _replaced(paths: RunPaths, label: str, source: Source) -> Evaluation | None:
 
 
 @torch.inference_mode()
-def _decode(job: _Job, loader: BatchLoader) -> list[HypothesisRow]:
-    run, rows = job.run, []
-    decode = run.task.decode if job.text is None else run.task.decode_text
+def _decode(job: _Job, loader: BatchLoader) -> list[_DecodedRow]:
+    run, rows = job.run, list[_DecodedRow]()
     for batch in track(loader, description="decoding", total=len(loader), transient=True):
-        texts = decode(run.model, batch.to(run.device), job.generation)
-        references = run.task.references(batch)
-        rows += [HypothesisRow(*cells) for cells in zip(batch.ids, batch.source_text, references, texts, strict=True)]
+        decoded = job.decoder.decode(run.model, batch.to(run.device), from_text=job.text is not None)
+        cells = zip(batch.ids, batch.source_text, run.task.references(batch), decoded, strict=True)
+        rows += [(HypothesisRow(id, source, reference, item.text), item) for id, source, reference, item in cells]
     return rows
