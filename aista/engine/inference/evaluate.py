@@ -29,8 +29,8 @@ from aista.run_folder.paths import RunPaths, searched_label, split_label
 from aista.run_folder.sources import Source
 from aista.schema import Component
 from aista.scoring.base import Metric, Score
-from aista.scoring.candidates import Candidate
 from aista.scoring.hypotheses import HypothesisRow, sameness
+from aista.scoring.length_sweep import LengthSweep, sweep_length_penalty
 from aista.scoring.utterance_inputs import UtteranceInputs
 from aista.tasks.decoding import Decoded, Decoder
 from aista.tasks.preflight import build_metrics
@@ -56,6 +56,7 @@ def evaluate(
     search: Mapping[str, Any] | None = None,
     metrics: Sequence[Component] = (),
     n_best: int = 0,
+    length_penalties: Sequence[float] = (),
 ) -> Evaluation:
     """Translate a split and write hypotheses and scores into ``RUN/evaluation/LABEL``.
 
@@ -77,9 +78,10 @@ def evaluate(
         metrics: Metrics in place of the run's. Hypotheses of this checkpoint and manifest that are there are scored
             again, not decoded again, and scores of other metrics stay.
         n_best: How many of the texts that each search found are written beside the hypotheses.
+        length_penalties: Exponents under which what the search found is ranked and scored, too.
 
     Raises:
-        AistaError: the search does not find ``n_best`` texts.
+        AistaError: the search does not find ``n_best`` texts, or none that can be ranked under other exponents.
         RunError: the folder cannot be written, holds results on another content of the split, or another process
             evaluates the split; the run translates no transcripts.
         DataError: the split has faults, or transcripts are missing, also those that a metric needs.
@@ -101,6 +103,8 @@ def evaluate(
     decoder = Decoder(run.task, generation)
     if n_best:
         decoder.require_n_best(n_best)
+    if length_penalties:
+        _check_sweep(decoder, split)
     job = _Job(
         run=run,
         split=split,
@@ -108,10 +112,11 @@ def evaluate(
         batch_size=batch_size or usual.batch_size,
         decoder=decoder,
         metrics=build_metrics(run.experiment, metrics),
-        decodes=not metrics or shuffled_speech or n_best > 0,
+        decodes=not metrics or shuffled_speech or n_best > 0 or len(length_penalties) > 0,
         shuffled_speech=shuffled_speech,
         text=text,
         n_best=n_best,
+        length_penalties=length_penalties,
     )
     with locked(paths.evaluation_lock(job.label), paths.scores_file(job.label).parent):
         evaluation = _evaluate(job, paths)
@@ -133,6 +138,7 @@ class _Job:
     shuffled_speech: bool
     text: TextInput | None
     n_best: int
+    length_penalties: Sequence[float]
 
 
 def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
@@ -164,6 +170,10 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
     if warning:
         log.warning("%s: %s", run.path, warning)
+    n_best = {row.id: item.candidates[: job.n_best] for row, item in decoded} if job.n_best else {}
+    sweep = _sweep(job, decoded, spoken) if job.length_penalties else None
+    if old is not None and list(old.rows) == rows:  # the same search: what was asked for before stays
+        n_best, sweep = n_best or dict(old.n_best), sweep or old.length_sweep
     return Evaluation(
         label=job.label,
         source=source,
@@ -173,16 +183,25 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
         rows=tuple(rows),
         shuffled_speech=speech,
         guarded_rows=sum(item.guarded for _, item in decoded) if job.decoder.generation.no_repeat_ngram else None,
-        n_best=_n_best(job, decoded, old),
+        n_best=n_best,
+        length_sweep=sweep,
     )
 
 
-def _n_best(job: _Job, decoded: Sequence[_DecodedRow], old: Evaluation | None) -> Mapping[str, tuple[Candidate, ...]]:
-    """What was asked for, or what the same hypotheses had."""
-    if job.n_best:
-        return {row.id: item.candidates[: job.n_best] for row, item in decoded}
-    is_same = old is not None and list(old.rows) == [row for row, _ in decoded]
-    return old.n_best if old is not None and is_same else {}
+def _check_sweep(decoder: Decoder, split: str) -> None:
+    if not decoder.task.searches:
+        raise AistaError("--sweep: this run's task does not search, so nothing can be ranked anew; leave it out")
+    if split == "test":
+        raise AistaError("--sweep: a length penalty that is chosen on test is fitted to it; add --split dev")
+
+
+def _sweep(job: _Job, decoded: Sequence[_DecodedRow], spoken: _Spoken) -> LengthSweep:
+    rows, found = [row for row, _ in decoded], [item.candidates for _, item in decoded]
+
+    def score(texts: Sequence[str]) -> list[Score]:
+        return _score(job.metrics, [replace(row, hypothesis=t) for row, t in zip(rows, texts, strict=True)], spoken)
+
+    return sweep_length_penalty(job.length_penalties, found, score, own=job.decoder.generation.length_penalty)
 
 
 @dataclass(frozen=True)
@@ -211,12 +230,16 @@ def _scores(
     metrics: Sequence[Metric], rows: Sequence[HypothesisRow], spoken: _Spoken, old: Evaluation | None
 ) -> tuple[Score, ...]:
     """The scores of the metrics, and after them those of other metrics that the same hypotheses had."""
-    hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
-    inputs = spoken.of_rows(rows)
-    scores = [metric.score(hypotheses, references, inputs) for metric in metrics]
+    scores = _score(metrics, rows, spoken)
     names = {score.name for score in scores}
     kept = old.scores if old is not None and list(old.rows) == list(rows) else ()
     return tuple(scores + [score for score in kept if score.name not in names])
+
+
+def _score(metrics: Sequence[Metric], rows: Sequence[HypothesisRow], spoken: _Spoken) -> list[Score]:
+    hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
+    inputs = spoken.of_rows(rows)
+    return [metric.score(hypotheses, references, inputs) for metric in metrics]
 
 
 def _label(run: TrainedRun, split: str, text: TextInput | None, generation: GenerationConfig) -> str:
