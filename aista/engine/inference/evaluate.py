@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def evaluate(
         )
     usual = run.experiment.sections.evaluation
     generation = replace(usual.generation, **(search or {}))
-    decoder = Decoder(run.task, generation)
+    decoder = Decoder(run.experiment, run.task, generation)
     if n_best:
         decoder.require_n_best(n_best)
     if length_penalties:
@@ -191,6 +191,8 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
 def _check_sweep(decoder: Decoder, split: str) -> None:
     if not decoder.task.searches:
         raise AistaError("--sweep: this run's task does not search, so nothing can be ranked anew; leave it out")
+    if decoder.generation.mbr is not None:
+        raise AistaError("--sweep: mbr chooses by its utility, not by the length penalty; add --mbr none")
     if split == "test":
         raise AistaError("--sweep: a length penalty that is chosen on test is fitted to it; add --split dev")
 
@@ -245,8 +247,8 @@ def _score(metrics: Sequence[Metric], rows: Sequence[HypothesisRow], spoken: _Sp
 def _label(run: TrainedRun, split: str, text: TextInput | None, generation: GenerationConfig) -> str:
     """The split's, with all that is not as usual: the input, the search, the checkpoint."""
     label = split_label(split) if text is None else text.label(split_label(split))
-    usual = asdict(run.experiment.sections.evaluation.generation)
-    label = searched_label(label, {name: value for name, value in asdict(generation).items() if value != usual[name]})
+    usual = vars(run.experiment.sections.evaluation.generation)
+    label = searched_label(label, {name: value for name, value in vars(generation).items() if value != usual[name]})
     is_best = is_exported(run.path) or run.checkpoint.step == find_checkpoint(run.path).step
     return label if is_best else f"{label}_{run.checkpoint.name}"
 
