@@ -14,6 +14,7 @@ from aista.modules.llms.search import GenerationConfig
 from aista.schema import structure
 
 if TYPE_CHECKING:
+    from aista.run_folder.evaluations import Evaluation
     from aista.scoring.length_sweep import LengthSweep
 
 
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_change_arguments(parser, GenerationConfig)
     add_metric_argument(parser, "the run's")
+    _add_inputs(parser)
     parser.add_argument(
         "--n-best",
         type=whole(1),
@@ -47,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also measure the NLL of the references with shuffled speech; if equal, the model ignores the audio",
     )
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from-transcript",
         action="store_true",
@@ -111,6 +116,13 @@ def run(args: argparse.Namespace) -> int:
         n_best=args.n_best,
         length_penalties=args.sweep,
     )
+    _say_result(result)
+    folder = RunPaths(args.run).scores_file(result.label).parent
+    say(f"{len(result.rows)} utterances in {result.seconds:.1f} s; hypotheses and scores in {folder}")
+    return 0
+
+
+def _say_result(result: Evaluation) -> None:
     for score in result.scores:
         say(f"{score.name} {score.value:.2f}  {score.signature}")
     if result.shuffled_speech is not None:
@@ -122,6 +134,3 @@ def run(args: argparse.Namespace) -> int:
         say(f"no_repeat_ngram changed the search of {result.guarded_rows} of {len(result.rows)} utterances")
     if result.length_sweep is not None:
         _say_sweep(result.length_sweep)
-    folder = RunPaths(args.run).scores_file(result.label).parent
-    say(f"{len(result.rows)} utterances in {result.seconds:.1f} s; hypotheses and scores in {folder}")
-    return 0

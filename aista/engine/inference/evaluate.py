@@ -29,6 +29,7 @@ from aista.run_folder.paths import RunPaths, searched_label, split_label
 from aista.run_folder.sources import Source
 from aista.schema import Component
 from aista.scoring.base import Metric, Score
+from aista.scoring.candidates import Candidate
 from aista.scoring.hypotheses import HypothesisRow, sameness
 from aista.scoring.length_sweep import LengthSweep, sweep_length_penalty
 from aista.scoring.utterance_inputs import UtteranceInputs
@@ -93,24 +94,14 @@ def evaluate(
     paths = RunPaths(run_dir)
     require_writable(paths.evaluation_dir)
     run = open_run(run_dir, which, device=device, base=base, verify=verify)
-    if text is not None and not run.task.translates_text:
-        raise RunError(
-            f"{run_dir}: a run of the task {run.experiment.sections.task} translates no transcripts; leave out "
-            "--from-transcript and --transcripts, or name a run of another task"
-        )
     usual = run.experiment.sections.evaluation
     generation = replace(usual.generation, **(search or {}))
-    decoder = Decoder(run.experiment, run.task, generation)
-    if n_best:
-        decoder.require_n_best(n_best)
-    if length_penalties:
-        _check_sweep(decoder, split)
     job = _Job(
         run=run,
         split=split,
         label=_label(run, split, text, generation),
         batch_size=batch_size or usual.batch_size,
-        decoder=decoder,
+        decoder=Decoder(run.experiment, run.task, generation),
         metrics=build_metrics(run.experiment, metrics),
         decodes=not metrics or shuffled_speech or n_best > 0 or len(length_penalties) > 0,
         shuffled_speech=shuffled_speech,
@@ -118,6 +109,7 @@ def evaluate(
         n_best=n_best,
         length_penalties=length_penalties,
     )
+    _check(job)
     with locked(paths.evaluation_lock(job.label), paths.scores_file(job.label).parent):
         evaluation = _evaluate(job, paths)
         evaluation.save(paths)
@@ -141,6 +133,24 @@ class _Job:
     length_penalties: Sequence[float]
 
 
+def _check(job: _Job) -> None:
+    """Raise AistaError where what is asked for cannot be."""
+    run, decoder = job.run, job.decoder
+    if job.text is not None and not run.task.translates_text:
+        raise RunError(
+            f"{run.path}: a run of the task {run.experiment.sections.task} translates no transcripts; leave out "
+            "--from-transcript and --transcripts, or name a run of another task"
+        )
+    if job.n_best:
+        decoder.require_n_best(job.n_best)
+    if job.length_penalties and not run.task.searches:
+        raise AistaError("--sweep: this run's task does not search, so nothing can be ranked anew; leave it out")
+    if job.length_penalties and decoder.generation.mbr is not None:
+        raise AistaError("--sweep: mbr chooses by its utility, not by the length penalty; add --mbr none")
+    if job.length_penalties and job.split == "test":
+        raise AistaError("--sweep: a length penalty that is chosen on test is fitted to it; add --split dev")
+
+
 def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     require_writable(paths.scores_file(job.label))
     remove_leftovers(paths.scores_file(job.label).parent, "*")
@@ -157,11 +167,9 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     else:
         data = job.text.replace_speech(data, run.task)
     loader = whole_pass(data, job.batch_size)
-    speech: Mapping[str, Any] | None = None
+    speech = old.shuffled_speech if old is not None and old.source == source else None
     if job.shuffled_speech:
         speech = measure_shuffled_speech(run, loader).to_json()
-    elif old is not None and old.source == source:
-        speech = old.shuffled_speech
     started = time.perf_counter()
     decoded = _decode(job, loader)
     seconds = time.perf_counter() - started
@@ -170,10 +178,7 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
     if warning:
         log.warning("%s: %s", run.path, warning)
-    n_best = {row.id: item.candidates[: job.n_best] for row, item in decoded} if job.n_best else {}
-    sweep = _sweep(job, decoded, spoken) if job.length_penalties else None
-    if old is not None and list(old.rows) == rows:  # the same search: what was asked for before stays
-        n_best, sweep = n_best or dict(old.n_best), sweep or old.length_sweep
+    same = old if old is not None and list(old.rows) == rows else None  # what was asked for before stays
     return Evaluation(
         label=job.label,
         source=source,
@@ -183,21 +188,20 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
         rows=tuple(rows),
         shuffled_speech=speech,
         guarded_rows=sum(item.guarded for _, item in decoded) if job.decoder.generation.no_repeat_ngram else None,
-        n_best=n_best,
-        length_sweep=sweep,
+        n_best=_n_best(job, decoded, same),
+        length_sweep=_sweep(job, decoded, spoken, same),
     )
 
 
-def _check_sweep(decoder: Decoder, split: str) -> None:
-    if not decoder.task.searches:
-        raise AistaError("--sweep: this run's task does not search, so nothing can be ranked anew; leave it out")
-    if decoder.generation.mbr is not None:
-        raise AistaError("--sweep: mbr chooses by its utility, not by the length penalty; add --mbr none")
-    if split == "test":
-        raise AistaError("--sweep: a length penalty that is chosen on test is fitted to it; add --split dev")
+def _n_best(job: _Job, decoded: Sequence[_DecodedRow], same: Evaluation | None) -> Mapping[str, tuple[Candidate, ...]]:
+    if job.n_best:
+        return {row.id: item.candidates[: job.n_best] for row, item in decoded}
+    return {} if same is None else same.n_best
 
 
-def _sweep(job: _Job, decoded: Sequence[_DecodedRow], spoken: _Spoken) -> LengthSweep:
+def _sweep(job: _Job, decoded: Sequence[_DecodedRow], spoken: _Spoken, same: Evaluation | None) -> LengthSweep | None:
+    if not job.length_penalties:
+        return None if same is None else same.length_sweep
     rows, found = [row for row, _ in decoded], [item.candidates for _, item in decoded]
 
     def score(texts: Sequence[str]) -> list[Score]:
