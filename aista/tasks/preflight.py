@@ -14,6 +14,7 @@ from aista.schema import Component
 from aista.scoring.base import Metric
 from aista.scoring.metric_set import metric_set
 from aista.tasks.base import Task
+from aista.tasks.decoding import Decoder
 from aista.tasks.experiment import Experiment
 from aista.tasks.parts import Pretrained, prepare_part
 
@@ -106,6 +107,7 @@ def _check(experiment: Experiment, with_data: bool, pretrained: Pretrained) -> t
         if pretrained == "load":
             _outlines(task)
         metrics = build_metrics(experiment)
+        Decoder(experiment, task)
     except ConfigError as error:
         return None, list(error.faults)
     except (DataError, AistaError) as error:

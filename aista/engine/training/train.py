@@ -209,7 +209,7 @@ def _run(
         run_dir=run_dir,
         trainer=sections.trainer,
         evaluation=sections.evaluation,
-        decoder=Decoder(task, sections.evaluation.generation),
+        decoder=Decoder(experiment, task),
         metrics=build_metrics(experiment),
         initial=initial,
         data=data,
