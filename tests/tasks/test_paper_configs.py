@@ -7,7 +7,13 @@ from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import build_metrics
 
 FILES = [path for path in shipped_configs().values() if path.parent.name == "paper"]
-TOKENIZERS = {"zh": "zh", "ja": "ja-mecab"}
+AISTA = [file for file in FILES if file.stem.startswith("covost2_")]
+RIVALS = {
+    "contrastive_mustc_de": "arXiv 2412.15712",
+    "otreg_covost2_zh": "arXiv 2508.08131",
+    "speechmapper_covost2_zh": "arXiv 2601.20417",
+}
+TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "de": "13a"}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -16,15 +22,48 @@ def test_it_resolves_and_says_how_to_run_it(file):
     assert first.endswith(f"-m aista train runs/{file.stem.removeprefix('covost2_')} --config {file.stem}")
     experiment = load_experiment(file)
     bleu, _ = build_metrics(experiment)
-    language = file.stem.split("_")[1]
-    assert f"tok:{TOKENIZERS[language]}" in bleu.signature
+    (tokenizer,) = (TOKENIZERS[part] for part in file.stem.split("_") if part in TOKENIZERS)
+    assert f"tok:{tokenizer}" in bleu.signature
     assert experiment.sections.evaluation.generation.beam_size == 4
     assert experiment.sections.trainer.mixed_precision == "bfloat16"
 
 
+@pytest.mark.parametrize("name", RIVALS)
+def test_a_rival_names_its_paper_and_what_is_known_of_it(name):
+    text = find_config(name).read_text()
+    header = " ".join(line.removeprefix("# ") for line in text.splitlines() if line.startswith("#"))
+    assert RIVALS[name] in header
+    assert "First-hand, from" in header
+    assert "aista's choice" in header
+
+
+def test_every_config_is_of_the_paper_or_of_a_rival():
+    assert {file.stem for file in FILES} == {file.stem for file in AISTA} | RIVALS.keys()
+
+
+def test_rivals_train_what_their_papers_do():
+    stage = {}
+    for name in ("contrastive_mustc_de", "speechmapper_covost2_zh"):
+        experiment = load_experiment(find_config(name))
+        assert experiment.task_config.alignment == ()
+        stage[name] = experiment.stage(experiment.sections.pretraining[0]).task_config
+        assert stage[name].translation_weight == 0
+    assert stage["speechmapper_covost2_zh"].layer_selection.config.layers == (0,)
+    contrast = stage["contrastive_mustc_de"]
+    layers = contrast.layer_selection.config.layers
+    assert layers == (0, 5, 10, 15, 20, 25, 32)
+    assert contrast.alignment[0].weight == len(layers), "a sum over layers"
+    otreg = load_experiment(find_config("otreg_covost2_zh"))
+    (term,) = otreg.task_config.alignment
+    steps = otreg.sections.trainer.max_steps
+    schedule = term.schedule.config
+    assert [schedule.factor(step, steps) for step in (1, steps // 2, steps // 2 + 1, steps)] == [0, 0, 1, 1]
+    assert otreg.task_config.layer_selection.config.layers == (0,)
+
+
 def test_the_languages_differ_in_nothing_else():
     """A pair of files for each model: with names of the languages exchanged they are the same."""
-    assert len(FILES) == 4
+    assert len(AISTA) == 4
     for model in ("whisper_qwen", "qwen2_audio"):
         zh, ja = (find_config(f"covost2_{code}_{model}").read_text() for code in ("zh", "ja"))
         for one, other in (("Chinese", "Japanese"), ("target_language: zh-CN", "target_language: ja")):

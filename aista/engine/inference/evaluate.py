@@ -60,7 +60,7 @@ def evaluate(
     n_best: int = 0,
     length_penalties: Sequence[float] = (),
 ) -> Evaluation:
-    """Translate a split and write hypotheses and scores into ``RUN/evaluation/LABEL``.
+    """Translate a split and write hypotheses and scores into ``RUN/evaluation/LABEL``; trackers get the scores.
 
     The label is ``dev`` or ``test``, or ``STEM-HASH`` of a manifest; ``_transcript`` or ``_cascade-STEM-HASH`` is added
     where transcripts are translated, ``+OPTION=VALUE`` for each option of the search that is not the run's, and
