@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from aista.errors import RunError
@@ -30,6 +30,7 @@ class Evaluation:
         seconds: Decoding time.
         rows: Hypotheses beside their references.
         shuffled_speech: NLL with the right and with shuffled speech, as plain data; None where not measured.
+        directions: ``en-fr`` -> scores, where rows have several target languages; ``scores`` are their means then.
     """
 
     label: str
@@ -39,6 +40,7 @@ class Evaluation:
     seconds: float
     rows: tuple[HypothesisRow, ...]
     shuffled_speech: Mapping[str, Any] | None = None
+    directions: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
 
     def save(self, run: RunPaths) -> None:
         """Write the hypotheses, then the scores; a run that is stopped in between has none of others beside them."""
@@ -53,6 +55,7 @@ class Evaluation:
                 "num_utterances": len(self.rows),
                 "hypotheses_sha256": hash_file(run.hypotheses_file(self.label)),
             }
+            | ({"directions": _directions_to_json(self.directions)} if self.directions else {})
             | ({} if self.shuffled_speech is None else {"shuffled_speech": self.shuffled_speech})
         )
         write_object(run.scores_file(self.label), record)
@@ -82,7 +85,14 @@ class Evaluation:
                 seconds=float(data["seconds"]),
                 rows=tuple(rows),
                 shuffled_speech=data.get("shuffled_speech"),
+                directions={
+                    name: tuple(_score(item) for item in items) for name, items in data.get("directions", {}).items()
+                },
             )
+
+
+def _directions_to_json(directions: Mapping[str, tuple[Score, ...]]) -> dict[str, list[dict[str, Any]]]:
+    return {name: [asdict(score) for score in scores] for name, scores in directions.items()}
 
 
 def is_scored(run: RunPaths, label: str, *, shuffled_speech: bool = False) -> bool:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from aista import registry
 from aista.data.manifest import read_manifest
+from aista.data.row_tasks import TASKS
 from aista.errors import AistaError, ConfigError, DataError, Fault
 from aista.run_folder.paths import RunPaths
 from aista.schema import Component
 from aista.scoring.base import Metric
+from aista.scoring.language import UNSPACED, language_of
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.parts import Pretrained, prepare_part
@@ -72,11 +74,34 @@ def build_task(experiment: Experiment, *, pretrained: Pretrained = "load") -> Ta
     return task
 
 
-def build_metrics(experiment: Experiment, others: Sequence[Component] = ()) -> list[Metric]:
-    """The configured metrics, or the task's usual ones, for the language of what the task produces; or ``others``."""
+def build_metrics(
+    experiment: Experiment, others: Sequence[Component] = (), *, row_task: str = "", language: str = ""
+) -> list[Metric]:
+    """The configured metrics, or the task's usual ones, for the language of what the task produces; or ``others``.
+
+    Args:
+        experiment: Its evaluation section names them.
+        others: In place of those.
+        row_task: Which of ``data.tasks`` is scored; empty: the first. Transcripts, where they are not that, are scored
+            by word and character error rate.
+        language: Of the texts, in place of the config's.
+
+    Raises:
+        ConfigError: a metric cannot be built.
+    """
     data, task = experiment.sections.data, task_class(experiment)
-    language = data.target_language if task.scores_translations else data.source_language
+    first = next(iter(data.tasks), "")
+    row_task = row_task or first
+    writes_source = not task.scores_translations or (row_task != "" and TASKS[row_task].target == "src_text")
+    language = language or (data.source_language if writes_source else data.target_language)
     specs = others or experiment.sections.evaluation.metrics or task.default_metrics
+    if (
+        task.scores_translations
+        and writes_source
+        and not others
+        and (row_task != first or specs is task.default_metrics)
+    ):
+        specs = (Component("cer"),) if language_of(language) in UNSPACED else (Component("wer"), Component("cer"))
     at = "--metric" if others else "evaluation.metrics"
     return [
         registry.build("metric", spec, at=f"{at}[{index}]", target_language=language)
@@ -115,6 +140,9 @@ def _check(experiment: Experiment, with_data: bool, pretrained: Pretrained) -> t
     score = experiment.sections.evaluation.score
     if score not in names:
         faults.append(Fault("evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
+    if experiment.sections.data.tasks and not task.row_tasks:
+        problem = f"the task {experiment.sections.task!r} trains on all rows alike"
+        faults.append(Fault("data.tasks", problem, "remove it, or set task: speech_translation"))
     faults += _durations(experiment, task) + _encoder_cache(experiment, task) + _positions(experiment, task)
     faults += task.check(experiment.sections)
     dev = experiment.sections.data.dev

@@ -13,10 +13,12 @@ import torch
 from rich.progress import track
 
 from aista.data.loader import BatchLoader
+from aista.data.manifest_rows import Rows
 from aista.engine.checkpoints import find_checkpoint
 from aista.engine.encoder_cache.cached_encoder import with_encoder_states
 from aista.engine.export.load import is_exported
 from aista.engine.inference.shuffled_speech import measure_shuffled_speech
+from aista.engine.inference.task_scores import Scorer, choose_row_task, split_chain
 from aista.engine.inference.text_input import TextInput
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inputs import whole_pass
@@ -25,12 +27,11 @@ from aista.files import remove_leftovers, require_writable
 from aista.locks import locked
 from aista.modules.llms.search import GenerationConfig
 from aista.run_folder.evaluations import Evaluation
-from aista.run_folder.paths import RunPaths, searched_label, split_label
+from aista.run_folder.paths import RunPaths, searched_label, split_label, task_label, transcript_part_label
 from aista.run_folder.sources import Source
 from aista.schema import Component
-from aista.scoring.base import Metric, Score
+from aista.scoring.base import Score
 from aista.scoring.hypotheses import HypothesisRow, sameness
-from aista.tasks.preflight import build_metrics
 
 __all__ = ["evaluate"]
 
@@ -50,11 +51,13 @@ def evaluate(
     text: TextInput | None = None,
     search: Mapping[str, Any] | None = None,
     metrics: Sequence[Component] = (),
+    row_task: str = "",
 ) -> Evaluation:
     """Translate a split and write hypotheses and scores into ``RUN/evaluation/LABEL``.
 
     The label is ``dev`` or ``test``, or ``STEM-HASH`` of a manifest; ``_transcript`` or ``_cascade-STEM-HASH`` is added
-    where transcripts are translated, ``+OPTION=VALUE`` for each option of the search that is not the run's, and
+    where transcripts are translated, ``+task=TASK`` where rows are read for another task than the first of
+    ``data.tasks``, ``+OPTION=VALUE`` for each option of the search that is not the run's, and
     ``_step_N`` where the checkpoint is not the best one.
 
     Args:
@@ -70,15 +73,17 @@ def evaluate(
         search: Options of ``GenerationConfig`` in place of the run's.
         metrics: Metrics in place of the run's. Hypotheses of this checkpoint and manifest that are there are scored
             again, not decoded again, and scores of other metrics stay.
+        row_task: Which of ``data.tasks`` the rows are read for; empty: the first. Of ``cot`` the translations are
+            returned, and the transcripts are scored beside them, under a label of their own (``+part=transcript``).
 
     Raises:
         RunError: the folder cannot be written, holds results on another content of the split, or another process
-            evaluates the split; the run translates no transcripts.
+            evaluates the split; the run translates no transcripts, or was not trained on the task.
         DataError: the split has faults, or transcripts are missing.
         ConfigError: a metric cannot be built.
         ValueError: an option of the search is out of bounds.
     """
-    if text is not None and shuffled_speech:
+    if shuffled_speech and (text is not None or row_task == "mt"):
         raise RunError("--shuffled-speech measures the speech, which transcripts replace; choose one of them")
     paths = RunPaths(run_dir)
     require_writable(paths.evaluation_dir)
@@ -90,13 +95,15 @@ def evaluate(
         )
     usual = run.experiment.sections.evaluation
     generation = replace(usual.generation, **(search or {}))
+    chosen = choose_row_task(run.experiment, row_task, from_text=text is not None)
     job = _Job(
         run=run,
         split=split,
-        label=_label(run, split, text, generation),
+        label=_label(run, split, text, generation, chosen),
+        row_task=chosen,
+        metrics=metrics,
         batch_size=batch_size or usual.batch_size,
         generation=generation,
-        metrics=build_metrics(run.experiment, metrics),
         decodes=not metrics or shuffled_speech,
         shuffled_speech=shuffled_speech,
         text=text,
@@ -114,9 +121,10 @@ class _Job:
     run: TrainedRun
     split: str
     label: str
+    row_task: str
+    metrics: Sequence[Component]
     batch_size: int
     generation: GenerationConfig
-    metrics: Sequence[Metric]
     decodes: bool
     shuffled_speech: bool
     text: TextInput | None
@@ -126,13 +134,16 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     require_writable(paths.scores_file(job.label))
     remove_leftovers(paths.scores_file(job.label).parent, "*")
     run = job.run
-    data = run.load_split(job.split, max_new_tokens=job.generation.max_new_tokens, scored=True)
+    data = run.load_split(job.split, max_new_tokens=job.generation.max_new_tokens, scored=True, row_task=job.row_task)
+    scorer = Scorer(run.experiment, job.metrics, job.row_task, data.dataset.rows)
     source = replace(data.source(run.checkpoint.name), input="" if job.text is None else str(job.text))
     old = _replaced(paths, job.label, source)
     if old is not None and old.source == source and not job.decodes:
         log.info("%s: hypotheses of %s are there; scored again, not decoded again", run.path, source)
-        return replace(old, scores=_scores(job.metrics, old.rows, old))
-    if job.text is None:
+        return _scored(old, scorer, old)
+    if job.row_task == "mt" and job.text is None:
+        data = replace(data, dataset=data.dataset.texts_alone())
+    elif job.text is None:
         data = with_encoder_states(data, run.experiment, run.model, run.device)
     else:
         data = job.text.replace_speech(data, run.task)
@@ -150,29 +161,54 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
     if warning:
         log.warning("%s: %s", run.path, warning)
-    return Evaluation(
+    evaluation = Evaluation(
         label=job.label,
         source=source,
         note=run.experiment.sections.corpus_note,
-        scores=_scores(job.metrics, rows, old),
+        scores=(),
         seconds=round(seconds, 3),
         rows=tuple(rows),
         shuffled_speech=speech,
     )
+    if job.row_task == "cot":
+        evaluation = _save_transcripts(job, paths, evaluation, data.dataset.rows)
+    return _scored(evaluation, scorer, old)
 
 
-def _scores(metrics: Sequence[Metric], rows: Sequence[HypothesisRow], old: Evaluation | None) -> tuple[Score, ...]:
-    """The scores of the metrics, and after them those of other metrics that the same hypotheses had."""
-    hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
-    scores = [metric.score(hypotheses, references) for metric in metrics]
+def _scored(evaluation: Evaluation, scorer: Scorer, old: Evaluation | None) -> Evaluation:
+    """With its scores, and after them those of other metrics that the same hypotheses had."""
+    scores, directions = scorer.score(evaluation.rows)
+    if old is not None and old.rows == evaluation.rows:
+        scores, directions = (
+            _joined(scores, old.scores),
+            {name: _joined(found, old.directions.get(name, ())) for name, found in directions.items()},
+        )
+    return replace(evaluation, scores=scores, directions=directions)
+
+
+def _joined(scores: tuple[Score, ...], others: tuple[Score, ...]) -> tuple[Score, ...]:
     names = {score.name for score in scores}
-    kept = old.scores if old is not None and list(old.rows) == list(rows) else ()
-    return tuple(scores + [score for score in kept if score.name not in names])
+    return scores + tuple(score for score in others if score.name not in names)
 
 
-def _label(run: TrainedRun, split: str, text: TextInput | None, generation: GenerationConfig) -> str:
-    """The split's, with all that is not as usual: the input, the search, the checkpoint."""
+def _save_transcripts(job: _Job, paths: RunPaths, evaluation: Evaluation, rows: Rows) -> Evaluation:
+    """Write the transcripts of ``cot`` under a label of their own; returns the evaluation of the translations."""
+    data = job.run.experiment.sections.data
+    transcripts, translations = split_chain(evaluation.rows, data.cot_marker, evaluation.label)
+    scorer = Scorer(job.run.experiment, (), "asr", rows.with_texts(tgt_lang=rows.column("src_lang")))
+    said = replace(evaluation, label=transcript_part_label(evaluation.label), rows=tuple(transcripts))
+    said = _scored(said, scorer, None)
+    said.save(paths)
+    scores = "  ".join(f"{score.name} {score.value:.2f}" for score in said.scores)
+    log.info("%s: transcripts: %s; in %s", paths.path, scores, paths.scores_file(said.label).parent)
+    return replace(evaluation, rows=tuple(translations))
+
+
+def _label(run: TrainedRun, split: str, text: TextInput | None, generation: GenerationConfig, row_task: str) -> str:
+    """The split's, with all that is not as usual: the input, the task of the rows, the search, the checkpoint."""
     label = split_label(split) if text is None else text.label(split_label(split))
+    if text is None and row_task != next(iter(run.experiment.sections.data.tasks), ""):
+        label = task_label(label, row_task)
     usual = asdict(run.experiment.sections.evaluation.generation)
     label = searched_label(label, {name: value for name, value in asdict(generation).items() if value != usual[name]})
     is_best = is_exported(run.path) or run.checkpoint.step == find_checkpoint(run.path).step
@@ -198,7 +234,7 @@ def _replaced(paths: RunPaths, label: str, source: Source) -> Evaluation | None:
 @torch.inference_mode()
 def _decode(job: _Job, loader: BatchLoader) -> list[HypothesisRow]:
     run, rows = job.run, []
-    decode = run.task.decode if job.text is None else run.task.decode_text
+    decode = run.task.decode if job.text is None and job.row_task != "mt" else run.task.decode_text
     for batch in track(loader, description="decoding", total=len(loader), transient=True):
         texts = decode(run.model, batch.to(run.device), job.generation)
         references = run.task.references(batch)
