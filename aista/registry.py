@@ -113,7 +113,8 @@ def get(kind: str, name: str) -> Entry:
                 raise
             raise RegistryError(f"{kind} {name!r} ({module}) cannot be imported: {error}") from error
     if (kind, name) not in _entries and name not in (known := names(kind)):
-        raise RegistryError(f"unknown {kind} {name!r}{nearest(name, known)}; known: {', '.join(known) or 'none'}")
+        hint = nearest(name.replace("+", "_plus"), known)  # chrf++ is chrf_plus_plus: names are identifiers
+        raise RegistryError(f"unknown {kind} {name!r}{hint}; known: {', '.join(known) or 'none'}")
     return _entries[kind, name]
 
 

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if args.by:
         values = read_groups(summary.sources[first], args.by, [row.id for row in summary.rows])
         references = [row.reference for row in summary.rows]
-        groups = group_rows(summary.hypotheses, references, values, metrics, options)
+        groups = group_rows(summary.hypotheses, references, values, metrics, options, summary.inputs)
         console.print(to_rich(group_table(groups, args.by)))
     for line in comparison_notes(summary, metrics, folders, only):
         say(line)

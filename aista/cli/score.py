@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from aista.cli.arguments import add_plugin_argument
 from aista.cli.option_arguments import add_metric_argument, add_option_arguments, read_metrics, read_options
 from aista.console import say
 from aista.errors import AistaError
 from aista.report.report_options import ResamplingOptions
+
+if TYPE_CHECKING:
+    from aista.report.text_scores import Texts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="text with a reference in each line (default: the first SYSTEM's)",
+    )
+    parser.add_argument(
+        "--source",
+        type=Path,
+        metavar="FILE",
+        help="what was translated, for metrics that read it: a manifest, or text with a transcript in each line "
+        "(default: src_text of the first file of hypotheses)",
     )
     parser.add_argument(
         "--resegment",
@@ -45,23 +56,23 @@ def run(args: argparse.Namespace) -> int:
 
     from aista import registry
     from aista.files import require_writable, write_json
+    from aista.report.metric_inputs import read_inputs
     from aista.report.tables import score_table, to_rich
-    from aista.report.text_scores import read_texts, score_texts
+    from aista.report.text_scores import score_texts
+    from aista.scoring.metric_set import metric_set
 
     options = read_options(args, ResamplingOptions)
     if args.out is not None:
         require_writable(args.out)
     registry.load_plugins(args.plugin)
     specs = read_metrics(args, ("bleu", "chrf"))
-    metrics = [registry.build("metric", spec, at="--metric", target_language=args.target_language) for spec in specs]
-    if args.resegment:
-        references, systems, signed = _resegmented(args)
-    else:
-        texts = {str(path): read_texts(path) for path in args.systems}
-        references = _references(args.reference, texts[str(args.systems[0])].references, args.systems[0])
-        systems, signed = {name: each.hypotheses for name, each in texts.items()}, ""
-    result = score_texts(systems, references, metrics, options)
-    signatures = {metric: signature + signed for metric, signature in result.signatures.items()}
+    metrics = metric_set(specs, at="--metric", target_language=args.target_language)
+    read = _resegmented(args) if args.resegment else _read(args)
+    references = read.references
+    result = score_texts(
+        read.systems, references, metrics, options, read_inputs(args.source, read.files, len(references))
+    )
+    signatures = {metric: signature + read.signed for metric, signature in result.signatures.items()}
     Console().print(to_rich(score_table(result.systems, f"{len(references)} utterances")))
     for metric, signature in signatures.items():
         say(f"{metric}: {signature}")
@@ -74,27 +85,43 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _resegmented(args: argparse.Namespace) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]], str]:
-    """References, the systems in their segments, and what signatures say of that."""
+class _Read(NamedTuple):
+    """What is scored, the files that it is from, and what signatures say of how it was read."""
+
+    references: tuple[str, ...]
+    systems: dict[str, tuple[str, ...]]
+    files: list[Texts]
+    signed: str = ""
+
+
+def _read(args: argparse.Namespace) -> _Read:
+    """The systems as they are."""
+    from aista.report.text_scores import read_texts
+
+    texts = {str(path): read_texts(path) for path in args.systems}
+    files = [*([] if args.reference is None else [read_texts(args.reference)]), *texts.values()]
+    references = files[0].references if args.reference is None else _references(files[0])
+    if references is None:
+        raise AistaError(f"{args.systems[0]}: holds no references; give them with --reference FILE, one in each line")
+    return _Read(references, {name: each.hypotheses for name, each in texts.items()}, files)
+
+
+def _resegmented(args: argparse.Namespace) -> _Read:
+    """The systems in the references' segments."""
     from aista.report.talk_texts import resegment_talk
+    from aista.report.text_scores import read_texts
     from aista.scoring.resegmentation import SIGNATURE
 
     if args.reference is None:
         raise AistaError("--resegment needs the segments to divide a talk into; give them with --reference FILE")
-    references = _references(args.reference, None, args.systems[0])
+    reference = read_texts(args.reference)
     systems = {}
     for path in args.systems:
-        systems[str(path)], note = resegment_talk(path, references, args.target_language)
+        systems[str(path)], note = resegment_talk(path, _references(reference), args.target_language)
         say(note)
-    return references, systems, f"|{SIGNATURE}"
+    return _Read(_references(reference), systems, [reference], f"|{SIGNATURE}")
 
 
-def _references(file: Path | None, own: tuple[str, ...] | None, first: Path) -> tuple[str, ...]:
-    from aista.report.text_scores import read_texts
-
-    if file is not None:
-        texts = read_texts(file)
-        return texts.hypotheses if texts.references is None else texts.references
-    if own is None:
-        raise AistaError(f"{first}: holds no references; give them with --reference FILE, one in each line")
-    return own
+def _references(file: Texts) -> tuple[str, ...]:
+    """Those that it brings, or its own lines."""
+    return file.hypotheses if file.references is None else file.references

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from aista.data.id_table import read_id_table, some_of
+from aista.data.id_table import some_of
 from aista.errors import DataError
-from aista.files import hash_file
+from aista.report.metric_inputs import evaluated_manifest
 from aista.report.report_options import ComparisonOptions
 from aista.report.tables import Table, label_of, text_of
 from aista.run_folder.sources import Source
 from aista.scoring.base import Metric
 from aista.scoring.holm import holm
 from aista.scoring.significance import Interval, SystemScore, paired_bootstrap
+from aista.scoring.utterance_inputs import NO_INPUTS, UtteranceInputs
 
 __all__ = ["GroupRow", "group_rows", "group_table", "read_groups"]
 
@@ -52,16 +52,11 @@ def read_groups(source: Source, column: str, ids: Sequence[str]) -> list[str]:
     Raises:
         DataError: the manifest is not known, has changed or lacks the column or an id, or there are too many groups.
     """
-    path = Path(source.manifest)
-    if not source.manifest or not path.is_file() or hash_file(path) != source.sha256:
-        raise DataError(
-            f"--by {column}: needs the manifest {source.manifest or '(not recorded)'} as it was evaluated; restore it, "
-            "or evaluate again"
-        )
-    values = read_id_table(path).column(column)
+    table = evaluated_manifest(source, f"--by {column}")
+    values = table.column(column)
     lacking = [id for id in ids if id not in values]
     if lacking:
-        raise DataError(f"--by {column}: {path} lacks {some_of(lacking)}; evaluate again")
+        raise DataError(f"--by {column}: {table.path} lacks {some_of(lacking)}; evaluate again")
     groups = [values[id] or "(empty)" for id in ids]
     if len(set(groups)) > MAX_GROUPS:
         raise DataError(f"--by {column}: at most {MAX_GROUPS} groups, got {len(set(groups))}; choose another column")
@@ -74,6 +69,7 @@ def group_rows(
     groups: Sequence[str],
     metrics: Sequence[Metric],
     options: ComparisonOptions,
+    inputs: UtteranceInputs = NO_INPUTS,
 ) -> list[GroupRow]:
     """Score every system on every group, and compare it there with the first system by paired bootstrap.
 
@@ -86,6 +82,7 @@ def group_rows(
         groups: The group of each utterance.
         metrics: The first decides differences and p-values.
         options: How it is resampled.
+        inputs: What was translated; read where a metric needs it.
 
     Returns:
         A row per group, in alphabetical order, and system.
@@ -97,13 +94,13 @@ def group_rows(
     for group in sorted(set(groups)):
         places = [index for index, value in enumerate(groups) if value == group]
         texts = {label: [outputs[index] for index in places] for label, outputs in hypotheses.items()}
-        goals = [references[index] for index in places]
+        goals, spoken = [references[index] for index in places], inputs.at(places)
         try:
             scores = {
-                label: {metric.name: metric.score(outputs, goals).value for metric in metrics}
+                label: {metric.name: metric.score(outputs, goals, spoken).value for metric in metrics}
                 for label, outputs in texts.items()
             }
-            results = _compare(texts, goals, metrics[0], options)
+            results = _compare(texts, goals, spoken, metrics[0], options)
         except DataError as error:
             raise DataError(f"group {group!r} ({len(places)} utterances): {error}") from error
         rows += [(group, len(places), label, scores[label], results.get(label)) for label in texts]
@@ -125,14 +122,18 @@ def group_rows(
 
 
 def _compare(
-    texts: Mapping[str, Sequence[str]], references: Sequence[str], metric: Metric, options: ComparisonOptions
+    texts: Mapping[str, Sequence[str]],
+    references: Sequence[str],
+    inputs: UtteranceInputs,
+    metric: Metric,
+    options: ComparisonOptions,
 ) -> dict[str, SystemScore]:
     """Label -> comparison with the first system; without the first."""
     (first, baseline), *others = texts.items()
     if not others:
         return {}
     comparison = paired_bootstrap(
-        (first, baseline), dict(others), references, metric, samples=options.samples, seed=options.seed
+        (first, baseline), dict(others), references, metric, inputs=inputs, samples=options.samples, seed=options.seed
     )
     return {label: comparison.system(label) for label, _ in others}
 

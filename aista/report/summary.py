@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aista.errors import DataError, RunError
+from aista.report.metric_inputs import evaluated_inputs
 from aista.report.report_options import ComparisonOptions
 from aista.report.tables import SystemRow
 from aista.report.text_scores import compare_texts, system_row
@@ -15,6 +16,7 @@ from aista.run_folder.sources import Source
 from aista.scoring.base import Metric
 from aista.scoring.hypotheses import HypothesisRow, align
 from aista.scoring.significance import Comparison
+from aista.scoring.utterance_inputs import UtteranceInputs
 
 __all__ = ["Summary", "some_rows", "summarise", "summarise_one"]
 
@@ -29,6 +31,7 @@ class Summary:
         rows: The baseline's utterances.
         hypotheses: Label -> hypotheses in the order of ``rows``.
         sources: Label -> checkpoint and manifest that they are from.
+        inputs: What the metrics need of the utterances beside texts, in the order of ``rows``.
     """
 
     systems: tuple[SystemRow, ...]
@@ -36,6 +39,7 @@ class Summary:
     rows: tuple[HypothesisRow, ...]
     hypotheses: Mapping[str, Sequence[str]]
     sources: Mapping[str, Source]
+    inputs: UtteranceInputs
 
     @property
     def signatures(self) -> dict[str, str]:
@@ -62,7 +66,8 @@ def summarise(
 
     Raises:
         RunError: fewer than two runs, or one was not evaluated on the split (names the command).
-        DataError: the runs were evaluated on other utterances or references, or on none of ``only``.
+        DataError: the runs were evaluated on other utterances or references, or on none of ``only``, or an utterance
+            lacks what a metric needs.
     """
     if len(runs) < 2:
         raise RunError(
@@ -74,10 +79,11 @@ def summarise(
     evaluations = {label: run.evaluation((splits or {}).get(label, options.split)) for label, run in runs.items()}
     rows, hypotheses = align({label: some_rows(each.rows, only) for label, each in evaluations.items()})
     references = [row.reference for row in rows]
-    comparisons = compare_texts(hypotheses, references, metrics, options)
+    inputs = evaluated_inputs(evaluations, [row.id for row in rows], metrics)
+    comparisons = compare_texts(hypotheses, references, metrics, options, inputs)
     systems = tuple(_of_run(system_row(label, comparisons), run) for label, run in runs.items())
     sources = {label: evaluation.source for label, evaluation in evaluations.items()}
-    return Summary(systems, comparisons, tuple(rows), hypotheses, sources)
+    return Summary(systems, comparisons, tuple(rows), hypotheses, sources, inputs)
 
 
 def summarise_one(
@@ -87,9 +93,10 @@ def summarise_one(
     evaluation = run.evaluation(split)
     rows = some_rows(evaluation.rows, only)
     hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
-    scores = {metric.name: metric.score(hypotheses, references).value for metric in metrics}
+    inputs = evaluated_inputs({label: evaluation}, [row.id for row in rows], metrics)
+    scores = {metric.name: metric.score(hypotheses, references, inputs).value for metric in metrics}
     system = _of_run(SystemRow(name=label, scores=scores), run)
-    return Summary((system,), (), tuple(rows), {label: hypotheses}, {label: evaluation.source})
+    return Summary((system,), (), tuple(rows), {label: hypotheses}, {label: evaluation.source}, inputs)
 
 
 def some_rows(rows: Sequence[HypothesisRow], only: Collection[str] | None) -> list[HypothesisRow]:

@@ -31,6 +31,7 @@ __all__ = [
 LABELS = {
     "bleu": "BLEU",
     "chrf": "chrF",
+    "chrf_plus_plus": "chrF++",
     "ter": "TER",
     "wer": "WER",
     "cer": "CER",

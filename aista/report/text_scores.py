@@ -12,6 +12,7 @@ from aista.report.tables import SystemRow
 from aista.scoring.base import Metric
 from aista.scoring.hypotheses import COLUMNS, read_hypotheses, sameness
 from aista.scoring.significance import Comparison, paired_bootstrap
+from aista.scoring.utterance_inputs import NO_INPUTS, UtteranceInputs
 from aista.text import is_blank, read_lines
 
 __all__ = ["TextScores", "Texts", "compare_texts", "read_texts", "score_texts", "system_row"]
@@ -19,10 +20,12 @@ __all__ = ["TextScores", "Texts", "compare_texts", "read_texts", "score_texts", 
 
 @dataclass(frozen=True)
 class Texts:
-    """A system's texts, one per utterance, and the references where the file has them."""
+    """A system's texts, one per utterance; references, transcripts and ids where the file has them."""
 
     hypotheses: tuple[str, ...]
     references: tuple[str, ...] | None = None
+    sources: tuple[str, ...] | None = None
+    ids: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,12 @@ def read_texts(path: Path) -> Texts:
         raise DataError(f"{path}: is empty; it must have an utterance in each line")
     if set(COLUMNS) <= set(lines[0].split("\t")):
         rows = read_hypotheses(path)
-        return Texts(tuple(row.hypothesis for row in rows), tuple(row.reference for row in rows))
+        return Texts(
+            hypotheses=tuple(row.hypothesis for row in rows),
+            references=tuple(row.reference for row in rows),
+            sources=tuple(row.src_text for row in rows),
+            ids=tuple(row.id for row in rows),
+        )
     return Texts(tuple(lines))
 
 
@@ -62,11 +70,20 @@ def score_texts(
     references: Sequence[str],
     metrics: Sequence[Metric],
     options: ResamplingOptions,
+    inputs: UtteranceInputs = NO_INPUTS,
 ) -> TextScores:
     """Score the systems, and test each but the first against the first by paired bootstrap in each metric.
 
+    Args:
+        systems: Label -> texts, the baseline first.
+        references: As many.
+        metrics: The first decides differences and p-values.
+        options: How they are resampled.
+        inputs: What was translated; read where a metric needs it.
+
     Raises:
-        DataError: a system has another number of texts than there are references, or a score is undefined.
+        DataError: a system has another number of texts than there are references, a score is undefined, or an utterance
+            lacks what a metric needs.
     """
     for name, texts in systems.items():
         if len(texts) != len(references):
@@ -76,10 +93,10 @@ def score_texts(
             )
     first, *others = systems
     if not others:
-        scores = {metric.name: metric.score(systems[first], references).value for metric in metrics}
+        scores = {metric.name: metric.score(systems[first], references, inputs).value for metric in metrics}
         signatures = {metric.name: metric.signature for metric in metrics}
         return TextScores((SystemRow(name=first, scores=scores),), signatures, tuple(_notes(systems, references)))
-    comparisons = compare_texts(systems, references, metrics, options)
+    comparisons = compare_texts(systems, references, metrics, options, inputs)
     signatures = {comparison.metric: comparison.signature for comparison in comparisons}
     return TextScores(
         tuple(system_row(name, comparisons) for name in systems), signatures, tuple(_notes(systems, references))
@@ -91,6 +108,7 @@ def compare_texts(
     references: Sequence[str],
     metrics: Sequence[Metric],
     options: ResamplingOptions,
+    inputs: UtteranceInputs = NO_INPUTS,
 ) -> tuple[Comparison, ...]:
     """Each system but the first against the first, by paired bootstrap in each metric; at least two systems."""
     first, *others = systems
@@ -100,6 +118,7 @@ def compare_texts(
             {name: systems[name] for name in others},
             references,
             metric,
+            inputs=inputs,
             samples=options.samples,
             seed=options.seed,
         )

@@ -6,11 +6,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aista.errors import DataError
+from aista.scoring.utterance_inputs import NEEDS, NO_INPUTS, UtteranceInputs
 
 __all__ = ["Metric", "Score", "Statistics", "check_corpus"]
 
@@ -41,10 +43,25 @@ class Metric(ABC):
     references (``fr``, ``zh-CN``); it raises ValueError where that language needs a tool that is not
     installed. Because the statistics add up, significance tests resample
     them without scoring the texts again.
+
+    Attributes:
+        name: What its score is called.
+        higher_is_better: False for error rates.
+        needs: Names among ``NEEDS``, of what it reads beside the texts. ``statistics`` is given each by its name,
+            complete: ``def statistics(self, hypotheses, references, source=())`` for ``needs = ("source",)``.
     """
 
     name: str
     higher_is_better: bool
+    needs: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Check ``needs`` when the subclass is defined. Raises TypeError."""
+        super().__init_subclass__(**arguments)
+        if not isinstance(cls.needs, tuple) or not set(cls.needs) <= set(NEEDS):
+            raise TypeError(
+                f"{cls.__name__}.needs must be a tuple of names among {', '.join(NEEDS)}, got {cls.needs!r}"
+            )
 
     @property
     @abstractmethod
@@ -53,21 +70,33 @@ class Metric(ABC):
 
     @abstractmethod
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> Statistics:
-        """``[N, K]`` statistics of N hypothesis-reference pairs."""
+        """``[N, K]`` statistics of N hypothesis-reference pairs; what ``needs`` names comes by keyword."""
 
     @abstractmethod
     def from_totals(self, totals: Statistics) -> float:
         """The corpus score from the ``[K]`` sum of statistics."""
 
-    def score(self, hypotheses: Sequence[str], references: Sequence[str]) -> Score:
+    def score(self, hypotheses: Sequence[str], references: Sequence[str], inputs: UtteranceInputs = NO_INPUTS) -> Score:
         """Score a corpus with one reference per hypothesis.
 
+        Args:
+            hypotheses: The system's texts.
+            references: As many.
+            inputs: What was translated; read where the metric needs it.
+
         Raises:
-            DataError: the corpus is empty, the lengths differ, or no score is defined for it.
+            DataError: the corpus is empty, the lengths differ, no score is defined for it, or an utterance lacks what
+                the metric needs.
         """
-        check_corpus(hypotheses, references)
-        value = self.value(self.statistics(hypotheses, references))
+        value = self.value(self.measure(hypotheses, references, inputs))
         return Score(self.name, value, self.signature, self.higher_is_better)
+
+    def measure(
+        self, hypotheses: Sequence[str], references: Sequence[str], inputs: UtteranceInputs = NO_INPUTS
+    ) -> Statistics:
+        """The ``statistics`` of a corpus, checked, with what the metric needs; errors as of ``score``."""
+        check_corpus(hypotheses, references)
+        return self.statistics(hypotheses, references, **inputs.of(self.needs, len(references), self.name))
 
     def value(self, statistics: Statistics) -> float:
         """The corpus score of ``[N, K]`` statistics. Raises DataError where it is undefined."""

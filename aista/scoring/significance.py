@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aista.errors import DataError
-from aista.scoring.base import Metric, Statistics, check_corpus
+from aista.scoring.base import Metric, Statistics
+from aista.scoring.utterance_inputs import NO_INPUTS, UtteranceInputs
 
 __all__ = ["Comparison", "Interval", "SystemScore", "paired_bootstrap"]
 
@@ -86,6 +87,7 @@ def paired_bootstrap(
     references: Sequence[str],
     metric: Metric,
     *,
+    inputs: UtteranceInputs = NO_INPUTS,
     samples: int = 1000,
     seed: int = 12345,
 ) -> Comparison:
@@ -104,11 +106,13 @@ def paired_bootstrap(
         systems: Label -> hypotheses of each system compared with it; at least one.
         references: One per utterance.
         metric: The score.
+        inputs: What was translated; read where the metric needs it.
         samples: Bootstrap samples.
         seed: Fixes the resampling.
 
     Raises:
-        DataError: no system, a label used twice, an empty test set or unequal lengths; the system is named.
+        DataError: no system, a label used twice, an empty test set, unequal lengths, or an utterance lacks what the
+            metric needs; the system is named.
         ValueError: ``samples`` below 40 (no 95 % interval) or a negative seed.
     """
     if samples < 40 or seed < 0:
@@ -121,8 +125,7 @@ def paired_bootstrap(
     statistics = {}
     for name, hypotheses in {baseline[0]: baseline[1], **systems}.items():
         try:
-            check_corpus(hypotheses, references)
-            statistics[name] = metric.statistics(hypotheses, references)
+            statistics[name] = metric.measure(hypotheses, references, inputs)
             metric.value(statistics[name])
         except DataError as error:
             raise DataError(f"system {name!r}: {error}") from error

@@ -14,12 +14,14 @@ from aista.run_folder.paths import RunPaths
 from aista.schema import Component
 from aista.scoring.base import Metric
 from aista.scoring.language import UNSPACED, language_of
+from aista.scoring.metric_set import metric_set
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.tasks.parts import Pretrained, prepare_part
 
 __all__ = ["FREEZE_ENCODER", "build_metrics", "build_task", "preflight", "task_class"]
 
+_ERROR_RATES = (Component("wer"), Component("cer"))
 FREEZE_ENCODER = "set encoder.tuning: frozen, or remove data.encoder_cache"
 
 
@@ -36,7 +38,8 @@ def preflight(experiment: Experiment, *, with_data: bool = True, pretrained: Pre
 
     Raises:
         ConfigError: every fault found, one line each.
-        DataError: words of dev are to be compared by their times, and its manifest is malformed.
+        DataError: the manifest of dev is malformed, where words are to be compared by their times or a metric needs
+            more than texts.
     """
     task, faults = _check(experiment, with_data, pretrained)
     initialize = experiment.sections.initialize
@@ -82,8 +85,8 @@ def build_metrics(
     Args:
         experiment: Its evaluation section names them.
         others: In place of those.
-        row_task: Which of ``data.tasks`` is scored; empty: the first. Transcripts, where they are not that, are scored
-            by word and character error rate.
+        row_task: Which of ``data.tasks`` is scored; empty: the first. Where it writes transcripts and the first does
+            not, or the other way round, the configured metrics are not its.
         language: Of the texts, in place of the config's.
 
     Raises:
@@ -91,22 +94,20 @@ def build_metrics(
     """
     data, task = experiment.sections.data, task_class(experiment)
     first = next(iter(data.tasks), "")
-    row_task = row_task or first
-    writes_source = not task.scores_translations or (row_task != "" and TASKS[row_task].target == "src_text")
+    writes_source = _writes_source(task, row_task or first)
     language = language or (data.source_language if writes_source else data.target_language)
-    specs = others or experiment.sections.evaluation.metrics or task.default_metrics
-    if (
-        task.scores_translations
-        and writes_source
-        and not others
-        and (row_task != first or specs is task.default_metrics)
-    ):
-        specs = (Component("cer"),) if language_of(language) in UNSPACED else (Component("wer"), Component("cer"))
+    configured = experiment.sections.evaluation.metrics if writes_source == _writes_source(task, first) else ()
+    usual = _ERROR_RATES if writes_source and task.scores_translations else task.default_metrics
+    specs = others or configured or usual
+    if specs is _ERROR_RATES and language_of(language) in UNSPACED:
+        specs = _ERROR_RATES[1:]
     at = "--metric" if others else "evaluation.metrics"
-    return [
-        registry.build("metric", spec, at=f"{at}[{index}]", target_language=language)
-        for index, spec in enumerate(specs)
-    ]
+    return metric_set(specs, at=at, target_language=language)
+
+
+def _writes_source(task: type[Task], row_task: str) -> bool:
+    """Whether hypotheses are transcripts."""
+    return not task.scores_translations or (row_task != "" and TASKS[row_task].target == "src_text")
 
 
 def task_class(experiment: Experiment) -> type[Task]:
@@ -146,8 +147,9 @@ def _check(experiment: Experiment, with_data: bool, pretrained: Pretrained) -> t
     faults += _durations(experiment, task) + _encoder_cache(experiment, task) + _positions(experiment, task)
     faults += task.check(experiment.sections)
     dev = experiment.sections.data.dev
-    if with_data and not faults and dev is not None and task.probes_words:
-        faults += _dev_words(dev)
+    if with_data and not faults and dev is not None:
+        faults += _dev_words(dev) if task.probes_words else []
+        faults += _dev_inputs(dev, metrics)
     return task, faults
 
 
@@ -200,6 +202,23 @@ def _dev_words(dev: Path) -> list[Fault]:
         return []
     problem = f"compares words by their times, which no row of {dev} has"
     return [Fault("layer_selection", problem, "fill word_times (docs/word_times.md), or choose token_retrieval")]
+
+
+def _dev_inputs(dev: Path, metrics: Sequence[Metric]) -> list[Fault]:
+    """What the metrics of validation need and its rows will not have, found before training rather than in it."""
+    faults = []
+    for metric in (metric for metric in metrics if metric.needs):
+        if "audio" in metric.needs:
+            problem = f"{metric.name} needs the audio of utterances, which validation does not give to metrics"
+            faults.append(Fault("evaluation.metrics", problem, "leave it to `aista evaluate --metric`"))
+        rows = read_manifest(dev).rows
+        lacking = int((rows.is_filled("tgt_text") & ~rows.is_filled("src_text")).sum())
+        if "source" in metric.needs and lacking:
+            problem = (
+                f"{metric.name} needs the transcript of each utterance, and {lacking} of {len(rows)} in {dev} lack it"
+            )
+            faults.append(Fault("evaluation.metrics", problem, "fill src_text, or choose other metrics"))
+    return faults
 
 
 def _durations(experiment: Experiment, task: Task) -> list[Fault]:

@@ -4,6 +4,7 @@ import pytest
 import sacrebleu
 
 from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
+from tests.scoring.copied import Copied, Heard
 
 REFERENCES = ["the red house", "a small boat on the lake", "two birds sing", "it rains again today"]
 GOOD = ["the red house", "a small boat on a lake", "two birds sing", "it rains today"]
@@ -137,3 +138,82 @@ def test_resegmenting_needs_references_and_tells_of_failed_segments(aista, talks
     code, shown, _ = aista("score", talks / "failed.json", *reference, "--resegment")
     assert code == 0
     assert "3 left empty; WARNING: 1 segments were not translated" in " ".join(shown.split())
+
+
+SOURCES = ["a", "b", "c", "d"]
+
+
+@pytest.fixture
+def copied(clean_registry, files):
+    """Hypotheses of which three are their sources in capitals."""
+    clean_registry.register("metric", "copied")(Copied)
+    clean_registry.register("metric", "heard")(Heard)
+    (files / "copies.txt").write_text("A\nB\nC\nx\n")
+    (files / "talk.txt").write_text("A B\nC x\n")
+    (files / "source.txt").write_text("\n".join(SOURCES) + "\n")
+    lines = [f"{text}\tu{number}\t{text}.wav\n" for number, text in enumerate(SOURCES)]
+    (files / "manifest.tsv").write_text("src_text\tid\taudio\n" + "".join(lines))
+    rows = [HypothesisRow(f"u{3 - i}", SOURCES[3 - i], "r", SOURCES[3 - i].upper()) for i in range(4)]
+    write_hypotheses(files / "hypotheses.tsv", rows)
+    return files
+
+
+@pytest.mark.parametrize(
+    ("arguments", "score"),
+    [
+        (["copies.txt", "--reference", "ref.txt", "--source", "source.txt"], 75),
+        (["copies.txt", "--reference", "ref.txt", "--source", "manifest.tsv"], 75),
+        (["hypotheses.tsv"], 100),
+        (["hypotheses.tsv", "--source", "manifest.tsv"], 100),  # by their ids, not by their order
+        (["hypotheses.tsv", "--source", "source.txt"], 0),
+        (["copies.txt", "--reference", "hypotheses.tsv", "--source", "hypotheses.tsv"], 0),
+        (["talk.txt", "--reference", "copies.txt", "--source", "source.txt", "--resegment"], 75),
+    ],
+)
+def test_sources_come_from_a_file_or_with_the_hypotheses(aista, copied, monkeypatch, arguments, score):
+    monkeypatch.chdir(copied)
+    code, _, err = aista("score", *arguments, "--metric", "copied", "--out", "out.json", "--target-language", "en")
+    assert (code, err) == (0, "")
+    assert json.loads((copied / "out.json").read_text())["systems"][0]["scores"] == {"copied": score}
+
+
+def test_a_manifest_names_the_audio_too(aista, copied, monkeypatch):
+    monkeypatch.chdir(copied)
+    arguments = ("copies.txt", "--reference", "ref.txt", "--metric", "heard", "--source", "manifest.tsv")
+    assert aista("score", *arguments, "--out", "out.json")[0] == 0
+    assert json.loads((copied / "out.json").read_text())["systems"][0]["scores"] == {"heard": 100}
+    code, _, err = aista("score", *arguments[:-1], "source.txt")
+    assert code == 2
+    assert "heard: needs the audio of each utterance, and 4 of 4 have none; evaluate a manifest" in " ".join(
+        err.split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, "copied: needs the transcript of each utterance, and 4 of 4 have none; fill the column src_text"),
+        ("a\n\nb\n\n", "2 of 4 have none (first: utterance 2)"),
+        ("a\nb\n", "source: has 2 transcripts for 4 references; give one for each"),
+        ("", "source: is empty"),
+        ("id\tsrc_text\nu0\ta\n", "source: has 1 transcripts for 4 references"),
+        ("id\tsrc_text\nu0\n", "source:2: expects 2 cells, as in the header, got 1"),
+    ],
+)
+def test_sources_that_do_not_fit(aista, copied, monkeypatch, source, message):
+    monkeypatch.chdir(copied)
+    arguments = ["copies.txt", "copies.txt", "--reference", "ref.txt", "--metric", "copied"]
+    if source is not None:
+        (copied / "source").write_text(source)
+        arguments += ["--source", "source"]
+    code, _, err = aista("score", *arguments)
+    assert code == 2
+    assert message in " ".join(err.split())
+
+
+def test_ids_that_a_manifest_lacks_are_counted(aista, copied, monkeypatch):
+    monkeypatch.chdir(copied)
+    (copied / "part.tsv").write_text("id\tsrc_text\nu0\ta\nu9\tz\n")
+    code, _, err = aista("score", "hypotheses.tsv", "--metric", "copied", "--source", "part.tsv")
+    assert code == 2
+    assert "part.tsv: lacks 3 of 4 utterances: u3, u2, u1; name the manifest that they are of" in " ".join(err.split())

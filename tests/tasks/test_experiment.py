@@ -7,6 +7,7 @@ from aista.data.manifest import read_manifest, write_manifest
 from aista.errors import ConfigError
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import preflight
+from tests.scoring.copied import Copied, Heard
 from tests.tiny import tiny_config, write_config
 
 
@@ -198,3 +199,19 @@ def test_a_loss_without_its_alignment_is_no_score(tmp_path, corpus, option, chan
 def test_intervals_that_do_not_fit_are_a_fault(tmp_path, corpus):
     with pytest.raises(ConfigError, match=r"trainer: validate_every \(5\) must be a multiple of log_every \(2\)"):
         load(tmp_path, corpus, "trainer.validate_every=5")
+
+
+def test_what_metrics_of_validation_need_is_in_the_dev_set(tmp_path, corpus, clean_registry):
+    clean_registry.register("metric", "copied")(Copied)
+    clean_registry.register("metric", "heard")(Heard)
+    preflight(load(tmp_path, corpus, evaluation={"metrics": ["copied"]}))
+    rows = [
+        replace(row, audio=str(corpus / row.audio), word_times="") for row in read_manifest(corpus / "dev.tsv").rows
+    ]
+    rows[1] = replace(rows[1], src_text="")
+    write_manifest(tmp_path / "dev.tsv", rows)
+    experiment = load(tmp_path, corpus, f"data.dev={tmp_path / 'dev.tsv'}", evaluation={"metrics": ["copied"]})
+    with pytest.raises(ConfigError, match=r"copied needs the transcript of each utterance, and 1 of 8 in .*dev\.tsv"):
+        preflight(experiment)
+    with pytest.raises(ConfigError, match=r"heard needs the audio .*; leave it to `aista evaluate --metric`"):
+        preflight(load(tmp_path, corpus, evaluation={"metrics": ["heard"]}))

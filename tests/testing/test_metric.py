@@ -1,7 +1,12 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from aista.data.audio import read_audio
 from aista.scoring.base import Metric
+from aista.scoring.utterance_inputs import NO_INPUTS
 from aista.testing import metric as contract
 
 
@@ -62,9 +67,9 @@ class Unsigned(Correct):
 
 
 class Misnamed(Correct):
-    def score(self, hypotheses, references):
+    def score(self, hypotheses, references, inputs=NO_INPUTS):
         self.name, name = "other", self.name
-        score = super().score(hypotheses, references)
+        score = super().score(hypotheses, references, inputs)
         self.name = name
         return score
 
@@ -79,9 +84,36 @@ class WrongWay(Correct):
 
 
 class AcceptsAnything(Correct):
-    def score(self, hypotheses, references):
+    def score(self, hypotheses, references, inputs=NO_INPUTS):
         count = min(len(hypotheses), len(references)) or 1
         return super().score((hypotheses or ["x"])[:count], (references or ["x"])[:count])
+
+
+class ReadsTheSource(Correct):
+    """Untranslated words of the source count as wrong."""
+
+    needs = ("source",)
+
+    def statistics(self, hypotheses, references, source=()):
+        found = super().statistics(hypotheses, references)
+        left = [len(set(h.split()) & set(s.split()) - {"."}) for h, s in zip(hypotheses, source, strict=True)]
+        return found - np.outer(left, [1.0, 0.0])
+
+
+class ListensToo(ReadsTheSource):
+    """Hypotheses must be shorter in words than the recording is in samples."""
+
+    needs = ("source", "audio")
+
+    def statistics(self, hypotheses, references, source=(), audio=()):
+        samples = [len(read_audio(path, Path("/"), 16_000)) for path in audio]
+        found = super().statistics(hypotheses, references, source)
+        return found * np.array([[len(h.split()) < n] for h, n in zip(hypotheses, samples, strict=True)])
+
+
+class GuessesTheSource(ReadsTheSource):
+    def score(self, hypotheses, references, inputs=NO_INPUTS):
+        return super().score(hypotheses, references, replace(inputs, source=inputs.source or references))
 
 
 CASES = [
@@ -98,6 +130,7 @@ CASES = [
     (contract.check_direction, Constant, r"got 50\.00, 50\.00, 50\.00"),
     (contract.check_direction, WorstInTheMiddle, r"got 100\.00, -\d+\.\d+, 0\.00"),
     (contract.check_rejects, AcceptsAnything, "an empty corpus must raise DataError"),
+    (contract.check_needs, GuessesTheSource, "utterances without source must raise DataError"),
 ]
 
 
@@ -107,7 +140,13 @@ def test_a_broken_metric_fails(check, broken, message):
         check(broken())
 
 
-@pytest.mark.parametrize("correct", [Correct, Errors, ExactMatch])
+@pytest.mark.parametrize("correct", [Correct, Errors, ExactMatch, ReadsTheSource, ListensToo])
 @pytest.mark.parametrize("check", dict.fromkeys(check for check, _, _ in CASES))
 def test_a_correct_metric_passes(check, correct):
     check(correct())
+
+
+@pytest.mark.parametrize("needs", [("sources",), ["source"], "source"])
+def test_needs_are_checked_where_a_class_is_defined(needs):
+    with pytest.raises(TypeError, match=r"Odd\.needs must be a tuple of names among source, audio, got"):
+        type("Odd", (Correct,), {"needs": needs})

@@ -13,7 +13,6 @@ import torch
 from rich.progress import track
 
 from aista.data.loader import BatchLoader
-from aista.data.manifest_rows import Rows
 from aista.engine.checkpoints import find_checkpoint
 from aista.engine.encoder_cache.cached_encoder import with_encoder_states
 from aista.engine.export.load import is_exported
@@ -21,7 +20,7 @@ from aista.engine.inference.shuffled_speech import measure_shuffled_speech
 from aista.engine.inference.task_scores import Scorer, choose_row_task, split_chain
 from aista.engine.inference.text_input import TextInput
 from aista.engine.inference.trained_run import TrainedRun, open_run
-from aista.engine.inputs import whole_pass
+from aista.engine.inputs import Split, whole_pass
 from aista.errors import AistaError, RunError
 from aista.files import remove_leftovers, require_writable
 from aista.locks import locked
@@ -79,7 +78,7 @@ def evaluate(
     Raises:
         RunError: the folder cannot be written, holds results on another content of the split, or another process
             evaluates the split; the run translates no transcripts, or was not trained on the task.
-        DataError: the split has faults, or transcripts are missing.
+        DataError: the split has faults, or transcripts are missing, also those that a metric needs.
         ConfigError: a metric cannot be built.
         ValueError: an option of the search is out of bounds.
     """
@@ -135,7 +134,8 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     remove_leftovers(paths.scores_file(job.label).parent, "*")
     run = job.run
     data = run.load_split(job.split, max_new_tokens=job.generation.max_new_tokens, scored=True, row_task=job.row_task)
-    scorer = Scorer(run.experiment, job.metrics, job.row_task, data.dataset.rows)
+    # Before a cascade replaces the transcripts that metrics may need, and before hours of decoding.
+    scorer = Scorer(run.experiment, job.metrics, job.row_task, data)
     source = replace(data.source(run.checkpoint.name), input="" if job.text is None else str(job.text))
     old = _replaced(paths, job.label, source)
     if old is not None and old.source == source and not job.decodes:
@@ -156,8 +156,7 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     started = time.perf_counter()
     rows = _decode(job, loader)
     seconds = time.perf_counter() - started
-    order = {id: index for index, id in enumerate(data.dataset.rows.texts("id"))}
-    rows.sort(key=lambda row: order[row.id])
+    rows.sort(key=lambda row: scorer.places[row.id])
     warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
     if warning:
         log.warning("%s: %s", run.path, warning)
@@ -171,7 +170,7 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
         shuffled_speech=speech,
     )
     if job.row_task == "cot":
-        evaluation = _save_transcripts(job, paths, evaluation, data.dataset.rows)
+        evaluation = _save_transcripts(job, paths, evaluation, data)
     return _scored(evaluation, scorer, old)
 
 
@@ -191,11 +190,13 @@ def _joined(scores: tuple[Score, ...], others: tuple[Score, ...]) -> tuple[Score
     return scores + tuple(score for score in others if score.name not in names)
 
 
-def _save_transcripts(job: _Job, paths: RunPaths, evaluation: Evaluation, rows: Rows) -> Evaluation:
+def _save_transcripts(job: _Job, paths: RunPaths, evaluation: Evaluation, split: Split) -> Evaluation:
     """Write the transcripts of ``cot`` under a label of their own; returns the evaluation of the translations."""
     data = job.run.experiment.sections.data
     transcripts, translations = split_chain(evaluation.rows, data.cot_marker, evaluation.label)
-    scorer = Scorer(job.run.experiment, (), "asr", rows.with_texts(tgt_lang=rows.column("src_lang")))
+    rows = split.dataset.rows
+    split = replace(split, dataset=split.dataset.with_rows(rows.with_texts(tgt_lang=rows.column("src_lang"))))
+    scorer = Scorer(job.run.experiment, (), "asr", split)
     said = replace(evaluation, label=transcript_part_label(evaluation.label), rows=tuple(transcripts))
     said = _scored(said, scorer, None)
     said.save(paths)

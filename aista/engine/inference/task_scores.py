@@ -7,12 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from aista.data.manifest_rows import Rows
+from aista.engine.inputs import Split
 from aista.errors import RunError
 from aista.registry import nearest
 from aista.schema import Component
-from aista.scoring.base import Metric, Score
+from aista.scoring.base import Score
 from aista.scoring.hypotheses import HypothesisRow
+from aista.scoring.utterance_inputs import UtteranceInputs
 from aista.tasks.experiment import Experiment
 from aista.tasks.preflight import build_metrics, task_class
 
@@ -61,33 +62,42 @@ class Scorer:
         experiment: The run's.
         metrics: In place of the run's; none for these.
         row_task: What the rows are for; empty where a run does not tell rows apart.
-        rows: What is to be scored, with ids and languages.
+        split: What is to be scored.
+
+    Attributes:
+        places: Id -> where the row stands in the split.
 
     Raises:
         ConfigError: a metric cannot be built.
+        DataError: a row lacks what a metric needs.
     """
 
-    def __init__(self, experiment: Experiment, metrics: Sequence[Component], row_task: str, rows: Rows) -> None:
-        sources, targets, ids = (rows.texts(name) for name in ("src_lang", "tgt_lang", "id"))
-        pairs = list(zip(sources, targets, strict=True))
-        self._direction_of: dict[str, str] = {}
-        self._metrics: dict[str, list[Metric]] = {}
-        if len({target.casefold() for target in targets if target}) < 2:
-            self._metrics[""] = build_metrics(experiment, metrics, row_task=row_task)
-            return
-        for source, target in sorted(set(pairs)):
-            name = f"{source or '?'}-{target or '?'}"
-            self._metrics[name] = build_metrics(experiment, metrics, row_task=row_task, language=target)
-        names = (f"{source or '?'}-{target or '?'}" for source, target in pairs)
-        self._direction_of = dict(zip(ids, names, strict=True))
+    def __init__(self, experiment: Experiment, metrics: Sequence[Component], row_task: str, split: Split) -> None:
+        rows, base = split.dataset.rows, split.inspections[0].manifest.resolve().parent
+        self._inputs = UtteranceInputs(
+            rows.texts("src_text"), [str(base / path) if path else "" for path in rows.texts("audio")]
+        )
+        self.places = {id: place for place, id in enumerate(rows.texts("id"))}
+        languages = zip(rows.texts("src_lang"), rows.texts("tgt_lang"), strict=True)
+        pairs = [(f"{source or '?'}-{target or '?'}", target) for source, target in languages]
+        if len({target.casefold() for _, target in pairs if target}) < 2:
+            pairs = [("", "")] * len(rows)
+        self._directions = [name for name, _ in pairs]
+        self._metrics = {
+            name: build_metrics(experiment, metrics, row_task=row_task, language=language)
+            for name, language in sorted(set(pairs))
+        }
+        for metric in next(iter(self._metrics.values())):
+            self._inputs.of(metric.needs, len(rows), metric.name)
 
     def score(self, outputs: Sequence[HypothesisRow]) -> tuple[tuple[Score, ...], Directions]:
         """The scores, and those of each direction where there are several: the former are their means then."""
         found = {}
         for name, metrics in self._metrics.items():
-            some = [row for row in outputs if self._direction_of.get(row.id, "") == name]
+            some = [row for row in outputs if self._directions[self.places[row.id]] == name]
             hypotheses, references = [row.hypothesis for row in some], [row.reference for row in some]
-            found[name] = tuple(metric.score(hypotheses, references) for metric in metrics)
+            inputs = self._inputs.at([self.places[row.id] for row in some])
+            found[name] = tuple(metric.score(hypotheses, references, inputs) for metric in metrics)
         return (found[""], {}) if "" in found else (_macro_average(found), found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from fairseq2.evaluator import EvalUnit
@@ -20,12 +21,22 @@ from aista.engine.training.reader import DeviceBatch
 from aista.engine.training.recipe_config import SCORE
 from aista.engine.training.validation import ValidationScores
 from aista.scoring.base import Metric
+from aista.scoring.utterance_inputs import UtteranceInputs
 from aista.tasks.base import Task
 from aista.tasks.training import EvaluationConfig
 
 __all__ = ["TaskEvalUnit", "TaskTrainUnit"]
 
 _MEANS = "task"
+
+
+class _Decoded(NamedTuple):
+    """A dev row that was decoded; sorted by its id."""
+
+    id: str
+    hypothesis: str
+    reference: str
+    source: str
 
 
 @dataclass(eq=False)
@@ -87,13 +98,13 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
     scores: ValidationScores
     _step: int = 0
     _num_decoded: int = 0
-    _pairs: list[tuple[str, str, str]] = field(default_factory=list)
+    _decoded: list[_Decoded] = field(default_factory=list)
     _values: dict[str, float] = field(default_factory=dict)
 
     def prepare_metric_bag(self, metric_bag: MetricBag) -> None:
         """Losses are means over batches; scores of the whole set are added in the end."""
         metric_bag.add(_MEANS, NamedMeans())
-        self._pairs, self._num_decoded = [], 0
+        self._decoded, self._num_decoded = [], 0
 
     @override
     def set_train_step_nr(self, train_step_nr: int) -> None:
@@ -112,20 +123,21 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
             # Rows without a reference too: processes that share a model decode the same number of batches.
             hypotheses = self.task.decode(self.bare_model, data, self.config.generation)
             self._num_decoded += len(data)
-            pairs = zip(data.ids, hypotheses, self.task.references(data), strict=True)
-            self._pairs += [pair for pair in pairs if pair[2]]
+            rows = zip(data.ids, hypotheses, self.task.references(data), data.source_text, strict=True)
+            self._decoded += [row for row in map(_Decoded._make, rows) if row.reference]
 
     def finalize(self, metric_bag: MetricBag) -> None:
         """Gather the hypotheses of all processes and score them."""
         self.scores.ended(self._step)
-        pairs = self._pairs
+        rows = self._decoded
         if self.gang.size > 1:
-            gathered: list[list[tuple[str, str, str]]] = [[] for _ in range(self.gang.size)]
-            torch.distributed.all_gather_object(gathered, pairs)
-            pairs = sorted(pair for part in gathered for pair in part)
+            gathered: list[list[_Decoded]] = [[] for _ in range(self.gang.size)]
+            torch.distributed.all_gather_object(gathered, rows)
+            rows = sorted(row for part in gathered for row in part)
         self._values = {}
-        for metric in self.metrics if pairs else ():
-            score = metric.score([hypothesis for _, hypothesis, _ in pairs], [ref for *_, ref in pairs])
+        inputs = UtteranceInputs([row.source for row in rows])
+        for metric in self.metrics if rows else ():
+            score = metric.score([row.hypothesis for row in rows], [row.reference for row in rows], inputs)
             self._values[score.name] = score.value
             if score.name == self.config.score:
                 self._values[SCORE] = score.value if score.higher_is_better else -score.value

@@ -5,7 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from aista.report.metric_inputs import evaluated_inputs
 from aista.report.report_options import ComparisonOptions
 from aista.run_folder.contents import RunFolder
 from aista.runs.ablation.measures import by_measure, read_measures
@@ -14,6 +16,7 @@ from aista.scoring.holm import holm
 from aista.scoring.hypotheses import align
 from aista.scoring.seeds import SeedComparison, combine_seeds
 from aista.scoring.significance import SystemScore, paired_bootstrap
+from aista.scoring.utterance_inputs import NO_INPUTS, UtteranceInputs
 from aista.selection.curve import ProbeCurve
 
 __all__ = [
@@ -101,15 +104,18 @@ def ablation_rows(
         A row per name, in the order of the outcomes.
 
     Raises:
-        DataError: runs were evaluated on other utterances or references.
+        DataError: runs were evaluated on other utterances or references, or an utterance lacks what a metric needs.
     """
     done = {(outcome.name, outcome.seed): outcome for outcome in outcomes if outcome.folder is not None}
-    texts, references = _texts(done, options.split)
+    texts = _texts(done, options.split, metrics)
     scores = {
-        metric.name: {key: metric.score(hypotheses, references).value for key, hypotheses in texts.items()}
+        metric.name: {
+            key: metric.score(hypotheses, texts.references, texts.inputs).value
+            for key, hypotheses in texts.hypotheses.items()
+        }
         for metric in metrics
     }
-    compared = {metric.name: _compare(done, texts, references, metric, baseline, options) for metric in metrics}
+    compared = {metric.name: _compare(done, texts, metric, baseline, options) for metric in metrics}
     segments = {key: _holm({name: item.p_value for name, item in each.items()}) for key, each in compared.items()}
     seeds = {key: _holm({name: item.seed_p_value for name, item in each.items()}) for key, each in compared.items()}
     measured: dict[str, dict[int, dict[str, float]]] = {}
@@ -171,20 +177,28 @@ def seconds_per_step(run: RunFolder) -> float | None:
     return statistics.median(times) if times else None
 
 
-def _texts(done: Mapping[tuple[str, int], Outcome], split: str) -> tuple[dict[tuple[str, int], list[str]], list[str]]:
+class _Texts(NamedTuple):
+    hypotheses: Mapping[tuple[str, int], list[str]]
+    references: Sequence[str]
+    inputs: UtteranceInputs
+
+
+def _texts(done: Mapping[tuple[str, int], Outcome], split: str, metrics: Sequence[Metric]) -> _Texts:
     if not done:
-        return {}, []
+        return _Texts({}, [], NO_INPUTS)
     labels = {label(name, seed): (name, seed) for name, seed in done}
-    rows, hypotheses = align(
-        {label: done[key].folder.evaluation(split).rows for label, key in labels.items()}  # type: ignore[union-attr]
+    evaluations = {label: done[key].folder.evaluation(split) for label, key in labels.items()}  # type: ignore[union-attr]
+    rows, hypotheses = align({label: evaluation.rows for label, evaluation in evaluations.items()})
+    return _Texts(
+        {labels[label]: texts for label, texts in hypotheses.items()},
+        [row.reference for row in rows],
+        evaluated_inputs(evaluations, [row.id for row in rows], metrics),
     )
-    return {labels[label]: texts for label, texts in hypotheses.items()}, [row.reference for row in rows]
 
 
 def _compare(
     done: Mapping[tuple[str, int], Outcome],
-    texts: Mapping[tuple[str, int], list[str]],
-    references: Sequence[str],
+    texts: _Texts,
     metric: Metric,
     baseline: str,
     options: ComparisonOptions,
@@ -193,11 +207,17 @@ def _compare(
     results: dict[str, dict[int, SystemScore]] = {}
     for seed in [seed for name, seed in done if name == baseline]:
         reference = done[baseline, seed]
-        others = {name: texts[name, s] for (name, s), run in done.items() if s == seed and run.id != reference.id}
+        others = [name for (name, s), run in done.items() if s == seed and run.id != reference.id]
         if not others:
             continue
         comparison = paired_bootstrap(
-            (baseline, texts[baseline, seed]), others, references, metric, samples=options.samples, seed=options.seed
+            (baseline, texts.hypotheses[baseline, seed]),
+            {name: texts.hypotheses[name, seed] for name in others},
+            texts.references,
+            metric,
+            inputs=texts.inputs,
+            samples=options.samples,
+            seed=options.seed,
         )
         for name in others:
             results.setdefault(name, {})[seed] = comparison.system(name)

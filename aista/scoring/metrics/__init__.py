@@ -1,1 +1,1 @@
-"""Metrics: BLEU, chrF, WER, CER."""
+"""Metrics: BLEU, chrF, chrF++, TER, WER, CER."""

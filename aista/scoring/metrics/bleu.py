@@ -10,10 +10,11 @@ from aista.registry import register
 from aista.schema import Options, option
 from aista.scoring.language import CHINESE, JAPANESE, KOREAN, UNSPACED, language_of
 from aista.scoring.sacrebleu_metric import SacrebleuMetric
+from aista.scoring.spm_models import SPM_TOKENIZERS, require_model
 
 __all__ = ["Bleu", "BleuConfig"]
 
-CHOICES = ("13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none")
+CHOICES = ("13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", *SPM_TOKENIZERS, "none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,8 @@ class BleuConfig(Options):
     tokenize: str | None = option(
         None,
         "sacrebleu tokeniser; null picks zh for Chinese, ja-mecab for Japanese, ko-mecab for Korean, char for other "
-        "languages written without spaces, 13a otherwise.",
+        "languages written without spaces, 13a otherwise. flores101 and flores200 (spBLEU) cut any language by a "
+        "SentencePiece model, which is downloaded once.",
         choices=CHOICES,
     )
     lowercase: bool = option(False, "Score lower-cased texts.")
@@ -46,6 +48,8 @@ class Bleu(SacrebleuMetric):
                 "give the data's target language (tgt_lang) or set tokenize, e.g. 13a"
             )
         tokenize = config.tokenize or _tokenizer(target_language)
+        if tokenize in SPM_TOKENIZERS:
+            require_model(tokenize)
         try:
             super().__init__(BLEU(tokenize=tokenize, lowercase=config.lowercase))
         except RuntimeError as error:

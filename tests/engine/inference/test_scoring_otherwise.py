@@ -2,11 +2,15 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from aista.cli.main import main
+from aista.data.manifest import read_manifest, write_manifest
+from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths
+from tests.scoring.copied import Copied, Heard
 from tests.tiny import tiny_config, write_config
 
 
@@ -106,3 +110,28 @@ def test_translate_takes_the_same_options(run, corpus, capsys):
     assert len(capsys.readouterr().out.split()) <= 2
     assert main(["translate", str(run), *files, "--beam-size", "1001"]) == 2
     assert "--beam-size: must be at most 1000, got 1001" in capsys.readouterr().err
+
+
+def test_a_metric_that_reads_the_source_is_given_it(run, corpus, clean_registry, tmp_path, capsys, monkeypatch):
+    clean_registry.register("metric", "copied")(Copied)
+    clean_registry.register("metric", "heard")(Heard)
+    assert main(["evaluate", str(run), "--metric", "copied", "--metric", "heard"]) == 0
+    assert names(run) == ["copied", "heard", "bleu", "chrf"]
+    bare = tmp_path / "test.tsv"
+    rows = read_manifest(corpus / "test.tsv").rows
+    bare_rows = [
+        replace(row, src_text=row.src_text if index > 2 else "", word_times="") for index, row in enumerate(rows)
+    ]
+    write_manifest(bare, [replace(row, audio=str(corpus / row.audio)) for row in bare_rows])
+    monkeypatch.setattr("aista.engine.inference.evaluate._decode", None)  # it is said before hours of decoding
+    assert main(["evaluate", str(run), "--split", str(bare), "--metric", "copied"]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "copied: needs the transcript of each utterance, and 3 of 8 have none (first: utterance 1)" in error
+
+
+def test_validation_gives_the_source_too(corpus, clean_registry, tmp_path):
+    clean_registry.register("metric", "copied")(Copied)
+    options = tiny_config(corpus, trainer={"max_steps": 2, "log_every": 1, "validate_every": 2, "checkpoint_every": 2})
+    config = write_config(tmp_path / "config.yaml", options | {"evaluation": {"metrics": ["copied"]}})
+    assert main(["train", str(tmp_path / "run"), "--config", str(config)]) == 0
+    assert [row["copied"] for row in RunFolder(tmp_path / "run").metrics("valid")] == [0.0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import sacrebleu
 
-from aista.errors import DataError
+from aista.errors import DataError, RegistryError
+from aista.registry import get
 from tests.scoring.helpers import corpus, make
 
 ZH = (["今天天气很好。", "我喜欢吃苹果。"], ["今天的天气很好。", "我很喜欢吃红苹果。"])
@@ -29,6 +30,20 @@ def test_chrf_equals_sacrebleu(word_order: int) -> None:
     expected = sacrebleu.corpus_chrf(hypotheses, [references], word_order=word_order)
     assert score.value == pytest.approx(expected.score, abs=1e-9)
     assert f"nw:{word_order}" in score.signature
+
+
+def test_chrf_plus_plus_is_chrf_with_words() -> None:
+    references, (hypotheses,) = corpus([0.3])
+    score = make("chrf_plus_plus", lowercase=True).score(hypotheses, references)
+    expected = make("chrf", word_order=2, lowercase=True).score(hypotheses, references)
+    assert (score.value, score.signature) == (expected.value, expected.signature)
+    assert "nw:2" in score.signature
+    assert score.name == "chrf_plus_plus"
+
+
+def test_chrf_plus_plus_is_found_as_it_is_spelt() -> None:
+    with pytest.raises(RegistryError, match=r"unknown metric 'chrf\+\+' \(did you mean 'chrf_plus_plus'\?\)"):
+        get("metric", "chrf++")
 
 
 @pytest.mark.parametrize(
@@ -88,10 +103,13 @@ def test_an_unknown_language_is_not_guessed() -> None:
     with pytest.raises(ValueError, match="target language is unknown"):
         make("bleu", "")
     assert "tok:13a" in make("bleu", "", tokenize="13a").signature
+    for language, hint in (("Khmer", "did you mean 'km'"), ("xx", "got 'xx'"), ("english-us", "did you mean 'en'")):
+        with pytest.raises(ValueError, match=f"must be a code of ISO 639 .*{hint}"):
+            make("bleu", language)
     assert make("chrf", "").score(["a"], ["a"]).value == pytest.approx(100)
 
 
-@pytest.mark.parametrize("name", ["bleu", "chrf", "ter", "wer", "cer"])
+@pytest.mark.parametrize("name", ["bleu", "chrf", "chrf_plus_plus", "ter", "wer", "cer"])
 def test_impossible_corpora(name: str) -> None:
     metric = make(name)
     with pytest.raises(DataError, match="empty corpus"):
