@@ -195,10 +195,27 @@ class LsmOutput(NamedTuple):
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One decoded sequence. ``ids`` exclude BOS and EOS; ``score`` is the length-normalised log-probability."""
+    """One decoded sequence.
+
+    Attributes:
+        ids: Its tokens without BOS and EOS.
+        log_probability: Of the tokens and EOS given the prompt, as the model has it.
+        guarded: Whether ``no_repeat_ngram`` changed a step of the search that found it.
+    """
 
     ids: tuple[int, ...]
-    score: float
+    log_probability: float
+    guarded: bool = False
+
+    @property
+    def num_tokens(self) -> int:
+        """Its length, EOS included."""
+        return len(self.ids) + 1
+
+    def score(self, length_penalty: float) -> float:
+        """``log_probability / num_tokens ** length_penalty``, by which hypotheses of a row are ranked."""
+        divisor: float = self.num_tokens**length_penalty
+        return self.log_probability / divisor
 
 
 def length_mask(lengths: Tensor, size: int) -> Tensor:

@@ -32,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_change_arguments(parser, GenerationConfig)
     add_metric_argument(parser, "the run's")
     parser.add_argument(
+        "--n-best",
+        type=whole(1),
+        default=0,
+        metavar="N",
+        help="also write the N best texts that each search found, with their scores, beside the hypotheses",
+    )
+    parser.add_argument(
         "--shuffled-speech",
         action="store_true",
         help="also measure the NLL of the references with shuffled speech; if equal, the model ignores the audio",
@@ -75,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
         search=read_changes(args, GenerationConfig),
         metrics=read_metrics(args),
         row_task=args.task,
+        n_best=args.n_best,
     )
     for name, scores in result.directions.items():
         say("  ".join([name, *(f"{score.name} {score.value:.2f}" for score in scores)]))
@@ -85,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
             "NLL: {nll:.3f} nats per token with the right speech, {nll_shuffled_speech:.3f} with shuffled speech "
             "({num_rows} rows, {num_tokens} tokens)".format(**result.shuffled_speech)
         )
+    if result.guarded_rows is not None:
+        say(f"no_repeat_ngram changed the search of {result.guarded_rows} of {len(result.rows)} utterances")
     folder = RunPaths(args.run).scores_file(result.label).parent
     say(f"{len(result.rows)} utterances in {result.seconds:.1f} s; hypotheses and scores in {folder}")
     return 0

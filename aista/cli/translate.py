@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aista.cli.arguments import add_run_arguments, component
+from aista.cli.arguments import add_run_arguments, component, whole
 from aista.cli.option_arguments import add_change_arguments, read_changes
 from aista.console import escaped, say
+from aista.errors import AistaError
 from aista.modules.llms.search import GenerationConfig
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("text", "json", "srt", "vtt", "tsv"), default="text", help="(default: text)"
     )
     parser.add_argument(
+        "--n-best",
+        type=whole(1),
+        default=0,
+        metavar="N",
+        help="also list the N best texts that the search found, with their scores; needs --format json",
+    )
+    parser.add_argument(
         "-o", "--output", type=Path, metavar="PATH", help="file, or existing folder that gets a file per recording"
     )
 
@@ -47,6 +55,10 @@ def run(args: argparse.Namespace) -> int:
     from aista.registry import build
     from aista.terminal import configure_logging, long_progress
 
+    if args.n_best and args.format != "json":
+        raise AistaError(
+            f"--n-best {args.n_best}: only json has room for it, got --format {args.format}; add --format json"
+        )
     configure_logging()
     given = [name for path in args.audio for name in (read_names(sys.stdin.buffer) if path == "-" else [path])]
     recordings, others = find_recordings(given)
@@ -65,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
             base=dict(args.base),
             verify=args.verify,
             segmenter=None if args.segment is None else build("segmenter", args.segment, at="--segment"),
+            n_best=args.n_best,
             progress=progress,
         )
         output.write(_explained(items, problems))

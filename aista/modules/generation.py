@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from aista.errors import RunError
 from aista.modules.llms.base import GenerationConfig
+from aista.modules.repetition_guard import RepetitionGuard
 from aista.types import Hypothesis
 
 __all__ = ["Decoding", "beam_search", "evaluating", "left_pad"]
@@ -69,9 +70,11 @@ def beam_search(
 
     A hypothesis ``y`` with its EOS has length n and score ``log p(y | prompt) / n ** length_penalty``.
     At each step an EOS among the ``beam_size`` best candidates ends a hypothesis, and the
-    ``beam_size`` best other candidates go on. A row is done with ``beam_size`` hypotheses. At
-    ``max_new_tokens`` the remaining beams are ended by EOS at its true probability, so that every row
-    has a result and all scores are those of whole sequences.
+    ``beam_size`` best other candidates go on. A row is done with ``beam_size`` hypotheses, or where
+    ``no_repeat_ngram`` leaves no other candidate. At ``max_new_tokens`` the remaining beams are ended by EOS
+    at its true probability, so that every row has a result and all scores are those of whole sequences.
+
+    Candidates of a step are equally long, so ``length_penalty`` ranks hypotheses in the end and steers no step.
 
     Args:
         logits: ``[B, V]`` of the first new token.
@@ -83,32 +86,41 @@ def beam_search(
             beyond the tokenizer's vocabulary); None allows all.
 
     Returns:
-        For each row at most ``beam_size`` hypotheses, best first.
+        For each row every hypothesis that ended, best first: usually ``beam_size``, as several may end in the last
+        step up to ``2 * beam_size - 1``.
 
     Raises:
         RunError: the model's logits are not numbers.
     """
     rows = list(range(logits.size(0)))
-    results: list[list[Hypothesis]] = [[] for _ in rows]
+    ended: list[list[tuple[tuple[int, ...], float]]] = [[] for _ in rows]
+    guard = RepetitionGuard(config.no_repeat_ngram)
     scores_RK = logits.new_zeros(len(rows), 1, dtype=torch.float32)
     tokens_RKN = torch.empty(len(rows), 1, 0, dtype=torch.long, device=logits.device)
     for length in range(1, config.max_new_tokens + 1):
         last = length == config.max_new_tokens
         logp = _log_probabilities(logits, eos_id, pad_id, num_tokens, last)
+        forbidden = None if last else guard.forbid(logp, scores_RK, tokens_RKN)
         top = _best_candidates(scores_RK, logp, config.beam_size)
-        _collect(results, rows, top, tokens_RKN, config, eos_id, length)
-        going = [r for r, row in enumerate(rows) if len(results[row]) < config.beam_size]
+        ends_RK = (top.tokens[:, : config.beam_size] == eos_id) & torch.isfinite(top.scores[:, : config.beam_size])
+        _collect(ended, rows, top, tokens_RKN, ends_RK)
+        onward = _open(top, config.beam_size, eos_id)
+        alive = torch.isfinite(onward.scores[:, 0]).tolist()
+        going = [r for r, row in enumerate(rows) if alive[r] and len(ended[row]) < config.beam_size]
+        if forbidden is not None:
+            guard.note(forbidden, rows, _lowest_used(top, ends_RK, onward, going))
         if last or not going:
             break
         rows = [rows[r] for r in going]
-        scores_RK, parents_RK, next_RK = _continue(top, going, config.beam_size, eos_id)
         going_R = torch.tensor(going, device=logits.device)
+        scores_RK, parents_RK, next_RK = (part[going_R] for part in (onward.scores, onward.parents, onward.tokens))
         tokens_RKN = torch.cat([tokens_RKN[going_R[:, None], parents_RK], next_RK[..., None]], dim=-1)
         order = (going_R[:, None] * top.beams + parents_RK).flatten()
         if not torch.equal(order, torch.arange(logits.size(0), device=order.device)):
             decoding.reorder(order)
         logits = decoding.step(next_RK.flatten())
-    return [sorted(hypotheses, key=lambda h: -h.score)[: config.beam_size] for hypotheses in results]
+    found = [[Hypothesis(*item, guarded=row in guard.changed) for item in items] for row, items in enumerate(ended)]
+    return [sorted(items, key=lambda item: -item.score(config.length_penalty)) for items in found]
 
 
 class _Candidates:
@@ -147,23 +159,26 @@ def _best_candidates(scores_RK: Tensor, logp: Tensor, beam_size: int) -> _Candid
 
 
 def _collect(
-    results: list[list[Hypothesis]],
+    ended: list[list[tuple[tuple[int, ...], float]]],
     rows: list[int],
     top: _Candidates,
     tokens_RKN: Tensor,
-    config: GenerationConfig,
-    eos_id: int,
-    length: int,
+    ends_RK: Tensor,
 ) -> None:
-    size = config.beam_size
-    ended = (top.tokens[:, :size] == eos_id) & torch.isfinite(top.scores[:, :size])
-    for r, c in ended.nonzero().tolist():
+    for r, c in ends_RK.nonzero().tolist():
         ids = tuple(tokens_RKN[r, top.parents[r, c]].tolist())
-        results[rows[r]].append(Hypothesis(ids, float(top.scores[r, c]) / length**config.length_penalty))
+        ended[rows[r]].append((ids, float(top.scores[r, c])))
 
 
-def _continue(top: _Candidates, going: list[int], beam_size: int, eos_id: int) -> tuple[Tensor, Tensor, Tensor]:
-    scores, parents, tokens = top.scores[going], top.parents[going], top.tokens[going]
-    open_scores = scores.masked_fill(tokens == eos_id, -torch.inf)
-    best, index = open_scores.topk(min(beam_size, scores.size(1)), dim=1)
-    return best, parents.gather(1, index), tokens.gather(1, index)
+def _open(top: _Candidates, beam_size: int, eos_id: int) -> _Candidates:
+    """The ``beam_size`` best candidates that do not end."""
+    open_scores = top.scores.masked_fill(top.tokens == eos_id, -torch.inf)
+    best, index = open_scores.topk(min(beam_size, open_scores.size(1)), dim=1)
+    return _Candidates(best, top.parents.gather(1, index), top.tokens.gather(1, index), top.beams)
+
+
+def _lowest_used(top: _Candidates, ends_RK: Tensor, onward: _Candidates, going: list[int]) -> Tensor:
+    """``[R]`` the lowest score of a candidate that this step uses: in a row that is done, of one that ends."""
+    lowest_R = top.scores[:, : ends_RK.size(1)].masked_fill(~ends_RK, torch.inf).amin(1)
+    lowest_R[going] = onward.scores[going].amin(1)
+    return lowest_R

@@ -178,7 +178,7 @@ class LargeSpeechTextModel(FrozenInEval):
         Rows have the model's prompt, unless ``prompts`` are given.
 
         Returns:
-            For each row at most ``config.beam_size`` hypotheses, best first.
+            For each row every hypothesis that the search ended with, best first; at least one.
 
         Raises:
             DataError: prompt, speech and ``max_new_tokens`` exceed the language model's positions.

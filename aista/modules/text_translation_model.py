@@ -103,7 +103,7 @@ class TextTranslationModel(FrozenInEval):
         """Translate a batch of texts; a row's result does not depend on the others.
 
         Returns:
-            For each row at most ``config.beam_size`` hypotheses, best first.
+            For each row every hypothesis that the search ended with, best first; at least one.
 
         Raises:
             DataError: prompt, source and ``max_new_tokens`` exceed the language model's positions.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from aista.errors import RunError
@@ -13,6 +14,7 @@ from aista.run_folder.parsing import existing, parsing, read_object, write_objec
 from aista.run_folder.paths import RunPaths
 from aista.run_folder.sources import Source
 from aista.scoring.base import Score
+from aista.scoring.candidates import Candidate, read_candidates, write_candidates
 from aista.scoring.hypotheses import HypothesisRow, read_hypotheses, write_hypotheses
 
 __all__ = ["Evaluation", "is_scored"]
@@ -31,6 +33,8 @@ class Evaluation:
         rows: Hypotheses beside their references.
         shuffled_speech: NLL with the right and with shuffled speech, as plain data; None where not measured.
         directions: ``en-fr`` -> scores, where rows have several target languages; ``scores`` are their means then.
+        guarded_rows: Rows whose search ``no_repeat_ngram`` changed; None where it was off.
+        n_best: Row -> texts that its search found, best first; empty where that was not asked for.
     """
 
     label: str
@@ -41,11 +45,16 @@ class Evaluation:
     rows: tuple[HypothesisRow, ...]
     shuffled_speech: Mapping[str, Any] | None = None
     directions: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
+    guarded_rows: int | None = None
+    n_best: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
 
     def save(self, run: RunPaths) -> None:
         """Write the hypotheses, then the scores; a run that is stopped in between has none of others beside them."""
         run.scores_file(self.label).unlink(missing_ok=True)
+        run.n_best_file(self.label).unlink(missing_ok=True)
         write_hypotheses(run.hypotheses_file(self.label), list(self.rows))
+        if self.n_best:
+            write_candidates(run.n_best_file(self.label), self.n_best)
         record = (
             self.source.to_json()
             | {
@@ -57,6 +66,8 @@ class Evaluation:
             }
             | ({"directions": _directions_to_json(self.directions)} if self.directions else {})
             | ({} if self.shuffled_speech is None else {"shuffled_speech": self.shuffled_speech})
+            | ({} if self.guarded_rows is None else {"guarded_rows": self.guarded_rows})
+            | ({"n_best_sha256": hash_file(run.n_best_file(self.label))} if self.n_best else {})
         )
         write_object(run.scores_file(self.label), record)
 
@@ -76,6 +87,7 @@ class Evaluation:
         if "hypotheses_sha256" in data:
             require_intact(hypotheses, str(data["hypotheses_sha256"]), f"restore it, or repeat `{command}`")
         rows = read_hypotheses(hypotheses)
+        n_best = _n_best(run.n_best_file(label), str(data["n_best_sha256"]), command) if "n_best_sha256" in data else {}
         with parsing(file):
             return cls(
                 label=label,
@@ -88,6 +100,8 @@ class Evaluation:
                 directions={
                     name: tuple(_score(item) for item in items) for name, items in data.get("directions", {}).items()
                 },
+                guarded_rows=data.get("guarded_rows"),
+                n_best=n_best,
             )
 
 
@@ -100,6 +114,12 @@ def is_scored(run: RunPaths, label: str, *, shuffled_speech: bool = False) -> bo
     if not run.scores_file(label).is_file():
         return False
     return not shuffled_speech or Evaluation.load(run, label).shuffled_speech is not None
+
+
+def _n_best(file: Path, sha256: str, command: str) -> dict[str, tuple[Candidate, ...]]:
+    command = f"{command} --n-best N"
+    require_intact(existing(file, command), sha256, f"restore it, or repeat `{command}`")
+    return read_candidates(file)
 
 
 def _score(item: Mapping[str, Any]) -> Score:

@@ -183,6 +183,10 @@ class RunPaths:
         """Translations of an evaluated split."""
         return self.evaluation_dir / split / "hypotheses.tsv"
 
+    def n_best_file(self, split: str) -> Path:
+        """What the searches of an evaluated split found."""
+        return self.evaluation_dir / split / "n_best.jsonl"
+
     def scores_file(self, split: str) -> Path:
         """Scores of an evaluated split."""
         return self.evaluation_dir / split / "scores.json"

@@ -20,7 +20,7 @@ from aista.schema import Component
 from aista.tasks.experiment import Sections
 from aista.tasks.parts import Pretrained, build_part, build_tunings
 from aista.tasks.prompts import Prompts
-from aista.types import SpeechBatch
+from aista.types import Hypothesis, SpeechBatch
 
 __all__ = ["Logged", "LossPart", "Metrics", "Task", "TaskLoss"]
 
@@ -71,7 +71,7 @@ class Task(ABC):
     Its factory is ``factory(config, *, tokenizer, feature)``. The options dataclass has a field ``freeze_params``:
     patterns of parameters that are not trained, declared with ``inherit=False``. Parts of the model whose training
     can be chosen are options of type ``TunedPart``, are built with ``build_part`` and are attributes of the model
-    under the option's name.
+    under the option's name. A task that searches overrides ``hypotheses``, any other ``decode``.
 
     Attributes:
         uses_audio: Whether its batches hold audio.
@@ -133,13 +133,33 @@ class Task(ABC):
     def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
         """Run ``model`` (possibly wrapped for data parallelism) once and compute the loss."""
 
-    @abstractmethod
+    @property
+    def searches(self) -> bool:
+        """Whether ``hypotheses`` tells what a search found, so that there are n-best lists."""
+        return type(self).hypotheses is not Task.hypotheses
+
+    def hypotheses(
+        self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig, *, from_text: bool = False
+    ) -> list[list[Hypothesis]]:
+        """For each row every hypothesis of a search, best first, from the bare (unwrapped) model.
+
+        Args:
+            model: What ``build_model`` returned.
+            batch: Rows, without audio where the transcripts are translated.
+            generation: Search options.
+            from_text: Translate the transcripts; only where ``translates_text``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not search")
+
     def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
-        """Hypotheses of a batch as text, from the bare (unwrapped) model."""
+        """The best text of each row, from the bare model; ``aista.tasks.decoding`` also chooses otherwise."""
+        found = self.hypotheses(model, batch, generation)
+        return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in found]
 
     def decode_text(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
         """As ``decode``, from the transcripts; without audio in the batch."""
-        raise NotImplementedError(f"{type(self).__name__} translates no transcripts")
+        found = self.hypotheses(model, batch, generation, from_text=True)
+        return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in found]
 
     @abstractmethod
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ from aista.tasks.parts import TunedPart
 from aista.tasks.prompting import ChatPrompt
 from aista.tasks.prompts import Prompts, check_prompts
 from aista.tasks.row_task_checks import check_row_tasks
-from aista.types import LsmOutput, SpeechBatch
+from aista.types import Hypothesis, LsmOutput, SpeechBatch
 
 __all__ = ["SpeechTranslationConfig", "SpeechTranslationTask"]
 
@@ -253,19 +253,15 @@ class SpeechTranslationTask(Task):
             return batch.audio_lengths > 0
         return _are(batch, self.config.aligned_tasks)
 
-    def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
-        """Translate by beam search; the text branch is not used."""
+    def hypotheses(
+        self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig, *, from_text: bool = False
+    ) -> list[list[Hypothesis]]:
+        """Translate by beam search: the speech without the text branch, or the transcripts by the text branch alone."""
         assert isinstance(model, LargeSpeechTextModel)
-        best = model.generate(
-            batch.audio, batch.audio_lengths, generation, encoded=batch.encoded, prompts=batch.prompts
-        )
-        return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
-
-    def decode_text(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
-        """Translate the transcripts by the text branch."""
-        assert isinstance(model, LargeSpeechTextModel)
-        best = model.generate_from_text(batch.source, batch.source_lengths, generation, prompts=batch.prompts)
-        return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
+        prompts = batch.prompts
+        if from_text:
+            return model.generate_from_text(batch.source, batch.source_lengths, generation, prompts=prompts)
+        return model.generate(batch.audio, batch.audio_lengths, generation, encoded=batch.encoded, prompts=prompts)
 
     def positions(
         self, model: nn.Module, seconds: Sequence[float], source: Tensor, target: Tensor, *, max_new_tokens: int = 0

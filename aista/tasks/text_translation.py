@@ -20,7 +20,7 @@ from aista.tasks.limits import position_limit
 from aista.tasks.parts import TunedPart
 from aista.tasks.prompting import ChatPrompt
 from aista.tasks.prompts import Prompts, check_prompts
-from aista.types import SpeechBatch
+from aista.types import Hypothesis, SpeechBatch
 
 __all__ = ["TextTranslationConfig", "TextTranslationTask"]
 
@@ -77,14 +77,12 @@ class TextTranslationTask(Task):
             total = total + self.config.source_weight * out.source_nll.sum()
         return TaskLoss(total, num_targets, metrics)
 
-    def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
+    def hypotheses(
+        self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig, *, from_text: bool = False
+    ) -> list[list[Hypothesis]]:
+        """Translate the transcripts by beam search; they are all there is."""
         assert isinstance(model, TextTranslationModel)
-        best = model.generate(batch.source, batch.source_lengths, generation, prompts=batch.prompts)
-        return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in best]
-
-    def decode_text(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
-        """As ``decode``."""
-        return self.decode(model, batch, generation)
+        return model.generate(batch.source, batch.source_lengths, generation, prompts=batch.prompts)
 
     def positions(
         self, model: nn.Module, seconds: Sequence[float], source: Tensor, target: Tensor, *, max_new_tokens: int = 0

@@ -125,8 +125,9 @@ class DummyLanguageModel(LanguageModel):
         return [self._search(row[:length], config, eos_id, pad_id) for row, length in rows]
 
     def _search(self, prompt: Tensor, config: GenerationConfig, eos_id: int, pad_id: int) -> list[Hypothesis]:
-        beams: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]
-        ended: list[Hypothesis] = []
+        beams: list[_Beam] = [(0.0, ())]
+        ended: list[_Beam] = []
+        guarded = False
         for length in range(1, config.max_new_tokens + 1):
             candidates = []
             for score, ids in beams:
@@ -137,18 +138,34 @@ class DummyLanguageModel(LanguageModel):
                     logp[pad_id] = -torch.inf
                     candidates += [(score + value, (*ids, token)) for token, value in enumerate(logp.tolist())]
             candidates = sorted(candidates, key=lambda candidate: -candidate[0])
-            for score, ids in candidates[: config.beam_size]:
-                if ids[-1] == eos_id:
-                    ended.append(Hypothesis(ids[:-1], score / length**config.length_penalty))
-            beams = [candidate for candidate in candidates if candidate[1][-1] != eos_id][: config.beam_size]
+            allowed = [item for item in candidates if not _repeats(item[1], config.no_repeat_ngram)]
+            ends, beams = _used(allowed, config.beam_size, eos_id)
+            guarded |= (ends, beams) != _used(candidates, config.beam_size, eos_id)
+            ended += ends
             if len(ended) >= config.beam_size:
                 break
-        return sorted(ended, key=lambda hypothesis: -hypothesis.score)[: config.beam_size]
+        found = [Hypothesis(ids[:-1], score, guarded) for score, ids in ended]
+        return sorted(found, key=lambda hypothesis: -hypothesis.score(config.length_penalty))
 
     def _next(self, prompt: Tensor, ids: tuple[int, ...]) -> Tensor:
         tokens = self.embed(torch.tensor(ids, dtype=torch.long, device=prompt.device))
         states, _ = self(torch.cat([prompt, tokens])[None], torch.tensor([len(prompt) + len(ids)]))
         return self.project(states[0, -1]).float().log_softmax(-1)
+
+
+_Beam = tuple[float, tuple[int, ...]]
+
+
+def _used(candidates: list[_Beam], beam_size: int, eos_id: int) -> tuple[list[_Beam], list[_Beam]]:
+    """Those that end a hypothesis, and those that go on; candidates come best first."""
+    going = [item for item in candidates if item[1][-1] != eos_id]
+    return [item for item in candidates[:beam_size] if item[1][-1] == eos_id], going[:beam_size]
+
+
+def _repeats(ids: tuple[int, ...], size: int) -> bool:
+    """Whether the last n-gram of this size is there before."""
+    ngrams = [ids[end - size : end] for end in range(size, len(ids) + 1)]
+    return size > 0 and len(ids) >= size and ngrams[-1] in ngrams[:-1]
 
 
 class DummyTokenizer(TextTokenizer):

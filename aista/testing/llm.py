@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.testing.contracts import contract, dependencies
 from aista.testing.tensors import assert_close, assert_trainable, content_sum, fill_padding, gradients, ramp
+from aista.types import Hypothesis
 
 GARBAGE = 50.0
 VOCAB_SIZE = 20
@@ -138,7 +139,7 @@ def check_gradients(llm: LanguageModel) -> None:
 
 @contract("llm")
 def check_generate(llm: LanguageModel) -> None:
-    """At most ``beam_size`` hypotheses, best first, the same in any batch; the mode is restored."""
+    """One hypothesis or more, best first, the same in any batch; the mode is restored."""
     embeddings, lengths = _batch(llm)
     config = GenerationConfig(beam_size=3, max_new_tokens=6)
     for training in (True, False):
@@ -147,9 +148,10 @@ def check_generate(llm: LanguageModel) -> None:
         assert llm.training == training, "generate must restore the model's train or eval mode"
     assert len(decoded) == len(lengths), f"expects one list per row, {len(lengths)}, got {len(decoded)}"
     for row, hypotheses in enumerate(decoded):
-        counted = 1 <= len(hypotheses) <= config.beam_size
-        assert counted, f"row {row}: expects 1 to {config.beam_size} hypotheses, got {len(hypotheses)}"
-        scores = [hypothesis.score for hypothesis in hypotheses]
+        assert hypotheses, f"row {row}: expects at least one hypothesis, got none"
+        distinct = len({hypothesis.ids for hypothesis in hypotheses}) == len(hypotheses)
+        assert distinct, f"row {row}: hypotheses must differ, got {[hypothesis.ids for hypothesis in hypotheses]}"
+        scores = [hypothesis.score(config.length_penalty) for hypothesis in hypotheses]
         assert scores == sorted(scores, reverse=True), f"row {row}: hypotheses must come best first, got {scores}"
         for ids in (hypothesis.ids for hypothesis in hypotheses):
             clean = EOS_ID not in ids and PAD_ID not in ids and all(0 <= i < VOCAB_SIZE for i in ids)
@@ -165,18 +167,41 @@ def check_generate(llm: LanguageModel) -> None:
 
 @contract("llm")
 def check_scores(llm: LanguageModel) -> None:
-    """A score is ``log p(ids, EOS | prompt) / n^length_penalty``, as ``forward`` and ``project`` give it."""
+    """``log_probability`` is ``log p(ids, EOS | prompt)``, as ``forward`` and ``project`` give it."""
     embeddings, lengths = _batch(llm)
-    for penalty in (0.0, 1.0):
-        config = GenerationConfig(beam_size=2, max_new_tokens=5, length_penalty=penalty)
-        decoded = llm.generate(embeddings, lengths, config, eos_id=EOS_ID, pad_id=PAD_ID)
-        for row, hypotheses in enumerate(decoded):
-            for hypothesis in hypotheses:
-                tokens = [*hypothesis.ids, EOS_ID]
-                prompt = embeddings[row, : int(lengths[row])]
-                expected = _log_probability(llm, prompt, tokens) / len(tokens) ** penalty
-                close = abs(hypothesis.score - expected) <= 1e-3 * max(1.0, abs(expected))
-                assert close, f"row {row}, {hypothesis.ids}: score {hypothesis.score:.5f}, forward says {expected:.5f}"
+    config = GenerationConfig(beam_size=2, max_new_tokens=5)
+    decoded = llm.generate(embeddings, lengths, config, eos_id=EOS_ID, pad_id=PAD_ID)
+    for row, hypotheses in enumerate(decoded):
+        for hypothesis in hypotheses:
+            tokens = [*hypothesis.ids, EOS_ID]
+            expected = _log_probability(llm, embeddings[row, : int(lengths[row])], tokens)
+            found = hypothesis.log_probability
+            close = abs(found - expected) <= 1e-3 * max(1.0, abs(expected))
+            assert close, f"row {row}, {hypothesis.ids}: log_probability {found:.5f}, forward says {expected:.5f}"
+
+
+@contract("llm")
+def check_repetition_guard(llm: LanguageModel) -> None:
+    """With ``no_repeat_ngram`` no hypothesis repeats one, and rows that it changes are marked ``guarded``."""
+    embeddings, lengths = _batch(llm)
+
+    def decode(size: int) -> list[list[Hypothesis]]:
+        config = GenerationConfig(beam_size=2, max_new_tokens=8, no_repeat_ngram=size)
+        return llm.generate(embeddings, lengths, config, eos_id=EOS_ID, pad_id=PAD_ID)
+
+    free = decode(0)
+    for row, hypotheses in enumerate(decode(1)):
+        for ids in (hypothesis.ids for hypothesis in hypotheses):
+            assert len(set(ids)) == len(ids), f"row {row}: a token is repeated in {ids} with no_repeat_ngram 1"
+        changed = [h.ids for h in hypotheses] != [h.ids for h in free[row]]
+        marked = all(hypothesis.guarded for hypothesis in hypotheses)
+        assert marked or not changed, f"row {row}: no_repeat_ngram 1 changed it, but guarded is not set"
+    for row, hypotheses in enumerate(decode(8)):
+        same = [h.ids for h in hypotheses] == [h.ids for h in free[row]]
+        assert same, f"row {row}: no_repeat_ngram 8 changed it, though no hypothesis has 8 tokens"
+        assert not any(hypothesis.guarded for hypothesis in hypotheses), (
+            f"row {row}: guarded is set, but nothing changed"
+        )
 
 
 def _tokens() -> tuple[Tensor, Tensor]:

@@ -68,7 +68,7 @@ def test_wide_beam_finds_the_best_sequences_of_brute_force(seed, length_penalty)
     assert len(found) == len(best) == 1 + 3 + 9 + 27
     for hypothesis, (score, ids) in zip(found[:5], best[:5], strict=True):
         assert hypothesis.ids == ids
-        assert hypothesis.score == pytest.approx(score, abs=1e-5)
+        assert hypothesis.score(length_penalty) == pytest.approx(score, abs=1e-5)
 
 
 @pytest.mark.parametrize("beam_size", [1, 2, 4])
@@ -98,7 +98,8 @@ def test_beam_of_one_is_greedy_search():
 def test_scores_count_eos_and_divide_by_the_length():
     for hypothesis in search([5], vocab=7, beam_size=4, max_new_tokens=6, length_penalty=0.7)[0]:
         total = log_probability(5, hypothesis.ids, 7)
-        assert hypothesis.score == pytest.approx(total / (len(hypothesis.ids) + 1) ** 0.7, abs=1e-5)
+        assert hypothesis.log_probability == pytest.approx(total, abs=1e-4)
+        assert hypothesis.score(0.7) == pytest.approx(total / (len(hypothesis.ids) + 1) ** 0.7, abs=1e-5)
 
 
 def test_pad_and_ids_beyond_the_vocabulary_never_come_out():
@@ -126,10 +127,39 @@ def test_pad_that_is_eos_still_ends_hypotheses():
     config = GenerationConfig(beam_size=2, max_new_tokens=5)
     rows = beam_search(decoding.logits(), decoding, config, eos_id=EOS, pad_id=EOS)
     assert all(EOS not in h.ids for h in rows[0])
-    assert len(rows[0]) == 2
+    assert len(rows[0]) >= 2
 
 
 def test_nan_is_reported():
     decoding = TableDecoding([1], 5)
     with pytest.raises(RunError, match="not a number"):
         beam_search(torch.full((1, 5), torch.nan), decoding, GenerationConfig(), eos_id=EOS, pad_id=PAD)
+
+
+def test_every_hypothesis_that_ended_is_returned_best_first():
+    """Also those beyond ``beam_size`` that end in the last step: another length penalty may prefer one of them."""
+    sizes = set()
+    for seed in range(40):
+        for penalty in (0.0, 1.0, 3.0):
+            found = search([seed], vocab=6, beam_size=3, max_new_tokens=7, length_penalty=penalty)[0]
+            scores = [hypothesis.score(penalty) for hypothesis in found]
+            assert scores == sorted(scores, reverse=True)
+            assert len({hypothesis.ids for hypothesis in found}) == len(found)
+            sizes.add(len(found))
+    assert sizes == {3, 4, 5}
+
+
+@pytest.mark.parametrize("penalty", [-1.0, 0.0, 0.6, 1.4, 5.0])
+def test_ranking_one_search_anew_is_searching_with_another_length_penalty(penalty):
+    seeds = range(60)
+    once = search(seeds, vocab=9, beam_size=4, max_new_tokens=10)
+    anew = search(seeds, vocab=9, beam_size=4, max_new_tokens=10, length_penalty=penalty)
+    ranked = [sorted(row, key=lambda item: -item.score(penalty)) for row in once]
+    assert [[h.ids for h in row] for row in ranked] == [[h.ids for h in row] for row in anew]
+    if penalty in (-1.0, 5.0):
+        assert [row[0].ids for row in once] != [row[0].ids for row in anew], "else the test shows nothing"
+
+
+def test_a_length_penalty_that_no_float_holds_is_refused():
+    with pytest.raises(ValueError, match="length_penalty: must be at most 10"):
+        GenerationConfig(length_penalty=1000)

@@ -11,6 +11,7 @@ from aista.run_folder.paths import RunPaths
 from aista.run_folder.probes import Plan, Probe
 from aista.run_folder.sources import Source
 from aista.scoring.base import Score
+from aista.scoring.candidates import Candidate
 from aista.selection.base import SelectedLayers
 from tests.written_runs import hypothesis_rows, make_curve
 
@@ -25,6 +26,8 @@ def test_an_evaluation(tmp_path: Path) -> None:
         note="synthetic",
         scores=(Score("bleu", 12.5, "nrefs:1", True), Score("wer", 80.0, "norm:basic", False)),
         seconds=1.25,
+        guarded_rows=3,
+        n_best={"u1": (Candidate("a", -0.5, -1.0, 2), Candidate("b", -0.75, -3.0, 4)), "u2": ()},
         rows=rows,
     )
     run = RunPaths(tmp_path)

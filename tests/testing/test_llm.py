@@ -127,6 +127,11 @@ class WorstFirst(Generate):
         return hypotheses[::-1]
 
 
+class NoneFound(Generate):
+    def change(self, hypotheses):
+        return []
+
+
 class TooMany(Generate):
     def change(self, hypotheses):
         return hypotheses * 2
@@ -155,9 +160,24 @@ class SearchesThePadding(DummyLanguageModel):
         return super().generate(embeddings, torch.full_like(lengths, embeddings.shape[1]), config, **ids)
 
 
-class SumOfLogs(Generate):
+class MeanOfLogs(Generate):
     def change(self, hypotheses):
-        return [replace(h, score=h.score * (len(h.ids) + 1)) for h in hypotheses]
+        return [replace(h, log_probability=h.score(1.0)) for h in hypotheses]
+
+
+class Unguarded(DummyLanguageModel):
+    def generate(self, embeddings, lengths, config, **ids):
+        return super().generate(embeddings, lengths, replace(config, no_repeat_ngram=0), **ids)
+
+
+class Unmarked(Generate):
+    def change(self, hypotheses):
+        return [replace(h, guarded=False) for h in hypotheses]
+
+
+class AlwaysMarked(Generate):
+    def change(self, hypotheses):
+        return [replace(h, guarded=True) for h in hypotheses]
 
 
 CASES = [
@@ -180,12 +200,16 @@ CASES = [
     (contract.check_gradients, UnusedParameter, "trainable parameters get no gradient .*: extra"),
     (contract.check_gradients, Deaf, "all gradients are zero"),
     (contract.check_generate, WorstFirst, "hypotheses must come best first"),
-    (contract.check_generate, TooMany, "expects 1 to 3 hypotheses, got 6"),
+    (contract.check_generate, TooMany, "hypotheses must differ"),
     (contract.check_generate, KeepsEos, "without EOS and padding"),
     (contract.check_generate, TooLong, "tokens and EOS exceed max_new_tokens"),
     (contract.check_generate, StaysInEval, "must restore the model's train or eval mode"),
     (contract.check_generate, SearchesThePadding, r"row 1 decodes to .* in a batch and to .* alone"),
-    (contract.check_scores, SumOfLogs, "forward says"),
+    (contract.check_generate, NoneFound, "expects at least one hypothesis, got none"),
+    (contract.check_scores, MeanOfLogs, "log_probability .*, forward says"),
+    (contract.check_repetition_guard, Unguarded, "a token is repeated in .* with no_repeat_ngram 1"),
+    (contract.check_repetition_guard, Unmarked, "no_repeat_ngram 1 changed it, but guarded is not set"),
+    (contract.check_repetition_guard, AlwaysMarked, "guarded is set, but nothing changed"),
 ]
 
 

@@ -94,6 +94,7 @@ def generation_to_json(generation: GenerationConfig, task: Task) -> dict[str, An
         "num_beams": generation.beam_size,
         "max_new_tokens": generation.max_new_tokens,
         "length_penalty": generation.length_penalty,
+        "no_repeat_ngram_size": generation.no_repeat_ngram,
         "do_sample": False,
         "bos_token_id": task.tokenizer.bos_id,
         "eos_token_id": eos_id,

@@ -173,5 +173,8 @@ def _with_bases(experiment: Experiment, folder: Path, recorded: Any, given: Mapp
 def _generation(file: Path) -> dict[str, Any]:
     """Search options of generation_config.json; other keys of transformers are for other libraries."""
     data = read_object(file)
-    theirs = {field.name: field.name for field in dataclasses.fields(GenerationConfig)} | {"beam_size": "num_beams"}
+    theirs = {field.name: field.name for field in dataclasses.fields(GenerationConfig)} | {
+        "beam_size": "num_beams",
+        "no_repeat_ngram": "no_repeat_ngram_size",
+    }
     return {name: data[key] for name, key in theirs.items() if key in data}

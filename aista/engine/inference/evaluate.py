@@ -30,11 +30,15 @@ from aista.run_folder.paths import RunPaths, searched_label, split_label, task_l
 from aista.run_folder.sources import Source
 from aista.schema import Component
 from aista.scoring.base import Score
+from aista.scoring.candidates import Candidate
 from aista.scoring.hypotheses import HypothesisRow, sameness
+from aista.tasks.decoding import Decoded, Decoder
 
 __all__ = ["evaluate"]
 
 log = logging.getLogger("aista.evaluate")
+
+_DecodedRow = tuple[HypothesisRow, Decoded]
 
 
 def evaluate(
@@ -50,6 +54,7 @@ def evaluate(
     text: TextInput | None = None,
     search: Mapping[str, Any] | None = None,
     metrics: Sequence[Component] = (),
+    n_best: int = 0,
     row_task: str = "",
 ) -> Evaluation:
     """Translate a split and write hypotheses and scores into ``RUN/evaluation/LABEL``.
@@ -74,8 +79,10 @@ def evaluate(
             again, not decoded again, and scores of other metrics stay.
         row_task: Which of ``data.tasks`` the rows are read for; empty: the first. Of ``cot`` the translations are
             returned, and the transcripts are scored beside them, under a label of their own (``+part=transcript``).
+        n_best: How many of the texts that each search found are written beside the hypotheses.
 
     Raises:
+        AistaError: the search does not find ``n_best`` texts.
         RunError: the folder cannot be written, holds results on another content of the split, or another process
             evaluates the split; the run translates no transcripts, or was not trained on the task.
         DataError: the split has faults, or transcripts are missing, also those that a metric needs.
@@ -94,6 +101,9 @@ def evaluate(
         )
     usual = run.experiment.sections.evaluation
     generation = replace(usual.generation, **(search or {}))
+    decoder = Decoder(run.task, generation)
+    if n_best:
+        decoder.require_n_best(n_best)
     chosen = choose_row_task(run.experiment, row_task, from_text=text is not None)
     job = _Job(
         run=run,
@@ -102,10 +112,11 @@ def evaluate(
         row_task=chosen,
         metrics=metrics,
         batch_size=batch_size or usual.batch_size,
-        generation=generation,
-        decodes=not metrics or shuffled_speech,
+        decoder=decoder,
+        decodes=not metrics or shuffled_speech or n_best > 0,
         shuffled_speech=shuffled_speech,
         text=text,
+        n_best=n_best,
     )
     with locked(paths.evaluation_lock(job.label), paths.scores_file(job.label).parent):
         evaluation = _evaluate(job, paths)
@@ -123,17 +134,19 @@ class _Job:
     row_task: str
     metrics: Sequence[Component]
     batch_size: int
-    generation: GenerationConfig
+    decoder: Decoder
     decodes: bool
     shuffled_speech: bool
     text: TextInput | None
+    n_best: int
 
 
 def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     require_writable(paths.scores_file(job.label))
     remove_leftovers(paths.scores_file(job.label).parent, "*")
     run = job.run
-    data = run.load_split(job.split, max_new_tokens=job.generation.max_new_tokens, scored=True, row_task=job.row_task)
+    longest = job.decoder.generation.max_new_tokens
+    data = run.load_split(job.split, max_new_tokens=longest, scored=True, row_task=job.row_task)
     # Before a cascade replaces the transcripts that metrics may need, and before hours of decoding.
     scorer = Scorer(run.experiment, job.metrics, job.row_task, data)
     source = replace(data.source(run.checkpoint.name), input="" if job.text is None else str(job.text))
@@ -154,9 +167,10 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     elif old is not None and old.source == source:
         speech = old.shuffled_speech
     started = time.perf_counter()
-    rows = _decode(job, loader)
+    decoded = _decode(job, loader)
     seconds = time.perf_counter() - started
-    rows.sort(key=lambda row: scorer.places[row.id])
+    decoded.sort(key=lambda pair: scorer.places[pair[0].id])
+    rows = [row for row, _ in decoded]
     warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
     if warning:
         log.warning("%s: %s", run.path, warning)
@@ -168,6 +182,8 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
         seconds=round(seconds, 3),
         rows=tuple(rows),
         shuffled_speech=speech,
+        guarded_rows=sum(item.guarded for _, item in decoded) if job.decoder.generation.no_repeat_ngram else None,
+        n_best=_n_best(job, decoded, old),
     )
     if job.row_task == "cot":
         evaluation = _save_transcripts(job, paths, evaluation, data)
@@ -183,6 +199,14 @@ def _scored(evaluation: Evaluation, scorer: Scorer, old: Evaluation | None) -> E
             {name: _joined(found, old.directions.get(name, ())) for name, found in directions.items()},
         )
     return replace(evaluation, scores=scores, directions=directions)
+
+
+def _n_best(job: _Job, decoded: Sequence[_DecodedRow], old: Evaluation | None) -> Mapping[str, tuple[Candidate, ...]]:
+    """What was asked for, or what the same hypotheses had."""
+    if job.n_best:
+        return {row.id: item.candidates[: job.n_best] for row, item in decoded}
+    is_same = old is not None and list(old.rows) == [row for row, _ in decoded]
+    return old.n_best if old is not None and is_same else {}
 
 
 def _joined(scores: tuple[Score, ...], others: tuple[Score, ...]) -> tuple[Score, ...]:
@@ -233,11 +257,12 @@ def _replaced(paths: RunPaths, label: str, source: Source) -> Evaluation | None:
 
 
 @torch.inference_mode()
-def _decode(job: _Job, loader: BatchLoader) -> list[HypothesisRow]:
-    run, rows = job.run, []
-    decode = run.task.decode if job.text is None and job.row_task != "mt" else run.task.decode_text
+def _decode(job: _Job, loader: BatchLoader) -> list[_DecodedRow]:
+    run, rows = job.run, list[_DecodedRow]()
     for batch in track(loader, description="decoding", total=len(loader), transient=True):
-        texts = decode(run.model, batch.to(run.device), job.generation)
-        references = run.task.references(batch)
-        rows += [HypothesisRow(*cells) for cells in zip(batch.ids, batch.source_text, references, texts, strict=True)]
+        decoded = job.decoder.decode(
+            run.model, batch.to(run.device), from_text=job.text is not None or job.row_task == "mt"
+        )
+        cells = zip(batch.ids, batch.source_text, run.task.references(batch), decoded, strict=True)
+        rows += [(HypothesisRow(id, source, reference, item.text), item) for id, source, reference, item in cells]
     return rows

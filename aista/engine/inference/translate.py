@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,10 +17,12 @@ from aista.data.segmenters.base import Segmenter
 from aista.engine.inference.pieces import Piece, PieceReader
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.errors import DataError, RunError
-from aista.modules.llms.search import GenerationConfig
+from aista.scoring.candidates import Candidate
+from aista.tasks.decoding import Decoded, Decoder
 
 __all__ = ["Translation", "Translator", "load_model", "translate"]
 
+log = logging.getLogger("aista.translate")
 
 _WINDOW = 4  # batches that are read ahead, so that each can hold pieces of similar length
 _HELD = 2**26  # bytes of features that are read ahead at most
@@ -33,6 +36,7 @@ class Translation:
     Attributes:
         file: As it was given.
         text: The translation; None where there is none.
+        n_best: What the search found, best first; None where that was not asked for.
         problem: Why there is none, with the file's name; empty where there is one.
         start: Where in the recording it begins, in seconds.
         end: Where it ends; 0 where the recording cannot be read.
@@ -45,6 +49,7 @@ class Translation:
     start: float = 0.0
     end: float = 0.0
     is_last: bool = True
+    n_best: tuple[Candidate, ...] | None = None
 
 
 class Translator:
@@ -58,10 +63,15 @@ class Translator:
         self._feature = run.task.feature
 
     def translate(
-        self, files: Sequence[str | os.PathLike[str]], *, segmenter: Segmenter | None = None, **search: Any
+        self,
+        files: Sequence[str | os.PathLike[str]],
+        *,
+        segmenter: Segmenter | None = None,
+        n_best: int = 0,
+        **search: Any,
     ) -> list[Translation]:
         """The translations of all files, in the order given; see ``stream``."""
-        return list(self.stream(files, segmenter=segmenter, **search))
+        return list(self.stream(files, segmenter=segmenter, n_best=n_best, **search))
 
     @torch.inference_mode()
     def stream(
@@ -69,6 +79,7 @@ class Translator:
         files: Sequence[str | os.PathLike[str]],
         *,
         segmenter: Segmenter | None = None,
+        n_best: int = 0,
         progress: Progress | None = None,
         **search: Any,
     ) -> Iterator[Translation]:
@@ -81,43 +92,55 @@ class Translator:
         Args:
             files: Audio files in any format that soundfile reads.
             segmenter: Cuts recordings into segments; None translates each file as a whole.
+            n_best: How many of the texts that the search found are given beside each translation.
             progress: Called with a stage, how much of it is done, and how much there is; 0 where that is unknown.
             search: Options of ``GenerationConfig`` in place of the model's: ``beam_size``, ``length_penalty``.
 
         Raises:
+            AistaError: the search does not find ``n_best`` texts.
             ValueError: ``files`` is one path, or an option of the search is out of bounds.
         """
         if isinstance(files, (str, bytes, os.PathLike)):
             raise ValueError(f"files must be a list of paths, got {files!r}; write [{files!r}]")
         sections = self.run.experiment.sections
         generation, batch_size = replace(sections.evaluation.generation, **search), sections.evaluation.batch_size
+        decoder = Decoder(self.run.task, generation)
+        if n_best:
+            decoder.require_n_best(n_best)
         limits = self.run.task.limits(self.run.model, max_new_tokens=generation.max_new_tokens)
         work = _Work([os.fsdecode(file) for file in files], progress)
         reader = PieceReader(sections.data, self._feature, limits, segmenter, work.searched)
         pieces = itertools.chain.from_iterable(map(reader.pieces, work.files))
+        num_decoded = num_guarded = 0
         for window in _windows(pieces, _WINDOW * batch_size):
-            yield from self._translate(window, batch_size, generation)
+            found = self._translate(window, batch_size, decoder)
+            num_decoded += len(found)
+            num_guarded += sum(item.guarded for item in found.values() if isinstance(item, Decoded))
+            for index, piece in enumerate(window):
+                yield _translation(piece, found.get(index, Decoded("")), n_best)
             work.translated(window)
+        if generation.no_repeat_ngram:
+            log.info("no_repeat_ngram changed the search of %d of %d utterances", num_guarded, num_decoded)
 
-    def _translate(self, window: Sequence[Piece], batch_size: int, generation: GenerationConfig) -> list[Translation]:
-        """A translation of each piece; those of similar length are decoded together, the longest first."""
-        texts: dict[int, str | RunError] = {}
+    def _translate(self, window: Sequence[Piece], batch_size: int, decoder: Decoder) -> dict[int, Decoded | RunError]:
+        """What becomes of each piece that has something to decode, by its index; the longest are decoded first."""
+        found: dict[int, Decoded | RunError] = {}
         order = [(index, piece.example) for index, piece in enumerate(window) if piece.example is not None]
         order.sort(key=lambda item: -len(item[1].audio))
         for start in range(0, len(order), batch_size):
             indices, examples = zip(*order[start : start + batch_size], strict=True)
-            texts.update(zip(indices, self._decode(examples, generation), strict=True))
-        return [_translation(piece, texts.get(index, "")) for index, piece in enumerate(window)]
+            found.update(zip(indices, self._decode(examples, decoder), strict=True))
+        return found
 
-    def _decode(self, examples: Sequence[Example], generation: GenerationConfig) -> list[str | RunError]:
-        """A text per example, or why the model fails on it; a batch that it fails on is decoded one by one."""
+    def _decode(self, examples: Sequence[Example], decoder: Decoder) -> list[Decoded | RunError]:
+        """A translation per example, or why the model fails on it; a batch that it fails on is decoded one by one."""
         batch = collate(examples, self.run.task.tokenizer.pad_id).to(self.run.device)
         try:
-            return [*self.run.task.decode(self.run.model, batch, generation)]
+            return [*decoder.decode(self.run.model, batch)]
         except RunError as error:
             if len(examples) == 1:
                 return [error]
-            return [self._decode([example], generation)[0] for example in examples]
+            return [self._decode([example], decoder)[0] for example in examples]
 
 
 class _Work:
@@ -163,12 +186,14 @@ def _windows(pieces: Iterable[Piece], count: int) -> Iterator[list[Piece]]:
         yield window
 
 
-def _translation(piece: Piece, text: str | RunError) -> Translation:
-    problem = piece.problem
-    if isinstance(text, RunError) and piece.example is not None:
-        problem = f"{piece.example.id}: {text}"
-    said = None if problem else str(text)
-    return Translation(piece.file, said, problem, piece.segment.start, piece.segment.end, piece.share == 1)
+def _translation(piece: Piece, found: Decoded | RunError, n_best: int) -> Translation:
+    problem, text, candidates = piece.problem, None, None
+    if isinstance(found, RunError):
+        assert piece.example is not None
+        problem = f"{piece.example.id}: {found}"
+    elif not problem:
+        text, candidates = found.text, found.candidates[:n_best] if n_best else None
+    return Translation(piece.file, text, problem, piece.segment.start, piece.segment.end, piece.share == 1, candidates)
 
 
 def load_model(
@@ -205,8 +230,9 @@ def translate(
     base: Mapping[str, Path] | None = None,
     verify: bool = True,
     segmenter: Segmenter | None = None,
+    n_best: int = 0,
     progress: Progress | None = None,
 ) -> Iterator[Translation]:
     """Open a model and yield the translation of each file; see ``load_model`` and ``Translator.stream``."""
     model = load_model(run_dir, which, device=device, base=base, verify=verify)
-    yield from model.stream(files, segmenter=segmenter, progress=progress, **(search or {}))
+    yield from model.stream(files, segmenter=segmenter, n_best=n_best, progress=progress, **(search or {}))

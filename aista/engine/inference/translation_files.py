@@ -145,19 +145,21 @@ def _cue(item: Translation) -> str:
 
 
 def _json(items: Iterable[Translation], timed: bool) -> Iterator[str]:
-    yield "["
-    for number, parts in enumerate(_by_recording(items)):
+    before = "["  # with the first record: a model that cannot be opened leaves nothing on standard output
+    for parts in _by_recording(items):
         segments = [_segment(part) for part in parts if part.end]
         unread = [part.problem for part in parts if not part.end]
         record = {"file": parts[0].file, "segments": segments, **({"problem": unread[0]} if unread else {})}
         text = json.dumps(record, ensure_ascii=False, indent=2)
-        yield ("," if number else "") + "\n" + _UNPRINTABLE.sub(lambda hit: f"\\u{ord(hit[0]):04x}", text)
-    yield "\n]\n"
+        yield before + "\n" + _UNPRINTABLE.sub(lambda hit: f"\\u{ord(hit[0]):04x}", text)
+        before = ","
+    yield "[\n]\n" if before == "[" else "\n]\n"
 
 
 def _segment(part: Translation) -> dict[str, object]:
     problem = {"problem": part.problem} if part.problem else {}
-    return {"start": round(part.start, 3), "end": round(part.end, 3), "text": part.text, **problem}
+    n_best = {} if part.n_best is None else {"n_best": [candidate.to_json() for candidate in part.n_best]}
+    return {"start": round(part.start, 3), "end": round(part.end, 3), "text": part.text, **n_best, **problem}
 
 
 _SUFFIXES = {"text": "txt"}

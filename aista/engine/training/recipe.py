@@ -41,6 +41,7 @@ from aista.run_folder.parsing import write_object
 from aista.run_folder.paths import RunPaths
 from aista.scoring.base import Metric
 from aista.tasks.base import Task
+from aista.tasks.decoding import Decoder
 from aista.tasks.speech_translation import SpeechTranslationTask
 from aista.tasks.training import EvaluationConfig, TrainerConfig
 
@@ -64,7 +65,8 @@ class TaskRecipe(Recipe):
         task: What is trained.
         run_dir: RUN; metrics and selection are written there.
         trainer: aista's trainer options.
-        evaluation: Search and scores of validation.
+        evaluation: Rows and scores of validation.
+        decoder: Its search.
         metrics: Scores of validation.
         initial: Part name -> weights that the part starts from.
         data: Train and dev rows.
@@ -75,6 +77,7 @@ class TaskRecipe(Recipe):
     run_dir: Path
     trainer: TrainerConfig
     evaluation: EvaluationConfig
+    decoder: Decoder
     metrics: Sequence[Metric]
     initial: Mapping[str, Mapping[str, Tensor]]
     data: RunData
@@ -144,7 +147,8 @@ class TaskRecipe(Recipe):
         validation: list[TaskEvalUnit] = []
         if dev_reader is not None:
             metrics = self.metrics if self.data.has_references else ()
-            validation.append(TaskEvalUnit(self.task, model, bare, metrics, self.evaluation, gangs.dp, scores))
+            evaluation, decoder = self.evaluation, self.decoder
+            validation.append(TaskEvalUnit(self.task, model, bare, metrics, decoder, evaluation, gangs.dp, scores))
         trainer = context.create_trainer(unit, reader, validation, [dev_reader] if dev_reader is not None else [])
         steps.attach(trainer)
         resume_from_other_processes(trainer)

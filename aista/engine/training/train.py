@@ -40,6 +40,7 @@ from aista.run_folder.metric_records import read_records
 from aista.run_folder.parsing import write_object
 from aista.run_folder.paths import RunPaths
 from aista.tasks.base import Task
+from aista.tasks.decoding import Decoder
 from aista.tasks.experiment import Experiment, Stage
 from aista.tasks.hub_models import fetch_models, pin_models
 from aista.tasks.preflight import build_metrics, preflight
@@ -206,6 +207,7 @@ def _run(
         run_dir=run_dir,
         trainer=sections.trainer,
         evaluation=sections.evaluation,
+        decoder=Decoder(task, sections.evaluation.generation),
         metrics=build_metrics(experiment),
         initial=initial,
         data=data,

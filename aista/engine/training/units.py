@@ -23,6 +23,7 @@ from aista.engine.training.validation import ValidationScores
 from aista.scoring.base import Metric
 from aista.scoring.utterance_inputs import UtteranceInputs
 from aista.tasks.base import Task
+from aista.tasks.decoding import Decoder
 from aista.tasks.training import EvaluationConfig
 
 __all__ = ["TaskEvalUnit", "TaskTrainUnit"]
@@ -93,6 +94,7 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
     parallel_model: nn.Module
     bare_model: nn.Module
     metrics: Sequence[Metric]
+    decoder: Decoder
     config: EvaluationConfig
     gang: Gang
     scores: ValidationScores
@@ -121,9 +123,9 @@ class TaskEvalUnit(EvalUnit[DeviceBatch]):
         limit = self.config.validation_rows
         if self.metrics and (not limit or self._num_decoded * self.gang.size < limit):
             # Rows without a reference too: processes that share a model decode the same number of batches.
-            hypotheses = self.task.decode(self.bare_model, data, self.config.generation)
+            texts = [item.text for item in self.decoder.decode(self.bare_model, data)]
             self._num_decoded += len(data)
-            rows = zip(data.ids, hypotheses, self.task.references(data), data.source_text, strict=True)
+            rows = zip(data.ids, texts, self.task.references(data), data.source_text, strict=True)
             self._decoded += [row for row in map(_Decoded._make, rows) if row.reference]
 
     def finalize(self, metric_bag: MetricBag) -> None:

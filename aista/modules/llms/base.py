@@ -85,7 +85,7 @@ class LanguageModel(nn.Module, ABC):
             pad_id: Token never produced.
 
         Returns:
-            For each row at most ``beam_size`` hypotheses, best first.
+            For each row every hypothesis that the search ended with, best first by ``length_penalty``; at least one.
         """
 
     def check_capture(self, capture: Sequence[int]) -> None:

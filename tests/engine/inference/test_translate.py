@@ -98,9 +98,7 @@ def test_the_command_prints_one_line_per_file(run, files, capsys):
 
 def test_what_a_model_says_is_one_line(run, files, capsys, monkeypatch):
     said = "a\nb\tc\\d\r\x1b[31m\u2028"
-    monkeypatch.setattr(
-        "aista.tasks.speech_translation.SpeechTranslationTask.decode", lambda self, model, batch, config: [said]
-    )
+    monkeypatch.setattr("aista.data.tokenizers.sentencepiece.SentencePieceTokenizer.decode", lambda self, ids: said)
     assert main(["translate", str(run), "ok.wav"]) == 0
     assert capsys.readouterr().out == "ok.wav\ta\\nb\\tc\\\\d\\r\\x1b[31m\\u2028\n"
 
@@ -117,14 +115,14 @@ def test_a_file_that_the_model_cannot_take(run, files, monkeypatch):
 def test_a_file_that_the_model_fails_on_costs_the_others_nothing(run, files, monkeypatch):
     model = load_model(run, device="cpu")
     expected = model.translate(["ok.wav", "take_10:20:30"])
-    decode = model.run.task.decode
+    search = type(model.run.task).hypotheses
 
-    def fail_on_loud(built, batch, generation):
+    def fail_on_loud(self, built, batch, generation, **options):
         if "loud.wav" in batch.ids:
             raise RunError("the language model's output is not a number")
-        return decode(built, batch, generation)
+        return search(self, built, batch, generation, **options)
 
-    monkeypatch.setattr(model.run.task, "decode", fail_on_loud)
+    monkeypatch.setattr(type(model.run.task), "hypotheses", fail_on_loud)
     shutil.copy("ok.wav", "loud.wav")
     first, loud, last = model.translate(["ok.wav", "loud.wav", "take_10:20:30"])
     assert [first, last] == expected

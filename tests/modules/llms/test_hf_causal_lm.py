@@ -77,11 +77,11 @@ def test_greedy_search_is_hugging_faces(folders, name):
 
 @pytest.mark.parametrize("name", ["llama", "gpt2", "gemma3"])
 @pytest.mark.parametrize("beam_size", [1, 4])
-@pytest.mark.parametrize("max_new_tokens", [3, 12])
-def test_search_is_hugging_faces_with_the_same_conventions(folders, name, beam_size, max_new_tokens):
+@pytest.mark.parametrize(("max_new_tokens", "no_repeat_ngram"), [(3, 0), (12, 0), (12, 1), (12, 2)])
+def test_search_is_hugging_faces_with_the_same_conventions(folders, name, beam_size, max_new_tokens, no_repeat_ngram):
     llm = build(folders(name))
     embeddings, lengths = checks.prompts(llm, [6, 1, 4, 6, 3])
-    config = GenerationConfig(beam_size=beam_size, max_new_tokens=max_new_tokens)
+    config = GenerationConfig(beam_size=beam_size, max_new_tokens=max_new_tokens, no_repeat_ngram=no_repeat_ngram)
     ours = llm.generate(embeddings, lengths, config, eos_id=2, pad_id=3)
     padded, content = left_pad(embeddings, lengths)
     theirs = llm.model.generate(
@@ -92,6 +92,7 @@ def test_search_is_hugging_faces_with_the_same_conventions(folders, name, beam_s
         do_sample=False,
         early_stopping=beam_size > 1,
         length_penalty=1.0,
+        no_repeat_ngram_size=no_repeat_ngram,
         eos_token_id=2,
         pad_token_id=3,
         logits_processor=[lambda ids, scores: without_pad_and_ended_at(max_new_tokens, ids, scores)],

@@ -1,0 +1,62 @@
+"""The n-best list of an evaluation: the texts that a search found for each row, with their scores."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aista.errors import DataError
+from aista.files import write_text
+from aista.text import read_lines
+
+__all__ = ["Candidate", "read_candidates", "write_candidates"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A text that a search found for a row.
+
+    Attributes:
+        text: Detokenised.
+        score: ``log_probability / num_tokens ** length_penalty``.
+        log_probability: Of its tokens and EOS given the speech, in nats.
+        num_tokens: Its length, EOS included.
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    num_tokens: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, numbers to six digits behind the point."""
+        return {
+            "text": self.text,
+            "score": round(self.score, 6),
+            "log_probability": round(self.log_probability, 6),
+            "num_tokens": self.num_tokens,
+        }
+
+
+def write_candidates(path: Path, rows: Mapping[str, Sequence[Candidate]]) -> None:
+    """Write a JSON object per line, an id and its candidates best first, atomically."""
+    records = ({"id": id, "hypotheses": [item.to_json() for item in items]} for id, items in rows.items())
+    write_text(path, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+
+
+def read_candidates(path: Path) -> dict[str, tuple[Candidate, ...]]:
+    """Read what ``write_candidates`` wrote. Raises DataError naming the line that is malformed."""
+    rows: dict[str, tuple[Candidate, ...]] = {}
+    for number, line in enumerate(read_lines(path, "no such file; `aista evaluate --n-best` writes it"), start=1):
+        try:
+            record = json.loads(line)
+            rows[record["id"]] = tuple(Candidate(**item) for item in record["hypotheses"])
+        except (ValueError, TypeError, LookupError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise DataError(
+                f"{path}:{number}: malformed n-best list ({reason}); evaluate again with --n-best"
+            ) from None
+    return rows

@@ -1,0 +1,164 @@
+"""N-best lists and the repetition guard of `aista translate` and `aista evaluate`."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from aista.cli.main import main
+from aista.engine.inference.translate import load_model
+from aista.errors import DataError
+from aista.modules.llms.search import GenerationConfig
+from aista.run_folder.evaluations import Evaluation
+from aista.run_folder.paths import RunPaths
+from aista.scoring.candidates import Candidate, read_candidates, write_candidates
+from tests.finished import finish
+from tests.tiny import tiny_config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, corpus):
+    """A run whose random weights repeat themselves."""
+    options = tiny_config(corpus)
+    options["evaluation"] = {"batch_size": 3, "generation": {"beam_size": 3, "max_new_tokens": 8}}
+    torch.manual_seed(1)
+    return finish(tmp_path_factory.mktemp("n_best"), options)[0]
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+@pytest.fixture
+def files(corpus):
+    return [str(corpus / "audio" / f"test{index}.wav") for index in range(4)]
+
+
+def translated(run, files, *arguments, capsys):
+    capsys.readouterr()
+    assert main(["translate", str(run), *files, "--format", "json", *arguments]) == 0
+    return [record["segments"][0] for record in json.loads(capsys.readouterr().out)]
+
+
+def record(run, label):
+    return json.loads((run / "evaluation" / label / "scores.json").read_text())
+
+
+def test_translate_lists_what_the_beam_found_best_first(run, files, capsys):
+    plain = translated(run, files, capsys=capsys)
+    assert all("n_best" not in segment for segment in plain)
+    segments = translated(run, files, "--n-best", "3", capsys=capsys)
+    assert [segment["text"] for segment in segments] == [segment["text"] for segment in plain]
+    for segment in segments:
+        found = segment["n_best"]
+        assert found[0]["text"] == segment["text"]
+        assert len(found) == 3
+        assert [item["score"] for item in found] == sorted((item["score"] for item in found), reverse=True)
+        for item in found:
+            assert item["score"] == pytest.approx(item["log_probability"] / item["num_tokens"], abs=1e-5)
+    two = translated(run, files, "--n-best", "2", capsys=capsys)
+    assert [segment["n_best"] for segment in two] == [segment["n_best"][:2] for segment in segments]
+
+
+def test_the_list_is_that_of_the_task_and_does_not_depend_on_the_batch(run, files):
+    model = load_model(run, device="cpu")
+    together = model.translate(files, n_best=3)
+    for file, item in zip(files, together, strict=True):
+        (alone,) = model.translate([file], n_best=3)
+        assert [found.text for found in alone.n_best] == [found.text for found in item.n_best]
+        assert [found.score for found in alone.n_best] == pytest.approx([found.score for found in item.n_best])
+
+
+def test_evaluate_writes_the_list_beside_the_hypotheses(run, capsys):
+    assert main(["evaluate", str(run)]) == 0
+    file = RunPaths(run).n_best_file("test")
+    assert not file.exists()
+    before = RunPaths(run).hypotheses_file("test").read_bytes()
+    assert main(["evaluate", str(run), "--n-best", "2"]) == 0
+    assert RunPaths(run).hypotheses_file("test").read_bytes() == before
+    evaluation = Evaluation.load(RunPaths(run), "test")
+    assert list(evaluation.n_best) == [row.id for row in evaluation.rows]
+    assert [items[0].text for items in evaluation.n_best.values()] == [row.hypothesis for row in evaluation.rows]
+    assert {len(items) for items in evaluation.n_best.values()} == {2}
+    content = file.read_bytes()
+    assert main(["evaluate", str(run), "--metric", "ter"]) == 0  # scored again
+    assert main(["evaluate", str(run)]) == 0  # the same hypotheses
+    assert file.read_bytes() == content
+    file.write_bytes(content.replace(b"[", b"[ ", 1))
+    with pytest.raises(Exception, match=r"n_best\.jsonl.*--n-best N`"):
+        Evaluation.load(RunPaths(run), "test")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--n-best", "2"], "--n-best 2: only json has room for it, got --format text; add --format json"),
+        (["--n-best", "0", "--format", "json"], "--n-best: must be a whole number of at least 1, got '0'"),
+        (
+            ["--n-best", "4", "--format", "json"],
+            "--n-best 4: must be at most the beam size of the search, which is 3; lower it, or add --beam-size 4",
+        ),
+        (["--no-repeat-ngram", "-1"], "--no-repeat-ngram: must be at least 0, got -1"),
+    ],
+)
+def test_what_cannot_be_listed_is_refused(run, files, capsys, arguments, message):
+    assert main(["translate", str(run), *files, *arguments]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err.replace("\n", "")
+    assert printed.out == ""
+
+
+def test_a_task_that_does_not_search_has_no_list(run, monkeypatch, capsys):
+    monkeypatch.setattr("aista.tasks.base.Task.searches", False)
+    assert main(["evaluate", str(run), "--n-best", "2"]) == 2
+    assert "--n-best 2: this run's task does not search" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_the_guard_says_how_many_rows_it_changed(run, files, capsys):
+    assert main(["evaluate", str(run)]) == 0
+    assert "no_repeat_ngram" not in capsys.readouterr().out
+    assert "guarded_rows" not in record(run, "test")
+    assert main(["evaluate", str(run), "--no-repeat-ngram", "1"]) == 0
+    label = "test+no_repeat_ngram=1"
+    changed = record(run, label)["guarded_rows"]
+    assert changed > 0, "else the test shows nothing"
+    assert f"no_repeat_ngram changed the search of {changed} of 8 utterances" in capsys.readouterr().out
+    free, guarded = (Evaluation.load(RunPaths(run), name) for name in ("test", label))
+    assert free.guarded_rows is None
+    others = sum(one.hypothesis != two.hypothesis for one, two in zip(free.rows, guarded.rows, strict=True))
+    assert others <= changed
+    assert main(["evaluate", str(run), "--no-repeat-ngram", "1", "--metric", "ter"]) == 0
+    assert record(run, label)["guarded_rows"] == changed
+    capsys.readouterr()
+    assert main(["translate", str(run), *files, "--no-repeat-ngram", "1"]) == 0
+    printed = capsys.readouterr()
+    assert "no_repeat_ngram changed the search of" in printed.err.replace("\n", " ")
+    assert len(printed.out.splitlines()) == 4
+
+
+def test_the_guard_is_an_option_of_the_run_too(corpus, tmp_path, files):
+    options = tiny_config(corpus)
+    options["evaluation"] = {"generation": {"beam_size": 1, "max_new_tokens": 8, "no_repeat_ngram": 1}}
+    torch.manual_seed(1)
+    model = load_model(finish(tmp_path, options)[0], device="cpu")
+    assert model.run.experiment.sections.evaluation.generation == GenerationConfig(
+        beam_size=1, max_new_tokens=8, no_repeat_ngram=1
+    )
+    together = model.translate(files)
+    assert together == [model.translate([file])[0] for file in files]
+
+
+def test_lists_survive_the_file(tmp_path):
+    rows = {"a": (Candidate("é \u2028\n\t", -0.5, -1.0, 2), Candidate("", -1.0, -1.0, 1)), "b": ()}
+    write_candidates(tmp_path / "n_best.jsonl", rows)
+    assert read_candidates(tmp_path / "n_best.jsonl") == rows
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"id": "a"}', '{"id": "a", "hypotheses": [{"text": "x"}]}', '"a"'])
+def test_a_malformed_list_names_its_line(tmp_path, line):
+    file = tmp_path / "n_best.jsonl"
+    file.write_text('{"id": "z", "hypotheses": []}\n' + line + "\n")
+    with pytest.raises(DataError, match=r"n_best\.jsonl:2: malformed n-best list"):
+        read_candidates(file)
