@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,7 @@ __all__ = [
     "commit_of",
     "has_weights",
     "hub_name",
+    "local_files",
     "local_folder",
     "settings_files",
 ]
@@ -37,7 +38,7 @@ _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _NAME = re.compile(rf"(?P<repo>{_PART}/{_PART})(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CONFIG = ("config.json", "preprocessor_config.json", "adapter_config.json")
-_SIGNS = ("config.json", "tokenizer_config.json", "tokenizer.json")
+_SIGNS = ("config.json", "tokenizer_config.json", "tokenizer.json", "hparams.yaml")
 """One of these is in the cache if anything useful of a model is."""
 
 
@@ -109,6 +110,31 @@ def local_folder(path: Path, *needs: Need) -> Path:
     if not files:
         raise HubError(f"{hub_url(name.repo)} holds no config.json, so no model for transformers; choose another")
     return _fetch(name, listing, sorted(files))
+
+
+def local_files(path: Path, *files: str, later: Sequence[str] = ()) -> Path:
+    """As ``local_folder``, for a model of another layout, whose files the caller names and reads with care.
+
+    Args:
+        path: Returned as it is unless ``hub_name`` reads it as a name.
+        files: What is there afterwards.
+        later: What must be on the hub, but is not fetched.
+
+    Raises:
+        HubError: the hub has no such model, or not these files, or will not give them.
+    """
+    name = hub_name(path)
+    if name is None:
+        return path
+    listing = _listing(name)
+    missing = [file for file in (*files, *later) if file not in listing.sizes]
+    if missing and listing.is_cached:
+        raise HubUnreachableError(
+            f"{hub_url(name.repo)} cannot be asked, and the cache lacks {missing[0]}; connect once"
+        )
+    if missing:
+        raise HubError(f"{hub_url(name.repo)} holds no {missing[0]}; choose another model or revision")
+    return _fetch(name, listing, list(files))
 
 
 def settings_files(path: Path) -> list[Path]:

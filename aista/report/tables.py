@@ -33,6 +33,7 @@ LABELS = {
     "chrf": "chrF",
     "chrf_plus_plus": "chrF++",
     "ter": "TER",
+    "comet": "COMET",
     "wer": "WER",
     "cer": "CER",
     "mrr": "MRR",

@@ -1,1 +1,1 @@
-"""Metrics: BLEU, chrF, chrF++, TER, WER, CER."""
+"""Metrics: BLEU, chrF, chrF++, TER, COMET, WER, CER."""
