@@ -43,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also measure the NLL of the references with shuffled speech; if equal, the model ignores the audio",
     )
+    _add_text_arguments(parser)
+
+
+def _add_text_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from-transcript",
         action="store_true",

@@ -110,19 +110,11 @@ class LargeSpeechTextModel(FrozenInEval):
         if request.input_gradient:
             speech_BPD = speech_BPD.detach().requires_grad_()
         has_both_B = (speech_lengths > 0) & (batch.source_lengths > 0)
-        content_BMD, content_lengths = speech_BPD, speech_lengths
-        if batch.spoken is not None:
-            text_BTD = self.llm.embed(source)
-            content_BMD, content_lengths = speech_or_text(speech_BPD, speech_lengths, text_BTD, batch.source_lengths)
         comparisons = [(divergence, goal.tokens(has_both_B)) for divergence in request.divergences]
         # The speech branch goes first: autocast reuses its casts of the weights, and those made by a pass
         # without gradients would cut the weights off.
         with torch.set_grad_enabled(torch.is_grad_enabled() or request.input_gradient):
-            goal_or_none = goal if request.translate else None
-            spoken = self._branch(content_BMD, content_lengths, goal_or_none, request.capture, batch.prompts)
-        if batch.spoken is not None:
-            captured = tuple(zero_padding(states, speech_lengths) for states in spoken.captured)
-            spoken = spoken._replace(captured=captured)
+            spoken = self._speech_branch(batch, speech_BPD, speech_lengths, source, goal, request)
         written = _Branch(torch.zeros_like(spoken.nll))
         if request.runs_text_branch:
             written = self._text_branch(source, batch.source_lengths, goal, request, batch.prompts)
@@ -215,6 +207,23 @@ class LargeSpeechTextModel(FrozenInEval):
         if not encoded:
             states_BSE, lengths = self.encoder(states_BSE, lengths)
         return _cast(states_BSE, self.adapter), lengths
+
+    def _speech_branch(
+        self,
+        batch: SpeechBatch,
+        speech_BPD: Tensor,
+        lengths: Tensor,
+        source: Tensor,
+        goal: _Target,
+        request: ForwardRequest,
+    ) -> _Branch:
+        """The speech's pass, with the transcripts of rows without audio, of which no state is captured."""
+        goal_or_none = goal if request.translate else None
+        if batch.spoken is None:
+            return self._branch(speech_BPD, lengths, goal_or_none, request.capture, batch.prompts)
+        content = speech_or_text(speech_BPD, lengths, self.llm.embed(source), batch.source_lengths)
+        branch = self._branch(*content, goal_or_none, request.capture, batch.prompts)
+        return branch._replace(captured=tuple(zero_padding(states, lengths) for states in branch.captured))
 
     def _text_branch(
         self,

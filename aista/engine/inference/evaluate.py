@@ -154,12 +154,7 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     if old is not None and old.source == source and not job.decodes:
         log.info("%s: hypotheses of %s are there; scored again, not decoded again", run.path, source)
         return _scored(old, scorer, old)
-    if job.row_task == "mt" and job.text is None:
-        data = replace(data, dataset=data.dataset.texts_alone())
-    elif job.text is None:
-        data = with_encoder_states(data, run.experiment, run.model, run.device)
-    else:
-        data = job.text.replace_speech(data, run.task)
+    data = _read(job, data)
     loader = whole_pass(data, job.batch_size)
     speech: Mapping[str, Any] | None = None
     if job.shuffled_speech:
@@ -188,6 +183,15 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     if job.row_task == "cot":
         evaluation = _save_transcripts(job, paths, evaluation, data)
     return _scored(evaluation, scorer, old)
+
+
+def _read(job: _Job, data: Split) -> Split:
+    """The rows as the model takes them: encoder states from the cache, or texts alone."""
+    if job.text is not None:
+        return job.text.replace_speech(data, job.run.task)
+    if job.row_task == "mt":
+        return replace(data, dataset=data.dataset.texts_alone())
+    return with_encoder_states(data, job.run.experiment, job.run.model, job.run.device)
 
 
 def _scored(evaluation: Evaluation, scorer: Scorer, old: Evaluation | None) -> Evaluation:
