@@ -182,9 +182,7 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     seconds = time.perf_counter() - started
     decoded.sort(key=lambda pair: scorer.places[pair[0].id])
     rows = [row for row, _ in decoded]
-    warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
-    if warning:
-        log.warning("%s: %s", run.path, warning)
+    _warn_of_sameness(run, rows)
     same = old if old is not None and list(old.rows) == rows else None  # what was asked for before stays
     evaluation = Evaluation(
         label=job.label,
@@ -201,6 +199,12 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     if job.row_task == "cot":
         evaluation = _save_transcripts(job, paths, evaluation, data)
     return _scored(evaluation, scorer, old)
+
+
+def _warn_of_sameness(run: TrainedRun, rows: Sequence[HypothesisRow]) -> None:
+    warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
+    if warning:
+        log.warning("%s: %s", run.path, warning)
 
 
 def _read(job: _Job, data: Split) -> Split:
