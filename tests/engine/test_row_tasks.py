@@ -9,6 +9,7 @@ from aista.cli.main import main
 from aista.data.manifest import read_manifest, write_manifest
 from aista.engine.batch_plan import training_loader
 from aista.engine.inputs import load_training_splits
+from aista.engine.stream_data import open_stream
 from aista.errors import ConfigError, DataError
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.paths import RunPaths
@@ -187,3 +188,39 @@ def test_tasks_with_one_prompt_are_refused_before_training(tmp_path, corpus):
     experiment = load(tmp_path, config_of(corpus, prompts={}))
     with pytest.raises(DataError, match="have the same prompt; give the tasks prompts of their own"):
         load_training_splits(experiment, build_task(experiment))
+
+
+@pytest.mark.parametrize("task", ["st", "asr"])
+def test_recordings_are_translated_with_the_prompt_of_a_task(trained, corpus, capsys, task):
+    greedy = ["--task", task, "--beam-size", "1"]
+    assert main(["evaluate", str(trained), *greedy]) == 0
+    label = "test+beam_size=1" if task == "st" else "test+task=asr+beam_size=1"
+    (expected,) = (row.hypothesis for row in Evaluation.load(RunPaths(trained), label).rows if row.id == "test0")
+    capsys.readouterr()
+    assert main(["translate", str(trained), str(corpus / "audio" / "test0.wav"), *greedy]) == 0
+    assert capsys.readouterr().out.strip().endswith(expected)
+
+
+def test_a_prompt_s_language_must_be_given_for_recordings(tmp_path, corpus, capsys):
+    options = config_of(corpus, prompts={}, tasks=[], target_language="")
+    options |= {"prompt": "{tgt_lang}{speech}", "alignment": []}
+    options["evaluation"] |= {"metrics": ["chrf"]}
+    run, audio = tmp_path / "run", str(corpus / "audio" / "test0.wav")
+    assert main(["train", str(run), "--config", str(write_config(tmp_path / "config.yaml", options))]) == 0
+    assert main(["translate", str(run), audio]) == 2
+    assert "give --source-language and --target-language" in capsys.readouterr().err.replace("\n", " ")
+    assert main(["translate", str(run), audio, "--target-language", "fr"]) == 0
+    assert main(["translate", str(run), audio, "--task", "asr", "--target-language", "fr"]) == 1
+
+
+def test_rows_of_a_stream_have_prompts_of_their_own(tmp_path, corpus):
+    assert main(["data", "shar", str(corpus / "train.tsv"), str(tmp_path / "shar")]) == 0
+    stream = {"name": "shar", "config": {"path": str(tmp_path / "shar")}}
+    options = config_of(corpus, prompts={}, tasks=[], train=None, stream=stream)
+    experiment = load(tmp_path, options | {"prompt": "{tgt_lang}{speech}"})
+    opened = open_stream(experiment, build_task(experiment))
+    with opened.loader(0, 1) as loader:
+        batch = next(iter(loader))
+    assert batch.prompts.head_lengths.min() > 0
+    with pytest.raises(ConfigError, match="tasks does not work with stream"):
+        load(tmp_path, config_of(corpus, train=None, stream=stream))
