@@ -20,7 +20,10 @@ __all__ = [
     "runs_below",
     "searched_label",
     "split_label",
+    "step_of",
+    "task_label",
     "transcript_label",
+    "transcript_part_label",
 ]
 
 SPLITS = ("train", "dev", "test")
@@ -32,12 +35,19 @@ PLAN = "_plan"
 TRANSCRIPT = "_transcript"
 CASCADE = "_cascade-"
 SEARCH = "+"
+_PART = "part="
 CHECKSUMS = "checksums.json"  # in the folder of a checkpoint
 
 
 def checkpoint_name(step: int) -> str:
     """Name of the checkpoint of a step."""
     return f"{STEP}{step}"
+
+
+def step_of(checkpoint: str) -> int:
+    """The step of a checkpoint's name; 0 where it is none."""
+    number = checkpoint.removeprefix(STEP)
+    return int(number) if number.isdigit() else 0
 
 
 def split_label(split: str) -> str:
@@ -51,6 +61,16 @@ def split_label(split: str) -> str:
 def transcript_label(split: str) -> str:
     """What the results on a split are called whose transcripts were translated; ``split`` is its label."""
     return f"{split}{TRANSCRIPT}"
+
+
+def task_label(split: str, task: str) -> str:
+    """What the results on a split are called whose rows were read for another task than the run's first."""
+    return searched_label(split, {"task": task})
+
+
+def transcript_part_label(label: str) -> str:
+    """What the transcripts are called that results hold beside their translations."""
+    return f"{label}{SEARCH}{_PART}transcript"
 
 
 def cascade_label(split: str, file: Path, sha256: str) -> str:
@@ -106,6 +126,8 @@ class RunPaths:
     parameters_file = _Part("parameters.json")
     selection_file = _Part("selection.json")
     timing_file = _Part("timing.json")
+    tracking_file = _Part("tracking.json")
+    tracking_dir = _Part("tracking")
     assets_dir = _Part("assets")
     assets_file = _Part("assets/assets.json")
     checkpoints_dir = _Part("checkpoints")
@@ -116,6 +138,12 @@ class RunPaths:
     engine_dir = _Part("engine")
     engine_logs_dir = _Part("engine/logs")
     training_lock = _Part(".training.lock")
+
+    @property
+    def title(self) -> str:
+        """Name of the run's folder; of a pretraining stage, ``RUN/STAGE``."""
+        *_, run, between, name = ("", "", "", *self.path.resolve().parts)
+        return f"{run}/{name}" if between == PRETRAINING else name
 
     @property
     def is_run(self) -> bool:
@@ -198,7 +226,7 @@ class RunPaths:
         split, *search = split.split(SEARCH)
         base, *cascade = split.split(CASCADE)
         option = " --transcripts FILE" if cascade else " --from-transcript" * base.endswith(TRANSCRIPT)
-        pairs = [option.partition("=") for option in search]
+        pairs = [option.partition("=") for option in search if not option.startswith(_PART)]
         flags = [f" --{name.replace('_', '-')} {_given(value)}" for name, _, value in pairs]
         return "".join([f"aista evaluate {self.path} --split {base.removesuffix(TRANSCRIPT)}{option}", *flags])
 
