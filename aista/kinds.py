@@ -54,6 +54,7 @@ _ALL = (
     Kind("source", "Layout of corpora that `aista data import` reads.", "aista.data.sources"),
     Kind("dataset", "Dataset preparation behind `aista data NAME`.", "aista.corpora"),
     Kind("metric", "Corpus score of hypotheses.", "aista.scoring.metrics", ("target_language",)),
+    Kind("tracker", "Experiment tracker that a run's metrics are sent to.", "aista.tracking"),
     Kind(
         "task",
         "Assembles components into a model and turns a batch into losses.",

@@ -140,9 +140,23 @@ def component(
     return dataclasses.field(default_factory=lambda: _default(kind, default, type), metadata=metadata)
 
 
-def components(kind: str, help: str, *, default: Sequence[str] = (), type: type[Component] = Component) -> Any:
-    """A field that holds a list of components of ``kind``: ``tuple[Component, ...]``."""
-    metadata = {"help": help, "kind": kind, "type": type, "default": tuple(default), "many": True}
+def components(
+    kind: str,
+    help: str,
+    *,
+    default: Sequence[str] = (),
+    type: type[Component] = Component,
+    weights: bool = True,
+) -> Any:
+    """A field that holds a list of components of ``kind``: ``tuple[Component, ...]``; ``weights`` as in ``option``."""
+    metadata = {
+        "help": help,
+        "kind": kind,
+        "type": type,
+        "default": tuple(default),
+        "many": True,
+        "weights": weights,
+    }
     return dataclasses.field(
         default_factory=lambda: tuple(_default(kind, name, type) for name in default), metadata=metadata
     )

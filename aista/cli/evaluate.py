@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from aista.cli.arguments import add_run_arguments, whole
 from aista.cli.option_arguments import add_change_arguments, add_metric_argument, read_changes, read_metrics
-from aista.console import say
-from aista.errors import AistaError
+from aista.console import align_columns, say
+from aista.errors import AistaError, shown
 from aista.modules.llms.search import GenerationConfig
+from aista.schema import structure
 
 if TYPE_CHECKING:
     from aista.report.suite_outputs import Hearing2TranslateSamples
+    from aista.run_folder.evaluations import Evaluation
+    from aista.scoring.length_sweep import LengthSweep
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_change_arguments(parser, GenerationConfig)
     add_metric_argument(parser, "the run's")
+    _add_inputs(parser)
     parser.add_argument(
         "--n-best",
         type=whole(1),
@@ -35,10 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write the N best texts that each search found, with their scores, beside the hypotheses",
     )
     parser.add_argument(
+        "--sweep",
+        type=_exponents,
+        default=(),
+        metavar="length_penalty=A,B,...",
+        help="also rank what the one search found under these length penalties, and score each; choose one on dev",
+    )
+    parser.add_argument(
         "--shuffled-speech",
         action="store_true",
         help="also measure the NLL of the references with shuffled speech; if equal, the model ignores the audio",
     )
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from-transcript",
         action="store_true",
@@ -58,6 +72,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("hearing2translate", "MANIFEST", "OUT"),
         help="also write the hypotheses as outputs of the Hearing-to-Translate suite, for the samples of its MANIFEST "
         "(.jsonl) and in their order",
+    )
+
+
+def _exponents(text: str) -> tuple[float, ...]:
+    name, _, values = text.partition("=")
+    try:
+        exponents = [float(value) for value in values.split(",")]
+    except ValueError:
+        exponents = []
+    if name != "length_penalty" or not exponents:
+        raise argparse.ArgumentTypeError(f"must be length_penalty=NUMBER,NUMBER,..., got {shown(text)}")
+    for exponent in exponents:
+        structure(GenerationConfig, {name: exponent}, source="--sweep")
+    return tuple(exponents)
+
+
+def _say_sweep(sweep: LengthSweep) -> None:
+    for line in align_columns(sweep.table()):
+        say(line)
+    best, metric = sweep.best, sweep.best.scores[0].name
+    say(
+        f"one search, ranked under each exponent; it had {sweep.own:g}. Best by {metric}; for the config:\n"
+        f"evaluation: {{generation: {{length_penalty: {best.length_penalty:g}}}}}"
     )
 
 
@@ -86,7 +123,19 @@ def run(args: argparse.Namespace) -> int:
         search=read_changes(args, GenerationConfig),
         metrics=read_metrics(args),
         n_best=args.n_best,
+        length_penalties=args.sweep,
     )
+    _say_result(result)
+    folder = RunPaths(args.run).scores_file(result.label).parent
+    say(f"{len(result.rows)} utterances in {result.seconds:.1f} s; hypotheses and scores in {folder}")
+    if exported is not None:
+        others = exported.write(result.rows, Path(args.export[2]))
+        more = f"; {others} hypotheses of others were left out" if others else ""
+        say(f"written: {args.export[2]}, {len(exported.samples)} outputs in the order of {exported.path}{more}")
+    return 0
+
+
+def _say_result(result: Evaluation) -> None:
     for score in result.scores:
         say(f"{score.name} {score.value:.2f}  {score.signature}")
     if result.shuffled_speech is not None:
@@ -96,13 +145,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if result.guarded_rows is not None:
         say(f"no_repeat_ngram changed the search of {result.guarded_rows} of {len(result.rows)} utterances")
-    folder = RunPaths(args.run).scores_file(result.label).parent
-    say(f"{len(result.rows)} utterances in {result.seconds:.1f} s; hypotheses and scores in {folder}")
-    if exported is not None:
-        others = exported.write(result.rows, Path(args.export[2]))
-        more = f"; {others} hypotheses of others were left out" if others else ""
-        say(f"written: {args.export[2]}, {len(exported.samples)} outputs in the order of {exported.path}{more}")
-    return 0
+    if result.length_sweep is not None:
+        _say_sweep(result.length_sweep)
 
 
 def _samples(layout: str, manifest: str, out: str) -> Hearing2TranslateSamples:

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from aista.cli.arguments import whole
-from aista.errors import ConfigError
+from aista.errors import ConfigError, shown
 from aista.schema import Component, Options, resolve, structure
 
 __all__ = [
@@ -33,16 +33,20 @@ def add_option_arguments(parser: argparse.ArgumentParser, cls: type[Options]) ->
 def add_change_arguments(parser: argparse.ArgumentParser, cls: type[Options]) -> None:
     """Add an argument for each option of a dataclass whose value is the run's unless it is given."""
     for field in fields(cls):  # type: ignore[arg-type]
-        meaning = f"{field.metadata['help']} (default: the run's)"
-        parser.add_argument(_flag(field.name), type=_type(field.default), default=None, help=meaning)
+        meaning, kind = f"{field.metadata['help']} (default: the run's)", field.metadata.get("kind")
+        if kind is None:
+            given: dict[str, Any] = {"type": _type(field.default)}
+        else:
+            given = {"type": _component, "metavar": str(kind).upper()}
+            meaning = meaning.replace("(default", "A name, {name: ..., config: {...}}, or none (default")
+        parser.add_argument(_flag(field.name), default=argparse.SUPPRESS, help=meaning, **given)
 
 
 def read_changes(args: argparse.Namespace, cls: type[Options]) -> dict[str, Any]:
     """What was given of ``add_change_arguments``. Raises ConfigError naming all that is out of bounds."""
-    values = {field.name: getattr(args, field.name) for field in fields(cls)}  # type: ignore[arg-type]
-    given = {name: value for name, value in values.items() if value is not None}
-    _structure(cls, given)
-    return given
+    names = [field.name for field in fields(cls) if hasattr(args, field.name)]  # type: ignore[arg-type]
+    changed = _structure(cls, {name: getattr(args, name) for name in names})
+    return {name: getattr(changed, name) for name in names}
 
 
 def read_options(args: argparse.Namespace, cls: type[OptionsT]) -> OptionsT:
@@ -60,6 +64,17 @@ def _structure(cls: type[OptionsT], values: dict[str, Any]) -> OptionsT:
 
 def _type(default: Any) -> Callable[[str], Any]:
     return whole() if type(default) is int else type(default)
+
+
+def _component(text: str) -> Any:
+    """A component as a config has it; ``none`` is none."""
+    from aista.strict_yaml import parse_value
+
+    try:
+        return None if text == "none" else parse_value(text)
+    except ValueError as error:
+        rule = "a name, or {name: ..., config: {...}}"
+        raise argparse.ArgumentTypeError(f"must be {rule}, got {shown(text)}: {error}") from None
 
 
 def _flag(name: str) -> str:

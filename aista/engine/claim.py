@@ -127,6 +127,7 @@ def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
     except (AistaError, OSError):  # not Ctrl-C: `aista train RUN` goes on from there
         if claimed and _is_unused(run_dir):
             RunPaths(run_dir).config_file.unlink()
+            RunPaths(run_dir).tracking_file.unlink(missing_ok=True)  # a corrected run is another one
         raise
 
 
@@ -169,7 +170,8 @@ def _is_unused(run_dir: Path) -> bool:
     """Whether a folder is empty, or holds no more than a start writes before its first step, killed or not."""
     run = RunPaths(run_dir)
     early = (run.config_file, run.environment_file, run.data_file, run.parameters_file, run.engine_dir, run.assets_dir)
-    known = {path.name for path in (*early, run.checkpoints_dir, run.training_lock)}
+    tracked = (run.tracking_file, run.tracking_dir)
+    known = {path.name for path in (*early, *tracked, run.checkpoints_dir, run.training_lock)}
     half_written = tuple(map(leftover_prefix, known))
     names = {path.name for path in run_dir.iterdir() if not path.name.startswith(half_written)}
     return names <= known and not run.has_checkpoints

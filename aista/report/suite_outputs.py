@@ -62,9 +62,10 @@ class Hearing2TranslateSamples:
         hypotheses = {row.id: row.hypothesis for row in rows}
         missing = [id for id in self.samples if id not in hypotheses]
         if missing:
+            some = f"{len(missing)} of {len(self.samples)} samples have no hypothesis ({some_of(missing, 5)})"
             raise DataError(
-                f"{self.path}: {len(missing)} of {len(self.samples)} samples have no hypothesis ({some_of(missing, 5)}); "
-                "the suite pairs lines by their order; evaluate all of its rows, imported from this manifest"
+                f"{self.path}: {some}; the suite pairs lines by their order; evaluate all of its rows, imported from "
+                "this manifest"
             )
         lines = [
             json.dumps({**fields, "output": hypotheses[id]}, ensure_ascii=False) for id, fields in self.samples.items()

@@ -16,6 +16,7 @@ from aista.run_folder.sources import Source
 from aista.scoring.base import Score
 from aista.scoring.candidates import Candidate, read_candidates, write_candidates
 from aista.scoring.hypotheses import HypothesisRow, read_hypotheses, write_hypotheses
+from aista.scoring.length_sweep import LengthSweep
 
 __all__ = ["Evaluation", "is_scored"]
 
@@ -33,6 +34,7 @@ class Evaluation:
         rows: Hypotheses beside their references.
         shuffled_speech: NLL with the right and with shuffled speech, as plain data; None where not measured.
         guarded_rows: Rows whose search ``no_repeat_ngram`` changed; None where it was off.
+        length_sweep: Scores under other length penalties; None where not asked for.
         n_best: Row -> texts that its search found, best first; empty where that was not asked for.
     """
 
@@ -44,6 +46,7 @@ class Evaluation:
     rows: tuple[HypothesisRow, ...]
     shuffled_speech: Mapping[str, Any] | None = None
     guarded_rows: int | None = None
+    length_sweep: LengthSweep | None = None
     n_best: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
 
     def save(self, run: RunPaths) -> None:
@@ -64,6 +67,7 @@ class Evaluation:
             }
             | ({} if self.shuffled_speech is None else {"shuffled_speech": self.shuffled_speech})
             | ({} if self.guarded_rows is None else {"guarded_rows": self.guarded_rows})
+            | ({} if self.length_sweep is None else {"length_sweep": self.length_sweep.to_json()})
             | ({"n_best_sha256": hash_file(run.n_best_file(self.label))} if self.n_best else {})
         )
         write_object(run.scores_file(self.label), record)
@@ -95,6 +99,7 @@ class Evaluation:
                 rows=tuple(rows),
                 shuffled_speech=data.get("shuffled_speech"),
                 guarded_rows=data.get("guarded_rows"),
+                length_sweep=LengthSweep.of(data["length_sweep"]) if "length_sweep" in data else None,
                 n_best=n_best,
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ __all__ = [
     "runs_below",
     "searched_label",
     "split_label",
+    "step_of",
     "transcript_label",
 ]
 
@@ -37,6 +39,12 @@ CHECKSUMS = "checksums.json"  # in the folder of a checkpoint
 def checkpoint_name(step: int) -> str:
     """Name of the checkpoint of a step."""
     return f"{STEP}{step}"
+
+
+def step_of(checkpoint: str) -> int:
+    """The step of a checkpoint's name; 0 where it is none."""
+    number = checkpoint.removeprefix(STEP)
+    return int(number) if number.isdigit() else 0
 
 
 def split_label(split: str) -> str:
@@ -60,9 +68,15 @@ def cascade_label(split: str, file: Path, sha256: str) -> str:
 def searched_label(split: str, search: Mapping[str, object]) -> str:
     """What the results on a split are called that were searched for otherwise than the run's config says.
 
-    ``search`` holds the options that differ; ``split`` is the label with all others.
+    ``search`` holds the options that differ; ``split`` is the label with all others. A component has a ``label``.
     """
-    return "".join([split, *(f"{SEARCH}{name}={value}" for name, value in search.items())])
+    values = {name: "none" if value is None else getattr(value, "label", value) for name, value in search.items()}
+    return "".join([split, *(f"{SEARCH}{name}={value}" for name, value in values.items())])
+
+
+def _given(value: str) -> str:
+    """What the command line takes for a value in a label: a hash stands for options of a component."""
+    return re.sub(r"^(\w+)-[0-9a-f]{8}$", r"'{name: \1, ...}'", value)
 
 
 def runs_below(path: Path) -> list[Path]:
@@ -99,6 +113,8 @@ class RunPaths:
     parameters_file = _Part("parameters.json")
     selection_file = _Part("selection.json")
     timing_file = _Part("timing.json")
+    tracking_file = _Part("tracking.json")
+    tracking_dir = _Part("tracking")
     assets_dir = _Part("assets")
     assets_file = _Part("assets/assets.json")
     checkpoints_dir = _Part("checkpoints")
@@ -109,6 +125,12 @@ class RunPaths:
     engine_dir = _Part("engine")
     engine_logs_dir = _Part("engine/logs")
     training_lock = _Part(".training.lock")
+
+    @property
+    def title(self) -> str:
+        """Name of the run's folder; of a pretraining stage, ``RUN/STAGE``."""
+        *_, run, between, name = ("", "", "", *self.path.resolve().parts)
+        return f"{run}/{name}" if between == PRETRAINING else name
 
     @property
     def is_run(self) -> bool:
@@ -191,7 +213,8 @@ class RunPaths:
         split, *search = split.split(SEARCH)
         base, *cascade = split.split(CASCADE)
         option = " --transcripts FILE" if cascade else " --from-transcript" * base.endswith(TRANSCRIPT)
-        flags = [f" --{option.replace('_', '-').replace('=', ' ')}" for option in search]
+        pairs = [option.partition("=") for option in search]
+        flags = [f" --{name.replace('_', '-')} {_given(value)}" for name, _, value in pairs]
         return "".join([f"aista evaluate {self.path} --split {base.removesuffix(TRANSCRIPT)}{option}", *flags])
 
     def evaluated_splits(self) -> list[str]:

@@ -24,21 +24,26 @@ class Candidate:
         score: ``log_probability / num_tokens ** length_penalty``.
         log_probability: Of its tokens and EOS given the speech, in nats.
         num_tokens: Its length, EOS included.
+        count: How many hypotheses are this text.
+        utility: Expected utility, by which candidates are ranked with ``mbr``; None without.
     """
 
     text: str
     score: float
     log_probability: float
     num_tokens: int
+    count: int = 1
+    utility: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, numbers to six digits behind the point."""
-        return {
+        record: dict[str, Any] = {
             "text": self.text,
             "score": round(self.score, 6),
             "log_probability": round(self.log_probability, 6),
             "num_tokens": self.num_tokens,
         }
+        return record if self.utility is None else record | {"count": self.count, "utility": round(self.utility, 6)}
 
 
 def write_candidates(path: Path, rows: Mapping[str, Sequence[Candidate]]) -> None:

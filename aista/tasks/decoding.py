@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from aista.errors import AistaError
-from aista.modules.llms.base import GenerationConfig
+from aista import registry
+from aista.errors import AistaError, ConfigError, Fault
+from aista.modules.llms.search import GenerationConfig, Utility
+from aista.scoring.base import Metric
+from aista.scoring.bayes_risk import rank_by_utility
 from aista.scoring.candidates import Candidate
 from aista.tasks.base import Task
+from aista.tasks.experiment import Experiment
 from aista.types import Hypothesis, SpeechBatch
 
 __all__ = ["Decoded", "Decoder"]
@@ -22,8 +26,8 @@ class Decoded:
 
     Attributes:
         text: The translation.
-        candidates: Everything that the search found, best first, the translation being the first; empty where the task
-            does not search.
+        candidates: Everything that the search found, best first, the translation being the first; with ``mbr`` one for
+            each text. Empty where the task does not search.
         guarded: Whether ``no_repeat_ngram`` changed a step of the search.
     """
 
@@ -33,11 +37,24 @@ class Decoded:
 
 
 class Decoder:
-    """Decodes batches with one task and one set of options."""
+    """Decodes batches with one task and one set of options.
 
-    def __init__(self, task: Task, generation: GenerationConfig) -> None:
+    Args:
+        experiment: Says the language of what is decoded.
+        task: Searches.
+        generation: Options of the search; None means the experiment's.
+
+    Raises:
+        ConfigError: the utility of ``mbr`` cannot be built.
+    """
+
+    def __init__(self, experiment: Experiment, task: Task, generation: GenerationConfig | None = None) -> None:
         self.task = task
-        self.generation = generation
+        self.generation = generation or experiment.sections.evaluation.generation
+        data = experiment.sections.data
+        self._utility = _utility(
+            self.generation.mbr, data.target_language if task.scores_translations else data.source_language
+        )
 
     def decode(self, model: nn.Module, batch: SpeechBatch, *, from_text: bool = False) -> list[Decoded]:
         """The translations of a batch, from the bare model; ``from_text``: of its transcripts."""
@@ -61,6 +78,8 @@ class Decoder:
 
     def _choose(self, hypotheses: Sequence[Hypothesis]) -> Decoded:
         candidates = tuple(self._candidate(hypothesis) for hypothesis in hypotheses)
+        if self.generation.mbr is not None and self._utility is not None:
+            candidates = tuple(rank_by_utility(candidates, self._utility, self.generation.mbr.scale))
         return Decoded(candidates[0].text, candidates, hypotheses[0].guarded)
 
     def _candidate(self, hypothesis: Hypothesis) -> Candidate:
@@ -70,3 +89,16 @@ class Decoder:
             log_probability=hypothesis.log_probability,
             num_tokens=hypothesis.num_tokens,
         )
+
+
+def _utility(spec: Utility | None, language: str) -> Metric | None:
+    if spec is None:
+        return None
+    at = "evaluation.generation.mbr"
+    metric: Metric = registry.build("metric", spec, at=at, target_language=language)
+    if metric.needs:
+        problem = (
+            f"compares texts of a row with each other, but {spec.name!r} needs the {' and '.join(metric.needs)} too"
+        )
+        raise ConfigError([Fault(at, problem, "choose a metric of texts alone, such as chrf")])
+    return metric

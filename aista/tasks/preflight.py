@@ -14,6 +14,7 @@ from aista.schema import Component
 from aista.scoring.base import Metric
 from aista.scoring.metric_set import metric_set
 from aista.tasks.base import Task
+from aista.tasks.decoding import Decoder
 from aista.tasks.experiment import Experiment
 from aista.tasks.parts import Pretrained, prepare_part
 
@@ -106,6 +107,7 @@ def _check(experiment: Experiment, with_data: bool, pretrained: Pretrained) -> t
         if pretrained == "load":
             _outlines(task)
         metrics = build_metrics(experiment)
+        Decoder(experiment, task)
     except ConfigError as error:
         return None, list(error.faults)
     except (DataError, AistaError) as error:
@@ -114,13 +116,32 @@ def _check(experiment: Experiment, with_data: bool, pretrained: Pretrained) -> t
     score = experiment.sections.evaluation.score
     if score not in names:
         faults.append(Fault("evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
-    faults += _durations(experiment, task) + _encoder_cache(experiment, task) + _positions(experiment, task)
+    faults += (
+        _trackers(experiment)
+        + _durations(experiment, task)
+        + _encoder_cache(experiment, task)
+        + _positions(experiment, task)
+    )
     faults += task.check(experiment.sections)
     dev = experiment.sections.data.dev
     if with_data and not faults and dev is not None:
         faults += _dev_words(dev) if task.probes_words else []
         faults += _dev_inputs(dev, metrics)
     return task, faults
+
+
+def _trackers(experiment: Experiment) -> list[Fault]:
+    """Experiment trackers that cannot work on this machine: a missing package or key shows before training."""
+    faults = []
+    for index, spec in enumerate(experiment.sections.trainer.tracking):
+        at = f"trainer.tracking[{index}]"
+        try:
+            registry.build("tracker", spec, at=at).check()
+        except ConfigError as error:
+            faults += error.faults
+        except AistaError as error:
+            faults.append(Fault(at, f"{spec.name}: {error}"))
+    return faults
 
 
 def _outlines(task: Task) -> None:

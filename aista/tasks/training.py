@@ -53,7 +53,9 @@ class TrainerConfig(Options):
     early_stopping_patience: int = option(
         0, "Validations without a better score before training stops; 0: never.", minimum=0
     )
-    tensorboard: bool = option(False, "Also write TensorBoard event files.", weights=False)
+    tracking: tuple[Component, ...] = components(
+        "tracker", "Experiment trackers that metrics are sent to as well.", weights=False
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,6 +69,9 @@ class TrainerConfig(Options):
             )
         if self.early_stopping_patience and not self.validate_every:
             raise ValueError("early_stopping_patience needs validate_every greater than 0")
+        names = [tracker.name for tracker in self.tracking]
+        if len(set(names)) < len(names):
+            raise ValueError(f"tracking must name each tracker once, got {', '.join(names)}")
         if self.warmup_steps >= self.max_steps:
             raise ValueError(f"warmup_steps ({self.warmup_steps}) must be less than max_steps ({self.max_steps})")
 

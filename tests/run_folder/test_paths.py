@@ -14,10 +14,10 @@ from aista.errors import RunError
 from aista.run_folder.paths import RunPaths, runs_below
 
 FILES = re.compile(
-    r"config\.yaml|(environment|data|parameters|selection|timing|scores)\.json\b|\.jsonl(?!\.gz)|hypotheses\.tsv|_plan\.json|"
+    r"config\.yaml|(environment|data|parameters|selection|timing|tracking|scores)\.json\b|\.jsonl(?!\.gz)|hypotheses\.tsv|_plan\.json|"
     r"step_[*{]"
 )
-FOLDERS = {"checkpoints", "engine", "evaluation", "metrics", "pretraining", "probe"}
+FOLDERS = {"checkpoints", "engine", "evaluation", "metrics", "pretraining", "probe", "tracking"}
 HAS_FOLDER_OF_ITS_OWN = {("runs/ablation/plan.py", "pretraining")}
 """The folder of an ablation has pretraining stages too; it is no run folder."""
 OTHER_LAYOUTS = "data/sources/"

@@ -14,6 +14,7 @@ from aista.errors import RunError
 from aista.hub import local_folder, settings_files
 from aista.model_folder import check_folder
 from aista.modules.llms.base import GenerationConfig
+from aista.plain import to_plain
 from aista.run_folder.paths import RunPaths
 from aista.schema import Component
 from aista.tasks.base import Task
@@ -99,6 +100,7 @@ def generation_to_json(generation: GenerationConfig, task: Task) -> dict[str, An
         "bos_token_id": task.tokenizer.bos_id,
         "eos_token_id": getattr(prompt, "eos_id", task.tokenizer.eos_id),
         "pad_token_id": task.tokenizer.pad_id,
+        **({} if generation.mbr is None else {"mbr": to_plain(generation.mbr)}),
     }
 
 

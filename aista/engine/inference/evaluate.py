@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from aista.engine.inference.shuffled_speech import measure_shuffled_speech
 from aista.engine.inference.text_input import TextInput
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inputs import Split, whole_pass
+from aista.engine.trackers import send_scores
 from aista.errors import AistaError, RunError
 from aista.files import remove_leftovers, require_writable
 from aista.locks import locked
@@ -31,6 +32,7 @@ from aista.schema import Component
 from aista.scoring.base import Metric, Score
 from aista.scoring.candidates import Candidate
 from aista.scoring.hypotheses import HypothesisRow, sameness
+from aista.scoring.length_sweep import LengthSweep, sweep_length_penalty
 from aista.scoring.utterance_inputs import UtteranceInputs
 from aista.tasks.decoding import Decoded, Decoder
 from aista.tasks.preflight import build_metrics
@@ -56,6 +58,7 @@ def evaluate(
     search: Mapping[str, Any] | None = None,
     metrics: Sequence[Component] = (),
     n_best: int = 0,
+    length_penalties: Sequence[float] = (),
 ) -> Evaluation:
     """Translate a split and write hypotheses and scores into ``RUN/evaluation/LABEL``.
 
@@ -77,9 +80,10 @@ def evaluate(
         metrics: Metrics in place of the run's. Hypotheses of this checkpoint and manifest that are there are scored
             again, not decoded again, and scores of other metrics stay.
         n_best: How many of the texts that each search found are written beside the hypotheses.
+        length_penalties: Exponents under which what the search found is ranked and scored, too.
 
     Raises:
-        AistaError: the search does not find ``n_best`` texts.
+        AistaError: the search does not find ``n_best`` texts, or none that can be ranked under other exponents.
         RunError: the folder cannot be written, holds results on another content of the split, or another process
             evaluates the split; the run translates no transcripts.
         DataError: the split has faults, or transcripts are missing, also those that a metric needs.
@@ -91,32 +95,27 @@ def evaluate(
     paths = RunPaths(run_dir)
     require_writable(paths.evaluation_dir)
     run = open_run(run_dir, which, device=device, base=base, verify=verify)
-    if text is not None and not run.task.translates_text:
-        raise RunError(
-            f"{run_dir}: a run of the task {run.experiment.sections.task} translates no transcripts; leave out "
-            "--from-transcript and --transcripts, or name a run of another task"
-        )
     usual = run.experiment.sections.evaluation
     generation = replace(usual.generation, **(search or {}))
-    decoder = Decoder(run.task, generation)
-    if n_best:
-        decoder.require_n_best(n_best)
     job = _Job(
         run=run,
         split=split,
         label=_label(run, split, text, generation),
         batch_size=batch_size or usual.batch_size,
-        decoder=decoder,
+        decoder=Decoder(run.experiment, run.task, generation),
         metrics=build_metrics(run.experiment, metrics),
-        decodes=not metrics or shuffled_speech or n_best > 0,
+        decodes=not metrics or shuffled_speech or n_best > 0 or len(length_penalties) > 0,
         shuffled_speech=shuffled_speech,
         text=text,
         n_best=n_best,
+        length_penalties=length_penalties,
     )
+    _check(job)
     with locked(paths.evaluation_lock(job.label), paths.scores_file(job.label).parent):
         evaluation = _evaluate(job, paths)
         evaluation.save(paths)
-        return evaluation
+    send_scores(run_dir, run.experiment, evaluation)
+    return evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +132,25 @@ class _Job:
     shuffled_speech: bool
     text: TextInput | None
     n_best: int
+    length_penalties: Sequence[float]
+
+
+def _check(job: _Job) -> None:
+    """Raise AistaError where what is asked for cannot be."""
+    run, decoder = job.run, job.decoder
+    if job.text is not None and not run.task.translates_text:
+        raise RunError(
+            f"{run.path}: a run of the task {run.experiment.sections.task} translates no transcripts; leave out "
+            "--from-transcript and --transcripts, or name a run of another task"
+        )
+    if job.n_best:
+        decoder.require_n_best(job.n_best)
+    if job.length_penalties and not run.task.searches:
+        raise AistaError("--sweep: this run's task does not search, so nothing can be ranked anew; leave it out")
+    if job.length_penalties and decoder.generation.mbr is not None:
+        raise AistaError("--sweep: mbr chooses by its utility, not by the length penalty; add --mbr none")
+    if job.length_penalties and job.split == "test":
+        raise AistaError("--sweep: a length penalty that is chosen on test is fitted to it; add --split dev")
 
 
 def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
@@ -151,11 +169,9 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     else:
         data = job.text.replace_speech(data, run.task)
     loader = whole_pass(data, job.batch_size)
-    speech: Mapping[str, Any] | None = None
+    speech = old.shuffled_speech if old is not None and old.source == source else None
     if job.shuffled_speech:
         speech = measure_shuffled_speech(run, loader).to_json()
-    elif old is not None and old.source == source:
-        speech = old.shuffled_speech
     started = time.perf_counter()
     decoded = _decode(job, loader)
     seconds = time.perf_counter() - started
@@ -164,6 +180,7 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
     if warning:
         log.warning("%s: %s", run.path, warning)
+    same = old if old is not None and list(old.rows) == rows else None  # what was asked for before stays
     return Evaluation(
         label=job.label,
         source=source,
@@ -173,16 +190,26 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
         rows=tuple(rows),
         shuffled_speech=speech,
         guarded_rows=sum(item.guarded for _, item in decoded) if job.decoder.generation.no_repeat_ngram else None,
-        n_best=_n_best(job, decoded, old),
+        n_best=_n_best(job, decoded, same),
+        length_sweep=_sweep(job, decoded, spoken, same),
     )
 
 
-def _n_best(job: _Job, decoded: Sequence[_DecodedRow], old: Evaluation | None) -> Mapping[str, tuple[Candidate, ...]]:
-    """What was asked for, or what the same hypotheses had."""
+def _n_best(job: _Job, decoded: Sequence[_DecodedRow], same: Evaluation | None) -> Mapping[str, tuple[Candidate, ...]]:
     if job.n_best:
         return {row.id: item.candidates[: job.n_best] for row, item in decoded}
-    is_same = old is not None and list(old.rows) == [row for row, _ in decoded]
-    return old.n_best if old is not None and is_same else {}
+    return {} if same is None else same.n_best
+
+
+def _sweep(job: _Job, decoded: Sequence[_DecodedRow], spoken: _Spoken, same: Evaluation | None) -> LengthSweep | None:
+    if not job.length_penalties:
+        return None if same is None else same.length_sweep
+    rows, found = [row for row, _ in decoded], [item.candidates for _, item in decoded]
+
+    def score(texts: Sequence[str]) -> list[Score]:
+        return _score(job.metrics, [replace(row, hypothesis=t) for row, t in zip(rows, texts, strict=True)], spoken)
+
+    return sweep_length_penalty(job.length_penalties, found, score, own=job.decoder.generation.length_penalty)
 
 
 @dataclass(frozen=True)
@@ -211,19 +238,23 @@ def _scores(
     metrics: Sequence[Metric], rows: Sequence[HypothesisRow], spoken: _Spoken, old: Evaluation | None
 ) -> tuple[Score, ...]:
     """The scores of the metrics, and after them those of other metrics that the same hypotheses had."""
-    hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
-    inputs = spoken.of_rows(rows)
-    scores = [metric.score(hypotheses, references, inputs) for metric in metrics]
+    scores = _score(metrics, rows, spoken)
     names = {score.name for score in scores}
     kept = old.scores if old is not None and list(old.rows) == list(rows) else ()
     return tuple(scores + [score for score in kept if score.name not in names])
 
 
+def _score(metrics: Sequence[Metric], rows: Sequence[HypothesisRow], spoken: _Spoken) -> list[Score]:
+    hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
+    inputs = spoken.of_rows(rows)
+    return [metric.score(hypotheses, references, inputs) for metric in metrics]
+
+
 def _label(run: TrainedRun, split: str, text: TextInput | None, generation: GenerationConfig) -> str:
     """The split's, with all that is not as usual: the input, the search, the checkpoint."""
     label = split_label(split) if text is None else text.label(split_label(split))
-    usual = asdict(run.experiment.sections.evaluation.generation)
-    label = searched_label(label, {name: value for name, value in asdict(generation).items() if value != usual[name]})
+    usual = vars(run.experiment.sections.evaluation.generation)
+    label = searched_label(label, {name: value for name, value in vars(generation).items() if value != usual[name]})
     is_best = is_exported(run.path) or run.checkpoint.step == find_checkpoint(run.path).step
     return label if is_best else f"{label}_{run.checkpoint.name}"
 

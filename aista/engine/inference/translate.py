@@ -104,7 +104,7 @@ class Translator:
             raise ValueError(f"files must be a list of paths, got {files!r}; write [{files!r}]")
         sections = self.run.experiment.sections
         generation, batch_size = replace(sections.evaluation.generation, **search), sections.evaluation.batch_size
-        decoder = Decoder(self.run.task, generation)
+        decoder = Decoder(self.run.experiment, self.run.task, generation)
         if n_best:
             decoder.require_n_best(n_best)
         limits = self.run.task.limits(self.run.model, max_new_tokens=generation.max_new_tokens)

@@ -53,9 +53,9 @@ def probe_model(
 class LayerChooser:
     """Runs the layer-selection strategy at its steps and hands the result to the task.
 
-    Until the first choice the model trains on cross-entropy alone. The choices are written to the run folder. A resumed
-    run reads those that were made before its checkpoint and repeats the others, with the same result: a choice is a
-    function of the model, the probe set and the choice before it.
+    Until the first choice the model trains on cross-entropy alone. The choices are written to the run folder, and
+    ``report`` is told of each. A resumed run reads those that were made before its checkpoint and repeats the others,
+    with the same result: a choice is a function of the model, the probe set and the choice before it.
     """
 
     task: SpeechTranslationTask
@@ -63,6 +63,7 @@ class LayerChooser:
     file: Path
     probe_batches: Callable[[], Iterable[SpeechBatch]]
     writes: bool = field(kw_only=True)
+    report: Callable[[LayerChoice], None] = field(default=lambda choice: None, kw_only=True)
     _choices: list[LayerChoice] = field(default_factory=list, init=False)
 
     def restore(self, step: int) -> None:
@@ -88,5 +89,6 @@ class LayerChooser:
         self.task.selected = selected
         log.info("after %d steps: aligning layers %s (%s)", step, list(selected.layers), selected.reason)
         self._choices.append(LayerChoice(step, self.task.config.layer_selection.name, selected, curve))
+        self.report(self._choices[-1])
         if self.writes:
             write_choices(self.file, self._choices, with_history=bool(self.selection.every))

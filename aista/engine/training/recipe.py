@@ -25,6 +25,7 @@ from aista.engine.compat import (
     set_early_stopper,
     settle_once_restored,
 )
+from aista.engine.trackers import Trackers
 from aista.engine.training.blocks import apply_activation_checkpointing, apply_fsdp
 from aista.engine.training.finite_steps import FiniteSteps
 from aista.engine.training.layer_chooser import LayerChooser
@@ -70,6 +71,7 @@ class TaskRecipe(Recipe):
         metrics: Scores of validation.
         initial: Part name -> weights that the part starts from.
         data: Train and dev rows.
+        trackers: What the metrics are sent to as well.
         verify: Compare a checkpoint with its checksums before resuming from it.
     """
 
@@ -81,6 +83,7 @@ class TaskRecipe(Recipe):
     metrics: Sequence[Metric]
     initial: Mapping[str, Mapping[str, Tensor]]
     data: RunData
+    trackers: Trackers
     verify: bool
 
     @property
@@ -107,7 +110,7 @@ class TaskRecipe(Recipe):
         )
         descriptor = MetricDescriptor(SCORE, "Score", 10, format_as_float, higher_better=True)
         container.collection.register_instance(MetricDescriptor, descriptor)
-        recorder = RunRecorder(RunPaths(self.run_dir), self.trainer.max_steps)
+        recorder = RunRecorder(RunPaths(self.run_dir), self.trainer.max_steps, self.trackers)
         container.collection.register(MetricRecorder, lambda _: recorder)  # type: ignore[type-abstract]
 
     def setup_model(self, context: RecipeContext, model: nn.Module, newly_initialized: bool) -> nn.Module:
@@ -155,6 +158,8 @@ class TaskRecipe(Recipe):
         if self.trainer.early_stopping_patience:
             history = [score for _, score in past]
             set_early_stopper(trainer, PatienceStopper(self.trainer.early_stopping_patience, history))
+        if gangs.root.rank == 0:
+            self.trackers.open(last)
         if last:
             unit.restore(last)
             settle_once_restored(trainer, validate=bool(validation) and self._lacks_score(last, past))
@@ -173,7 +178,8 @@ class TaskRecipe(Recipe):
         assert isinstance(model, LargeSpeechTextModel)
         selection = self.task.build_selection(model.llm.num_layers)
         batches = partial(self.data.probe_batches, selection.probe_size, device)
-        return LayerChooser(self.task, selection, RunPaths(self.run_dir).selection_file, batches, writes=writes)
+        file = RunPaths(self.run_dir).selection_file
+        return LayerChooser(self.task, selection, file, batches, writes=writes, report=self.trackers.log_choice)
 
 
 def load_part(model: nn.Module, part: str, weights: Mapping[str, Tensor]) -> None:

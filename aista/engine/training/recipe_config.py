@@ -72,7 +72,7 @@ def recipe_config(config: TrainerConfig, *, seed: int, validate: bool) -> Recipe
         common=CommonSection(
             seed=seed,
             no_sweep_dir=True,
-            metric_recorders=MetricRecordersConfig(tensorboard=TensorBoardConfig(enabled=config.tensorboard)),
+            metric_recorders=MetricRecordersConfig(tensorboard=TensorBoardConfig(enabled=False)),
         ),
     )
 

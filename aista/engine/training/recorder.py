@@ -1,4 +1,4 @@
-"""Writes the numbers of a run to the run folder and a short line to the terminal."""
+"""Writes the numbers of a run to the run folder, a short line to the terminal, and sends them to trackers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from fairseq2.metrics.recorders import MetricRecorder
 from torch import Tensor
 from typing_extensions import override
 
+from aista.engine.trackers import Trackers
 from aista.engine.training.collapse_watch import CollapseWatch
 from aista.run_folder.metric_records import append_record, drop_cut_line
 from aista.run_folder.paths import RunPaths
@@ -29,8 +30,9 @@ class RunRecorder(MetricRecorder):
     that was cut off when the run was killed is removed first.
     """
 
-    def __init__(self, run: RunPaths, max_steps: int) -> None:
+    def __init__(self, run: RunPaths, max_steps: int, trackers: Trackers | None = None) -> None:
         self._run = run
+        self._trackers = trackers
         self._max_steps = max_steps
         for split in ("train", "valid"):
             drop_cut_line(run.metrics_file(split))
@@ -44,6 +46,8 @@ class RunRecorder(MetricRecorder):
             if isinstance(value, (int, float, list, tuple, Tensor)):
                 record[name] = _number(value)
         append_record(self._run.metrics_file(category), record)
+        if self._trackers is not None:
+            self._trackers.log(category, record, step_nr or 0)
         log.info("%s %s/%d  %s", category, step_nr, self._max_steps, _line(record))
         if category == "train":
             self._collapse.look(record)

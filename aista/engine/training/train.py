@@ -25,6 +25,7 @@ from aista.engine.claim import (
 from aista.engine.compat import run_recipe
 from aista.engine.encoder_cache.cached_encoder import require_frozen
 from aista.engine.precision import choose, recorded, slowness
+from aista.engine.trackers import Trackers
 from aista.engine.training.optimizer import check_parameter_groups
 from aista.engine.training.recipe import TaskRecipe
 from aista.engine.training.recipe_config import recipe_config
@@ -201,24 +202,26 @@ def _run(
     *,
     verify: bool,
 ) -> None:
-    sections = experiment.sections
+    sections, run = experiment.sections, RunPaths(run_dir)
+    trackers = Trackers(run, experiment)
     recipe = TaskRecipe(
         task=task,
         run_dir=run_dir,
         trainer=sections.trainer,
         evaluation=sections.evaluation,
-        decoder=Decoder(task, sections.evaluation.generation),
+        decoder=Decoder(experiment, task),
         metrics=build_metrics(experiment),
         initial=initial,
         data=data,
+        trackers=trackers,
         verify=verify,
     )
     config = recipe_config(sections.trainer, seed=sections.seed, validate="dev" in data.splits)
-    run = RunPaths(run_dir)
     if is_main_process():
         save_missing_scores(run)
     started = time.monotonic()
-    run_recipe(recipe, config, run_dir)
+    with trackers.following():
+        run_recipe(recipe, config, run_dir)
     if is_main_process():
         save_missing_scores(run)
         read = data.rows_read()

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 
-from aista.schema import Options, option
+from aista.plain import to_plain
+from aista.schema import Component, Options, component, option, resolve
 
-__all__ = ["GenerationConfig"]
+__all__ = ["GenerationConfig", "Utility"]
+
+
+@dataclass(frozen=True)
+class Utility(Component):
+    """The metric by which candidates are compared with each other."""
+
+    scale: float = option(
+        1.0, "Exponent of the candidates' probabilities as weights; 0 counts all alike.", minimum=0, maximum=1_000
+    )
+
+    @property
+    def label(self) -> str:
+        """Its name, and a hash of its options where any is not the default."""
+        if self == resolve("metric", self.name, type=Utility):
+            return self.name
+        content = json.dumps(to_plain(self), sort_keys=True).encode()
+        return f"{self.name}-{hashlib.sha256(content).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,4 +40,10 @@ class GenerationConfig(Options):
     )
     no_repeat_ngram: int = option(
         0, "No hypothesis holds an n-gram of so many tokens twice; 0 is off.", minimum=0, maximum=1_000_000
+    )
+    mbr: Utility | None = component(
+        "metric",
+        None,
+        "Translate by minimum Bayes risk: of what the search found, the text most like the others by this metric.",
+        type=Utility,
     )

@@ -1,18 +1,25 @@
 """N-best lists and the repetition guard of `aista translate` and `aista evaluate`."""
 
 import json
+import re
 import shutil
+from collections import Counter
 
 import pytest
 import torch
 
 from aista.cli.main import main
 from aista.engine.inference.translate import load_model
+from aista.engine.inputs import whole_pass
 from aista.errors import DataError
 from aista.modules.llms.search import GenerationConfig
+from aista.registry import build
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.paths import RunPaths
+from aista.schema import resolve
+from aista.scoring.bayes_risk import rank_by_utility
 from aista.scoring.candidates import Candidate, read_candidates, write_candidates
+from aista.tasks.decoding import Decoder
 from tests.finished import finish
 from tests.tiny import tiny_config
 
@@ -162,3 +169,89 @@ def test_a_malformed_list_names_its_line(tmp_path, line):
     file.write_text('{"id": "z", "hypotheses": []}\n' + line + "\n")
     with pytest.raises(DataError, match=r"n_best\.jsonl:2: malformed n-best list"):
         read_candidates(file)
+
+
+def test_minimum_bayes_risk_is_that_of_the_list(run, capsys):
+    """Evaluated under a label of its own; one candidate per text, ranked by the utility among what the search found."""
+    assert main(["evaluate", str(run), "--n-best", "3"]) == 0
+    assert main(["evaluate", str(run), "--n-best", "3", "--mbr", "chrf"]) == 0
+    plain, risk = (Evaluation.load(RunPaths(run), label) for label in ("test", "test+mbr=chrf"))
+    assert any(one.hypothesis != two.hypothesis for one, two in zip(plain.rows, risk.rows, strict=True))
+    for row in risk.rows:
+        found = risk.n_best[row.id]
+        assert found[0].text == row.hypothesis
+        assert [item.utility for item in found] == sorted((item.utility for item in found), reverse=True)
+    again = RunPaths(run).evaluate_command("test+mbr=chrf")
+    assert again == f"aista evaluate {run} --split test --mbr chrf"
+
+
+def test_all_that_the_search_found_is_a_candidate(run):
+    trained = load_model(run, device="cpu").run
+    batch = next(iter(whole_pass(trained.load_split("test"), 8)))
+    generation = GenerationConfig(beam_size=5, max_new_tokens=8, mbr="chrf")
+    hypotheses = trained.task.hypotheses(trained.model, batch, generation)
+    decoded = Decoder(trained.experiment, trained.task, generation).decode(trained.model, batch)
+    for found, item in zip(hypotheses, decoded, strict=True):
+        texts = [trained.task.tokenizer.decode(hypothesis.ids) for hypothesis in found]
+        listed = [
+            Candidate(text, hypothesis.score(1.0), hypothesis.log_probability, hypothesis.num_tokens)
+            for text, hypothesis in zip(texts, found, strict=True)
+        ]
+        assert list(item.candidates) == rank_by_utility(listed, build("metric", resolve("metric", "chrf")), 1.0)
+        assert {candidate.text: candidate.count for candidate in item.candidates} == Counter(texts)
+        assert item.text == item.candidates[0].text
+
+
+def test_minimum_bayes_risk_does_not_depend_on_the_batch(run, files):
+    model = load_model(run, device="cpu")
+    options = {"mbr": "chrf", "beam_size": 6, "n_best": 6}
+    together = model.translate(files, **options)
+    for file, item in zip(files, together, strict=True):
+        (alone,) = model.translate([file], **options)
+        assert [found.text for found in alone.n_best] == [found.text for found in item.n_best]
+        utilities = [[found.utility for found in one.n_best] for one in (alone, item)]
+        assert utilities[0] == pytest.approx(utilities[1], abs=1e-3)
+
+
+def test_other_options_of_the_utility_have_another_label(run, files, capsys):
+    utility = "{name: chrf, scale: 0, config: {word_order: 2}}"
+    assert main(["evaluate", str(run), "--mbr", utility]) == 0
+    (label,) = RunPaths(run).evaluated_splits()
+    assert re.fullmatch(r"test\+mbr=chrf-[0-9a-f]{8}", label)
+    assert RunPaths(run).evaluate_command(label).endswith("--split test --mbr '{name: chrf, ...}'")
+    segments = translated(run, files, "--n-best", "3", "--mbr", "wer", capsys=capsys)
+    assert all({"count", "utility"} <= set(item) for segment in segments for item in segment["n_best"])
+    assert segments[0]["n_best"][0]["utility"] <= 0
+
+
+def test_the_run_s_own_utility_can_be_left_out(corpus, tmp_path, files, capsys):
+    options = tiny_config(corpus)
+    options["evaluation"] = {"generation": {"beam_size": 3, "max_new_tokens": 8, "mbr": "chrf"}}
+    torch.manual_seed(1)
+    run = finish(tmp_path, options)[0]
+    assert main(["evaluate", str(run), "--split", "dev"]) == 0
+    assert main(["evaluate", str(run), "--split", "dev", "--mbr", "none"]) == 0
+    assert RunPaths(run).evaluated_splits() == ["dev", "dev+mbr=none"]
+    assert main(["evaluate", str(run), "--split", "dev", "--sweep", "length_penalty=1,2"]) == 2
+    assert "mbr chooses by its utility, not by the length penalty; add --mbr none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("utility", "message"),
+    [
+        ("chrff", "--mbr.name: unknown metric 'chrff' (did you mean 'chrf'?)"),
+        ("{name: chrf, scale: -1}", "--mbr.scale: must be at least 0, got -1"),
+        ("{name: chrf, config: {order: 2}}", "--mbr.config.order: unknown option"),
+        ("{name: chrf", "--mbr: must be a name, or {name: ..., config: {...}}, got '{name: chrf'"),
+    ],
+)
+def test_a_utility_that_cannot_be_is_refused(run, files, capsys, utility, message):
+    assert main(["translate", str(run), *files, "--mbr", utility]) == 2
+    assert message in capsys.readouterr().err.replace("\n", "")
+
+
+def test_a_utility_that_needs_more_than_texts_is_refused(run, files, monkeypatch, capsys):
+    monkeypatch.setattr("aista.scoring.metrics.chrf.Chrf.needs", ("source",))
+    assert main(["translate", str(run), *files, "--mbr", "chrf"]) == 2
+    message = "evaluation.generation.mbr: compares texts of a row with each other, but 'chrf' needs the source too"
+    assert message in capsys.readouterr().err.replace("\n", "")

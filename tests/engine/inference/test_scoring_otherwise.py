@@ -9,6 +9,7 @@ import pytest
 from aista.cli.main import main
 from aista.data.manifest import read_manifest, write_manifest
 from aista.run_folder.contents import RunFolder
+from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.paths import RunPaths
 from tests.scoring.copied import Copied, Heard
 from tests.tiny import tiny_config, write_config
@@ -152,3 +153,45 @@ def test_hypotheses_are_exported_for_the_hearing_to_translate_suite(run, tmp_pat
     assert main([*export[:-1], "/proc/none/out.jsonl"]) == 1
     assert main([*export[:-3], "other", str(manifest), str(out)]) == 2
     assert "--export: must name hearing2translate, MANIFEST and OUT, got 'other'" in capsys.readouterr().err
+
+
+def test_a_sweep_ranks_one_search_as_searches_anew_do(run, monkeypatch, capsys):
+    exponents = ("-2", "0", "0.6", "1.4", "4")
+    assert main(["evaluate", str(run), "--split", "dev", "--sweep", f"length_penalty={','.join(exponents)}"]) == 0
+    printed = capsys.readouterr().out
+    sweep = record(run, "dev")["length_sweep"]
+    assert sweep["own"] == 1.0
+    assert [point["length_penalty"] for point in sweep["points"]] == [-2, 0, 0.6, 1, 1.4, 4]
+    assert f"evaluation: {{generation: {{length_penalty: {sweep['best']:g}}}}}" in printed
+    assert max(point["scores"][0]["value"] for point in sweep["points"]) == next(
+        point["scores"][0]["value"] for point in sweep["points"] if point["length_penalty"] == sweep["best"]
+    )
+    own = Evaluation.load(RunPaths(run), "dev")
+    for point in sweep["points"]:
+        if point["length_penalty"] == 1:
+            assert point["changed_rows"] == 0
+            continue
+        exponent = float(point["length_penalty"])
+        assert main(["evaluate", str(run), "--split", "dev", "--length-penalty", str(exponent)]) == 0
+        anew = Evaluation.load(RunPaths(run), f"dev+length_penalty={exponent}")
+        assert [score.value for score in anew.scores] == [score["value"] for score in point["scores"]]
+        changed = sum(one.hypothesis != two.hypothesis for one, two in zip(own.rows, anew.rows, strict=True))
+        assert changed == point["changed_rows"]
+    assert len({point["mean_tokens"] for point in sweep["points"]}) > 1, "else the test shows nothing"
+    assert main(["evaluate", str(run), "--split", "dev"]) == 0
+    assert record(run, "dev")["length_sweep"] == sweep, "the same hypotheses keep it"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sweep", "length_penalty=1"], "chosen on test is fitted to it; add --split dev"),
+        (["--sweep", "beam_size=1,2"], "--sweep: must be length_penalty=NUMBER,NUMBER,..., got 'beam_size=1,2'"),
+        (["--sweep", "length_penalty="], "--sweep: must be length_penalty=NUMBER,NUMBER,..., got 'length_penalty='"),
+        (["--sweep", "length_penalty=1,99"], "length_penalty: must be at most 10, got 99"),
+        (["--sweep", "length_penalty=nan"], "length_penalty: expects a number, got nan"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused(run, arguments, message, capsys):
+    assert main(["evaluate", str(run), *arguments]) == 2
+    assert message in capsys.readouterr().err.replace("\n", "")

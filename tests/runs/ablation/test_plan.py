@@ -159,7 +159,12 @@ def test_the_order_of_keys_and_defaults_that_are_written_out_rename_no_run(tmp_p
 
 def test_what_changes_no_weights_renames_no_run(tmp_path):
     base = tiny_config(tmp_path / "corpus")
-    for same in ("data.num_workers=2", "corpus_note=synthetic", "evaluation.batch_size=7", "trainer.tensorboard=true"):
+    for same in (
+        "data.num_workers=2",
+        "corpus_note=synthetic",
+        "evaluation.batch_size=7",
+        "trainer.tracking=[tensorboard]",
+    ):
         assert id_of(apply_overrides(base, [same]), tmp_path) == id_of(base, tmp_path)
     for other in ("data.batch_size=2", "evaluation.generation.beam_size=7", "encoder.config.model_dim=24"):
         assert id_of(apply_overrides(base, [other]), tmp_path) != id_of(base, tmp_path)

@@ -1,0 +1,65 @@
+"""Minimum Bayes risk: the candidate that the others, weighted by their probabilities, agree with most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from aista.scoring.base import Metric, Statistics
+from aista.scoring.candidates import Candidate
+
+__all__ = ["expected_utilities", "fold", "rank_by_utility"]
+
+_TIE = 1e-6
+"""Expected utilities, of the order of 100, that differ by less are equal: rounding must not choose."""
+
+
+def rank_by_utility(candidates: Sequence[Candidate], metric: Metric, scale: float) -> list[Candidate]:
+    r"""Order a row's candidates by expected utility (Kumar and Byrne 2004), best first.
+
+    ``U(y) = sum_j w_j u(y, y_j)``, the candidates being the references too, with weights ``w_j`` proportional to
+    ``p(y_j | x) ** scale`` that sum to 1. Texts that are equal are one candidate with a ``count``. Of equal utilities
+    the one with the better score comes first. n candidates cost n * n sentences of the metric.
+
+    Args:
+        candidates: What the search found, best score first.
+        metric: ``u``: its score of one sentence, negative where lower is better.
+        scale: 1 trusts the model's probabilities, 0 counts all hypotheses alike.
+    """
+    folded, weights = fold(candidates, scale)
+    utilities = expected_utilities([item.text for item in folded], weights, metric)
+    order = sorted(range(len(folded)), key=lambda place: -utilities[place])
+    best = [place for place in order if utilities[place] >= utilities[order[0]] - _TIE]
+    order.remove(min(best))  # folded keeps the order of scores
+    order.insert(0, min(best))
+    return [replace(folded[place], utility=float(utilities[place])) for place in order]
+
+
+def fold(candidates: Sequence[Candidate], scale: float) -> tuple[list[Candidate], list[float]]:
+    """One candidate per text, the one with the best score, in the order given, and the weight of each text."""
+    top = max(item.log_probability for item in candidates)
+    folded: dict[str, Candidate] = {}
+    weights: dict[str, float] = {}
+    for item in candidates:
+        known = folded.setdefault(item.text, replace(item, count=0))
+        folded[item.text] = replace(known, count=known.count + 1)
+        weights[item.text] = weights.get(item.text, 0.0) + math.exp(scale * (item.log_probability - top))
+    total = sum(weights.values())
+    return list(folded.values()), [weight / total for weight in weights.values()]
+
+
+def expected_utilities(texts: Sequence[str], weights: Sequence[float], metric: Metric) -> Statistics:
+    """``[N]`` expected utility of each text against all of them, in the metric's unit and oriented higher is better.
+
+    A text that the metric is undefined for as a reference, such as an empty one for ``wer``, does not count as one.
+    """
+    count = len(texts)
+    hypotheses, references = [text for text in texts for _ in texts], [*texts] * count
+    statistics = metric.statistics(hypotheses, references)
+    values = np.array([metric.from_totals(row) for row in statistics]).reshape(count, count)
+    values[:, ~np.isfinite(values).all(axis=0)] = 0.0
+    expected: Statistics = values @ np.asarray(weights)
+    return expected if metric.higher_is_better else -expected

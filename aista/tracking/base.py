@@ -1,0 +1,80 @@
+"""What an experiment tracker is: options that open a tracked run, and the open run, which takes metrics."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+__all__ = ["RunDescription", "Status", "TrackedRun", "Tracker", "without_credentials"]
+
+Status = Literal["finished", "failed"]
+_USER = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def without_credentials(text: str) -> str:
+    """A text whose URLs have no ``USER:PASSWORD@``."""
+    return _USER.sub("", text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunDescription:
+    """What a tracker is told of a run when it opens it.
+
+    Attributes:
+        name: Name to show, unless the tracker's options have one.
+        folder: For files of the tracker; exists.
+        id: The tracker's own name of a run that it opened before; empty for a new one.
+        config: The resolved config and the environment, as plain data; None where results are added to a run whose
+            training is not going on.
+        last_step: The step that training goes on from; 0 at its beginning.
+    """
+
+    name: str
+    folder: Path
+    id: str = ""
+    config: Mapping[str, Any] | None = None
+    last_step: int = 0
+
+
+class TrackedRun(ABC):
+    """An open run of a tracker. Any method may raise any exception: the caller keeps what was not taken.
+
+    Attributes:
+        id: What opens this run again; empty where its folder does.
+        link: Where people see it; empty where nothing is online.
+    """
+
+    id: str = ""
+    link: str = ""
+
+    @abstractmethod
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Take numbers of a step, such as ``train/nll``; NaN is a value that was not finite."""
+
+    @abstractmethod
+    def note(self, name: str, text: str, step: int) -> None:
+        """Take a text that holds from a step on, such as the chosen layers; a later one of this name replaces it."""
+
+    @abstractmethod
+    def close(self, status: Status | None) -> None:
+        """Send what is left and end; None leaves the status of the training as it was."""
+
+
+class Tracker(ABC):
+    """Options of an experiment tracker."""
+
+    @property
+    def place(self) -> str:
+        """Where its runs are kept, such as a project: where that changes, a new run is opened there."""
+        return ""
+
+    def check(self) -> None:  # noqa: B027 -- most have nothing to check
+        """Raise AistaError where the tracker cannot work here: no package, no key. Asks no network."""
+
+    @abstractmethod
+    def open(self, run: RunDescription) -> TrackedRun:
+        """Begin a run, or go on with the one that ``run.id`` names."""
