@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aista.cli.arguments import add_run_arguments, whole
 from aista.cli.option_arguments import add_change_arguments, add_metric_argument, read_changes, read_metrics
 from aista.console import align_columns, say
+from aista.data.row_tasks import TASKS
 from aista.errors import AistaError, shown
 from aista.modules.llms.search import GenerationConfig
 from aista.schema import structure
@@ -27,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole(1),
         default=0,
         help="rows decoded together (default: the run's); changes only the speed",
+    )
+    parser.add_argument(
+        "--task",
+        choices=tuple(TASKS),
+        default="",
+        help="which of the run's data.tasks the rows are read for (default: the first); results get the label "
+        "SPLIT+task=TASK",
     )
     add_change_arguments(parser, GenerationConfig)
     add_metric_argument(parser, "the run's")
@@ -122,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
         text=TextInput(args.transcripts) if args.from_transcript or args.transcripts else None,
         search=read_changes(args, GenerationConfig),
         metrics=read_metrics(args),
+        row_task=args.task,
         n_best=args.n_best,
         length_penalties=args.sweep,
     )
@@ -136,6 +145,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _say_result(result: Evaluation) -> None:
+    for name, scores in result.directions.items():
+        say("  ".join([name, *(f"{score.name} {score.value:.2f}" for score in scores)]))
     for score in result.scores:
         say(f"{score.name} {score.value:.2f}  {score.signature}")
     if result.shuffled_speech is not None:

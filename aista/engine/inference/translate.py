@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from aista.data.dataset import Example, collate
+from aista.data.examples import Example, collate
 from aista.data.segmenters.base import Segmenter
 from aista.engine.inference.pieces import Piece, PieceReader
 from aista.engine.inference.trained_run import TrainedRun, open_run
