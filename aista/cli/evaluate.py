@@ -79,7 +79,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         nargs=3,
         metavar=("hearing2translate", "MANIFEST", "OUT"),
         help="also write the hypotheses as outputs of the Hearing-to-Translate suite, for the samples of its MANIFEST "
-        "(.jsonl) and in their order",
+        "and in their order",
     )
 
 
