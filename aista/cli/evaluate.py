@@ -101,7 +101,8 @@ def _say_sweep(sweep: LengthSweep) -> None:
         say(line)
     best, metric = sweep.best, sweep.best.scores[0].name
     say(
-        f"one search, ranked under each exponent; it had {sweep.own:g}. Best by {metric}; for the config:\n"
+        f"one search with length_penalty {sweep.own:g}, what it found ranked under each; best by {metric}, for the "
+        "config:\n"
         f"evaluation: {{generation: {{length_penalty: {best.length_penalty:g}}}}}"
     )
 
