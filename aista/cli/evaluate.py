@@ -15,6 +15,7 @@ from aista.modules.llms.search import GenerationConfig
 from aista.schema import structure
 
 if TYPE_CHECKING:
+    from aista.report.suite_outputs import Hearing2TranslateSamples
     from aista.run_folder.evaluations import Evaluation
     from aista.scoring.length_sweep import LengthSweep
 
@@ -73,6 +74,13 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         help="translate these recognised transcripts, as a cascade does: a TSV with the columns id and text; results "
         "get the label SPLIT_cascade-STEM-HASH",
     )
+    parser.add_argument(
+        "--export",
+        nargs=3,
+        metavar=("hearing2translate", "MANIFEST", "OUT"),
+        help="also write the hypotheses as outputs of the Hearing-to-Translate suite, for the samples of its MANIFEST "
+        "and in their order",
+    )
 
 
 def _exponents(text: str) -> tuple[float, ...]:
@@ -93,7 +101,8 @@ def _say_sweep(sweep: LengthSweep) -> None:
         say(line)
     best, metric = sweep.best, sweep.best.scores[0].name
     say(
-        f"one search, ranked under each exponent; it had {sweep.own:g}. Best by {metric}; for the config:\n"
+        f"one search with length_penalty {sweep.own:g}, what it found ranked under each; best by {metric}, for the "
+        "config:\n"
         f"evaluation: {{generation: {{length_penalty: {best.length_penalty:g}}}}}"
     )
 
@@ -109,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.from_transcript and args.transcripts:
         raise AistaError("--from-transcript and --transcripts name two sources of transcripts; choose one of them")
+    exported = None if args.export is None else _samples(*args.export)
     result = evaluate(
         args.run,
         args.split,
@@ -128,6 +138,10 @@ def run(args: argparse.Namespace) -> int:
     _say_result(result)
     folder = RunPaths(args.run).scores_file(result.label).parent
     say(f"{len(result.rows)} utterances in {result.seconds:.1f} s; hypotheses and scores in {folder}")
+    if exported is not None:
+        others = exported.write(result.rows, Path(args.export[2]))
+        more = f"; {others} hypotheses of others were left out" if others else ""
+        say(f"written: {args.export[2]}, {len(exported.samples)} outputs in the order of {exported.path}{more}")
     return 0
 
 
@@ -145,3 +159,14 @@ def _say_result(result: Evaluation) -> None:
         say(f"no_repeat_ngram changed the search of {result.guarded_rows} of {len(result.rows)} utterances")
     if result.length_sweep is not None:
         _say_sweep(result.length_sweep)
+
+
+def _samples(layout: str, manifest: str, out: str) -> Hearing2TranslateSamples:
+    """What is to be exported, found faulty before anything is decoded."""
+    from aista.files import require_writable
+    from aista.report.suite_outputs import Hearing2TranslateSamples
+
+    if layout != "hearing2translate":
+        raise AistaError(f"--export: must name hearing2translate, MANIFEST and OUT, got {layout!r}; no other is known")
+    require_writable(Path(out))
+    return Hearing2TranslateSamples.read(Path(manifest))

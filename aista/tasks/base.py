@@ -135,8 +135,8 @@ class Task(ABC):
 
     @property
     def searches(self) -> bool:
-        """Whether ``hypotheses`` tells what a search found, so that there are n-best lists."""
-        return type(self).hypotheses is not Task.hypotheses
+        """Whether translations are those of ``hypotheses``: it has them, and no ``decode`` of its own."""
+        return type(self).hypotheses is not Task.hypotheses and type(self).decode is Task.decode
 
     def hypotheses(
         self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig, *, from_text: bool = False
