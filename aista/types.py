@@ -14,7 +14,36 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Hypothesis", "LayerStates", "LsmOutput", "RowTerm", "SpeechBatch", "length_mask", "zero_padding"]
+__all__ = [
+    "Hypothesis",
+    "LayerStates",
+    "LsmOutput",
+    "RowPrompts",
+    "RowTerm",
+    "SpeechBatch",
+    "length_mask",
+    "zero_padding",
+]
+
+
+class RowPrompts(NamedTuple):
+    """The prompt of each row, where rows have different ones; padded on the right.
+
+    Attributes:
+        head: ``[B, H]`` ids before the speech, BOS included.
+        head_lengths: ``[B]``.
+        suffix: ``[B, K]`` ids behind it.
+        suffix_lengths: ``[B]``.
+    """
+
+    head: Tensor
+    head_lengths: Tensor
+    suffix: Tensor
+    suffix_lengths: Tensor
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> RowPrompts:
+        """The same prompts on ``device``."""
+        return RowPrompts(*(part.to(device, non_blocking=non_blocking) for part in self))
 
 
 @dataclass(frozen=True)
@@ -37,6 +66,10 @@ class SpeechBatch:
         encoded: Whether ``audio`` holds encoder states, so that the encoder is not run.
         left_out: Rows that were to be in the batch and could not be read.
         part_rows: Part of the training data -> how many of the rows are of it; empty where parts are not told apart.
+        tasks: What each row is trained on (``aista.data.task_rows``); empty where all rows are alike.
+        prompts: The prompt of each row; None where all have the model's own.
+        spoken: ``[S]`` the rows with audio, on the CPU; None where all have it. The transcript of the others takes the
+            place of the speech.
     """
 
     ids: tuple[str, ...]
@@ -52,6 +85,9 @@ class SpeechBatch:
     encoded: bool = False
     left_out: int = 0
     part_rows: Mapping[str, int] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ()
+    prompts: RowPrompts | None = None
+    spoken: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -76,7 +112,8 @@ class SpeechBatch:
         names = ("audio", "audio_lengths", "source", "source_lengths", "target", "target_lengths")
         moved = {n: getattr(self, n).to(device, non_blocking=non_blocking) for n in names}
         words = None if self.words is None else self.words.to(device, non_blocking=non_blocking)
-        batch = replace(self, **moved, words=words)
+        prompts = None if self.prompts is None else self.prompts.to(device, non_blocking=non_blocking)
+        batch = replace(self, **moved, words=words, prompts=prompts)
         vars(batch).update(num_targets=self.num_targets, num_translated=self.num_translated)
         return batch
 

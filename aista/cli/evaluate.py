@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from aista.cli.arguments import add_run_arguments, whole
 from aista.cli.option_arguments import add_change_arguments, add_metric_argument, read_changes, read_metrics
 from aista.console import align_columns, say
+from aista.data.row_tasks import TASKS
 from aista.errors import AistaError, shown
 from aista.modules.llms.search import GenerationConfig
 from aista.schema import structure
 
 if TYPE_CHECKING:
+    from aista.report.suite_outputs import Hearing2TranslateSamples
     from aista.run_folder.evaluations import Evaluation
     from aista.scoring.length_sweep import LengthSweep
 
@@ -26,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole(1),
         default=0,
         help="rows decoded together (default: the run's); changes only the speed",
+    )
+    parser.add_argument(
+        "--task",
+        choices=tuple(TASKS),
+        default="",
+        help="which of the run's data.tasks the rows are read for (default: the first); results get the label "
+        "SPLIT+task=TASK",
     )
     add_change_arguments(parser, GenerationConfig)
     add_metric_argument(parser, "the run's")
@@ -65,6 +74,13 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         help="translate these recognised transcripts, as a cascade does: a TSV with the columns id and text; results "
         "get the label SPLIT_cascade-STEM-HASH",
     )
+    parser.add_argument(
+        "--export",
+        nargs=3,
+        metavar=("hearing2translate", "MANIFEST", "OUT"),
+        help="also write the hypotheses as outputs of the Hearing-to-Translate suite, for the samples of its MANIFEST "
+        "and in their order",
+    )
 
 
 def _exponents(text: str) -> tuple[float, ...]:
@@ -85,7 +101,8 @@ def _say_sweep(sweep: LengthSweep) -> None:
         say(line)
     best, metric = sweep.best, sweep.best.scores[0].name
     say(
-        f"one search, ranked under each exponent; it had {sweep.own:g}. Best by {metric}; for the config:\n"
+        f"one search with length_penalty {sweep.own:g}, what it found ranked under each; best by {metric}, for the "
+        "config:\n"
         f"evaluation: {{generation: {{length_penalty: {best.length_penalty:g}}}}}"
     )
 
@@ -101,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.from_transcript and args.transcripts:
         raise AistaError("--from-transcript and --transcripts name two sources of transcripts; choose one of them")
+    exported = None if args.export is None else _samples(*args.export)
     result = evaluate(
         args.run,
         args.split,
@@ -113,16 +131,23 @@ def run(args: argparse.Namespace) -> int:
         text=TextInput(args.transcripts) if args.from_transcript or args.transcripts else None,
         search=read_changes(args, GenerationConfig),
         metrics=read_metrics(args),
+        row_task=args.task,
         n_best=args.n_best,
         length_penalties=args.sweep,
     )
     _say_result(result)
     folder = RunPaths(args.run).scores_file(result.label).parent
     say(f"{len(result.rows)} utterances in {result.seconds:.1f} s; hypotheses and scores in {folder}")
+    if exported is not None:
+        others = exported.write(result.rows, Path(args.export[2]))
+        more = f"; {others} hypotheses of others were left out" if others else ""
+        say(f"written: {args.export[2]}, {len(exported.samples)} outputs in the order of {exported.path}{more}")
     return 0
 
 
 def _say_result(result: Evaluation) -> None:
+    for name, scores in result.directions.items():
+        say("  ".join([name, *(f"{score.name} {score.value:.2f}" for score in scores)]))
     for score in result.scores:
         say(f"{score.name} {score.value:.2f}  {score.signature}")
     if result.shuffled_speech is not None:
@@ -134,3 +159,14 @@ def _say_result(result: Evaluation) -> None:
         say(f"no_repeat_ngram changed the search of {result.guarded_rows} of {len(result.rows)} utterances")
     if result.length_sweep is not None:
         _say_sweep(result.length_sweep)
+
+
+def _samples(layout: str, manifest: str, out: str) -> Hearing2TranslateSamples:
+    """What is to be exported, found faulty before anything is decoded."""
+    from aista.files import require_writable
+    from aista.report.suite_outputs import Hearing2TranslateSamples
+
+    if layout != "hearing2translate":
+        raise AistaError(f"--export: must name hearing2translate, MANIFEST and OUT, got {layout!r}; no other is known")
+    require_writable(Path(out))
+    return Hearing2TranslateSamples.read(Path(manifest))

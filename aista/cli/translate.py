@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aista.cli.arguments import add_run_arguments, component, whole
 from aista.cli.option_arguments import add_change_arguments, read_changes
 from aista.console import escaped, say
+from aista.data.row_tasks import TASKS, is_text_row
 from aista.errors import AistaError
 from aista.modules.llms.search import GenerationConfig
 
@@ -23,6 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "audio", nargs="+", metavar="AUDIO", help="recordings, folders of them, or - for a list on standard input"
     )
+    parser.add_argument(
+        "--task",
+        choices=tuple(name for name in TASKS if not is_text_row(name)),
+        default="",
+        help="which of the run's data.tasks (default: the first)",
+    )
+    for side in ("source", "target"):
+        parser.add_argument(
+            f"--{side}-language", metavar="CODE", default="", help="for prompts that name it (default: the config's)"
+        )
     add_change_arguments(parser, GenerationConfig)
     parser.add_argument(
         "--segment",
@@ -50,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the translations; 1 if a file or a segment has none, which stderr explains."""
     from aista.data.recordings import find_recordings, read_names
-    from aista.engine.inference.translate import translate
+    from aista.engine.inference.translate import Wanted, translate
     from aista.engine.inference.translation_files import Output
     from aista.registry import build
     from aista.terminal import configure_logging, long_progress
@@ -78,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
             verify=args.verify,
             segmenter=None if args.segment is None else build("segmenter", args.segment, at="--segment"),
             n_best=args.n_best,
+            wanted=Wanted(task=args.task, source_language=args.source_language, target_language=args.target_language),
             progress=progress,
         )
         output.write(_explained(items, problems))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from aista.data.mix_config import MixConfig
+from aista.data.row_tasks import TASKS
 from aista.schema import Component, Options, component, option
 
 __all__ = ["DataConfig"]
@@ -26,6 +27,15 @@ class DataConfig(Options):
         (), "Further manifests to train on, for tasks that use audio; stages do not inherit them.", inherit=False
     )
     text: tuple[Path, ...] = option((), "Further manifests whose texts alone are used, for language-model training.")
+    tasks: tuple[str, ...] = option(
+        (),
+        "What each training row is used for, as far as it has the fields: st (speech translation), asr, mt (text "
+        "translation, of `text` too), cot (transcript, then translation). `mix: {by: task}` sets their shares; the "
+        "first is what is validated. Empty: translation of all rows. Stages do not inherit it.",
+        choices=tuple(TASKS),
+        inherit=False,
+    )
+    cot_marker: str = option("||", "Stands between transcript and translation in the task cot.")
     mix: MixConfig | None = option(
         None,
         "How much of an epoch comes from which part of the training rows; without it all are read once. Stages do not "
@@ -139,6 +149,7 @@ class DataConfig(Options):
         refused = {
             "speech": "a stream is all that is trained on; write all manifests into one with `aista data shar`",
             "text": "a stream is all that is trained on; set data.train to a manifest",
+            "tasks": "its rows are read once; set data.train to a manifest",
             "mix": "each shard is read once an epoch; set data.train and data.speech to manifests, which can be mixed",
             "encoder_cache": "it encodes every recording before the first step; remove it, or set data.train",
             "cache_features": "a stream keeps no row; set cache_features: false",

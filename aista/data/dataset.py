@@ -1,4 +1,4 @@
-"""Manifest rows -> examples -> padded batches."""
+"""Manifest rows -> examples."""
 
 from __future__ import annotations
 
@@ -7,52 +7,31 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
 from aista.data.audio import one_thread, read_audio
 from aista.data.augmentations.base import Augmentation
+from aista.data.examples import Example, PromptPair, collate
 from aista.data.features.base import Feature
 from aista.data.manifest_rows import Row, Rows
 from aista.data.mixture import Mixture
 from aista.data.row_checks import FaultyRowError, RowChecks
+from aista.data.row_tasks import is_text_row
 from aista.data.tokenizers.base import TextTokenizer
 from aista.data.word_times import WordSpan, word_spans
 from aista.errors import DataError
 from aista.types import SpeechBatch
 
-__all__ = ["Example", "SpeechTextDataset", "collate"]
+__all__ = ["SpeechTextDataset"]
 
-
-@dataclass(frozen=True)
-class Example:
-    """One utterance, ready to be padded.
-
-    Attributes:
-        id: Utterance id.
-        audio: ``[F, M]`` features or ``[W]`` waveform; ``[0]`` without audio; ``[S, E]`` stored encoder states.
-        source: Transcript's token ids; empty where there is none.
-        target: Translation's token ids.
-        source_text: Transcript.
-        target_text: Translation.
-        words: Where the transcript's words lie; empty where that is unknown or not asked for.
-        part: Which part of the training data it is of; "" where parts are not told apart.
-    """
-
-    id: str
-    audio: Tensor
-    source: list[int]
-    target: list[int]
-    source_text: str
-    target_text: str
-    words: tuple[WordSpan, ...] = ()
-    part: str = ""
+_CHARACTERS_PER_SECOND = 15.0
 
 
 class SpeechTextDataset:
@@ -102,6 +81,8 @@ class SpeechTextDataset:
         self._states: Callable[[Row], Tensor] | None = None
         self._checks: RowChecks | None = None
         self._mixture: Mixture | None = None
+        self._prompts: Callable[[Row, int], PromptPair] | None = None
+        self._has_wordings = False
         self._cache: dict[int, Tensor] | None = {} if cache else None
 
     def __len__(self) -> int:
@@ -139,6 +120,17 @@ class SpeechTextDataset:
         other._mixture = mixture
         return other
 
+    def with_prompts(self, prompts: Callable[[Row, int], PromptPair], *, wordings: bool) -> SpeechTextDataset:
+        """The same dataset, whose rows have prompts of their own.
+
+        Args:
+            prompts: Called with a row and a number that chooses among the wordings of its prompt.
+            wordings: Choose another one in each epoch, by seed, epoch and row; else always the first.
+        """
+        other = copy.copy(self)
+        other._prompts, other._has_wordings = prompts, wordings
+        return other
+
     def with_words(self) -> SpeechTextDataset:
         """The same dataset, which says where the words lie if its tokenizer can."""
         other = copy.copy(self)
@@ -146,9 +138,12 @@ class SpeechTextDataset:
         return other
 
     def lengths(self) -> NDArray[np.float64]:
-        """What batches are sorted by: seconds of each row, or tokens of its texts where there is no audio."""
+        """What batches are sorted by: seconds of each row, or tokens of its texts where there is no audio.
+
+        Texts among rows with audio count as the seconds that take about as long to say.
+        """
         if self.feature is not None:
-            return self.rows.seconds()
+            return _with_spoken_texts(self.rows)
         encode = self.tokenizer.encode
         texts = zip(self.rows.texts("src_text"), self.rows.texts("tgt_text"), strict=True)
         return np.array([float(len(encode(source)) + len(encode(target))) for source, target in texts])
@@ -161,13 +156,18 @@ class SpeechTextDataset:
                 or the row does not stand the checks.
         """
         row = self.rows[index]
-        if self._states is not None:
+        if self.feature is not None and is_text_row(row.task):
+            audio = self._no_audio(row)
+        elif self._states is not None:
             audio = self._states(row)
         else:
             audio = self._no_audio(row) if self.feature is None else self._audio(index, row, self.feature, epoch)
         source, target = self.tokenizer.encode(row.src_text), self.tokenizer.encode(row.tgt_text)
         part = "" if self._mixture is None else self._mixture.names[self._mixture.part[index]]
-        return Example(row.id, audio, source, target, row.src_text, row.tgt_text, self._spans(row), part)
+        texts = (row.src_text, row.tgt_text)
+        return Example(
+            row.id, audio, source, target, *texts, self._spans(row), part, row.task, self._prompt(row, epoch)
+        )
 
     def batch(self, indices: Sequence[int], epoch: int) -> SpeechBatch:
         """The rows ``indices`` as a padded batch."""
@@ -180,6 +180,12 @@ class SpeechTextDataset:
             return batch
         counts = Counter(example.part for example in examples)
         return replace(batch, part_rows={name: counts[name] for name in self._mixture.names})
+
+    def _prompt(self, row: Row, epoch: int) -> PromptPair | None:
+        if self._prompts is None:
+            return None
+        draw = _random_number(self._seed, epoch, f"prompt {row.task} {row.id}") if self._has_wordings else 0
+        return self._prompts(row, draw)
 
     def _spans(self, row: Row) -> tuple[WordSpan, ...]:
         if not self._words or self.feature is None:
@@ -221,34 +227,19 @@ class SpeechTextDataset:
             raise DataError(f"row {row.id!r}: {row.audio}: {error}") from error
 
 
-def collate(examples: Sequence[Example], pad_id: int, *, encoded: bool = False) -> SpeechBatch:
-    """Pad examples on the right: audio with 0, texts with ``pad_id``. Without audio, ``audio`` is ``[B, 0]``."""
-    return SpeechBatch(
-        ids=tuple(example.id for example in examples),
-        audio=pad_sequence([example.audio for example in examples], batch_first=True),
-        audio_lengths=torch.tensor([len(example.audio) for example in examples]),
-        source=_pad_ids([example.source for example in examples], pad_id),
-        source_lengths=torch.tensor([len(example.source) for example in examples]),
-        target=_pad_ids([example.target for example in examples], pad_id),
-        target_lengths=torch.tensor([len(example.target) for example in examples]),
-        source_text=tuple(example.source_text for example in examples),
-        target_text=tuple(example.target_text for example in examples),
-        words=_pad_words([example.words for example in examples]),
-        encoded=encoded,
-    )
-
-
-def _pad_ids(sequences: Sequence[Sequence[int]], pad_id: int) -> Tensor:
-    rows = [torch.tensor(sequence, dtype=torch.int64) for sequence in sequences]
-    return pad_sequence(rows, batch_first=True, padding_value=pad_id)
-
-
-def _pad_words(rows: Sequence[Sequence[WordSpan]]) -> Tensor | None:
-    if not any(rows):
-        return None
-    return pad_sequence([torch.tensor(words, dtype=torch.float32).view(-1, 4) for words in rows], batch_first=True)
+def _with_spoken_texts(rows: Rows) -> NDArray[np.float64]:
+    """``[rows]`` seconds; of text rows, those that their transcripts would take."""
+    seconds, has_audio = rows.seconds(), rows.is_filled("audio")
+    if has_audio.all():
+        return seconds
+    characters = pc.utf8_length(rows.column("src_text")).to_numpy()
+    return np.where(has_audio, seconds, characters / _CHARACTERS_PER_SECOND)
 
 
 def _generator(seed: int, epoch: int, id: str) -> torch.Generator:
+    return torch.Generator().manual_seed(_random_number(seed, epoch, id))
+
+
+def _random_number(seed: int, epoch: int, id: str) -> int:
     digest = hashlib.blake2b(f"{seed}:{epoch}:{id}".encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+    return int.from_bytes(digest, "little") >> 1

@@ -49,6 +49,7 @@ class Inspection:
         policy: How the rows were looked at.
         examined: Rows whose audio and texts were looked at; of the others only what the columns tell.
         checks: What is left to check when a row is read; None where every row was examined.
+        task_rows: Task -> kept rows that are for it; empty where rows are not told apart (``aista.data.task_rows``).
     """
 
     manifest: Path
@@ -63,6 +64,7 @@ class Inspection:
     policy: Policy = "full"
     examined: int = 0
     checks: RowChecks | None = field(default=None, compare=False)
+    task_rows: dict[str, int] = field(default_factory=dict)
 
     def within(self, limits: Sequence[Limit]) -> Inspection:
         """The same, with the kept rows that exceed a model's limits among the problems, or that left to ``checks``."""
@@ -131,6 +133,7 @@ class Inspection:
             "measured": self.measured,
             "inspect": self.policy,
             "examined": self.examined,
+            **({"tasks": dict(self.task_rows)} if self.task_rows else {}),
             "problems": [asdict(problem) for problem in self.problems],
         }
 

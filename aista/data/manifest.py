@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 REQUIRED_COLUMNS = ("id", "audio", "tgt_text")
-COLUMNS = ("id", "audio", "n_frames", "tgt_text", "speaker", "src_text", "src_lang", "tgt_lang", "word_times")
-_RARE_COLUMNS = ("word_times",)  # written only where a row has a value
+COLUMNS = ("id", "audio", "n_frames", "tgt_text", "speaker", "src_text", "src_lang", "tgt_lang", "word_times", "task")
+_RARE_COLUMNS = ("word_times", "task")  # written only where a row has a value
 
 _SHOWN_FAULTS = 20
 
@@ -106,7 +106,7 @@ def _read_strictly(path: Path) -> Manifest:
 
 
 def write_manifest(path: Path, rows: Iterable[Row]) -> None:
-    """Write rows as a manifest, atomically, with all columns; those of word times only where there are some.
+    """Write rows as a manifest, atomically, with all columns; word times and tasks only where there are some.
 
     Raises:
         DataError: a text holds a tab or a line break, which the format has no way to write.

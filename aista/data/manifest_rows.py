@@ -38,6 +38,7 @@ class Row:
         tgt_lang: Language of the translation, or "".
         word_times: When each word of the transcript is spoken, ``0.10-0.35 0.35-0.80`` in seconds, or "".
         line: Line in the manifest, counted from 1 (the header); 0 in rows that were not read from a file.
+        task: What it is for (``aista.data.task_rows``), or "": whatever its fields allow.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Row:
     tgt_lang: str = ""
     word_times: str = ""
     line: int = 0
+    task: str = ""
 
     @property
     def seconds(self) -> float:
@@ -179,15 +181,17 @@ class Rows(Sequence[Row]):
         """The same rows with these values of ``n_frames``, ``[rows]``."""
         return self._with("n_frames", pa.array(n_frames, pa.int64()))
 
-    def with_texts(self, **columns: Sequence[str]) -> Rows:
+    def with_texts(self, **columns: Sequence[str] | pa.Array | pa.ChunkedArray) -> Rows:
         """The same rows with other values in text fields."""
         rows = self
         for name, values in columns.items():
-            rows = rows._with(name, pa.array(values, pa.string()))
+            is_column = isinstance(values, (pa.Array, pa.ChunkedArray))
+            rows = rows._with(name, values if is_column else pa.array(values, pa.string()))
         return rows
 
-    def _with(self, name: str, column: pa.Array) -> Rows:
+    def _with(self, name: str, column: pa.Array | pa.ChunkedArray) -> Rows:
         table = self._table if self._places is None else self._table.take(self._places)
         if name in table.column_names:
             table = table.drop_columns([name])
-        return Rows(table.append_column(name, pa.chunked_array([column])))
+        chunks = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+        return Rows(table.append_column(name, chunks))

@@ -14,7 +14,7 @@ __all__ = ["MixConfig"]
 class MixConfig(Options):
     """How much of an epoch comes from which part of the training rows; see ``aista.data.mixture``."""
 
-    by: Literal["manifest", "src_lang", "tgt_lang", "speaker"] = option(
+    by: Literal["manifest", "src_lang", "tgt_lang", "speaker", "task"] = option(
         "manifest", "What makes a part: a manifest, or the rows with one value of a column."
     )
     temperature: float = option(

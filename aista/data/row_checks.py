@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from aista.data.audio_file import EmptyAudioError, MissingAudioError, TooLongAudioError, UndecodableAudioError
 from aista.data.data_config import DataConfig
 from aista.data.manifest_rows import MANIFEST_SAMPLE_RATE, Row, Rows
+from aista.data.row_tasks import is_text_row
 from aista.data.tokenizers.base import TextTokenizer
 from aista.data.word_times import check_word_times
 from aista.errors import DataError
@@ -177,7 +178,7 @@ class RowChecks:
 
     def of_read_row(self, row: Row, seconds: float) -> list[Finding]:
         """Everything that only shows once the row's audio, of so many seconds, and its texts are read."""
-        audio = audio_findings(row, seconds, self.config) if self.with_audio else []
+        audio = audio_findings(row, seconds, self.config) if self.with_audio and not is_text_row(row.task) else []
         return audio + self.of_tokens(row) + self.of_limits(row, seconds)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aista.data.dataset import Example, SpeechTextDataset
+from aista.data.dataset import SpeechTextDataset
+from aista.data.examples import Example
 from aista.errors import DataError
 from aista.types import SpeechBatch
 

@@ -24,6 +24,7 @@ from aista.data.row_checks import Limit, RowChecks
 from aista.data.shared_ids import describe_shared_ids
 from aista.data.shuffling import shuffle_transcripts
 from aista.data.subset import first_rows
+from aista.data.task_rows import for_tasks
 from aista.engine.transcripts import check_transcripts, check_words
 from aista.errors import DataError
 from aista.files import hash_file
@@ -125,7 +126,15 @@ class Split:
         return replace(narrowed, dataset=dataset.with_checks(narrowed.checks))
 
 
-def load_split(experiment: Experiment, task: Task, name: str, *, training: bool = False, scored: bool = False) -> Split:
+def load_split(
+    experiment: Experiment,
+    task: Task,
+    name: str,
+    *,
+    training: bool = False,
+    scored: bool = False,
+    row_task: str = "",
+) -> Split:
     """Read and inspect the manifest of a split.
 
     Args:
@@ -135,6 +144,7 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
         training: Add the further manifests (of speech, or of texts alone) and the augmentation; take
             ``data.train_rows`` rows and shuffle the transcripts where the config says so.
         scored: Translations are scored, so that each row must have one even if training needs none.
+        row_task: Which of ``data.tasks`` the rows are read for where they are not trained on; empty: the first.
 
     Raises:
         DataError: the manifest is malformed or missing, has fewer rows than ``data.train_rows`` or bad ones
@@ -142,17 +152,25 @@ def load_split(experiment: Experiment, task: Task, name: str, *, training: bool 
     """
     config = experiment.sections.data
     path = _path(config, name)
-    more = (config.speech if task.uses_audio else config.text) if training else ()
-    manifests = [read_manifest(file) for file in (path, *more)]
+    tasks = config.tasks if training else (row_task or config.tasks[0],) if config.tasks else ()
+    speech = config.speech if training and task.uses_audio else ()
+    texts = config.text if training and ("mt" in tasks or not task.uses_audio) else ()
+    manifests = [read_manifest(file) for file in (path, *speech, *texts)]
     if training:
         manifests = _chosen(manifests, experiment)
-    needs_target = task.scores_translations if scored else task.needs_translations
+    needs_target = (task.scores_translations if scored else task.needs_translations) and "asr" not in tasks
+    with_audio = [task.uses_audio and index <= len(speech) for index in range(len(manifests))]
     inspections = tuple(
-        _inspect(manifest, config, task, needs_target=needs_target, training=training) for manifest in manifests
+        _inspect(manifest, config, task, needs_target=needs_target, training=training, with_audio=has_audio)
+        for manifest, has_audio in zip(manifests, with_audio, strict=True)
     )
+    if task.uses_audio:
+        inspections = tuple(map(_texts_alone, inspections, with_audio))
     inspections = (inspections[0], *(_from_anywhere(one) for one in inspections[1:]))
     for line in describe_shared_ids([(inspection.manifest, inspection.kept) for inspection in inspections]):
         log.warning("%s", line)
+    if config.tasks:
+        inspections = for_tasks(inspections, tasks, config)
     rows = _usable(inspections, config.on_bad_rows)
     if task.needs_words:
         check_words(rows, path, training=training)
@@ -215,6 +233,13 @@ def _usable(inspections: Sequence[Inspection], on_bad_rows: Literal["error", "dr
     return Rows.joined([inspection.require(on_bad_rows) for inspection in inspections])
 
 
+def _texts_alone(inspection: Inspection, has_audio: bool) -> Inspection:
+    """Without the audio that was not looked at."""
+    if has_audio:
+        return inspection
+    return replace(inspection, kept=inspection.kept.with_texts(audio=[""] * len(inspection.kept)))
+
+
 def _from_anywhere(inspection: Inspection) -> Inspection:
     """With the audio's absolute paths, for a dataset whose first manifest is elsewhere."""
     folder = inspection.manifest.parent.resolve()
@@ -247,12 +272,14 @@ def _chosen(manifests: Sequence[Manifest], experiment: Experiment) -> list[Manif
     return [replace(manifest, rows=shuffle_transcripts(manifest.rows, seed)) for manifest in chosen]
 
 
-def _inspect(manifest: Manifest, config: DataConfig, task: Task, *, needs_target: bool, training: bool) -> Inspection:
+def _inspect(
+    manifest: Manifest, config: DataConfig, task: Task, *, needs_target: bool, training: bool, with_audio: bool
+) -> Inspection:
     with stage_bars() as progress:
         inspection = inspect(
             manifest,
             config,
-            with_audio=task.uses_audio,
+            with_audio=with_audio,
             needs_target=needs_target,
             reject=None if type(task).reject is Task.reject else task.reject,
             tokenizer=task.tokenizer,
@@ -269,7 +296,7 @@ def _dataset(experiment: Experiment, task: Task, rows: Rows, base: Path, trainin
     augmentation = None
     if training and task.feature is not None and config.augmentation is not None:
         augmentation = registry.build("augmentation", config.augmentation, at="data.augmentation")
-    return SpeechTextDataset(
+    dataset = SpeechTextDataset(
         rows,
         base,
         task.feature,
@@ -279,3 +306,10 @@ def _dataset(experiment: Experiment, task: Task, rows: Rows, base: Path, trainin
         words=task.needs_words,
         cache=config.cache_features,
     )
+    prompts = task.prompts
+    if prompts is None or not (prompts.vary or config.tasks):
+        return dataset
+    prompts.learn(rows, config.source_language, config.target_language)
+    if not prompts.vary:
+        return dataset
+    return dataset.with_prompts(prompts.of_row, wordings=training)

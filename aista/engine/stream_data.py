@@ -138,11 +138,15 @@ def open_stream(experiment: Experiment, task: Task) -> TrainingStream | None:
     shards = stream.shards(with_audio=task.uses_audio)
     opened = TrainingStream(experiment, task, stream, shards, dataset, checks)
     window = opened.first_window()
+    rows, prompts = Rows.of(window.rows), task.prompts
+    if prompts is not None and prompts.vary:
+        prompts.learn(rows, data.source_language, data.target_language)
+        opened = replace(opened, dataset=dataset.with_prompts(prompts.of_row, wordings=True))
     minimum = task.min_transcripts.get("train", 0)
     if minimum:
-        check_transcripts(Rows.of(window.rows), stream.path, minimum=minimum, unknown_columns=())
+        check_transcripts(rows, stream.path, minimum=minimum, unknown_columns=())
     if task.needs_words:
-        check_words(Rows.of(window.rows), stream.path, training=True)
+        check_words(rows, stream.path, training=True)
     log.info(
         "%s: %d shards; the first %d rows, %d of them bad", stream.path, len(shards), window.num_met, len(window.bad)
     )

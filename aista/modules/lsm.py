@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from aista.modules.adapters.base import Adapter
+from aista.modules.adapters.base import Adapter, AdapterOutput
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.freezing import FrozenInEval
 from aista.modules.generation import evaluating
@@ -16,8 +16,9 @@ from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.modules.packing import Prompt, append_eos, fill_padding
 from aista.modules.predictions import Divergence, Tokens, token_divergence, token_nll
 from aista.modules.prompt import PromptIds
+from aista.modules.spoken_rows import speech_or_text, spread_rows
 from aista.modules.token_reading import read_tokens
-from aista.types import Hypothesis, LsmOutput, SpeechBatch, length_mask
+from aista.types import Hypothesis, LsmOutput, RowPrompts, SpeechBatch, length_mask, zero_padding
 
 __all__ = ["ForwardRequest", "LargeSpeechTextModel"]
 
@@ -64,7 +65,7 @@ class LargeSpeechTextModel(FrozenInEval):
 
     A row of the language model reads ``[BOS] prefix speech suffix target EOS`` in the speech branch and
     ``[BOS] prefix transcript suffix target EOS`` in the text branch (arXiv 2503.10211). The loss is on
-    target tokens and EOS alone.
+    target tokens and EOS alone. A row without audio has its transcript in both.
 
     Attributes:
         encoder: The speech encoder.
@@ -78,7 +79,7 @@ class LargeSpeechTextModel(FrozenInEval):
         adapter: Adapter,
         llm: LanguageModel,
         *,
-        prompt: PromptIds,
+        prompt: PromptIds | None,
         bos_id: int | None,
         eos_id: int,
         pad_id: int,
@@ -104,9 +105,8 @@ class LargeSpeechTextModel(FrozenInEval):
         source = fill_padding(batch.source, batch.source_lengths, self.pad_id)
         target = fill_padding(batch.target, batch.target_lengths, self.pad_id)
         goal = _Target(target, batch.target_lengths, append_eos(target, batch.target_lengths, self.eos_id))
-        states_BSE, lengths = self._encode(batch.audio, batch.audio_lengths, batch.encoded)
-        adapted = self.adapter.adapt(states_BSE, lengths, source, batch.source_lengths)
-        speech_BPD, speech_lengths = _cast(adapted.positions, self.llm), adapted.lengths
+        adapted = self._hear(batch, source)
+        speech_BPD, speech_lengths = adapted.positions, adapted.lengths
         if request.input_gradient:
             speech_BPD = speech_BPD.detach().requires_grad_()
         has_both_B = (speech_lengths > 0) & (batch.source_lengths > 0)
@@ -114,10 +114,10 @@ class LargeSpeechTextModel(FrozenInEval):
         # The speech branch goes first: autocast reuses its casts of the weights, and those made by a pass
         # without gradients would cut the weights off.
         with torch.set_grad_enabled(torch.is_grad_enabled() or request.input_gradient):
-            spoken = self._branch(speech_BPD, speech_lengths, goal if request.translate else None, request.capture)
+            spoken = self._speech_branch(batch, speech_BPD, speech_lengths, source, goal, request)
         written = _Branch(torch.zeros_like(spoken.nll))
         if request.runs_text_branch:
-            written = self._text_branch(source, batch.source_lengths, goal, request)
+            written = self._text_branch(source, batch.source_lengths, goal, request, batch.prompts)
         vocabulary_CD = self._vocabulary(request)
         divergences = tuple(
             token_divergence(self.llm, divergence, spoken.final(), written.final(), tokens)
@@ -157,9 +157,17 @@ class LargeSpeechTextModel(FrozenInEval):
         return self.adapter.output_lengths(self.encoder.output_lengths(audio_lengths))
 
     def generate(
-        self, audio: Tensor, audio_lengths: Tensor, config: GenerationConfig, *, encoded: bool = False
+        self,
+        audio: Tensor,
+        audio_lengths: Tensor,
+        config: GenerationConfig,
+        *,
+        encoded: bool = False,
+        prompts: RowPrompts | None = None,
     ) -> list[list[Hypothesis]]:
         """Translate a batch of utterances, or of their encoder states; a row's result does not depend on the others.
+
+        Rows have the model's prompt, unless ``prompts`` are given.
 
         Returns:
             For each row every hypothesis that the search ended with, best first; at least one.
@@ -168,15 +176,30 @@ class LargeSpeechTextModel(FrozenInEval):
             DataError: prompt, speech and ``max_new_tokens`` exceed the language model's positions.
         """
         with evaluating(self):
-            rows = self.prompt.pack(self.llm, *self.encode_speech(audio, audio_lengths, encoded=encoded))
+            speech = self.encode_speech(audio, audio_lengths, encoded=encoded)
+            rows = self.prompt.pack(self.llm, *speech, prompts=prompts)
             return self.llm.generate(rows.embeddings, rows.lengths, config, eos_id=self.eos_id, pad_id=self.pad_id)
 
-    def generate_from_text(self, source: Tensor, lengths: Tensor, config: GenerationConfig) -> list[list[Hypothesis]]:
+    def generate_from_text(
+        self, source: Tensor, lengths: Tensor, config: GenerationConfig, *, prompts: RowPrompts | None = None
+    ) -> list[list[Hypothesis]]:
         """As ``generate``, from transcripts by the text branch: what the language model does without speech."""
         with evaluating(self):
             source = fill_padding(source, lengths, self.pad_id)
-            rows = self.prompt.pack(self.llm, self.llm.embed(source), lengths)
+            rows = self.prompt.pack(self.llm, self.llm.embed(source), lengths, prompts=prompts)
             return self.llm.generate(rows.embeddings, rows.lengths, config, eos_id=self.eos_id, pad_id=self.pad_id)
+
+    def _hear(self, batch: SpeechBatch, source: Tensor) -> AdapterOutput:
+        """What the adapter makes of each row, in the language model's dtype; no position of rows without audio."""
+        audio, lengths, source_lengths, spoken = batch.audio, batch.audio_lengths, batch.source_lengths, batch.spoken
+        if spoken is not None:
+            if not len(spoken):
+                return AdapterOutput(self.llm.embed(source)[:, :0], torch.zeros_like(source_lengths))
+            spoken = spoken.to(audio.device)
+            audio, lengths, source, source_lengths = (x[spoken] for x in (audio, lengths, source, source_lengths))
+        adapted = self.adapter.adapt(*self._encode(audio, lengths, batch.encoded), source, source_lengths)
+        adapted = adapted._replace(positions=_cast(adapted.positions, self.llm))
+        return adapted if spoken is None else spread_rows(adapted, spoken, len(batch))
 
     def _encode(self, audio: Tensor, lengths: Tensor, encoded: bool) -> tuple[Tensor, Tensor]:
         """Audio -> ``[B, S, E]`` encoder states as the adapter takes them, and their ``[B]`` lengths."""
@@ -185,12 +208,36 @@ class LargeSpeechTextModel(FrozenInEval):
             states_BSE, lengths = self.encoder(states_BSE, lengths)
         return _cast(states_BSE, self.adapter), lengths
 
-    def _text_branch(self, source: Tensor, source_lengths: Tensor, goal: _Target, request: ForwardRequest) -> _Branch:
+    def _speech_branch(
+        self,
+        batch: SpeechBatch,
+        speech_BPD: Tensor,
+        lengths: Tensor,
+        source: Tensor,
+        goal: _Target,
+        request: ForwardRequest,
+    ) -> _Branch:
+        """The speech's pass, with the transcripts of rows without audio, of which no state is captured."""
+        goal_or_none = goal if request.translate else None
+        if batch.spoken is None:
+            return self._branch(speech_BPD, lengths, goal_or_none, request.capture, batch.prompts)
+        content = speech_or_text(speech_BPD, lengths, self.llm.embed(source), batch.source_lengths)
+        branch = self._branch(*content, goal_or_none, request.capture, batch.prompts)
+        return branch._replace(captured=tuple(zero_padding(states, lengths) for states in branch.captured))
+
+    def _text_branch(
+        self,
+        source: Tensor,
+        source_lengths: Tensor,
+        goal: _Target,
+        request: ForwardRequest,
+        prompts: RowPrompts | None,
+    ) -> _Branch:
         """The transcripts' pass; for captured states alone it ends at the deepest captured layer."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and (request.text_gradient or request.mt)):
             text_BTD = self.llm.embed(source)
             goal_or_none = goal if request.mt or request.divergences else None
-            return self._branch(text_BTD, source_lengths, goal_or_none, request.capture, with_nll=request.mt)
+            return self._branch(text_BTD, source_lengths, goal_or_none, request.capture, prompts, with_nll=request.mt)
 
     def _readings(
         self,
@@ -218,14 +265,15 @@ class LargeSpeechTextModel(FrozenInEval):
         lengths: Tensor,
         goal: _Target | None,
         capture: tuple[int, ...],
+        prompts: RowPrompts | None,
         *,
         with_nll: bool = True,
     ) -> _Branch:
         """One pass of the language model; without a goal it ends at the deepest captured layer."""
         if goal is None:
-            rows = self.prompt.pack(self.llm, middle, lengths, with_suffix=False)
+            rows = self.prompt.pack(self.llm, middle, lengths, with_suffix=False, prompts=prompts)
         else:
-            rows = self.prompt.pack(self.llm, middle, lengths, goal.ids, goal.lengths)
+            rows = self.prompt.pack(self.llm, middle, lengths, goal.ids, goal.lengths, prompts=prompts)
         tokens = None if goal is None or not with_nll else goal.tokens(lengths > 0)
         states, captured = self.llm(rows.embeddings, rows.lengths, capture=capture, stop_at_capture=goal is None)
         captured = tuple(rows.middle(layer, lengths, middle.size(1)) for layer in captured)

@@ -13,7 +13,7 @@ from aista.modules.llms.base import GenerationConfig, LanguageModel
 from aista.modules.packing import Prompt, append_eos, fill_padding
 from aista.modules.predictions import Tokens, token_nll
 from aista.modules.prompt import PromptIds
-from aista.types import Hypothesis, length_mask
+from aista.types import Hypothesis, RowPrompts, length_mask
 
 __all__ = ["TextTranslationModel", "TextTranslationOutput"]
 
@@ -40,7 +40,9 @@ class TextTranslationModel(FrozenInEval):
     Its checkpoint's ``llm`` is the one that ``LargeSpeechTextModel`` starts from.
     """
 
-    def __init__(self, llm: LanguageModel, *, prompt: PromptIds, bos_id: int | None, eos_id: int, pad_id: int) -> None:
+    def __init__(
+        self, llm: LanguageModel, *, prompt: PromptIds | None, bos_id: int | None, eos_id: int, pad_id: int
+    ) -> None:
         super().__init__()
         self.llm = llm
         self.prompt = Prompt(prompt, bos_id)
@@ -55,6 +57,7 @@ class TextTranslationModel(FrozenInEval):
         target_lengths: Tensor,
         *,
         with_source: bool = False,
+        prompts: RowPrompts | None = None,
     ) -> TextTranslationOutput:
         """NLL of the targets, and of the source tokens if asked for (a language-model loss on the source).
 
@@ -65,30 +68,38 @@ class TextTranslationModel(FrozenInEval):
             target_lengths: ``[B]``.
             with_source: Whether to compute ``source_nll``. Without BOS and prefix the first source token
                 has nothing before it and is left out.
+            prompts: Of each row; None for the model's own in all of them.
 
         Raises:
             DataError: a row needs more positions than the language model has.
         """
         source = fill_padding(source, source_lengths, self.pad_id)
         target = fill_padding(target, target_lengths, self.pad_id)
-        rows = self.prompt.pack(self.llm, self.llm.embed(source), source_lengths, target, target_lengths)
+        middle = self.llm.embed(source)
+        rows = self.prompt.pack(self.llm, middle, source_lengths, target, target_lengths, prompts=prompts)
         labels = append_eos(target, target_lengths, self.eos_id)
         valid_BU = length_mask(target_lengths + 1, labels.size(1)) & (source_lengths > 0)[:, None]
         targets = Tokens.of(valid_BU)
+        start = torch.as_tensor(rows.middle_start, device=source.device).expand_as(source_lengths)
         if with_source:
             valid_BT = length_mask(source_lengths, source.size(1)).clone()
-            if rows.middle_start == 0:
-                valid_BT[:, :1] = False
+            valid_BT[:, :1] &= (start > 0)[:, None]
             sources = Tokens.of(valid_BT)
         states, _ = self.llm(rows.embeddings, rows.lengths)
         nll = token_nll(self.llm, states, rows.target_start, labels, targets)
         source_nll, num_sources = torch.zeros_like(nll), torch.zeros_like(source_lengths)
         if with_source:
-            start = torch.full_like(source_lengths, rows.middle_start)
             source_nll, num_sources = token_nll(self.llm, states, start, source, sources), valid_BT.sum(dim=1)
         return TextTranslationOutput(nll, valid_BU.sum(dim=1), source_nll, num_sources)
 
-    def generate(self, source: Tensor, source_lengths: Tensor, config: GenerationConfig) -> list[list[Hypothesis]]:
+    def generate(
+        self,
+        source: Tensor,
+        source_lengths: Tensor,
+        config: GenerationConfig,
+        *,
+        prompts: RowPrompts | None = None,
+    ) -> list[list[Hypothesis]]:
         """Translate a batch of texts; a row's result does not depend on the others.
 
         Returns:
@@ -99,5 +110,5 @@ class TextTranslationModel(FrozenInEval):
         """
         with evaluating(self):
             source = fill_padding(source, source_lengths, self.pad_id)
-            rows = self.prompt.pack(self.llm, self.llm.embed(source), source_lengths)
+            rows = self.prompt.pack(self.llm, self.llm.embed(source), source_lengths, prompts=prompts)
             return self.llm.generate(rows.embeddings, rows.lengths, config, eos_id=self.eos_id, pad_id=self.pad_id)

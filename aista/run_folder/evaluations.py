@@ -33,6 +33,7 @@ class Evaluation:
         seconds: Decoding time.
         rows: Hypotheses beside their references.
         shuffled_speech: NLL with the right and with shuffled speech, as plain data; None where not measured.
+        directions: ``en-fr`` -> scores, where rows have several target languages; ``scores`` are their means then.
         guarded_rows: Rows whose search ``no_repeat_ngram`` changed; None where it was off.
         length_sweep: Scores under other length penalties; None where not asked for.
         n_best: Row -> texts that its search found, best first; empty where that was not asked for.
@@ -45,6 +46,7 @@ class Evaluation:
     seconds: float
     rows: tuple[HypothesisRow, ...]
     shuffled_speech: Mapping[str, Any] | None = None
+    directions: Mapping[str, tuple[Score, ...]] = field(default_factory=dict)
     guarded_rows: int | None = None
     length_sweep: LengthSweep | None = None
     n_best: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
@@ -65,6 +67,7 @@ class Evaluation:
                 "num_utterances": len(self.rows),
                 "hypotheses_sha256": hash_file(run.hypotheses_file(self.label)),
             }
+            | ({"directions": _directions_to_json(self.directions)} if self.directions else {})
             | ({} if self.shuffled_speech is None else {"shuffled_speech": self.shuffled_speech})
             | ({} if self.guarded_rows is None else {"guarded_rows": self.guarded_rows})
             | ({} if self.length_sweep is None else {"length_sweep": self.length_sweep.to_json()})
@@ -98,10 +101,17 @@ class Evaluation:
                 seconds=float(data["seconds"]),
                 rows=tuple(rows),
                 shuffled_speech=data.get("shuffled_speech"),
+                directions={
+                    name: tuple(_score(item) for item in items) for name, items in data.get("directions", {}).items()
+                },
                 guarded_rows=data.get("guarded_rows"),
                 length_sweep=LengthSweep.of(data["length_sweep"]) if "length_sweep" in data else None,
                 n_best=n_best,
             )
+
+
+def _directions_to_json(directions: Mapping[str, tuple[Score, ...]]) -> dict[str, list[dict[str, Any]]]:
+    return {name: [asdict(score) for score in scores] for name, scores in directions.items()}
 
 
 def is_scored(run: RunPaths, label: str, *, shuffled_speech: bool = False) -> bool:

@@ -21,7 +21,9 @@ __all__ = [
     "searched_label",
     "split_label",
     "step_of",
+    "task_label",
     "transcript_label",
+    "transcript_part_label",
 ]
 
 SPLITS = ("train", "dev", "test")
@@ -33,6 +35,7 @@ PLAN = "_plan"
 TRANSCRIPT = "_transcript"
 CASCADE = "_cascade-"
 SEARCH = "+"
+_PART = "part="
 CHECKSUMS = "checksums.json"  # in the folder of a checkpoint
 
 
@@ -58,6 +61,16 @@ def split_label(split: str) -> str:
 def transcript_label(split: str) -> str:
     """What the results on a split are called whose transcripts were translated; ``split`` is its label."""
     return f"{split}{TRANSCRIPT}"
+
+
+def task_label(split: str, task: str) -> str:
+    """What the results on a split are called whose rows were read for another task than the run's first."""
+    return searched_label(split, {"task": task})
+
+
+def transcript_part_label(label: str) -> str:
+    """What the transcripts are called that results hold beside their translations."""
+    return f"{label}{SEARCH}{_PART}transcript"
 
 
 def cascade_label(split: str, file: Path, sha256: str) -> str:
@@ -213,7 +226,7 @@ class RunPaths:
         split, *search = split.split(SEARCH)
         base, *cascade = split.split(CASCADE)
         option = " --transcripts FILE" if cascade else " --from-transcript" * base.endswith(TRANSCRIPT)
-        pairs = [option.partition("=") for option in search]
+        pairs = [option.partition("=") for option in search if not option.startswith(_PART)]
         flags = [f" --{name.replace('_', '-')} {_given(value)}" for name, _, value in pairs]
         return "".join([f"aista evaluate {self.path} --split {base.removesuffix(TRANSCRIPT)}{option}", *flags])
 

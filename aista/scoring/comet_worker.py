@@ -43,12 +43,11 @@ def _score(request: dict[str, Any], rows: list[dict[str, str]], results: TextIO)
     except ImportError as error:
         _write(results, problem="import", reason=f"{type(error).__name__}: {error}")
         return 0
-    if not request["trust"]:
-        _read_weights_alone(torch)
+    _set_weights_only(torch, not request["trust"])
     try:
         model = comet.load_from_checkpoint(request["checkpoint"])
     except pickle.UnpicklingError as error:
-        lines = [line for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line]
+        lines = [line.partition(" was not")[0] for line in str(error).splitlines() if "Unsupported" in line]
         _write(results, problem="unsafe", reason=(lines or str(error).splitlines() or [""])[0].strip())
         return 0
     if not request["references"] and model.requires_references():
@@ -66,14 +65,14 @@ def _score(request: dict[str, Any], rows: list[dict[str, str]], results: TextIO)
     return 0
 
 
-def _read_weights_alone(torch: Any) -> None:
-    """Let ``torch.load`` refuse what could run code, whatever Lightning asks of it."""
+def _set_weights_only(torch: Any, weights_only: bool) -> None:
+    """Decide whether ``torch.load`` refuses what could run code; Lightning and torch do by their versions."""
     load = torch.load
 
-    def load_weights(*args: Any, **options: Any) -> Any:
-        return load(*args, **{**options, "weights_only": True})
+    def load_as_decided(*args: Any, **options: Any) -> Any:
+        return load(*args, **{**options, "weights_only": weights_only})
 
-    torch.load = load_weights
+    torch.load = load_as_decided
 
 
 def _write(results: TextIO, **record: Any) -> None:

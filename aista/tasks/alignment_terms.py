@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,17 +10,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from aista import registry
 from aista.data.tokenizers.base import TextTokenizer
+from aista.errors import ConfigError, Fault
 from aista.losses.base import AlignmentContext, AlignmentLoss, AlignmentResult
 from aista.losses.schedules.base import WeightSchedule
 from aista.modules.packing import fill_padding
 from aista.modules.predictions import Divergence
+from aista.schema import Component, component, option
 from aista.selection.base import SelectedLayers
 from aista.selection.collapse_metrics import collapse_metrics
 from aista.tasks.base import Logged, LossPart
 from aista.types import LayerStates, LsmOutput, SpeechBatch
 
-__all__ = ["AlignmentTerm", "AlignmentTerms"]
+__all__ = ["AlignmentTerm", "AlignmentTerms", "WeightedAlignment", "build_terms"]
+
+
+@dataclass(frozen=True)
+class WeightedAlignment(Component):
+    """An alignment loss and its weight lambda in the total loss."""
+
+    weight: float = option(1.0, "lambda: weight of this alignment loss beside the cross-entropy per token.", minimum=0)
+    schedule: Component = component("weight_schedule", "constant", "How lambda changes over the training steps.")
 
 
 @dataclass(frozen=True)
@@ -174,3 +185,23 @@ def as_divergence(loss: AlignmentLoss, *, detach_text: bool) -> Divergence:
         return loss(states, AlignmentContext(), detach_text=detach_text).per_utterance_B
 
     return compare
+
+
+def build_terms(specs: Sequence[WeightedAlignment]) -> Iterator[AlignmentTerm]:
+    """The alignment losses that a config names.
+
+    Raises:
+        ConfigError: a component is no alignment loss, or cannot be built.
+    """
+    for index, spec in enumerate(specs):
+        at = f"alignment[{index}]"
+        loss = registry.build("alignment_loss", spec, at=at)
+        if not isinstance(loss, AlignmentLoss):
+            problem = f"{type(loss).__name__} does not derive from AlignmentLoss"
+            raise ConfigError([Fault(f"{at}.name", problem, "see aista.losses.base")])
+        yield AlignmentTerm(
+            loss,
+            spec.weight,
+            registry.build("weight_schedule", spec.schedule, at=f"{at}.schedule"),
+            name="align" if len(specs) == 1 else f"align{index}",
+        )

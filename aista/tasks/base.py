@@ -19,6 +19,7 @@ from aista.modules.trainable import ParameterTable, select_trainable
 from aista.schema import Component
 from aista.tasks.experiment import Sections
 from aista.tasks.parts import Pretrained, build_part, build_tunings
+from aista.tasks.prompts import Prompts
 from aista.types import Hypothesis, SpeechBatch
 
 __all__ = ["Logged", "LossPart", "Metrics", "Task", "TaskLoss"]
@@ -78,6 +79,8 @@ class Task(ABC):
         takes_states: Whether ``loss`` and ``decode`` also take batches of encoder states (``SpeechBatch.encoded``),
             those of the part ``encoder`` of the options and of the model; only then can they be cached.
         translates_text: Whether ``decode_text`` translates transcripts.
+        row_tasks: What rows can be trained on (``data.tasks``); empty where rows are not told apart.
+        prompts: What stands around the speech in the language model's input; None without one.
         tunings: How the parts with a tuning are trained, by the option's name.
         pretrained: What ``build_model`` does about pretrained weights: it loads them; it skips them, where a model
             is built only to have its weights loaded from elsewhere; or it leaves such parts on the meta device,
@@ -88,8 +91,10 @@ class Task(ABC):
     uses_audio: ClassVar[bool] = True
     takes_states: ClassVar[bool] = False
     translates_text: ClassVar[bool] = False
+    row_tasks: ClassVar[tuple[str, ...]] = ()
     scores_translations: ClassVar[bool] = True
     default_metrics: ClassVar[tuple[Component, ...]]
+    prompts: Prompts | None = None
     parameters: ParameterTable
 
     def __init__(self, config: Any, *, tokenizer: TextTokenizer, feature: Feature | None = None) -> None:
@@ -130,8 +135,8 @@ class Task(ABC):
 
     @property
     def searches(self) -> bool:
-        """Whether ``hypotheses`` tells what a search found, so that there are n-best lists."""
-        return type(self).hypotheses is not Task.hypotheses
+        """Whether translations are those of ``hypotheses``: it has them, and no ``decode`` of its own."""
+        return type(self).hypotheses is not Task.hypotheses and type(self).decode is Task.decode
 
     def hypotheses(
         self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig, *, from_text: bool = False

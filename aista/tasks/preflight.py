@@ -8,10 +8,12 @@ from pathlib import Path
 
 from aista import registry
 from aista.data.manifest import read_manifest
+from aista.data.row_tasks import TASKS
 from aista.errors import AistaError, ConfigError, DataError, Fault
 from aista.run_folder.paths import RunPaths
 from aista.schema import Component
 from aista.scoring.base import Metric
+from aista.scoring.language import UNSPACED, language_of
 from aista.scoring.metric_set import metric_set
 from aista.tasks.base import Task
 from aista.tasks.decoding import Decoder
@@ -20,6 +22,7 @@ from aista.tasks.parts import Pretrained, prepare_part
 
 __all__ = ["FREEZE_ENCODER", "build_metrics", "build_task", "preflight", "task_class"]
 
+_ERROR_RATES = (Component("wer"), Component("cer"))
 FREEZE_ENCODER = "set encoder.tuning: frozen, or remove data.encoder_cache"
 
 
@@ -75,13 +78,37 @@ def build_task(experiment: Experiment, *, pretrained: Pretrained = "load") -> Ta
     return task
 
 
-def build_metrics(experiment: Experiment, others: Sequence[Component] = ()) -> list[Metric]:
-    """The configured metrics, or the task's usual ones, for the language of what the task produces; or ``others``."""
+def build_metrics(
+    experiment: Experiment, others: Sequence[Component] = (), *, row_task: str = "", language: str = ""
+) -> list[Metric]:
+    """The configured metrics, or the task's usual ones, for the language of what the task produces; or ``others``.
+
+    Args:
+        experiment: Its evaluation section names them.
+        others: In place of those.
+        row_task: Which of ``data.tasks`` is scored; empty: the first. Where it writes transcripts and the first does
+            not, or the other way round, the configured metrics are not its.
+        language: Of the texts, in place of the config's.
+
+    Raises:
+        ConfigError: a metric cannot be built.
+    """
     data, task = experiment.sections.data, task_class(experiment)
-    language = data.target_language if task.scores_translations else data.source_language
-    specs = others or experiment.sections.evaluation.metrics or task.default_metrics
+    first = next(iter(data.tasks), "")
+    writes_source = _writes_source(task, row_task or first)
+    language = language or (data.source_language if writes_source else data.target_language)
+    configured = experiment.sections.evaluation.metrics if writes_source == _writes_source(task, first) else ()
+    usual = _ERROR_RATES if writes_source and task.scores_translations else task.default_metrics
+    specs = others or configured or usual
+    if specs is _ERROR_RATES and language_of(language) in UNSPACED:
+        specs = _ERROR_RATES[1:]
     at = "--metric" if others else "evaluation.metrics"
     return metric_set(specs, at=at, target_language=language)
+
+
+def _writes_source(task: type[Task], row_task: str) -> bool:
+    """Whether hypotheses are transcripts."""
+    return not task.scores_translations or (row_task != "" and TASKS[row_task].target == "src_text")
 
 
 def task_class(experiment: Experiment) -> type[Task]:
@@ -117,7 +144,8 @@ def _check(experiment: Experiment, with_data: bool, pretrained: Pretrained) -> t
     if score not in names:
         faults.append(Fault("evaluation.score", f"must be one of {', '.join(names)}, got {score!r}"))
     faults += (
-        _trackers(experiment)
+        _row_tasks(experiment, task)
+        + _trackers(experiment)
         + _durations(experiment, task)
         + _encoder_cache(experiment, task)
         + _positions(experiment, task)
@@ -210,6 +238,13 @@ def _dev_inputs(dev: Path, metrics: Sequence[Metric]) -> list[Fault]:
             )
             faults.append(Fault("evaluation.metrics", problem, "fill src_text, or choose other metrics"))
     return faults
+
+
+def _row_tasks(experiment: Experiment, task: Task) -> list[Fault]:
+    if not experiment.sections.data.tasks or task.row_tasks:
+        return []
+    problem = f"the task {experiment.sections.task!r} trains on all rows alike"
+    return [Fault("data.tasks", problem, "remove it, or set task: speech_translation")]
 
 
 def _durations(experiment: Experiment, task: Task) -> list[Fault]:

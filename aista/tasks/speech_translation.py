@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from aista import registry
 from aista.data.features.base import Feature
 from aista.data.row_checks import Limit
+from aista.data.row_tasks import TASKS
 from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import ConfigError, Fault
-from aista.losses.base import AlignmentContext, AlignmentLoss
+from aista.losses.base import AlignmentContext
 from aista.modules.llms.base import GenerationConfig
 from aista.modules.lsm import ForwardRequest, LargeSpeechTextModel
 from aista.registry import register
@@ -23,23 +24,17 @@ from aista.schema import Component, Options, component, components, option
 from aista.selection.base import LayerSelection, SelectedLayers
 from aista.selection.retrieval_probe import RetrievalProbe
 from aista.tasks.alignment_checks import check_layers, check_schedules, is_probed, probes_words
-from aista.tasks.alignment_terms import AlignmentTerm, AlignmentTerms
-from aista.tasks.base import LossPart, Task, TaskLoss
+from aista.tasks.alignment_terms import AlignmentTerms, WeightedAlignment, build_terms
+from aista.tasks.base import Logged, LossPart, Task, TaskLoss
 from aista.tasks.experiment import Sections
 from aista.tasks.limits import input_lengths, input_limit, position_limit
 from aista.tasks.parts import TunedPart
-from aista.tasks.prompting import ChatPrompt, encode_prompt
+from aista.tasks.prompting import ChatPrompt
+from aista.tasks.prompts import Prompts, check_prompts
+from aista.tasks.row_task_checks import check_row_tasks
 from aista.types import Hypothesis, LsmOutput, SpeechBatch
 
-__all__ = ["SpeechTranslationConfig", "SpeechTranslationTask", "WeightedAlignment"]
-
-
-@dataclass(frozen=True)
-class WeightedAlignment(Component):
-    """An alignment loss and its weight lambda in the total loss."""
-
-    weight: float = option(1.0, "lambda: weight of this alignment loss beside the cross-entropy per token.", minimum=0)
-    schedule: Component = component("weight_schedule", "constant", "How lambda changes over the training steps.")
+__all__ = ["SpeechTranslationConfig", "SpeechTranslationTask"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +48,19 @@ class SpeechTranslationConfig(Options):
         "{speech}",
         "Text with {speech} for the speech (or its transcript), or {user: ..., system: ...} for a chat model.",
     )
+    prompts: dict[str, str | ChatPrompt | tuple[str | ChatPrompt, ...]] = option(
+        {},
+        "Prompts of rows by their task (data.tasks), where `prompt` is not theirs. In a list of several wordings, one "
+        "is drawn for each row and epoch; the first is used outside training. {src_lang} and {tgt_lang} stand for the "
+        "row's languages, {tgt_lang:name} for French.",
+    )
     alignment: tuple[WeightedAlignment, ...] = components(
         "alignment_loss", "Alignment losses; an empty list trains on cross-entropy alone.", type=WeightedAlignment
     )
     layer_selection: Component = component("layer_selection", "fixed", "Which LLM layers are aligned.")
+    aligned_tasks: tuple[str, ...] = option(
+        ("st", "asr", "cot"), "Tasks of `data.tasks` whose rows are aligned.", choices=("st", "asr", "cot")
+    )
     text_gradient: bool = option(
         False, "Let the alignment loss train the text states too (at the cost of a backward pass)."
     )
@@ -72,6 +76,7 @@ class SpeechTranslationConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_prompts(self.prompt, self.prompts)
         if not self.translation_weight and not self.mt_weight and not self.alignment:
             raise ValueError("translation_weight 0 leaves nothing to train on; name an alignment loss or raise it")
 
@@ -88,13 +93,14 @@ class SpeechTranslationTask(Task):
 
     takes_states = True
     translates_text = True
+    row_tasks = tuple(TASKS)
     default_metrics = (Component("bleu"), Component("chrf"))
     feature: Feature
 
     def __init__(self, config: SpeechTranslationConfig, *, tokenizer: TextTokenizer, feature: Feature) -> None:
         super().__init__(config, tokenizer=tokenizer, feature=feature)
-        self.prompt = encode_prompt(config.prompt, tokenizer)
-        self.alignment = AlignmentTerms(_build_terms(config.alignment), text_gradient=config.text_gradient)
+        self.prompts: Prompts = Prompts(config.prompt, config.prompts, tokenizer, usual="st")
+        self.alignment = AlignmentTerms(build_terms(config.alignment), text_gradient=config.text_gradient)
         self.selected: SelectedLayers | None = None
 
     @property
@@ -119,7 +125,12 @@ class SpeechTranslationTask(Task):
 
     @property
     def skips_parameters(self) -> bool:
-        """Those of the LLM above the deepest aligned layer, unless the text branch is trained to its end."""
+        """Those of the LLM above the deepest aligned layer, unless the text branch is trained to its end.
+
+        And those of encoder and adapter where a process' rows may all be texts.
+        """
+        if "mt" in self.prompts.tasks:
+            return True
         is_trained = any(part.trainable for part in self.parameters.parts if part.part == "llm")
         return is_trained and self.ends_early and not self.config.mt_weight
 
@@ -137,7 +148,8 @@ class SpeechTranslationTask(Task):
         config = self.config
         layers = check_layers(config.layer_selection, config.llm, sections) if config.alignment else []
         schedules = [spec.schedule for spec in config.alignment]
-        return layers + check_schedules(self.alignment.terms, schedules, sections)
+        faults = layers + check_schedules(self.alignment.terms, schedules, sections)
+        return faults + check_row_tasks(sections, self.tokenizer)
 
     def start_step(self, step: int, num_steps: int) -> None:
         self.alignment.start_step(step, num_steps)
@@ -159,9 +171,9 @@ class SpeechTranslationTask(Task):
             encoder,
             adapter,
             llm,
-            prompt=self.prompt.ids,
-            bos_id=self.prompt.bos_id,
-            eos_id=self.prompt.eos_id,
+            prompt=None if self.prompts.vary else self.prompts.first.ids,
+            bos_id=self.prompts.first.bos_id,
+            eos_id=self.prompts.first.eos_id,
             pad_id=tokenizer.pad_id,
         )
 
@@ -188,7 +200,8 @@ class SpeechTranslationTask(Task):
                 pad_id=self.tokenizer.pad_id,
                 words=batch.words,
             )
-            parts.append(self.alignment.loss(out, self.selected, context))
+            aligned = out._replace(speech_lengths=out.speech_lengths.where(self._is_aligned(batch), 0))
+            parts.append(self.alignment.loss(aligned, self.selected, context))
         return TaskLoss.of_parts(*parts, num_targets=batch.num_targets)
 
     def states_request(self, layers: tuple[int, ...]) -> ForwardRequest:
@@ -219,34 +232,47 @@ class SpeechTranslationTask(Task):
     def _cross_entropy(self, out: LsmOutput, batch: SpeechBatch, *, with_translation: bool) -> LossPart:
         """Of the translation given the speech, and given the transcript, in rows that have one."""
         config, has_target_B, num_targets = self.config, batch.target_lengths > 0, batch.num_translated
-        nll, mt_nll = (values_B.where(has_target_B, 0.0).sum() for values_B in (out.nll, out.mt_nll))
-        total, metrics = config.translation_weight * nll, {}
+        nll_B = out.nll.where(has_target_B, 0.0)
+        nll, metrics = nll_B.sum(), dict[str, Logged]()
+        total = config.translation_weight * nll
         if with_translation and num_targets:
             metrics["nll"] = (nll.detach() / num_targets, float(num_targets))
+            for name in dict.fromkeys(batch.tasks):
+                metrics[f"nll_{name}"] = _mean(nll_B, batch, _are(batch, (name,)) & has_target_B)
         if config.mt_weight > 0:
-            total = total + config.mt_weight * mt_nll
+            is_translated_B = has_target_B if not batch.tasks else has_target_B & _are(batch, ("st",))
+            mt_nll_B = out.mt_nll.where(is_translated_B, 0.0)
+            total = total + config.mt_weight * mt_nll_B.sum()
             if num_targets:
-                metrics["mt_nll"] = (mt_nll.detach() / num_targets, float(num_targets))
+                metrics["mt_nll"] = _mean(mt_nll_B, batch, is_translated_B)
         return LossPart(total, metrics)
+
+    def _is_aligned(self, batch: SpeechBatch) -> Tensor:
+        """``[B]`` whether the alignment losses compare a row."""
+        if not batch.tasks:
+            return batch.audio_lengths > 0
+        return _are(batch, self.config.aligned_tasks)
 
     def hypotheses(
         self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig, *, from_text: bool = False
     ) -> list[list[Hypothesis]]:
         """Translate by beam search: the speech without the text branch, or the transcripts by the text branch alone."""
         assert isinstance(model, LargeSpeechTextModel)
+        prompts = batch.prompts
         if from_text:
-            return model.generate_from_text(batch.source, batch.source_lengths, generation)
-        return model.generate(batch.audio, batch.audio_lengths, generation, encoded=batch.encoded)
+            return model.generate_from_text(batch.source, batch.source_lengths, generation, prompts=prompts)
+        return model.generate(batch.audio, batch.audio_lengths, generation, encoded=batch.encoded, prompts=prompts)
 
     def positions(
         self, model: nn.Module, seconds: Sequence[float], source: Tensor, target: Tensor, *, max_new_tokens: int = 0
     ) -> Tensor:
         assert isinstance(model, LargeSpeechTextModel)
-        speech = model.speech_positions(input_lengths(seconds, self.feature))
-        in_speech_branch = speech + target.clamp(min=max_new_tokens) + model.prompt.num_positions
-        in_text_branch = source + len(model.prompt.head)  # ends behind the transcript, unless trained on it
+        is_speech = torch.tensor(seconds) > 0  # text rows have the transcript in its place
+        speech = model.speech_positions(input_lengths(seconds, self.feature)).where(is_speech, source)
+        in_speech_branch = speech + target.clamp(min=max_new_tokens) + self.prompts.num_positions
+        in_text_branch = source + self.prompts.head_positions  # ends behind the transcript, unless trained on it
         if self.config.mt_weight > 0 or self.alignment.prediction_terms:
-            in_text_branch = source + target + model.prompt.num_positions
+            in_text_branch = source + target + self.prompts.num_positions
         return torch.maximum(in_speech_branch, in_text_branch)
 
     def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
@@ -263,19 +289,15 @@ class SpeechTranslationTask(Task):
         return f"SpeechTranslationTask(alignment={losses}, selected={self.selected})"
 
 
-def _build_terms(specs: Sequence[WeightedAlignment]) -> Iterator[AlignmentTerm]:
-    for index, spec in enumerate(specs):
-        at = f"alignment[{index}]"
-        loss = registry.build("alignment_loss", spec, at=at)
-        if not isinstance(loss, AlignmentLoss):
-            problem = f"{type(loss).__name__} does not derive from AlignmentLoss"
-            raise ConfigError([Fault(f"{at}.name", problem, "see aista.losses.base")])
-        yield AlignmentTerm(
-            loss,
-            spec.weight,
-            registry.build("weight_schedule", spec.schedule, at=f"{at}.schedule"),
-            name="align" if len(specs) == 1 else f"align{index}",
-        )
+def _are(batch: SpeechBatch, tasks: Sequence[str]) -> Tensor:
+    """``[B]`` whether a row is for one of the tasks."""
+    return torch.tensor([task in tasks for task in batch.tasks], device=batch.audio_lengths.device)
+
+
+def _mean(nll_B: Tensor, batch: SpeechBatch, rows_B: Tensor) -> Logged:
+    """NLL per target token of some rows."""
+    weight = batch.row_weights.where(rows_B, 0).sum()
+    return nll_B.detach().where(rows_B, 0).sum() / weight, weight
 
 
 def _uneven(adapter: str, option: str) -> Fault:

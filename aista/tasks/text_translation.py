@@ -18,7 +18,8 @@ from aista.schema import Component, Options, component, option
 from aista.tasks.base import Logged, Task, TaskLoss
 from aista.tasks.limits import position_limit
 from aista.tasks.parts import TunedPart
-from aista.tasks.prompting import ChatPrompt, encode_prompt
+from aista.tasks.prompting import ChatPrompt
+from aista.tasks.prompts import Prompts, check_prompts
 from aista.types import Hypothesis, SpeechBatch
 
 __all__ = ["TextTranslationConfig", "TextTranslationTask"]
@@ -32,8 +33,15 @@ class TextTranslationConfig(Options):
     prompt: str | ChatPrompt = option(
         "{speech}", "The speech task's prompt, a text or a chat; the transcript takes the speech's place."
     )
+    prompts: dict[str, str | ChatPrompt | tuple[str | ChatPrompt, ...]] = option(
+        {}, "The speech task's prompts; that of `mt` is used here where there is one."
+    )
     source_weight: float = option(0.5, "Weight of the language-model loss on the source text.", minimum=0)
     freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.", inherit=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_prompts(self.prompt, self.prompts)
 
 
 @register("task", "text_translation", config=TextTranslationConfig)
@@ -46,20 +54,20 @@ class TextTranslationTask(Task):
 
     def __init__(self, config: TextTranslationConfig, *, tokenizer: TextTokenizer) -> None:
         super().__init__(config, tokenizer=tokenizer)
-        self.prompt = encode_prompt(config.prompt, tokenizer)
+        self.prompts: Prompts = Prompts(config.prompt, config.prompts, tokenizer, usual="mt")
 
     def build_model(self) -> TextTranslationModel:
         tokenizer = self.tokenizer
         llm = self.build_part("llm", vocab_size=tokenizer.vocab_size)
-        prompt = self.prompt
-        return TextTranslationModel(
-            llm, prompt=prompt.ids, bos_id=prompt.bos_id, eos_id=prompt.eos_id, pad_id=tokenizer.pad_id
-        )
+        first = self.prompts.first
+        ids = None if self.prompts.vary else first.ids
+        return TextTranslationModel(llm, prompt=ids, bos_id=first.bos_id, eos_id=first.eos_id, pad_id=tokenizer.pad_id)
 
     def loss(self, model: nn.Module, batch: SpeechBatch) -> TaskLoss:
         """Cross-entropy on the translation, and on the source text with ``source_weight``."""
         with_source = self.config.source_weight > 0
-        out = model(batch.source, batch.source_lengths, batch.target, batch.target_lengths, with_source=with_source)
+        texts = (batch.source, batch.source_lengths, batch.target, batch.target_lengths)
+        out = model(*texts, with_source=with_source, prompts=batch.prompts)
         num_targets = batch.num_targets
         metrics: dict[str, Logged] = {"nll": (out.nll.detach().sum() / num_targets, float(num_targets))}
         total = out.nll.sum()
@@ -74,13 +82,13 @@ class TextTranslationTask(Task):
     ) -> list[list[Hypothesis]]:
         """Translate the transcripts by beam search; they are all there is."""
         assert isinstance(model, TextTranslationModel)
-        return model.generate(batch.source, batch.source_lengths, generation)
+        return model.generate(batch.source, batch.source_lengths, generation, prompts=batch.prompts)
 
     def positions(
         self, model: nn.Module, seconds: Sequence[float], source: Tensor, target: Tensor, *, max_new_tokens: int = 0
     ) -> Tensor:
         assert isinstance(model, TextTranslationModel)
-        return source + target.clamp(min=max_new_tokens) + model.prompt.num_positions
+        return source + target.clamp(min=max_new_tokens) + self.prompts.num_positions
 
     def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
         assert isinstance(model, TextTranslationModel)

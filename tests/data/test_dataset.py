@@ -8,7 +8,8 @@ import torch
 
 from aista.data import dataset as dataset_module
 from aista.data.augmentations.spec_augment import SpecAugment
-from aista.data.dataset import SpeechTextDataset, collate
+from aista.data.dataset import SpeechTextDataset
+from aista.data.examples import collate
 from aista.data.features.log_mel import LogMel, LogMelConfig
 from aista.data.features.waveform import Waveform, WaveformConfig
 from aista.data.manifest import Row

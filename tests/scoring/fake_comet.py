@@ -33,9 +33,11 @@ class Model:
             scores[1] = float("nan")
         return {"scores": scores[1:] if MODE == "short" else scores}
 
+ASKED = {True: False, False: None}  # Lightning of before and since 2.6
+
 def load_from_checkpoint(path):
-    kinds = torch.load(path, weights_only=False)
-    if MODE == "not weights" and kinds == "weights alone":
+    kinds = torch.load(path, weights_only=ASKED[MODE == "old lightning"])
+    if MODE in ("not weights", "old lightning") and kinds == "weights alone":
         raise pickle.UnpicklingError("Weights only.\n\tUnsupported global: GLOBAL os.system was not allowed.")
     return Model()
 '''
@@ -47,9 +49,9 @@ class cuda:
     def is_available():
         return False
 
-def load(path, weights_only=None):
+def load(path, weights_only=None):  # of since 2.6
     open(path).close()
-    return "weights alone" if weights_only else "anything"
+    return "anything" if weights_only is False else "weights alone"
 """
 
 

@@ -126,7 +126,7 @@ def estimate_cost(
     Raises:
         RunError: the step cannot be run on shapes alone.
     """
-    config, weights, summary = experiment.sections.trainer, weigh(model), summarize(rows, model, task.feature)
+    config, weights, summary = experiment.sections.trainer, weigh(model), summarize(rows, model, task)
     positions, layers = rows.positions(task, model), costliest_layers(task, model)
     batches = plan_batches(rows, experiment, task.feature, max(processes), positions)
     tracer = Tracer(task, model, bfloat16=config.mixed_precision != "off")

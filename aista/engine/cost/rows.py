@@ -99,7 +99,8 @@ class RowLengths:
     def batch(self, rows: Sequence[int], feature: Feature | None) -> BatchSizes:
         """Some rows as a batch; ``feature`` is None where they have no audio."""
         seconds = [self.seconds[row] for row in rows]
-        inputs = (0,) * len(rows) if feature is None else tuple(input_lengths(seconds, feature).tolist())
+        sizes = [0] * len(rows) if feature is None else input_lengths(seconds, feature).tolist()
+        inputs = tuple(size if duration else 0 for size, duration in zip(sizes, seconds, strict=True))
         return BatchSizes(inputs, tuple(self.source[row] for row in rows), tuple(self.target[row] for row in rows))
 
 
@@ -225,17 +226,18 @@ def plan_batches(
     )
 
 
-def summarize(rows: RowLengths, model: nn.Module, feature: Feature | None) -> dict[str, Summary]:
+def summarize(rows: RowLengths, model: nn.Module, task: Task) -> dict[str, Summary]:
     """What the rows take, by name: seconds, encoder input, tokens, and positions in the language model."""
     lengths: dict[str, Sequence[float]] = {}
+    feature, prompts = task.feature, task.prompts
     if feature is not None:
         inputs = input_lengths(rows.seconds, feature)
         lengths["seconds"] = rows.seconds
         lengths["encoder frames" if feature.dim else "encoder samples"] = inputs.tolist()
     lengths |= {"transcript tokens": rows.source, "translation tokens": rows.target}
-    if feature is not None and isinstance(model, LargeSpeechTextModel):
+    if feature is not None and prompts is not None and isinstance(model, LargeSpeechTextModel):
         speech = model.speech_positions(inputs).tolist()
-        prompt = model.prompt.num_positions
+        prompt = prompts.num_positions
         lengths["speech positions"] = speech
         lengths["prompt positions"] = [prompt] * len(speech)
         lengths["LLM positions"] = [a + b + prompt for a, b in zip(speech, rows.target, strict=True)]

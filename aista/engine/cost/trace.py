@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
+from aista.data.examples import PromptPair, pad_prompts
 from aista.data.tokenizers.base import TextTokenizer
 from aista.engine.cost.meter import Operations, StepMeter
 from aista.engine.cost.shapes import Shapes, WithoutNumbers, like_gpu
@@ -102,9 +103,13 @@ class Tracer:
         stand_ins = _align(self.task, layers)
         if self.encoded:
             encoder: Any = self.model.get_submodule("encoder")
-            lengths = encoder.output_lengths(torch.tensor(sizes.inputs))
+            inputs = torch.tensor(sizes.inputs)
+            lengths = encoder.output_lengths(inputs).where(inputs > 0, 0)
             sizes = replace(sizes, inputs=tuple(lengths.tolist()))
-        batch = replace(make_batch(sizes, self._audio(sizes), self.task.tokenizer), encoded=self.encoded)
+        prompts = self.task.prompts
+        prompt = prompts.longest if prompts is not None and prompts.vary else None
+        batch = make_batch(sizes, self._audio(sizes), self.task.tokenizer, prompt)
+        batch = replace(batch, encoded=self.encoded)
         meter = StepMeter(self.model, [batch.audio])
         self.model.train()
         try:
@@ -128,13 +133,16 @@ class Tracer:
         return self._shapes.empty(len(sizes.inputs), max(sizes.inputs, default=0), *channels)
 
 
-def make_batch(sizes: BatchSizes, audio: Tensor, tokenizer: TextTokenizer) -> SpeechBatch:
+def make_batch(
+    sizes: BatchSizes, audio: Tensor, tokenizer: TextTokenizer, prompt: PromptPair | None = None
+) -> SpeechBatch:
     """A batch of rows of these lengths, whose texts are one word again and again.
 
     Args:
         sizes: The lengths.
         audio: ``[B, W]`` or ``[B, F, M]`` encoder input.
         tokenizer: Has a word that is neither padding nor the end of a text.
+        prompt: Of each row; None for the model's own.
     """
     rows, length = len(sizes.inputs), max(sizes.source, default=0)
     word = next(id for id in range(tokenizer.vocab_size) if id not in (tokenizer.pad_id, tokenizer.eos_id))
@@ -147,6 +155,8 @@ def make_batch(sizes: BatchSizes, audio: Tensor, tokenizer: TextTokenizer) -> Sp
         target=torch.full((rows, max(sizes.target, default=0)), word),
         target_lengths=torch.tensor(sizes.target),
         words=_words(sizes.source, length),
+        prompts=pad_prompts([prompt] * rows, tokenizer.pad_id),
+        spoken=None if all(sizes.inputs) else torch.tensor(sizes.inputs).nonzero()[:, 0],
     )
 
 

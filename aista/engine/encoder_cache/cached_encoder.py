@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from aista import registry
 from aista.data.encoder_caches.base import EncoderCache
 from aista.data.manifest import Row
+from aista.data.row_tasks import is_text_row
 from aista.data.states import StoredStates, recording_keys
 from aista.engine.encoder_cache.identity import encoder_identity
 from aista.engine.inputs import Split, whole_pass
@@ -194,12 +195,17 @@ def _encoder_of(model: nn.Module) -> SpeechEncoder:
 def _hash_recordings(split: Split) -> dict[str, str]:
     first, *_ = split.inspections  # paths of further manifests are absolute
     with stage_bars() as progress:
-        return recording_keys(split.dataset.rows, first.manifest, partial(progress, f"hashing {split.name}"))
+        rows = split.dataset.rows
+        return recording_keys(
+            rows.where(rows.is_filled("audio")), first.manifest, partial(progress, f"hashing {split.name}")
+        )
 
 
 def _one_each(rows: Sequence[Row], keys: Mapping[str, str]) -> dict[str, Row]:
-    """Key -> the first row of that recording."""
+    """Key -> the first row of that recording; text rows have none."""
     first: dict[str, Row] = {}
     for row in rows:
+        if is_text_row(row.task):
+            continue
         first.setdefault(keys[row.audio], row)
     return first

@@ -90,7 +90,7 @@ def base_paths(config: Any) -> dict[str, tuple[str, Path]]:
 
 def generation_to_json(generation: GenerationConfig, task: Task) -> dict[str, Any]:
     """generation_config.json with transformers' names."""
-    prompt = getattr(task, "prompt", None)
+    eos_id = task.tokenizer.eos_id if task.prompts is None else task.prompts.first.eos_id
     return {
         "num_beams": generation.beam_size,
         "max_new_tokens": generation.max_new_tokens,
@@ -98,7 +98,7 @@ def generation_to_json(generation: GenerationConfig, task: Task) -> dict[str, An
         "no_repeat_ngram_size": generation.no_repeat_ngram,
         "do_sample": False,
         "bos_token_id": task.tokenizer.bos_id,
-        "eos_token_id": getattr(prompt, "eos_id", task.tokenizer.eos_id),
+        "eos_token_id": eos_id,
         "pad_token_id": task.tokenizer.pad_id,
         **({} if generation.mbr is None else {"mbr": to_plain(generation.mbr)}),
     }

@@ -60,6 +60,11 @@ def check_parts(task: Task) -> None:
             f"--transformers: transformers has one class for a run whose encoder, adapter and llm are {NAME} alone "
             f"({found}); export without --transformers"
         )
+    if task.prompts.vary:
+        raise RunError(
+            "--transformers: this run's rows have prompts of their own (by task or language), and the files hold one; "
+            "export without --transformers"
+        )
     folder = _folder(task, "encoder")
     if not (folder / _PREPROCESSOR).is_file():
         raise RunError(
@@ -143,7 +148,7 @@ def _check_state(config: Any, state: dict[str, Tensor]) -> None:
 def _ids(task: Task) -> list[int]:
     """The run's prompt as it was trained on, with one token for the speech."""
     assert isinstance(task, SpeechTranslationTask)
-    prompt = task.prompt
+    prompt = task.prompts.first
     audio = task.tokenizer.encode_prompt(_AUDIO)
     start = [] if prompt.bos_id is None else [prompt.bos_id]
     return [*start, *prompt.ids.prefix, *audio, *prompt.ids.suffix]

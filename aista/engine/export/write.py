@@ -214,8 +214,8 @@ def _unfit(run: _Run) -> RunError:
 def _check_prompt(folder: Path, task: Task) -> None:
     """The copied tokenizer must be the run's: compare what it makes of the prompt."""
     copied = build_task(open_exported(folder, verify=False), pretrained="skip")
-    if (copied.tokenizer.vocab_size, getattr(copied, "prompt", None)) != (
-        task.tokenizer.vocab_size,
-        getattr(task, "prompt", None),
-    ):
+    ours, theirs = (
+        (one.tokenizer.vocab_size, None if one.prompts is None else one.prompts.examples) for one in (task, copied)
+    )
+    if ours != theirs:
         raise RunError("the copied tokenizer differs from the run's; write it with save_pretrained into its folder")

@@ -17,6 +17,7 @@ from aista.engine.checkpoints import find_checkpoint
 from aista.engine.encoder_cache.cached_encoder import with_encoder_states
 from aista.engine.export.load import is_exported
 from aista.engine.inference.shuffled_speech import measure_shuffled_speech
+from aista.engine.inference.task_scores import Scorer, choose_row_task, split_chain
 from aista.engine.inference.text_input import TextInput
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.engine.inputs import Split, whole_pass
@@ -26,16 +27,14 @@ from aista.files import remove_leftovers, require_writable
 from aista.locks import locked
 from aista.modules.llms.search import GenerationConfig
 from aista.run_folder.evaluations import Evaluation
-from aista.run_folder.paths import RunPaths, searched_label, split_label
+from aista.run_folder.paths import RunPaths, searched_label, split_label, task_label, transcript_part_label
 from aista.run_folder.sources import Source
 from aista.schema import Component
-from aista.scoring.base import Metric, Score
+from aista.scoring.base import Score
 from aista.scoring.candidates import Candidate
 from aista.scoring.hypotheses import HypothesisRow, sameness
 from aista.scoring.length_sweep import LengthSweep, sweep_length_penalty
-from aista.scoring.utterance_inputs import UtteranceInputs
 from aista.tasks.decoding import Decoded, Decoder
-from aista.tasks.preflight import build_metrics
 
 __all__ = ["evaluate"]
 
@@ -59,11 +58,13 @@ def evaluate(
     metrics: Sequence[Component] = (),
     n_best: int = 0,
     length_penalties: Sequence[float] = (),
+    row_task: str = "",
 ) -> Evaluation:
     """Translate a split and write hypotheses and scores into ``RUN/evaluation/LABEL``; trackers get the scores.
 
     The label is ``dev`` or ``test``, or ``STEM-HASH`` of a manifest; ``_transcript`` or ``_cascade-STEM-HASH`` is added
-    where transcripts are translated, ``+OPTION=VALUE`` for each option of the search that is not the run's, and
+    where transcripts are translated, ``+task=TASK`` where rows are read for another task than the first of
+    ``data.tasks``, ``+OPTION=VALUE`` for each option of the search that is not the run's, and
     ``_step_N`` where the checkpoint is not the best one.
 
     Args:
@@ -79,31 +80,35 @@ def evaluate(
         search: Options of ``GenerationConfig`` in place of the run's.
         metrics: Metrics in place of the run's. Hypotheses of this checkpoint and manifest that are there are scored
             again, not decoded again, and scores of other metrics stay.
+        row_task: Which of ``data.tasks`` the rows are read for; empty: the first. Of ``cot`` the translations are
+            returned, and the transcripts are scored beside them, under a label of their own (``+part=transcript``).
         n_best: How many of the texts that each search found are written beside the hypotheses.
         length_penalties: Exponents under which what the search found is ranked and scored, too.
 
     Raises:
         AistaError: the search does not find ``n_best`` texts, or none that can be ranked under other exponents.
         RunError: the folder cannot be written, holds results on another content of the split, or another process
-            evaluates the split; the run translates no transcripts.
+            evaluates the split; the run translates no transcripts, or was not trained on the task.
         DataError: the split has faults, or transcripts are missing, also those that a metric needs.
         ConfigError: a metric cannot be built.
         ValueError: an option of the search is out of bounds.
     """
-    if text is not None and shuffled_speech:
+    if shuffled_speech and (text is not None or row_task == "mt"):
         raise RunError("--shuffled-speech measures the speech, which transcripts replace; choose one of them")
     paths = RunPaths(run_dir)
     require_writable(paths.evaluation_dir)
     run = open_run(run_dir, which, device=device, base=base, verify=verify)
     usual = run.experiment.sections.evaluation
     generation = replace(usual.generation, **(search or {}))
+    chosen = choose_row_task(run.experiment, row_task, from_text=text is not None)
     job = _Job(
         run=run,
         split=split,
-        label=_label(run, split, text, generation),
+        label=_label(run, split, text, generation, chosen),
+        row_task=chosen,
+        metrics=metrics,
         batch_size=batch_size or usual.batch_size,
         decoder=Decoder(run.experiment, run.task, generation),
-        metrics=build_metrics(run.experiment, metrics),
         decodes=not metrics or shuffled_speech or n_best > 0 or len(length_penalties) > 0,
         shuffled_speech=shuffled_speech,
         text=text,
@@ -125,9 +130,10 @@ class _Job:
     run: TrainedRun
     split: str
     label: str
+    row_task: str
+    metrics: Sequence[Component]
     batch_size: int
     decoder: Decoder
-    metrics: Sequence[Metric]
     decodes: bool
     shuffled_speech: bool
     text: TextInput | None
@@ -157,17 +163,16 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     require_writable(paths.scores_file(job.label))
     remove_leftovers(paths.scores_file(job.label).parent, "*")
     run = job.run
-    data = run.load_split(job.split, max_new_tokens=job.decoder.generation.max_new_tokens, scored=True)
+    longest = job.decoder.generation.max_new_tokens
+    data = run.load_split(job.split, max_new_tokens=longest, scored=True, row_task=job.row_task)
+    # Before a cascade replaces the transcripts that metrics may need, and before hours of decoding.
+    scorer = Scorer(run.experiment, job.metrics, job.row_task, data)
     source = replace(data.source(run.checkpoint.name), input="" if job.text is None else str(job.text))
     old = _replaced(paths, job.label, source)
-    spoken = _Spoken.of(data, job.metrics)  # before a cascade replaces its transcripts, and before hours of decoding
     if old is not None and old.source == source and not job.decodes:
         log.info("%s: hypotheses of %s are there; scored again, not decoded again", run.path, source)
-        return replace(old, scores=_scores(job.metrics, old.rows, spoken, old))
-    if job.text is None:
-        data = with_encoder_states(data, run.experiment, run.model, run.device)
-    else:
-        data = job.text.replace_speech(data, run.task)
+        return _scored(old, scorer, old)
+    data = _read(job, data)
     loader = whole_pass(data, job.batch_size)
     speech = old.shuffled_speech if old is not None and old.source == source else None
     if job.shuffled_speech:
@@ -175,24 +180,51 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     started = time.perf_counter()
     decoded = _decode(job, loader)
     seconds = time.perf_counter() - started
-    decoded.sort(key=lambda pair: spoken.places[pair[0].id])
+    decoded.sort(key=lambda pair: scorer.places[pair[0].id])
     rows = [row for row, _ in decoded]
-    warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
-    if warning:
-        log.warning("%s: %s", run.path, warning)
+    _warn_of_sameness(run, rows)
     same = old if old is not None and list(old.rows) == rows else None  # what was asked for before stays
-    return Evaluation(
+    evaluation = Evaluation(
         label=job.label,
         source=source,
         note=run.experiment.sections.corpus_note,
-        scores=_scores(job.metrics, rows, spoken, old),
+        scores=(),
         seconds=round(seconds, 3),
         rows=tuple(rows),
         shuffled_speech=speech,
         guarded_rows=sum(item.guarded for _, item in decoded) if job.decoder.generation.no_repeat_ngram else None,
         n_best=_n_best(job, decoded, same),
-        length_sweep=_sweep(job, decoded, spoken, same),
+        length_sweep=_sweep(job, decoded, scorer, same),
     )
+    if job.row_task == "cot":
+        evaluation = _save_transcripts(job, paths, evaluation, data)
+    return _scored(evaluation, scorer, old)
+
+
+def _warn_of_sameness(run: TrainedRun, rows: Sequence[HypothesisRow]) -> None:
+    warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
+    if warning:
+        log.warning("%s: %s", run.path, warning)
+
+
+def _read(job: _Job, data: Split) -> Split:
+    """The rows as the model takes them: encoder states from the cache, or texts alone."""
+    if job.text is not None:
+        return job.text.replace_speech(data, job.run.task)
+    if job.row_task == "mt":
+        return replace(data, dataset=data.dataset.texts_alone())
+    return with_encoder_states(data, job.run.experiment, job.run.model, job.run.device)
+
+
+def _scored(evaluation: Evaluation, scorer: Scorer, old: Evaluation | None) -> Evaluation:
+    """With its scores, and after them those of other metrics that the same hypotheses had."""
+    scores, directions = scorer.score(evaluation.rows)
+    if old is not None and old.rows == evaluation.rows:
+        scores, directions = (
+            _joined(scores, old.scores),
+            {name: _joined(found, old.directions.get(name, ())) for name, found in directions.items()},
+        )
+    return replace(evaluation, scores=scores, directions=directions)
 
 
 def _n_best(job: _Job, decoded: Sequence[_DecodedRow], same: Evaluation | None) -> Mapping[str, tuple[Candidate, ...]]:
@@ -201,58 +233,43 @@ def _n_best(job: _Job, decoded: Sequence[_DecodedRow], same: Evaluation | None) 
     return {} if same is None else same.n_best
 
 
-def _sweep(job: _Job, decoded: Sequence[_DecodedRow], spoken: _Spoken, same: Evaluation | None) -> LengthSweep | None:
+def _sweep(job: _Job, decoded: Sequence[_DecodedRow], scorer: Scorer, same: Evaluation | None) -> LengthSweep | None:
     if not job.length_penalties:
         return None if same is None else same.length_sweep
     rows, found = [row for row, _ in decoded], [item.candidates for _, item in decoded]
 
     def score(texts: Sequence[str]) -> list[Score]:
-        return _score(job.metrics, [replace(row, hypothesis=t) for row, t in zip(rows, texts, strict=True)], spoken)
+        scores, _ = scorer.score([replace(row, hypothesis=t) for row, t in zip(rows, texts, strict=True)])
+        return list(scores)
 
     return sweep_length_penalty(job.length_penalties, found, score, own=job.decoder.generation.length_penalty)
 
 
-@dataclass(frozen=True)
-class _Spoken:
-    """What metrics may need of the utterances of a split, and where each is in it."""
-
-    inputs: UtteranceInputs
-    places: Mapping[str, int]
-
-    @classmethod
-    def of(cls, split: Split, metrics: Sequence[Metric]) -> _Spoken:
-        """Raises DataError where a row lacks what a metric needs."""
-        rows, base = split.dataset.rows, split.inspections[0].manifest.resolve().parent
-        audio = [str(base / path) if path else "" for path in rows.texts("audio")]
-        inputs = UtteranceInputs(rows.texts("src_text"), audio)
-        for metric in metrics:
-            inputs.of(metric.needs, len(rows), metric.name)
-        return cls(inputs, {id: place for place, id in enumerate(rows.texts("id"))})
-
-    def of_rows(self, rows: Sequence[HypothesisRow]) -> UtteranceInputs:
-        """In the order of the hypotheses."""
-        return self.inputs.at([self.places[row.id] for row in rows])
-
-
-def _scores(
-    metrics: Sequence[Metric], rows: Sequence[HypothesisRow], spoken: _Spoken, old: Evaluation | None
-) -> tuple[Score, ...]:
-    """The scores of the metrics, and after them those of other metrics that the same hypotheses had."""
-    scores = _score(metrics, rows, spoken)
+def _joined(scores: tuple[Score, ...], others: tuple[Score, ...]) -> tuple[Score, ...]:
     names = {score.name for score in scores}
-    kept = old.scores if old is not None and list(old.rows) == list(rows) else ()
-    return tuple(scores + [score for score in kept if score.name not in names])
+    return scores + tuple(score for score in others if score.name not in names)
 
 
-def _score(metrics: Sequence[Metric], rows: Sequence[HypothesisRow], spoken: _Spoken) -> list[Score]:
-    hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
-    inputs = spoken.of_rows(rows)
-    return [metric.score(hypotheses, references, inputs) for metric in metrics]
+def _save_transcripts(job: _Job, paths: RunPaths, evaluation: Evaluation, split: Split) -> Evaluation:
+    """Write the transcripts of ``cot`` under a label of their own; returns the evaluation of the translations."""
+    data = job.run.experiment.sections.data
+    transcripts, translations = split_chain(evaluation.rows, data.cot_marker, evaluation.label)
+    rows = split.dataset.rows
+    split = replace(split, dataset=split.dataset.with_rows(rows.with_texts(tgt_lang=rows.column("src_lang"))))
+    scorer = Scorer(job.run.experiment, (), "asr", split)
+    said = replace(evaluation, label=transcript_part_label(evaluation.label), rows=tuple(transcripts))
+    said = _scored(said, scorer, None)
+    said.save(paths)
+    scores = "  ".join(f"{score.name} {score.value:.2f}" for score in said.scores)
+    log.info("%s: transcripts: %s; in %s", paths.path, scores, paths.scores_file(said.label).parent)
+    return replace(evaluation, rows=tuple(translations))
 
 
-def _label(run: TrainedRun, split: str, text: TextInput | None, generation: GenerationConfig) -> str:
-    """The split's, with all that is not as usual: the input, the search, the checkpoint."""
+def _label(run: TrainedRun, split: str, text: TextInput | None, generation: GenerationConfig, row_task: str) -> str:
+    """The split's, with all that is not as usual: the input, the task of the rows, the search, the checkpoint."""
     label = split_label(split) if text is None else text.label(split_label(split))
+    if text is None and row_task != next(iter(run.experiment.sections.data.tasks), ""):
+        label = task_label(label, row_task)
     usual = vars(run.experiment.sections.evaluation.generation)
     label = searched_label(label, {name: value for name, value in vars(generation).items() if value != usual[name]})
     is_best = is_exported(run.path) or run.checkpoint.step == find_checkpoint(run.path).step
@@ -279,7 +296,9 @@ def _replaced(paths: RunPaths, label: str, source: Source) -> Evaluation | None:
 def _decode(job: _Job, loader: BatchLoader) -> list[_DecodedRow]:
     run, rows = job.run, list[_DecodedRow]()
     for batch in track(loader, description="decoding", total=len(loader), transient=True):
-        decoded = job.decoder.decode(run.model, batch.to(run.device), from_text=job.text is not None)
+        decoded = job.decoder.decode(
+            run.model, batch.to(run.device), from_text=job.text is not None or job.row_task == "mt"
+        )
         cells = zip(batch.ids, batch.source_text, run.task.references(batch), decoded, strict=True)
         rows += [(HypothesisRow(id, source, reference, item.text), item) for id, source, reference, item in cells]
     return rows

@@ -13,7 +13,7 @@ from torch import Tensor
 from aista.data.audio import one_thread, read_audio, stream_audio
 from aista.data.audio_file import TooLongAudioError
 from aista.data.data_config import DataConfig
-from aista.data.dataset import Example
+from aista.data.examples import Example
 from aista.data.features.base import Feature
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
 from aista.data.row_checks import Limit, RowChecks, duration_findings

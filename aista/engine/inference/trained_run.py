@@ -35,18 +35,19 @@ class TrainedRun:
     checkpoint: Checkpoint
     device: str
 
-    def load_split(self, name: str, *, max_new_tokens: int = 0, scored: bool = False) -> Split:
+    def load_split(self, name: str, *, max_new_tokens: int = 0, scored: bool = False, row_task: str = "") -> Split:
         """The rows of a split (``dev``, ``test``, or the path of a manifest) that the model can take.
 
         Args:
             name: The split.
             max_new_tokens: Tokens that decoding may add to each row.
             scored: Translations are scored, so that each row must have one.
+            row_task: Which of ``data.tasks`` the rows are read for; empty: the first.
 
         Raises:
             DataError: there are others and they are an error, or none is left.
         """
-        split = load_split(self.experiment, self.task, name, scored=scored)
+        split = load_split(self.experiment, self.task, name, scored=scored, row_task=row_task)
         return split.within(self.task.limits(self.model, max_new_tokens=max_new_tokens))
 
 

@@ -12,15 +12,18 @@ from typing import Any
 
 import torch
 
-from aista.data.dataset import Example, collate
+from aista.data.examples import Example, PromptPair, collate
+from aista.data.manifest_rows import Row, Rows
+from aista.data.row_tasks import is_text_row
 from aista.data.segmenters.base import Segmenter
 from aista.engine.inference.pieces import Piece, PieceReader
+from aista.engine.inference.task_scores import choose_row_task
 from aista.engine.inference.trained_run import TrainedRun, open_run
-from aista.errors import DataError, RunError
+from aista.errors import AistaError, DataError, RunError
 from aista.scoring.candidates import Candidate
 from aista.tasks.decoding import Decoded, Decoder
 
-__all__ = ["Translation", "Translator", "load_model", "translate"]
+__all__ = ["Translation", "Translator", "Wanted", "load_model", "translate"]
 
 log = logging.getLogger("aista.translate")
 
@@ -52,6 +55,18 @@ class Translation:
     n_best: tuple[Candidate, ...] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a model that does several things is asked for; empty: the first of its tasks, and the config's languages."""
+
+    task: str = ""
+    source_language: str = ""
+    target_language: str = ""
+
+
+_USUAL = Wanted()
+
+
 class Translator:
     """A trained model that turns audio files into text."""
 
@@ -68,10 +83,11 @@ class Translator:
         *,
         segmenter: Segmenter | None = None,
         n_best: int = 0,
+        wanted: Wanted = _USUAL,
         **search: Any,
     ) -> list[Translation]:
         """The translations of all files, in the order given; see ``stream``."""
-        return list(self.stream(files, segmenter=segmenter, n_best=n_best, **search))
+        return list(self.stream(files, segmenter=segmenter, n_best=n_best, wanted=wanted, **search))
 
     @torch.inference_mode()
     def stream(
@@ -80,6 +96,7 @@ class Translator:
         *,
         segmenter: Segmenter | None = None,
         n_best: int = 0,
+        wanted: Wanted = _USUAL,
         progress: Progress | None = None,
         **search: Any,
     ) -> Iterator[Translation]:
@@ -93,11 +110,12 @@ class Translator:
             files: Audio files in any format that soundfile reads.
             segmenter: Cuts recordings into segments; None translates each file as a whole.
             n_best: How many of the texts that the search found are given beside each translation.
+            wanted: Which task and languages, of a model of several.
             progress: Called with a stage, how much of it is done, and how much there is; 0 where that is unknown.
             search: Options of ``GenerationConfig`` in place of the model's: ``beam_size``, ``length_penalty``.
 
         Raises:
-            AistaError: the search does not find ``n_best`` texts.
+            AistaError: the search does not find ``n_best`` texts, or the model does not do what is wanted.
             ValueError: ``files`` is one path, or an option of the search is out of bounds.
         """
         if isinstance(files, (str, bytes, os.PathLike)):
@@ -107,13 +125,14 @@ class Translator:
         decoder = Decoder(self.run.experiment, self.run.task, generation)
         if n_best:
             decoder.require_n_best(n_best)
+        prompt = self._prompt(wanted)
         limits = self.run.task.limits(self.run.model, max_new_tokens=generation.max_new_tokens)
         work = _Work([os.fsdecode(file) for file in files], progress)
         reader = PieceReader(sections.data, self._feature, limits, segmenter, work.searched)
         pieces = itertools.chain.from_iterable(map(reader.pieces, work.files))
         num_decoded = num_guarded = 0
         for window in _windows(pieces, _WINDOW * batch_size):
-            found = self._translate(window, batch_size, decoder)
+            found = self._translate(window, batch_size, decoder, prompt)
             num_decoded += len(found)
             num_guarded += sum(item.guarded for item in found.values() if isinstance(item, Decoded))
             for index, piece in enumerate(window):
@@ -122,10 +141,30 @@ class Translator:
         if generation.no_repeat_ngram:
             log.info("no_repeat_ngram changed the search of %d of %d utterances", num_guarded, num_decoded)
 
-    def _translate(self, window: Sequence[Piece], batch_size: int, decoder: Decoder) -> dict[int, Decoded | RunError]:
+    def _prompt(self, wanted: Wanted) -> PromptPair | None:
+        """What each piece gets as its prompt; None for the model's own."""
+        experiment, prompts = self.run.experiment, self.run.task.prompts
+        task = choose_row_task(experiment, wanted.task, from_text=False)
+        if is_text_row(task):
+            raise AistaError(f"--task: {task} reads texts, and these are recordings; name another of the run's tasks")
+        if prompts is None or not prompts.vary:
+            return None
+        data = experiment.sections.data
+        row = Row("", "", 0, "", src_lang=wanted.source_language, tgt_lang=wanted.target_language, task=task)
+        try:
+            prompts.learn(Rows.of([row]), data.source_language, data.target_language)
+        except DataError as error:
+            remedy = "recordings name no language: give --source-language and --target-language"
+            raise DataError(f"{self.run.path}: {error}; {remedy}") from error
+        return prompts.of_row(row, 0)
+
+    def _translate(
+        self, window: Sequence[Piece], batch_size: int, decoder: Decoder, prompt: PromptPair | None
+    ) -> dict[int, Decoded | RunError]:
         """What becomes of each piece that has something to decode, by its index; the longest are decoded first."""
         found: dict[int, Decoded | RunError] = {}
-        order = [(index, piece.example) for index, piece in enumerate(window) if piece.example is not None]
+        filled = ((index, piece.example) for index, piece in enumerate(window))
+        order = [(index, replace(example, prompt=prompt)) for index, example in filled if example is not None]
         order.sort(key=lambda item: -len(item[1].audio))
         for start in range(0, len(order), batch_size):
             indices, examples = zip(*order[start : start + batch_size], strict=True)
@@ -231,8 +270,11 @@ def translate(
     verify: bool = True,
     segmenter: Segmenter | None = None,
     n_best: int = 0,
+    wanted: Wanted = _USUAL,
     progress: Progress | None = None,
 ) -> Iterator[Translation]:
     """Open a model and yield the translation of each file; see ``load_model`` and ``Translator.stream``."""
     model = load_model(run_dir, which, device=device, base=base, verify=verify)
-    yield from model.stream(files, segmenter=segmenter, n_best=n_best, progress=progress, **(search or {}))
+    yield from model.stream(
+        files, segmenter=segmenter, n_best=n_best, wanted=wanted, progress=progress, **(search or {})
+    )

@@ -138,6 +138,23 @@ def test_validation_gives_the_source_too(corpus, clean_registry, tmp_path):
     assert [row["copied"] for row in RunFolder(tmp_path / "run").metrics("valid")] == [0.0]
 
 
+def test_hypotheses_are_exported_for_the_hearing_to_translate_suite(run, tmp_path, capsys, monkeypatch):
+    ids = [f"test{number}" for number in (3, 0, *range(4, 8), 1, 2)]
+    sample = {"dataset_id": "tones", "src_lang": "en", "tgt_lang": "fr"}
+    manifest, out = tmp_path / "en-fr.jsonl", tmp_path / "out.jsonl"
+    manifest.write_text("".join(json.dumps(sample | {"sample_id": id, "src_audio": "a.wav"}) + "\n" for id in ids))
+    export = ["evaluate", str(run), "--metric", "chrf", "--export", "hearing2translate", str(manifest), str(out)]
+    assert main(export) == 0
+    assert f"written: {out}, 8 outputs in the order of {manifest}" in capsys.readouterr().out.replace("\n", "")
+    hypotheses = {row.id: row.hypothesis for row in RunFolder(run).evaluation("test").rows}
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert lines == [sample | {"sample_id": id, "output": hypotheses[id]} for id in ids]
+    monkeypatch.setattr("aista.engine.inference.evaluate.open_run", None)  # what is wrong is found before
+    assert main([*export[:-1], "/proc/none/out.jsonl"]) == 1
+    assert main([*export[:-3], "other", str(manifest), str(out)]) == 2
+    assert "--export: must name hearing2translate, MANIFEST and OUT, got 'other'" in capsys.readouterr().err
+
+
 def test_a_sweep_ranks_one_search_as_searches_anew_do(run, monkeypatch, capsys):
     exponents = ("-2", "0", "0.6", "1.4", "4")
     assert main(["evaluate", str(run), "--split", "dev", "--sweep", f"length_penalty={','.join(exponents)}"]) == 0

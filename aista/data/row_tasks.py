@@ -1,0 +1,36 @@
+"""What rows are trained on: one with speech, transcript and translation serves several tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["TASKS", "RowTask", "is_text_row"]
+
+
+@dataclass(frozen=True)
+class RowTask:
+    """What a row is read and written for.
+
+    Attributes:
+        summary: In a few words.
+        needs: Fields of the row that it cannot do without.
+        target: The field that is written: ``tgt_text``, or ``src_text`` where the transcript is.
+    """
+
+    summary: str
+    needs: tuple[str, ...]
+    target: str = "tgt_text"
+
+
+TASKS = {
+    "st": RowTask("speech -> translation", ("audio", "tgt_text")),
+    "asr": RowTask("speech -> transcript", ("audio", "src_text"), target="src_text"),
+    "mt": RowTask("transcript -> translation, without the audio", ("src_text", "tgt_text")),
+    "cot": RowTask("speech -> transcript, then translation", ("audio", "src_text", "tgt_text")),
+}
+"""Name -> task. ``cot``: a chain of thought, whose first part is the transcript."""
+
+
+def is_text_row(task: str) -> bool:
+    """Whether rows of a task are texts alone; those of no task have audio."""
+    return bool(task) and "audio" not in TASKS[task].needs

@@ -1,0 +1,108 @@
+"""The rows that a row of a manifest makes: one for each task that it is used for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from aista.data.data_config import DataConfig
+from aista.data.inspection import Inspection
+from aista.data.manifest_rows import Rows
+from aista.data.row_tasks import TASKS
+from aista.errors import DataError
+
+__all__ = ["for_tasks", "rows_of_tasks"]
+
+log = logging.getLogger("aista.data")
+
+
+def for_tasks(inspections: Sequence[Inspection], tasks: Sequence[str], config: DataConfig) -> tuple[Inspection, ...]:
+    """The rows that the tasks make of those of each manifest; see ``rows_of_tasks``. Their numbers are logged.
+
+    Raises:
+        DataError: a row names another task, or no row can be used for one.
+    """
+    made = tuple(rows_of_tasks(one, tasks, config.cot_marker, known=config.tasks) for one in inspections)
+    counts = {name: sum(inspection.task_rows[name] for inspection in made) for name in tasks}
+    log.info("data.tasks: %s", ", ".join(f"{count:,} rows {name}" for name, count in counts.items()))
+    for name, count in counts.items():
+        if not count:
+            raise DataError(
+                f"{inspections[0].manifest}: no row can be used for the task {name} (data.tasks), which needs "
+                f"{', '.join(TASKS[name].needs)}; fill these columns, or remove {name} from data.tasks"
+            )
+    return made
+
+
+def rows_of_tasks(inspection: Inspection, tasks: Sequence[str], marker: str, *, known: Sequence[str]) -> Inspection:
+    """The kept rows as each task reads and writes them, one task after the other; counted in ``task_rows``.
+
+    A row makes a row of each task that it has the fields for, under its own id; if its column ``task`` names one, of
+    that alone. The column holds the row's task then, and ``tgt_text`` and ``tgt_lang`` are what is written: in ``asr``
+    the transcript, in ``cot`` transcript, marker and translation.
+
+    Args:
+        inspection: Of the manifest.
+        tasks: Names in ``TASKS``.
+        marker: Stands between the two texts of ``cot``, with a space on each side.
+        known: Tasks that rows may name; those of them that are not among ``tasks`` are left out and counted.
+
+    Raises:
+        DataError: a row names an unknown task, or one that is not known.
+    """
+    rows = inspection.kept
+    _check_names(inspection, known)
+    parts: list[Rows] = []
+    places: list[NDArray[np.int64]] = []
+    for name in tasks:
+        named = rows.column("task")
+        mask = pc.is_in(named, pa.array(["", name], pa.string())).to_numpy()
+        for field in TASKS[name].needs:
+            mask = mask & rows.is_filled(field)
+        places.append(np.flatnonzero(mask))
+        parts.append(_as_task(rows.take(places[-1]), name, marker))
+    used = np.concatenate(places)
+    unused = len(rows) - len(np.unique(used))
+    reason = f"for none of the tasks {', '.join(tasks)}: a text is missing, or the column task names another"
+    return replace(
+        inspection,
+        kept=Rows.joined(parts),
+        durations=np.concatenate([_durations(inspection, *pair) for pair in zip(tasks, places, strict=True)]),
+        set_aside=inspection.set_aside | ({reason: unused} if unused else {}),
+        task_rows={name: len(part) for name, part in zip(tasks, parts, strict=True)},
+    )
+
+
+def _durations(inspection: Inspection, name: str, places: NDArray[np.int64]) -> NDArray[np.float64]:
+    return inspection.durations[places] if "audio" in TASKS[name].needs else np.zeros(len(places))
+
+
+def _check_names(inspection: Inspection, known: Sequence[str]) -> None:
+    for name in sorted(set(pc.unique(inspection.kept.column("task")).to_pylist()) - {"", *known}):
+        row = next(row for row in inspection.kept if row.task == name)
+        place = f"{inspection.manifest}:{row.line}: {row.id}"
+        if name not in TASKS:
+            raise DataError(f"{place}: task must be one of {', '.join(TASKS)} or empty, got {name!r}; correct it")
+        raise DataError(
+            f"{place}: task must be one of data.tasks [{', '.join(known)}], got {name!r}; add it there, or remove "
+            "the row"
+        )
+
+
+def _as_task(rows: Rows, name: str, marker: str) -> Rows:
+    rows = rows.with_texts(task=pa.repeat(pa.scalar(name, pa.string()), len(rows)))
+    if TASKS[name].target == "src_text":
+        rows = rows.with_texts(tgt_text=rows.column("src_text"), tgt_lang=rows.column("src_lang"))
+    if name == "cot":
+        both = pc.binary_join_element_wise(rows.column("src_text"), rows.column("tgt_text"), f" {marker} ")
+        rows = rows.with_texts(tgt_text=both)
+    if "audio" not in TASKS[name].needs:
+        nothing = pa.repeat(pa.scalar("", pa.string()), len(rows))
+        rows = rows.with_texts(audio=nothing, word_times=nothing).with_frames(np.zeros(len(rows), np.int64))
+    return rows

@@ -1,0 +1,220 @@
+"""The prompts of a task: one for all rows, or one by what a row is for and its languages, in several wordings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import langcodes
+import pyarrow.compute as pc
+
+from aista.data.examples import PromptPair
+from aista.data.manifest_rows import Row, Rows
+from aista.data.row_tasks import TASKS, is_text_row
+from aista.data.tokenizers.base import TextTokenizer
+from aista.errors import DataError
+from aista.registry import nearest
+from aista.tasks.prompting import ChatPrompt, EncodedPrompt, encode_prompt
+
+__all__ = ["Prompts", "check_prompts", "language_name"]
+
+Template = str | ChatPrompt
+_FIELDS = ("src_lang", "tgt_lang", "src_lang:name", "tgt_lang:name")
+_FIELD = re.compile(r"\{([a-z_]+(?::[a-z_]*)?)\}")
+
+
+def check_prompts(prompt: Template, prompts: Mapping[str, Template | Sequence[Template]]) -> None:
+    """Refuse a table of prompts that names an unknown task, or a template with an unknown field.
+
+    Raises:
+        ValueError: with the rule and what was received.
+    """
+    for task in prompts:
+        if task not in TASKS:
+            raise ValueError(f"prompts: tasks are {', '.join(TASKS)}, got {task!r}{nearest(task, TASKS)}")
+    for template in (prompt, *(one for task in prompts for one in _wordings(prompts[task]))):
+        for field in (field for text in _texts(template) for field in _FIELD.findall(text)):
+            if field != "speech" and field not in _FIELDS:
+                known = ", ".join(f"{{{name}}}" for name in ("speech", *_FIELDS))
+                raise ValueError(f"fields of a prompt are {known}, got {{{field}}}{nearest(field, _FIELDS)}")
+
+
+class Prompts:
+    """The prompts of a task as token ids.
+
+    Args:
+        prompt: Of all rows that ``prompts`` does not name.
+        prompts: Task of a row -> its prompt, or several wordings of it.
+        tokenizer: Encodes them.
+        usual: Task of rows that name none.
+
+    Attributes:
+        vary: Whether rows have different prompts; otherwise all have the first.
+        examples: All templates with the tokens that begin and end rows, for English and French.
+        first: The first of them.
+        tasks: Of all rows that were learnt.
+
+    Raises:
+        ValueError: a prompt is none, or they begin or end rows in different ways.
+        DataError: the tokenizer has no chat template, or it refuses the turns.
+    """
+
+    def __init__(
+        self,
+        prompt: Template,
+        prompts: Mapping[str, Template | Sequence[Template]],
+        tokenizer: TextTokenizer,
+        *,
+        usual: str,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._usual = usual
+        self._templates = {task: _wordings(prompts.get(task, prompt)) for task in TASKS}
+        self._languages = "", ""
+        self.tasks: set[str] = set()
+        self._encoded: dict[tuple[str, str, str], list[PromptPair]] = {}
+        templates = [template for wordings in self._templates.values() for template in wordings]
+        self.vary = bool(prompts) or any(map(_fields, templates))
+        self.examples = tuple(
+            encode_prompt(_filled(template, "en", "fr"), tokenizer) for template in dict.fromkeys(templates)
+        )
+        self.first: EncodedPrompt = self.examples[0]
+        for other in self.examples[1:]:
+            if (other.bos_id, other.eos_id) != (self.first.bos_id, self.first.eos_id):
+                raise ValueError(
+                    "prompts must all begin with the same token and end with the same one, got texts and chats, or "
+                    "chats of different kinds; write all of them in one way"
+                )
+
+    @property
+    def num_positions(self) -> int:
+        """Positions of the longest prompt, BOS included; of those that were learnt where they vary."""
+        return max(len(head) + len(suffix) for head, suffix in self._pairs())
+
+    @property
+    def head_positions(self) -> int:
+        """The same before the speech alone."""
+        return max(len(head) for head, _ in self._pairs())
+
+    @property
+    def longest(self) -> PromptPair:
+        """That of ``num_positions``."""
+        return max(self._pairs(), key=lambda pair: len(pair[0]) + len(pair[1]))
+
+    def learn(self, rows: Rows, source_language: str, target_language: str) -> None:
+        """Encode the prompts of all tasks and languages of the rows.
+
+        Args:
+            rows: Rows to come.
+            source_language: Code, where a row names none.
+            target_language: The same of the translation.
+
+        Raises:
+            DataError: a prompt names a language that rows do not, or rows of different tasks or target languages have
+                the same one.
+        """
+        self._languages = source_language, target_language
+        self.tasks.update(pc.unique(rows.column("task")).to_pylist())
+        columns = (rows.texts(name) for name in ("task", "src_lang", "tgt_lang"))
+        keys = sorted({self._key(*values) for values in set(zip(*columns, strict=True))})
+        owners: dict[PromptPair, tuple[str, str]] = {}
+        for task, source, target in keys:
+            for prompt in self._of(task, source, target):
+                goal = task, target.casefold()
+                other = owners.setdefault(prompt, goal)
+                if other != goal and is_text_row(other[0]) == is_text_row(task):
+                    raise DataError(
+                        f"prompts: must tell a model what to write, but rows of {_named(*other)} and of "
+                        f"{_named(*goal)} have the same prompt; give the tasks prompts of their own, or put "
+                        "{tgt_lang} into it"
+                    )
+
+    def of_row(self, row: Row, draw: int) -> PromptPair:
+        """The prompt of a row; ``draw``, any number from 0, chooses among its wordings."""
+        return self.of(row.task, row.src_lang, row.tgt_lang, draw)
+
+    def of(self, task: str, source_language: str, target_language: str, draw: int = 0) -> PromptPair:
+        """The prompt of a task and of languages; "" for the usual ones."""
+        wordings = self._of(*self._key(task, source_language, target_language))
+        return wordings[draw % len(wordings)]
+
+    def _key(self, task: str, source: str, target: str) -> tuple[str, str, str]:
+        task = task or self._usual
+        source = source or self._languages[0]
+        return task, source, target or (source if TASKS[task].target == "src_text" else self._languages[1])
+
+    def _of(self, task: str, source: str, target: str) -> list[PromptPair]:
+        key = task, source, target
+        if key not in self._encoded:
+            for template in self._templates[task]:
+                for field in sorted(_fields(template)):
+                    if not (source if field.startswith("src") else target):
+                        option = "data.source_language" if field.startswith("src") else "data.target_language"
+                        raise DataError(
+                            f"the prompt of the task {task} holds {{{field}}}, but rows have an empty "
+                            f"{field.split(':')[0]}; fill the column, or set {option}"
+                        )
+            filled = [_filled(template, source, target) for template in self._templates[task]]
+            self._encoded[key] = [_pair(encode_prompt(template, self._tokenizer)) for template in filled]
+        return self._encoded[key]
+
+    def _pairs(self) -> Iterator[PromptPair]:
+        yield _pair(self.first)
+        for pairs in self._encoded.values():
+            yield from pairs
+
+
+def language_name(code: str) -> str:
+    """The English name of a language: ``fr`` is French, ``zh-CN`` is Chinese (China).
+
+    Raises:
+        DataError: it is no code of a language.
+    """
+    try:
+        language = langcodes.Language.get(code)
+        if language.is_valid():
+            return language.display_name()
+    except ValueError:  # no tag of a language
+        pass
+    raise DataError(
+        f"{{src_lang:name}} and {{tgt_lang:name}} need codes of languages such as fr or zh-CN, got {code!r}; correct "
+        "it, or write {src_lang} or {tgt_lang} for the code itself"
+    )
+
+
+def _named(task: str, language: str) -> str:
+    return f"{task} into {language!r}" if language else task
+
+
+def _wordings(prompt: Template | Sequence[Template]) -> tuple[Template, ...]:
+    return (prompt,) if isinstance(prompt, (str, ChatPrompt)) else tuple(prompt)
+
+
+def _texts(template: Template) -> tuple[str, ...]:
+    return (template.user, template.system) if isinstance(template, ChatPrompt) else (template,)
+
+
+def _fields(template: Template) -> set[str]:
+    return {field for text in _texts(template) for field in _FIELD.findall(text) if field != "speech"}
+
+
+def _filled(template: Template, source: str, target: str) -> Template:
+    values = {"src_lang": source, "tgt_lang": target}
+
+    def value(match: re.Match[str]) -> str:
+        name, _, form = match[1].partition(":")
+        if name not in values:
+            return match[0]
+        return language_name(values[name]) if form else values[name]
+
+    if isinstance(template, ChatPrompt):
+        changes: dict[str, Any] = {name: _FIELD.sub(value, getattr(template, name)) for name in ("user", "system")}
+        return replace(template, **changes)
+    return _FIELD.sub(value, template)
+
+
+def _pair(prompt: EncodedPrompt) -> PromptPair:
+    head = (() if prompt.bos_id is None else (prompt.bos_id,)) + tuple(prompt.ids.prefix)
+    return head, tuple(prompt.ids.suffix)
