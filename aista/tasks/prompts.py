@@ -77,9 +77,8 @@ class Prompts:
         self._encoded: dict[tuple[str, str, str], list[PromptPair]] = {}
         templates = [template for wordings in self._templates.values() for template in wordings]
         self.vary = bool(prompts) or any(map(_fields, templates))
-        self.examples = tuple(
-            encode_prompt(_filled(template, "en", "fr"), tokenizer) for template in dict.fromkeys(templates)
-        )
+        different = [one for index, one in enumerate(templates) if one not in templates[:index]]  # chats have no hash
+        self.examples = tuple(encode_prompt(_filled(template, "en", "fr"), tokenizer) for template in different)
         self.first: EncodedPrompt = self.examples[0]
         for other in self.examples[1:]:
             if (other.bos_id, other.eos_id) != (self.first.bos_id, self.first.eos_id):

@@ -5,6 +5,7 @@ import pickle
 import pytest
 
 from aista.data.manifest_rows import Row, Rows
+from aista.data.tokenizers.base import Chat
 from aista.errors import ConfigError, DataError
 from aista.schema import structure
 from aista.tasks.prompting import ChatPrompt
@@ -18,6 +19,17 @@ class Letters(DummyTokenizer):
 
     def encode_prompt(self, text):
         return [ord(letter) for letter in text]
+
+
+class Chats(Letters):
+    """Writes a conversation as its roles and texts."""
+
+    def __init__(self, eos=None):
+        super().__init__()
+        self.chat_eos = self.eos_id if eos is None else eos
+
+    def chat(self, turns, *, date="", variables):
+        return Chat("".join(f"{role}:{said};" for role, said in turns), self.chat_eos)
 
 
 def text(pair):
@@ -115,6 +127,14 @@ def test_a_config_tells_them_all():
         SpeechTranslationConfig, {"prompts": {"asr": ["a {speech}", {"user": "b {speech}"}], "mt": "c {speech}"}}
     )
     assert config.prompts["asr"][1].user == "b {speech}"
+
+
+def test_chats_have_fields_too_and_end_alike():
+    chat = ChatPrompt(user="{speech} to {tgt_lang:name}", system="from {src_lang}")
+    varied = Prompts(chat, {"st": [chat, chat]}, Chats(), usual="st")
+    assert text(varied.of("st", "en", "de")) == "system:from en;user:_ to German;"
+    with pytest.raises(ValueError, match="must all begin with the same token and end with the same one"):
+        Prompts("{speech}", {"st": chat}, Chats(eos=7), usual="st")
 
 
 @pytest.mark.parametrize("code", ["xx", "no such", ""])
