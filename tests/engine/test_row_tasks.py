@@ -13,6 +13,7 @@ from aista.engine.stream_data import open_stream
 from aista.errors import ConfigError, DataError
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.paths import RunPaths
+from aista.tasks.decoding import Decoded
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import build_task, preflight
 from tests.tiny import tiny_config, write_config
@@ -93,12 +94,10 @@ def test_each_task_is_evaluated_under_its_own_label(trained, corpus, task, label
 
 
 def test_a_chain_of_thought_is_scored_in_both_halves(trained, corpus, monkeypatch):
-    monkeypatch.setattr(
-        "aista.tasks.speech_translation.SpeechTranslationTask.decode",
-        lambda self, model, batch, generation: [
-            f"{source} {MARKER} {source}" if index else source for index, source in enumerate(batch.source_text)
-        ],
-    )
+    def decode(self, model, batch, *, from_text):
+        return [Decoded(f"{said} {MARKER} {said}" if index else said) for index, said in enumerate(batch.source_text)]
+
+    monkeypatch.setattr("aista.tasks.decoding.Decoder.decode", decode)
     assert main(["evaluate", str(trained), "--task", "cot"]) == 0
     translations = Evaluation.load(RunPaths(trained), "test+task=cot")
     transcripts = Evaluation.load(RunPaths(trained), "test+task=cot+part=transcript")

@@ -182,6 +182,7 @@ def test_memory_is_what_autograd_keeps(tmp_path, corpus, llama):
     class Plain:
         tokenizer = prepare(tiny(tmp_path, corpus, llama))[0].tokenizer
         feature = type("Feature", (), {"dim": width})
+        prompts = None
 
         def loss(self, model, batch):
             total = model(batch.audio).sum()
