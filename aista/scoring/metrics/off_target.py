@@ -53,7 +53,9 @@ class OffTarget(Metric):
         others = {_label(code) for code in config.languages}
         self._candidates = tuple(sorted({self._target, *others})) if others else ()
         if len(self._candidates) == 1:
-            raise ValueError(f"languages: must name one beside {target_language!r}, got only it; add some, or leave it out")
+            raise ValueError(
+                f"languages: must name one beside {target_language!r}, got only it; add some, or leave it out"
+            )
 
     @property
     def signature(self) -> str:
@@ -63,9 +65,7 @@ class OffTarget(Metric):
 
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> Statistics:
         identifier = _identifier(self._candidates)
-        off = [
-            not any(map(str.isalpha, text)) or identifier.classify(text)[0] != self._target for text in hypotheses
-        ]
+        off = [not any(map(str.isalpha, text)) or identifier.classify(text)[0] != self._target for text in hypotheses]
         return np.stack([np.array(off, dtype=np.float64), np.ones(len(off))], axis=1)
 
     def from_totals(self, totals: Statistics) -> float:

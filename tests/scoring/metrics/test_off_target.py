@@ -6,7 +6,11 @@ import pytest
 
 from tests.scoring.helpers import make
 
-FRENCH = ["Je ne sais pas où il habite.", "Elle mange une pomme rouge dans le jardin.", "Quelle heure est-il maintenant ?"]
+FRENCH = [
+    "Je ne sais pas où il habite.",
+    "Elle mange une pomme rouge dans le jardin.",
+    "Quelle heure est-il donc ?",
+]
 GERMAN = ["Ich weiß nicht, wo er wohnt.", "Sie isst einen roten Apfel im Garten.", "Wie viel Uhr ist es jetzt?"]
 ENGLISH = ["I do not know where he lives.", "She eats a red apple in the garden.", "What time is it now, please?"]
 
