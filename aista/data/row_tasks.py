@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["TASKS", "RowTask", "is_text_row"]
+__all__ = ["TASKS", "RowTask", "is_text_row", "usual_task"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ TASKS = {
     "cot": RowTask("speech -> transcript, then translation", ("audio", "src_text", "tgt_text")),
 }
 """Name -> task. ``cot``: a chain of thought, whose first part is the transcript."""
+
+
+def usual_task(tasks: Sequence[str]) -> str:
+    """What runs of these tasks are compared on: translation of speech, else the first; empty where there is none."""
+    return "st" if "st" in tasks else next(iter(tasks), "")
 
 
 def is_text_row(task: str) -> bool:
