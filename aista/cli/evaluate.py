@@ -147,9 +147,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _say_result(result: Evaluation) -> None:
     for name, scores in result.directions.items():
-        say("  ".join([name, *(f"{score.name} {score.value:.2f}" for score in scores)]))
+        say("  ".join([name, *map(str, scores)]))
     for score in result.scores:
-        say(f"{score.name} {score.value:.2f}  {score.signature}")
+        say(f"{score}  {score.signature}")
     if result.shuffled_speech is not None:
         say(
             "NLL: {nll:.3f} nats per token with the right speech, {nll_shuffled_speech:.3f} with shuffled speech "

@@ -12,6 +12,7 @@ from aista.files import hash_file
 from aista.report.groups import GroupRow
 from aista.report.report_options import ComparisonOptions
 from aista.report.summary import Summary
+from aista.report.text_scores import of_references
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.sources import differing_data
 from aista.scoring.base import Metric
@@ -70,6 +71,7 @@ def comparison_notes(
     """
     for metric in metrics:
         yield f"{metric.name}: {summary.signatures.get(metric.name, metric.signature)}"
+    yield from of_references(metrics, [row.reference for row in summary.rows], summary.inputs)
     yield from (f"{label}: {source}" for label, source in summary.sources.items())
     unknown = sorted(set(only or ()) - {row.id for row in summary.rows})
     if unknown:

@@ -47,7 +47,8 @@ def _training(report: Report) -> dict[str, Any] | None:
             for metric in dict.fromkeys(key for row in rows for key in row if key != "step"):
                 points = _thin([(row["step"], _value(row[metric])) for row in rows if metric in row])
                 series.setdefault(metric, []).append({"run": number, "split": split, "points": points})
-    first = [name for name in ("nll", "bleu", "chrf", "chrf_plus_plus", "ter", "comet", "wer", "cer") if name in series]
+    usual = ("nll", "bleu", "chrf", "chrf_plus_plus", "ter", "comet", "wer", "cer", "off_target")
+    first = [name for name in usual if name in series]
     metrics = [*first, *sorted(series.keys() - set(first), key=_natural)]
     titles = {name: TITLES.get(name, label_of(name).replace("_", " ")) for name in metrics}
     return {"metrics": metrics, "titles": titles, "series": series} if series else None

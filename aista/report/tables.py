@@ -36,6 +36,7 @@ LABELS = {
     "comet": "COMET",
     "wer": "WER",
     "cer": "CER",
+    "off_target": "Off target %",
     "mrr": "MRR",
     "recall@1": "Recall@1",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from aista.scoring.significance import Comparison, paired_bootstrap
 from aista.scoring.utterance_inputs import NO_INPUTS, UtteranceInputs
 from aista.text import is_blank, read_lines
 
-__all__ = ["TextScores", "Texts", "compare_texts", "read_texts", "score_texts", "system_row"]
+__all__ = ["TextScores", "Texts", "compare_texts", "of_references", "read_texts", "score_texts", "system_row"]
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,14 @@ def score_texts(
                 "where there is none"
             )
     first, *others = systems
+    notes = [*of_references(metrics, references, inputs), *_notes(systems, references)]
     if not others:
         scores = {metric.name: metric.score(systems[first], references, inputs).value for metric in metrics}
         signatures = {metric.name: metric.signature for metric in metrics}
-        return TextScores((SystemRow(name=first, scores=scores),), signatures, tuple(_notes(systems, references)))
+        return TextScores((SystemRow(name=first, scores=scores),), signatures, tuple(notes))
     comparisons = compare_texts(systems, references, metrics, options, inputs)
     signatures = {comparison.metric: comparison.signature for comparison in comparisons}
-    return TextScores(
-        tuple(system_row(name, comparisons) for name in systems), signatures, tuple(_notes(systems, references))
-    )
+    return TextScores(tuple(system_row(name, comparisons) for name in systems), signatures, tuple(notes))
 
 
 def compare_texts(
@@ -139,6 +138,13 @@ def system_row(name: str, comparisons: Sequence[Comparison]) -> SystemRow:
         interval=result.difference_interval,
         p_value=result.p_value,
     )
+
+
+def of_references(metrics: Sequence[Metric], references: Sequence[str], inputs: UtteranceInputs) -> Iterator[str]:
+    """A line for each metric that references need not score perfectly in: what they score."""
+    for metric in metrics:
+        if metric.scores_references:
+            yield f"{metric.name} of the references: {metric.score(references, references, inputs).value:.2f}"
 
 
 def _notes(systems: Mapping[str, Sequence[str]], references: Sequence[str]) -> list[str]:

@@ -128,4 +128,11 @@ def _n_best(file: Path, sha256: str, command: str) -> dict[str, tuple[Candidate,
 
 
 def _score(item: Mapping[str, Any]) -> Score:
-    return Score(item["name"], float(item["value"]), item["signature"], bool(item.get("higher_is_better", True)))
+    gold = item.get("references")
+    return Score(
+        item["name"],
+        float(item["value"]),
+        item["signature"],
+        bool(item.get("higher_is_better", True)),
+        None if gold is None else float(gold),
+    )

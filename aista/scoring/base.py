@@ -28,12 +28,18 @@ class Score:
         value: In the metric's usual unit (BLEU, chrF, WER and CER: 0 to 100; WER may exceed it).
         signature: Everything that must agree before two values may be compared.
         higher_is_better: False for error rates.
+        references: What the references score in place of the hypotheses; None where that is a perfect score anyway.
     """
 
     name: str
     value: float
     signature: str
     higher_is_better: bool
+    references: float | None = None
+
+    def __str__(self) -> str:
+        beside = "" if self.references is None else f" (references {self.references:.2f})"
+        return f"{self.name} {self.value:.2f}{beside}"
 
 
 class Metric(ABC):
@@ -47,12 +53,14 @@ class Metric(ABC):
     Attributes:
         name: What its score is called.
         higher_is_better: False for error rates.
+        scores_references: Whether references need not score perfectly, so that their score is reported beside others.
         needs: Names among ``NEEDS``, of what it reads beside the texts. ``statistics`` is given each by its name,
             complete: ``def statistics(self, hypotheses, references, source=())`` for ``needs = ("source",)``.
     """
 
     name: str
     higher_is_better: bool
+    scores_references: bool = False
     needs: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **arguments: Any) -> None:
@@ -89,7 +97,8 @@ class Metric(ABC):
                 the metric needs.
         """
         value = self.value(self.measure(hypotheses, references, inputs))
-        return Score(self.name, value, self.signature, self.higher_is_better)
+        gold = self.value(self.measure(references, references, inputs)) if self.scores_references else None
+        return Score(self.name, value, self.signature, self.higher_is_better, gold)
 
     def measure(
         self, hypotheses: Sequence[str], references: Sequence[str], inputs: UtteranceInputs = NO_INPUTS

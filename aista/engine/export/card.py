@@ -131,7 +131,7 @@ def _score_lines(run_dir: Path, checkpoint: Checkpoint) -> Iterator[str]:
         yield f"{evaluation.label} ({len(evaluation.rows)} utterances{note}):"
         yield ""
         for score in evaluation.scores:
-            yield f"- {score.name} {score.value:.2f}  `{score.signature}`"
+            yield f"- {score}  `{score.signature}`"
         yield ""
 
 

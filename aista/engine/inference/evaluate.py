@@ -260,7 +260,7 @@ def _save_transcripts(job: _Job, paths: RunPaths, evaluation: Evaluation, split:
     said = replace(evaluation, label=transcript_part_label(evaluation.label), rows=tuple(transcripts))
     said = _scored(said, scorer, None)
     said.save(paths)
-    scores = "  ".join(f"{score.name} {score.value:.2f}" for score in said.scores)
+    scores = "  ".join(map(str, said.scores))
     log.info("%s: transcripts: %s; in %s", paths.path, scores, paths.scores_file(said.label).parent)
     return replace(evaluation, rows=tuple(translations))
 

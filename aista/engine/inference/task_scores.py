@@ -108,7 +108,9 @@ def _macro_average(directions: Directions) -> tuple[Score, ...]:
         value = math.fsum(score.value for score in scores) / len(scores)
         signatures = dict.fromkeys(score.signature for score in scores)
         signature = f"macro average of {', '.join(directions)}: {' and '.join(signatures)}"
-        averaged.append(replace(scores[0], value=value, signature=signature))
+        of_references = [score.references for score in scores if score.references is not None]
+        gold = math.fsum(of_references) / len(scores) if of_references else None
+        averaged.append(replace(scores[0], value=value, signature=signature, references=gold))
     return tuple(averaged)
 
 

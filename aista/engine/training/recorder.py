@@ -20,7 +20,9 @@ __all__ = ["RunRecorder"]
 
 log = logging.getLogger("aista.train")
 
-_SHOWN = re.compile(r"(source_|mt_)?nll|align\d*_layer_\d+|bleu|chrf|chrf_plus_plus|ter|comet|wer|cer|lr|grad_norm")
+_SHOWN = re.compile(
+    r"(source_|mt_)?nll|align\d*_layer_\d+|bleu|chrf|chrf_plus_plus|ter|comet|wer|cer|off_target|lr|grad_norm"
+)
 
 
 class RunRecorder(MetricRecorder):

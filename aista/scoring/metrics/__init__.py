@@ -1,1 +1,1 @@
-"""Metrics: BLEU, chrF, chrF++, TER, COMET, WER, CER."""
+"""Metrics: BLEU, chrF, chrF++, TER, COMET, WER, CER, off-target rate."""
