@@ -5,8 +5,7 @@ Tables are plain text, one word per line, so that they can be proof-read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from aista.corpora.synthetic.word import GermanAdjective, GermanNoun, GermanVerb
 
 __all__ = [
     "ADJECTIVES",
@@ -19,55 +18,7 @@ __all__ = [
     "PREPOSITIONS",
     "TIMES",
     "VERBS",
-    "GermanAdjective",
-    "GermanNoun",
-    "GermanVerb",
 ]
-
-
-@dataclass(frozen=True)
-class GermanNoun:
-    """A noun; ``gender`` is ``m``, ``f`` or ``n``. Mass nouns have no plural."""
-
-    singular: str
-    gender: str
-    plural: str
-    genitive: str
-
-    @property
-    def weak(self) -> bool:
-        """Whether all cases but the nominative are like the genitive (*der junge, den jungen*)."""
-        return self.gender == "m" and not self.genitive.endswith("s")
-
-
-@dataclass(frozen=True)
-class GermanAdjective:
-    """``base`` stands in a predicate, ``stem`` before endings (*teuer, ein teures auto*); ``-``: no comparative."""
-
-    base: str
-    stem: str
-    comparative: str
-
-
-@dataclass(frozen=True)
-class GermanVerb:
-    """A verb; ``present`` holds the ich, du, er, wir, sie forms.
-
-    Attributes:
-        particle: What separates from the finite verb and stands at the end (*sie macht die tür auf*).
-        case: Of the object: ``acc`` or ``dat``.
-        preposition: Of the object, if it has one.
-        sein: Whether the perfect is formed with *sein*.
-    """
-
-    infinitive: str
-    present: tuple[str, ...]
-    imperative: str
-    participle: str
-    particle: str = ""
-    case: Literal["acc", "dat"] = "acc"
-    preposition: str = ""
-    sein: bool = False
 
 
 # english; singular; gender; plural; genitive singular
