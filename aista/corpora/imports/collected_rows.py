@@ -86,7 +86,7 @@ class CollectedRows:
         self._targets.append(text_key(row.tgt_text))
         self._rows.append(_key(row.id))
         self._audios.append(_key(row.audio) if row.audio else 0)
-        self._optional |= {name for name in ("speaker", "word_times") if getattr(row, name)}
+        self._optional |= {name for name in ("speaker", "word_times", "task") if getattr(row, name)}
         for known, language in zip(self._languages, (row.src_lang, row.tgt_lang), strict=True):
             if language:
                 known.add(language)

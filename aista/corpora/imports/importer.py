@@ -123,6 +123,7 @@ def _row(store: AudioStore, measured: MeasuredFiles, raw: RawRow, id: str) -> tu
         src_lang=texts["src_lang"],
         tgt_lang=texts["tgt_lang"],
         word_times=texts.get("word_times", ""),
+        task=texts.get("task", ""),
     )
     if raw.recording is not None:
         try:

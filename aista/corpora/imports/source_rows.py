@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aista.corpora.preparation import one_line
+from aista.data.row_tasks import TASKS, is_text_row
 from aista.data.sources.base import Languages, Part, Recording, primary, split_of
 from aista.data.sources.columns import match_columns, read_entry
 from aista.data.sources.opening import open_source, recognise
@@ -81,13 +82,17 @@ class OpenedPart:
                 yield RawRow(entry.place, {}, fault=str(error))
                 continue
             texts, note = self._with_languages(texts)
+            if (task := texts.get("task", "")) and task not in TASKS:
+                texts["task"] = ""
+                note = note or f"task is {task!r}, not one of {', '.join(TASKS)}: left empty"
             texts["split"] = self.split or split_of(texts.get("split", ""))
             yield RawRow(entry.place, texts, row.recording, self._fault(texts, row.recording), note)
 
     def _fault(self, texts: Mapping[str, str], recording: Recording | None) -> str:
         if not texts.get("src_text") and not texts.get("tgt_text"):
             return "no transcript and no translation"
-        return "names no audio" if recording is None and "audio" in self.columns else ""
+        spoken = "audio" in self.columns and not is_text_row(texts.get("task", ""))
+        return "names no audio" if recording is None and spoken else ""
 
     def _with_languages(self, texts: dict[str, str]) -> tuple[dict[str, str], str]:
         """Filled in where the source says none, and what is odd about those that it says."""
