@@ -70,11 +70,23 @@ class ProjectOptions:
         source: Language of the speech, e.g. ``en``.
         target: Language of the translations.
         corpus: Where the corpus to import is; "" leaves it to ``make SOURCE=...``.
+        task: ``st`` for translation, ``asr`` for recognition, which has no target language.
     """
 
     source: str = "en"
     target: str = "fr"
     corpus: str = ""
+    task: str = "st"
+
+    def values(self) -> dict[str, str]:
+        """What the templates' fields become."""
+        languages, parts = f"--source-language {self.source}", {"encoder": "ctc"}
+        goal = f"Speech recognition ({self.source})"
+        if self.task == "st":
+            languages, parts = f"{languages} --target-language {self.target}", {"llm": "lm", **parts}
+            goal = f"Speech translation from {self.source} to {self.target}"
+        stages = " ".join(f"initialize.{part}=runs/aista/pretraining/{stage}" for part, stage in parts.items())
+        return {**asdict(self), "languages": languages, "stages": stages, "goal": goal}
 
 
 def new_project(folder: Path, options: ProjectOptions, config: Path | None = None) -> list[Path]:
@@ -97,8 +109,9 @@ def new_project(folder: Path, options: ProjectOptions, config: Path | None = Non
             raise ConfigError([Fault(name, f"must be a language code, got {code!r}", "write it as en, fr or zh-CN")])
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder}: is there already and not empty; choose another folder")
-    values = {"title": folder.resolve().name, **asdict(options)}
-    texts = {name: _project(template).substitute(values) for name, template in _PROJECT.items()}
+    values = {"title": folder.resolve().name, **options.values()}
+    templates = _PROJECT | ({"experiment.yaml": "experiment_asr.yaml"} if options.task == "asr" else {})
+    texts = {name: _project(template).substitute(values) for name, template in templates.items()}
     if config is not None:
         texts["experiment.yaml"] = config.read_text(encoding="utf-8")
     for name, text in texts.items():

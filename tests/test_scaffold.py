@@ -84,6 +84,17 @@ def test_a_project_has_a_config_that_is_read_and_a_plug_in_with_its_test(tmp_pat
     assert "2 passed" in result.stdout, result.stdout + result.stderr
 
 
+def test_a_project_of_recognition_has_no_target_language(tmp_path):
+    assert main(["init", str(tmp_path / "talks"), "--task", "asr", "--source-language", "bn"]) == 0
+    config = load_yaml(tmp_path / "talks/experiment.yaml")
+    assert (config["prompt"], config["data"]["tasks"]) == ("{speech}<bn>", ["asr"])
+    assert "target_language" not in config["data"]
+    assert [stage["part"] for stage in config["pretraining"]] == ["encoder"]
+    makefile = (tmp_path / "talks/Makefile").read_text()
+    assert "--source-language bn $(IMPORT)" in makefile
+    assert "initialize.llm" not in makefile
+
+
 def test_a_project_starts_from_any_config(tmp_path):
     new_project(tmp_path / "b", ProjectOptions(), find_config("voices_fr"))
     assert (tmp_path / "b/experiment.yaml").read_text() == find_config("voices_fr").read_text()

@@ -18,8 +18,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="copy this config, a file or a shipped one (see `aista configs`); default: a small model from scratch",
     )
     parser.add_argument("--data", type=Path, metavar="SOURCE", help="the corpus that `aista data import` will read")
+    parser.add_argument(
+        "--task", choices=("st", "asr"), default="st", help="translate speech, or recognise it (default: st)"
+    )
     parser.add_argument("--source-language", default="en", metavar="CODE", help="of the speech (default: en)")
-    parser.add_argument("--target-language", default="fr", metavar="CODE", help="of the translations (default: fr)")
+    parser.add_argument(
+        "--target-language",
+        default="fr",
+        metavar="CODE",
+        help="of the translations (default: fr; none with --task asr)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.shipped import find_config
 
     corpus = "" if args.data is None else str(args.data.resolve())
-    options = ProjectOptions(args.source_language, args.target_language, corpus)
+    options = ProjectOptions(args.source_language, args.target_language, corpus, args.task)
     files = new_project(args.project, options, None if args.config is None else find_config(args.config))
     say(f"{args.project}: {', '.join(map(str, files))}")
     say(

@@ -51,11 +51,10 @@ def read_task_groups(
     others = [] if splits else [task for task in next(iter(runs.values())).row_tasks() if task != headline.task]
     rows = list[GroupRow]()
     for task in (headline.task, *others):
-        missing = [label for label, run in runs.items() if not run.is_evaluated(split_of(run, options.split, task))]
+        missing = [label for label, run in runs.items() if not _is_evaluated(run, options.split, task)]
         if task != headline.task and missing:
             if len(missing) < len(runs):
-                command = runs[missing[0]].paths.evaluate_command(split_of(runs[missing[0]], options.split, task))
-                notes.append(f"{task}: left out, as {', '.join(missing)} was not evaluated for it; `{command}` does")
+                notes.append(f"{task}: left out, as it was not evaluated (--task {task}) for {', '.join(missing)}")
             continue
         found = read_test_set(runs, metrics, options, splits=splits, only=only, task=task)
         rows += _rows(found, options)
@@ -63,6 +62,10 @@ def read_task_groups(
             notes += [f"{task}: {note}" for note in found.notes]
     rows = corrected(rows)
     return TaskGroups(tuple(rows) if len({row.group for row in rows}) > 1 else (), tuple(notes))
+
+
+def _is_evaluated(run: RunFolder, split: str, task: str) -> bool:
+    return task in run.row_tasks() and run.is_evaluated(split_of(run, split, task))
 
 
 def _rows(found: TestSet, options: ComparisonOptions) -> list[GroupRow]:

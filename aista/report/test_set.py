@@ -43,7 +43,7 @@ class TestSet:
         hypotheses: Label -> hypotheses in the order of ``rows``.
         metrics: Of the task and directions.
         inputs: What the metrics need of the utterances beside texts, in the order of ``rows``.
-        notes: What was left out.
+        notes: What was left out, and which run is of another task.
     """
 
     __test__ = False  # no test of pytest's
@@ -103,12 +103,14 @@ def read_test_set(
     evaluations = {
         label: run.evaluation(named.get(label) or split_of(run, options.split, chosen)) for label, run in runs.items()
     }
-    evaluations, languages, notes = share_directions(evaluations, options.direction)
+    others = {label: usual_task(run.row_tasks()) for label, run in runs.items() if chosen not in run.row_tasks()}
+    evaluations, languages, left_out = share_directions(evaluations, options.direction)
     evaluations = {label: replace(each, rows=tuple(some_rows(each.rows, only))) for label, each in evaluations.items()}
     rows, hypotheses = align({label: each.rows for label, each in evaluations.items()})
     built = metrics(chosen, languages)
     inputs = evaluated_inputs(evaluations, [row.id for row in rows], built)
-    return TestSet(chosen, languages, evaluations, tuple(rows), hypotheses, built, inputs, notes)
+    notes = [f"{label}: compared by its task {other}" for label, other in others.items() if chosen and other]
+    return TestSet(chosen, languages, evaluations, tuple(rows), hypotheses, built, inputs, (*notes, *left_out))
 
 
 def headline_task(baseline: RunFolder, split: str) -> str:
@@ -117,7 +119,7 @@ def headline_task(baseline: RunFolder, split: str) -> str:
 
 
 def split_of(run: RunFolder, split: str, task: str) -> str:
-    """The label of a run's results on a split for a task; without a task, for the usual one."""
+    """The label of a run's results on a split for a task; for its usual one where the run does not have the task."""
     tasks = run.row_tasks()
     if not tasks:
         return split
@@ -147,7 +149,7 @@ def share_directions(
             raise DataError(
                 f"{old[0]}: its hypotheses do not say their languages; evaluate {evaluations[old[0]].label} again"
             )
-        return dict(evaluations), {"": ""}, ()
+        return dict(evaluations), {"": next((row.tgt_lang for row in of_all if row.tgt_lang), "")}, ()
     shared = set.intersection(*(set(counts) for counts in known.values()))
     kept = shared & {direction} if direction else shared
     if not kept:

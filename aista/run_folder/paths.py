@@ -77,11 +77,11 @@ def row_task_label(label: str, task: str, tasks: Sequence[str]) -> str:
 
     Args:
         label: A label, for whatever task.
-        task: What rows are read for; empty: the usual one.
+        task: What rows are read for; one that is not among the run's stands for the usual one.
         tasks: Those that the run was trained on, whose first has no mark; none where it does not tell rows apart.
     """
     base, *options = [part for part in label.split(SEARCH) if not part.startswith(_TASK)]
-    task = task or usual_task(tasks)
+    task = task if task in tasks else usual_task(tasks)
     marked = [f"{_TASK}{task}"] if task in tasks[1:] else []
     return SEARCH.join([base, *marked, *options])
 
@@ -264,8 +264,9 @@ class RunPaths:
 
     def evaluated_label(self, split: str) -> str:
         """The label of a split's results; a label names itself."""
-        is_label = split in self.evaluated_splits() or split.split(SEARCH)[0] in SPLITS
-        return split if is_label else split_label(split)
+        labels = self.evaluated_splits()
+        known = {*labels, *SPLITS, *(label.split(SEARCH)[0] for label in labels)}
+        return split if split in known or split.split(SEARCH)[0] in known else split_label(split)
 
     def probe_file(self, name: str) -> Path:
         """A probe's curve."""

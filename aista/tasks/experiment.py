@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from aista import registry
 from aista.config import apply_overrides, load_yaml, merge
@@ -52,6 +52,11 @@ class Initialize(Options):
     adapter: Path | None = option(None, "Run folder to take the adapter from.")
     llm: Path | None = option(None, "Run folder to take the LLM from.")
 
+    def given(self) -> dict[str, Path]:
+        """Part -> folder, of the parts that have one."""
+        folders = {part: getattr(self, part) for part in get_args(Part)}
+        return {part: folder for part, folder in folders.items() if folder is not None}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sections(Options):
@@ -66,7 +71,9 @@ class Sections(Options):
     trainer: TrainerConfig = section(TrainerConfig, "Optimiser, schedule, checkpoints.")
     evaluation: EvaluationConfig = section(EvaluationConfig, "Search and scores.")
     initialize: Initialize = section(Initialize, "Weights to start from.", inherit=False)
-    pretraining: tuple[Stage, ...] = option((), "Tasks trained first, in order.", inherit=False)
+    pretraining: tuple[Stage, ...] = option(
+        (), "Tasks trained first, in order; each starts from the parts of those before.", inherit=False
+    )
 
 
 @dataclass(frozen=True)
@@ -122,17 +129,25 @@ class Experiment:
         sections, config = map_paths((self.sections, self.task_config), lambda path: path, at_commit)
         return dataclasses.replace(self, sections=sections, task_config=config, commits=commits)
 
-    def stage(self, stage: Stage) -> Experiment:
+    def stage(self, stage: Stage, trained: Mapping[str, Path] | None = None) -> Experiment:
         """The experiment of one pretraining stage: this one with another task and its own changes.
 
         Options declared with ``inherit=False`` are not taken over: they say how the main model is trained (a stage
         trains all of its model unless its own ``config`` says otherwise), need that, or are controls of it.
+
+        Args:
+            stage: One of ``sections.pretraining``.
+            trained: Part -> run folder that earlier stages or ``initialize`` give. The stage starts from those parts
+                that its task has, unless its own ``config`` names others.
 
         Raises:
             ConfigError: with paths into ``pretraining[...]``.
         """
         options = _task_options(stage.task, f"pretraining.{stage.name}.task")
         base = _inherited(Sections, self.raw) | _inherited(options, self.raw)
+        parts = {field.name for field in dataclasses.fields(options)}
+        if starts := {part: os.path.abspath(folder) for part, folder in (trained or {}).items() if part in parts}:
+            base["initialize"] = starts
         raw = merge(base, dict(stage.config or {})) | {"task": stage.task}
         source = f"{self.source} (pretraining stage {stage.name!r})"
         return structure_experiment(raw, source=source, start=self.start, commits=self.commits)

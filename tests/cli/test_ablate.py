@@ -98,6 +98,27 @@ def test_equal_configs_and_shared_stages_are_trained_once(sweep):
     assert folders["AI-STA", 1] == folders["the same", 1] != folders["AI-STA", 2]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_stage_waits_for_the_one_that_it_starts_from(tmp_path, corpus, monkeypatch, fails):
+    from aista.runs.ablation import sweep
+
+    groups = []
+
+    def run_jobs(jobs, *_, **__):
+        groups.append([job.label for job in jobs])
+        for job in () if fails else jobs:
+            (job.folder / "checkpoints").mkdir(parents=True)
+            monkeypatch.setattr(sweep.RunPaths, "is_complete", property(lambda paths: paths.path.is_dir()))
+        return {}
+
+    monkeypatch.setattr(sweep, "run_jobs", run_jobs)
+    hear = {"name": "hear", "task": "speech_translation", "part": "adapter", "config": {"llm": {"tuning": "frozen"}}}
+    file = write_ablation(tmp_path, corpus, runs={"CE only": {"alignment": []}}, pretraining=[STAGE, hear])
+    plan = sweep.Sweep(load_ablation(file, tmp_path / "out"), tmp_path / "out", num_jobs=2)
+    plan._train_stages({stage.folder: stage for run in plan.ablation.runs for stage in run.stages})
+    assert groups == [["pretraining lm"]] if fails else [["pretraining lm"], ["pretraining hear"]]
+
+
 def test_seeds_come_one_after_the_other(tmp_path, corpus, monkeypatch):
     """A sweep that is stopped has whole seeds to compare."""
     from aista.runs.ablation import sweep

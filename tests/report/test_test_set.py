@@ -139,10 +139,20 @@ def test_a_task_that_some_run_was_not_evaluated_for_is_said(tmp_path: Path) -> N
     headline = summarise(runs, build, OPTIONS).test_set
     groups = read_task_groups(runs, build, OPTIONS, headline)
     assert {row.group for row in groups.rows} == {"st en-de", "st en-fr"}
-    command = f"aista evaluate {tmp_path / 'b'} --split test --task asr"
-    assert groups.notes == (f"asr: left out, as b was not evaluated for it; `{command}` does",)
+    assert groups.notes == ("asr: left out, as it was not evaluated (--task asr) for b",)
     with pytest.raises(RunError, match=r"task=mt/scores.json: missing; evaluations of this run: test, test\+task=asr;"):
         read_test_set(runs, build, OPTIONS, task="mt")
+
+
+def test_a_run_of_another_task_is_compared_by_it_and_that_is_said(tmp_path: Path) -> None:
+    runs = {
+        "a": write(tmp_path / "a", 0.5, tasks=["st", "asr"], labels=["test+task=asr"]),
+        "b": write(tmp_path / "b", 0.2, tasks=["mt"]),
+    }
+    headline = summarise(runs, build, OPTIONS).test_set
+    assert headline.notes == ("b: compared by its task mt",)
+    groups = read_task_groups(runs, build, OPTIONS, headline)
+    assert groups.notes == ("asr: left out, as it was not evaluated (--task asr) for b",)
 
 
 def test_the_report_shows_the_headline_and_what_is_beside_it(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,19 @@ def test_a_stage_inherits_no_tuning_but_may_have_its_own(tmp_path, corpus):
     assert own.tuning.name == "full"
     assert plain.config == own.config == experiment.task_config.llm.config
     assert experiment.to_plain()["llm"]["tuning"]["config"]["r"] == 2
+
+
+def test_a_stage_starts_from_trained_parts_that_its_task_has(tmp_path, corpus):
+    stages = [
+        {"name": "ctc", "task": "ctc_asr", "part": "encoder"},
+        {"name": "hear", "task": "speech_translation", "part": "adapter"},
+        {"name": "other", "task": "text_translation", "part": "llm", "config": {"initialize": {"llm": "other"}}},
+        {"name": "anew", "task": "text_translation", "part": "llm", "config": {"initialize": {"llm": None}}},
+    ]
+    experiment = load(tmp_path, corpus, pretraining=stages)
+    trained = {"llm": tmp_path / "lm", "encoder": tmp_path / "ctc"}
+    given = [experiment.stage(stage, trained).sections.initialize.given() for stage in experiment.sections.pretraining]
+    assert given == [{"encoder": tmp_path / "ctc"}, trained, {"llm": Path("other")}, {}]
 
 
 def test_faults_inside_a_stage_carry_its_name(tmp_path, corpus):

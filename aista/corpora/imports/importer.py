@@ -123,10 +123,11 @@ def _row(store: AudioStore, measured: MeasuredFiles, raw: RawRow, id: str) -> tu
         src_lang=texts["src_lang"],
         tgt_lang=texts["tgt_lang"],
         word_times=texts.get("word_times", ""),
+        task=texts.get("task", ""),
     )
     if raw.recording is not None:
         try:
-            row = replace(row, audio=store.place(raw.recording, id))
+            row = replace(row, audio=store.place(raw.recording, id.removesuffix(raw.suffix)))
             info = measured.probe(row.audio)
         except DataError as error:
             return _FAULTS.get(type(error), "audio cannot be decoded")

@@ -29,6 +29,7 @@ USUAL_COLUMNS: dict[str, tuple[str, ...]] = {
     "src_lang": ("src_lang", "source_lang", "source_language", "language", "lang", "locale"),
     "tgt_lang": ("tgt_lang", "target_lang", "target_language", "ref_lang"),
     "word_times": ("word_times",),
+    "task": ("task",),
     "split": ("split", "subset", "partition"),
     "start": ("start", "offset", "start_time", "begin"),
     "end": ("end", "end_time", "stop"),

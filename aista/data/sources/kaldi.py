@@ -21,6 +21,7 @@ from aista.schema import Options
 __all__ = ["Kaldi"]
 
 _IN_ARCHIVE = re.compile(r"(?P<file>.+\.ark):(?P<offset>[0-9]{1,18})")
+_BLANK = re.compile(r"[ \t]+")
 _UNKNOWN = 0x7FFFFFFF  # lengths from here on stand for none, as in WAVs that went through a pipe
 _READERS = ("cat", "flac")  # commands that put out a file's own content
 
@@ -32,8 +33,10 @@ class Kaldi(Options, Source):
 
     A folder of such folders (``train``, ``dev``, ``test``) gives the splits. Translations have files of their own, such
     as ``text.fr``: say ``--target-language fr``, or ``--column tgt_text=text.fr``. Files must be sorted as Kaldi
-    demands; then they are read side by side. Commands in ``wav.scp`` are never executed: of ``flac -c -d FILE |`` and
-    ``cat FILE |`` the file is read, others are left out and counted. ``FILE.ark:OFFSET`` names a WAV in an archive.
+    demands; then they are read side by side. Relative paths start from the folder itself, from where its recipe runs
+    (two folders above), or from the current folder. Commands in ``wav.scp`` are never executed: of
+    ``flac -c -d FILE |`` and ``cat FILE |`` the file is read, others are left out and counted. ``FILE.ark:OFFSET``
+    names a WAV in an archive.
     """
 
     @classmethod
@@ -77,7 +80,12 @@ def _part(folder: Path, split: str) -> Part:
     columns = ("utt", "audio", *texts, *("speaker" if name == "utt2spk" else "src_lang" for name in others))
     rows = "segments" if (folder / "segments").is_file() else "wav.scp"
     total, *_ = [_count_sorted(folder / name) for name in (rows, *texts, *others)]
-    return Part(str(folder), columns, lambda: _entries(folder, [*texts, *others]), split, (folder, Path()), total)
+    return Part(str(folder), columns, lambda: _entries(folder, [*texts, *others]), split, _starts(folder), total)
+
+
+def _starts(folder: Path) -> tuple[Path, ...]:
+    """Where relative paths may start: recipes run two folders above their ``data/train``."""
+    return folder, folder.absolute().parent.parent, Path()
 
 
 def _count_sorted(file: Path) -> int:
@@ -140,7 +148,7 @@ def _path(folder: Path, value: str) -> tuple[str, str]:
 
 def _in_archive(folder: Path, name: str, offset: int) -> tuple[str, str]:
     """A WAV in an archive as manifests name it, by the length that its header says; and what is wrong with it."""
-    file = next((path for path in (folder / name, Path(name)) if path.is_file()), None)
+    file = next((path for start in _starts(folder) if (path := start / name).is_file()), None)
     if file is None:
         return name, ""  # counted as a missing file
     try:
@@ -157,9 +165,9 @@ def _in_archive(folder: Path, name: str, offset: int) -> tuple[str, str]:
 def _pairs(file: Path) -> Iterator[tuple[str, str, str]]:
     with open_text(file) as stream:
         for number, line in enumerate(stream, 1):
-            key, _, value = line.strip().partition(" " if " " in line else "\t")
+            key, value = [*_BLANK.split(line.strip(), 1), ""][:2]
             if key:
-                yield f"{file.parent.name}/{file.name}:{number}", key, value.strip()
+                yield f"{file.parent.name}/{file.name}:{number}", key, value
 
 
 def _sorted_lookup(file: Path) -> Callable[[str], str]:

@@ -79,7 +79,7 @@ class Scorer:
         self._pairs, self._directions = pairs, [direction_of(*pair) for pair in pairs]
         audio = [str(base / path) if path else "" for path in rows.texts("audio")]
         self._inputs = UtteranceInputs(rows.texts("src_text"), audio, self._directions)
-        self._languages = {"": ""}
+        self._languages = {"": next((target for _, target in pairs if target), "")}
         if has_directions(target for _, target in pairs):
             self._languages = {direction_of(*pair): pair[1] for pair in sorted(pairs)}
         self._metrics = build_direction_metrics(experiment, row_task, self._languages, metrics)

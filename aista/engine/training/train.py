@@ -7,6 +7,7 @@ import math
 import os
 import time
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,6 @@ __all__ = ["find_stage", "train"]
 
 log = logging.getLogger("aista.train")
 
-PARTS = ("encoder", "adapter", "llm")
-
 
 def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: bool = True) -> None:
     """Train, or resume a stopped run; returns at once if the run is complete.
@@ -71,7 +70,7 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: boo
     experiment = pin_models(experiment, recorded, closed=recorded is not None)
     task = preflight(experiment)
     if stage:
-        stage_experiment = find_stage(experiment, stage)
+        stage_experiment = find_stage(experiment, stage, run_dir)
         with training_lock(run_dir):
             claim(run_dir, experiment, task)
         train(stage_experiment, RunPaths(run_dir).stage(stage).path, verify=verify)
@@ -114,17 +113,37 @@ def _in_its_precision(experiment: Experiment, run: RunPaths) -> Experiment:
     return replace(experiment, sections=replace(sections, trainer=trainer))
 
 
-def find_stage(experiment: Experiment, name: str) -> Experiment:
+def find_stage(experiment: Experiment, name: str, run_dir: Path | None = None) -> Experiment:
     """The experiment of one pretraining stage.
 
+    Args:
+        experiment: The whole.
+        name: The stage's name.
+        run_dir: The run whose earlier stages it starts from; None leaves them out.
+
     Raises:
-        AistaError: there is no such stage.
+        AistaError: there is no such stage, or one before it is not trained yet.
     """
     stages = {stage.name: stage for stage in experiment.sections.pretraining}
     if name not in stages:
         known = ", ".join(stages) or "none"
         raise AistaError(f"--stage: unknown stage {name!r}{nearest(name, stages)}; {experiment.source} has: {known}")
-    return experiment.stage(stages[name])
+    return experiment.stage(
+        stages[name], {} if run_dir is None else _trained_before(experiment, name, RunPaths(run_dir))
+    )
+
+
+def _trained_before(experiment: Experiment, name: str, run: RunPaths) -> dict[str, Path]:
+    """Part -> run folder that a stage starts from."""
+    given = experiment.sections.initialize.given()
+    trained = dict(given)
+    for stage in takewhile(lambda stage: stage.name != name, experiment.sections.pretraining):
+        if stage.part not in given:
+            folder = run.stage(stage.name)
+            if not folder.is_complete:
+                raise AistaError(f"--stage {name}: starts from stage {stage.name!r}, not yet trained in {folder.path}")
+            trained[stage.part] = folder.path
+    return trained
 
 
 def _is_trained(run: RunPaths, *, is_validated: bool) -> bool:
@@ -137,26 +156,23 @@ def _initial_weights(
     experiment: Experiment, task: Task, run_dir: Path, *, verify: bool
 ) -> dict[str, dict[str, Tensor]]:
     """Train the pretraining stages that nothing replaces, and collect the parts to start from."""
-    folders = {part: getattr(experiment.sections.initialize, part) for part in PARTS}
-    stages = [stage for stage in experiment.sections.pretraining if folders[stage.part] is None]
+    folders = experiment.sections.initialize.given()
+    stages = [stage for stage in experiment.sections.pretraining if stage.part not in folders]
     if not all(RunPaths(run_dir).stage(stage.name).is_complete for stage in stages):
         _check_model(experiment, task)
-    for stage in experiment.sections.pretraining:
-        if folders[stage.part] is None:
-            run = RunPaths(run_dir).stage(stage.name)
-            if not run.is_complete:
-                _check_one_process(run_dir, stage)
-            log.info("pretraining stage %s (%s) in %s", stage.name, stage.task, run.path)
-            train(experiment.stage(stage), run.path, verify=verify)
-            folders[stage.part] = run.path
+    for stage in stages:
+        run = RunPaths(run_dir).stage(stage.name)
+        if not run.is_complete:
+            _check_one_process(run_dir, stage)
+        log.info("pretraining stage %s (%s) in %s", stage.name, stage.task, run.path)
+        train(experiment.stage(stage, folders), run.path, verify=verify)
+        folders[stage.part] = run.path
     if checkpoints := checkpoint_steps(run_dir):
         if verify:
             require_complete(checkpoints[-1].path)
             _require_records(RunPaths(run_dir), checkpoints[-1].step, experiment)
         return {}  # a resumed run takes its weights from its own checkpoint
-    return {
-        part: load_part_weights(folder, part, verify=verify) for part, folder in folders.items() if folder is not None
-    }
+    return {part: load_part_weights(folder, part, verify=verify) for part, folder in folders.items()}
 
 
 def _require_records(run: RunPaths, last: int, experiment: Experiment) -> None:

@@ -45,6 +45,11 @@ class PlannedStage:
     folder: Path
     experiment: Experiment
 
+    @property
+    def starts_from(self) -> frozenset[Path]:
+        """Folders of what must be trained first."""
+        return frozenset(self.experiment.sections.initialize.given().values())
+
 
 @dataclass(frozen=True)
 class PlannedRun:
@@ -198,12 +203,12 @@ def fingerprint(experiment: Experiment) -> str:
 
 def _plan(name: str, variant: Experiment, seeds: Sequence[int], base: Experiment, out: Path) -> list[PlannedRun]:
     """The runs of a variant. Its stages keep the seed of the base: seeds vary the main training alone."""
-    stages = [
-        _plan_stage(stage, variant, out)
-        for stage in variant.sections.pretraining
-        if getattr(variant.sections.initialize, stage.part) is None
-    ]
-    folders = {part: stage.folder for part, stage in stages}
+    given = variant.sections.initialize.given()
+    folders, stages = dict[str, Path](), list[PlannedStage]()
+    for stage in variant.sections.pretraining:
+        if stage.part not in given:
+            stages.append(_plan_stage(stage, variant.stage(stage, given | folders), out))
+            folders[stage.part] = stages[-1].folder
     runs = []
     for seed in seeds:
         unstaged = _vary(variant, seed, {})
@@ -213,15 +218,15 @@ def _plan(name: str, variant: Experiment, seeds: Sequence[int], base: Experiment
             f"{at}: {_brief(old)} -> {_brief(new, full=True)}"
             for at, old, new in differences(reference, unstaged.to_plain())
         )
-        id, planned = fingerprint(experiment), tuple(stage for _, stage in stages)
-        runs.append(PlannedRun(name, seed, id, experiment, unstaged, planned, changes))
+        id = fingerprint(experiment)
+        runs.append(PlannedRun(name, seed, id, experiment, unstaged, tuple(stages), changes))
     return runs
 
 
-def _plan_stage(stage: Stage, variant: Experiment, out: Path) -> tuple[str, PlannedStage]:
-    experiment = variant.stage(stage)
-    folder = out.resolve() / "pretraining" / f"{stage.name}-{fingerprint(experiment)}"
-    return stage.part, PlannedStage(stage.name, folder, experiment)
+def _plan_stage(stage: Stage, experiment: Experiment, out: Path) -> PlannedStage:
+    return PlannedStage(
+        stage.name, out.resolve() / "pretraining" / f"{stage.name}-{fingerprint(experiment)}", experiment
+    )
 
 
 def _vary(variant: Experiment, seed: int, initialize: Mapping[str, Path]) -> Experiment:

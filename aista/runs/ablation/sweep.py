@@ -21,7 +21,7 @@ from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import is_scored
 from aista.run_folder.paths import RunPaths, row_task_label, transcript_label
 from aista.runs.ablation.outputs import write_outputs
-from aista.runs.ablation.plan import MODELS, Ablation, PlannedRun
+from aista.runs.ablation.plan import MODELS, Ablation, PlannedRun, PlannedStage
 from aista.runs.ablation.results import Outcome
 from aista.runs.jobs import Job, JobFiles, run_jobs
 from aista.tasks.experiment import Experiment
@@ -106,11 +106,7 @@ class Sweep:
         runs = dict(reversed(runs.items()))
         states = {id: self._state(run) for id, run in runs.items()}  # refuses a folder of another experiment first
         stages = {stage.folder: stage for id, run in runs.items() if states[id] != "done" for stage in run.stages}
-        self._work(
-            self._job(f"pretraining {stage.name}", folder, stage.experiment)
-            for folder, stage in stages.items()
-            if not (holds(folder, stage.experiment) and RunPaths(folder).is_complete)
-        )
+        self._train_stages(stages)
         # seed by seed: a sweep that is stopped leaves whole seeds to compare
         seeds = list(dict.fromkeys(run.seed for run in self.ablation.runs))
         todo = sorted((run for id, run in runs.items() if states[id] != "done"), key=lambda run: seeds.index(run.seed))
@@ -120,6 +116,21 @@ class Sweep:
                 self._say(f"{run.label} (reused)")
         self._work(self._job(run.label, self.folder(run), run.experiment, *self._scoring(run)) for run in ready)
         return self._write_table()
+
+    def _train_stages(self, stages: Mapping[Path, PlannedStage]) -> None:
+        """Train what is missing; a stage waits for those that it starts from, and is left out if one fails."""
+        todo = {
+            folder: stage
+            for folder, stage in stages.items()
+            if not (holds(folder, stage.experiment) and RunPaths(folder).is_complete)
+        }
+        while ready := [stage for stage in todo.values() if self._can_start(stage, stages)]:
+            self._work(self._job(f"pretraining {stage.name}", stage.folder, stage.experiment) for stage in ready)
+            todo = {folder: stage for folder, stage in todo.items() if stage not in ready}
+
+    @staticmethod
+    def _can_start(stage: PlannedStage, stages: Mapping[Path, PlannedStage]) -> bool:
+        return all(RunPaths(folder).is_complete for folder in stage.starts_from & stages.keys())
 
     def _state(self, run: PlannedRun) -> str:
         folder = self.folder(run)

@@ -68,9 +68,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _score(run: RunPaths, split: str, task: str, *, shuffled_speech: bool) -> None:
-    """Evaluate what is not; runs that do not tell rows apart have no tasks."""
+    """Evaluate what is not yet; a run that was not trained on the task is scored for its usual one."""
     tasks = RunFolder(run.path).row_tasks()
-    task = (task or usual_task(tasks)) if tasks else ""
+    task = task if task in tasks else usual_task(tasks)
     if not is_scored(run, row_task_label(split_label(split), task, tasks), shuffled_speech=shuffled_speech):
         evaluate(run.path, split, shuffled_speech=shuffled_speech, row_task=task)
 

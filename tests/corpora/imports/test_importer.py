@@ -260,3 +260,15 @@ def quiet() -> Iterator[None]:
     handlers = logging.getLogger().handlers[:]
     yield
     logging.getLogger().handlers[:] = handlers
+
+
+def test_tasks_of_rows_are_kept_and_foreign_ones_noted(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [["00.wav", "One.", "Un.", "st"], ["", "Two.", "Deux.", "mt"], ["02.wav", "Three.", "Trois.", "transcribe"]]
+    write_csv(corpus / "metadata.csv", ["path", "sentence", "translation", "task"], [*rows, ["", "Four.", "", "asr"]])
+    text = run(capsys, tmp_path / "mine", "--from", corpus, "--split", "none")
+    (kept,) = rows_by_split(tmp_path / "mine").values()
+    assert [(row.src_text, row.task) for row in kept] == [("One.", "st"), ("Two.", "mt"), ("Three.", "")]
+    assert "task is 'transcribe', not one of st, asr, mt, cot: left empty" in text
+    assert "names no audio" in text

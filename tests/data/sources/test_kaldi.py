@@ -125,3 +125,15 @@ def test_features_are_no_recordings(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", feats__scp="u1 feats.ark:3\n", text="u1 one\n")
     with pytest.raises(DataError, match=r"holds features alone \(feats\.scp\), and aista computes its own; give the"):
         parts_of(folder)
+
+
+def test_audio_is_named_from_where_the_recipe_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path / "recipe/data/train", wav__scp="u1\twavs/u1.wav\n", text="u1\thello there\n")
+    (tmp_path / "recipe/wavs").mkdir()
+    soundfile.write(tmp_path / "recipe/wavs/u1.wav", np.zeros(1600), 16_000)
+    monkeypatch.chdir(tmp_path)
+    (part,) = parts_of(folder)
+    (row,) = rows_of(part)
+    assert row.texts["src_text"] == "hello there"
+    assert row.recording is not None
+    assert [start for start in part.folders if (start / row.recording.path).is_file()] == [tmp_path / "recipe"]

@@ -135,6 +135,51 @@ def test_pretraining_stages_run_first_and_their_parts_are_taken_over(tmp_path, c
 STAGE = {"name": "lm", "task": "text_translation", "part": "llm", "config": {"trainer": {"max_steps": 4}}}
 
 
+HEAR = {
+    "name": "hear",
+    "task": "speech_translation",
+    "part": "adapter",
+    "config": {
+        "llm": {"tuning": "frozen"},
+        "translation_weight": 0,
+        "mt_weight": 0,
+        "alignment": [{"name": "ctc"}],
+        "layer_selection": {"name": "fixed", "config": {"layers": [0]}},
+        "trainer": {"max_steps": 2},
+    },
+}
+
+
+def test_a_stage_starts_from_the_parts_of_those_before_it(tmp_path, corpus):
+    run = tmp_path / "run"
+    staged = experiment(tmp_path, corpus, pretraining=[STAGE, HEAR])
+    with pytest.raises(AistaError, match=r"--stage hear: starts from stage 'lm', not yet trained in .*/lm"):
+        train(staged, run, stage="hear")
+    train(staged, run, stage="lm")
+    train(staged, run, stage="hear")
+    lm, hear = (load_weights(find_checkpoint(run / "pretraining" / stage)) for stage in ("lm", "hear"))
+    names = [name for name in lm if name.startswith("llm.")]
+    assert names
+    for name in names:
+        torch.testing.assert_close(hear[name], lm[name], rtol=0, atol=0)
+    train(staged, run)  # neither stage is another experiment when the whole is trained
+    assert (run / "timing.json").exists()
+
+
+def test_a_stage_starts_from_the_part_that_replaces_one_before_it(tmp_path, corpus):
+    train(experiment(tmp_path, corpus, pretraining=[STAGE]), tmp_path / "first", stage="lm")
+    lm = tmp_path / "first/pretraining/lm"
+    train(
+        experiment(tmp_path, corpus, f"initialize.llm={lm}", pretraining=[STAGE, HEAR]), tmp_path / "run", stage="hear"
+    )
+    trained, source = (
+        load_weights(find_checkpoint(tmp_path / "run/pretraining/hear")),
+        load_weights(find_checkpoint(lm)),
+    )
+    for name in (name for name in source if name.startswith("llm.")):
+        torch.testing.assert_close(trained[name], source[name], rtol=0, atol=0)
+
+
 def test_a_stage_can_be_trained_alone(tmp_path, corpus):
     run = tmp_path / "run"
     staged = experiment(tmp_path, corpus, pretraining=[STAGE])

@@ -142,6 +142,17 @@ def test_arms_by_amounts_by_seeds_share_the_stages(load, tmp_path):
     assert len({run.id for run in runs.runs}) == 3 * 3 * 2
     folders = {stage.folder for run in runs.runs for stage in run.stages}
     assert sorted(folder.name.split("-")[0] for folder in folders) == ["hear", "lm"]
+    lm, hear = runs.runs[0].stages
+    assert (lm.starts_from, hear.starts_from) == (frozenset(), {lm.folder})
+
+
+def test_a_stage_is_another_where_one_before_it_is(load):
+    hear = {"name": "hear", "task": "speech_translation", "part": "adapter", "config": {"llm": {"tuning": "frozen"}}}
+    base = {"pretraining": [*PRETRAINED["pretraining"], hear]}
+    runs = load(base, runs={"a": {}, "b": {"pretraining[0].config.trainer.max_steps": 3}}, baseline="a").runs
+    (lm_a, hear_a), (lm_b, hear_b) = (run.stages for run in runs)
+    assert len({lm_a.folder, lm_b.folder, hear_a.folder, hear_b.folder}) == 4
+    assert hear_b.starts_from == {lm_b.folder}
 
 
 def test_an_ablation_may_move_to_another_folder(load, tmp_path):
