@@ -48,7 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CODE",
         help="of the speech: where the source says none, and to choose among several",
     )
-    parser.add_argument("--target-language", default="", metavar="CODE", help="of the translations, likewise")
+    parser.add_argument(
+        "--target-language",
+        action="append",
+        default=[],
+        metavar="CODE",
+        help="of the translations, likewise; given several times, each row is imported for each, its id ending with it",
+    )
     parser.add_argument("--overwrite", action="store_true", help="import anew into a folder with a finished import")
     add_plugin_argument(parser)
 
@@ -68,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         columns=dict(args.column),
         shares=None if args.split is None else dict(filter(None, args.split)),
         source_language=args.source_language,
-        target_language=args.target_language,
+        target_languages=tuple(dict.fromkeys(args.target_language)),
         overwrite=args.overwrite,
     )
     with stage_bars() as progress:

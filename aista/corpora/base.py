@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from aista.corpora.preparation import Folder, PreparationReport, Progress
 from aista.schema import Options
@@ -34,8 +34,12 @@ class Preparation(Options, ABC):
             DataError: ``source`` is not the corpus, ``out`` holds something else or was changed, or too few rows
                 remain.
         """
-        folder = Folder(out, self.dataset, asdict(self))
+        folder = Folder(out, self.dataset, self.identity())
         return folder.finished() or self.fill(folder, source, progress or _ignore)
+
+    def identity(self) -> dict[str, Any]:
+        """The options that decide which files are made; folders with others are refused."""
+        return asdict(self)
 
     @abstractmethod
     def fill(self, folder: Folder, source: Path | None, progress: Progress) -> PreparationReport:

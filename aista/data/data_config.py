@@ -122,6 +122,7 @@ class DataConfig(Options):
                 f"cache_features keeps them in one process, got num_workers {self.num_workers}; "
                 "set num_workers: 0 or cache_features: false"
             )
+        self._check_tasks()
         if self.mix is not None and self.length_noise == 0:
             raise ValueError(
                 "mix reads rows of some parts several times an epoch, which length_noise keeps out of the same batch, "
@@ -141,6 +142,21 @@ class DataConfig(Options):
                 f"encoder_cache keeps one sequence of states per recording, got the augmentation "
                 f"{self.augmentation.name!r}, which changes the encoder's input in every epoch; remove one of them"
             )
+
+    def _check_tasks(self) -> None:
+        """Raise ValueError for what does not go with the tasks of rows."""
+        if self.shuffle_transcripts and set(self.tasks) - {"st"}:
+            raise ValueError(
+                "shuffle_transcripts is a control of alignment, but tasks beside st read or write the transcript, got "
+                f"tasks {', '.join(self.tasks)}; set tasks: [st], or shuffle_transcripts: false"
+            )
+        if not self.cot_marker.strip():
+            raise ValueError(
+                f"cot_marker stands between two texts, so it must be visible, got {self.cot_marker!r}; write for "
+                "example ||"
+            )
+        if self.mix is not None and self.mix.by == "task" and not self.tasks:
+            raise ValueError("mix by task needs tasks, got none; set data.tasks, or choose another mix.by")
 
     def _check_stream(self, name: str) -> None:
         """Raise ValueError for what needs all rows before the first step."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from aista.data.manifest_rows import Rows
 from aista.data.row_tasks import TASKS
 from aista.errors import DataError
 
-__all__ = ["for_tasks", "rows_of_tasks"]
+__all__ = ["for_tasks", "rows_alike", "rows_of_tasks"]
 
 log = logging.getLogger("aista.data")
 
@@ -54,10 +55,12 @@ def rows_of_tasks(inspection: Inspection, tasks: Sequence[str], marker: str, *, 
         known: Tasks that rows may name; those of them that are not among ``tasks`` are left out and counted.
 
     Raises:
-        DataError: a row names an unknown task, or one that is not known.
+        DataError: a row names an unknown task, or one that is not known, or a transcript for ``cot`` holds the marker.
     """
     rows = inspection.kept
     _check_names(inspection, known)
+    if "cot" in tasks:
+        _check_marker(inspection, marker)
     parts: list[Rows] = []
     places: list[NDArray[np.int64]] = []
     for name in tasks:
@@ -79,6 +82,30 @@ def rows_of_tasks(inspection: Inspection, tasks: Sequence[str], marker: str, *, 
     )
 
 
+def rows_alike(rows: Rows, manifest: Path, *, usual: str) -> Rows:
+    """The rows without what the column ``task`` says, for a run whose rows are all for one task.
+
+    Args:
+        rows: Of the manifest.
+        manifest: For messages.
+        usual: The task that they are all for; empty where the run has another use for rows than these tasks.
+
+    Raises:
+        DataError: a row names another task than the usual.
+    """
+    found = set(pc.unique(rows.column("task")).to_pylist())
+    names = found - {"", usual}
+    if usual and names:
+        count = int(pc.sum(pc.is_in(rows.column("task"), pa.array(sorted(names), pa.string()))).as_py())
+        row = next(row for row in rows if row.task in names)
+        raise DataError(
+            f"{manifest}:{row.line}: {row.id}: task must be empty or {usual} where data.tasks is empty, got "
+            f"{row.task!r} (such are {count:,} of {len(rows):,} rows); name them in data.tasks, or empty "
+            "the column"
+        )
+    return rows if found <= {""} else rows.with_texts(task=pa.repeat(pa.scalar("", pa.string()), len(rows)))
+
+
 def _durations(inspection: Inspection, name: str, places: NDArray[np.int64]) -> NDArray[np.float64]:
     return inspection.durations[places] if "audio" in TASKS[name].needs else np.zeros(len(places))
 
@@ -92,6 +119,20 @@ def _check_names(inspection: Inspection, known: Sequence[str]) -> None:
         raise DataError(
             f"{place}: task must be one of data.tasks [{', '.join(known)}], got {name!r}; add it there, or remove "
             "the row"
+        )
+
+
+def _check_marker(inspection: Inspection, marker: str) -> None:
+    """Refuse transcripts with the marker in them: outputs are split at the first one."""
+    rows = inspection.kept
+    for_cot = pc.is_in(rows.column("task"), pa.array(["", "cot"], pa.string()))
+    held = pc.and_(pc.match_substring(rows.column("src_text"), marker), for_cot).to_numpy()
+    if held.any():
+        row = rows[int(np.flatnonzero(held)[0])]
+        raise DataError(
+            f"{inspection.manifest}:{row.line}: {row.id}: src_text must not hold data.cot_marker {marker!r}, which "
+            f"ends the transcript in the task cot, got it in {int(held.sum()):,} of {len(rows):,} rows; choose another "
+            "marker, or correct the transcripts"
         )
 
 

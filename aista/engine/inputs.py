@@ -24,7 +24,7 @@ from aista.data.row_checks import Limit, RowChecks
 from aista.data.shared_ids import describe_shared_ids
 from aista.data.shuffling import shuffle_transcripts
 from aista.data.subset import first_rows
-from aista.data.task_rows import for_tasks
+from aista.data.task_rows import for_tasks, rows_alike
 from aista.engine.transcripts import check_transcripts, check_words
 from aista.errors import DataError
 from aista.files import hash_file
@@ -156,6 +156,9 @@ def load_split(
     speech = config.speech if training and task.uses_audio else ()
     texts = config.text if training and ("mt" in tasks or not task.uses_audio) else ()
     manifests = [read_manifest(file) for file in (path, *speech, *texts)]
+    if not config.tasks:
+        usual = next(iter(task.row_tasks), "")
+        manifests = [replace(one, rows=rows_alike(one.rows, one.path, usual=usual)) for one in manifests]
     if training:
         manifests = _chosen(manifests, experiment)
     needs_target = (task.scores_translations if scored else task.needs_translations) and "asr" not in tasks

@@ -14,7 +14,7 @@ from aista.data.batching import LengthBatches
 from aista.data.dataset import SpeechTextDataset
 from aista.data.manifest import Row
 from aista.data.manifest_rows import Rows
-from aista.data.row_checks import Limit, RowChecks, audio_findings
+from aista.data.row_checks import Finding, Limit, RowChecks, audio_findings
 from aista.data.streams.base import Shard, ShardFolder
 from aista.data.streams.shard_windows import Window, WindowReader
 from aista.data.streams.stream_loader import StreamLoader
@@ -111,10 +111,18 @@ class TrainingStream:
         for row in rows:
             found = self.checks.of_columns(row) + self.checks.of_languages(row)
             found += audio_findings(row, None, config) if self.checks.with_audio else []
+            found += _task_findings(row)
             if self.positions is not None and not found:
                 found += self.positions.findings([row], [row.seconds])
             faults.append("; ".join(f"{kind}: {message}" for kind, message in found))
         return faults
+
+
+def _task_findings(row: Row) -> list[Finding]:
+    if row.task in ("", "st"):
+        return []
+    rule = "task must be empty or st, since all rows of a stream are used alike"
+    return [("task", f"{rule}, got {row.task!r}; set data.train to the manifest, with data.tasks")]
 
 
 def open_stream(experiment: Experiment, task: Task) -> TrainingStream | None:

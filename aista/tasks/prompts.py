@@ -34,6 +34,10 @@ def check_prompts(prompt: Template, prompts: Mapping[str, Template | Sequence[Te
     for task in prompts:
         if task not in TASKS:
             raise ValueError(f"prompts: tasks are {', '.join(TASKS)}, got {task!r}{nearest(task, TASKS)}")
+        if not _wordings(prompts[task]):
+            raise ValueError(
+                f"prompts.{task}: must hold at least one wording, got none; write one, or leave {task} out"
+            )
     for template in (prompt, *(one for task in prompts for one in _wordings(prompts[task]))):
         for field in (field for text in _texts(template) for field in _FIELD.findall(text)):
             if field != "speech" and field not in _FIELDS:
@@ -118,12 +122,12 @@ class Prompts:
         self.tasks.update(pc.unique(rows.column("task")).to_pylist())
         columns = (rows.texts(name) for name in ("task", "src_lang", "tgt_lang"))
         keys = sorted({self._key(*values) for values in set(zip(*columns, strict=True))})
-        owners: dict[PromptPair, tuple[str, str]] = {}
+        owners: dict[tuple[PromptPair, bool], tuple[str, str]] = {}  # rows of speech and of text differ anyway
         for task, source, target in keys:
             for prompt in self._of(task, source, target):
                 goal = task, target.casefold()
-                other = owners.setdefault(prompt, goal)
-                if other != goal and is_text_row(other[0]) == is_text_row(task):
+                other = owners.setdefault((prompt, is_text_row(task)), goal)
+                if other != goal:
                     raise DataError(
                         f"prompts: must tell a model what to write, but rows of {_named(*other)} and of "
                         f"{_named(*goal)} have the same prompt; give the tasks prompts of their own, or put "
@@ -138,6 +142,12 @@ class Prompts:
         """The prompt of a task and of languages; "" for the usual ones."""
         wordings = self._of(*self._key(task, source_language, target_language))
         return wordings[draw % len(wordings)]
+
+    def names(self, task: str, side: str) -> bool:
+        """Whether a prompt of a task names the language of a side, ``src`` or ``tgt``."""
+        return any(
+            field.startswith(side) for template in self._templates[task or self._usual] for field in _fields(template)
+        )
 
     def _key(self, task: str, source: str, target: str) -> tuple[str, str, str]:
         task = task or self._usual

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+from aista.data.row_tasks import is_text_row
 from aista.data.tokenizers.base import TextTokenizer
 from aista.errors import Fault
 from aista.tasks.experiment import Sections
@@ -9,9 +12,29 @@ from aista.tasks.experiment import Sections
 __all__ = ["check_row_tasks"]
 
 
-def check_row_tasks(sections: Sections, tokenizer: TextTokenizer) -> list[Fault]:
-    """Faults that show before data and model are read."""
+def check_row_tasks(
+    sections: Sections, tokenizer: TextTokenizer, *, aligned: Collection[str] | None, mt_weight: float
+) -> list[Fault]:
+    """Faults that show before data and model are read.
+
+    Args:
+        sections: Of the config.
+        tokenizer: It must write the marker of ``cot``.
+        aligned: Tasks whose rows are aligned; None where nothing is aligned.
+        mt_weight: Of the text-translation loss.
+    """
     data, faults = sections.data, list[Fault]()
+    if not data.tasks:
+        return faults
+    if is_text_row(data.tasks[0]):
+        problem = f"the first is what is validated and probed, so it must read speech, got {data.tasks[0]}"
+        faults.append(Fault("data.tasks", problem, "name another first"))
+    if aligned is not None and not set(aligned) & set(data.tasks):
+        problem = f"no row is aligned: data.tasks are {', '.join(data.tasks)}, got {', '.join(aligned) or 'none'}"
+        faults.append(Fault("aligned_tasks", problem, "name some of them, or set alignment: []"))
+    if mt_weight > 0 and "st" not in data.tasks:
+        problem = f"belongs to the task st, which data.tasks do not name, got {mt_weight:g}"
+        faults.append(Fault("mt_weight", problem, "set it to 0; the task mt trains text translation by itself"))
     if repeated := sorted({name for name in data.tasks if data.tasks.count(name) > 1}):
         faults.append(Fault("data.tasks", f"names {repeated[0]} twice", "name it once; data.mix raises its share"))
     if "mt" in data.tasks and sections.trainer.data_parallelism == "fsdp":

@@ -149,7 +149,8 @@ class SpeechTranslationTask(Task):
         layers = check_layers(config.layer_selection, config.llm, sections) if config.alignment else []
         schedules = [spec.schedule for spec in config.alignment]
         faults = layers + check_schedules(self.alignment.terms, schedules, sections)
-        return faults + check_row_tasks(sections, self.tokenizer)
+        aligned = config.aligned_tasks if config.alignment else None
+        return faults + check_row_tasks(sections, self.tokenizer, aligned=aligned, mt_weight=config.mt_weight)
 
     def start_step(self, step: int, num_steps: int) -> None:
         self.alignment.start_step(step, num_steps)

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,13 @@ def prepare(out: Path, **changes) -> PreparationReport:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data") / "quickstart"
     prepare(out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def two_languages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "fr_de"
+    prepare(out, languages=("fr", "de"))
     return out
 
 
@@ -94,6 +102,65 @@ def test_interrupted_preparation_is_continued(corpus: Path, tmp_path: Path) -> N
 
 def test_readme_says_that_it_is_synthetic(corpus: Path) -> None:
     assert "SYNTHETIC" in (corpus / "README.md").read_text("utf-8").splitlines()[0]
+
+
+def test_two_languages_share_recordings_and_sentences(corpus: Path, two_languages: Path) -> None:
+    alone = {"train": 60, "dev": 2, "test": 3, "text": 40, "train_low": 10}
+    for split, count in alone.items():
+        both = rows(two_languages, split)
+        french, german = (rows(two_languages, f"{split}_{language}") for language in ("fr", "de"))
+        assert len(french) == len(german) == count
+        assert both == [row for pair in zip(french, german, strict=True) for row in pair]
+        assert [f"{row['id']}-de" for row in french] == [row["id"] for row in german]
+        for one, other in zip(french, german, strict=True):
+            assert {name for name in one if one[name] != other[name]} == {"id", "tgt_text", "tgt_lang"}
+            assert (one["tgt_lang"], other["tgt_lang"]) == ("fr", "de")
+    assert len(list((two_languages / "audio").iterdir())) == 65
+    assert rows(two_languages, "train_fr") == rows(corpus, "train")
+
+
+def test_no_text_of_dev_and_test_is_in_training(two_languages: Path) -> None:
+    for name in ("src_text", "tgt_text"):
+        texts = {s: {row[name] for row in rows(two_languages, s)} for s in ("train", "text", "dev", "test")}
+        assert not (texts["dev"] | texts["test"]) & (texts["train"] | texts["text"])
+        assert not texts["dev"] & texts["test"]
+
+
+def test_the_joint_tokenizer_writes_both_languages(two_languages: Path) -> None:
+    model = sentencepiece.SentencePieceProcessor(model_file=str(two_languages / "spm.model"))
+    assert [model.id_to_piece(id) for id in (4, 5)] == ["<de>", "<fr>"]
+    for row in rows(two_languages, "test"):
+        assert 0 not in model.encode(row["tgt_text"])
+
+
+def test_german_alone(tmp_path: Path) -> None:
+    prepare(tmp_path / "de", languages=("de",))
+    assert {row["tgt_lang"] for row in rows(tmp_path / "de", "train")} == {"de"}
+    assert not (tmp_path / "de" / "train_de.tsv").exists()
+    assert (tmp_path / "de" / "README.md").read_text("utf-8").count("English -> German, made") == 1
+
+
+def test_a_folder_of_other_languages_is_refused(two_languages: Path) -> None:
+    with pytest.raises(DataError, match=r"already prepared with options .*choose another folder"):
+        prepare(two_languages)
+
+
+FAULTS = {
+    "deu": (["fr", "deu"], r"languages must be among fr, de, got 'deu' \(did you mean 'de'\?\)"),
+    "none": ([], r"languages must name at least one language, each once, got \[\]"),
+    "twice": (["de", "de"], r"each once, got \['de', 'de'\]"),
+}
+
+
+@pytest.mark.parametrize(("languages", "message"), FAULTS.values(), ids=FAULTS)
+def test_faults_of_languages(languages: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        structure(QuickstartCorpus, {"languages": languages})
+
+
+def test_the_options_of_french_alone_are_those_of_older_folders(corpus: Path) -> None:
+    """So that folders prepared before ``languages`` was an option are recognised."""
+    assert json.loads((corpus / "fingerprint.json").read_text("utf-8"))["options"] == SIZES
 
 
 def test_a_source_is_refused(tmp_path: Path) -> None:

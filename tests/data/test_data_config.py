@@ -27,6 +27,9 @@ def test_defaults_and_components() -> None:
         ({"cache_features": True, "num_workers": 2}, "got num_workers 2; set num_workers: 0 or cache_features: false"),
         ({"on_bad_rows": "ignore"}, "data.on_bad_rows: expects one of 'error', 'drop', got 'ignore'"),
         ({"batch_size": 0}, "data.batch_size: must be at least 1, got 0"),
+        ({"shuffle_transcripts": True, "tasks": ["st", "asr"]}, "got tasks st, asr; set tasks: [st], or"),
+        ({"cot_marker": " "}, "must be visible, got ' '; write for example ||"),
+        ({"mix": {"by": "task"}}, "mix by task needs tasks, got none; set data.tasks"),
         ({"feature": "logmel"}, "data.feature.name: unknown feature 'logmel' (did you mean 'log_mel'?)"),
     ],
 )

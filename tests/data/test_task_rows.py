@@ -7,8 +7,9 @@ import pytest
 from aista.data.data_config import DataConfig
 from aista.data.inspection import inspect
 from aista.data.manifest import Row, read_manifest, write_manifest
+from aista.data.manifest_rows import Rows
 from aista.data.row_tasks import TASKS, is_text_row
-from aista.data.task_rows import for_tasks, rows_of_tasks
+from aista.data.task_rows import for_tasks, rows_alike, rows_of_tasks
 from aista.errors import DataError
 
 FULL = Row("a", "a.wav", 16_000, "un deux", "s", "one two", "en", "fr", "0.0-0.4 0.4-0.9")
@@ -75,6 +76,29 @@ def test_a_task_without_a_single_row_is_an_error(tmp_path):
         DataError, match=r"no row can be used for the task mt \(data.tasks\), which needs src_text, tgt_text"
     ):
         for_tasks([inspected(tmp_path, ROWS[1:2])], config.tasks, config)
+
+
+def test_a_transcript_that_holds_the_marker_is_an_error(tmp_path):
+    rows = [FULL, replace(FULL, id="b", src_text="one ||"), replace(FULL, id="c", tgt_text="un || deux")]
+    assert made(tmp_path, rows, "st", "asr").task_rows == {"st": 3, "asr": 3}
+    with pytest.raises(
+        DataError, match=r"train.tsv:3: b: src_text must not hold data.cot_marker '\|\|'.* in 1 of 3 rows"
+    ):
+        made(tmp_path, rows, "st", "cot")
+    rows[1] = replace(rows[1], task="st")
+    assert made(tmp_path, rows, "st", "cot").task_rows == {"st": 3, "cot": 2}
+
+
+def test_rows_that_are_all_alike_name_no_task(tmp_path):
+    manifest = tmp_path / "train.tsv"
+    rows = Rows.of([FULL, replace(FULL, id="b", task="st")])
+    assert {row.task for row in rows_alike(rows, manifest, usual="st")} == {""}
+    rows = Rows.of([FULL, replace(FULL, id="b", task="mt", line=3)])
+    assert {row.task for row in rows_alike(rows, manifest, usual="")} == {""}
+    with pytest.raises(
+        DataError, match=r"train.tsv:3: b: task must be empty or st .*got 'mt' \(such are 1 of 2 rows\)"
+    ):
+        rows_alike(rows, manifest, usual="st")
 
 
 def test_only_text_rows_are_without_audio():

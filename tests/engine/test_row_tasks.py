@@ -13,6 +13,7 @@ from aista.engine.stream_data import open_stream
 from aista.errors import ConfigError, DataError
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.paths import RunPaths
+from aista.scoring.candidates import Candidate
 from aista.tasks.decoding import Decoded
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import build_task, preflight
@@ -147,6 +148,10 @@ def test_directions_are_scored_apart_and_averaged(tmp_path, corpus, capsys):
     out = capsys.readouterr().out
     assert "en-de  chrf" in out
     assert "en-fr  chrf" in out
+    rows = [replace(row, tgt_lang="zh") for row in read_manifest(tmp_path / "test.tsv").rows]
+    write_manifest(tmp_path / "zh.tsv", rows)
+    assert main(["evaluate", str(run), "--split", str(tmp_path / "zh.tsv"), "--metric", "bleu"]) == 0
+    assert "tok:zh" in capsys.readouterr().out  # the config names no language, but all rows are in one
 
 
 def test_a_dry_run_plans_mixed_batches(tmp_path, corpus, capsys):
@@ -166,6 +171,46 @@ def test_a_dry_run_plans_mixed_batches(tmp_path, corpus, capsys):
 def test_a_config_that_cannot_be_followed(tmp_path, corpus, change, message):
     with pytest.raises(ConfigError, match=message):
         preflight(load(tmp_path, config_of(corpus, **change)))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "options", "message"),
+    [
+        (["mt", "st"], {}, "data.tasks: the first is what is validated and probed, so it must read speech, got mt"),
+        (["st"], {"aligned_tasks": ["cot"]}, "aligned_tasks: no row is aligned: data.tasks are st, got cot"),
+        (["st", "asr"], {"aligned_tasks": []}, "aligned_tasks: no row is aligned: data.tasks are st, asr, got none"),
+        (["asr", "mt"], {"mt_weight": 1}, "mt_weight: belongs to the task st, which data.tasks do not name, got 1"),
+    ],
+)
+def test_options_that_would_have_no_effect_are_faults(tmp_path, corpus, tasks, options, message):
+    with pytest.raises(ConfigError, match=message):
+        preflight(load(tmp_path, config_of(corpus, tasks=tasks) | options))
+
+
+def test_a_run_whose_rows_are_alike_refuses_rows_for_other_tasks(tmp_path, corpus):
+    rows = read_manifest(corpus / "train.tsv").rows
+    write_manifest(tmp_path / "train.tsv", [replace(row, task="mt", audio=str(corpus / row.audio)) for row in rows])
+    experiment = load(tmp_path, config_of(corpus, prompts={}, tasks=[], train=str(tmp_path / "train.tsv")))
+    with pytest.raises(DataError, match=r"train0: task must be empty or st .*got 'mt'"):
+        load_training_splits(experiment, build_task(experiment))
+    assert main(["data", "shar", str(tmp_path / "train.tsv"), str(tmp_path / "shar")]) == 0
+    stream = {"name": "shar", "config": {"path": str(tmp_path / "shar")}}
+    experiment = load(tmp_path, config_of(corpus, prompts={}, tasks=[], train=None, stream=stream))
+    with pytest.raises(DataError, match="since all rows of a stream are used alike, got 'mt'"):
+        open_stream(experiment, build_task(experiment))
+
+
+def test_a_length_penalty_of_cot_is_chosen_by_the_translations(trained, monkeypatch):
+    def decode(self, model, batch, *, from_text):
+        texts = [f"{said} {MARKER} " for said in batch.source_text]
+        return [Decoded(text, (Candidate(text, -1.0, -1.0, 4),)) for text in texts]
+
+    monkeypatch.setattr("aista.tasks.decoding.Decoder.decode", decode)
+    sweep = ["--sweep", "length_penalty=1,2", "--metric", "chrf"]
+    assert main(["evaluate", str(trained), "--task", "cot", "--split", "dev", *sweep]) == 0
+    evaluation = Evaluation.load(RunPaths(trained), "dev+task=cot")
+    assert evaluation.scores[0].value == 0  # no translation was written, however good the transcripts are
+    assert [point.scores[0].value for point in evaluation.length_sweep.points] == [0, 0]
 
 
 def test_texts_and_shards_of_parameters_do_not_go_together(tmp_path, corpus):
@@ -210,6 +255,14 @@ def test_a_prompt_s_language_must_be_given_for_recordings(tmp_path, corpus, caps
     assert "give --source-language and --target-language" in capsys.readouterr().err.replace("\n", " ")
     assert main(["translate", str(run), audio, "--target-language", "fr"]) == 0
     assert main(["translate", str(run), audio, "--task", "asr", "--target-language", "fr"]) == 1
+
+
+def test_a_language_that_the_prompt_does_not_say_is_refused(trained, corpus, capsys):
+    command = ["translate", str(trained), str(corpus / "audio" / "test0.wav")]
+    assert main([*command, "--target-language", "de"]) == 2
+    error = capsys.readouterr().err.replace("\n", " ")
+    assert "--target-language: the prompt of this task does not hold {tgt_lang}" in error
+    assert main([*command, "--target-language", "fr"]) == 0  # the only one that there is
 
 
 def test_rows_of_a_stream_have_prompts_of_their_own(tmp_path, corpus):

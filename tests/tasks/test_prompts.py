@@ -89,6 +89,9 @@ def test_rows_that_a_model_cannot_tell_apart_are_an_error():
     with pytest.raises(DataError, match="rows of st into 'de' and of st into 'fr' have the same prompt"):
         prompts("{speech}", {"asr": "a{speech}"}).learn(Rows.of([row("st"), row("st", target="de")]), "", "")
     prompts("{speech}").learn(Rows.of([row("st"), row("mt")]), "", "")  # one has speech, the other text
+    both = [row("asr", target="en"), row("mt"), row("mt", target="de")]
+    with pytest.raises(DataError, match="rows of mt into 'de' and of mt into 'fr' have the same prompt"):
+        prompts("{speech}").learn(Rows.of(both), "", "")
 
 
 def test_lengths_are_those_of_the_longest_prompt():
@@ -113,6 +116,7 @@ def test_prompts_travel_to_worker_processes():
         ("{tgt_langs}{speech}", {}, r"fields of a prompt are {speech}, .*got {tgt_langs} \(did you mean 'tgt_lang'"),
         ("{speech}", {"asr": ["{speech}", "{tgt_lang:code}{speech}"]}, "got {tgt_lang:code}"),
         ("{speech}", {"asr": ChatPrompt(user="{speech}", system="{lang}")}, "got {lang}"),
+        ("{speech}", {"asr": []}, "prompts.asr: must hold at least one wording, got none"),
     ],
 )
 def test_a_wrong_table_is_refused(prompt, table, message):

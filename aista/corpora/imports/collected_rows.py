@@ -58,6 +58,7 @@ class CollectedRows:
             DataError: its source gives an id that another row has.
         """
         id = raw.texts.get("id", "")
+        id = f"{id}{raw.suffix}" if id else ""
         if id and _key(id) in self._ids:
             first = next((place for row, place in self.spool.rows() if row.id == id), "a row shortly before")
             raise DataError(
@@ -67,7 +68,7 @@ class CollectedRows:
         if not id:
             stem = _stem(raw) or f"row{self.done}"
             number = 1
-            while _key(id := stem if number == 1 else f"{stem}-{number}") in self._ids:
+            while _key(id := f"{stem}{f'-{number}' * (number > 1)}{raw.suffix}") in self._ids:
                 number += 1
         self._ids.add(_key(id))
         return id
@@ -85,7 +86,7 @@ class CollectedRows:
         self._sources.append(text_key(row.src_text))
         self._targets.append(text_key(row.tgt_text))
         self._rows.append(_key(row.id))
-        self._audios.append(_key(row.audio) if row.audio else 0)
+        self._audios.append(_key(row.audio + raw.suffix) if row.audio else 0)
         self._optional |= {name for name in ("speaker", "word_times", "task") if getattr(row, name)}
         for known, language in zip(self._languages, (row.src_lang, row.tgt_lang), strict=True):
             if language:

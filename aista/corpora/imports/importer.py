@@ -127,7 +127,7 @@ def _row(store: AudioStore, measured: MeasuredFiles, raw: RawRow, id: str) -> tu
     )
     if raw.recording is not None:
         try:
-            row = replace(row, audio=store.place(raw.recording, id))
+            row = replace(row, audio=store.place(raw.recording, id.removesuffix(raw.suffix)))
             info = measured.probe(row.audio)
         except DataError as error:
             return _FAULTS.get(type(error), "audio cannot be decoded")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aista.corpora.preparation import one_line
 from aista.data.row_tasks import TASKS, is_text_row
-from aista.data.sources.base import Languages, Part, Recording, primary, split_of
+from aista.data.sources.base import Languages, Part, Recording, Source, primary, split_of
 from aista.data.sources.columns import match_columns, read_entry
 from aista.data.sources.opening import open_source, recognise
 from aista.errors import DataError
@@ -27,7 +27,8 @@ class ImportOptions:
         columns: Column of a manifest -> column of the sources; "" takes none.
         shares: Split -> share of the rows to take for it; None: 5 % each for dev and test where no source names splits.
         source_language: Of rows whose source does not say.
-        target_language: Of rows whose source does not say.
+        target_languages: Of rows whose source does not say. With several each source is read for one after the other,
+            and the ids of its rows end with the language.
         overwrite: Import anew into a folder with a finished import.
     """
 
@@ -36,30 +37,38 @@ class ImportOptions:
     columns: Mapping[str, str] | None = None
     shares: Mapping[str, float] | None = None
     source_language: str = ""
-    target_language: str = ""
+    target_languages: tuple[str, ...] = ()
     overwrite: bool = False
 
 
 @dataclass(frozen=True)
 class RawRow:
-    """A row of a source: its texts by column of a manifest, and its audio; ``fault`` says why it cannot be used."""
+    """A row of a source: its texts by column of a manifest, and its audio; ``fault`` says why it cannot be used.
+
+    ``suffix`` ends its id where several target languages are imported.
+    """
 
     place: str
     texts: Mapping[str, str]
     recording: Recording | None = None
     fault: str = ""
     note: str = ""
+    suffix: str = ""
 
 
 @dataclass(frozen=True)
 class OpenedPart:
-    """A part of a source, its layout's name, its split ("" where nobody says), and where its columns go."""
+    """A part of a source, its layout's name, its split ("" where nobody says), and where its columns go.
+
+    ``suffix`` ends the ids of its rows.
+    """
 
     part: Part
     layout: str
     split: str
     columns: Mapping[str, str]
     languages: Languages
+    suffix: str = ""
 
     def __str__(self) -> str:
         taken = ", ".join(name if target == name else f"{target}={name}" for target, name in self.columns.items())
@@ -86,7 +95,8 @@ class OpenedPart:
                 texts["task"] = ""
                 note = note or f"task is {task!r}, not one of {', '.join(TASKS)}: left empty"
             texts["split"] = self.split or split_of(texts.get("split", ""))
-            yield RawRow(entry.place, texts, row.recording, self._fault(texts, row.recording), note)
+            fault = self._fault(texts, row.recording)
+            yield RawRow(entry.place, texts, row.recording, fault, note, self.suffix)
 
     def _fault(self, texts: Mapping[str, str], recording: Recording | None) -> str:
         if not texts.get("src_text") and not texts.get("tgt_text"):
@@ -110,20 +120,45 @@ def open_parts(sources: Sequence[str], options: ImportOptions) -> list[OpenedPar
     """Open the sources, each ``PLACE`` or ``SPLIT=PLACE``, and find the columns of their parts.
 
     Raises:
-        AistaError: a place is no corpus, or a column is missing.
+        AistaError: a place is no corpus, a column is missing, or a source has one translation for several languages.
     """
-    languages = Languages(options.source_language, options.target_language)
-    by_text = {"src_text": languages.source, "tgt_text": languages.target}
-    opened = []
+    opened: list[OpenedPart] = []
     for name in sources:
         split, place = _split_and_place(name)
         layout = options.layout or recognise(place)
         source = open_source(layout, options.overrides)
-        for part in source.parts(place, languages):
-            columns = match_columns(part, options.columns or {}, source.usual, by_text)
-            belongs = split or part.split
-            opened.append(OpenedPart(part, layout, belongs, columns, languages))
+        parts = [
+            replace(part, split=split or part.split)
+            for target in options.target_languages or ("",)
+            for part in _parts(source, layout, place, target, options)
+        ]
+        _check_translations(parts)
+        opened += parts
     return opened
+
+
+def _parts(source: Source, layout: str, place: str, target: str, options: ImportOptions) -> Iterator[OpenedPart]:
+    """The parts of a source, read for one target language."""
+    languages = Languages(options.source_language, target)
+    by_text = {"src_text": languages.source, "tgt_text": languages.target}
+    suffix = f"-{target}" if len(options.target_languages) > 1 else ""
+    for part in source.parts(place, languages):
+        columns = match_columns(part, options.columns or {}, source.usual, by_text)
+        yield OpenedPart(part, layout, part.split, columns, languages, suffix)
+
+
+def _check_translations(parts: Sequence[OpenedPart]) -> None:
+    """Refuse a source that gives the same translation for several target languages."""
+    known: dict[str, OpenedPart] = {}
+    for part in parts:
+        other = known.setdefault(str(part), part)
+        if other.languages != part.languages:
+            first, second = other.languages.target, part.languages.target
+            raise DataError(
+                f"{part.part.name}: must have a translation for each --target-language, but the one into {first} and "
+                f"the one into {second} are the same ({part.columns.get('tgt_text', 'none')}); name one language, or "
+                f"call the columns {first} and {second}"
+            )
 
 
 def _split_and_place(name: str) -> tuple[str, str]:

@@ -8,12 +8,12 @@ of the test in training, but must put them together anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
 
-from aista.corpora.synthetic.grammar import Grammar, SentencePair
+from aista.corpora.synthetic.grammar import Grammar, Translated
 from aista.corpora.synthetic.syntax import Pair
 from aista.errors import DataError
 
@@ -28,12 +28,12 @@ MAX_DRAWS_PER_SENTENCE = 5000
 
 @dataclass(frozen=True)
 class Corpus:
-    """Sentence pairs per split; ``text`` has no speech."""
+    """Translated sentences per split; ``text`` has no speech."""
 
-    train: tuple[SentencePair, ...]
-    dev: tuple[SentencePair, ...]
-    test: tuple[SentencePair, ...]
-    text: tuple[SentencePair, ...]
+    train: tuple[Translated, ...]
+    dev: tuple[Translated, ...]
+    test: tuple[Translated, ...]
+    text: tuple[Translated, ...]
 
 
 def pair_split(pair: Pair, seed: int) -> str:
@@ -42,23 +42,24 @@ def pair_split(pair: Pair, seed: int) -> str:
     return "dev" if share < DEV_SHARE else "test" if share < DEV_SHARE + TEST_SHARE else "train"
 
 
-def draw_corpus(seed: int, *, num_train: int, num_dev: int, num_test: int, num_text: int) -> Corpus:
+def draw_corpus(
+    seed: int, *, num_train: int, num_dev: int, num_test: int, num_text: int, languages: Sequence[str] = ("fr",)
+) -> Corpus:
     """Draw all splits; the same arguments give the same corpus.
 
-    No English and no French sentence occurs twice, within a split or across splits. Sentences have
-    4 to 12 English words, and every word of dev and test occurs in train, in both languages.
+    No sentence and no translation occurs twice, within a split or across splits. Sentences have
+    4 to 12 English words, and every word of dev and test occurs in train, in all languages.
 
     Raises:
         DataError: too few training sentences hold the words that dev and test need.
     """
-    seen: set[str] = set()
-    draw = partial(_draw, seed=seed, seen=seen)
+    seen: set[tuple[str, str]] = set()
+    draw = partial(_draw, seed=seed, seen=seen, languages=languages)
     train = draw("train", num_train)
-    source_words = {word for pair in train for word in pair.source.split()}
-    target_words = {word for pair in train for word in _french_words(pair.target)}
+    known = {word for sentence in train for word in _words(sentence)}
 
-    def covered(pair: SentencePair) -> bool:
-        return source_words.issuperset(pair.source.split()) and target_words.issuperset(_french_words(pair.target))
+    def covered(sentence: Translated) -> bool:
+        return known.issuperset(_words(sentence))
 
     dev = draw("dev", num_dev, accept=covered)
     test = draw("test", num_test, accept=covered)
@@ -66,35 +67,50 @@ def draw_corpus(seed: int, *, num_train: int, num_dev: int, num_test: int, num_t
 
 
 def _draw(
-    split: str, count: int, *, seed: int, seen: set[str], accept: Callable[[SentencePair], bool] = lambda pair: True
-) -> tuple[SentencePair, ...]:
+    split: str,
+    count: int,
+    *,
+    seed: int,
+    seen: set[tuple[str, str]],
+    languages: Sequence[str],
+    accept: Callable[[Translated], bool] = lambda sentence: True,
+) -> tuple[Translated, ...]:
     """Draw ``count`` new sentences of a split that ``accept`` lets pass, and add them to ``seen``."""
     wanted = "train" if split == "text" else split
-    grammar = Grammar(Random(f"{seed}/{split}"))
-    pairs: list[SentencePair] = []
+    grammar = Grammar(Random(f"{seed}/{split}"), languages)
+    kept: list[Translated] = []
     for _ in range(count * MAX_DRAWS_PER_SENTENCE):
-        if len(pairs) == count:
+        if len(kept) == count:
             break
-        pair = grammar.draw()
-        fits = _split(pair, seed) == wanted and MIN_WORDS <= len(pair.source.split()) <= MAX_WORDS
-        if fits and pair.source not in seen and pair.target not in seen and accept(pair):
-            seen.update((pair.source, pair.target))
-            pairs.append(pair)
-    if len(pairs) < count:
+        sentence = grammar.draw()
+        fits = _split(sentence, seed) == wanted and MIN_WORDS <= len(sentence.source.split()) <= MAX_WORDS
+        texts = _texts(sentence)
+        if fits and seen.isdisjoint(texts) and accept(sentence):
+            seen.update(texts)
+            kept.append(sentence)
+    if len(kept) < count:
         heldout = split in ("dev", "test")
         rule = " whose words all occur in the training sentences" if heldout else ""
         remedy = "raise num_train or " if heldout else ""
         raise DataError(
-            f"embedded corpus: found {len(pairs)} of {count} {split} sentences{rule}; {remedy}lower num_{split}"
+            f"embedded corpus: found {len(kept)} of {count} {split} sentences{rule}; {remedy}lower num_{split}"
         )
-    return tuple(pairs)
+    return tuple(kept)
 
 
-def _french_words(sentence: str) -> list[str]:
-    return sentence.replace("'", "' ").split()
+def _texts(sentence: Translated) -> list[tuple[str, str]]:
+    """Each text with its language."""
+    return [("en", sentence.source), *sentence.targets.items()]
 
 
-def _split(pair: SentencePair, seed: int) -> str:
+def _words(sentence: Translated) -> Iterator[tuple[str, str]]:
+    """Each word with its language; translations are also split behind apostrophes, as French *l'ours*."""
+    yield from (("en", word) for word in sentence.source.split())
+    for language, text in sentence.targets.items():
+        yield from ((language, word) for word in text.replace("'", "' ").split())
+
+
+def _split(sentence: Translated, seed: int) -> str:
     """The only held-out split among the sentence's combinations; "mixed" if it holds both."""
-    splits = {pair_split(combination, seed) for combination in pair.pairs} - {"train"}
+    splits = {pair_split(combination, seed) for combination in sentence.pairs} - {"train"}
     return "train" if not splits else "mixed" if len(splits) > 1 else splits.pop()

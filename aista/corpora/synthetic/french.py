@@ -17,15 +17,14 @@ from aista.corpora.synthetic.syntax import (
     Predicate,
     Pronoun,
     Sentence,
+    conjugation_slot,
     is_plural,
 )
 from aista.corpora.synthetic.word import Adjective, Name, Verb
 
 __all__ = ["french"]
 
-# Conjugations list the forms of je, tu, il, nous, ils; the index is the subject's slot.
 _SUBJECTS = {(1, False): "je", (2, False): "tu", (1, True): "nous", (3, True): "ils"}
-_SLOTS = {(1, False): 0, (2, False): 1, (3, False): 2, (1, True): 3, (3, True): 4}
 _AVOIR = ("ai", "as", "a", "avons", "ont")
 _ETRE = ("suis", "es", "est", "sommes", "sont")
 _ETRE_PAST = ("étais", "étais", "était", "étions", "étaient")
@@ -83,11 +82,6 @@ def _gender(nominal: Nominal) -> str:
     if isinstance(nominal, Coordination):
         return "f" if _gender(nominal.first) == _gender(nominal.second) == "f" else "m"
     return nominal.gender
-
-
-def _slot(subject: Nominal) -> int:
-    person = subject.person if isinstance(subject, Pronoun) else 3
-    return _SLOTS[person, is_plural(subject)]
 
 
 def _adjective(adjective: Adjective, gender: str, plural: bool, following: str = "") -> str:
@@ -182,7 +176,7 @@ def _participle(verb: Verb, subject: Nominal, preceding_object: Nominal | None) 
 
 def _verb_group(clause: Clause, subject: Nominal, moved_object: NounPhrase | None = None) -> list[str]:
     """``ne`` + clitics + finite verb + ``pas`` + adverb + participle or infinitive."""
-    slot, verb = _slot(subject), clause.verb
+    slot, verb = conjugation_slot(subject), clause.verb
     negation = [_NEGATIONS[clause.polarity]] if clause.polarity != "yes" else []
     ne = ["ne"] if negation else []
     clitics = _clitics(clause)
@@ -237,7 +231,7 @@ def _clause(clause: Clause, moved_object: NounPhrase | None = None) -> list[str]
 
 
 def _predicate(sentence: Predicate) -> list[str]:
-    slot = _slot(sentence.subject)
+    slot = conjugation_slot(sentence.subject)
     be = {"present": _ETRE[slot], "past": _ETRE_PAST[slot], "future": "ser" + _FUTURE[slot]}[sentence.tense]
     adjective = _adjective(sentence.adjective, _gender(sentence.subject), is_plural(sentence.subject))
     verb = ["ne", be, "pas"] if sentence.negated else [be]

@@ -1,8 +1,8 @@
-"""The sentence patterns of the embedded corpus: draws meanings and words them in both languages."""
+"""The sentence patterns of the embedded corpus: draws meanings, worded in English and other languages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from aista.corpora.synthetic import lexicon
 from aista.corpora.synthetic.english import english
-from aista.corpora.synthetic.french import french
 from aista.corpora.synthetic.syntax import (
     Clause,
     Coordination,
@@ -27,9 +26,10 @@ from aista.corpora.synthetic.syntax import (
     Sentence,
     pairs,
 )
+from aista.corpora.synthetic.translations import TRANSLATIONS
 from aista.corpora.synthetic.word import Adjective, Name, Noun, Tense, Verb
 
-__all__ = ["Grammar", "SentencePair"]
+__all__ = ["Grammar", "Translated"]
 
 T = TypeVar("T")
 
@@ -47,11 +47,11 @@ _PERSON_OBJECTS = frozenset({"see", "hear", "help", "call", "follow", "watch", "
 
 
 @dataclass(frozen=True)
-class SentencePair:
-    """An English sentence, its French translation and the word combinations that it holds."""
+class Translated:
+    """An English sentence, its translations by language code, and the word combinations that it holds."""
 
     source: str
-    target: str
+    targets: Mapping[str, str]
     pairs: frozenset[Pair]
 
 
@@ -66,10 +66,11 @@ def _adjectives(noun: Noun, precedes: bool) -> tuple[Adjective, ...]:
 
 
 class Grammar:
-    """Draws sentence pairs; the same generator state gives the same sentences."""
+    """Draws sentences; the same generator state gives the same ones, whichever languages they are translated into."""
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: Random, languages: Sequence[str] = ("fr",)) -> None:
         self._rng = rng
+        self._languages = languages
         self._patterns = {
             self._statement: 24,
             self._clitic: 12,
@@ -85,11 +86,16 @@ class Grammar:
             self._motion: 8,
         }
 
-    def draw(self) -> SentencePair:
-        """One sentence pair. Lengths vary; the caller chooses those it keeps."""
+    def draw(self) -> Translated:
+        """One translated sentence. Lengths vary; the caller chooses those it keeps."""
+        sentence = self.sentence()
+        targets = {language: TRANSLATIONS[language](sentence) for language in self._languages}
+        return Translated(english(sentence), targets, pairs(sentence))
+
+    def sentence(self) -> Sentence:
+        """What one sentence means."""
         pattern = self._rng.choices(tuple(self._patterns), tuple(self._patterns.values()))[0]
-        sentence = pattern()
-        return SentencePair(english(sentence), french(sentence), pairs(sentence))
+        return pattern()
 
     def _choice(self, options: Sequence[T]) -> T:
         return options[self._rng.randrange(len(options))]

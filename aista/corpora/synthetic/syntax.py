@@ -22,6 +22,7 @@ __all__ = [
     "Question",
     "Relative",
     "Sentence",
+    "conjugation_slot",
     "is_plural",
     "pairs",
 ]
@@ -29,6 +30,7 @@ __all__ = [
 Polarity = Literal["yes", "not", "never", "no longer"]
 Question = Literal["", "yes/no", "where", "when", "why", "how", "what", "who"]
 Pair = tuple[str, str, str]
+_SLOTS = {(1, False): 0, (2, False): 1, (3, False): 2, (1, True): 3, (3, True): 4}
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,12 @@ Nominal = NounPhrase | Name | Pronoun | Coordination
 def is_plural(nominal: Nominal) -> bool:
     """Whether verbs and adjectives agree with it in the plural."""
     return isinstance(nominal, Coordination) or (isinstance(nominal, (NounPhrase, Pronoun)) and nominal.plural)
+
+
+def conjugation_slot(subject: Nominal) -> int:
+    """Where a conjugation lists the subject's form; one has those of I, you, she, we, they."""
+    person = subject.person if isinstance(subject, Pronoun) else 3
+    return _SLOTS[person, is_plural(subject)]
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,24 @@
-"""The records that the lexicon is made of: one per part of speech, with both languages' forms."""
+"""The records that the lexicon is made of: one per part of speech, with English and French forms, or German ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Adjective", "Adverb", "Modal", "Name", "Noun", "Preposition", "Tense", "Time", "Verb"]
+__all__ = [
+    "Adjective",
+    "Adverb",
+    "GermanAdjective",
+    "GermanNoun",
+    "GermanVerb",
+    "Modal",
+    "Name",
+    "Noun",
+    "Preposition",
+    "Tense",
+    "Time",
+    "Verb",
+]
 
 Tense = Literal["present", "past", "future"]
 
@@ -110,3 +123,48 @@ class Preposition:
     en: str
     fr: str
     kind: str
+
+
+@dataclass(frozen=True)
+class GermanNoun:
+    """A noun; ``gender`` is ``m``, ``f`` or ``n``. Mass nouns have no plural."""
+
+    singular: str
+    gender: str
+    plural: str
+    genitive: str
+
+    @property
+    def weak(self) -> bool:
+        """Whether all cases but the nominative are like the genitive (*der junge, den jungen*)."""
+        return self.gender == "m" and not self.genitive.endswith("s")
+
+
+@dataclass(frozen=True)
+class GermanAdjective:
+    """``base`` stands in a predicate, ``stem`` before endings (*teuer, ein teures auto*); ``-``: no comparative."""
+
+    base: str
+    stem: str
+    comparative: str
+
+
+@dataclass(frozen=True)
+class GermanVerb:
+    """A verb; ``present`` holds the ich, du, er, wir, sie forms.
+
+    Attributes:
+        particle: What separates from the finite verb and stands at the end (*sie macht die tür auf*).
+        case: Of the object: ``acc`` or ``dat``.
+        preposition: Of the object, if it has one.
+        sein: Whether the perfect is formed with *sein*.
+    """
+
+    infinitive: str
+    present: tuple[str, ...]
+    imperative: str
+    participle: str
+    particle: str = ""
+    case: Literal["acc", "dat"] = "acc"
+    preposition: str = ""
+    sein: bool = False

@@ -13,6 +13,7 @@ from typing import Any
 from typing_extensions import override
 
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
+from aista.data.row_tasks import known_task
 from aista.data.streams.archive import Member, check_archive, read_members
 from aista.data.streams.base import Shard, ShardFolder, StreamRow
 from aista.data.word_times import Times, check_word_times, format_word_times
@@ -99,6 +100,7 @@ class Shar(ShardFolder):
             src_text=text,
             src_lang=_text(first.get("language")),
             tgt_lang=_text(custom.get(self.target_language)),
+            task=known_task(_text(custom.get("task"))),
         )
         if len(spoken) > 1:
             rule = f"must have one supervision, got {len(spoken)}; split it (trim_to_supervisions) and write it again"

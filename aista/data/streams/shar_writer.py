@@ -169,7 +169,7 @@ def _cut(row: Row, base: Path, audio: str) -> tuple[dict[str, Any], bytes, str]:
         "text": row.src_text,
         **({"language": row.src_lang} if row.src_lang else {}),
         **({"speaker": row.speaker} if row.speaker else {}),
-        "custom": {key: text for key, text in (("tgt_text", row.tgt_text), ("tgt_lang", row.tgt_lang)) if text},
+        "custom": {name: text for name in ("tgt_text", "tgt_lang", "task") if (text := getattr(row, name))},
         **({"alignment": {"word": _alignment(row)}} if row.word_times else {}),
     }
     cut = {

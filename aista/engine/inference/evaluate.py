@@ -237,9 +237,13 @@ def _sweep(job: _Job, decoded: Sequence[_DecodedRow], scorer: Scorer, same: Eval
     if not job.length_penalties:
         return None if same is None else same.length_sweep
     rows, found = [row for row, _ in decoded], [item.candidates for _, item in decoded]
+    marker = job.run.experiment.sections.data.cot_marker
 
     def score(texts: Sequence[str]) -> list[Score]:
-        scores, _ = scorer.score([replace(row, hypothesis=t) for row, t in zip(rows, texts, strict=True)])
+        outputs = [replace(row, hypothesis=text) for row, text in zip(rows, texts, strict=True)]
+        if job.row_task == "cot":
+            outputs = split_chain(outputs, marker, job.label)[1]
+        scores, _ = scorer.score(outputs)
         return list(scores)
 
     return sweep_length_penalty(job.length_penalties, found, score, own=job.decoder.generation.length_penalty)

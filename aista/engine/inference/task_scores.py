@@ -80,8 +80,9 @@ class Scorer:
         self.places = {id: place for place, id in enumerate(rows.texts("id"))}
         languages = zip(rows.texts("src_lang"), rows.texts("tgt_lang"), strict=True)
         pairs = [(f"{source or '?'}-{target or '?'}", target) for source, target in languages]
-        if len({target.casefold() for _, target in pairs if target}) < 2:
-            pairs = [("", "")] * len(rows)
+        named = {target.casefold(): target for _, target in pairs if target}
+        if len(named) < 2:
+            pairs = [("", next(iter(named.values()), ""))] * len(rows)
         self._directions = [name for name, _ in pairs]
         self._metrics = {
             name: build_metrics(experiment, metrics, row_task=row_task, language=language)

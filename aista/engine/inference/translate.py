@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from aista.data.data_config import DataConfig
 from aista.data.examples import Example, PromptPair, collate
 from aista.data.manifest_rows import Row, Rows
 from aista.data.row_tasks import is_text_row
@@ -147,9 +148,10 @@ class Translator:
         task = choose_row_task(experiment, wanted.task, from_text=False)
         if is_text_row(task):
             raise AistaError(f"--task: {task} reads texts, and these are recordings; name another of the run's tasks")
+        data = experiment.sections.data
+        _require_followed(wanted, data, lambda side: prompts is not None and prompts.names(task, side))
         if prompts is None or not prompts.vary:
             return None
-        data = experiment.sections.data
         row = Row("", "", 0, "", src_lang=wanted.source_language, tgt_lang=wanted.target_language, task=task)
         try:
             prompts.learn(Rows.of([row]), data.source_language, data.target_language)
@@ -202,6 +204,19 @@ class _Work:
         if window[-1].share < 1:
             done += int(window[-1].share * self._sizes[self._finished])
         self._progress("translating", done, sum(self._sizes))
+
+
+def _require_followed(wanted: Wanted, data: DataConfig, named: Callable[[str], bool]) -> None:
+    """Raise AistaError where a language is asked for that the prompt does not say, so that nothing would follow it."""
+    for name, side, asked, usual in (
+        ("source", "src", wanted.source_language, data.source_language),
+        ("target", "tgt", wanted.target_language, data.target_language),
+    ):
+        if asked.casefold() not in ("", usual.casefold()) and not named(side):
+            raise AistaError(
+                f"--{name}-language: the prompt of this task does not hold {{{side}_lang}}, so the model cannot follow "
+                f"it, got {asked!r}; leave it out, or name a task whose prompt does"
+            )
 
 
 def _size(file: str) -> int:

@@ -147,3 +147,34 @@ def test_an_import_that_goes_on_decodes_no_long_recording_again(
     assert len(decoded) == len(set(decoded)) == 4
     run(capsys, *command)
     assert len(decoded) == 4
+
+
+def test_clips_of_covost_stay_where_they_lie_and_what_cannot_be_used_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = miniatures.covost2(tmp_path / "raw", joint=False)
+    (root / "clips" / "cut.mp3").write_bytes(b"no audio at all")
+    soundfile.write(str(root / "clips" / "still.mp3"), np.zeros(RATE), RATE, format="MP3")
+    for name in ("mute.mp3", "quoted.mp3"):
+        miniatures.write_audio(root / "clips" / name)
+    lines = [
+        ["cut.mp3", "Cut.", "Schnitt.", "s"],
+        ["still.mp3", "Still.", "Still.", "s"],
+        ["gone.mp3", "Gone.", "Weg.", "s"],
+        ["mute.mp3", "Mute.", " ", "s"],
+        ["quoted.mp3", r"\"Yes\", he  said.", '"Ja", sagt er', "s"],
+        ["common_voice_en_train0.mp3", "Again.", "Noch einmal.", "s"],
+        ["a.mp3", "b", "c", "d", "too many"],
+    ]
+    with (root / "covost_v2.en_de.train.tsv").open("a") as stream:
+        stream.writelines("\t".join(line) + "\n" for line in lines)
+    text = run(capsys, tmp_path / "out", "--from", root, "--target-language", "de")
+    rows = {row.id: row for row in rows_by_split(tmp_path / "out")["train"]}
+    assert set(rows) == {*(f"common_voice_en_train{index}" for index in range(3)), "mute", "quoted"}
+    assert rows["quoted"].audio == "../raw/cv-corpus/en/clips/quoted.mp3"
+    assert (rows["quoted"].src_text, rows["quoted"].tgt_text) == ('"Yes", he said.', '"Ja", sagt er')
+    assert "(1 without translation)" in text
+    for line in ("audio cannot be decoded", "audio is empty or silent", "audio file is missing"):
+        assert f"left out: 1 rows: {line} (covost_v2.en_de.train.tsv:" in text
+    assert "left out: 1 rows: named twice in its split (covost_v2.en_de.train.tsv:10)" in text
+    assert "left out: 1 rows: 5 fields where the columns are 4 (covost_v2.en_de.train.tsv:11)" in text

@@ -37,6 +37,14 @@ def test_clips_of_another_release_are_counted(tmp_path: Path) -> None:
     ]
 
 
+def test_a_clip_that_a_split_names_twice_is_read_once(tmp_path: Path) -> None:
+    root = miniatures.covost2(tmp_path)
+    with (root / "covost_v2.en_de.tsv").open("a") as stream:
+        stream.write("common_voice_en_test0.mp3\tNoch einmal.\ttest\n")
+    part = parts_of(root, "splits=[test]", languages=("en", "de"))[0]
+    assert faults_of(part) == [("covost_v2.en_de.tsv:7", "named twice in its split")]
+
+
 def test_missing_tables_are_named_with_their_source(tmp_path: Path) -> None:
     root = miniatures.covost2(tmp_path)
     (root / "validated.tsv").unlink()
