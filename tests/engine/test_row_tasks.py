@@ -23,6 +23,9 @@ MARKER = "chien"  # a word, since the tiny tokenizer knows no symbol; no transla
 PROMPTS = {"asr": ["{speech}", "red {speech}"], "cot": "<fr>{speech}<fr>"}
 
 
+PROBED = {"layer_selection": {"name": "retrieval", "config": {"warmup_steps": 1, "probe_size": 4}}}
+
+
 def config_of(corpus, *, prompts=PROMPTS, **data):
     options = tiny_config(corpus, prompts=prompts)
     options["data"] |= {"tasks": ["st", "asr", "mt", "cot"], "source_language": "en", "cot_marker": MARKER} | data
@@ -176,7 +179,11 @@ def test_a_config_that_cannot_be_followed(tmp_path, corpus, change, message):
 @pytest.mark.parametrize(
     ("tasks", "options", "message"),
     [
-        (["mt", "st"], {}, "data.tasks: the first is what is validated and probed, so it must read speech, got mt"),
+        (
+            ["mt", "st"],
+            PROBED,
+            "data.tasks: layers are chosen by dev rows of the first, so it must read speech",
+        ),
         (["st"], {"aligned_tasks": ["cot"]}, "aligned_tasks: no row is aligned: data.tasks are st, got cot"),
         (["st", "asr"], {"aligned_tasks": []}, "aligned_tasks: no row is aligned: data.tasks are st, asr, got none"),
         (["asr", "mt"], {"mt_weight": 1}, "mt_weight: belongs to the task st, which data.tasks do not name, got 1"),
@@ -211,6 +218,18 @@ def test_a_length_penalty_of_cot_is_chosen_by_the_translations(trained, monkeypa
     evaluation = Evaluation.load(RunPaths(trained), "dev+task=cot")
     assert evaluation.scores[0].value == 0  # no translation was written, however good the transcripts are
     assert [point.scores[0].value for point in evaluation.length_sweep.points] == [0, 0]
+
+
+def test_text_translation_can_be_what_is_validated(tmp_path, corpus):
+    options = config_of(corpus, prompts={}, tasks=["mt"]) | {"alignment": []}
+    run = tmp_path / "run"
+    assert main(["train", str(run), "--config", str(write_config(tmp_path / "config.yaml", options))]) == 0
+    (line,) = (run / "metrics" / "valid.jsonl").read_text().splitlines()
+    assert main(["evaluate", str(run), "--split", "dev"]) == 0
+    evaluation = Evaluation.load(RunPaths(run), "dev")
+    assert {score.name: score.value for score in evaluation.scores} == pytest.approx(
+        {name: json.loads(line)[name] for name in ("bleu", "chrf")}
+    )
 
 
 def test_texts_and_shards_of_parameters_do_not_go_together(tmp_path, corpus):
