@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--symbol",
         action="append",
         metavar="TEXT",
-        help="a text that is one piece, for prompts; several times (default: <fr> and the like, of tgt_lang)",
+        help="one piece, for prompts; several times (default: <fr> and the like, of tgt_lang or src_lang)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
 

@@ -54,7 +54,8 @@ def train_tokenizer(
         out: The file to write.
         manifests: Where the texts are.
         options: What to train.
-        symbols: Texts that are one piece each, for prompts; None: ``<fr>`` for each language of translations.
+        symbols: Texts that are one piece each, for prompts; None: ``<fr>`` for each language of the
+            translations, or of the transcripts where there are none.
         overwrite: Replace ``out`` if it exists.
 
     Returns:
@@ -73,8 +74,7 @@ def train_tokenizer(
         names = ", ".join(map(str, manifests))
         raise DataError(f"{names}: must hold texts to train on (--texts {options.texts}), got none in {len(rows)} rows")
     if symbols is None:
-        languages = sorted({row.tgt_lang for row in rows if row.tgt_lang}) if options.texts != "source" else []
-        symbols = [f"<{language}>" for language in languages]
+        symbols = [f"<{language}>" for language in _written_languages(rows)] if options.texts != "source" else []
     train_sentencepiece(
         out,
         texts,
@@ -92,6 +92,12 @@ def train_tokenizer(
         f"{out}: {model.get_piece_size()} pieces ({options.type}) of {len(texts)} texts; {ids}\n"
         f"tokenizer: {{name: sentencepiece, config: {{path: {out}}}}}"
     )
+
+
+def _written_languages(rows: Sequence[Row]) -> list[str]:
+    """Of the translations; of the transcripts where there are no translations."""
+    targets = {row.tgt_lang for row in rows if row.tgt_lang}
+    return sorted(targets or {row.src_lang for row in rows if row.src_lang and not row.tgt_text})
 
 
 def _texts(rows: Sequence[Row], which: str) -> Iterator[str]:

@@ -55,6 +55,12 @@ def test_options_symbols_and_sides(manifest: Path, capsys: pytest.CaptureFixture
     assert model.piece_to_id("é") == model.unk_id()
 
 
+def test_recognition_has_the_language_of_its_transcripts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [Row(f"u{index}", "", 0, "", src_text=text, src_lang="en") for index, text in enumerate(SENTENCES)]
+    write_manifest(tmp_path / "train.tsv", rows)
+    assert "<en> 4" in run(capsys, tmp_path / "spm.model", "--from", tmp_path / "train.tsv")
+
+
 def test_the_same_texts_give_the_same_model(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a.model", "b.model"):
         run(capsys, manifest.parent / name, "--from", manifest)
