@@ -276,6 +276,17 @@ def test_a_prompt_s_language_must_be_given_for_recordings(tmp_path, corpus, caps
     assert main(["translate", str(run), audio, "--task", "asr", "--target-language", "fr"]) == 1
 
 
+def test_an_export_does_all_tasks(trained, corpus, tmp_path, capsys):
+    assert main(["export", str(trained), str(tmp_path / "model")]) == 0
+    outputs = []
+    for folder in (trained, tmp_path / "model"):
+        for task in ("asr", "cot"):
+            capsys.readouterr()
+            assert main(["translate", str(folder), str(corpus / "audio" / "test0.wav"), "--task", task]) == 0
+            outputs.append(capsys.readouterr().out)
+    assert outputs[:2] == outputs[2:]
+
+
 def test_a_language_that_the_prompt_does_not_say_is_refused(trained, corpus, capsys):
     command = ["translate", str(trained), str(corpus / "audio" / "test0.wav")]
     assert main([*command, "--target-language", "de"]) == 2
