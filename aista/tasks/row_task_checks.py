@@ -43,5 +43,6 @@ def check_row_tasks(
         faults.append(Fault("trainer.data_parallelism", problem, "set ddp, or leave mt out of data.tasks"))
     if "cot" in data.tasks and data.cot_marker not in tokenizer.decode(tokenizer.encode(f"a {data.cot_marker} b")):
         problem = f"the tokenizer cannot write the marker {data.cot_marker!r}, which cot rows are split at"
-        faults.append(Fault("data.cot_marker", problem, "choose one of its own symbols that texts do not hold"))
+        remedy = "choose a piece of its own that texts do not hold; pieces like <sep> stand in prompts alone"
+        faults.append(Fault("data.cot_marker", problem, remedy))
     return faults

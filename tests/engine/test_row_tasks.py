@@ -151,6 +151,23 @@ def test_directions_are_scored_apart_and_averaged(tmp_path, corpus, capsys):
     out = capsys.readouterr().out
     assert "en-de  chrf" in out
     assert "en-fr  chrf" in out
+    rows = {row.id: row for row in read_manifest(tmp_path / "test.tsv").rows}
+    assert all((row.src_lang, row.tgt_lang) == ("en", rows[row.id].tgt_lang) for row in evaluation.rows)
+    assert main(["evaluate", str(run), "--task", "asr"]) == 0
+    assert main(["evaluate", str(run), "--beam-size", "1"]) == 0
+    capsys.readouterr()
+    record = tmp_path / "record.json"
+    names = [str(run), f"{run}@test+beam_size=1", "--samples", "40", "--out", str(record)]
+    assert main(["compare", *names]) == 0
+    assert "macro average over en-de, en-fr" in " ".join(capsys.readouterr().out.split())
+    data = json.loads(record.read_text())
+    assert data["scores"][str(run)]["chrf"] == pytest.approx(evaluation.scores[0].value)
+    assert {row["group"] for row in data["by_task"]} == {"st en-de", "st en-fr"}
+    assert main(["compare", str(run), "--direction", "en-de", "--out", str(record)]) == 0
+    data = json.loads(record.read_text())
+    assert data["scores"][str(run)]["chrf"] == pytest.approx(evaluation.directions["en-de"][0].value)
+    assert (data["task"], data["directions"]) == ("st", ["en-de"])
+    assert {row["group"] for row in data["by_task"]} == {"st en-de", "st en-fr", "asr"}
     rows = [replace(row, tgt_lang="zh") for row in read_manifest(tmp_path / "test.tsv").rows]
     write_manifest(tmp_path / "zh.tsv", rows)
     assert main(["evaluate", str(run), "--split", str(tmp_path / "zh.tsv"), "--metric", "bleu"]) == 0

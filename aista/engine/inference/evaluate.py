@@ -181,7 +181,7 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     decoded = _decode(job, loader)
     seconds = time.perf_counter() - started
     decoded.sort(key=lambda pair: scorer.places[pair[0].id])
-    rows = [row for row, _ in decoded]
+    rows = scorer.with_languages([row for row, _ in decoded])
     _warn_of_sameness(run, rows)
     same = old if old is not None and list(old.rows) == rows else None  # what was asked for before stays
     evaluation = Evaluation(
