@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["TASKS", "RowTask", "is_text_row", "known_task"]
+__all__ = ["TASKS", "RowTask", "is_text_row", "known_task", "usual_task"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ TASKS = {
 def known_task(text: str) -> str:
     """A task's name as data of others hold it: theirs for other things are passed over."""
     return text if text in TASKS else ""
+
+
+def usual_task(tasks: Sequence[str]) -> str:
+    """What runs of these tasks are compared on: translation of speech, else the first; empty where there is none."""
+    return "st" if "st" in tasks else next(iter(tasks), "")
 
 
 def is_text_row(task: str) -> bool:

@@ -15,7 +15,6 @@ from aista.report.summary import Summary
 from aista.report.text_scores import of_references
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.sources import differing_data
-from aista.scoring.base import Metric
 from aista.scoring.hypotheses import sameness
 from aista.scoring.significance import SystemScore
 
@@ -24,29 +23,31 @@ __all__ = ["comparison_notes", "comparison_record"]
 
 def comparison_record(
     summary: Summary,
-    metrics: Sequence[Metric],
     options: ComparisonOptions,
     *,
     subset: Path | None = None,
     column: str = "",
     groups: Sequence[GroupRow] = (),
+    by_task: Sequence[GroupRow] = (),
 ) -> dict[str, Any]:
     """What ``aista compare --out`` writes.
 
     Args:
         summary: The comparison.
-        metrics: Its metrics.
         options: Its options.
         subset: File of the ids that it is restricted to.
         column: What ``groups`` are by.
         groups: The rows of ``group_rows``.
+        by_task: The rows of ``read_task_groups``.
     """
     return {
         "options": asdict(options),
+        "task": summary.test_set.task,
+        "directions": list(summary.test_set.directions),
         "num_utterances": len(summary.rows),
         "subset": None if subset is None else {"file": str(subset.resolve()), "sha256": hash_file(subset)},
         "sources": {label: source.to_json() for label, source in summary.sources.items()},
-        "signatures": {metric.name: metric.signature for metric in metrics} | summary.signatures,
+        "signatures": summary.signatures,
         "scores": {system.name: dict(system.scores) for system in summary.systems},
         "differences": {
             comparison.metric: {
@@ -54,6 +55,7 @@ def comparison_record(
             }
             for comparison in summary.comparisons
         },
+        "by_task": [asdict(row) for row in by_task],
         "by": column,
         "groups": [asdict(row) for row in groups],
     }
@@ -61,17 +63,16 @@ def comparison_record(
 
 def comparison_notes(
     summary: Summary,
-    metrics: Sequence[Metric],
     folders: Mapping[str, RunFolder],
     only: Collection[str] | None = None,
 ) -> Iterator[str]:
-    """Signatures, what the hypotheses are from, ids of a subset (``only``) that are not among them, and warnings.
+    """Signatures, what was left out, what the hypotheses are from, and warnings.
 
-    The warnings are of other data, unfinished training and equal hypotheses.
+    The warnings are of ids of a subset (``only``) that are unknown, other data, unfinished training, equal hypotheses.
     """
-    for metric in metrics:
-        yield f"{metric.name}: {summary.signatures.get(metric.name, metric.signature)}"
-    yield from of_references(metrics, [row.reference for row in summary.rows], summary.inputs)
+    yield from (f"{name}: {signature}" for name, signature in summary.signatures.items())
+    yield from of_references(summary.metrics, summary.references, summary.inputs)
+    yield from summary.test_set.notes
     yield from (f"{label}: {source}" for label, source in summary.sources.items())
     unknown = sorted(set(only or ()) - {row.id for row in summary.rows})
     if unknown:
@@ -85,9 +86,8 @@ def comparison_notes(
     for label, folder in folders.items():
         if not folder.paths.is_complete:
             yield f"WARNING: {label}: its training is not complete"
-    references = [row.reference for row in summary.rows]
     for label, hypotheses in summary.hypotheses.items():
-        warning = sameness(hypotheses, references)
+        warning = sameness(hypotheses, summary.references)
         if warning:
             yield f"WARNING: {label}: {warning}"
 

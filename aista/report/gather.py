@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -11,10 +11,13 @@ from typing import TypeVar
 from aista.errors import AistaError, DataError
 from aista.report.clips import read_clips
 from aista.report.correlation import MIN_RUNS, Correlation, correlate
+from aista.report.groups import group_table
 from aista.report.report import Report, RunCurve, TrainingRun
 from aista.report.report_options import ReportOptions
 from aista.report.summary import summarise
 from aista.report.tables import Table, label_of
+from aista.report.task_groups import TASK_COLUMN, read_task_groups
+from aista.report.test_set import MetricBuilder, headline_task, share_directions, split_of
 from aista.report.utterances import browse
 from aista.run_folder.assets import Assets
 from aista.run_folder.contents import RunFolder
@@ -22,7 +25,7 @@ from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.probes import Plan
 from aista.run_folder.sources import differing_data
 from aista.scoring.base import Metric
-from aista.scoring.hypotheses import align
+from aista.scoring.hypotheses import HypothesisRow, align
 
 __all__ = ["gather", "manifest_of", "with_clips"]
 
@@ -51,7 +54,7 @@ class _Notes:
 
 def gather(
     runs: Mapping[str, RunFolder],
-    metrics: Sequence[Metric],
+    metrics: MetricBuilder | None,
     sentence_metric: Metric,
     options: ReportOptions,
     *,
@@ -61,7 +64,8 @@ def gather(
 
     Args:
         runs: Label -> run folder, the baseline first.
-        metrics: The first decides difference, interval and p-value; none leaves out the comparison.
+        metrics: Builds the metrics, the first of which decides difference, interval and p-value; None leaves out the
+            comparison.
         sentence_metric: Scores single utterances.
         options: The split, how it is resampled, and how many utterances are shown.
         title: Headline of the page.
@@ -96,23 +100,29 @@ def gather(
 
 def _scored(
     runs: Mapping[str, RunFolder],
-    metrics: Sequence[Metric],
+    metrics: MetricBuilder | None,
     sentence_metric: Metric,
     options: ReportOptions,
     notes: _Notes,
 ) -> Report:
     """A report of what the evaluations hold."""
-    evaluations = notes.each(runs, "hypotheses", lambda run: _evaluation(run, options.split))
-    compared = _comparable(evaluations, notes)
+    task = notes.read("headline", options.split, lambda: headline_task(next(iter(runs.values())), options.split)) or ""
+    evaluations = notes.each(runs, "hypotheses", lambda run: _evaluation(run, split_of(run, options.split, task)))
+    compared = _comparable(evaluations, options.direction, notes)
     warning = differing_data({label: evaluations[label].source for label in compared})
     if warning:
         notes.lines.append(f"comparison: {warning}")
-    summary, browser = None, None
+    summary, browser, by_task = None, None, None
     if len(compared) > 1 and metrics:
         folders = {label: runs[label] for label in compared}
         summary = notes.read("comparison", options.split, lambda: summarise(folders, metrics, options))
+        if summary is not None:
+            found = summary.test_set
+            notes.lines += found.notes
+            by_task = notes.read("tasks", options.split, lambda: read_task_groups(folders, metrics, options, found))
+            notes.lines += by_task.notes if by_task else ()
     if compared:
-        rows, hypotheses = align({label: evaluations[label].rows for label in compared})
+        rows, hypotheses = _aligned({label: evaluations[label] for label in compared}, options.direction)
         browser = browse(options.split, rows, hypotheses, sentence_metric, options.utterances)
     saved = {label: evaluation for label, evaluation in evaluations.items() if summary is None or label not in compared}
     return Report(
@@ -120,6 +130,8 @@ def _scored(
         runs=list(runs),
         systems=summary.systems if summary else (),
         comparison=summary.comparisons[0] if summary else None,
+        headline=summary.test_set.title if summary else "",
+        by_task=group_table(by_task.rows, TASK_COLUMN) if by_task and by_task.rows else None,
         saved=_saved_scores(saved) if saved else None,
         signatures=summary.signatures if summary else {},
         sources={label: evaluation.source for label, evaluation in evaluations.items()},
@@ -184,7 +196,13 @@ def _evaluation(run: RunFolder, split: str) -> Evaluation:
     return evaluation
 
 
-def _comparable(evaluations: Mapping[str, Evaluation], notes: _Notes) -> list[str]:
+def _aligned(evaluations: Mapping[str, Evaluation], direction: str) -> tuple[list[HypothesisRow], dict[str, list[str]]]:
+    """The first run's utterances in the directions that all have, and label -> hypotheses in their order."""
+    shared, _, _ = share_directions(evaluations, direction)
+    return align({label: evaluation.rows for label, evaluation in shared.items()})
+
+
+def _comparable(evaluations: Mapping[str, Evaluation], direction: str, notes: _Notes) -> list[str]:
     """The first evaluated run, and those that were evaluated on the same utterances and references."""
     labels = list(evaluations)
     if not labels:
@@ -192,8 +210,8 @@ def _comparable(evaluations: Mapping[str, Evaluation], notes: _Notes) -> list[st
     first = labels[0]
     same = [first]
     for label in labels[1:]:
-        pair = {name: evaluations[name].rows for name in (first, label)}
-        if notes.read(label, "left out of comparison and browser", partial(align, pair)):
+        pair = {name: evaluations[name] for name in (first, label)}
+        if notes.read(label, "left out of comparison and browser", partial(_aligned, pair, direction)):
             same.append(label)
     return same
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from aista.data.id_table import some_of
 from aista.errors import DataError
@@ -16,7 +16,7 @@ from aista.scoring.holm import holm
 from aista.scoring.significance import Interval, SystemScore, paired_bootstrap
 from aista.scoring.utterance_inputs import NO_INPUTS, UtteranceInputs
 
-__all__ = ["GroupRow", "group_rows", "group_table", "read_groups"]
+__all__ = ["GroupRow", "corrected", "group_rows", "group_table", "read_groups"]
 
 MAX_GROUPS = 100
 
@@ -104,9 +104,7 @@ def group_rows(
         except DataError as error:
             raise DataError(f"group {group!r} ({len(places)} utterances): {error}") from error
         rows += [(group, len(places), label, scores[label], results.get(label)) for label in texts]
-    tested = {f"{group}\t{label}": result.p_value for group, _, label, _, result in rows if result is not None}
-    adjusted = holm({key: value for key, value in tested.items() if value is not None})
-    return [
+    return corrected(
         GroupRow(
             group=group,
             num_utterances=size,
@@ -115,10 +113,16 @@ def group_rows(
             difference=None if result is None else result.difference,
             interval=None if result is None else result.difference_interval,
             p_value=None if result is None else result.p_value,
-            adjusted=adjusted.get(f"{group}\t{label}"),
         )
         for group, size, label, scores, result in rows
-    ]
+    )
+
+
+def corrected(rows: Iterable[GroupRow]) -> list[GroupRow]:
+    """With Holm's correction over all of them."""
+    rows = list(rows)
+    adjusted = holm({str(index): row.p_value for index, row in enumerate(rows) if row.p_value is not None})
+    return [replace(row, adjusted=adjusted.get(str(index))) for index, row in enumerate(rows)]
 
 
 def _compare(
@@ -139,16 +143,17 @@ def _compare(
 
 
 def group_table(rows: Sequence[GroupRow], column: str) -> Table:
-    """A row per group and system."""
-    names = list(rows[0].scores)
+    """A row per group and system; differences are of the first score that a row has."""
+    names = list(dict.fromkeys(name for row in rows for name in row.scores))
     labels = [label_of(name) for name in names]
-    columns = (column, "Utterances", "System", *labels, f"Δ {labels[0]}", "95 % interval", "p", "Holm")
+    first = list(dict.fromkeys(label_of(next(iter(row.scores))) for row in rows))
+    columns = (column, "Utterances", "System", *labels, f"Δ {' or '.join(first)}", "95 % interval", "p", "Holm")
     cells = tuple(
         (
             row.group,
             str(row.num_utterances),
             row.system,
-            *(f"{row.scores[name]:.1f}" for name in names),
+            *(text_of(row.scores.get(name), ".1f") for name in names),
             text_of(row.difference, "+.1f"),
             text_of(row.interval, "+.1f"),
             text_of(row.p_value, ".3f"),

@@ -43,7 +43,8 @@ def evaluated_inputs(
         source = _columns(_manifest(evaluations, "source"), ids)["src_text"]
     if "audio" in needs:
         audio = _columns(_manifest(evaluations, "audio"), ids)["audio"]
-    return UtteranceInputs(source, audio)
+    known = {row.id: row.direction for each in evaluations.values() for row in each.rows if row.tgt_lang}
+    return UtteranceInputs(source, audio, [known[id] for id in ids] if "direction" in needs else None)
 
 
 def _manifest(evaluations: Mapping[str, Evaluation], need: str) -> IdTable:

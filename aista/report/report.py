@@ -57,6 +57,8 @@ class Report:
         missing: What could not be shown, and why.
         systems: Rows of the headline table, the baseline first.
         comparison: Its bootstrap, for the figure of differences.
+        headline: Task and directions of both in words; empty where there is nothing to tell apart.
+        by_task: Scores by task and direction.
         saved: Scores as the evaluation wrote them, of runs outside the comparison.
         signatures: Score name -> signature.
         sources: Run label -> checkpoint and split that were evaluated.
@@ -81,6 +83,8 @@ class Report:
     missing: Sequence[str] = ()
     systems: Sequence[SystemRow] = ()
     comparison: Comparison | None = None
+    headline: str = ""
+    by_task: Table | None = None
     saved: Table | None = None
     signatures: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)

@@ -21,7 +21,8 @@ class ResamplingOptions(Options):
 class ComparisonOptions(ResamplingOptions):
     """What is compared, and how it is resampled."""
 
-    split: str = option("test", "evaluated split")
+    split: str = option("test", "evaluated split; SPLIT+task=TASK for another task than translation")
+    direction: str = option("", "the headline is this direction alone, such as en-fr, not the mean over all")
 
 
 @dataclass(frozen=True, kw_only=True)

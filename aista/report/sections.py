@@ -79,14 +79,16 @@ def _results(report: Report) -> str:
             "a test set (it is one-sided: require less than 0.025, or an interval that excludes 0). Aligned layers are "
             "the layers of the language model (0 = its input) whose speech and text states were aligned."
         )
-    systems = _scrolled(headline_table(report.systems)) if report.systems else ""
+    title = _paragraph(f"Compared: {report.headline}." if report.headline else "")
+    systems = title + _scrolled(headline_table(report.systems)) if report.systems else ""
+    by_task = _details("By task and direction", _scrolled(report.by_task), is_open=True) if report.by_task else ""
     rows = tuple((label_of(name), signature) for name, signature in report.signatures.items())
     signatures = _scrolled(Table("Signatures", ("Score", "Signature"), rows))
     if rows:
         signatures += _paragraph("Compare a score with another only if their signatures agree.")
     sources = "; ".join(f"{label}: {source}" for label, source in report.sources.items())
     evaluated = _paragraph(f"Evaluated checkpoints and splits: {sources}." if sources else "")
-    parts = (systems, evaluated, _paragraph(note), _differences(report), _scrolled(report.saved), signatures)
+    parts = (systems, by_task, evaluated, _paragraph(note), _differences(report), _scrolled(report.saved), signatures)
     return _section("Result", *parts)
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from aista.errors import DataError, RunError
-from aista.report.metric_inputs import evaluated_inputs
+from aista.errors import RunError
 from aista.report.report_options import ComparisonOptions
 from aista.report.tables import SystemRow
+from aista.report.test_set import MetricBuilder, TestSet, read_test_set
 from aista.report.text_scores import compare_texts, system_row
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.parsing import parsing
 from aista.run_folder.sources import Source
 from aista.scoring.base import Metric
-from aista.scoring.hypotheses import HypothesisRow, align
+from aista.scoring.hypotheses import HypothesisRow
 from aista.scoring.significance import Comparison
 from aista.scoring.utterance_inputs import UtteranceInputs
 
-__all__ = ["Summary", "some_rows", "summarise", "summarise_one"]
+__all__ = ["Summary", "summarise", "summarise_one"]
 
 
 @dataclass(frozen=True)
@@ -27,29 +27,54 @@ class Summary:
 
     Attributes:
         systems: Rows of the headline table, the baseline first.
-        comparisons: One per metric, in the order of the metrics.
-        rows: The baseline's utterances.
-        hypotheses: Label -> hypotheses in the order of ``rows``.
-        sources: Label -> checkpoint and manifest that they are from.
-        inputs: What the metrics need of the utterances beside texts, in the order of ``rows``.
+        comparisons: One per metric, in the order of the metrics; none of a run alone.
+        test_set: What was scored.
     """
 
     systems: tuple[SystemRow, ...]
     comparisons: tuple[Comparison, ...]
-    rows: tuple[HypothesisRow, ...]
-    hypotheses: Mapping[str, Sequence[str]]
-    sources: Mapping[str, Source]
-    inputs: UtteranceInputs
+    test_set: TestSet
+
+    @property
+    def rows(self) -> tuple[HypothesisRow, ...]:
+        """The baseline's utterances."""
+        return self.test_set.rows
+
+    @property
+    def references(self) -> list[str]:
+        """In the order of ``rows``."""
+        return self.test_set.references
+
+    @property
+    def hypotheses(self) -> Mapping[str, Sequence[str]]:
+        """Label -> hypotheses in the order of ``rows``."""
+        return self.test_set.hypotheses
+
+    @property
+    def metrics(self) -> Sequence[Metric]:
+        """The first decides difference, interval and p-value of the headline."""
+        return self.test_set.metrics
+
+    @property
+    def inputs(self) -> UtteranceInputs:
+        """What the metrics need of the utterances beside texts, in the order of ``rows``."""
+        return self.test_set.inputs
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Label -> checkpoint and manifest that its hypotheses are from."""
+        return {label: evaluation.source for label, evaluation in self.test_set.evaluations.items()}
 
     @property
     def signatures(self) -> dict[str, str]:
-        """Metric name -> signature with bootstrap samples and seed."""
-        return {comparison.metric: comparison.signature for comparison in self.comparisons}
+        """Metric name -> signature, with bootstrap samples and seed where runs were compared."""
+        compared = {comparison.metric: comparison.signature for comparison in self.comparisons}
+        return {metric.name: metric.signature for metric in self.metrics} | compared
 
 
 def summarise(
     runs: Mapping[str, RunFolder],
-    metrics: Sequence[Metric],
+    metrics: MetricBuilder,
     options: ComparisonOptions,
     *,
     splits: Mapping[str, str] | None = None,
@@ -59,60 +84,44 @@ def summarise(
 
     Args:
         runs: Label -> run folder, the baseline first; at least two.
-        metrics: The first one decides difference, interval and p-value of the headline.
-        options: The split, and how it is resampled.
-        splits: Label -> split of the runs whose split is another one.
+        metrics: Builds the metrics, of which the first one decides difference, interval and p-value of the headline.
+        options: Split and direction, and how they are resampled.
+        splits: Label -> the evaluation of a run, where it is not that of ``options``.
         only: Ids of the utterances that count; others of them are ignored. None takes all.
 
     Raises:
         RunError: fewer than two runs, or one was not evaluated on the split (names the command).
-        DataError: the runs were evaluated on other utterances or references, or on none of ``only``, or an utterance
-            lacks what a metric needs.
+        DataError: as ``read_test_set``.
     """
     if len(runs) < 2:
         raise RunError(
             f"a comparison needs at least two different runs, got {', '.join(runs) or 'none'}; name another run, or "
             "RUN@LABEL for another evaluation"
         )
-    if not metrics:
+    found = read_test_set(runs, metrics, options, splits=splits, only=only)
+    if not found.metrics:
         raise ValueError("summarise needs at least one metric")
-    evaluations = {label: run.evaluation((splits or {}).get(label, options.split)) for label, run in runs.items()}
-    rows, hypotheses = align({label: some_rows(each.rows, only) for label, each in evaluations.items()})
-    references = [row.reference for row in rows]
-    inputs = evaluated_inputs(evaluations, [row.id for row in rows], metrics)
-    comparisons = compare_texts(hypotheses, references, metrics, options, inputs)
+    comparisons = compare_texts(found.hypotheses, found.references, found.metrics, options, found.inputs)
     systems = tuple(_of_run(system_row(label, comparisons), run) for label, run in runs.items())
-    sources = {label: evaluation.source for label, evaluation in evaluations.items()}
-    return Summary(systems, comparisons, tuple(rows), hypotheses, sources, inputs)
+    return Summary(systems, comparisons, found)
 
 
 def summarise_one(
-    label: str, run: RunFolder, metrics: Sequence[Metric], split: str, *, only: Collection[str] | None = None
+    label: str,
+    run: RunFolder,
+    metrics: MetricBuilder,
+    options: ComparisonOptions,
+    *,
+    splits: Mapping[str, str] | None = None,
+    only: Collection[str] | None = None,
 ) -> Summary:
     """Score the saved hypotheses of one run, without a comparison; see ``summarise``."""
-    evaluation = run.evaluation(split)
-    rows = some_rows(evaluation.rows, only)
-    hypotheses, references = [row.hypothesis for row in rows], [row.reference for row in rows]
-    inputs = evaluated_inputs({label: evaluation}, [row.id for row in rows], metrics)
-    scores = {metric.name: metric.score(hypotheses, references, inputs).value for metric in metrics}
-    system = _of_run(SystemRow(name=label, scores=scores), run)
-    return Summary((system,), (), tuple(rows), {label: hypotheses}, {label: evaluation.source}, inputs)
-
-
-def some_rows(rows: Sequence[HypothesisRow], only: Collection[str] | None) -> list[HypothesisRow]:
-    """The rows with these ids, in their order.
-
-    Raises:
-        DataError: there are none.
-    """
-    kept = [row for row in rows if only is None or row.id in only]
-    if not kept:
-        given, known = min(only or [""]), rows[0].id if rows else ""
-        raise DataError(
-            f"the subset has none of the evaluated utterances, got ids such as {given!r}; name ids of the split that "
-            f"is compared, such as {known!r}"
-        )
-    return kept
+    found = read_test_set({label: run}, metrics, options, splits=splits, only=only)
+    scores = {
+        metric.name: metric.score(found.hypotheses[label], found.references, found.inputs).value
+        for metric in found.metrics
+    }
+    return Summary((_of_run(SystemRow(name=label, scores=scores), run),), (), found)
 
 
 def _of_run(row: SystemRow, run: RunFolder) -> SystemRow:

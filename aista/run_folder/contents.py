@@ -44,6 +44,12 @@ class RunFolder:
             raise RunError("; ".join(map(str, error.faults))) from error
         return require_mapping(data, file)
 
+    def row_tasks(self) -> tuple[str, ...]:
+        """What its rows are read for (``data.tasks``); empty where they are not told apart."""
+        data = self.config().get("data")
+        tasks = data.get("tasks") if isinstance(data, dict) else None
+        return tuple(map(str, tasks)) if isinstance(tasks, list) else ()
+
     def environment(self) -> dict[str, Any]:
         """Versions, commit and device."""
         return read_object(self.paths.environment_file, self._train)

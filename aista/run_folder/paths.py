@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aista.data.row_tasks import usual_task
 from aista.errors import RunError
 from aista.run_folder.parsing import read_object
 
@@ -17,11 +18,13 @@ __all__ = [
     "RunPaths",
     "cascade_label",
     "checkpoint_name",
+    "row_task_label",
     "runs_below",
     "searched_label",
     "split_label",
     "step_of",
     "task_label",
+    "task_of",
     "transcript_label",
     "transcript_part_label",
 ]
@@ -36,6 +39,7 @@ TRANSCRIPT = "_transcript"
 CASCADE = "_cascade-"
 SEARCH = "+"
 _PART = "part="
+_TASK = "task="
 CHECKSUMS = "checksums.json"  # in the folder of a checkpoint
 
 
@@ -66,6 +70,28 @@ def transcript_label(split: str) -> str:
 def task_label(split: str, task: str) -> str:
     """What the results on a split are called whose rows were read for another task than the run's first."""
     return searched_label(split, {"task": task})
+
+
+def row_task_label(label: str, task: str, tasks: Sequence[str]) -> str:
+    """The label of the same results for another task of a run.
+
+    Args:
+        label: A label, for whatever task.
+        task: What rows are read for; one that is not among the run's stands for the usual one.
+        tasks: Those that the run was trained on, whose first has no mark; none where it does not tell rows apart.
+    """
+    base, *options = [part for part in label.split(SEARCH) if not part.startswith(_TASK)]
+    task = task if task in tasks else usual_task(tasks)
+    marked = [f"{_TASK}{task}"] if task in tasks[1:] else []
+    return SEARCH.join([base, *marked, *options])
+
+
+def task_of(label: str) -> str:
+    """The task that results are of, as their label says; empty where it is the run's first."""
+    options = label.split(SEARCH)[1:]
+    if f"{_PART}transcript" in options:
+        return "asr"
+    return next((option.removeprefix(_TASK) for option in options if option.startswith(_TASK)), "")
 
 
 def transcript_part_label(label: str) -> str:
@@ -238,7 +264,9 @@ class RunPaths:
 
     def evaluated_label(self, split: str) -> str:
         """The label of a split's results; a label names itself."""
-        return split if split in self.evaluated_splits() else split_label(split)
+        labels = self.evaluated_splits()
+        known = {*labels, *SPLITS, *(label.split(SEARCH)[0] for label in labels)}
+        return split if split in known or split.split(SEARCH)[0] in known else split_label(split)
 
     def probe_file(self, name: str) -> Path:
         """A probe's curve."""

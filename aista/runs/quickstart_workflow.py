@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -30,7 +31,7 @@ from aista.runs.report_assembly import make_report
 from aista.schema import Component
 from aista.selection.curve import ProbeCurve
 from aista.tasks.experiment import Experiment, load_experiment
-from aista.tasks.preflight import build_metrics
+from aista.tasks.preflight import build_direction_metrics
 from aista.terminal import stage_bars
 
 __all__ = ["SYSTEMS", "Quickstart"]
@@ -122,7 +123,8 @@ class Quickstart:
                 evaluate(folder, "test")
             if not RunPaths(folder).plan_file("test").is_file():
                 probe(folder, "test", name="test")
-        return summarise(self._folders(seed), build_metrics(self._experiment([])), ComparisonOptions())
+        metrics = partial(build_direction_metrics, self._experiment([]))
+        return summarise(self._folders(seed), metrics, ComparisonOptions())
 
     def _folder(self, seed: int, name: str) -> Path:
         return self.out / f"seed_{seed}" / name

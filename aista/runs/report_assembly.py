@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aista import registry
@@ -14,13 +15,13 @@ from aista.errors import AistaError, DataError
 from aista.report.gather import gather, manifest_of, with_clips
 from aista.report.report import Corpus, Report
 from aista.report.report_options import ReportOptions
+from aista.report.test_set import MetricBuilder
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths, runs_below
 from aista.run_folder.probes import Plan
 from aista.schema import Component
-from aista.scoring.base import Metric
 from aista.tasks.experiment import load_experiment
-from aista.tasks.preflight import build_metrics
+from aista.tasks.preflight import build_direction_metrics
 
 __all__ = ["labelled", "make_report"]
 
@@ -64,11 +65,13 @@ def make_report(
     return with_clips(report, runs, max_clips=options.audio, max_mib=options.audio_mib)
 
 
-def _metrics(baseline: RunFolder) -> tuple[list[Metric], list[str]]:
+def _metrics(baseline: RunFolder) -> tuple[MetricBuilder | None, list[str]]:
     try:
-        return build_metrics(load_experiment(baseline.paths.config_file)), []
+        experiment = load_experiment(baseline.paths.config_file)
+        build_direction_metrics(experiment, "", {"": ""})
+        return partial(build_direction_metrics, experiment), []
     except (AistaError, ValueError) as error:
-        return [], [f"comparison: the metrics of {baseline.path} cannot be built ({error}); saved scores are shown"]
+        return None, [f"comparison: the metrics of {baseline.path} cannot be built ({error}); saved scores are shown"]
 
 
 def _plans(

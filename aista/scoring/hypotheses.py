@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -11,7 +11,17 @@ from aista.errors import DataError
 from aista.files import write_text
 from aista.text import read_lines
 
-__all__ = ["HypothesisRow", "align", "escape_cell", "read_hypotheses", "sameness", "unescape_cell", "write_hypotheses"]
+__all__ = [
+    "HypothesisRow",
+    "align",
+    "direction_of",
+    "escape_cell",
+    "has_directions",
+    "read_hypotheses",
+    "sameness",
+    "unescape_cell",
+    "write_hypotheses",
+]
 
 _ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _UNESCAPES = {escaped: char for char, escaped in _ESCAPES.items()}
@@ -19,19 +29,37 @@ _UNESCAPES = {escaped: char for char, escaped in _ESCAPES.items()}
 
 @dataclass(frozen=True)
 class HypothesisRow:
-    """One utterance of an evaluation. ``src_text`` is "" where the transcript is unknown."""
+    """One utterance of an evaluation. ``src_text`` is "" where the transcript is unknown, and so are languages."""
 
     id: str
     src_text: str
     reference: str
     hypothesis: str
+    src_lang: str = ""
+    tgt_lang: str = ""
+
+    @property
+    def direction(self) -> str:
+        """``en-fr``; a question mark stands for a language that is unknown."""
+        return direction_of(self.src_lang, self.tgt_lang)
 
 
-COLUMNS = tuple(field.name for field in fields(HypothesisRow))
+_ALL_COLUMNS = tuple(field.name for field in fields(HypothesisRow))
+COLUMNS = _ALL_COLUMNS[:4]  # what a file must have
 
 
 FEW = 0.1
 """A system whose different outputs are a smaller share of the references' is suspected of ignoring the audio."""
+
+
+def direction_of(src_lang: str, tgt_lang: str) -> str:
+    """How a direction of translation is spelt: ``en-fr``, with a question mark for a language that is unknown."""
+    return f"{src_lang or '?'}-{tgt_lang or '?'}"
+
+
+def has_directions(targets: Iterable[str]) -> bool:
+    """Whether rows with these target languages are scored by direction: where there are several."""
+    return len({target.casefold() for target in targets if target}) > 1
 
 
 def sameness(hypotheses: Sequence[str], references: Sequence[str]) -> str:
@@ -63,7 +91,7 @@ def write_hypotheses(path: str | Path, rows: Sequence[HypothesisRow]) -> None:
 
     Cells are escaped by ``escape_cell``, so one row is one line.
     """
-    lines = ["\t".join(COLUMNS)]
+    lines = ["\t".join(_ALL_COLUMNS)]
     lines += ["\t".join(map(escape_cell, astuple(row))) for row in rows]
     write_text(Path(path), "\n".join(lines) + "\n")
 
@@ -86,7 +114,7 @@ def read_hypotheses(path: str | Path) -> list[HypothesisRow]:
         if len(cells) != len(header):
             raise DataError(f"{path}:{number}: expects {len(header)} cells, as in the header, got {len(cells)}")
         values = dict(zip(header, cells, strict=True))
-        row = HypothesisRow(**{column: values[column] for column in COLUMNS})
+        row = HypothesisRow(**{column: values[column] for column in _ALL_COLUMNS if column in values})
         if row.id in rows:
             raise DataError(f"{path}:{number}: the id {row.id!r} occurs twice; ids must be unique")
         rows[row.id] = row

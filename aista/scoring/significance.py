@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from aista.errors import DataError
 from aista.scoring.base import Metric, Statistics
@@ -101,6 +102,9 @@ def paired_bootstrap(
     p < 0.05 comes up once in ten times, so require p < 0.025, or a 95 % interval of the difference that excludes 0.
     Neither covers the variation between training seeds.
 
+    For a metric that needs the direction (``MacroAverage``), utterances are drawn within each direction: each sample
+    has as many of it as there are.
+
     Args:
         baseline: Label and hypotheses of the baseline.
         systems: Label -> hypotheses of each system compared with it; at least one.
@@ -129,7 +133,8 @@ def paired_bootstrap(
             metric.value(statistics[name])
         except DataError as error:
             raise DataError(f"system {name!r}: {error}") from error
-    resampled = _resample(statistics, metric, samples, seed)
+    strata = (inputs.direction or ()) if "direction" in metric.needs else [""] * len(references)
+    resampled = _resample(statistics, metric, _places(strata), samples, seed)
     return Comparison(
         metric=metric.name,
         signature=f"{metric.signature}|bs:{samples}|seed:{seed}",
@@ -159,14 +164,26 @@ def _system(
     )
 
 
-def _resample(statistics: Mapping[str, Statistics], metric: Metric, samples: int, seed: int) -> dict[str, Statistics]:
+def _places(strata: Sequence[str]) -> list[npt.NDArray[np.int64]]:
+    """Where the utterances of each stratum are."""
+    return [np.flatnonzero([value == stratum for value in strata]) for stratum in sorted(set(strata))]
+
+
+def _resample(
+    statistics: Mapping[str, Statistics],
+    metric: Metric,
+    strata: Sequence[npt.NDArray[np.int64]],
+    samples: int,
+    seed: int,
+) -> dict[str, Statistics]:
     """Each system's score in each sample; all systems see the same samples."""
     size = len(next(iter(statistics.values())))
     rng = np.random.default_rng(seed)
     scores: dict[str, list[float]] = {name: [] for name in statistics}
     step = max(1, CHUNK // size)
     for start in range(0, samples, step):
-        picks = rng.choice(size, size=(min(step, samples - start), size), replace=True)
+        count = min(step, samples - start)
+        picks = np.concatenate([rng.choice(places, size=(count, len(places))) for places in strata], axis=1)
         counts = np.stack([np.bincount(row, minlength=size) for row in picks]).astype(np.float64)
         for name, rows in statistics.items():
             scores[name] += [metric.from_totals(totals) for totals in counts @ rows]

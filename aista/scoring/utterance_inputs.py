@@ -10,13 +10,14 @@ from aista.text import is_blank
 
 __all__ = ["NEEDS", "NO_INPUTS", "UtteranceInputs"]
 
-NEEDS = ("source", "audio")
+NEEDS = ("source", "audio", "direction")
 """What a metric can ask for in its ``needs``; see ``UtteranceInputs``."""
 
-_MEANINGS = {"source": "the transcript", "audio": "the audio"}
+_MEANINGS = {"source": "the transcript", "audio": "the audio", "direction": "the languages"}
 _REMEDIES = {
     "source": "fill the column src_text of the manifest, or give `aista score` the transcripts by --source FILE",
     "audio": "evaluate a manifest with a column audio, or give it to `aista score` by --source FILE",
+    "direction": "evaluate a manifest with the columns src_lang and tgt_lang",
 }
 
 
@@ -28,15 +29,17 @@ class UtteranceInputs:
         source: The transcripts in the source language; "" where one is missing.
         audio: Where the speech lies, as ``aista.data.audio.read_audio`` takes it: an absolute path, or
             ``file.zip:offset:length``; "" where there is none.
+        direction: Source and target language, as ``HypothesisRow.direction`` spells them.
     """
 
     source: Sequence[str] | None = None
     audio: Sequence[str] | None = None
+    direction: Sequence[str] | None = None
 
     def at(self, places: Sequence[int]) -> UtteranceInputs:
         """Those of some utterances."""
-        source, audio = (None if texts is None else [texts[i] for i in places] for texts in (self.source, self.audio))
-        return UtteranceInputs(source, audio)
+        known = (self.source, self.audio, self.direction)
+        return UtteranceInputs(*(None if texts is None else [texts[i] for i in places] for texts in known))
 
     def of(self, needs: Sequence[str], size: int, metric: str) -> dict[str, Sequence[str]]:
         """What a metric needs of ``size`` utterances, by name.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aista import registry
@@ -14,13 +14,14 @@ from aista.run_folder.paths import RunPaths
 from aista.schema import Component
 from aista.scoring.base import Metric
 from aista.scoring.language import UNSPACED, language_of
+from aista.scoring.macro_average import metrics_of_directions
 from aista.scoring.metric_set import metric_set
 from aista.tasks.base import Task
 from aista.tasks.decoding import Decoder
 from aista.tasks.experiment import Experiment
 from aista.tasks.parts import Pretrained, prepare_part
 
-__all__ = ["FREEZE_ENCODER", "build_metrics", "build_task", "preflight", "task_class"]
+__all__ = ["FREEZE_ENCODER", "build_direction_metrics", "build_metrics", "build_task", "preflight", "task_class"]
 
 _ERROR_RATES = (Component("wer"), Component("cer"))
 FREEZE_ENCODER = "set encoder.tuning: frozen, or remove data.encoder_cache"
@@ -104,6 +105,22 @@ def build_metrics(
         specs = _ERROR_RATES[1:]
     at = "--metric" if others else "evaluation.metrics"
     return metric_set(specs, at=at, target_language=language)
+
+
+def build_direction_metrics(
+    experiment: Experiment, row_task: str, languages: Mapping[str, str], others: Sequence[Component] = ()
+) -> list[Metric]:
+    """The metrics of a test set, which are means over its directions where there are several; as ``build_metrics``.
+
+    Args:
+        experiment: Names the metrics.
+        row_task: Which of ``data.tasks`` is scored.
+        languages: Direction -> target language; a language that is empty is the config's.
+        others: In place of the configured metrics.
+    """
+    return metrics_of_directions(
+        languages, lambda language: build_metrics(experiment, others, row_task=row_task, language=language)
+    )
 
 
 def _writes_source(task: type[Task], row_task: str) -> bool:

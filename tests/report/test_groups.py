@@ -11,12 +11,13 @@ from aista.files import hash_file
 from aista.report.comparison_record import comparison_record
 from aista.report.groups import group_rows, group_table, read_groups
 from aista.report.report_options import ComparisonOptions
-from aista.report.summary import some_rows, summarise, summarise_one
+from aista.report.summary import summarise, summarise_one
+from aista.report.test_set import some_rows
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.sources import Source
 from aista.scoring.holm import holm
 from aista.scoring.significance import paired_bootstrap
-from tests.scoring.helpers import make
+from tests.scoring.helpers import just, make
 from tests.written_runs import hypothesis_rows, write_run
 
 OPTIONS = ComparisonOptions(samples=50)
@@ -88,11 +89,11 @@ def test_groups_come_from_any_column_of_the_manifest(tmp_path: Path) -> None:
 def test_a_subset_is_compared_as_a_test_set_of_its_own(tmp_path: Path) -> None:
     runs = {name: RunFolder(write_run(tmp_path / name, error=error)) for name, error in (("a", 0.5), ("b", 0.1))}
     only = {f"u{number}" for number in range(0, 80, 2)} | {"of another split"}
-    summary = summarise(runs, [make("bleu")], OPTIONS, only=only)
+    summary = summarise(runs, just(make("bleu")), OPTIONS, only=only)
     assert [row.id for row in summary.rows] == [f"u{number}" for number in range(0, 80, 2)]
     expected = make("bleu").score(TEXTS["good"][::2], REFERENCES[::2]).value
     assert summary.systems[1].scores["bleu"] == pytest.approx(expected)
-    alone = summarise_one("b", runs["b"], [make("bleu")], "test", only=only)
+    alone = summarise_one("b", runs["b"], just(make("bleu")), OPTIONS, only=only)
     assert alone.systems[0].scores == summary.systems[1].scores
     assert alone.systems[0].p_value is None
     with pytest.raises(DataError, match=r"none of the evaluated utterances, got ids such as 'v'; .* such as 'u0'"):
@@ -103,9 +104,9 @@ def test_the_record_has_every_number(tmp_path: Path) -> None:
     runs = {name: RunFolder(write_run(tmp_path / name, error=error)) for name, error in (("a", 0.5), ("b", 0.1))}
     (tmp_path / "ids").write_text("u1\nu2\nu3\n")
     metrics = [make("bleu")]
-    summary = summarise(runs, metrics, OPTIONS, only={"u1", "u2", "u3"})
+    summary = summarise(runs, just(*metrics), OPTIONS, only={"u1", "u2", "u3"})
     groups = group_rows(summary.hypotheses, REFERENCES[1:4], ["x", "x", "y"], metrics, OPTIONS)
-    record = comparison_record(summary, metrics, OPTIONS, subset=tmp_path / "ids", column="speaker", groups=groups)
+    record = comparison_record(summary, OPTIONS, subset=tmp_path / "ids", column="speaker", groups=groups)
     record = json.loads(json.dumps(record, allow_nan=False))
     assert record["num_utterances"] == 3
     assert record["subset"]["sha256"] == hash_file(tmp_path / "ids")

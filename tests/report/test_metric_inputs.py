@@ -18,7 +18,7 @@ from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.sources import Source
 from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
 from tests.scoring.copied import Copied, Heard
-from tests.scoring.helpers import make
+from tests.scoring.helpers import just, make
 from tests.written_runs import write_run
 
 IDS = ["u0", "u1", "u2", "u3"]
@@ -37,9 +37,9 @@ def runs(folder: Path) -> dict[str, RunFolder]:
 
 def test_a_comparison_scores_with_the_sources(tmp_path: Path) -> None:
     folders, metrics = runs(tmp_path), [Copied()]
-    summary = summarise(folders, metrics, OPTIONS)
+    summary = summarise(folders, just(*metrics), OPTIONS)
     assert [row.scores["copied"] for row in summary.systems] == [50, 100]
-    assert summarise_one("half", folders["half"], metrics, "test", only={"u1", "u2"}).systems[0].scores == {
+    assert summarise_one("half", folders["half"], just(*metrics), OPTIONS, only={"u1", "u2"}).systems[0].scores == {
         "copied": 50
     }
     groups = group_rows(summary.hypotheses, ["r"] * 4, ["x", "x", "y", "y"], metrics, OPTIONS, summary.inputs)

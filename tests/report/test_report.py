@@ -20,7 +20,7 @@ from aista.report.utterances import Browser, Utterance
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.probes import Plan
 from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
-from tests.scoring.helpers import make
+from tests.scoring.helpers import just, make
 from tests.written_runs import make_curve, write_run
 
 CORPUS = Corpus("Sentences & <speech> from programs", synthetic=True, facts={"<n>": "400"})
@@ -72,7 +72,9 @@ def data_of(html: str) -> dict[str, object]:
 
 
 def report_of(runs: dict[str, RunFolder], **options: int) -> Report:
-    return gather(runs, [make("bleu"), make("chrf")], make("chrf"), ReportOptions(samples=60, **options), title="A & B")
+    return gather(
+        runs, just(make("bleu"), make("chrf")), make("chrf"), ReportOptions(samples=60, **options), title="A & B"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
 
 @pytest.fixture(scope="module")
 def summary(runs: dict[str, RunFolder]) -> Summary:
-    return summarise(runs, [make("bleu"), make("chrf")], ComparisonOptions(samples=60))
+    return summarise(runs, just(make("bleu"), make("chrf")), ComparisonOptions(samples=60))
 
 
 @pytest.fixture(scope="module")
@@ -300,12 +302,12 @@ def test_audio_needs_the_manifest(runs: dict[str, RunFolder], tmp_path: Path) ->
 
 def test_impossible_summaries(runs: dict[str, RunFolder], tmp_path: Path) -> None:
     with pytest.raises(RunError, match="at least two different runs, got CE only"):
-        summarise({"CE only": runs["CE only"]}, [make("bleu")], ComparisonOptions())
+        summarise({"CE only": runs["CE only"]}, just(make("bleu")), ComparisonOptions())
     with pytest.raises(ValueError, match="at least one metric"):
-        summarise(runs, [], ComparisonOptions())
+        summarise(runs, just(), ComparisonOptions())
     with pytest.raises(RunError, match=r"`aista evaluate .* --split dev` makes it"):
-        summarise(runs, [make("bleu")], ComparisonOptions(split="dev"))
+        summarise(runs, just(make("bleu")), ComparisonOptions(split="dev"))
     other = write_run(tmp_path / "other")
     write_hypotheses(other / "evaluation/test/hypotheses.tsv", [HypothesisRow("z", "", "r", "h")])
     with pytest.raises(DataError, match="evaluated on other utterances"):
-        summarise({**runs, "other": RunFolder(other)}, [make("bleu")], ComparisonOptions())
+        summarise({**runs, "other": RunFolder(other)}, just(make("bleu")), ComparisonOptions())

@@ -20,7 +20,7 @@ from aista.run_folder.contents import RunFolder
 from aista.run_folder.probes import Plan
 from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
 from tests.report.chromium import Visit, chromium
-from tests.scoring.helpers import make
+from tests.scoring.helpers import just, make
 from tests.written_runs import hypothesis_rows, make_plan, write_run
 
 EVIL = "</script><script>document.title = 'evil'</script><img src=x onerror=\"document.title='evil'\"> needle"
@@ -50,7 +50,7 @@ def write_folders(folder: Path) -> dict[str, RunFolder]:
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     runs = write_folders(folder)
-    report = gather(runs, [make("bleu"), make("chrf")], make("chrf"), ReportOptions(samples=60), title=EVIL)
+    report = gather(runs, just(make("bleu"), make("chrf")), make("chrf"), ReportOptions(samples=60), title=EVIL)
     layers = {layer: make_plan(positions=30 + layer)["plan"] for layer in range(3)}
     plan = Plan("u4", tuple(make_plan()["tokens"]), make_plan()["seconds_per_position"], 1, layers)
     report = dataclasses.replace(report, plans=[*report.plans, ("AI-STA", plan)])
@@ -185,7 +185,9 @@ def test_a_single_run_and_a_bare_one_open_without_a_complaint(browser: Any, tmp_
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "config.yaml").write_text("seed: 1\n")
     for path in (write_run(tmp_path / "single"), tmp_path / "bare"):
-        report = gather({path.name: RunFolder(path)}, [make("bleu")], make("chrf"), ReportOptions(), title=path.name)
+        report = gather(
+            {path.name: RunFolder(path)}, just(make("bleu")), make("chrf"), ReportOptions(), title=path.name
+        )
         found = Visit(browser, write_report(tmp_path / f"{path.name}.html", report))
         assert (found.complaints, found.requests) == ([], [])
         if path.name == "single":

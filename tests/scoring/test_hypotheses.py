@@ -32,7 +32,8 @@ def test_one_answer_to_everything_is_noticed() -> None:
 
 def test_one_line_per_row_and_no_part_file(tmp_path: Path) -> None:
     write_hypotheses(tmp_path / "h.tsv", [HypothesisRow("a", "s", "r\tr", "x\ny\\n")])
-    assert (tmp_path / "h.tsv").read_text() == "id\tsrc_text\treference\thypothesis\na\ts\tr\\tr\tx\\ny\\\\n\n"
+    header = "id\tsrc_text\treference\thypothesis\tsrc_lang\ttgt_lang\n"
+    assert (tmp_path / "h.tsv").read_text() == header + "a\ts\tr\\tr\tx\\ny\\\\n\t\t\n"
     assert [path.name for path in tmp_path.iterdir()] == ["h.tsv"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -12,10 +11,11 @@ from aista.errors import RunError
 from aista.registry import nearest
 from aista.schema import Component
 from aista.scoring.base import Score
-from aista.scoring.hypotheses import HypothesisRow
+from aista.scoring.hypotheses import HypothesisRow, direction_of, has_directions
+from aista.scoring.macro_average import MacroAverage
 from aista.scoring.utterance_inputs import UtteranceInputs
 from aista.tasks.experiment import Experiment
-from aista.tasks.preflight import build_metrics, task_class
+from aista.tasks.preflight import build_direction_metrics, task_class
 
 __all__ = ["Directions", "Scorer", "choose_row_task", "split_chain"]
 
@@ -74,45 +74,39 @@ class Scorer:
 
     def __init__(self, experiment: Experiment, metrics: Sequence[Component], row_task: str, split: Split) -> None:
         rows, base = split.dataset.rows, split.inspections[0].manifest.resolve().parent
-        self._inputs = UtteranceInputs(
-            rows.texts("src_text"), [str(base / path) if path else "" for path in rows.texts("audio")]
-        )
         self.places = {id: place for place, id in enumerate(rows.texts("id"))}
-        languages = zip(rows.texts("src_lang"), rows.texts("tgt_lang"), strict=True)
-        pairs = [(f"{source or '?'}-{target or '?'}", target) for source, target in languages]
-        named = {target.casefold(): target for _, target in pairs if target}
-        if len(named) < 2:
-            pairs = [("", next(iter(named.values()), ""))] * len(rows)
-        self._directions = [name for name, _ in pairs]
-        self._metrics = {
-            name: build_metrics(experiment, metrics, row_task=row_task, language=language)
-            for name, language in sorted(set(pairs))
-        }
-        for metric in next(iter(self._metrics.values())):
+        pairs = list(zip(rows.texts("src_lang"), rows.texts("tgt_lang"), strict=True))
+        self._pairs, self._directions = pairs, [direction_of(*pair) for pair in pairs]
+        audio = [str(base / path) if path else "" for path in rows.texts("audio")]
+        self._inputs = UtteranceInputs(rows.texts("src_text"), audio, self._directions)
+        self._languages = {"": next((target for _, target in pairs if target), "")}
+        if has_directions(target for _, target in pairs):
+            self._languages = {direction_of(*pair): pair[1] for pair in sorted(pairs)}
+        self._metrics = build_direction_metrics(experiment, row_task, self._languages, metrics)
+        for metric in self._metrics:
             self._inputs.of(metric.needs, len(rows), metric.name)
+
+    def with_languages(self, outputs: Sequence[HypothesisRow]) -> list[HypothesisRow]:
+        """The outputs with the languages of their rows."""
+        pairs = [self._pairs[self.places[row.id]] for row in outputs]
+        return [replace(row, src_lang=s, tgt_lang=t) for row, (s, t) in zip(outputs, pairs, strict=True)]
 
     def score(self, outputs: Sequence[HypothesisRow]) -> tuple[tuple[Score, ...], Directions]:
         """The scores, and those of each direction where there are several: the former are their means then."""
+        places = [self.places[row.id] for row in outputs]
+        hypotheses, references = [row.hypothesis for row in outputs], [row.reference for row in outputs]
+        inputs = self._inputs.at(places)
+        scores = tuple(metric.score(hypotheses, references, inputs) for metric in self._metrics)
+        if len(self._languages) == 1:
+            return scores, {}
         found = {}
-        for name, metrics in self._metrics.items():
-            some = [row for row in outputs if self._directions[self.places[row.id]] == name]
-            hypotheses, references = [row.hypothesis for row in some], [row.reference for row in some]
-            inputs = self._inputs.at([self.places[row.id] for row in some])
-            found[name] = tuple(metric.score(hypotheses, references, inputs) for metric in metrics)
-        return (found[""], {}) if "" in found else (_macro_average(found), found)
-
-
-def _macro_average(directions: Directions) -> tuple[Score, ...]:
-    """The mean of each metric over the directions."""
-    averaged = []
-    for scores in zip(*directions.values(), strict=True):
-        value = math.fsum(score.value for score in scores) / len(scores)
-        signatures = dict.fromkeys(score.signature for score in scores)
-        signature = f"macro average of {', '.join(directions)}: {' and '.join(signatures)}"
-        of_references = [score.references for score in scores if score.references is not None]
-        gold = math.fsum(of_references) / len(scores) if of_references else None
-        averaged.append(replace(scores[0], value=value, signature=signature, references=gold))
-    return tuple(averaged)
+        for name in self._languages:
+            some = [index for index, place in enumerate(places) if self._directions[place] == name]
+            texts = [hypotheses[index] for index in some], [references[index] for index in some], inputs.at(some)
+            found[name] = tuple(
+                metric.parts[name].score(*texts) for metric in self._metrics if isinstance(metric, MacroAverage)
+            )
+        return scores, found
 
 
 def split_chain(
@@ -127,7 +121,7 @@ def split_chain(
         said, found, translation = row.hypothesis.partition(marker)
         without += not found
         reference = row.reference.removeprefix(f"{row.src_text} {marker} ")
-        transcripts.append(replace(row, reference=row.src_text, hypothesis=said.strip()))
+        transcripts.append(replace(row, reference=row.src_text, hypothesis=said.strip(), tgt_lang=row.src_lang))
         translations.append(replace(row, reference=reference, hypothesis=translation.strip()))
     if without:
         log.warning(

@@ -21,12 +21,13 @@ def measure_label(name: str, metric: str) -> str:
     return _LABELS.get(name) or f"{label_of(metric)} from text"
 
 
-def read_measures(folder: RunFolder, split: str, metric: str, probe: str) -> dict[str, float]:
+def read_measures(folder: RunFolder, split: str, headline: str, metric: str, probe: str) -> dict[str, float]:
     """The measures that a run has, by their names in ``MEASURES``.
 
     Args:
         folder: The run.
         split: Label of the scored split.
+        headline: Label of its results for the task that is compared.
         metric: Name of the first metric.
         probe: Name of the probe; empty for none.
 
@@ -37,7 +38,7 @@ def read_measures(folder: RunFolder, split: str, metric: str, probe: str) -> dic
     if folder.is_evaluated(transcript_label(split)):
         scores = {score.name: score.value for score in folder.evaluation(transcript_label(split)).scores}
         found |= {"text": scores[metric]} if metric in scores else {}
-    speech = folder.evaluation(split).shuffled_speech or {}
+    speech = folder.evaluation(headline).shuffled_speech or {}
     found |= {name: float(speech[name]) for name in ("nll", "nll_shuffled_speech") if name in speech}
     if probe and probe in folder.paths.probe_names():
         found["mrr"] = max(folder.probe(probe).curve.values().values())

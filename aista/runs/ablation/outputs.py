@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from aista.files import write_text
@@ -13,6 +14,8 @@ from aista.report.plots import seed_differences
 from aista.report.report_options import ComparisonOptions
 from aista.report.scatter import retrieval_and_score
 from aista.report.tables import Table, to_latex, to_markdown
+from aista.report.test_set import MetricBuilder
+from aista.runs.ablation.plan import Ablation
 from aista.runs.ablation.result_table import ablation_csv, ablation_table
 from aista.runs.ablation.results import (
     AblationRow,
@@ -21,38 +24,40 @@ from aista.runs.ablation.results import (
     early_probes,
     label,
     layer_scores,
+    read_outcomes,
     single_layer_gains,
 )
-from aista.runs.ablation.variants import AblationConfig
-from aista.scoring.base import Metric
 from aista.selection.curve import ProbeCurve
 
 __all__ = ["write_outputs"]
 
 
 def write_outputs(
-    out: Path, outcomes: Sequence[Outcome], metrics: Sequence[Metric], baseline: str, config: AblationConfig
+    out: Path, outcomes: Sequence[Outcome], metrics: MetricBuilder, ablation: Ablation
 ) -> tuple[Table, list[str]]:
     """Write everything but ``runs.json``.
 
     Args:
         out: Folder of the ablation.
         outcomes: Every run with every seed.
-        metrics: The first decides significance, figure and correlation.
-        baseline: Name of the run that the others are compared with.
-        config: The ablation's file.
+        metrics: Builds the metrics, of which the first decides significance, figure and correlation.
+        ablation: The file.
 
     Returns:
         The table, and the names of the files.
     """
-    options = ComparisonOptions(split=config.label, samples=config.samples)
-    rows = ablation_rows(outcomes, metrics, baseline, options, probe=config.probe_name)
-    table, metric = ablation_table(rows, baseline), metrics[0].name
-    failed = [outcome.failure for outcome in outcomes if outcome.error]
-    write_text(out / "table.md", to_markdown(table) + "".join(f"\nFailed: {failure}\n" for failure in failed))
+    config, baseline, task = ablation.config, ablation.baseline, ablation.tasks[0]
+    options = ComparisonOptions(split=config.label, samples=config.samples, direction=config.direction)
+    found = read_outcomes(outcomes, metrics, options, task)
+    rows = ablation_rows(outcomes, metrics, baseline, options, probe=config.probe_name, task=task)
+    table, metric = ablation_table(rows, baseline, found.title if found else ""), next(iter(rows[0].scores))
+    lines = [f"Compared: {found.title}."] if found and found.title else []
+    lines += found.notes if found else ()
+    lines += [f"Failed: {outcome.failure}" for outcome in outcomes if outcome.error]
+    write_text(out / "table.md", to_markdown(table) + "".join(f"\n{line}\n" for line in lines))
     write_text(out / "table.tex", to_latex(table))
     write_text(out / "table.csv", ablation_csv(rows))
-    files = ["table.md", "table.tex", "table.csv"]
+    files = ["table.md", "table.tex", "table.csv", *_by_task(out, outcomes, metrics, ablation)]
     compared = {row.name: row.comparisons[metric] for row in rows if metric in row.comparisons}
     if compared:
         save_png(seed_differences(compared, metric, baseline), out / "differences.png")
@@ -62,6 +67,24 @@ def write_outputs(
     if config.early_probe:
         files += _forecast(out, rows, early_probes(outcomes, baseline, config.early_probe_name), baseline, metric)
     return table, files
+
+
+def _by_task(out: Path, outcomes: Sequence[Outcome], metrics: MetricBuilder, ablation: Ablation) -> list[str]:
+    """A table for each task and direction, where there are several."""
+    options = ComparisonOptions(split=ablation.config.label, samples=ablation.config.samples)
+    parts = list[tuple[str, ComparisonOptions, str]]()
+    for task in ablation.tasks:
+        found = read_outcomes(outcomes, metrics, options, task)
+        several = found.directions if found and len(found.directions) > 1 else ("",)
+        parts += [(task, replace(options, direction=name), f"{task} {name}".strip()) for name in several]
+    if len(parts) < 2:
+        return []
+    text = ""
+    for task, of_part, title in parts:
+        rows = ablation_rows(outcomes, metrics, ablation.baseline, of_part, task=task)
+        text += f"## {title}\n\n{to_markdown(ablation_table(rows, ablation.baseline))}\n"
+    write_text(out / "directions.md", text)
+    return ["directions.md"]
 
 
 def _forecast(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aista.config import apply_overrides, differences, load_yaml, replace_nodes
+from aista.data.row_tasks import usual_task
 from aista.errors import ConfigError, Fault
 from aista.plain import is_given
 from aista.registry import nearest
@@ -21,6 +22,7 @@ from aista.runs.ablation.variants import (
     AblationConfig,
     early_probe_faults,
     find_faults,
+    task_faults,
     transcript_faults,
     variants,
 )
@@ -95,6 +97,12 @@ class Ablation:
         """The rows of the table."""
         return tuple(dict.fromkeys(run.name for run in self.runs))
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What rows are scored for, first what the table is about; empty where the baseline tells none apart."""
+        of_baseline = (run.experiment.sections.data.tasks for run in self.runs if run.name == self.baseline)
+        return self.config.tasks or (usual_task(next(of_baseline)),)
+
 
 def load_ablation(path: Path, out: Path) -> Ablation:
     """Read an ablation file and resolve the config of every run.
@@ -133,7 +141,8 @@ def load_ablation(path: Path, out: Path) -> Ablation:
             broken[name] = error.faults
     faults += _once(broken)
     faults += early_probe_faults(config, [run.experiment for run in planned.get(baseline, ())])
-    faults += transcript_faults(config, [run.experiment for runs in planned.values() for run in runs])
+    experiments = [run.experiment for runs in planned.values() for run in runs]
+    faults += [*transcript_faults(config, experiments), *task_faults(config, experiments)]
     if faults:
         raise ConfigError(faults, str(path))
     return Ablation(path, config, baseline, tuple(run for runs in planned.values() for run in runs), commits)

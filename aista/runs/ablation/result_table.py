@@ -24,8 +24,11 @@ _CSV = (
 )
 
 
-def ablation_table(rows: Sequence[AblationRow], baseline: str) -> Table:
-    """The first metric decides difference and significance; all metrics have a column, and what else was measured."""
+def ablation_table(rows: Sequence[AblationRow], baseline: str, headline: str = "") -> Table:
+    """The first metric decides difference and significance; all metrics have a column, and what else was measured.
+
+    ``headline`` says in the title which task and directions the rows are of.
+    """
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.scores))
     labels = [label_of(name) for name in metrics]
     measures = [name for name in MEASURES if any(name in row.measures for row in rows)]
@@ -33,6 +36,7 @@ def ablation_table(rows: Sequence[AblationRow], baseline: str) -> Table:
     columns = ("Run", "Layers", *labels, f"Δ {labels[0]}", *_SIGNIFICANCE, *more, "s/step", "MiB", "Seeds")
     count = len({seed for row in rows for seed in row.seeds})
     title = f"Ablation over {count} seed{'s' if count > 1 else ''}; Δ is the difference from {baseline}"
+    title += f"; {headline}" if headline else ""
     return Table(title, columns, tuple(_cells(row, metrics, measures) for row in rows))
 
 

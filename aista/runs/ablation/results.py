@@ -5,18 +5,15 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from aista.report.metric_inputs import evaluated_inputs
 from aista.report.report_options import ComparisonOptions
+from aista.report.test_set import MetricBuilder, TestSet, read_test_set, split_of
 from aista.run_folder.contents import RunFolder
 from aista.runs.ablation.measures import by_measure, read_measures
 from aista.scoring.base import Metric
 from aista.scoring.holm import holm
-from aista.scoring.hypotheses import align
 from aista.scoring.seeds import SeedComparison, combine_seeds
 from aista.scoring.significance import SystemScore, paired_bootstrap
-from aista.scoring.utterance_inputs import NO_INPUTS, UtteranceInputs
 from aista.selection.curve import ProbeCurve
 
 __all__ = [
@@ -26,6 +23,7 @@ __all__ = [
     "early_probes",
     "label",
     "layer_scores",
+    "read_outcomes",
     "seconds_per_step",
     "single_layer_gains",
 ]
@@ -85,49 +83,57 @@ class AblationRow:
 
 def ablation_rows(
     outcomes: Sequence[Outcome],
-    metrics: Sequence[Metric],
+    metrics: MetricBuilder,
     baseline: str,
     options: ComparisonOptions,
     *,
     probe: str = "",
+    task: str = "",
 ) -> list[AblationRow]:
     """Score the saved hypotheses of all runs and compare them with the baseline, seed by seed.
 
     Args:
         outcomes: Every run with every seed.
-        metrics: All are in the rows.
+        metrics: Builds the metrics, which all are in the rows.
         baseline: Name of the run that the others are compared with.
-        options: The split, and how it is resampled.
+        options: Split and direction, and how they are resampled.
         probe: Name of the probe of each run; empty for none.
+        task: What rows are read for; empty: what ``headline_task`` says.
 
     Returns:
         A row per name, in the order of the outcomes.
 
     Raises:
-        DataError: runs were evaluated on other utterances or references, or an utterance lacks what a metric needs.
+        DataError: as ``read_test_set``.
     """
     done = {(outcome.name, outcome.seed): outcome for outcome in outcomes if outcome.folder is not None}
-    texts = _texts(done, options.split, metrics)
-    scores = {
-        metric.name: {
-            key: metric.score(hypotheses, texts.references, texts.inputs).value
-            for key, hypotheses in texts.hypotheses.items()
-        }
-        for metric in metrics
+    found = read_outcomes(outcomes, metrics, options, task)
+    built = metrics(task, {"": ""}) if found is None else found.metrics
+    scores = {metric.name: {} if found is None else _scores(done, found, metric) for metric in built}
+    compared = {
+        metric.name: {} if found is None else _compare(done, found, metric, baseline, options) for metric in built
     }
-    compared = {metric.name: _compare(done, texts, metric, baseline, options) for metric in metrics}
     segments = {key: _holm({name: item.p_value for name, item in each.items()}) for key, each in compared.items()}
     seeds = {key: _holm({name: item.seed_p_value for name, item in each.items()}) for key, each in compared.items()}
     measured: dict[str, dict[int, dict[str, float]]] = {}
     for (name, seed), outcome in done.items():
         assert outcome.folder is not None
-        values = read_measures(outcome.folder, options.split, metrics[0].name, probe)
+        of_headline = split_of(outcome.folder, options.split, found.task if found else "")
+        values = read_measures(outcome.folder, options.split, of_headline, built[0].name, probe)
         measured.setdefault(name, {})[seed] = values
     of_metrics = scores, compared, segments, seeds
     return [
         _row(name, [one for one in outcomes if one.name == name], *of_metrics, by_measure(measured.get(name, {})))
         for name in dict.fromkeys(outcome.name for outcome in outcomes)
     ]
+
+
+def read_outcomes(
+    outcomes: Sequence[Outcome], metrics: MetricBuilder, options: ComparisonOptions, task: str = ""
+) -> TestSet | None:
+    """What the runs that are done are compared on, label by label; None where there are none. See ``ablation_rows``."""
+    runs = {label(one.name, one.seed): one.folder for one in outcomes if one.folder is not None}
+    return read_test_set(runs, metrics, options, task=task) if runs else None
 
 
 def layer_scores(outcomes: Sequence[Outcome], probe: str) -> dict[str, dict[int, dict[int, float]]]:
@@ -177,28 +183,14 @@ def seconds_per_step(run: RunFolder) -> float | None:
     return statistics.median(times) if times else None
 
 
-class _Texts(NamedTuple):
-    hypotheses: Mapping[tuple[str, int], list[str]]
-    references: Sequence[str]
-    inputs: UtteranceInputs
-
-
-def _texts(done: Mapping[tuple[str, int], Outcome], split: str, metrics: Sequence[Metric]) -> _Texts:
-    if not done:
-        return _Texts({}, [], NO_INPUTS)
-    labels = {label(name, seed): (name, seed) for name, seed in done}
-    evaluations = {label: done[key].folder.evaluation(split) for label, key in labels.items()}  # type: ignore[union-attr]
-    rows, hypotheses = align({label: evaluation.rows for label, evaluation in evaluations.items()})
-    return _Texts(
-        {labels[label]: texts for label, texts in hypotheses.items()},
-        [row.reference for row in rows],
-        evaluated_inputs(evaluations, [row.id for row in rows], metrics),
-    )
+def _scores(done: Mapping[tuple[str, int], Outcome], found: TestSet, metric: Metric) -> dict[tuple[str, int], float]:
+    texts = found.hypotheses
+    return {key: metric.score(texts[label(*key)], found.references, found.inputs).value for key in done}
 
 
 def _compare(
     done: Mapping[tuple[str, int], Outcome],
-    texts: _Texts,
+    found: TestSet,
     metric: Metric,
     baseline: str,
     options: ComparisonOptions,
@@ -211,11 +203,11 @@ def _compare(
         if not others:
             continue
         comparison = paired_bootstrap(
-            (baseline, texts.hypotheses[baseline, seed]),
-            {name: texts.hypotheses[name, seed] for name in others},
-            texts.references,
+            (baseline, found.hypotheses[label(baseline, seed)]),
+            {name: found.hypotheses[label(name, seed)] for name in others},
+            found.references,
             metric,
-            inputs=texts.inputs,
+            inputs=found.inputs,
             samples=options.samples,
             seed=options.seed,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ from aista.files import require_writable, write_json, write_text
 from aista.report.tables import to_rich
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import is_scored
-from aista.run_folder.paths import RunPaths, transcript_label
+from aista.run_folder.paths import RunPaths, row_task_label, transcript_label
 from aista.runs.ablation.outputs import write_outputs
 from aista.runs.ablation.plan import MODELS, Ablation, PlannedRun, PlannedStage
 from aista.runs.ablation.results import Outcome
 from aista.runs.jobs import Job, JobFiles, run_jobs
 from aista.tasks.experiment import Experiment
-from aista.tasks.preflight import build_metrics, preflight
+from aista.tasks.preflight import build_direction_metrics, preflight
 
 __all__ = ["Sweep"]
 
@@ -146,8 +147,11 @@ class Sweep:
         probes = [config.probe_name] if config.probe else []
         if self._is_probed_early(run):
             probes.append(config.early_probe_name)
+        of_run = run.experiment.sections.data.tasks
+        first, *others = (row_task_label(config.label, task, of_run) for task in self.ablation.tasks)
         return (
-            is_scored(paths, config.label, shuffled_speech=config.shuffled_speech)
+            is_scored(paths, first, shuffled_speech=config.shuffled_speech)
+            and all(is_scored(paths, label) for label in others)
             and (not config.from_transcript or is_scored(paths, transcript_label(config.label)))
             and all(paths.probe_file(probe).is_file() for probe in probes)
         )
@@ -167,7 +171,8 @@ class Sweep:
         early = ("--early-probe", str(config.early_probe), "--early-probe-name", config.early_probe_name)
         flags = {"--shuffled-speech": config.shuffled_speech, "--from-transcript": config.from_transcript}
         asked = (flag for flag, is_set in flags.items() if is_set)
-        return ("--split", config.split, *asked, *probe, *(early if self._is_probed_early(run) else ()))
+        scored = ("--split", config.split, "--tasks", *self.ablation.tasks)
+        return (*scored, *asked, *probe, *(early if self._is_probed_early(run) else ()))
 
     def _job(self, label: str, folder: Path, experiment: Experiment, *scoring: str) -> Job:
         files = self._files(folder)
@@ -192,8 +197,8 @@ class Sweep:
 
     def _write_table(self) -> bool:
         outcomes = [self._outcome(run) for run in self.ablation.runs]
-        metrics = build_metrics(self.ablation.runs[0].unstaged)
-        table, files = write_outputs(self.out, outcomes, metrics, self.ablation.baseline, self.ablation.config)
+        metrics = partial(build_direction_metrics, self.ablation.runs[0].unstaged)
+        table, files = write_outputs(self.out, outcomes, metrics, self.ablation)
         write_json(self.out / "runs.json", [self._record(run) for run in self.ablation.runs])
         self.console.print(to_rich(table))
         failed = [outcome.failure for outcome in outcomes if outcome.error]

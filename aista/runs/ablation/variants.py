@@ -16,7 +16,16 @@ from aista.schema import Options, option, required
 from aista.tasks.experiment import Experiment
 from aista.tasks.preflight import task_class
 
-__all__ = ["BASE", "AblationConfig", "Nodes", "early_probe_faults", "find_faults", "transcript_faults", "variants"]
+__all__ = [
+    "BASE",
+    "AblationConfig",
+    "Nodes",
+    "early_probe_faults",
+    "find_faults",
+    "task_faults",
+    "transcript_faults",
+    "variants",
+]
 
 BASE = "base"
 """Name of the unchanged run in the mode ``one_at_a_time``."""
@@ -44,6 +53,11 @@ class AblationConfig(Options):
     seeds: tuple[int, ...] | None = option(None, "Seeds of every run; null means the base's own.")
     baseline: str | None = option(None, "Run that the others are compared with; null means the base.")
     split: str = option("test", "Split that is scored: dev, test, or the path of a manifest.")
+    tasks: tuple[str, ...] = option(
+        (),
+        "Which of data.tasks are scored, first what the table is about; empty: st, or the baseline's first without it.",
+    )
+    direction: str = option("", "The direction that the table is about, such as en-fr; empty: the mean over all.")
     samples: int = option(1000, "Bootstrap samples of the comparison.", minimum=40, maximum=1_000_000)
     shuffled_speech: bool = option(False, "Also measure each run's NLL with shuffled speech.")
     from_transcript: bool = option(False, "Also score each run's text translation, from the split's transcripts.")
@@ -126,6 +140,15 @@ def transcript_faults(config: AblationConfig, experiments: Iterable[Experiment])
     for task in sorted(tasks):
         remedy = "remove from_transcript, or the runs of this task"
         yield Fault("from_transcript", f"a run of the task {task} translates no transcripts", remedy)
+
+
+def task_faults(config: AblationConfig, experiments: Iterable[Experiment]) -> Iterator[Fault]:
+    """Whether all runs have the ``tasks`` that are to be scored."""
+    for tasks in sorted({each.sections.data.tasks for each in experiments}):
+        lacking = [task for task in config.tasks if task not in tasks]
+        if lacking:
+            problem = f"a run has data.tasks [{', '.join(tasks)}], which lacks {', '.join(lacking)}"
+            yield Fault("tasks", problem, "name tasks that all runs have")
 
 
 def _name_faults(config: AblationConfig, names: Mapping[str, Nodes]) -> Iterator[Fault]:

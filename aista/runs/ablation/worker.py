@@ -1,7 +1,7 @@
 """One run of an ablation in a process of its own: trains, evaluates, and leaves its error where the sweep reads it.
 
 python -m aista.runs.ablation.worker RUN --config FILE
-    [--split SPLIT [--shuffled-speech] [--from-transcript] [--probe SIZE --probe-name NAME]
+    [--split SPLIT [--tasks TASK ...] [--shuffled-speech] [--from-transcript] [--probe SIZE --probe-name NAME]
     [--early-probe STEP --early-probe-name NAME]]
 """
 
@@ -12,6 +12,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from aista.data.row_tasks import usual_task
 from aista.engine.claim import open_experiment
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
@@ -20,8 +21,9 @@ from aista.engine.training.train import train
 from aista.errors import AistaError, ConfigError
 from aista.files import write_text
 from aista.locks import locked
+from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import is_scored
-from aista.run_folder.paths import RunPaths, split_label, transcript_label
+from aista.run_folder.paths import RunPaths, row_task_label, split_label, transcript_label
 from aista.runs.jobs import JobFiles
 from aista.tasks.experiment import load_experiment
 from aista.terminal import configure_logging
@@ -35,6 +37,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("run", type=Path)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--split", default="")
+    parser.add_argument("--tasks", nargs="*", default=[""])
     parser.add_argument("--shuffled-speech", action="store_true")
     parser.add_argument("--from-transcript", action="store_true")
     parser.add_argument("--probe", type=int, default=0)
@@ -48,8 +51,8 @@ def main(arguments: list[str]) -> int:
         with locked(files.lock, args.run, wait=True):
             run = RunPaths(args.run)
             train(open_experiment(args.run) if run.is_run else load_experiment(args.config), args.run)
-            if args.split and not is_scored(run, split_label(args.split), shuffled_speech=args.shuffled_speech):
-                evaluate(args.run, args.split, shuffled_speech=args.shuffled_speech)
+            for task in args.tasks if args.split else ():
+                _score(run, args.split, task, shuffled_speech=args.shuffled_speech and task == args.tasks[0])
             if args.from_transcript and not is_scored(run, transcript_label(split_label(args.split))):
                 evaluate(args.run, args.split, text=TextInput())
             if args.probe and not run.probe_file(args.probe_name).is_file():
@@ -62,6 +65,14 @@ def main(arguments: list[str]) -> int:
         write_text(files.failure, f"{_first_line(error)}\n")
         return error.exit_code if isinstance(error, AistaError) else 1
     return 0
+
+
+def _score(run: RunPaths, split: str, task: str, *, shuffled_speech: bool) -> None:
+    """Evaluate what is not yet; a run that was not trained on the task is scored for its usual one."""
+    tasks = RunFolder(run.path).row_tasks()
+    task = task if task in tasks else usual_task(tasks)
+    if not is_scored(run, row_task_label(split_label(split), task, tasks), shuffled_speech=shuffled_speech):
+        evaluate(run.path, split, shuffled_speech=shuffled_speech, row_task=task)
 
 
 def _first_line(error: Exception) -> str:

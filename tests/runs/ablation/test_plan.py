@@ -218,6 +218,16 @@ def test_text_translation_is_asked_only_of_tasks_that_translate_text(load, monke
     assert load({}, **keys | {"from_transcript": False})
 
 
+def test_the_scored_tasks_are_those_that_all_runs_have(load):
+    tasks = {"data.tasks": ["asr", "st"], "prompts": {"asr": "{speech}"}}
+    keys = {"runs": {"CE only": {}, "both": tasks}, "baseline": "CE only"}
+    assert load({}, **keys).tasks == ("",)
+    assert load({}, **keys | {"baseline": "both"}).tasks == ("st",)
+    assert load({}, runs={"both": tasks}, baseline="both", tasks=["asr", "st"]).tasks == ("asr", "st")
+    assert "tasks: a run has data.tasks [], which lacks asr, st" in faults_of(load, **keys | {"tasks": ["asr", "st"]})
+    assert "a run has data.tasks [asr, st], which lacks mt" in faults_of(load, **keys | {"tasks": ["st", "mt"]})
+
+
 def test_models_on_the_hub_have_one_commit_for_all_runs_and_all_times(load, hub, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")

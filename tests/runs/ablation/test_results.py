@@ -6,17 +6,22 @@ import csv
 import json
 import shutil
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from aista import registry
 from aista.report.report_options import ComparisonOptions
 from aista.run_folder.contents import RunFolder
+from aista.runs.ablation.outputs import write_outputs
+from aista.runs.ablation.plan import Ablation
 from aista.runs.ablation.result_table import ablation_csv, ablation_table, layers_text
 from aista.runs.ablation.results import Outcome, ablation_rows, seconds_per_step
-from aista.schema import resolve
-from tests.written_runs import write_run
+from aista.runs.ablation.variants import AblationConfig
+from aista.scoring.hypotheses import write_hypotheses
+from aista.scoring.macro_average import metrics_of_directions
+from tests.scoring.helpers import just, make
+from tests.written_runs import hypothesis_rows, write_run
 
 FEW = ComparisonOptions(samples=100)
 ERRORS = {("base", 1): 0.30, ("base", 2): 0.31, ("good", 1): 0.10, ("good", 2): 0.12, ("close", 1): 0.32}
@@ -24,7 +29,7 @@ ERRORS = {("base", 1): 0.30, ("base", 2): 0.31, ("good", 1): 0.10, ("good", 2): 
 
 @pytest.fixture(scope="module")
 def metrics():
-    return [registry.build("metric", resolve("metric", name), target_language="fr") for name in ("bleu", "chrf")]
+    return just(make("bleu"), make("chrf"))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +48,7 @@ def rows(outcomes, metrics):
 
 def test_scores_and_differences_are_those_of_the_hypotheses(rows, outcomes, metrics):
     scores = {
-        (o.name, o.seed): metrics[0]
+        (o.name, o.seed): make("bleu")
         .score(
             [row.hypothesis for row in o.folder.evaluation("test").rows],
             [row.reference for row in o.folder.evaluation("test").rows],
@@ -150,6 +155,52 @@ def test_what_else_was_measured_has_columns_of_its_own(tmp_path, metrics):
     (bare,) = ablation_rows(outcomes[:1], metrics, "a", FEW)
     assert "mrr" not in bare.measures
     assert "MRR" not in ablation_table([bare], "a").columns
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Two rows by two seeds of a run whose rows have two target languages, evaluated for two tasks."""
+    folder = tmp_path_factory.mktemp("several")
+    found = []
+    for (name, seed), error in {("a", 1): 0.4, ("a", 2): 0.45, ("b", 1): 0.1, ("b", 2): 0.15}.items():
+        run = RunFolder(write_run(folder / f"{name}{seed}", error=error))
+        run.paths.config_file.write_text("task: speech_translation\ndata: {tasks: [st, asr]}\n")
+        shutil.copytree(run.path / "evaluation/test", run.path / "evaluation/test+task=asr")
+        rows = [replace(row, src_lang="en", tgt_lang="de" if row.id < "u3" else "fr") for row in hypothesis_rows(error)]
+        write_hypotheses(run.paths.hypotheses_file("test"), rows)
+        found.append(Outcome(name, seed, f"{name}{seed}", run, ""))
+    return found
+
+
+def by_language(task, languages):
+    names = ("wer",) if task == "asr" else ("bleu", "chrf")
+    return metrics_of_directions(languages, lambda code: [make(name, code or "en") for name in names])
+
+
+def test_the_table_is_about_the_mean_over_the_directions(several):
+    means = ablation_rows(several, by_language, "a", FEW)[1]
+    parts = [ablation_rows(several, by_language, "a", replace(FEW, direction=name))[1] for name in ("en-de", "en-fr")]
+    for seed in (1, 2):
+        expected = statistics.mean(part.scores["bleu"][seed] for part in parts)
+        assert means.scores["bleu"][seed] == pytest.approx(expected)
+    differences = [part.comparisons["bleu"].difference for part in parts]
+    assert means.comparisons["bleu"].difference == pytest.approx(statistics.mean(differences))
+    transcripts = ablation_rows(several, by_language, "a", FEW, task="asr")[1]
+    assert list(transcripts.scores) == ["wer"]
+
+
+def test_a_table_for_each_task_and_direction_is_written(several, tmp_path):
+    config = AblationConfig(base=Path("base.yaml"), tasks=("st", "asr"), samples=100)
+    ablation = Ablation(Path("file.yaml"), config, "a", ())
+    table, files = write_outputs(tmp_path, several, by_language, ablation)
+    assert table.title.endswith("Δ is the difference from a; st, macro average over en-de, en-fr")
+    assert "Compared: st, macro average over en-de, en-fr." in (tmp_path / "table.md").read_text()
+    assert "directions.md" in files
+    text = (tmp_path / "directions.md").read_text()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## st en-de", "## st en-fr", "## asr"]
+    alone = Ablation(Path("file.yaml"), replace(config, tasks=("st",), direction="en-fr"), "a", ())
+    table, _ = write_outputs(tmp_path, several, by_language, alone)
+    assert table.title.endswith("; st, en-fr")
 
 
 def test_a_baseline_that_failed_leaves_no_comparison(outcomes, metrics):
