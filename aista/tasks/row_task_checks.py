@@ -13,7 +13,7 @@ __all__ = ["check_row_tasks"]
 
 
 def check_row_tasks(
-    sections: Sections, tokenizer: TextTokenizer, *, aligned: Collection[str] | None, mt_weight: float
+    sections: Sections, tokenizer: TextTokenizer, *, aligned: Collection[str] | None, probed: bool, mt_weight: float
 ) -> list[Fault]:
     """Faults that show before data and model are read.
 
@@ -21,13 +21,14 @@ def check_row_tasks(
         sections: Of the config.
         tokenizer: It must write the marker of ``cot``.
         aligned: Tasks whose rows are aligned; None where nothing is aligned.
+        probed: Whether layers are chosen by the states of dev rows.
         mt_weight: Of the text-translation loss.
     """
     data, faults = sections.data, list[Fault]()
     if not data.tasks:
         return faults
-    if is_text_row(data.tasks[0]):
-        problem = f"the first is what is validated and probed, so it must read speech, got {data.tasks[0]}"
+    if aligned is not None and probed and is_text_row(data.tasks[0]):
+        problem = f"layers are chosen by dev rows of the first, so it must read speech, got {data.tasks[0]}"
         faults.append(Fault("data.tasks", problem, "name another first"))
     if aligned is not None and not set(aligned) & set(data.tasks):
         problem = f"no row is aligned: data.tasks are {', '.join(data.tasks)}, got {', '.join(aligned) or 'none'}"

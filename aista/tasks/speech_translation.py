@@ -150,7 +150,8 @@ class SpeechTranslationTask(Task):
         schedules = [spec.schedule for spec in config.alignment]
         faults = layers + check_schedules(self.alignment.terms, schedules, sections)
         aligned = config.aligned_tasks if config.alignment else None
-        return faults + check_row_tasks(sections, self.tokenizer, aligned=aligned, mt_weight=config.mt_weight)
+        probed, weight = is_probed(config.layer_selection), config.mt_weight
+        return faults + check_row_tasks(sections, self.tokenizer, aligned=aligned, probed=probed, mt_weight=weight)
 
     def start_step(self, step: int, num_steps: int) -> None:
         self.alignment.start_step(step, num_steps)
@@ -257,10 +258,10 @@ class SpeechTranslationTask(Task):
     def hypotheses(
         self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig, *, from_text: bool = False
     ) -> list[list[Hypothesis]]:
-        """Translate by beam search: the speech without the text branch, or the transcripts by the text branch alone."""
+        """Translate by beam search: the speech without the text branch, or transcripts (also of ``mt``) by it alone."""
         assert isinstance(model, LargeSpeechTextModel)
         prompts = batch.prompts
-        if from_text:
+        if from_text or (batch.spoken is not None and not len(batch.spoken)):
             return model.generate_from_text(batch.source, batch.source_lengths, generation, prompts=prompts)
         return model.generate(batch.audio, batch.audio_lengths, generation, encoded=batch.encoded, prompts=prompts)
 

@@ -144,7 +144,10 @@ def test_a_part_whose_rows_are_all_bad_is_named(folder, corpus):
         ({"weights": {"small.tsv": 0}}, r"data\.mix\.weights\.small\.tsv: must be greater than 0, got 0"),
         ({"weights": {"small.tsv": -1}}, r"data\.mix\.weights\.small\.tsv: must be greater than 0, got -1"),
         ({"weights": {"small.tsv": float("nan")}}, r"data\.mix\.weights\.small\.tsv: expects a number, got nan"),
-        ({"by": "language"}, r"data\.mix\.by: expects one of 'manifest', 'src_lang', 'tgt_lang', 'speaker', got 'lang"),
+        (
+            {"by": "language"},
+            r"data\.mix\.by: expects one of 'manifest', 'src_lang', 'tgt_lang', 'speaker', 'task', got ",
+        ),
         ({"temprature": 5}, r"data\.mix\.temprature: unknown option \(did you mean 'temperature'\?\)"),
     ],
 )

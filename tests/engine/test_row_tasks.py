@@ -23,6 +23,9 @@ MARKER = "chien"  # a word, since the tiny tokenizer knows no symbol; no transla
 PROMPTS = {"asr": ["{speech}", "red {speech}"], "cot": "<fr>{speech}<fr>"}
 
 
+PROBED = {"layer_selection": {"name": "retrieval", "config": {"warmup_steps": 1, "probe_size": 4}}}
+
+
 def config_of(corpus, *, prompts=PROMPTS, **data):
     options = tiny_config(corpus, prompts=prompts)
     options["data"] |= {"tasks": ["st", "asr", "mt", "cot"], "source_language": "en", "cot_marker": MARKER} | data
@@ -193,7 +196,11 @@ def test_a_config_that_cannot_be_followed(tmp_path, corpus, change, message):
 @pytest.mark.parametrize(
     ("tasks", "options", "message"),
     [
-        (["mt", "st"], {}, "data.tasks: the first is what is validated and probed, so it must read speech, got mt"),
+        (
+            ["mt", "st"],
+            PROBED,
+            "data.tasks: layers are chosen by dev rows of the first, so it must read speech",
+        ),
         (["st"], {"aligned_tasks": ["cot"]}, "aligned_tasks: no row is aligned: data.tasks are st, got cot"),
         (["st", "asr"], {"aligned_tasks": []}, "aligned_tasks: no row is aligned: data.tasks are st, asr, got none"),
         (["asr", "mt"], {"mt_weight": 1}, "mt_weight: belongs to the task st, which data.tasks do not name, got 1"),
@@ -228,6 +235,18 @@ def test_a_length_penalty_of_cot_is_chosen_by_the_translations(trained, monkeypa
     evaluation = Evaluation.load(RunPaths(trained), "dev+task=cot")
     assert evaluation.scores[0].value == 0  # no translation was written, however good the transcripts are
     assert [point.scores[0].value for point in evaluation.length_sweep.points] == [0, 0]
+
+
+def test_text_translation_can_be_what_is_validated(tmp_path, corpus):
+    options = config_of(corpus, prompts={}, tasks=["mt"]) | {"alignment": []}
+    run = tmp_path / "run"
+    assert main(["train", str(run), "--config", str(write_config(tmp_path / "config.yaml", options))]) == 0
+    (line,) = (run / "metrics" / "valid.jsonl").read_text().splitlines()
+    assert main(["evaluate", str(run), "--split", "dev"]) == 0
+    evaluation = Evaluation.load(RunPaths(run), "dev")
+    assert {score.name: score.value for score in evaluation.scores} == pytest.approx(
+        {name: json.loads(line)[name] for name in ("bleu", "chrf")}
+    )
 
 
 def test_texts_and_shards_of_parameters_do_not_go_together(tmp_path, corpus):
@@ -272,6 +291,17 @@ def test_a_prompt_s_language_must_be_given_for_recordings(tmp_path, corpus, caps
     assert "give --source-language and --target-language" in capsys.readouterr().err.replace("\n", " ")
     assert main(["translate", str(run), audio, "--target-language", "fr"]) == 0
     assert main(["translate", str(run), audio, "--task", "asr", "--target-language", "fr"]) == 1
+
+
+def test_an_export_does_all_tasks(trained, corpus, tmp_path, capsys):
+    assert main(["export", str(trained), str(tmp_path / "model")]) == 0
+    outputs = []
+    for folder in (trained, tmp_path / "model"):
+        for task in ("asr", "cot"):
+            capsys.readouterr()
+            assert main(["translate", str(folder), str(corpus / "audio" / "test0.wav"), "--task", task]) == 0
+            outputs.append(capsys.readouterr().out)
+    assert outputs[:2] == outputs[2:]
 
 
 def test_a_language_that_the_prompt_does_not_say_is_refused(trained, corpus, capsys):

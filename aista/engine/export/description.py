@@ -35,7 +35,10 @@ __all__ = [
 MODEL_TYPE = "aista"
 _TRAINING = ("alignment", "layer_selection", "freeze_params", "trainer")
 _LEFT_BEHIND = ("plugins", "pretraining", "initialize")
-_DATA = ("feature", "source_language", "target_language", "max_seconds", "min_seconds", "on_bad_rows")
+_DATA = (
+    *("feature", "source_language", "target_language", "tasks", "cot_marker"),
+    *("max_seconds", "min_seconds", "on_bad_rows"),
+)
 _CONFIG_SUFFIXES = (".json", ".txt", ".model", ".jinja")
 
 

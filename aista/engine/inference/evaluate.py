@@ -300,9 +300,7 @@ def _replaced(paths: RunPaths, label: str, source: Source) -> Evaluation | None:
 def _decode(job: _Job, loader: BatchLoader) -> list[_DecodedRow]:
     run, rows = job.run, list[_DecodedRow]()
     for batch in track(loader, description="decoding", total=len(loader), transient=True):
-        decoded = job.decoder.decode(
-            run.model, batch.to(run.device), from_text=job.text is not None or job.row_task == "mt"
-        )
+        decoded = job.decoder.decode(run.model, batch.to(run.device), from_text=job.text is not None)
         cells = zip(batch.ids, batch.source_text, run.task.references(batch), decoded, strict=True)
         rows += [(HypothesisRow(id, source, reference, item.text), item) for id, source, reference, item in cells]
     return rows
