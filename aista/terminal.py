@@ -29,6 +29,7 @@ __all__ = [
     "configure_logging",
     "long_progress",
     "passing_progress",
+    "result_console",
     "stage_bars",
     "terminal_handler",
 ]
@@ -37,6 +38,16 @@ log = logging.getLogger("aista.progress")
 
 LABEL = TextColumn("{task.description}", markup=False)
 """The column of a bar's label, which is no markup: paths may hold brackets."""
+
+
+WIDTH = 140
+"""Columns of a table where there is no terminal to ask."""
+
+
+def result_console() -> Console:
+    """Where tables of results are printed: as wide as the terminal, and where there is none, wide enough to read."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
 
 
 def terminal_handler(console: Console | None = None) -> logging.Handler:

@@ -95,6 +95,19 @@ def test_a_project_of_recognition_has_no_target_language(tmp_path):
     assert "initialize.llm" not in makefile
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--target-language", "fr", "--target-language", "de"], "--target-language: takes one value here, got 'fr' and 'de'"),
+        (["--task", "asr", "--target-language", "fr"], "--target-language: --task asr has none, got fr; leave it out"),
+    ],
+)
+def test_a_target_language_that_would_be_passed_over_is_refused(arguments, message, tmp_path, capsys):
+    assert main(["init", str(tmp_path / "talks"), *arguments]) == 2
+    assert message in capsys.readouterr().err.replace("\n", " ")
+    assert not (tmp_path / "talks").exists()
+
+
 def test_a_project_starts_from_any_config(tmp_path):
     new_project(tmp_path / "b", ProjectOptions(), find_config("voices_fr"))
     assert (tmp_path / "b/experiment.yaml").read_text() == find_config("voices_fr").read_text()

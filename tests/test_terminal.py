@@ -1,6 +1,11 @@
 import logging
 
-from aista.terminal import LoggedProgress
+from aista.terminal import LoggedProgress, result_console
+
+
+def test_a_table_in_a_file_is_wider_than_the_80_columns_of_no_terminal(capsys):
+    result_console().print("x" * 120)
+    assert capsys.readouterr().out == "x" * 120 + "\n"
 
 
 def test_progress_in_a_log_is_a_line_a_minute(caplog):

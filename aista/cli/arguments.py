@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aista.convert import LARGEST
 from aista.errors import AistaError, shown
 from aista.schema import Component, resolve
 
 __all__ = [
+    "Once",
     "add_base_argument",
     "add_model_arguments",
     "add_plugin_argument",
@@ -24,6 +25,18 @@ __all__ = [
 ]
 
 NumberT = TypeVar("NumberT", int, float)
+
+
+class Once(argparse.Action):
+    """Stores a value that would be taken for a list, were it given several times: another one is refused."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        given = getattr(namespace, self.dest)
+        if given not in (self.default, values):
+            raise argparse.ArgumentError(self, f"takes one value here, got {shown(given)} and {shown(values)}")
+        setattr(namespace, self.dest, values)
 
 
 def whole(least: int = -LARGEST, most: int = LARGEST) -> Callable[[str], int]:

@@ -84,16 +84,15 @@ def _print_tables(
     args: argparse.Namespace, options: ComparisonOptions, summary: Summary, groups: Mapping[str, Sequence[GroupRow]]
 ) -> None:
     """The headline, and a table for each column that has groups."""
-    from rich.console import Console
-
     from aista.report.groups import group_table
     from aista.report.tables import headline_table, to_rich
+    from aista.terminal import result_console
 
     scored = " and ".join(dict.fromkeys(each.label for each in summary.test_set.evaluations.values()))
     title = f"Split {scored}" + (f": {summary.test_set.title}" if summary.test_set.title else "")
     title += f", {len(summary.rows)} utterances of {args.subset}" if args.subset else ""
     title += f", {options.samples} bootstrap samples" if args.runs else ""
-    console = Console()
+    console = result_console()
     console.print(to_rich(headline_table(summary.systems, title)))
     for column, rows in groups.items():
         if rows:

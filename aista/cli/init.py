@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from aista.cli.arguments import Once
 from aista.console import say
+from aista.errors import AistaError
 from aista.scaffold import ProjectOptions, new_project
 
 
@@ -24,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source-language", default="en", metavar="CODE", help="of the speech (default: en)")
     parser.add_argument(
         "--target-language",
-        default="fr",
+        action=Once,
         metavar="CODE",
-        help="of the translations (default: fr; none with --task asr)",
+        help="of the translations (default: fr; none with --task asr; several: docs/multitask.md)",
     )
 
 
@@ -34,8 +36,11 @@ def run(args: argparse.Namespace) -> int:
     """Write the files and say what to run."""
     from aista.shipped import find_config
 
+    if args.task == "asr" and args.target_language:
+        raise AistaError(f"--target-language: --task asr has none, got {args.target_language}; leave it out")
+    target = args.target_language or ProjectOptions.target
     corpus = "" if args.data is None else str(args.data.resolve())
-    options = ProjectOptions(args.source_language, args.target_language, corpus, args.task)
+    options = ProjectOptions(args.source_language, target, corpus, args.task)
     files = new_project(args.project, options, None if args.config is None else find_config(args.config))
     say(f"{args.project}: {', '.join(map(str, files))}")
     say(

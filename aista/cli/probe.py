@@ -32,13 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Probe, print the tables, and list the files."""
-    from aista.terminal import configure_logging
+    from aista.terminal import configure_logging, result_console
 
     configure_logging()
     if args.all_checkpoints and (args.utterance or args.checkpoint != "best"):
         raise AistaError("--all-checkpoints: takes no --checkpoint and no --utterance; it probes all and draws no plan")
-    from rich.console import Console
-
     from aista.report.tables import to_rich
     from aista.runs.layer_probe import probe_one, probe_over_time
 
@@ -47,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         result = probe_over_time(args.run, args.split, **shared)
     else:
         result = probe_one(args.run, args.split, which=args.checkpoint, utterance=args.utterance, **shared)
-    console = Console()
+    console = result_console()
     for table in result.tables:
         console.print(to_rich(table))
     for file in result.files:

@@ -52,14 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print scores with signatures and, of several systems, differences with intervals and p-values."""
-    from rich.console import Console
-
     from aista import registry
     from aista.files import require_writable, write_json
     from aista.report.metric_inputs import read_inputs
     from aista.report.tables import score_table, to_rich
     from aista.report.text_scores import score_texts
     from aista.scoring.metric_set import metric_set
+    from aista.terminal import result_console
 
     options = read_options(args, ResamplingOptions)
     if args.out is not None:
@@ -73,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         read.systems, references, metrics, options, read_inputs(args.source, read.files, len(references))
     )
     signatures = {metric: signature + read.signed for metric, signature in result.signatures.items()}
-    Console().print(to_rich(score_table(result.systems, f"{len(references)} utterances")))
+    result_console().print(to_rich(score_table(result.systems, f"{len(references)} utterances")))
     for metric, signature in signatures.items():
         say(f"{metric}: {signature}")
     for note in result.notes:

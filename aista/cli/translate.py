@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aista.cli.arguments import add_run_arguments, component, whole
+from aista.cli.arguments import Once, add_run_arguments, component, whole
 from aista.cli.option_arguments import add_change_arguments, read_changes
 from aista.console import escaped, say
 from aista.data.row_tasks import TASKS, is_text_row
@@ -32,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for side in ("source", "target"):
         parser.add_argument(
-            f"--{side}-language", metavar="CODE", default="", help="for prompts that name it (default: the config's)"
+            f"--{side}-language",
+            action=Once,
+            metavar="CODE",
+            default="",
+            help="for prompts that name it (default: the config's)",
         )
     add_change_arguments(parser, GenerationConfig)
     parser.add_argument(

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import langcodes
+
 from aista.data.id_table import some_of
 from aista.data.sources.corpus_files import read_objects
 from aista.errors import DataError
@@ -56,7 +58,7 @@ class Hearing2TranslateSamples:
         """Write the output of every sample; hypotheses of others are not written, and their number is returned.
 
         Raises:
-            DataError: a sample has no hypothesis.
+            DataError: a sample has no hypothesis, or one in another language.
             RunError: the file cannot be written.
         """
         hypotheses = {row.id: row.hypothesis for row in rows}
@@ -67,9 +69,30 @@ class Hearing2TranslateSamples:
                 f"{self.path}: {some}; the suite pairs lines by their order; evaluate all of its rows, imported from "
                 "this manifest"
             )
+        languages = {row.id: row.tgt_lang for row in rows}
+        foreign = [
+            f"{id}: {languages[id]}, not {fields['tgt_lang']}"
+            for id, fields in self.samples.items()
+            if _differ(languages[id], fields["tgt_lang"])
+        ]
+        if foreign:
+            some = f"{len(foreign)} of {len(self.samples)} hypotheses are in another language ({some_of(foreign, 3)})"
+            raise DataError(f"{self.path}: {some}; evaluate the rows that were imported from this manifest")
         lines = [
             json.dumps({**fields, "output": hypotheses[id]}, ensure_ascii=False) for id, fields in self.samples.items()
         ]
         with refusals("written", out):
             write_text(out, "\n".join(lines) + "\n")
         return len(hypotheses) - len(lines)
+
+
+def _differ(language: str, other: str) -> bool:
+    """Whether two codes are known and of different languages: ``zh``, ``zh-CN`` and ``cmn_Hans`` are one."""
+    return bool(language) and bool(other) and _primary(language) != _primary(other)
+
+
+def _primary(code: str) -> str:
+    try:
+        return langcodes.standardize_tag(code, macro=True).partition("-")[0]
+    except langcodes.LanguageTagError:
+        return code

@@ -32,7 +32,7 @@ from aista.schema import Component
 from aista.selection.curve import ProbeCurve
 from aista.tasks.experiment import Experiment, load_experiment
 from aista.tasks.preflight import build_direction_metrics
-from aista.terminal import stage_bars
+from aista.terminal import result_console, stage_bars
 
 __all__ = ["SYSTEMS", "Quickstart"]
 
@@ -54,7 +54,7 @@ class Quickstart:
     data: Path
     config: Path
     corpus: QuickstartCorpus
-    console: Console = field(default_factory=Console)
+    console: Console = field(default_factory=result_console)
 
     def run(self, seeds: Sequence[int]) -> None:
         """All steps for every seed, one report for the first, and a table over several."""

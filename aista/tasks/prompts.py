@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,8 @@ from aista.registry import nearest
 from aista.tasks.prompting import ChatPrompt, EncodedPrompt, encode_prompt
 
 __all__ = ["Prompts", "check_prompts", "language_name"]
+
+log = logging.getLogger("aista.train")
 
 Template = str | ChatPrompt
 _FIELDS = ("src_lang", "tgt_lang", "src_lang:name", "tgt_lang:name")
@@ -78,6 +81,7 @@ class Prompts:
         self._templates = {task: _wordings(prompts.get(task, prompt)) for task in TASKS}
         self._languages = "", ""
         self.tasks: set[str] = set()
+        self._unknown: set[str] = set()
         self._encoded: dict[tuple[str, str, str], list[PromptPair]] = {}
         templates = [template for wordings in self._templates.values() for template in wordings]
         self.vary = bool(prompts) or any(map(_fields, templates))
@@ -133,6 +137,23 @@ class Prompts:
                         f"{_named(*goal)} have the same prompt; give the tasks prompts of their own, or put "
                         "{tgt_lang} into it"
                     )
+        self._warn_of_unknown_characters(keys)
+
+    def _warn_of_unknown_characters(self, keys: Sequence[tuple[str, str, str]]) -> None:
+        """Say, once for a task, that the tokenizer lacks something of its prompts: the model then reads less of them."""
+        unknown = {task for task, *languages in keys for pair in self._of(task, *languages) if self._lacks(pair)}
+        if new := sorted(unknown - self._unknown):
+            self._unknown |= unknown
+            log.warning(
+                "prompts of %s hold characters that the tokenizer does not know, so that they read as unknown; write "
+                "the prompts otherwise, or train the tokenizer with a --symbol for each mark, such as '<asr>'",
+                ", ".join(new),
+            )
+
+    def _lacks(self, pair: PromptPair) -> bool:
+        tokenizer = self._tokenizer
+        marks = tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id  # GPT-2's is all of these too
+        return tokenizer.unk_id not in marks and any(tokenizer.unk_id in ids for ids in pair)
 
     def of_row(self, row: Row, draw: int) -> PromptPair:
         """The prompt of a row; ``draw``, any number from 0, chooses among its wordings."""

@@ -51,6 +51,13 @@ def test_a_value_out_of_bounds(aista, tmp_path, monkeypatch, command, option, va
         assert "got " in err or "unknown " in err
 
 
+def test_a_second_language_is_refused(aista):
+    languages = ("--target-language", "fr", "--target-language", "de")
+    code, out, err = aista("translate", "run", "a.wav", *languages)
+    assert (code, out) == (2, "")
+    assert "--target-language: takes one value here, got 'fr' and 'de'" in err
+
+
 def test_devices():
     assert find_device("cpu") == "cpu"
     assert find_device("") == ("cuda" if torch.cuda.is_available() else "cpu")

@@ -45,6 +45,14 @@ def test_samples_without_a_hypothesis_are_counted(tmp_path: Path) -> None:
     assert not (tmp_path / "out.jsonl").exists()
 
 
+def test_hypotheses_in_another_language_are_refused(tmp_path: Path) -> None:
+    samples = Hearing2TranslateSamples.read(manifest(tmp_path, SAMPLES[:1]))
+    samples.write([HypothesisRow("7", "", "r", "où", "en", "fra_CA")], tmp_path / "out.jsonl")
+    with pytest.raises(DataError, match=r"1 of 1 hypotheses are in another language \(7: de, not fr\)"):
+        samples.write([HypothesisRow("7", "", "r", "wo", "en", "de")], tmp_path / "other.jsonl")
+    assert not (tmp_path / "other.jsonl").exists()
+
+
 def without(sample: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in sample.items() if key != name}
 

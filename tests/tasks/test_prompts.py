@@ -94,6 +94,19 @@ def test_rows_that_a_model_cannot_tell_apart_are_an_error():
         prompts("{speech}").learn(Rows.of(both), "", "")
 
 
+def test_characters_that_the_tokenizer_does_not_know_are_said_once(caplog):
+    class Unknowing(DummyTokenizer):
+        unk_id = 3
+
+    marked = Prompts("{speech} to {tgt_lang}", {"asr": "{speech}<asr>"}, Unknowing(), usual="st")
+    marked.learn(Rows.of([row("st")]), "", "")
+    assert not caplog.messages
+    for _ in range(2):
+        marked.learn(Rows.of([row("st"), row("asr", id="b")]), "", "")
+    (message,) = caplog.messages
+    assert message.startswith("prompts of asr hold characters that the tokenizer does not know")
+
+
 def test_lengths_are_those_of_the_longest_prompt():
     varied = prompts("{tgt_lang}{speech}", {"asr": "0123456789{speech}01"})
     varied.learn(Rows.of([row("st"), row("asr", target="en")]), "", "")

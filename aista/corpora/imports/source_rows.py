@@ -60,7 +60,7 @@ class RawRow:
 class OpenedPart:
     """A part of a source, its layout's name, its split ("" where nobody says), and where its columns go.
 
-    ``suffix`` ends the ids of its rows.
+    ``suffix`` ends the ids of its rows; ``elsewhere`` are the columns that its other target languages take.
     """
 
     part: Part
@@ -69,10 +69,12 @@ class OpenedPart:
     columns: Mapping[str, str]
     languages: Languages
     suffix: str = ""
+    elsewhere: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         taken = ", ".join(name if target == name else f"{target}={name}" for target, name in self.columns.items())
-        unused = [name for name in self.part.columns if name not in self.columns.values()]
+        used = self.elsewhere.union(self.columns.values())
+        unused = [name for name in self.part.columns if name not in used]
         more = f"; not used: {', '.join(unused[:12])}{', ...' * (len(unused) > 12)}" if unused else ""
         note = f"; {self.part.note}" if self.part.note else ""
         into = f" into {self.split}" if self.split else ""
@@ -133,7 +135,7 @@ def open_parts(sources: Sequence[str], options: ImportOptions) -> list[OpenedPar
             for part in _parts(source, layout, place, target, options)
         ]
         _check_translations(parts)
-        opened += parts
+        opened += [replace(part, elsewhere=_taken(parts, part.part.name)) for part in parts]
     return opened
 
 
@@ -145,6 +147,11 @@ def _parts(source: Source, layout: str, place: str, target: str, options: Import
     for part in source.parts(place, languages):
         columns = match_columns(part, options.columns or {}, source.usual, by_text)
         yield OpenedPart(part, layout, part.split, columns, languages, suffix)
+
+
+def _taken(parts: Sequence[OpenedPart], name: str) -> frozenset[str]:
+    """The columns of a source's part that are read for any target language."""
+    return frozenset(column for part in parts if part.part.name == name for column in part.columns.values())
 
 
 def _check_translations(parts: Sequence[OpenedPart]) -> None:

@@ -161,6 +161,7 @@ class TaskRecipe(Recipe):
         if gangs.root.rank == 0:
             self.trackers.open(last)
         if last:
+            log.info("going on from the checkpoint of step %d", last)
             unit.restore(last)
             settle_once_restored(trainer, validate=bool(validation) and self._lacks_score(last, past))
         return trainer

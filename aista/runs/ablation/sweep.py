@@ -26,18 +26,11 @@ from aista.runs.ablation.results import Outcome
 from aista.runs.jobs import Job, JobFiles, run_jobs
 from aista.tasks.experiment import Experiment
 from aista.tasks.preflight import build_direction_metrics, preflight
+from aista.terminal import result_console
 
 __all__ = ["Sweep"]
 
 SHOWN_CHANGE = 110
-WIDTH = 140
-"""Columns of the table where there is no terminal to ask."""
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)
-
 
 @dataclass(frozen=True)
 class Sweep:
@@ -58,7 +51,7 @@ class Sweep:
     out: Path
     num_jobs: int
     cluster: Mapping[str, Any] | None = None
-    console: Console = field(default_factory=_console)
+    console: Console = field(default_factory=result_console)
 
     def folder(self, run: PlannedRun) -> Path:
         """The run folder."""

@@ -69,7 +69,7 @@ def test_a_table_has_a_column_for_each(tmp_path: Path, capsys: pytest.CaptureFix
         "7-fr": ("Oui.", "fr"),
         "7-de": ("Ja.", "de"),
     }
-    capsys.readouterr()
+    assert "not used" not in capsys.readouterr().out
     miniatures.write_lines(tmp_path / "rows.csv", ["id,audio,sentence,translation", "7,a.wav,Yes.,Ja."])
     run(tmp_path / "other", *command, *both("fr", "de"), code=2)
     error = capsys.readouterr().err.replace("\n", " ")
