@@ -40,8 +40,8 @@ LABEL = TextColumn("{task.description}", markup=False)
 """The column of a bar's label, which is no markup: paths may hold brackets."""
 
 
-WIDTH = 140
-"""Columns of a table where there is no terminal to ask."""
+WIDTH = 240
+"""Columns where there is no terminal to ask; a table takes what it needs of them."""
 
 
 def result_console() -> Console:

@@ -98,7 +98,10 @@ def test_a_project_of_recognition_has_no_target_language(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--target-language", "fr", "--target-language", "de"], "--target-language: takes one value here, got 'fr' and 'de'"),
+        (
+            ["--target-language", "fr", "--target-language", "de"],
+            "--target-language: takes one value here, got 'fr' and 'de'",
+        ),
         (["--task", "asr", "--target-language", "fr"], "--target-language: --task asr has none, got fr; leave it out"),
     ],
 )

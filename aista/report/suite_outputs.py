@@ -66,8 +66,8 @@ class Hearing2TranslateSamples:
         if missing:
             some = f"{len(missing)} of {len(self.samples)} samples have no hypothesis ({some_of(missing, 5)})"
             raise DataError(
-                f"{self.path}: {some}; the suite pairs lines by their order; evaluate all of its rows, imported from "
-                "this manifest"
+                f"{self.path}: {some}; the suite pairs lines by their order; evaluate all of its rows, imported by "
+                f"`aista data import OUT --from test={self.path}`"
             )
         languages = {row.id: row.tgt_lang for row in rows}
         foreign = [

@@ -32,6 +32,7 @@ __all__ = ["Sweep"]
 
 SHOWN_CHANGE = 110
 
+
 @dataclass(frozen=True)
 class Sweep:
     """Runs an ablation in a folder; a second call does only what is missing.
