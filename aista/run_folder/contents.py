@@ -33,7 +33,11 @@ class RunFolder:
 
     def config_text(self) -> str:
         """The resolved config as YAML."""
-        return self.paths.config_file.read_text(encoding="utf-8")
+        file = self.paths.config_file
+        try:
+            return file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise RunError(f"{file}: is not UTF-8 ({error}); restore it") from error
 
     def config(self) -> dict[str, Any]:
         """The resolved config as plain data."""

@@ -173,3 +173,10 @@ def test_a_run_without_tasks_has_one_headline(tmp_path: Path) -> None:
     found = read_test_set({"a": run}, build, OPTIONS)
     assert (found.title, found.directions, found.languages) == ("", (), {"": ""})
     assert read_task_groups({"a": run}, build, OPTIONS, found).rows == ()
+
+
+def test_a_config_that_is_not_text_is_named(tmp_path: Path) -> None:
+    runs = {"a": write(tmp_path / "a", 0.5), "b": write(tmp_path / "b", 0.2)}
+    runs["b"].paths.config_file.write_bytes(b"\x80")
+    with pytest.raises(RunError, match=r"b/config.yaml: is not UTF-8 .*; restore it"):
+        summarise(runs, build, OPTIONS)
