@@ -237,8 +237,8 @@ def test_a_length_penalty_of_cot_is_chosen_by_the_translations(trained, monkeypa
     assert [point.scores[0].value for point in evaluation.length_sweep.points] == [0, 0]
 
 
-def test_text_translation_can_be_what_is_validated(tmp_path, corpus):
-    options = config_of(corpus, prompts={}, tasks=["mt"]) | {"alignment": []}
+def test_text_translation_can_be_what_is_validated(tmp_path, corpus, capsys):
+    options = config_of(corpus, prompts={}, tasks=["mt", "st"]) | {"alignment": []}
     run = tmp_path / "run"
     assert main(["train", str(run), "--config", str(write_config(tmp_path / "config.yaml", options))]) == 0
     (line,) = (run / "metrics" / "valid.jsonl").read_text().splitlines()
@@ -247,6 +247,14 @@ def test_text_translation_can_be_what_is_validated(tmp_path, corpus):
     assert {score.name: score.value for score in evaluation.scores} == pytest.approx(
         {name: json.loads(line)[name] for name in ("bleu", "chrf")}
     )
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--shuffled-speech"]) == 1
+    assert "measures the speech, which transcripts replace" in capsys.readouterr().err
+    assert main(["probe", str(run), "--size", "4", "--resamples", "0"]) == 0  # rows are read for st
+    _, text = (run / "config.yaml").read_text().split("\n", 1)  # without the checksum
+    (run / "config.yaml").write_text(text.replace("  - st\n", ""))
+    assert main(["probe", str(run), "--size", "4", "--resamples", "0"]) == 1
+    assert "a probe needs speech, but data.tasks are mt" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_texts_and_shards_of_parameters_do_not_go_together(tmp_path, corpus):

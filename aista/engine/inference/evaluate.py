@@ -93,14 +93,14 @@ def evaluate(
         ConfigError: a metric cannot be built.
         ValueError: an option of the search is out of bounds.
     """
-    if shuffled_speech and (text is not None or row_task == "mt"):
-        raise RunError("--shuffled-speech measures the speech, which transcripts replace; choose one of them")
     paths = RunPaths(run_dir)
     require_writable(paths.evaluation_dir)
     run = open_run(run_dir, which, device=device, base=base, verify=verify)
     usual = run.experiment.sections.evaluation
     generation = replace(usual.generation, **(search or {}))
     chosen = choose_row_task(run.experiment, row_task, from_text=text is not None)
+    if shuffled_speech and (text is not None or chosen == "mt"):
+        raise RunError("--shuffled-speech measures the speech, which transcripts replace; choose one of them")
     job = _Job(
         run=run,
         split=split,

@@ -74,7 +74,7 @@ def probe(
     name = probe_name(name, f"{split_label(split)}_{run.checkpoint.name}")
     with locked(paths.probe_lock(name), paths.probe_file(name)):
         remove_leftovers(paths.probe_dir, f"{glob.escape(name)}*")
-        data = run.load_split(split)
+        data = run.load_split(split, row_task=run.spoken_task())
         source = data.source(run.checkpoint.name)
         _require_replaceable(paths, name, source)
         plan = _plan(run, task, data, utterance)
@@ -105,7 +105,7 @@ def probe_checkpoints(
     require_writable(paths.probe_dir)
     run = open_run(run_dir, "last", device=device, verify=verify)
     task, model = with_states(run)
-    data = run.load_split(split)
+    data = run.load_split(split, row_task=run.spoken_task())
     checkpoints = {f"{data.label}_{checkpoint.name}": checkpoint for checkpoint in checkpoint_steps(run_dir)}
     for name, checkpoint in checkpoints.items():
         _require_replaceable(paths, name, data.source(checkpoint.name))

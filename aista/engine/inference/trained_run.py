@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from aista.data.row_tasks import is_text_row
 from aista.engine.checkpoints import Checkpoint, find_checkpoint, load_weights
 from aista.engine.claim import open_experiment
 from aista.engine.export.load import build, exported_checkpoint, is_exported, is_trainable, open_exported
@@ -34,6 +35,18 @@ class TrainedRun:
     model: nn.Module
     checkpoint: Checkpoint
     device: str
+
+    def spoken_task(self) -> str:
+        """The first of ``data.tasks`` whose rows have speech; empty where the run does not tell rows apart.
+
+        Raises:
+            RunError: none has.
+        """
+        tasks = self.experiment.sections.data.tasks
+        spoken = [task for task in tasks if not is_text_row(task)]
+        if tasks and not spoken:
+            raise RunError(f"{self.path}: a probe needs speech, but data.tasks are {', '.join(tasks)}; probe another")
+        return next(iter(spoken), "")
 
     def load_split(self, name: str, *, max_new_tokens: int = 0, scored: bool = False, row_task: str = "") -> Split:
         """The rows of a split (``dev``, ``test``, or the path of a manifest) that the model can take.

@@ -41,7 +41,7 @@ def transport_plans(
     """
     run = open_run(run_dir, which, device=device)
     task, model = with_states(run)
-    data = run.load_split(split)
+    data = run.load_split(split, row_task=run.spoken_task())
     places = {row.id: index for index, row in enumerate(data.dataset.rows) if row.src_text}
     lacking = [id for id in utterances if id not in places]
     if lacking:
