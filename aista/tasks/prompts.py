@@ -140,7 +140,7 @@ class Prompts:
         self._warn_of_unknown_characters(keys)
 
     def _warn_of_unknown_characters(self, keys: Sequence[tuple[str, str, str]]) -> None:
-        """Say, once for a task, that the tokenizer lacks something of its prompts: the model then reads less of them."""
+        """Say, once for a task, that the tokenizer lacks something of its prompts: the model reads less of them."""
         unknown = {task for task, *languages in keys for pair in self._of(task, *languages) if self._lacks(pair)}
         if new := sorted(unknown - self._unknown):
             self._unknown |= unknown
