@@ -94,5 +94,5 @@ def _differ(language: str, other: str) -> bool:
 def _primary(code: str) -> str:
     try:
         return langcodes.standardize_tag(code, macro=True).partition("-")[0]
-    except langcodes.LanguageTagError:
+    except ValueError:  # no tag of a language
         return code
