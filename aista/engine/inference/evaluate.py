@@ -242,7 +242,7 @@ def _sweep(job: _Job, decoded: Sequence[_DecodedRow], scorer: Scorer, same: Eval
     def score(texts: Sequence[str]) -> list[Score]:
         outputs = [replace(row, hypothesis=text) for row, text in zip(rows, texts, strict=True)]
         if job.row_task == "cot":
-            outputs = split_chain(outputs, marker, job.label)[1]
+            outputs = split_chain(outputs, marker)[1]
         scores, _ = scorer.score(outputs)
         return list(scores)
 
@@ -256,8 +256,11 @@ def _joined(scores: tuple[Score, ...], others: tuple[Score, ...]) -> tuple[Score
 
 def _save_transcripts(job: _Job, paths: RunPaths, evaluation: Evaluation, split: Split) -> Evaluation:
     """Write the transcripts of ``cot`` under a label of their own; returns the evaluation of the translations."""
-    data = job.run.experiment.sections.data
-    transcripts, translations = split_chain(evaluation.rows, data.cot_marker, evaluation.label)
+    marker = job.run.experiment.sections.data.cot_marker
+    if without := sum(marker not in row.hypothesis for row in evaluation.rows):
+        place, total = evaluation.label, len(evaluation.rows)
+        log.warning("%s: %d of %d outputs hold no marker %r: their translation is empty", place, without, total, marker)
+    transcripts, translations = split_chain(evaluation.rows, marker)
     rows = split.dataset.rows
     split = replace(split, dataset=split.dataset.with_rows(rows.with_texts(tgt_lang=rows.column("src_lang"))))
     scorer = Scorer(job.run.experiment, (), "asr", split)

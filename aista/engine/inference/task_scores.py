@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -19,7 +18,6 @@ from aista.tasks.preflight import build_direction_metrics, task_class
 
 __all__ = ["Directions", "Scorer", "choose_row_task", "split_chain"]
 
-log = logging.getLogger("aista.evaluate")
 
 Directions = Mapping[str, tuple[Score, ...]]
 """``en-fr`` -> its scores."""
@@ -109,22 +107,15 @@ class Scorer:
         return scores, found
 
 
-def split_chain(
-    rows: Sequence[HypothesisRow], marker: str, place: str
-) -> tuple[list[HypothesisRow], list[HypothesisRow]]:
+def split_chain(rows: Sequence[HypothesisRow], marker: str) -> tuple[list[HypothesisRow], list[HypothesisRow]]:
     """Outputs of the task ``cot`` as transcripts and as translations, both with their references.
 
-    An output without the marker is all transcript: its translation is empty, and is counted in the log.
+    An output without the marker is all transcript: its translation is empty.
     """
-    transcripts, translations, without = [], [], 0
+    transcripts, translations = [], []
     for row in rows:
-        said, found, translation = row.hypothesis.partition(marker)
-        without += not found
+        said, _, translation = row.hypothesis.partition(marker)
         reference = row.reference.removeprefix(f"{row.src_text} {marker} ")
         transcripts.append(replace(row, reference=row.src_text, hypothesis=said.strip(), tgt_lang=row.src_lang))
         translations.append(replace(row, reference=reference, hypothesis=translation.strip()))
-    if without:
-        log.warning(
-            "%s: %d of %d outputs hold no marker %r: their translation is empty", place, without, len(rows), marker
-        )
     return transcripts, translations
