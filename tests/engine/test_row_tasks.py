@@ -237,6 +237,16 @@ def test_a_length_penalty_of_cot_is_chosen_by_the_translations(trained, monkeypa
     assert [point.scores[0].value for point in evaluation.length_sweep.points] == [0, 0]
 
 
+def test_outputs_without_the_marker_are_said_once(trained, monkeypatch, capsys):
+    monkeypatch.setattr(
+        "aista.tasks.decoding.Decoder.decode",
+        lambda self, model, batch, *, from_text: [Decoded("a", (Candidate("a", -1.0, -1.0, 2),))] * len(batch.source_text),
+    )
+    sweep = ["--sweep", "length_penalty=1,2", "--metric", "chrf"]
+    assert main(["evaluate", str(trained), "--task", "cot", "--split", "dev", "--n-best", "1", *sweep]) == 0
+    assert capsys.readouterr().err.count("outputs hold no marker") == 1
+
+
 def test_text_translation_can_be_what_is_validated(tmp_path, corpus, capsys):
     options = config_of(corpus, prompts={}, tasks=["mt", "st"]) | {"alignment": []}
     run = tmp_path / "run"
