@@ -238,10 +238,10 @@ def test_a_length_penalty_of_cot_is_chosen_by_the_translations(trained, monkeypa
 
 
 def test_outputs_without_the_marker_are_said_once(trained, monkeypatch, capsys):
-    monkeypatch.setattr(
-        "aista.tasks.decoding.Decoder.decode",
-        lambda self, model, batch, *, from_text: [Decoded("a", (Candidate("a", -1.0, -1.0, 2),))] * len(batch.source_text),
-    )
+    def decode(self, model, batch, *, from_text):
+        return [Decoded("a", (Candidate("a", -1.0, -1.0, 2),))] * len(batch.source_text)
+
+    monkeypatch.setattr("aista.tasks.decoding.Decoder.decode", decode)
     sweep = ["--sweep", "length_penalty=1,2", "--metric", "chrf"]
     assert main(["evaluate", str(trained), "--task", "cot", "--split", "dev", "--n-best", "1", *sweep]) == 0
     assert capsys.readouterr().err.count("outputs hold no marker") == 1
