@@ -63,15 +63,16 @@ def rows_of_tasks(inspection: Inspection, tasks: Sequence[str], marker: str, *, 
         _check_marker(inspection, marker)
     parts: list[Rows] = []
     places: list[NDArray[np.int64]] = []
+    used = np.zeros(len(rows), dtype=bool)
     for name in tasks:
         named = rows.column("task")
         mask = pc.is_in(named, pa.array(["", name], pa.string())).to_numpy()
         for field in TASKS[name].needs:
             mask = mask & rows.is_filled(field)
-        places.append(np.flatnonzero(mask))
+        used |= mask
+        places.append(_once(rows, np.flatnonzero(mask), name))
         parts.append(_as_task(rows.take(places[-1]), name, marker))
-    used = np.concatenate(places)
-    unused = len(rows) - len(np.unique(used))
+    unused = len(rows) - int(used.sum())
     reason = f"for none of the tasks {', '.join(tasks)}: a text is missing, or the column task names another"
     return replace(
         inspection,
@@ -104,6 +105,21 @@ def rows_alike(rows: Rows, manifest: Path, *, usual: str) -> Rows:
             "the column"
         )
     return rows if found <= {""} else rows.with_texts(task=pa.repeat(pa.scalar("", pa.string()), len(rows)))
+
+
+def _once(rows: Rows, places: NDArray[np.int64], name: str) -> NDArray[np.int64]:
+    """The places of a task's rows, without those that read and write what an earlier one does."""
+    task = TASKS[name]
+    if task.target == "tgt_text":
+        return places
+    columns = [rows.column(field).take(pa.array(places)).combine_chunks() for field in (*task.needs, "src_lang")]
+    codes = np.stack([pc.dictionary_encode(column).indices.to_numpy() for column in columns], axis=1)
+    first = np.sort(np.unique(codes, axis=0, return_index=True)[1])
+    if repeated := len(places) - len(first):
+        log.info(
+            "data.tasks: %s: left out %s rows of a recording and transcript that another has", name, f"{repeated:,}"
+        )
+    return places[first]
 
 
 def _durations(inspection: Inspection, name: str, places: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from aista.data.task_rows import for_tasks, rows_alike, rows_of_tasks
 from aista.errors import DataError
 
 FULL = Row("a", "a.wav", 16_000, "un deux", "s", "one two", "en", "fr", "0.0-0.4 0.4-0.9")
-ROWS = [FULL, replace(FULL, id="b", src_text="", word_times=""), replace(FULL, id="c", tgt_text="")]
+ROWS = [FULL, replace(FULL, id="b", src_text="", word_times=""), replace(FULL, id="c", audio="c.wav", tgt_text="")]
 
 
 def inspected(folder, rows):
@@ -32,7 +32,7 @@ def test_each_task_reads_and_writes_its_own_fields(tmp_path):
         ("st", "a", "a.wav", "one two", "un deux", "fr"),
         ("st", "b", "a.wav", "", "un deux", "fr"),
         ("asr", "a", "a.wav", "one two", "one two", "en"),
-        ("asr", "c", "a.wav", "one two", "one two", "en"),
+        ("asr", "c", "c.wav", "one two", "one two", "en"),
         ("mt", "a", "", "one two", "un deux", "fr"),
         ("cot", "a", "a.wav", "one two", "one two || un deux", "fr"),
     ]
@@ -50,8 +50,21 @@ def test_rows_that_no_task_can_use_are_counted(tmp_path):
     assert "for none of the tasks cot" in result.summary()
 
 
+def test_a_recording_is_recognised_once_however_many_languages_it_is_translated_into(tmp_path, caplog):
+    rows = [FULL, replace(FULL, id="a-de", tgt_text="eins zwei", tgt_lang="de"), replace(FULL, id="b", audio="b.wav")]
+    with caplog.at_level("INFO"):
+        result = made(tmp_path, rows, "st", "asr")
+    assert [(row.task, row.id) for row in result.kept] == [
+        *(("st", id) for id in ("a", "a-de", "b")),
+        ("asr", "a"),
+        ("asr", "b"),
+    ]
+    assert "asr: left out 1 rows of a recording and transcript that another has" in caplog.text
+    assert not result.set_aside
+
+
 def test_the_column_task_limits_a_row_to_one(tmp_path):
-    rows = [replace(FULL, task="asr"), replace(FULL, id="b")]
+    rows = [replace(FULL, task="asr"), replace(FULL, id="b", audio="b.wav")]
     result = made(tmp_path, rows, "st", "asr")
     assert [(row.task, row.id) for row in result.kept] == [("st", "b"), ("asr", "a"), ("asr", "b")]
     assert read_manifest(tmp_path / "train.tsv").rows[0].task == "asr"
@@ -79,7 +92,7 @@ def test_a_task_without_a_single_row_is_an_error(tmp_path):
 
 
 def test_a_transcript_that_holds_the_marker_is_an_error(tmp_path):
-    rows = [FULL, replace(FULL, id="b", src_text="one ||"), replace(FULL, id="c", tgt_text="un || deux")]
+    rows = [FULL, replace(FULL, id="b", src_text="one ||"), replace(FULL, id="c", audio="c.wav", tgt_text="un || deux")]
     assert made(tmp_path, rows, "st", "asr").task_rows == {"st": 3, "asr": 3}
     with pytest.raises(
         DataError, match=r"train.tsv:3: b: src_text must not hold data.cot_marker '\|\|'.* in 1 of 3 rows"
