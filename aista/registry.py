@@ -8,7 +8,7 @@ A component is a dataclass, which is its own options, or a factory that names th
     @register("adapter", "conv", config=ConvAdapterConfig)
     class ConvAdapter(Adapter): ...
 
-``get`` imports the one module that its name stands for; what else there is to choose from is read from source text.
+``get`` imports the one module that its name stands for; other names are read from source text.
 """
 
 from __future__ import annotations
@@ -164,10 +164,9 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
     if entry.config is not None and not isinstance(spec.config, (entry.config, type(None))):
         raise TypeError(f"{place}.config: expects {entry.config.__name__}, got {spec.config!r}; see schema.resolve")
     options = spec.config
-    if options is None and entry.config is not None:
-        gaps = [field.name for field in entry.options if field.default is MISSING is field.default_factory]
-        if gaps:
-            raise ConfigError([Fault(f"{place}.config.{gap}", "is required") for gap in gaps])
+    needed = entry.options if options is None else []
+    if gaps := [field.name for field in needed if field.default is MISSING is field.default_factory]:
+        raise ConfigError([Fault(f"{place}.config.{gap}", "is required") for gap in gaps])
     passed = named_by(entry.factory, dependencies)
     try:
         if options is None and entry.config is not None:

@@ -148,5 +148,5 @@ def test_a_correct_metric_passes(check, correct):
 
 @pytest.mark.parametrize("needs", [("sources",), ["source"], "source"])
 def test_needs_are_checked_where_a_class_is_defined(needs):
-    with pytest.raises(TypeError, match=r"Odd\.needs must be a tuple of names among source, audio, got"):
+    with pytest.raises(TypeError, match=r"Odd\.needs must be a tuple of names among source, audio, direction, got"):
         type("Odd", (Correct,), {"needs": needs})

@@ -42,7 +42,7 @@ class CometConfig(Options):
     references: bool = option(
         True, "Show the references to the model; false: quality estimation by a model that can do without them."
     )
-    batch_size: int = option(16, "Segments scored together; changes the speed and the memory.", minimum=1)
+    batch_size: int = option(16, "Segments scored together; changes speed and memory.", minimum=1, maximum=4096)
     device: str = option("auto", "Where COMET runs; auto: a GPU if there is one.", choices=("auto", "cpu", "cuda"))
     label: str = option("comet", "What the score is called; give several models a label each.")
 

@@ -10,7 +10,7 @@ from aista.files import write_json
 from aista.modules.llms.search import GenerationConfig
 from aista.schema import structure
 
-TASK = SimpleNamespace(tokenizer=SimpleNamespace(bos_id=1, eos_id=2, pad_id=3))
+TASK = SimpleNamespace(tokenizer=SimpleNamespace(bos_id=1, eos_id=2, pad_id=3), prompts=None)
 UTILITY = {"name": "chrf", "scale": 0.5, "config": {"word_order": 2}}
 
 
