@@ -13,6 +13,7 @@ from aista.errors import ConfigError, DataError
 from aista.kinds import KINDS
 from aista.scaffold import ProjectOptions, new_component, new_project, template_kinds
 from aista.shipped import find_config
+from aista.tasks.experiment import load_experiment
 from aista.testing.contracts import run
 
 
@@ -76,6 +77,10 @@ def test_a_project_has_a_config_that_is_read_and_a_plug_in_with_its_test(tmp_pat
     config = load_yaml(project / "experiment.yaml")
     assert config["prompt"] == "{speech}<de>"
     assert config["data"]["target_language"] == "de"
+    assert config["trainer"]["keep_best"] == 1
+    experiment = load_experiment(project / "experiment.yaml")
+    stages = [experiment.stage(stage).sections for stage in experiment.sections.pretraining]
+    assert [stage.evaluation.score for stage in stages] == ["bleu", "wer"]
     assert f"SOURCE ?= {tmp_path}\n" in (project / "Makefile").read_text()
     assert load_yaml(project / "ablation.yaml")["base"] == "experiment.yaml"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
