@@ -151,9 +151,10 @@ def file_status(spec: str, base: Path) -> os.stat_result:
 def refusal(spec: str, location: Location, error: OSError) -> MissingAudioError:
     """What the system says about an utterance's file, as a fault of the row."""
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        place = "" if str(location.path) == spec else f" ({location.path})"
         return MissingAudioError(
-            f"{shown(spec)}: no such file ({location.path}); paths are relative to the manifest's folder, absolute, "
-            "or file.zip:offset:length"
+            f"{shown(spec)}: no such file{place}; a manifest's paths are relative to its folder, a command's to the "
+            "current one; absolute ones and file.zip:offset:length do as well"
         )
     remedy = "check its permissions and the disk"
     if error.errno == errno.ENAMETOOLONG:
