@@ -95,6 +95,7 @@ def test_wandb_keeps_repeated_steps_and_its_key_to_itself(tmp_path, offline, mon
     tracker.check()
     parts = [tmp_path / name for name in ("1", "2", "3")]  # in one folder, runs of one second overwrite each other
     run_id = send_thrice(tracker, *parts)
+    wandb.teardown()  # waits for W&B's own process: finish() returns before its file is whole
     files = [file for part in parts for file in part.glob("wandb/offline-run-*/*.wandb")]
     assert [file.name for file in files] == [f"run-{run_id}.wandb"] * 3
     first, second, scored = ([*records(file)] for file in files)
