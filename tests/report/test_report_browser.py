@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,13 @@ def visit(browser: Any, file: Path) -> Iterator[Visit]:
     found.page.close()
 
 
+def seconds_of(page: Any) -> float:
+    """Seconds on the time axis of the plan that is shown."""
+    data = json.loads(page.locator("#data").text_content())
+    (plan,) = [plan for plan in data["plans"] if plan["id"] == "u4"]
+    return plan["seconds"] * plan["layers"]["1"]["columns"]
+
+
 def deltas(page: Any) -> list[float]:
     return [float(text.removeprefix("Δ ")) for text in page.locator(".utterance .delta").all_inner_texts()]
 
@@ -106,6 +114,7 @@ def test_the_policy_stops_what_was_smuggled_in(browser: Any, file: Path, tmp_pat
 
 def test_filter_and_more(visit: Visit) -> None:
     page = visit.page
+    page.select_option("#order", "corpus")
     assert page.locator(".status").inner_text() == "80 of 80 utterances, 20 shown"
     page.click("#more")
     assert page.locator(".utterance").count() == 40
@@ -120,6 +129,7 @@ def test_filter_and_more(visit: Visit) -> None:
 
 def test_sort(visit: Visit) -> None:
     page = visit.page
+    page.select_option("#order", "best")
     best = deltas(page)
     assert best == sorted(best, reverse=True)
     page.select_option("#order", "worst")
@@ -131,6 +141,116 @@ def test_sort(visit: Visit) -> None:
     page.select_option("#second", "1")
     page.select_option("#order", "best")
     assert deltas(page) != best
+
+
+def test_gains_and_losses_stand_side_by_side_at_first(visit: Visit) -> None:
+    page = visit.page
+    gains, losses = page.locator(".columns > div").all()
+    equal = page.locator("#utterances > div", has_text="equal:").last
+    found = [[float(text[1:]) for text in side.locator(".delta").all_inner_texts()] for side in (gains, losses)]
+    assert all(value > 0 for value in found[0])
+    assert all(value < 0 for value in found[1])
+    assert found == [sorted(found[0], reverse=True), sorted(found[1])]
+    assert len(found[0]) == len(found[1]) == 10
+    counts = [int(side.locator("h3").inner_text().split(": ")[1]) for side in (gains, losses, equal)]
+    assert sum(counts) == 80
+    assert gains.bounding_box()["y"] == losses.bounding_box()["y"]
+    while page.locator("#more").count():
+        page.click("#more")
+    assert [side.locator(".utterance").count() for side in (gains, losses, equal)] == counts
+
+
+def test_the_contents_follow_the_reader(visit: Visit) -> None:
+    page = visit.page
+    titles = page.locator("section > h2").all_inner_texts()
+    assert page.locator("#contents a").all_inner_texts() == titles
+    for title in (titles[-1], "Training", titles[0]):
+        page.evaluate(
+            "id => document.getElementById(id).scrollIntoView()", f"section-{title.lower().replace(' ', '-')}"
+        )
+        page.wait_for_function("name => document.querySelector('[aria-current]').textContent === name", arg=title)
+
+
+def test_a_chart_is_read_by_keyboard(visit: Visit) -> None:
+    page = visit.page
+    note = page.locator("#retrieval .readout")
+    page.locator("#retrieval > .chart > svg").focus()
+    read = []
+    for key in ("End", "Home", "ArrowRight", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+        read.append(note.inner_text().split(":")[0])
+    assert read == ["4", "0", "1", "0", "0"]
+    assert note.inner_text().count(";") == page.locator("#retrieval .legend button").count() - 1
+    first = page.locator("#retrieval .legend button").first
+    first.focus()
+    page.keyboard.press("Enter")
+    assert first.get_attribute("aria-pressed") == "false"
+    assert first.evaluate("button => button === document.activeElement")
+
+
+def test_the_playhead_follows_the_sound_and_a_click(visit: Visit) -> None:
+    page = visit.page
+    page.select_option("#plan-utterance", "u4")
+    assert page.locator("#playhead").is_hidden()
+    audio = page.locator("#plans audio")
+    plan = page.locator("#plan")
+    box = plan.bounding_box()
+    for share in (0.75, 0.25):
+        plan.click(position={"x": 130 + share * (box["width"] - 130), "y": 20})
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('#plans audio')].every((audio) => audio.currentTime > 0 && !audio.seeking)"
+        )
+        page.locator("#playhead").wait_for(state="visible")
+        left = page.locator("#playhead").bounding_box()["x"] - box["x"]
+        assert left == pytest.approx(
+            130 + audio.evaluate("audio => audio.currentTime") / seconds_of(page) * (box["width"] - 130), abs=2
+        )
+    page.select_option("#plan-utterance", "test_0001")
+    assert page.locator("#playhead").is_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_telephone_shows_all_of_it(browser: Any, file: Path, scheme: str) -> None:
+    found = Visit(browser, file, width=400, scheme=scheme)
+    page = found.page
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    svg = page.locator("#training svg").first.bounding_box()
+    assert svg["width"] <= 400
+    sizes = page.locator("#training > .chart > svg text").evaluate_all(
+        "texts => texts.map(text => text.getBoundingClientRect().height)"
+    )
+    assert min(sizes) > 10  # pixels: not shrunk with the chart
+    back = page.evaluate(
+        "[...document.getElementById('plan').getContext('2d').getImageData(1, 1, 1, 1).data].slice(0, 3)"
+    )
+    assert (sum(back) < 120) == (scheme == "dark")
+    page.set_viewport_size({"width": 1000, "height": 900})
+    page.wait_for_function("() => document.querySelector('#training svg').getBoundingClientRect().width > 800")
+    page.wait_for_function("() => document.getElementById('plan').getBoundingClientRect().width > 800")
+    assert found.complaints == []
+    page.close()
+
+
+def test_on_paper_all_is_open_and_nothing_waits_for_a_hand(visit: Visit) -> None:
+    page = visit.page
+    closed = page.locator("details:not([open])").count()
+    assert closed > 0
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.locator("details:not([open])").count() == 0
+    assert not any(part.is_visible() for part in page.locator("#contents, .controls, audio, #more").all())
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details:not([open])").count() == closed
+
+
+def test_a_layer_that_no_curve_has_is_not_shaded(browser: Any, tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", aligned=True)
+    report = gather({"run": RunFolder(path)}, just(make("bleu")), make("chrf"), ReportOptions(), title="layers")
+    found = Visit(browser, write_report(tmp_path / "page.html", dataclasses.replace(report, selected=[1, 9])))
+    widths = found.page.locator("rect.shaded").evaluate_all("rects => rects.map(rect => +rect.getAttribute('width'))")
+    assert widths == [32]
+    assert found.complaints == []
+    found.page.close()
 
 
 def test_word_differences(visit: Visit) -> None:
@@ -191,6 +311,8 @@ def test_a_single_run_and_a_bare_one_open_without_a_complaint(browser: Any, tmp_
         found = Visit(browser, write_report(tmp_path / f"{path.name}.html", report))
         assert (found.complaints, found.requests) == ([], [])
         if path.name == "single":
+            assert found.page.locator(".utterance").nth(3).get_attribute("data-id") == "u3"
+            found.page.select_option("#order", "best")
             scores = [float(text.removeprefix("chrF ")) for text in found.page.locator(".delta").all_inner_texts()]
             assert scores == sorted(scores, reverse=True)
             assert len(scores) == 20
