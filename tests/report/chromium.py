@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+EVIL = "</script><script>document.title = 'evil'</script><img src=x onerror=\"document.title='evil'\"> needle"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 

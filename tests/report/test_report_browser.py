@@ -2,75 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 
-from aista.data.manifest import Row, write_manifest
-from aista.report.gather import gather, with_clips
+from aista.report.gather import gather
 from aista.report.render import write_report
 from aista.report.report_options import ReportOptions
 from aista.run_folder.contents import RunFolder
-from aista.run_folder.probes import Plan
-from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
-from tests.report.chromium import Visit, chromium
+from tests.report.chromium import EVIL, Visit
 from tests.scoring.helpers import just, make
-from tests.written_runs import hypothesis_rows, make_plan, write_run
-
-EVIL = "</script><script>document.title = 'evil'</script><img src=x onerror=\"document.title='evil'\"> needle"
-RUNS = {"CE <b>only</b>": 0.4, "AI-STA": 0.15, "third": 0.3}
-
-
-def write_folders(folder: Path) -> dict[str, RunFolder]:
-    """Three runs with one hostile utterance, and the manifest with sound for the first five."""
-    rows = []
-    for number in range(5):
-        wave = 0.4 * np.sin(2 * np.pi * (300 + 100 * number) * np.arange(16_000) / 16_000)
-        soundfile.write(str(folder / f"u{number}.wav"), wave, 16_000)
-        rows.append(Row(f"u{number}", f"u{number}.wav", 16_000, "t"))
-    write_manifest(folder / "test.tsv", rows)
-    runs = {}
-    for number, (label, error) in enumerate(RUNS.items()):
-        path = write_run(folder / f"run{number}", error=error, noise=1 + 3 * error, aligned=label == "AI-STA")
-        (path / "config.yaml").write_text(f"seed: {number}\ndata: {{test: {folder / 'test.tsv'}}}\nnote: '<script>'\n")
-        texts = [row for row in hypothesis_rows(error) if row.id != "u4"]
-        hostile = HypothesisRow("u4", EVIL, f"{EVIL} reference", f"{EVIL} hypothesis {number}")
-        write_hypotheses(path / "evaluation/test/hypotheses.tsv", [*texts, hostile])
-        runs[label] = RunFolder(path)
-    return runs
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("page")
-    runs = write_folders(folder)
-    report = gather(runs, just(make("bleu"), make("chrf")), make("chrf"), ReportOptions(samples=60), title=EVIL)
-    layers = {layer: make_plan(positions=30 + layer)["plan"] for layer in range(3)}
-    plan = Plan("u4", tuple(make_plan()["tokens"]), make_plan()["seconds_per_position"], 1, layers)
-    report = dataclasses.replace(report, plans=[*report.plans, ("AI-STA", plan)])
-    return write_report(folder / "report.html", with_clips(report, runs, max_clips=3, max_mib=1))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def visit(browser: Any, file: Path) -> Iterator[Visit]:
-    found = Visit(browser, file)
-    yield found
-    assert found.complaints == []
-    assert found.requests == []
-    found.page.close()
+from tests.written_runs import write_run
 
 
 def seconds_of(page: Any) -> float:
@@ -160,34 +105,6 @@ def test_gains_and_losses_stand_side_by_side_at_first(visit: Visit) -> None:
     assert [side.locator(".utterance").count() for side in (gains, losses, equal)] == counts
 
 
-def test_the_contents_follow_the_reader(visit: Visit) -> None:
-    page = visit.page
-    titles = page.locator("section > h2").all_inner_texts()
-    assert page.locator("#contents a").all_inner_texts() == titles
-    for title in (titles[-1], "Training", titles[0]):
-        page.evaluate(
-            "id => document.getElementById(id).scrollIntoView()", f"section-{title.lower().replace(' ', '-')}"
-        )
-        page.wait_for_function("name => document.querySelector('[aria-current]').textContent === name", arg=title)
-
-
-def test_a_chart_is_read_by_keyboard(visit: Visit) -> None:
-    page = visit.page
-    note = page.locator("#retrieval .readout")
-    page.locator("#retrieval > .chart > svg").focus()
-    read = []
-    for key in ("End", "Home", "ArrowRight", "ArrowLeft", "ArrowLeft"):
-        page.keyboard.press(key)
-        read.append(note.inner_text().split(":")[0])
-    assert read == ["4", "0", "1", "0", "0"]
-    assert note.inner_text().count(";") == page.locator("#retrieval .legend button").count() - 1
-    first = page.locator("#retrieval .legend button").first
-    first.focus()
-    page.keyboard.press("Enter")
-    assert first.get_attribute("aria-pressed") == "false"
-    assert first.evaluate("button => button === document.activeElement")
-
-
 def test_the_playhead_follows_the_sound_and_a_click(visit: Visit) -> None:
     page = visit.page
     page.select_option("#plan-utterance", "u4")
@@ -198,7 +115,7 @@ def test_the_playhead_follows_the_sound_and_a_click(visit: Visit) -> None:
     for share in (0.75, 0.25):
         plan.click(position={"x": 130 + share * (box["width"] - 130), "y": 20})
         page.wait_for_function(
-            "() => [...document.querySelectorAll('#plans audio')].every((audio) => audio.currentTime > 0 && !audio.seeking)"
+            "() => [...document.querySelectorAll('#plans audio')].every((one) => one.currentTime > 0 && !one.seeking)"
         )
         page.locator("#playhead").wait_for(state="visible")
         left = page.locator("#playhead").bounding_box()["x"] - box["x"]
@@ -207,50 +124,6 @@ def test_the_playhead_follows_the_sound_and_a_click(visit: Visit) -> None:
         )
     page.select_option("#plan-utterance", "test_0001")
     assert page.locator("#playhead").is_hidden()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_telephone_shows_all_of_it(browser: Any, file: Path, scheme: str) -> None:
-    found = Visit(browser, file, width=400, scheme=scheme)
-    page = found.page
-    assert page.evaluate("document.documentElement.scrollWidth") == 400
-    svg = page.locator("#training svg").first.bounding_box()
-    assert svg["width"] <= 400
-    sizes = page.locator("#training > .chart > svg text").evaluate_all(
-        "texts => texts.map(text => text.getBoundingClientRect().height)"
-    )
-    assert min(sizes) > 10  # pixels: not shrunk with the chart
-    back = page.evaluate(
-        "[...document.getElementById('plan').getContext('2d').getImageData(1, 1, 1, 1).data].slice(0, 3)"
-    )
-    assert (sum(back) < 120) == (scheme == "dark")
-    page.set_viewport_size({"width": 1000, "height": 900})
-    page.wait_for_function("() => document.querySelector('#training svg').getBoundingClientRect().width > 800")
-    page.wait_for_function("() => document.getElementById('plan').getBoundingClientRect().width > 800")
-    assert found.complaints == []
-    page.close()
-
-
-def test_on_paper_all_is_open_and_nothing_waits_for_a_hand(visit: Visit) -> None:
-    page = visit.page
-    closed = page.locator("details:not([open])").count()
-    assert closed > 0
-    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    page.emulate_media(media="print")
-    assert page.locator("details:not([open])").count() == 0
-    assert not any(part.is_visible() for part in page.locator("#contents, .controls, audio, #more").all())
-    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
-    assert page.locator("details:not([open])").count() == closed
-
-
-def test_a_layer_that_no_curve_has_is_not_shaded(browser: Any, tmp_path: Path) -> None:
-    path = write_run(tmp_path / "run", aligned=True)
-    report = gather({"run": RunFolder(path)}, just(make("bleu")), make("chrf"), ReportOptions(), title="layers")
-    found = Visit(browser, write_report(tmp_path / "page.html", dataclasses.replace(report, selected=[1, 9])))
-    widths = found.page.locator("rect.shaded").evaluate_all("rects => rects.map(rect => +rect.getAttribute('width'))")
-    assert widths == [32]
-    assert found.complaints == []
-    found.page.close()
 
 
 def test_word_differences(visit: Visit) -> None:
