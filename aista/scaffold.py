@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
@@ -20,6 +20,14 @@ TEMPLATES = Path(__file__).parent / "templates"
 _SUFFIX = ".template"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*")
+_CONDITIONAL = re.compile(r"^@(?P<condition>\w+) (?P<kept>.*\n)", re.MULTILINE)
+_TAGGED = (("st",), ("asr",))  # `aista data tokenizer` gives their languages pieces unasked
+GOALS = {
+    "st": "speech translation",
+    "asr": "speech recognition",
+    "mt": "text translation",
+    "cot": "translation after a transcript",
+}
 _PROJECT = {
     "README.md": "README.md",
     "Makefile": "Makefile",
@@ -70,23 +78,56 @@ class ProjectOptions:
         source: Language of the speech, e.g. ``en``.
         target: Language of the translations.
         corpus: Where the corpus to import is; "" leaves it to ``make SOURCE=...``.
-        task: ``st`` for translation, ``asr`` for recognition, which has no target language.
+        tasks: What the model learns, of ``st``, ``asr``, ``mt`` and ``cot``; the first is validated and scored.
     """
 
     source: str = "en"
     target: str = "fr"
     corpus: str = ""
-    task: str = "st"
+    tasks: tuple[str, ...] = ("st",)
+
+    @property
+    def conditions(self) -> frozenset[str]:
+        """Which conditional lines of the templates are kept."""
+        found = set(self.tasks)
+        if found - {"asr"}:
+            found.add("translates")
+        if self.tasks != ("st",):
+            found.add("tasks")
+        if len(self.tasks) > 1:
+            found.add("several")
+        return frozenset(found)
 
     def values(self) -> dict[str, str]:
         """What the templates' fields become."""
-        languages, parts = f"--source-language {self.source}", {"encoder": "ctc"}
-        goal = f"Speech recognition ({self.source})"
-        if self.task == "st":
+        prompts = {task: f"{{speech}}<{self._tag(task)}>" for task in self.tasks}
+        first = self.tasks[0]
+        languages, parts, pair = f"--source-language {self.source}", {"encoder": "ctc"}, f"({self.source})"
+        if "translates" in self.conditions:
             languages, parts = f"{languages} --target-language {self.target}", {"llm": "lm", **parts}
-            goal = f"Speech translation from {self.source} to {self.target}"
-        stages = " ".join(f"initialize.{part}=runs/aista/pretraining/{stage}" for part, stage in parts.items())
-        return {**asdict(self), "languages": languages, "stages": stages, "goal": goal}
+            pair = f"from {self.source} to {self.target}"
+        symbols = [f"<{self._tag(task)}>" for task in self.tasks] + (["||"] if "cot" in self.tasks else [])
+        evaluations = [f"\t$(AISTA) evaluate runs/baseline runs/aista --task {task}\n" for task in self.tasks[1:]]
+        metrics = ("wer", "cer") if first == "asr" else ("bleu", "chrf")
+        return {
+            "source": self.source,
+            "target": self.target,
+            "corpus": self.corpus,
+            "goal": f"{', '.join(GOALS[task] for task in self.tasks).capitalize()} {pair}",
+            "languages": languages,
+            "stages": " ".join(f"initialize.{part}=runs/aista/pretraining/{stage}" for part, stage in parts.items()),
+            "prompt": prompts.pop(first),
+            "prompts": ", ".join(f'{task}: "{prompt}"' for task, prompt in prompts.items()),
+            "tasks": ", ".join(self.tasks),
+            "steps": str(1000 * len(self.tasks)),  # each task is read as often as alone
+            "metrics": ", ".join(metrics),
+            "score": metrics[0],
+            "symbols": "".join(f" --symbol '{symbol}'" for symbol in symbols) if self.tasks not in _TAGGED else "",
+            "others": "".join(evaluations),
+        }
+
+    def _tag(self, task: str) -> str:
+        return {"st": self.target, "asr": self.source, "mt": "text"}.get(task, task)
 
 
 def new_project(folder: Path, options: ProjectOptions, config: Path | None = None) -> list[Path]:
@@ -110,8 +151,7 @@ def new_project(folder: Path, options: ProjectOptions, config: Path | None = Non
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder}: is there already and not empty; choose another folder")
     values = {"title": folder.resolve().name, **options.values()}
-    templates = _PROJECT | ({"experiment.yaml": "experiment_asr.yaml"} if options.task == "asr" else {})
-    texts = {name: _project(template).substitute(values) for name, template in templates.items()}
+    texts = {name: _project(template, options.conditions).substitute(values) for name, template in _PROJECT.items()}
     if config is not None:
         texts["experiment.yaml"] = config.read_text(encoding="utf-8")
     for name, text in texts.items():
@@ -120,8 +160,10 @@ def new_project(folder: Path, options: ProjectOptions, config: Path | None = Non
     return [Path(name) for name in (*texts, "plugins/my_cost.py")]
 
 
-def _project(name: str) -> Template:
-    return Template((TEMPLATES / "project" / f"{name}{_SUFFIX}").read_text(encoding="utf-8"))
+def _project(name: str, conditions: frozenset[str]) -> Template:
+    """A template without the lines ``@CONDITION ...`` whose condition does not hold."""
+    text = (TEMPLATES / "project" / f"{name}{_SUFFIX}").read_text(encoding="utf-8")
+    return Template(_CONDITIONAL.sub(lambda line: line["kept"] if line["condition"] in conditions else "", text))
 
 
 def _component(kind: str) -> Path:

@@ -100,9 +100,31 @@ def test_a_project_of_recognition_has_no_target_language(tmp_path):
     assert "initialize.llm" not in makefile
 
 
+def test_a_project_of_several_tasks(tmp_path):
+    arguments = ["--task", "asr", "--task", "st", "--task", "mt", "--task", "cot", "--task", "st"]
+    assert main(["init", str(tmp_path / "talks"), *arguments]) == 0
+    config = load_yaml(tmp_path / "talks/experiment.yaml")
+    assert config["data"]["tasks"] == ["asr", "st", "mt", "cot"]
+    assert {"asr": config["prompt"], **config["prompts"]} == {
+        task: f"{{speech}}<{tag}>" for task, tag in (("asr", "en"), ("st", "fr"), ("mt", "text"), ("cot", "cot"))
+    }
+    assert (config["evaluation"]["score"], config["trainer"]["max_steps"]) == ("wer", 4000)
+    experiment = load_experiment(tmp_path / "talks/experiment.yaml")
+    stages = [experiment.stage(stage).sections for stage in experiment.sections.pretraining]
+    assert [stage.evaluation.score for stage in stages] == ["bleu", "wer"]
+    assert config["pretraining"][0]["config"]["prompt"] == config["prompts"]["mt"]
+    makefile = (tmp_path / "talks/Makefile").read_text()
+    assert "--symbol '<en>' --symbol '<fr>' --symbol '<text>' --symbol '<cot>' --symbol '||'\n" in makefile
+    assert makefile.count("evaluate runs/baseline runs/aista --task ") == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ["--task", "mt", "--task", "st"],
+            "--task: must begin with a task of speech, got mt; give --task st before it",
+        ),
         (
             ["--target-language", "fr", "--target-language", "de"],
             "--target-language: takes one value here, got 'fr' and 'de'",
@@ -110,7 +132,7 @@ def test_a_project_of_recognition_has_no_target_language(tmp_path):
         (["--task", "asr", "--target-language", "fr"], "--target-language: --task asr has none, got fr; leave it out"),
     ],
 )
-def test_a_target_language_that_would_be_passed_over_is_refused(arguments, message, tmp_path, capsys):
+def test_what_init_cannot_make_is_refused(arguments, message, tmp_path, capsys):
     assert main(["init", str(tmp_path / "talks"), *arguments]) == 2
     assert message in capsys.readouterr().err.replace("\n", " ")
     assert not (tmp_path / "talks").exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aista.cli.arguments import Once
 from aista.console import say
+from aista.data.row_tasks import TASKS
 from aista.errors import AistaError
 from aista.scaffold import ProjectOptions, new_project
 
@@ -21,14 +22,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", type=Path, metavar="SOURCE", help="the corpus that `aista data import` will read")
     parser.add_argument(
-        "--task", choices=("st", "asr"), default="st", help="translate speech, or recognise it (default: st)"
+        "--task",
+        dest="tasks",
+        action="append",
+        choices=tuple(TASKS),
+        help="translate speech (st, the default), recognise it (asr), translate text as well (mt), or write the "
+        "transcript and then the translation (cot); several times: one model of several tasks, the first is validated",
     )
     parser.add_argument("--source-language", default="en", metavar="CODE", help="of the speech (default: en)")
     parser.add_argument(
         "--target-language",
         action=Once,
         metavar="CODE",
-        help="of the translations (default: fr; none with --task asr; several: docs/multitask.md)",
+        help="of the translations (default: fr; none with --task asr alone; several: docs/multitask.md)",
     )
 
 
@@ -36,11 +42,16 @@ def run(args: argparse.Namespace) -> int:
     """Write the files and say what to run."""
     from aista.shipped import find_config
 
-    if args.task == "asr" and args.target_language:
+    tasks = tuple(dict.fromkeys(args.tasks or ProjectOptions.tasks))
+    if tasks == ("asr",) and args.target_language:
         raise AistaError(f"--target-language: --task asr has none, got {args.target_language}; leave it out")
+    if tasks[0] == "mt":
+        raise AistaError(
+            "--task: must begin with a task of speech, got mt; give --task st before it, mt shares its model"
+        )
     target = args.target_language or ProjectOptions.target
     corpus = "" if args.data is None else str(args.data.resolve())
-    options = ProjectOptions(args.source_language, target, corpus, args.task)
+    options = ProjectOptions(args.source_language, target, corpus, tasks)
     files = new_project(args.project, options, None if args.config is None else find_config(args.config))
     say(f"{args.project}: {', '.join(map(str, files))}")
     say(
