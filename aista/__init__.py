@@ -16,7 +16,7 @@ _PLACES = {
     "ProbeCurve": "aista.selection.curve",
     "Translation": "aista.engine.inference.translate",
     "UtteranceStates": "aista.engine.inference.layer_states",
-    "Waveform": "aista.data.waveform",
+    "Waveform": "aista.data.recorded",
     "load": "aista.api",
 }
 __all__ = ["__version__", *_PLACES]  # __init__.pyi says the same to type checkers

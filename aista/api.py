@@ -14,8 +14,8 @@ from torch import nn
 from typing_extensions import override
 
 from aista.config import dump_yaml
+from aista.data.recorded import Recorded, Waveform
 from aista.data.segmenters.base import Segmenter
-from aista.data.waveform import Recorded, Waveform
 from aista.engine.claim import holds
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.layer_states import UtteranceStates, layer_states

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from aista.data.examples import collate
 from aista.data.manifest_rows import Row
+from aista.data.recorded import Recorded
 from aista.data.row_checks import RowChecks
-from aista.data.waveform import Recorded
 from aista.engine.inference.pieces import PieceReader
 from aista.engine.inference.trained_run import TrainedRun
 from aista.engine.inference.translate import USUAL, Wanted, prompt_for

@@ -15,9 +15,9 @@ from aista.data.data_config import DataConfig
 from aista.data.examples import Example
 from aista.data.features.base import Feature
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
+from aista.data.recorded import Recorded, read_recorded, stream_recorded
 from aista.data.row_checks import Limit, RowChecks, duration_findings
 from aista.data.segmenters.base import CountedBlocks, Segment, Segmenter
-from aista.data.waveform import Recorded, read_recorded, stream_recorded
 from aista.errors import DataError
 
 __all__ = ["Piece", "PieceReader", "clock"]

@@ -15,9 +15,9 @@ import torch
 from aista.data.data_config import DataConfig
 from aista.data.examples import Example, PromptPair, collate
 from aista.data.manifest_rows import Row, Rows
+from aista.data.recorded import Recorded, Waveform
 from aista.data.row_tasks import is_text_row
 from aista.data.segmenters.base import Segmenter
-from aista.data.waveform import Recorded, Waveform
 from aista.engine.inference.pieces import Piece, PieceReader
 from aista.engine.inference.task_scores import choose_row_task
 from aista.engine.inference.trained_run import TrainedRun, open_run
