@@ -107,7 +107,7 @@ class ProjectOptions:
             languages, parts = f"{languages} --target-language {self.target}", {"llm": "lm", **parts}
             pair = f"from {self.source} to {self.target}"
         symbols = [f"<{self._tag(task)}>" for task in self.tasks] + (["||"] if "cot" in self.tasks else [])
-        evaluations = [f"\t$(AISTA) evaluate runs/baseline runs/aista --task {task}\n" for task in self.tasks[1:]]
+        others = [(run, task) for task in self.tasks[1:] for run in ("baseline", "aista")]
         metrics = ("wer", "cer") if first == "asr" else ("bleu", "chrf")
         return {
             "source": self.source,
@@ -123,7 +123,7 @@ class ProjectOptions:
             "metrics": ", ".join(metrics),
             "score": metrics[0],
             "symbols": "".join(f" --symbol '{symbol}'" for symbol in symbols) if self.tasks not in _TAGGED else "",
-            "others": "".join(evaluations),
+            "others": "".join(f"\t$(AISTA) evaluate runs/{run} --task {task}\n" for run, task in others),
         }
 
     def _tag(self, task: str) -> str:
