@@ -78,6 +78,12 @@ class Definitions:
             default = field.default
         else:
             node = self._component(kind, field.metadata["type"])
+            usual = field.metadata["default"]
+            if isinstance(usual, str) and not self._partial:
+                nameless = {"type": "object", "not": {"required": ["name"]}}
+                node = {
+                    "allOf": [node, {"if": nameless, "then": {"properties": {"config": self._config(kind, usual)}}}]
+                }
             may_be_null = not field.metadata.get("many") and type(None) in typing.get_args(hint)
             schema = {"type": "array", "items": node} if "many" in field.metadata else node
             schema = {"anyOf": [schema, {"type": "null"}]} if may_be_null else schema

@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "name",
         nargs="?",
         metavar="NAME",
-        help="e.g. sinkhorn; without it KIND is a section of configs: data, trainer, evaluation, initialize, pretraining",
+        help="e.g. sinkhorn; without it KIND is a section of configs: data, trainer, evaluation, initialize or "
+        "pretraining",
     )
     add_plugin_argument(parser)
 
