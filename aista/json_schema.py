@@ -78,12 +78,8 @@ class Definitions:
             default = field.default
         else:
             node = self._component(kind, field.metadata["type"])
-            usual = field.metadata["default"]
-            if isinstance(usual, str) and not self._partial:
-                nameless = {"type": "object", "not": {"required": ["name"]}}
-                node = {
-                    "allOf": [node, {"if": nameless, "then": {"properties": {"config": self._config(kind, usual)}}}]
-                }
+            if not self._partial:
+                node = {"allOf": [node, self._without_name(kind, field.metadata["default"])]}
             may_be_null = not field.metadata.get("many") and type(None) in typing.get_args(hint)
             schema = {"type": "array", "items": node} if "many" in field.metadata else node
             schema = {"anyOf": [schema, {"type": "null"}]} if may_be_null else schema
@@ -128,6 +124,12 @@ class Definitions:
         """A component of a kind: its name, or a mapping whose ``config`` is that of the name."""
         beside = "" if cls is Component else f"+{cls.__module__}.{cls.__qualname__}"
         return self._named(f"{kind}{beside}", lambda: self._of_kind(kind, cls))
+
+    def _without_name(self, kind: str, default: object) -> Schema:
+        """What holds where a component's mapping has no name: it is the default, or wrong where there is none."""
+        nameless = {"type": "object", "not": {"required": ["name"]}}
+        of_default = isinstance(default, str) and {"properties": {"config": self._config(kind, default)}}
+        return {"if": nameless, "then": of_default}
 
     def _of_kind(self, kind: str, cls: type[Component]) -> Schema:
         summaries = registry.summaries(kind)

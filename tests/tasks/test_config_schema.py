@@ -55,6 +55,7 @@ def test_so_are_configs_with_every_default_filled_in(name, of_experiments):
         ("alignment[0].config.solver.config.epsilom", 0.1),
         ("alignment[0].config.solver.config.epsilon", -0.1),
         ("alignment[0].config.solver", "sinkhron"),
+        ("layer_selection", {"config": {"layer": [1]}}),
         ("layer_selection", {"name": "all", "config": {"top_k": 2}}),
         ("pretraining[0].config.trainer.max_step", 10),
         ("pretraining[0].config.alignment", []),
