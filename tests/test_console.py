@@ -13,7 +13,8 @@ from rich.console import Console
 
 from aista.cli.main import main
 from aista.console import MessageFormatter, escaped, say
-from aista.report.tables import Table, to_rich
+from aista.report.printed_tables import print_table
+from aista.report.tables import Table
 from aista.terminal import stage_bars
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\x7f\r\u202etxt.\u2066\u2028\udce9"
@@ -55,7 +56,7 @@ def test_log_lines():
 def test_tables_and_bars():
     stream = io.StringIO()
     console = Console(file=stream, width=300, force_terminal=True, color_system=None)
-    console.print(to_rich(Table(HOSTILE, ("id", HOSTILE), ((HOSTILE, "[red]1"),))))
+    print_table(console, Table(HOSTILE, ("id", HOSTILE), ((HOSTILE, "[red]1"),)))
     assert stream.getvalue().count(SHOWN) == 3
     with stage_bars(console) as progress:
         progress(f"checking [bold]{HOSTILE}", 0, 1)

@@ -115,7 +115,10 @@ def test_a_project_of_several_tasks(tmp_path):
     assert config["pretraining"][0]["config"]["prompt"] == config["prompts"]["mt"]
     makefile = (tmp_path / "talks/Makefile").read_text()
     assert "--symbol '<en>' --symbol '<fr>' --symbol '<text>' --symbol '<cot>' --symbol '||'\n" in makefile
-    assert makefile.count("evaluate runs/baseline runs/aista --task ") == 3
+    evaluations = [line.split()[1:] for line in makefile.splitlines() if "--task" in line]
+    assert evaluations == [
+        ["evaluate", f"runs/{run}", "--task", task] for task in ("st", "mt", "cot") for run in ("baseline", "aista")
+    ]
 
 
 @pytest.mark.parametrize(

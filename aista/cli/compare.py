@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,9 @@ def _print_tables(
 ) -> None:
     """The headline, and a table for each column that has groups."""
     from aista.report.groups import group_table
-    from aista.report.tables import headline_table, to_rich
+    from aista.report.printed_tables import print_table
+    from aista.report.tables import headline_table
+    from aista.run_folder.run_names import RunNames
     from aista.terminal import result_console
 
     scored = " and ".join(dict.fromkeys(each.label for each in summary.test_set.evaluations.values()))
@@ -93,10 +96,14 @@ def _print_tables(
     title += f", {len(summary.rows)} utterances of {args.subset}" if args.subset else ""
     title += f", {options.samples} bootstrap samples" if args.runs else ""
     console = result_console()
-    console.print(to_rich(headline_table(summary.systems, title)))
+    named = RunNames.of([system.name for system in summary.systems])
+    names = {system.name: name for system, name in zip(summary.systems, named.names, strict=True)}
+    print_table(console, headline_table([replace(row, name=names[row.name]) for row in summary.systems], title))
     for column, rows in groups.items():
         if rows:
-            console.print(to_rich(group_table(rows, column)))
+            print_table(console, group_table([replace(row, system=names[row.system]) for row in rows], column))
+    for note in named.notes:
+        say(note)
 
 
 def _named(path: Path) -> tuple[Path, str]:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     configure_logging()
     if args.all_checkpoints and (args.utterance or args.checkpoint != "best"):
         raise AistaError("--all-checkpoints: takes no --checkpoint and no --utterance; it probes all and draws no plan")
-    from aista.report.tables import to_rich
+    from aista.report.printed_tables import print_table
     from aista.runs.layer_probe import probe_one, probe_over_time
 
     shared = {name: getattr(args, name) for name in ("size", "name", "device", "resamples", "gradients", "verify")}
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         result = probe_one(args.run, args.split, which=args.checkpoint, utterance=args.utterance, **shared)
     console = result_console()
     for table in result.tables:
-        console.print(to_rich(table))
+        print_table(console, table)
     for file in result.files:
         say(file)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,8 +55,10 @@ def run(args: argparse.Namespace) -> int:
     from aista import registry
     from aista.files import require_writable, write_json
     from aista.report.metric_inputs import read_inputs
-    from aista.report.tables import score_table, to_rich
+    from aista.report.printed_tables import print_table
+    from aista.report.tables import score_table
     from aista.report.text_scores import score_texts
+    from aista.run_folder.run_names import RunNames
     from aista.scoring.metric_set import metric_set
     from aista.terminal import result_console
 
@@ -72,7 +74,11 @@ def run(args: argparse.Namespace) -> int:
         read.systems, references, metrics, options, read_inputs(args.source, read.files, len(references))
     )
     signatures = {metric: signature + read.signed for metric, signature in result.signatures.items()}
-    result_console().print(to_rich(score_table(result.systems, f"{len(references)} utterances")))
+    named = RunNames.of([row.name for row in result.systems], cut_ends=True)
+    shown = [replace(row, name=name) for row, name in zip(result.systems, named.names, strict=True)]
+    print_table(result_console(), score_table(shown, f"{len(references)} utterances"))
+    for note in named.notes:
+        say(note)
     for metric, signature in signatures.items():
         say(f"{metric}: {signature}")
     for note in result.notes:

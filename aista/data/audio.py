@@ -16,18 +16,11 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from aista.data.audio_file import (
-    EmptyAudioError,
-    Location,
-    Part,
-    TooLongAudioError,
-    UndecodableAudioError,
-    open_audio,
-    shown,
-)
+from aista.data.audio_file import EmptyAudioError, Location, Part, UndecodableAudioError, open_audio, shown
 from aista.data.containers import UnmeasuredError, announced_samples
 from aista.data.media_file import Container, MediaFile, find_container, is_no_audio
 from aista.data.resampling import resample, resample_blocks
+from aista.data.sample_checks import Levels, check_length, check_rate
 
 if TYPE_CHECKING:
     from aista.data.forward_file import ForwardFile, LibsndfileError
@@ -37,10 +30,6 @@ __all__ = ["AudioInfo", "one_thread", "probe_audio", "read_audio", "read_header"
 _SYSTEM_ERROR = 2  # of libsndfile
 _BLOCK = 2**18  # samples of all channels
 _HEAD = 64  # bytes by which containers are known
-_LARGEST = 2.0**31
-_USUAL_RATE = 16_000
-_LARGEST_FILTER = 2**28  # coefficients of a resampling filter
-_CANCELLED = 1e-6  # of the channels' power: 60 dB
 
 
 class AudioInfo(NamedTuple):
@@ -175,16 +164,16 @@ def _decode(
             with ExitStack() as opened:
                 container = find_container(head)
                 file, announced = _open(opened, location, part, container, refused)
-                _check_rate(name, file.samplerate)
-                _check_length(name, announced / file.samplerate, max_seconds)
+                check_rate(name, file.samplerate)
+                check_length(name, announced / file.samplerate, max_seconds)
                 if header_alone and announced and container is None:  # of other containers it is a bound
                     yield AudioInfo(announced, file.samplerate, file.channels), torch.zeros(0)
                     return
-                levels = _Levels()
+                levels = Levels()
                 size = min(max(1, _BLOCK // file.channels), announced + 1 if announced else _BLOCK)
                 while len(block_WC := file.read(size, dtype="float32", always_2d=True)):
                     block_W = levels.add(torch.from_numpy(block_WC))
-                    _check_length(name, levels.samples / file.samplerate, max_seconds)
+                    check_length(name, levels.samples / file.samplerate, max_seconds)
                     yield AudioInfo(levels.samples, file.samplerate, file.channels), block_W
         except LibsndfileError as error:
             if error.code == _SYSTEM_ERROR or refused:
@@ -230,54 +219,3 @@ def _explain(error: LibsndfileError, head: bytes) -> str:
         "must be audio that libsndfile decodes (wav, flac, ogg, mp3), got: "
         f"{error.error_string.rstrip('.')}; convert or replace the file"
     )
-
-
-def _check_rate(name: str, rate: int) -> None:
-    if rate * _USUAL_RATE // math.gcd(rate, _USUAL_RATE) ** 2 > _LARGEST_FILTER:
-        raise UndecodableAudioError(
-            f"{name}: its sample rate of {rate} Hz has so little in common with {_USUAL_RATE} Hz that resampling takes "
-            "gigabytes; convert it, for example to 16000 Hz"
-        )
-
-
-def _check_length(name: str, seconds: float, max_seconds: float) -> None:
-    if seconds > max_seconds:
-        raise TooLongAudioError(
-            f"{name}: must last at most {max_seconds:g} s, got {seconds:.2f} s; cut it, or raise data.max_seconds",
-            seconds,
-        )
-
-
-class _Levels:
-    """Levels of the channels and of their mean, which is what a model gets."""
-
-    def __init__(self) -> None:
-        self.samples = 0
-        self._peak, self._power, self._channel_power = 0.0, 0.0, 0.0
-
-    def add(self, block_WC: Tensor) -> Tensor:
-        """Take the next block in; its ``[W]`` mean."""
-        block_W = block_WC.mean(dim=1)
-        self.samples += len(block_W)
-        peak = float(block_W.abs().max())
-        self._peak = peak if math.isnan(peak) else max(self._peak, peak)
-        self._power += float(block_W.double().square().sum())
-        self._channel_power += float(block_WC.double().square().sum()) / block_WC.size(1)
-        return block_W
-
-    def check(self, name: str) -> None:
-        """Raise DataError unless a model can use the audio."""
-        if self.samples == 0:
-            raise EmptyAudioError(f"{name}: holds no samples; replace the file or remove the row")
-        if not self._peak <= _LARGEST:
-            raise UndecodableAudioError(
-                f"{name}: samples must be finite and at most {_LARGEST:g}, as those of any integer format, got "
-                f"{self._peak:g}; encode the file again"
-            )
-        if self._channel_power == 0:
-            raise EmptyAudioError(f"{name}: every sample is zero; record or cut it again, or remove the row")
-        if self._power <= _CANCELLED * self._channel_power:
-            raise EmptyAudioError(
-                f"{name}: the mean of its channels, which is what a model gets, is silent: they have opposite phases; "
-                "keep one of them"
-            )

@@ -97,12 +97,12 @@ def printable(text: str) -> str:
 
 
 def to_svg(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element to embed in HTML; the same figure gives the same text."""
+    """An ``<svg>`` element to embed in HTML, on the page's background; the same figure gives the same text."""
     buffer = io.StringIO()
     with style(), warnings.catch_warnings():
         # The text is kept as text, so the reader's fonts, not ours, must have the glyphs.
         warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     return text[text.index("<svg") :].strip()
 

@@ -9,7 +9,7 @@ from aista.data.id_table import some_of
 from aista.errors import DataError
 from aista.report.metric_inputs import evaluated_manifest
 from aista.report.report_options import ComparisonOptions
-from aista.report.tables import Table, label_of, text_of
+from aista.report.tables import Table, difference_cells, label_of, text_of
 from aista.run_folder.sources import Source
 from aista.scoring.base import Metric
 from aista.scoring.holm import holm
@@ -147,18 +147,17 @@ def group_table(rows: Sequence[GroupRow], column: str) -> Table:
     names = list(dict.fromkeys(name for row in rows for name in row.scores))
     labels = [label_of(name) for name in names]
     first = list(dict.fromkeys(label_of(next(iter(row.scores))) for row in rows))
-    columns = (column, "Utterances", "System", *labels, f"Δ {' or '.join(first)}", "95 % interval", "p", "Holm")
+    columns = (column, "System", "Utterances", *labels, f"Δ {' or '.join(first)}", "95 % interval", "p", "Holm")
     cells = tuple(
         (
             row.group,
-            str(row.num_utterances),
             row.system,
+            str(row.num_utterances),
             *(text_of(row.scores.get(name), ".1f") for name in names),
-            text_of(row.difference, "+.1f"),
-            text_of(row.interval, "+.1f"),
+            *difference_cells(row.difference, row.interval),
             text_of(row.p_value, ".3f"),
             text_of(row.adjusted, ".3f"),
         )
         for row in rows
     )
-    return Table(f"By {column}", columns, cells)
+    return Table(f"By {column}", columns, cells, num_names=2)

@@ -99,7 +99,7 @@ def bootstrap_differences(comparison: Comparison) -> Figure:
     with style():
         figure = Figure(figsize=(6.8, 1.1 + 1.9 * len(systems)), layout="constrained")
         panel_axes = list(figure.subplots(len(systems), 1, squeeze=False, sharex=True)[:, 0])
-        for number, (axes, system) in enumerate(zip(panel_axes, systems, strict=True)):
+        for number, (axes, system) in enumerate(zip(panel_axes, systems, strict=True), start=1):  # as in the charts
             color = COLORS[number % len(COLORS)]
             heights, _, _ = axes.hist(system.differences, bins=40, color=color, alpha=0.45)
             level = -0.08 * max(np.asarray(heights))

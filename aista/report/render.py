@@ -16,7 +16,7 @@ from aista.report.sections import body
 
 __all__ = ["render_report", "write_report"]
 
-SCRIPTS = ("chart.js", "curves.js", "browser.js", "plan.js", "main.js")
+SCRIPTS = ("chart.js", "curves.js", "browser.js", "plan.js", "contents.js", "main.js")
 
 
 def write_report(path: str | Path, report: Report) -> Path:
@@ -44,7 +44,7 @@ def render_report(report: Report) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta name="color-scheme" content="light dark">\n<style>\n{_part("style.css")}</style>\n</head>\n'
-        f"<body>\n<main>\n{body(report)}\n</main>\n"
+        f"<body>\n{body(report)}\n"
         "<noscript>Charts, test utterances and transport plans need JavaScript.</noscript>\n"
         f'<script type="application/json" id="data">{payload(report)}</script>\n'
         f"<script>{script}</script>\n</body>\n</html>\n"

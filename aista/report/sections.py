@@ -19,9 +19,26 @@ MAX_OPEN = 4  # histograms of differences that are shown unfolded
 
 
 def body(report: Report) -> str:
-    """Headline and all sections that have content."""
-    sections = (_missing, _results, _retrieval, _training, _browser, _plans, _corpus, _reproduce)
-    return "\n".join([_head(report), *filter(None, (section(report) for section in sections))])
+    """Contents, headline and all sections that have content."""
+    sections = {title: content for title, write in SECTIONS.items() if (content := write(report))}
+    links = "".join(f'<li><a href="#{_anchor(title)}">{escape(title)}</a></li>' for title in sections)
+    written = (
+        f'<section id="{_anchor(title)}">\n<h2>{escape(title)}</h2>\n{content}\n</section>'
+        for title, content in sections.items()
+    )
+    return "\n".join(
+        [
+            f'<nav id="contents" aria-label="Contents"><ul>{links}</ul></nav>',
+            "<main>",
+            _head(report),
+            *written,
+            "</main>",
+        ]
+    )
+
+
+def _anchor(title: str) -> str:
+    return "section-" + title.lower().replace(" ", "-")
 
 
 def _head(report: Report) -> str:
@@ -36,9 +53,8 @@ def _head(report: Report) -> str:
     return "\n".join([f"<h1>{escape(report.title)}</h1>", *notes])
 
 
-def _section(title: str, *parts: str) -> str:
-    content = "\n".join(part for part in parts if part)
-    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>"
+def _joined(*parts: str) -> str:
+    return "\n".join(part for part in parts if part)
 
 
 def _paragraph(text: str) -> str:
@@ -65,7 +81,7 @@ def _missing(report: Report) -> str:
     if not report.missing:
         return ""
     items = "\n".join(f"<li>{escape(note)}</li>" for note in report.missing)
-    return _section("What is missing", f'<ul class="missing">\n{items}\n</ul>')
+    return f'<ul class="missing">\n{items}\n</ul>'
 
 
 def _results(report: Report) -> str:
@@ -89,7 +105,7 @@ def _results(report: Report) -> str:
     sources = "; ".join(f"{label}: {source}" for label, source in report.sources.items())
     evaluated = _paragraph(f"Evaluated checkpoints and splits: {sources}." if sources else "")
     parts = (systems, by_task, evaluated, _paragraph(note), _differences(report), _scrolled(report.saved), signatures)
-    return _section("Result", *parts)
+    return _joined(*parts)
 
 
 def _differences(report: Report) -> str:
@@ -132,12 +148,11 @@ def _retrieval(report: Report) -> str:
         "the cosine of others."
     )
     reasons = "\n".join(f"<li>{escape(label)}: {escape(reason)}</li>" for label, reason in report.selections.items())
-    return _section(
-        "Cross-modal retrieval per layer",
+    return _joined(
         _place("retrieval"),
         _caption(caption),
         f"<ul>\n{reasons}\n</ul>" if reasons else "",
-        _scrolled(retrieval_table(curves)),
+        _details("Every layer as a table", _scrolled(retrieval_table(curves))),
         _paragraph(omitted),
         _details("Have the states collapsed?", _paragraph(collapse) + "\n" + _scrolled(collapse_table(curves))),
         _correlation(report),
@@ -152,7 +167,9 @@ def _correlation(report: Report) -> str:
         f"A point per run: its retrieval (MRR of its latest probe) and its {metric}. The interval is Fisher's and "
         "needs four runs. With so few runs a single one can decide a correlation, and correlation is not causation."
     )
-    table = _scrolled(correlation_table(report.correlations, report.comparison.metric))
+    table = _details(
+        "Every layer as a table", _scrolled(correlation_table(report.correlations, report.comparison.metric))
+    )
     title = f"<h3>Does better retrieval go with better {escape(metric)}?</h3>"
     return "\n".join([title, _place("correlation"), _caption(caption), table])
 
@@ -167,7 +184,7 @@ def _training(report: Report) -> str:
         f"More than {MAX_POINTS} records are shown as means of neighbours. Gaps are NaN. "
         "Click a name below the chart to toggle its curve."
     )
-    return _section("Training", _place("training"), _caption(caption))
+    return _joined(_place("training"), _caption(caption))
 
 
 def _browser(report: Report) -> str:
@@ -185,7 +202,7 @@ def _browser(report: Report) -> str:
         f" The sentence score is {label_of(browser.metric)} ({browser.signature}). In a hypothesis, words that the "
         "reference does not have are underlined, words of the reference that it lacks are struck out."
     )
-    return _section("Test utterances", _paragraph(rule), _paragraph(report.audio_note), _place("browser"))
+    return _joined(_paragraph(rule), _paragraph(report.audio_note), _place("browser"))
 
 
 def _plans(report: Report) -> str:
@@ -193,12 +210,13 @@ def _plans(report: Report) -> str:
         return ""
     caption = (
         "Optimal transport moves each speech position (left to right in time) onto the tokens of the transcript (top "
-        "to bottom). Dark cells take most of a position. A staircase from top left to bottom right means that the "
-        "model matches sounds with words, without supervision of the matching. The spectrogram above shows "
-        "the sound on the same time axis, high frequencies on top. The plan is computed with the run's transport loss, "
+        "to bottom). Strongly coloured cells take most of a position. A staircase from top left to bottom right means "
+        "that the model matches sounds with words, without supervision of the matching. The spectrogram above shows "
+        "the sound on the same time axis, high frequencies on top; a line follows the sound when it is played, and a "
+        "click moves it. The plan is computed with the run's transport loss, "
         "or with the default one if it has none."
     )
-    return _section("Transport plans", _place("plans"), _caption(caption))
+    return _joined(_place("plans"), _caption(caption))
 
 
 def _corpus(report: Report) -> str:
@@ -212,7 +230,7 @@ def _corpus(report: Report) -> str:
         described = _paragraph(report.corpus.description) + side_by_side({"": dict(report.corpus.facts)})
     if not facts and not described:
         return ""
-    return _section("Data", described, _details("Manifests", _paragraph(note) + facts) if facts else "")
+    return _joined(described, _details("Manifests", _paragraph(note) + facts) if facts else "")
 
 
 def _reproduce(report: Report) -> str:
@@ -227,4 +245,16 @@ def _reproduce(report: Report) -> str:
     environments = {label: flat(facts) for label, facts in report.environments.items()}
     if environments:
         parts.append(_details("Environment", side_by_side(environments)))
-    return _section("What was run", *parts) if any(parts) else ""
+    return _joined(*parts)
+
+
+SECTIONS = {
+    "What is missing": _missing,
+    "Result": _results,
+    "Cross-modal retrieval per layer": _retrieval,
+    "Training": _training,
+    "Test utterances": _browser,
+    "Transport plans": _plans,
+    "Data": _corpus,
+    "What was run": _reproduce,
+}

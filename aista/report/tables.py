@@ -1,4 +1,4 @@
-"""The tables of comparisons and probes, once as data and then for the terminal, Markdown and HTML."""
+"""The tables of comparisons and probes, as data and for Markdown, HTML and LaTeX; ``printed_tables`` prints them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-import rich.table
-from rich.text import Text
-
-from aista.console import escaped
 from aista.scoring.significance import Interval
 from aista.selection.curve import ProbeCurve
 
@@ -17,6 +13,8 @@ __all__ = [
     "SystemRow",
     "Table",
     "collapse_table",
+    "difference_cells",
+    "difference_pattern",
     "headline_table",
     "label_of",
     "retrieval_table",
@@ -25,7 +23,6 @@ __all__ = [
     "to_html",
     "to_latex",
     "to_markdown",
-    "to_rich",
 ]
 
 LABELS = {
@@ -45,11 +42,15 @@ NONE = "-"
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text. The first column is left-aligned, the others right-aligned."""
+    """Cells as text: the columns that name the rows are left-aligned, the others right-aligned.
+
+    ``num_names`` says how many columns, from the left, name a row.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    num_names: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +100,7 @@ def _score_cells(row: SystemRow, names: Sequence[str]) -> tuple[str, ...]:
     return (
         row.name,
         *(text_of(row.scores.get(name), ".1f") for name in names),
-        text_of(row.difference, "+.1f"),
-        text_of(row.interval, "+.1f"),
+        *difference_cells(row.difference, row.interval),
         text_of(row.p_value, ".3f"),
     )
 
@@ -135,25 +135,24 @@ def collapse_table(curves: Mapping[str, ProbeCurve]) -> Table:
         *("Model", "Layer", "Norm speech", "Norm text", "Spread speech", "Spread text"),
         *("Cosine of pairs", "Cosine of others"),
     )
-    return Table("Have the states collapsed?", columns, tuple(rows))
+    return Table("Have the states collapsed?", columns, tuple(rows), num_names=2)
+
+
+def difference_cells(difference: float | None, interval: Interval | None) -> tuple[str, str]:
+    """A difference and its interval as text."""
+    pattern = difference_pattern(interval)
+    return text_of(difference, pattern), text_of(interval, pattern)
+
+
+def difference_pattern(*intervals: Interval | None) -> str:
+    """How a difference is written: to one decimal, or to two where all its intervals lie within 1 of zero."""
+    bounds = [abs(bound) for each in intervals if each is not None for bound in (each.low, each.high)]
+    return "+.2f" if bounds and max(bounds) < 1 else "+.1f"
 
 
 def text_of(value: float | Interval | None, pattern: str) -> str:
     """A number or interval in a cell, ``-`` where it is unknown."""
     return NONE if value is None else format(value, pattern)
-
-
-def to_rich(table: Table) -> rich.table.Table:
-    """For ``rich.console.Console().print``; texts are not read as markup, and control characters are shown.
-
-    Cells that are too long for the terminal are folded: labels cut short could not be told apart.
-    """
-    drawn = rich.table.Table(title=Text(escaped(table.title)))
-    for index, column in enumerate(table.columns):
-        drawn.add_column(Text(escaped(column)), justify="right" if index else "left", overflow="fold")
-    for row in table.rows:
-        drawn.add_row(*(Text(escaped(cell)) for cell in row))
-    return drawn
 
 
 def to_markdown(table: Table) -> str:
@@ -162,7 +161,7 @@ def to_markdown(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
-    rule = "|" + "|".join("---:" if index else "---" for index in range(len(table.columns))) + "|"
+    rule = "|" + "|".join("---" if index < table.num_names else "---:" for index in range(len(table.columns))) + "|"
     return "\n".join([line(table.columns), rule, *map(line, table.rows)]) + "\n"
 
 
@@ -182,7 +181,7 @@ def to_latex(table: Table) -> str:
     def line(cells: Sequence[str]) -> str:
         return " & ".join("".join(_LATEX.get(char, char) for char in cell) for cell in cells) + r" \\"
 
-    alignment = "l" + "r" * (len(table.columns) - 1)
+    alignment = "l" * table.num_names + "r" * (len(table.columns) - table.num_names)
     head = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", line(table.columns), r"\midrule"]
     return "\n".join([*head, *map(line, table.rows), r"\bottomrule", r"\end{tabular}"]) + "\n"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from aista.data.row_tasks import usual_task
 from aista.errors import RunError
 from aista.run_folder.parsing import read_object
+from aista.run_folder.run_names import ablation_name
 
 __all__ = [
     "SPLITS",
@@ -167,7 +168,9 @@ class RunPaths:
 
     @property
     def title(self) -> str:
-        """Name of the run's folder; of a pretraining stage, ``RUN/STAGE``."""
+        """Name of the run's folder; of a pretraining stage, ``RUN/STAGE``; of an ablation's run, its row and seed."""
+        if name := ablation_name(self.path):
+            return name
         *_, run, between, name = ("", "", "", *self.path.resolve().parts)
         return f"{run}/{name}" if between == PRETRAINING else name
 

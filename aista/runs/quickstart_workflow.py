@@ -19,11 +19,12 @@ from aista.engine.claim import holds
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
 from aista.files import require_writable, write_text
+from aista.report.printed_tables import print_table
 from aista.report.render import write_report
 from aista.report.report import Corpus
 from aista.report.report_options import ComparisonOptions, ReportOptions
 from aista.report.summary import Summary, summarise
-from aista.report.tables import Table, headline_table, label_of, retrieval_table, to_markdown, to_rich
+from aista.report.tables import Table, headline_table, label_of, retrieval_table, to_markdown
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths
 from aista.runs.jobs import Job, JobFiles, run_jobs
@@ -70,7 +71,7 @@ class Quickstart:
         if len(seeds) > 1:
             table = seed_table(summaries)
             write_text(self.out / "seeds.md", to_markdown(table))
-            self.console.print(to_rich(table))
+            print_table(self.console, table)
         say(f"report: {path}   ({time.monotonic() - started:.0f} s)", self.console.file)
 
     def _prepare_corpus(self) -> None:
@@ -141,8 +142,8 @@ class Quickstart:
         return {f"before alignment (step {selection.step})": selection.curve, **curves}
 
     def _print(self, seed: int, summary: Summary) -> None:
-        self.console.print(to_rich(headline_table(summary.systems, "Test set of the synthetic corpus")))
-        self.console.print(to_rich(retrieval_table(self._curves(seed))))
+        print_table(self.console, headline_table(summary.systems, "Test set of the synthetic corpus"))
+        print_table(self.console, retrieval_table(self._curves(seed)))
 
     def _report(self, seed: int, summary: Summary, seeds: Sequence[int]) -> Path:
         corpus = Corpus(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,6 +18,7 @@ from aista.report.test_set import MetricBuilder
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.paths import RunPaths, runs_below
 from aista.run_folder.probes import Plan
+from aista.run_folder.run_names import RunNames
 from aista.schema import Component
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import build_direction_metrics
@@ -27,7 +27,7 @@ __all__ = ["labelled", "make_report"]
 
 
 def labelled(paths: Sequence[Path]) -> dict[str, RunFolder]:
-    """Label -> run folder; a label is what tells the paths apart: all but their common parent.
+    """Label -> run folder; labels are those of ``RunNames``.
 
     Raises:
         DataError: a path is no run folder (names the run folders inside it), or is given twice.
@@ -40,8 +40,8 @@ def labelled(paths: Sequence[Path]) -> dict[str, RunFolder]:
             inside = runs_below(path)
             hint = f"it holds {', '.join(map(str, inside[:6]))}: name those" if inside else "`aista train` makes one"
             raise DataError(f"{path}: not a run folder (no {RunPaths(path).config_file.name}); {hint}")
-    parent = absolute[0].parent if len(paths) == 1 else Path(os.path.commonpath([path.parent for path in absolute]))
-    return {path.relative_to(parent).as_posix(): RunFolder(given) for given, path in zip(paths, absolute, strict=True)}
+    names = RunNames.of(list(map(str, absolute))).names
+    return {name: RunFolder(path) for name, path in zip(names, paths, strict=True)}
 
 
 def make_report(

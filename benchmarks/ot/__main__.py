@@ -21,7 +21,8 @@ from aista.errors import AistaError, RegistryError
 from aista.files import write_text
 from aista.registry import nearest
 from aista.report.figure import save_png
-from aista.report.tables import to_markdown, to_rich
+from aista.report.printed_tables import print_table
+from aista.report.tables import to_markdown
 from aista.terminal import LABEL, passing_progress
 from benchmarks.ot.chart import benchmark_table, floor_ratios, ratio_table
 from benchmarks.ot.measure import check_rows, count_tasks, measure
@@ -124,7 +125,7 @@ def _measure(workloads: Mapping[str, Workload], rows: Mapping[str, Row], args: a
         for name, workload in workloads.items():
             measurements += (new := measure(name, workload, rows, args.rounds, **where, progress=advance))
             write_csv(measurements, file)
-            console.print(to_rich(benchmark_table(new)))
+            print_table(console, benchmark_table(new))
             for item in new:
                 if item.fault:
                     print(f"{name}, {item.row}: {item.fault}")

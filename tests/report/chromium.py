@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+EVIL = "</script><script>document.title = 'evil'</script><img src=x onerror=\"document.title='evil'\"> needle"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -29,10 +30,10 @@ def chromium() -> Iterator[Any]:
 class Visit:
     """A page opened from a file, with everything that it complained about or asked for."""
 
-    def __init__(self, browser: Any, file: Path) -> None:
+    def __init__(self, browser: Any, file: Path, width: int = 1200, scheme: str = "light") -> None:
         self.complaints: list[str] = []
         self.requests: list[str] = []
-        self.page = browser.new_page(viewport={"width": 1200, "height": 900})
+        self.page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.route("**/*", self._route)

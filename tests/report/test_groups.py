@@ -58,8 +58,8 @@ def test_one_system_is_scored_alone() -> None:
     assert [row.group for row in rows] == ["ann", "bob"]
     assert all(row.scores["bleu"] > 0 and row.p_value is None for row in rows)
     table = group_table(rows, "speaker")
-    assert table.columns[:4] == ("speaker", "Utterances", "System", "BLEU")
-    assert table.rows[1][:3] == ("bob", "20", "good")
+    assert table.columns[:4] == ("speaker", "System", "Utterances", "BLEU")
+    assert table.rows[1][:3] == ("bob", "good", "20")
 
 
 def test_an_undefined_score_names_its_group() -> None:

@@ -2,74 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile
 
-from aista.data.manifest import Row, write_manifest
-from aista.report.gather import gather, with_clips
+from aista.report.gather import gather
 from aista.report.render import write_report
 from aista.report.report_options import ReportOptions
 from aista.run_folder.contents import RunFolder
-from aista.run_folder.probes import Plan
-from aista.scoring.hypotheses import HypothesisRow, write_hypotheses
-from tests.report.chromium import Visit, chromium
+from tests.report.chromium import EVIL, Visit
 from tests.scoring.helpers import just, make
-from tests.written_runs import hypothesis_rows, make_plan, write_run
-
-EVIL = "</script><script>document.title = 'evil'</script><img src=x onerror=\"document.title='evil'\"> needle"
-RUNS = {"CE <b>only</b>": 0.4, "AI-STA": 0.15, "third": 0.3}
+from tests.written_runs import write_run
 
 
-def write_folders(folder: Path) -> dict[str, RunFolder]:
-    """Three runs with one hostile utterance, and the manifest with sound for the first five."""
-    rows = []
-    for number in range(5):
-        wave = 0.4 * np.sin(2 * np.pi * (300 + 100 * number) * np.arange(16_000) / 16_000)
-        soundfile.write(str(folder / f"u{number}.wav"), wave, 16_000)
-        rows.append(Row(f"u{number}", f"u{number}.wav", 16_000, "t"))
-    write_manifest(folder / "test.tsv", rows)
-    runs = {}
-    for number, (label, error) in enumerate(RUNS.items()):
-        path = write_run(folder / f"run{number}", error=error, noise=1 + 3 * error, aligned=label == "AI-STA")
-        (path / "config.yaml").write_text(f"seed: {number}\ndata: {{test: {folder / 'test.tsv'}}}\nnote: '<script>'\n")
-        texts = [row for row in hypothesis_rows(error) if row.id != "u4"]
-        hostile = HypothesisRow("u4", EVIL, f"{EVIL} reference", f"{EVIL} hypothesis {number}")
-        write_hypotheses(path / "evaluation/test/hypotheses.tsv", [*texts, hostile])
-        runs[label] = RunFolder(path)
-    return runs
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("page")
-    runs = write_folders(folder)
-    report = gather(runs, just(make("bleu"), make("chrf")), make("chrf"), ReportOptions(samples=60), title=EVIL)
-    layers = {layer: make_plan(positions=30 + layer)["plan"] for layer in range(3)}
-    plan = Plan("u4", tuple(make_plan()["tokens"]), make_plan()["seconds_per_position"], 1, layers)
-    report = dataclasses.replace(report, plans=[*report.plans, ("AI-STA", plan)])
-    return write_report(folder / "report.html", with_clips(report, runs, max_clips=3, max_mib=1))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture
-def visit(browser: Any, file: Path) -> Iterator[Visit]:
-    found = Visit(browser, file)
-    yield found
-    assert found.complaints == []
-    assert found.requests == []
-    found.page.close()
+def seconds_of(page: Any) -> float:
+    """Seconds on the time axis of the plan that is shown."""
+    data = json.loads(page.locator("#data").text_content())
+    (plan,) = [plan for plan in data["plans"] if plan["id"] == "u4"]
+    return plan["seconds"] * plan["layers"]["1"]["columns"]
 
 
 def deltas(page: Any) -> list[float]:
@@ -106,6 +59,7 @@ def test_the_policy_stops_what_was_smuggled_in(browser: Any, file: Path, tmp_pat
 
 def test_filter_and_more(visit: Visit) -> None:
     page = visit.page
+    page.select_option("#order", "corpus")
     assert page.locator(".status").inner_text() == "80 of 80 utterances, 20 shown"
     page.click("#more")
     assert page.locator(".utterance").count() == 40
@@ -120,6 +74,7 @@ def test_filter_and_more(visit: Visit) -> None:
 
 def test_sort(visit: Visit) -> None:
     page = visit.page
+    page.select_option("#order", "best")
     best = deltas(page)
     assert best == sorted(best, reverse=True)
     page.select_option("#order", "worst")
@@ -131,6 +86,44 @@ def test_sort(visit: Visit) -> None:
     page.select_option("#second", "1")
     page.select_option("#order", "best")
     assert deltas(page) != best
+
+
+def test_gains_and_losses_stand_side_by_side_at_first(visit: Visit) -> None:
+    page = visit.page
+    gains, losses = page.locator(".columns > div").all()
+    equal = page.locator("#utterances > div", has_text="equal:").last
+    found = [[float(text[1:]) for text in side.locator(".delta").all_inner_texts()] for side in (gains, losses)]
+    assert all(value > 0 for value in found[0])
+    assert all(value < 0 for value in found[1])
+    assert found == [sorted(found[0], reverse=True), sorted(found[1])]
+    assert len(found[0]) == len(found[1]) == 10
+    counts = [int(side.locator("h3").inner_text().split(": ")[1]) for side in (gains, losses, equal)]
+    assert sum(counts) == 80
+    assert gains.bounding_box()["y"] == losses.bounding_box()["y"]
+    while page.locator("#more").count():
+        page.click("#more")
+    assert [side.locator(".utterance").count() for side in (gains, losses, equal)] == counts
+
+
+def test_the_playhead_follows_the_sound_and_a_click(visit: Visit) -> None:
+    page = visit.page
+    page.select_option("#plan-utterance", "u4")
+    assert page.locator("#playhead").is_hidden()
+    audio = page.locator("#plans audio")
+    plan = page.locator("#plan")
+    box = plan.bounding_box()
+    for share in (0.75, 0.25):
+        plan.click(position={"x": 130 + share * (box["width"] - 130), "y": 20})
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('#plans audio')].every((one) => one.currentTime > 0 && !one.seeking)"
+        )
+        page.locator("#playhead").wait_for(state="visible")
+        left = page.locator("#playhead").bounding_box()["x"] - box["x"]
+        assert left == pytest.approx(
+            130 + audio.evaluate("audio => audio.currentTime") / seconds_of(page) * (box["width"] - 130), abs=2
+        )
+    page.select_option("#plan-utterance", "test_0001")
+    assert page.locator("#playhead").is_hidden()
 
 
 def test_word_differences(visit: Visit) -> None:
@@ -191,6 +184,8 @@ def test_a_single_run_and_a_bare_one_open_without_a_complaint(browser: Any, tmp_
         found = Visit(browser, write_report(tmp_path / f"{path.name}.html", report))
         assert (found.complaints, found.requests) == ([], [])
         if path.name == "single":
+            assert found.page.locator(".utterance").nth(3).get_attribute("data-id") == "u3"
+            found.page.select_option("#order", "best")
             scores = [float(text.removeprefix("chrF ")) for text in found.page.locator(".delta").all_inner_texts()]
             assert scores == sorted(scores, reverse=True)
             assert len(scores) == 20

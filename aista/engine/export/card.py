@@ -18,11 +18,10 @@ from aista.tasks.experiment import Experiment
 __all__ = ["model_card"]
 
 _LOADING = """```python
-from aista.engine.inference.translate import load_model
+import aista
 
-model = load_model({arguments})
-for item in model.translate(["a.wav", "b.wav"]):
-    print(item.text or item.problem)
+model = aista.load({arguments})
+print(model.translate("a.wav").text)
 ```
 """
 

@@ -28,7 +28,7 @@ from aista.selection.retrieval_probe import RetrievalProbe
 from aista.tasks.speech_translation import SpeechTranslationTask
 from aista.types import SpeechBatch
 
-__all__ = ["probe", "probe_checkpoints", "probe_name"]
+__all__ = ["measure_layers", "probe", "probe_checkpoints", "probe_name"]
 
 log = logging.getLogger("aista.probe")
 
@@ -82,6 +82,18 @@ def probe(
         Probe(name, source, run.checkpoint.step, curve).save(paths)
         plan.save(paths, name)
     return name, curve
+
+
+def measure_layers(
+    run: TrainedRun, split: str = "dev", *, size: int = 500, resamples: int = 1000, gradients: bool = False
+) -> ProbeCurve:
+    """The curve that ``probe`` writes, of a run or an export that is open; writes nothing.
+
+    Arguments are those of ``probe``.
+    """
+    task, model = with_states(run)
+    data = run.load_split(split, row_task=run.spoken_task())
+    return probe_model(task, model, _batches(run, data, size), _probe(model, resamples, gradients=gradients))
 
 
 def probe_checkpoints(

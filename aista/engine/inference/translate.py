@@ -1,4 +1,4 @@
-"""Translates recordings that belong to no manifest: files, and segments of long ones."""
+"""Translates recordings that belong to no manifest: files, arrays, and segments of long ones."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch
 from aista.data.data_config import DataConfig
 from aista.data.examples import Example, PromptPair, collate
 from aista.data.manifest_rows import Row, Rows
+from aista.data.recorded import Recorded, Waveform
 from aista.data.row_tasks import is_text_row
 from aista.data.segmenters.base import Segmenter
 from aista.engine.inference.pieces import Piece, PieceReader
@@ -24,7 +25,7 @@ from aista.errors import AistaError, DataError, RunError
 from aista.scoring.candidates import Candidate
 from aista.tasks.decoding import Decoded, Decoder
 
-__all__ = ["Translation", "Translator", "Wanted", "load_model", "translate"]
+__all__ = ["USUAL", "Translation", "Translator", "Wanted", "prompt_for", "translate"]
 
 log = logging.getLogger("aista.translate")
 
@@ -38,7 +39,7 @@ class Translation:
     """What became of one audio file, or of one segment of it.
 
     Attributes:
-        file: As it was given.
+        file: As it was given; of a recording in memory its name.
         text: The translation; None where there is none.
         n_best: What the search found, best first; None where that was not asked for.
         problem: Why there is none, with the file's name; empty where there is one.
@@ -65,11 +66,12 @@ class Wanted:
     target_language: str = ""
 
 
-_USUAL = Wanted()
+USUAL = Wanted()
+"""The first task, in the usual languages."""
 
 
 class Translator:
-    """A trained model that turns audio files into text."""
+    """A trained model that turns recordings into text."""
 
     def __init__(self, run: TrainedRun) -> None:
         sections = run.experiment.sections
@@ -78,26 +80,14 @@ class Translator:
         self.run = run
         self._feature = run.task.feature
 
-    def translate(
-        self,
-        files: Sequence[str | os.PathLike[str]],
-        *,
-        segmenter: Segmenter | None = None,
-        n_best: int = 0,
-        wanted: Wanted = _USUAL,
-        **search: Any,
-    ) -> list[Translation]:
-        """The translations of all files, in the order given; see ``stream``."""
-        return list(self.stream(files, segmenter=segmenter, n_best=n_best, wanted=wanted, **search))
-
     @torch.inference_mode()
     def stream(
         self,
-        files: Sequence[str | os.PathLike[str]],
+        files: Sequence[str | os.PathLike[str] | Waveform],
         *,
         segmenter: Segmenter | None = None,
         n_best: int = 0,
-        wanted: Wanted = _USUAL,
+        wanted: Wanted = USUAL,
         progress: Progress | None = None,
         **search: Any,
     ) -> Iterator[Translation]:
@@ -108,7 +98,7 @@ class Translator:
         of any length is read twice, first to find its segments; a few batches of it are in memory at a time.
 
         Args:
-            files: Audio files in any format that soundfile reads.
+            files: Audio files in any format that soundfile reads, and recordings in memory.
             segmenter: Cuts recordings into segments; None translates each file as a whole.
             n_best: How many of the texts that the search found are given beside each translation.
             wanted: Which task and languages, of a model of several.
@@ -117,18 +107,16 @@ class Translator:
 
         Raises:
             AistaError: the search does not find ``n_best`` texts, or the model does not do what is wanted.
-            ValueError: ``files`` is one path, or an option of the search is out of bounds.
+            ValueError: an option of the search is out of bounds.
         """
-        if isinstance(files, (str, bytes, os.PathLike)):
-            raise ValueError(f"files must be a list of paths, got {files!r}; write [{files!r}]")
         sections = self.run.experiment.sections
         generation, batch_size = replace(sections.evaluation.generation, **search), sections.evaluation.batch_size
         decoder = Decoder(self.run.experiment, self.run.task, generation)
         if n_best:
             decoder.require_n_best(n_best)
-        prompt = self._prompt(wanted)
+        prompt = prompt_for(self.run, wanted)
         limits = self.run.task.limits(self.run.model, max_new_tokens=generation.max_new_tokens)
-        work = _Work([os.fsdecode(file) for file in files], progress)
+        work = _Work([file if isinstance(file, Waveform) else os.fsdecode(file) for file in files], progress)
         reader = PieceReader(sections.data, self._feature, limits, segmenter, work.searched)
         pieces = itertools.chain.from_iterable(map(reader.pieces, work.files))
         num_decoded = num_guarded = 0
@@ -141,24 +129,6 @@ class Translator:
             work.translated(window)
         if generation.no_repeat_ngram:
             log.info("no_repeat_ngram changed the search of %d of %d utterances", num_guarded, num_decoded)
-
-    def _prompt(self, wanted: Wanted) -> PromptPair | None:
-        """What each piece gets as its prompt; None for the model's own."""
-        experiment, prompts = self.run.experiment, self.run.task.prompts
-        task = choose_row_task(experiment, wanted.task, from_text=False)
-        if is_text_row(task):
-            raise AistaError(f"--task: {task} reads texts, and these are recordings; name another of the run's tasks")
-        data = experiment.sections.data
-        _require_followed(wanted, data, lambda side: prompts is not None and prompts.names(task, side))
-        if prompts is None or not prompts.vary:
-            return None
-        row = Row("", "", 0, "", src_lang=wanted.source_language, tgt_lang=wanted.target_language, task=task)
-        try:
-            prompts.learn(Rows.of([row]), data.source_language, data.target_language)
-        except DataError as error:
-            remedy = "recordings name no language: give --source-language and --target-language"
-            raise DataError(f"{self.run.path}: {error}; {remedy}") from error
-        return prompts.of_row(row, 0)
 
     def _translate(
         self, window: Sequence[Piece], batch_size: int, decoder: Decoder, prompt: PromptPair | None
@@ -184,10 +154,33 @@ class Translator:
             return [self._decode([example], decoder)[0] for example in examples]
 
 
+def prompt_for(run: TrainedRun, wanted: Wanted) -> PromptPair | None:
+    """The prompt of recordings, of a model with several; None for the model's own.
+
+    Raises:
+        AistaError: the model does not do what is wanted, or has to be told a language.
+    """
+    experiment, prompts = run.experiment, run.task.prompts
+    task = choose_row_task(experiment, wanted.task, from_text=False)
+    if is_text_row(task):
+        raise AistaError(f"--task: {task} reads texts, and these are recordings; name another of the run's tasks")
+    data = experiment.sections.data
+    _require_followed(wanted, data, lambda side: prompts is not None and prompts.names(task, side))
+    if prompts is None or not prompts.vary:
+        return None
+    row = Row("", "", 0, "", src_lang=wanted.source_language, tgt_lang=wanted.target_language, task=task)
+    try:
+        prompts.learn(Rows.of([row]), data.source_language, data.target_language)
+    except DataError as error:
+        remedy = "recordings name no language: give --source-language and --target-language"
+        raise DataError(f"{run.path}: {error}; {remedy}") from error
+    return prompts.of_row(row, 0)
+
+
 class _Work:
     """How much of all recordings is done, by the sizes of their files: durations are known once they are decoded."""
 
-    def __init__(self, files: Sequence[str], progress: Progress | None) -> None:
+    def __init__(self, files: Sequence[Recorded], progress: Progress | None) -> None:
         self.files = files
         self._progress = progress or (lambda stage, done, total: None)
         self._sizes = [_size(file) for file in files]
@@ -219,7 +212,9 @@ def _require_followed(wanted: Wanted, data: DataConfig, named: Callable[[str], b
             )
 
 
-def _size(file: str) -> int:
+def _size(file: Recorded) -> int:
+    if isinstance(file, Waveform):
+        return file.samples_W.nbytes
     try:
         return max(1, os.stat(file).st_size)
     except (OSError, ValueError):  # which is said where it is read
@@ -250,30 +245,6 @@ def _translation(piece: Piece, found: Decoded | RunError, n_best: int) -> Transl
     return Translation(piece.file, text, problem, piece.segment.start, piece.segment.end, piece.share == 1, candidates)
 
 
-def load_model(
-    folder: str | os.PathLike[str],
-    which: str = "best",
-    *,
-    device: str = "",
-    base: Mapping[str, str | os.PathLike[str]] | None = None,
-    verify: bool = True,
-) -> Translator:
-    """Open a run or an exported folder to translate with; runs no code of an exported folder.
-
-    Args:
-        folder: Run folder, or a folder that ``aista export`` wrote.
-        which: Checkpoint: ``best``, ``last`` or a step number.
-        device: Where to decode; empty means the GPU if there is one.
-        base: Part -> folder of its base weights, for an export of the trainable weights alone.
-        verify: Compare the weights with their checksums first.
-
-    Raises:
-        RunError: no such run or checkpoint, or a damaged folder.
-    """
-    paths = {part: Path(path) for part, path in (base or {}).items()}
-    return Translator(open_run(Path(folder), which, device=device, base=paths, verify=verify))
-
-
 def translate(
     run_dir: Path,
     files: Sequence[str | os.PathLike[str]],
@@ -285,11 +256,11 @@ def translate(
     verify: bool = True,
     segmenter: Segmenter | None = None,
     n_best: int = 0,
-    wanted: Wanted = _USUAL,
+    wanted: Wanted = USUAL,
     progress: Progress | None = None,
 ) -> Iterator[Translation]:
-    """Open a model and yield the translation of each file; see ``load_model`` and ``Translator.stream``."""
-    model = load_model(run_dir, which, device=device, base=base, verify=verify)
+    """Open a model and yield the translation of each file; see ``open_run`` and ``Translator.stream``."""
+    model = Translator(open_run(run_dir, which, device=device, base=base, verify=verify))
     yield from model.stream(
         files, segmenter=segmenter, n_best=n_best, wanted=wanted, progress=progress, **(search or {})
     )

@@ -67,13 +67,14 @@ function card(item, runs, clips) {
 }
 
 function browserControls(state, named, pick) {
-  const orders = [["best", "best first"], ["worst", "worst first"], ["corpus", "order of the test set"]];
+  const pair = named.length > 1 ? [["both", "gains and losses side by side"]] : [];
+  const orders = [...pair, ["corpus", "order of the test set"], ["best", "best first"], ["worst", "worst first"]];
   const filter = make("input", { type: "search", id: "filter", placeholder: "id, transcript, reference, hypothesis" });
   filter.addEventListener("input", () => pick("text", String)(filter.value));
   const audio = make("input", { type: "checkbox", id: "with-audio" });
   audio.addEventListener("change", () => pick("audio", Boolean)(audio.checked));
   const controls = make("div", { class: "controls" }, make("label", { class: "control" }, "Filter", filter));
-  controls.append(select("order", "Sort", orders, "best", pick("order", String)));
+  controls.append(select("order", "Sort", orders, state.order, pick("order", String)));
   if (named.length > 1) {
     controls.append(select("second", "by Δ chrF:", named, String(state.second), pick("second", Number)));
     controls.append(select("first", "minus", named, String(state.first), pick("first", Number)));
@@ -85,8 +86,9 @@ function browserControls(state, named, pick) {
 function showBrowser(host, data, runs) {
   const items = data.utterances;
   const shown = runs.map((_, index) => index).filter((index) => items.some((item) => item.hypotheses[index] !== null));
-  const state = { text: "", order: "best", first: shown[0], second: shown[shown.length - 1], audio: false, count: PAGE };
   const isPair = shown.length > 1;
+  const order = isPair ? "both" : "corpus";
+  const state = { text: "", order, first: shown[0], second: shown[shown.length - 1], audio: false, count: PAGE };
   const list = make("div", { id: "utterances" });
   const status = make("p", { class: "status", role: "status" });
   const value = (item) => {
@@ -98,21 +100,40 @@ function showBrowser(host, data, runs) {
     const has = (item) => [item.id, item.transcript, item.reference, ...item.hypotheses]
       .some((part) => part !== null && part.toLowerCase().includes(text));
     const matches = items.filter((item) => has(item) && (!state.audio || data.clips[item.id]));
-    const sign = state.order === "best" ? -1 : 1;
+    const sign = state.order === "worst" ? 1 : -1;
     return state.order === "corpus" ? matches : matches.sort((one, other) => sign * (value(one) - value(other)));
+  };
+  const cardOf = (item) => {
+    const node = card(item, runs, data.clips);
+    const text = isPair ? `Δ ${value(item) >= 0 ? "+" : ""}${value(item).toFixed(1)}` : `chrF ${value(item).toFixed(1)}`;
+    node.querySelector("b").after(make("span", { class: "delta" }, text));
+    return node;
+  };
+  // The largest gains on the left, the largest losses on the right, as many of each; then those that are equal.
+  const sides = (matches) => {
+    const half = state.count / 2;
+    const gains = matches.filter((item) => value(item) > 0);
+    const losses = matches.filter((item) => value(item) < 0).reverse();
+    const equal = matches.filter((item) => value(item) === 0);
+    const part = (title, found) => {
+      const cards = found.slice(0, half).map(cardOf);
+      return make("div", {}, make("h3", {}, `${title}: ${found.length}`), ...cards);
+    };
+    const columns = make("div", { class: "columns" }, part("gains", gains), part("losses", losses));
+    const left = Math.max(...[gains, losses, equal].map((found) => found.length - half));
+    return { nodes: [columns, part("equal", equal)], left };
   };
   const show = () => {
     const matches = matching();
-    const cards = matches.slice(0, state.count).map((item) => {
-      const node = card(item, runs, data.clips);
-      const text = isPair ? `Δ ${value(item) >= 0 ? "+" : ""}${value(item).toFixed(1)}` : `chrF ${value(item).toFixed(1)}`;
-      node.querySelector("b").after(make("span", { class: "delta" }, text));
-      return node;
-    });
+    const rest = matches.length - state.count;
+    const { nodes, left } =
+      state.order === "both" ? sides(matches) : { nodes: matches.slice(0, state.count).map(cardOf), left: rest };
+    list.replaceChildren(...nodes);
+    const step = state.order === "both" ? PAGE / 2 : PAGE;
     const more = make("button", { type: "button", id: "more", onclick: () => { state.count += PAGE; show(); } });
-    more.append(`show ${Math.min(PAGE, matches.length - state.count)} more`);
-    status.textContent = `${matches.length} of ${items.length} utterances, ${cards.length} shown`;
-    list.replaceChildren(...cards, ...(matches.length > state.count ? [more] : []));
+    more.append(`show ${Math.min(step, left)} more${state.order === "both" ? " of each" : ""}`);
+    if (left > 0) list.append(more);
+    status.textContent = `${matches.length} of ${items.length} utterances, ${list.querySelectorAll("article").length} shown`;
   };
   const pick = (name, convert) => (chosen) => { state[name] = convert(chosen); state.count = PAGE; show(); };
   const named = shown.map((index) => [String(index), runs[index]]);

@@ -10,3 +10,4 @@ place("retrieval", (host) => showRetrieval(host, data.retrieval));
 place("correlation", (host) => showCorrelation(host, data.correlation, data.runs));
 place("plans", (host) => showPlans(host, data, data.runs));
 place("browser", (host) => showBrowser(host, data, data.runs));
+showContents();

@@ -15,6 +15,7 @@ from aista.report.report_options import ComparisonOptions
 from aista.report.scatter import retrieval_and_score
 from aista.report.tables import Table, to_latex, to_markdown
 from aista.report.test_set import MetricBuilder
+from aista.run_folder.run_names import ablation_run_label
 from aista.runs.ablation.plan import Ablation
 from aista.runs.ablation.result_table import ablation_csv, ablation_table
 from aista.runs.ablation.results import (
@@ -22,7 +23,6 @@ from aista.runs.ablation.results import (
     Outcome,
     ablation_rows,
     early_probes,
-    label,
     layer_scores,
     read_outcomes,
     single_layer_gains,
@@ -35,7 +35,7 @@ __all__ = ["write_outputs"]
 def write_outputs(
     out: Path, outcomes: Sequence[Outcome], metrics: MetricBuilder, ablation: Ablation
 ) -> tuple[Table, list[str]]:
-    """Write everything but ``runs.json``.
+    """Write everything but the index of the runs.
 
     Args:
         out: Folder of the ablation.
@@ -108,7 +108,8 @@ def _correlation(
         if not by_seed:
             continue
         for seed, score in by_seed.items():
-            values[label(row.name, seed)], scores[label(row.name, seed)] = mrr[row.name][seed], score
+            run = ablation_run_label(row.name, seed)
+            values[run], scores[run] = mrr[row.name][seed], score
         curves = [mrr[row.name][seed] for seed in by_seed]
         means[row.name] = {layer: sum(curve[layer] for curve in curves) / len(curves) for layer in curves[0]}
         mean_scores[row.name] = sum(by_seed.values()) / len(by_seed)

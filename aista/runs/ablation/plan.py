@@ -16,7 +16,7 @@ from aista.errors import ConfigError, Fault
 from aista.plain import is_given
 from aista.registry import nearest
 from aista.run_folder.parsing import parsing
-from aista.runs.ablation.results import label
+from aista.run_folder.run_names import ablation_run_label
 from aista.runs.ablation.variants import (
     BASE,
     AblationConfig,
@@ -76,7 +76,7 @@ class PlannedRun:
     @property
     def label(self) -> str:
         """Name and seed."""
-        return label(self.name, self.seed)
+        return ablation_run_label(self.name, self.seed)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 
-from aista.report.tables import NONE, Table, label_of, text_of
+from aista.report.tables import NONE, Table, difference_pattern, label_of, text_of
 from aista.runs.ablation.measures import MEASURES, measure_label
 from aista.runs.ablation.results import AblationRow
 
@@ -98,10 +98,12 @@ def _significance(row: AblationRow, metric: str) -> tuple[str, ...]:
     if result is None:
         return (NONE,) * (1 + len(_SIGNIFICANCE))
     seeds: tuple[str, ...] = (NONE,) * 3
-    if (test := result.seed_test) is not None:
-        seeds = (f"{test.interval:+.1f}", f"{test.p_value:.3f}", f"{row.seeds_adjusted[metric]:.3f}")
-    segments = (f"{result.interval:+.1f}", f"{result.p_value:.3f}", f"{row.adjusted[metric]:.3f}")
-    return (_with_spread(result.difference, result.spread, "+.1f"), *seeds, *segments)
+    test = result.seed_test
+    pattern = difference_pattern(result.interval, None if test is None else test.interval)
+    if test is not None:
+        seeds = (f"{test.interval:{pattern}}", f"{test.p_value:.3f}", f"{row.seeds_adjusted[metric]:.3f}")
+    segments = (f"{result.interval:{pattern}}", f"{result.p_value:.3f}", f"{row.adjusted[metric]:.3f}")
+    return (_with_spread(result.difference, result.spread, pattern), *seeds, *segments)
 
 
 def _mean(values: Sequence[float], pattern: str = ".1f") -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from aista.report.report_options import ComparisonOptions
 from aista.report.test_set import MetricBuilder, TestSet, read_test_set, split_of
 from aista.run_folder.contents import RunFolder
+from aista.run_folder.run_names import ablation_run_label
 from aista.runs.ablation.measures import by_measure, read_measures
 from aista.scoring.base import Metric
 from aista.scoring.holm import holm
@@ -21,17 +22,11 @@ __all__ = [
     "Outcome",
     "ablation_rows",
     "early_probes",
-    "label",
     "layer_scores",
     "read_outcomes",
     "seconds_per_step",
     "single_layer_gains",
 ]
-
-
-def label(name: str, seed: int) -> str:
-    """How a run is called where every run has its line."""
-    return f"{name}, seed {seed}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ class Outcome:
     @property
     def failure(self) -> str:
         """Which run failed, and why; empty if it did not."""
-        return f"{label(self.name, self.seed)}: {self.error}" if self.error else ""
+        return f"{ablation_run_label(self.name, self.seed)}: {self.error}" if self.error else ""
 
 
 @dataclass(frozen=True)
@@ -132,7 +127,7 @@ def read_outcomes(
     outcomes: Sequence[Outcome], metrics: MetricBuilder, options: ComparisonOptions, task: str = ""
 ) -> TestSet | None:
     """What the runs that are done are compared on, label by label; None where there are none. See ``ablation_rows``."""
-    runs = {label(one.name, one.seed): one.folder for one in outcomes if one.folder is not None}
+    runs = {ablation_run_label(one.name, one.seed): one.folder for one in outcomes if one.folder is not None}
     return read_test_set(runs, metrics, options, task=task) if runs else None
 
 
@@ -185,7 +180,7 @@ def seconds_per_step(run: RunFolder) -> float | None:
 
 def _scores(done: Mapping[tuple[str, int], Outcome], found: TestSet, metric: Metric) -> dict[tuple[str, int], float]:
     texts = found.hypotheses
-    return {key: metric.score(texts[label(*key)], found.references, found.inputs).value for key in done}
+    return {key: metric.score(texts[ablation_run_label(*key)], found.references, found.inputs).value for key in done}
 
 
 def _compare(
@@ -203,8 +198,8 @@ def _compare(
         if not others:
             continue
         comparison = paired_bootstrap(
-            (baseline, found.hypotheses[label(baseline, seed)]),
-            {name: found.hypotheses[label(name, seed)] for name in others},
+            (baseline, found.hypotheses[ablation_run_label(baseline, seed)]),
+            {name: found.hypotheses[ablation_run_label(name, seed)] for name in others},
             found.references,
             metric,
             inputs=found.inputs,

@@ -16,10 +16,11 @@ from aista.console import say
 from aista.engine.claim import holds
 from aista.errors import ConfigError, Fault
 from aista.files import require_writable, write_json, write_text
-from aista.report.tables import to_rich
+from aista.report.printed_tables import print_table
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import is_scored
 from aista.run_folder.paths import RunPaths, row_task_label, transcript_label
+from aista.run_folder.run_names import ABLATION_RUNS
 from aista.runs.ablation.outputs import write_outputs
 from aista.runs.ablation.plan import MODELS, Ablation, PlannedRun, PlannedStage
 from aista.runs.ablation.results import Outcome
@@ -99,6 +100,7 @@ class Sweep:
         runs = {run.id: run for run in reversed(self.ablation.runs)}  # of equal runs, the first gives the label
         runs = dict(reversed(runs.items()))
         states = {id: self._state(run) for id, run in runs.items()}  # refuses a folder of another experiment first
+        write_json(self.out / ABLATION_RUNS, [self._record(run) for run in self.ablation.runs])
         stages = {stage.folder: stage for id, run in runs.items() if states[id] != "done" for stage in run.stages}
         self._train_stages(stages)
         # seed by seed: a sweep that is stopped leaves whole seeds to compare
@@ -193,8 +195,7 @@ class Sweep:
         outcomes = [self._outcome(run) for run in self.ablation.runs]
         metrics = partial(build_direction_metrics, self.ablation.runs[0].unstaged)
         table, files = write_outputs(self.out, outcomes, metrics, self.ablation)
-        write_json(self.out / "runs.json", [self._record(run) for run in self.ablation.runs])
-        self.console.print(to_rich(table))
+        print_table(self.console, table)
         failed = [outcome.failure for outcome in outcomes if outcome.error]
         for failure in failed:
             self._say(f"failed: {failure}")

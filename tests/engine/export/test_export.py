@@ -14,6 +14,7 @@ import transformers
 import yaml
 from safetensors.torch import load_file, save_file
 
+import aista
 from aista.cli.main import main
 from aista.console import escaped
 from aista.engine.checkpoints import find_checkpoint
@@ -22,7 +23,6 @@ from aista.engine.export.weights import fingerprint
 from aista.engine.export.write import export
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.trained_run import open_run
-from aista.engine.inference.translate import load_model
 from aista.errors import AistaError, RunError
 
 PAGE = Path(__file__).parents[3] / "docs" / "export.md"
@@ -30,11 +30,11 @@ PAGE = Path(__file__).parents[3] / "docs" / "export.md"
 
 def snippet():
     """The Python of the documentation."""
-    return re.search(r"```python\n(from aista\.engine\.inference\.translate.*?)```", PAGE.read_text(), re.DOTALL)[1]
+    return re.search(r"```python\n(import aista\n.*?)```", PAGE.read_text(), re.DOTALL)[1]
 
 
 def translations(folder, wavs, **options):
-    return [item.text for item in load_model(folder, device="cpu", **options).translate(wavs)]
+    return [item.text for item in aista.load(folder, device="cpu", **options).stream(wavs)]
 
 
 def check_same_weights(run, out, **options):
@@ -184,11 +184,11 @@ def test_another_base_is_refused(tmp_path, trainable, given, bases):
     with pytest.raises(
         RunError, match=r"--base llm=.*other weights than those .* trained on; expected 'llama' with sha"
     ):
-        load_model(trainable, base={**given, "llm": other})
+        aista.load(trainable, base={**given, "llm": other})
     with pytest.raises(RunError, match=r"needs the base weights of the llm, 'llama' .*add --base llm=FOLDER"):
-        load_model(trainable, base={"encoder": given["encoder"]})
+        aista.load(trainable, base={"encoder": given["encoder"]})
     with pytest.raises(RunError, match="needs base weights of encoder, llm, not of adapter"):
-        load_model(trainable, base={**given, "adapter": other})
+        aista.load(trainable, base={**given, "adapter": other})
 
 
 def test_frozen_weights_that_the_base_lacks_go_along(tmp_path, lora, bases, given, wavs):
@@ -257,11 +257,11 @@ def test_wrong_runs(tmp_path, native, whole, capsys):
     assert f"no checkpoint '7'; it has steps {find_checkpoint(native).step}" in capsys.readouterr().err
     assert main(["export", str(native), str(tmp_path / "out"), "--shard-gb", "0"]) == 2
     with pytest.raises(RunError, match="with step 12 alone, got --checkpoint 7"):
-        load_model(whole, "7")
+        aista.load(whole, "7")
     with pytest.raises(RunError, match="--base is for folders that"):
-        load_model(native, base={"llm": tmp_path})
+        aista.load(native, base={"llm": tmp_path})
     with pytest.raises(RunError, match="holds all of its weights; leave --base out"):
-        load_model(whole, base={"llm": tmp_path})
+        aista.load(whole, base={"llm": tmp_path})
 
 
 def damage(out, change):
@@ -315,10 +315,10 @@ def resign(out, **more):
 def test_spoilt_folders(tmp_path, whole, spoil, message):
     out = tmp_path / "out"
     shutil.copytree(whole, out)
-    load_model(out)
+    aista.load(out)
     spoil(out)
     with pytest.raises(RunError, match=message):
-        load_model(out)
+        aista.load(out)
 
 
 def test_weights_are_read_without_their_checksums_on_demand(tmp_path, whole, capsys):
@@ -340,7 +340,7 @@ def test_what_users_add_and_edit_is_no_damage(tmp_path, whole):
     (out / "LICENSE").write_text("MIT")
     (out / ".cache" / "huggingface").mkdir(parents=True)
     (out / ".cache" / "huggingface" / "download.json").write_text("{}")
-    load_model(out)
+    aista.load(out)
 
 
 def experiment(out, change):
@@ -399,7 +399,7 @@ def test_planted_folders(tmp_path, whole, spoil, more, message):
     spoil(out)
     resign(out, **more)
     with pytest.raises(AistaError, match=message):
-        load_model(out)
+        aista.load(out)
 
 
 def test_an_export_follows_links_and_deletes_nothing_of_others(tmp_path, native):

@@ -11,10 +11,10 @@ import soundfile
 import torch
 from transformers import AutoTokenizer, Qwen2AudioProcessor, WhisperFeatureExtractor
 
+import aista
 from aista.cli.main import main
 from aista.engine.export.write import export
 from aista.engine.inference.trained_run import open_run
-from aista.engine.inference.translate import load_model
 from aista.engine.training.train import train
 from aista.errors import RunError
 from aista.tasks.experiment import load_experiment
@@ -104,7 +104,7 @@ def exported(run, tmp_path_factory):
 
 
 def test_transformers_alone_translates_as_the_run(run, exported, folder, clips, tmp_path):
-    expected = [item.text for item in load_model(run, device="cpu").translate(clips)]
+    expected = [item.text for item in aista.load(run, device="cpu").stream(clips)]
     assert len(set(expected)) > 1
     moved = tmp_path / "moved"
     shutil.copytree(exported, moved)

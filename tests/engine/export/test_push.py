@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+import aista
 from aista.cli.main import main
 from aista.engine.export.push import find_target, plan_push
 from aista.engine.export.record import RECORD, Record
 from aista.engine.export.write import export
-from aista.engine.inference.translate import load_model
 from aista.errors import AistaError, RunError
 from aista.hub_errors import HubError
 from tests.hub import connect
@@ -36,7 +36,7 @@ def copy(exported, tmp_path):
 
 
 def test_an_export_is_sent_as_one_private_commit_and_loads_again(account, native, wavs, tmp_path, capsys, caplog):
-    out, expected = tmp_path / "out", load_model(native, device="cpu").translate(wavs)
+    out, expected = tmp_path / "out", [*aista.load(native, device="cpu").stream(wavs)]
     assert main(["export", str(native), str(out), "--push", "me/tones"]) == 0
     repository = account.repositories["me/tones"]
     assert repository.private
@@ -52,7 +52,7 @@ def test_an_export_is_sent_as_one_private_commit_and_loads_again(account, native
     for name, data in repository.files.items():
         (tmp_path / "fetched" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "fetched" / name).write_bytes(data)
-    assert load_model(tmp_path / "fetched", device="cpu").translate(wavs) == expected
+    assert [*aista.load(tmp_path / "fetched", device="cpu").stream(wavs)] == expected
 
 
 def test_an_exported_folder_is_sent_with_an_edited_card_and_nothing_else(account, copy, capsys):

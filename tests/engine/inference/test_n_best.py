@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 import torch
 
+import aista
 from aista.cli.main import main
-from aista.engine.inference.translate import load_model
 from aista.engine.inputs import whole_pass
 from aista.errors import DataError
 from aista.modules.llms.search import GenerationConfig
@@ -70,10 +70,10 @@ def test_translate_lists_what_the_beam_found_best_first(run, files, capsys):
 
 
 def test_the_list_is_that_of_the_task_and_does_not_depend_on_the_batch(run, files):
-    model = load_model(run, device="cpu")
-    together = model.translate(files, n_best=3)
+    model = aista.load(run, device="cpu")
+    together = [*model.stream(files, n_best=3)]
     for file, item in zip(files, together, strict=True):
-        (alone,) = model.translate([file], n_best=3)
+        (alone,) = model.stream([file], n_best=3)
         assert [found.text for found in alone.n_best] == [found.text for found in item.n_best]
         assert [found.score for found in alone.n_best] == pytest.approx([found.score for found in item.n_best])
 
@@ -149,12 +149,12 @@ def test_the_guard_is_an_option_of_the_run_too(corpus, tmp_path, files):
     options = tiny_config(corpus)
     options["evaluation"] = {"generation": {"beam_size": 1, "max_new_tokens": 8, "no_repeat_ngram": 1}}
     torch.manual_seed(1)
-    model = load_model(finish(tmp_path, options)[0], device="cpu")
+    model = aista.load(finish(tmp_path, options)[0], device="cpu")
     assert model.run.experiment.sections.evaluation.generation == GenerationConfig(
         beam_size=1, max_new_tokens=8, no_repeat_ngram=1
     )
-    together = model.translate(files)
-    assert together == [model.translate([file])[0] for file in files]
+    together = [*model.stream(files)]
+    assert together == [model.translate(file) for file in files]
 
 
 def test_lists_survive_the_file(tmp_path):
@@ -186,7 +186,7 @@ def test_minimum_bayes_risk_is_that_of_the_list(run, capsys):
 
 
 def test_all_that_the_search_found_is_a_candidate(run):
-    trained = load_model(run, device="cpu").run
+    trained = aista.load(run, device="cpu").run
     batch = next(iter(whole_pass(trained.load_split("test"), 8)))
     generation = GenerationConfig(beam_size=5, max_new_tokens=8, mbr="chrf")
     hypotheses = trained.task.hypotheses(trained.model, batch, generation)
@@ -203,11 +203,11 @@ def test_all_that_the_search_found_is_a_candidate(run):
 
 
 def test_minimum_bayes_risk_does_not_depend_on_the_batch(run, files):
-    model = load_model(run, device="cpu")
+    model = aista.load(run, device="cpu")
     options = {"mbr": "chrf", "beam_size": 6, "n_best": 6}
-    together = model.translate(files, **options)
+    together = [*model.stream(files, **options)]
     for file, item in zip(files, together, strict=True):
-        (alone,) = model.translate([file], **options)
+        (alone,) = model.stream([file], **options)
         assert [found.text for found in alone.n_best] == [found.text for found in item.n_best]
         utilities = [[found.utility for found in one.n_best] for one in (alone, item)]
         assert utilities[0] == pytest.approx(utilities[1], abs=1e-3)

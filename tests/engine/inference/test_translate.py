@@ -12,10 +12,11 @@ import pytest
 import soundfile
 import torch
 
+import aista
 from aista.cli.main import main
 from aista.data.segmenters.base import Segment, Segmenter
 from aista.data.segmenters.fixed import Fixed
-from aista.engine.inference.translate import Translation, load_model
+from aista.engine.inference.translate import Translation
 from aista.errors import RunError
 from tests.finished import finish
 from tests.tiny import RATE, tiny_config
@@ -61,8 +62,8 @@ def files(tmp_path, corpus, monkeypatch):
 
 
 def test_a_bad_file_is_named_and_the_others_are_translated_as_they_are_alone(run, files):
-    model = load_model(run, device="cpu")
-    results = model.translate(files)
+    model = aista.load(run, device="cpu")
+    results = [*model.stream(files)]
     assert [result.file for result in results] == files
     for file, result in zip(files, results, strict=True):
         if file in BAD:
@@ -70,15 +71,15 @@ def test_a_bad_file_is_named_and_the_others_are_translated_as_they_are_alone(run
             assert result.problem.startswith(f"{file}: ")
             assert re.search(BAD[file], result.problem), result.problem
         else:
-            assert result == model.translate([file])[0]
+            assert result == model.translate(file)
             assert result.problem == ""
             assert result.text is not None
     assert len({result.text for result in results}) > 2
 
 
 def test_one_path_is_no_list_of_files(run, files):
-    with pytest.raises(ValueError, match=r"files must be a list of paths, got 'ok\.wav'; write \['ok\.wav'\]"):
-        load_model(run, device="cpu").translate("ok.wav")
+    with pytest.raises(aista.AistaError, match=r"recordings: must be a list, got 'ok\.wav'; write \['ok\.wav'\]"):
+        aista.load(run, device="cpu").stream("ok.wav")
 
 
 def test_the_command_prints_one_line_per_file(run, files, capsys):
@@ -86,7 +87,7 @@ def test_the_command_prints_one_line_per_file(run, files, capsys):
     assert main(["translate", str(run), "--device", "cpu", *files]) == 1
     printed = capsys.readouterr()
     lines = printed.out.removesuffix("\n").split("\n")
-    expected = [result for result in load_model(run, device="cpu").translate(files) if result.text is not None]
+    expected = [result for result in aista.load(run, device="cpu").stream(files) if result.text is not None]
     assert [line.count("\t") for line in lines] == [1] * len(expected)
     assert [line.split("\t")[1] for line in lines] == [result.text for result in expected]
     names = [line.split("\t")[0] for line in lines[:5]]
@@ -104,17 +105,17 @@ def test_what_a_model_says_is_one_line(run, files, capsys, monkeypatch):
 
 
 def test_a_file_that_the_model_cannot_take(run, files, monkeypatch):
-    model = load_model(run, device="cpu")
+    model = aista.load(run, device="cpu")
     monkeypatch.setattr(model.run.model.llm, "max_positions", 24)
     soundfile.write("longer.wav", np.tile(soundfile.read("ok.wav")[0], 3), RATE)
-    good, bad = model.translate(["ok.wav", "longer.wav"])
+    good, bad = model.stream(["ok.wav", "longer.wav"])
     assert good.text is not None
     assert re.fullmatch("longer.wav: must take at most 24 LLM positions, got [0-9]+; .*", bad.problem)
 
 
 def test_a_file_that_the_model_fails_on_costs_the_others_nothing(run, files, monkeypatch):
-    model = load_model(run, device="cpu")
-    expected = model.translate(["ok.wav", "take_10:20:30"])
+    model = aista.load(run, device="cpu")
+    expected = [*model.stream(["ok.wav", "take_10:20:30"])]
     search = type(model.run.task).hypotheses
 
     def fail_on_loud(self, built, batch, generation, **options):
@@ -124,7 +125,7 @@ def test_a_file_that_the_model_fails_on_costs_the_others_nothing(run, files, mon
 
     monkeypatch.setattr(type(model.run.task), "hypotheses", fail_on_loud)
     shutil.copy("ok.wav", "loud.wav")
-    first, loud, last = model.translate(["ok.wav", "loud.wav", "take_10:20:30"])
+    first, loud, last = model.stream(["ok.wav", "loud.wav", "take_10:20:30"])
     assert [first, last] == expected
     assert loud == Translation("loud.wav", problem="loud.wav: the language model's output is not a number", end=0.24)
 
@@ -148,8 +149,8 @@ def talk(files):
 
 
 def test_segments_are_translated_as_files_that_hold_them(run, talk):
-    model = load_model(run, device="cpu")
-    results = model.translate(["talk.wav", "long.wav"], segmenter=Halves())
+    model = aista.load(run, device="cpu")
+    results = [*model.stream(["talk.wav", "long.wav"], segmenter=Halves())]
     pieces = [result for result in results if result.file == "talk.wav"]
     assert results[: len(pieces)] == pieces
     assert len(results) == len(pieces) + 6
@@ -160,7 +161,7 @@ def test_segments_are_translated_as_files_that_hold_them(run, talk):
         names.append(f"piece{index}.wav")
         part = talk[round(piece.start * RATE) : round(piece.end * RATE)]
         soundfile.write(names[-1], part, RATE, subtype="FLOAT")
-    assert [piece.text for piece in pieces] == [result.text for result in model.translate(names)]
+    assert [piece.text for piece in pieces] == [result.text for result in model.stream(names)]
     assert len({piece.text for piece in pieces}) > 1
 
 
@@ -171,7 +172,7 @@ def test_segments_that_the_model_cannot_take_are_named_by_their_times(run, talk)
             list(blocks)
             return [Segment(0.0, 0.05), Segment(1.0, 2.0), Segment(2.0, 4.5)]
 
-    short, good, cut = load_model(run, device="cpu").translate(["talk.wav"], segmenter=Odd())
+    short, good, cut = aista.load(run, device="cpu").stream(["talk.wav"], segmenter=Odd())
     assert re.fullmatch(r"talk\.wav from 00:00:00\.000 to 00:00:00\.050: must last at least 0\.1 s.*", short.problem)
     assert good.text is not None
     assert cut.text is not None  # to the model's longest
@@ -184,17 +185,17 @@ def test_digital_silence_says_nothing_and_no_speech_is_said(run, talk):
             return []
 
     soundfile.write("gap.wav", np.concatenate([talk[:RATE], np.zeros(3 * RATE)]), RATE, subtype="FLOAT")
-    model = load_model(run, device="cpu")
-    texts = [result.text for result in model.translate(["gap.wav"], segmenter=Fixed(max_seconds=1))]
+    model = aista.load(run, device="cpu")
+    texts = [result.text for result in model.stream(["gap.wav"], segmenter=Fixed(max_seconds=1))]
     assert texts[1:] == ["", "", ""]
-    (result,) = model.translate(["talk.wav"], segmenter=Nothing())
+    (result,) = model.stream(["talk.wav"], segmenter=Nothing())
     assert result.problem.startswith("talk.wav: no speech was found in its 5.2 s; lower")
 
 
 def test_a_recording_that_is_bad_at_its_end_costs_the_others_nothing(run, talk):
     shutil.copy("talk.wav", "cut.wav")
     os.truncate("cut.wav", os.path.getsize("cut.wav") - 4000)
-    results = load_model(run, device="cpu").translate(["cut.wav", "ok.wav"], segmenter=Fixed())
+    results = [*aista.load(run, device="cpu").stream(["cut.wav", "ok.wav"], segmenter=Fixed())]
     assert [result.text is None for result in results] == [True, False]
     assert "the file is cut short" in results[0].problem
 
@@ -206,7 +207,7 @@ def test_a_recording_that_changes_between_the_readings_is_named(run, talk):
             soundfile.write("talk.wav", talk[: 4 * RATE], RATE, subtype="FLOAT")
             return found
 
-    results = load_model(run, device="cpu").translate(["talk.wav"], segmenter=Shortens(max_seconds=1.5))
+    results = [*aista.load(run, device="cpu").stream(["talk.wav"], segmenter=Shortens(max_seconds=1.5))]
     assert [result.text is None for result in results] == [False, False, False, True]
     assert results[-1].problem == "talk.wav: has become shorter while it was read; translate it again"
 

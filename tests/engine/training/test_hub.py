@@ -9,8 +9,8 @@ import pytest
 import transformers
 import yaml
 
+import aista
 from aista.cli.main import main
-from aista.engine.inference.translate import load_model
 from aista.errors import AistaError, ConfigError, RunError
 from aista.run_folder.contents import RunFolder
 from aista.tasks.experiment import load_experiment, structure_experiment
@@ -75,7 +75,7 @@ def test_a_run_has_its_commits_and_keeps_to_them(hub, published, models, corpus,
     assert {config[part]["config"]["path"] for part in ("encoder", "llm", "tokenizer")} == names
     assert "pickle" not in " ".join(hub.log)
     wavs = sorted((corpus / "audio").glob("test*.wav"))
-    expected = load_model(run, device="cpu").translate(wavs)
+    expected = [*aista.load(run, device="cpu").stream(wavs)]
 
     # The branch moves: the same command resumes with what the run began with, and says so.
     hub.add("tiny/llama", touch(models, tmp_path))
@@ -85,20 +85,20 @@ def test_a_run_has_its_commits_and_keeps_to_them(hub, published, models, corpus,
     with caplog.at_level(logging.INFO, "aista.hub"):
         assert main(["train", str(tmp_path / "stopped"), "--config", str(file)]) == 0
     assert f"tiny/llama: commit {published['tiny/llama']} of the hub, as when it began" in capsys.readouterr().err
-    assert load_model(tmp_path / "stopped", device="cpu").translate(wavs) == expected
+    assert [*aista.load(tmp_path / "stopped", device="cpu").stream(wavs)] == expected
 
     # Neither network nor models are needed to translate; exports say where their bases are.
     disconnect(monkeypatch)
     assert main(["export", str(run), str(tmp_path / "out")]) == 0
-    assert load_model(tmp_path / "out", device="cpu").translate(wavs) == expected
+    assert [*aista.load(tmp_path / "out", device="cpu").stream(wavs)] == expected
     base = json.loads((tmp_path / "out" / "config.json").read_text())["base"]
     assert base["llm"]["name"] == f"tiny/llama@{published['tiny/llama']}"
     assert sorted(path.name for path in (tmp_path / "out" / "llm").iterdir()) == ["config.json"]
     assert main(["export", str(run), str(tmp_path / "small"), "--trainable-only"]) == 0
     with pytest.raises(RunError, match=rf"add --base encoder=tiny/whisper@{published['tiny/whisper']}$"):
-        load_model(tmp_path / "small", device="cpu")
+        aista.load(tmp_path / "small", device="cpu")
     bases = {"encoder": models / "whisper", "llm": Path(f"tiny/llama@{published['tiny/llama']}")}
-    assert load_model(tmp_path / "small", device="cpu", base=bases).translate(wavs) == expected
+    assert [*aista.load(tmp_path / "small", device="cpu", base=bases).stream(wavs)] == expected
 
 
 def test_a_dry_run_fetches_no_weights(hub, published, corpus, tmp_path, capsys):

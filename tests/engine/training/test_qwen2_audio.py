@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers import Qwen2AudioProcessor, WhisperFeatureExtractor
 
+import aista
 from aista.data.tokenizers.hugging_face import HuggingFaceConfig, HuggingFaceTokenizer
 from aista.engine.checkpoints import find_checkpoint, load_weights
 from aista.engine.export.write import export
-from aista.engine.inference.translate import load_model
 from aista.engine.training.train import train
 from aista.tasks.experiment import load_experiment
 from aista.tasks.prompting import ChatPrompt, encode_prompt
@@ -52,14 +52,14 @@ def test_lora_and_the_adapter_are_trained_alone(run, folder):
 @pytest.mark.parametrize("kind", ["whole", "merged"])
 def test_exports_translate_as_the_run_without_the_models_folder(kind, run, folder, corpus, tmp_path):
     wavs = sorted((corpus / "audio").glob("test*.wav"))
-    expected = load_model(run, device="cpu").translate(wavs)
+    expected = [*aista.load(run, device="cpu").stream(wavs)]
     assert len(set(expected)) > 1
     out = tmp_path / "out"
     export(run, out, kind=kind)
     hidden = folder.with_name("hidden")
     shutil.move(folder, hidden)
     try:
-        assert load_model(out, device="cpu").translate(wavs) == expected
+        assert [*aista.load(out, device="cpu").stream(wavs)] == expected
     finally:
         shutil.move(hidden, folder)
 
@@ -68,7 +68,7 @@ def test_trained_weights_alone_need_the_same_base(run, folder, corpus, tmp_path)
     wavs = sorted((corpus / "audio").glob("test*.wav"))
     export(run, tmp_path / "out", kind="trainable")
     base = {"encoder": folder, "adapter": folder, "llm": folder}
-    assert load_model(tmp_path / "out", device="cpu", base=base).translate(wavs) == load_model(run).translate(wavs)
+    assert [*aista.load(tmp_path / "out", device="cpu", base=base).stream(wavs)] == [*aista.load(run).stream(wavs)]
 
 
 def test_the_documented_prompt_is_the_models_own_format(folder, tmp_path):

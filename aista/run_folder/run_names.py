@@ -1,0 +1,89 @@
+"""What runs are called where people read of them: an ablation's by row and seed, others by what tells paths apart."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["ABLATION_RUNS", "RunNames", "ablation_name", "ablation_run_label"]
+
+ABLATION_RUNS = "runs.json"
+"""In the folder of an ablation: row, seed and folder of each run, whose own name is a hash."""
+
+
+def ablation_run_label(name: str, seed: int) -> str:
+    """How a run of an ablation is called where every run has its line."""
+    return f"{name}, seed {seed}"
+
+
+def ablation_name(path: Path) -> str:
+    """Row and seed of an ablation's run folder, of several rows that are one training the first; else empty.
+
+    An index that cannot be read names nothing.
+    """
+    folder = path.resolve()
+    index = folder.parent.parent / ABLATION_RUNS
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        for run in json.loads(index.read_bytes()):
+            if index.parent / run["folder"] == folder:
+                return ablation_run_label(str(run["name"]), int(run["seed"]))
+    return ""
+
+
+def _name_around(path: Path) -> str:
+    """The name of the ablation's run that a path leads into: the run itself, or a file of its evaluations."""
+    return next(filter(None, map(ablation_name, (path, *path.resolve().parents[:3]))), "")
+
+
+@dataclass(frozen=True)
+class RunNames:
+    """Short names of paths.
+
+    Attributes:
+        names: One for each path, in their order; no two are equal.
+        notes: Where the paths are that the names stand for, one line each.
+    """
+
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, paths: Sequence[str], *, cut_ends: bool = False) -> RunNames:
+        """The names of different paths; each may end in ``@LABEL``, which its name keeps.
+
+        The folders that all begin with are cut; with ``cut_ends`` what all end in, such as a file's name, is cut too.
+        """
+        split = [_split(path) for path in paths]
+        titles = [_name_around(Path(path)) for path, _ in split]
+        others = list(dict.fromkeys(path for (path, _), title in zip(split, titles, strict=True) if not title))
+        cut, pattern = _cut(others, cut_ends)
+        short = dict(zip(others, cut, strict=True))
+        names = [(title or short[path]) + label for (path, label), title in zip(split, titles, strict=True)]
+        count = Counter(names)
+        names = [name if count[name] == 1 else path for name, path in zip(names, paths, strict=True)]
+        notes = [f"names stand for * in {pattern}"] if pattern else []
+        notes += [f"{name}: {path}" for name, path, title in zip(names, paths, titles, strict=True) if title]
+        return cls(tuple(names), tuple(notes))
+
+
+def _split(path: str) -> tuple[str, str]:
+    """A path and its ``@LABEL``, which may be empty."""
+    folder, at, label = path.rpartition("@")
+    return (folder, at + label) if at and not Path(path).exists() else (path, "")
+
+
+def _cut(paths: Sequence[str], cut_ends: bool) -> tuple[list[str], str]:
+    """Paths without what all begin with, and perhaps end in, and the pattern that they fit; empty where none is."""
+    parts = [Path(path).parts for path in paths]
+    shortest = min(map(len, parts), default=0) - 1
+    first = next((n for n in range(shortest) if len({each[n] for each in parts}) > 1), shortest)
+    inner = shortest - first if cut_ends and len(paths) > 1 else 0
+    last = next((n for n in range(inner) if len({each[-1 - n] for each in parts}) > 1), inner)
+    if first <= 0 and last <= 0:
+        return list(paths), ""
+    cut = [str(Path(*each[first : len(each) - last])) for each in parts]
+    return cut, str(Path(*parts[0][:first], "*", *parts[0][len(parts[0]) - last :]))
