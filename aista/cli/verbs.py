@@ -7,6 +7,7 @@ __all__ = ["SUB_VERBS", "VERBS"]
 VERBS = {
     "quickstart": "Build the embedded corpus, train a baseline and AI-STA on it, write a report.",
     "train": "Train an experiment from a config, or resume it.",
+    "runs": "List the runs of a folder: state, step, scores, time left.",
     "evaluate": "Translate a test set and score it (BLEU, chrF, with signatures).",
     "compare": "Compare two evaluated runs by paired bootstrap.",
     "score": "Score translations in text files, and compare systems.",
@@ -20,7 +21,8 @@ VERBS = {
     "new": "Write a plug-in of any kind, to be changed; it keeps its contracts as it is.",
     "configs": "List the shipped configs, or print one.",
     "list": "List the registered components.",
-    "show": "Show a component's options, with a config snippet to paste.",
+    "show": "Show the options of a component or of a config section, with a config snippet to paste.",
+    "schema": "Print the JSON Schema of configs, with which editors complete and check them.",
     "check": "Run the public contract tests on a component or plug-in file.",
 }
 

@@ -153,6 +153,7 @@ class RunPaths:
     parameters_file = _Part("parameters.json")
     selection_file = _Part("selection.json")
     timing_file = _Part("timing.json")
+    failure_file = _Part("failure.json")
     tracking_file = _Part("tracking.json")
     tracking_dir = _Part("tracking")
     assets_dir = _Part("assets")
@@ -200,6 +201,11 @@ class RunPaths:
     def has_checkpoints(self) -> bool:
         """Whether any step was saved, be it in part."""
         return any(_matching(self.checkpoints_dir, f"{STEP}*"))
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether it has no step of training to show, nor one of a pretraining stage."""
+        return not (self.has_checkpoints or self.metrics_file("train").is_file() or (self.path / PRETRAINING).is_dir())
 
     def checkpoint_steps(self) -> list[int]:
         """Steps that have a checkpoint, ascending. Raises RunError where a file lies in place of one."""
