@@ -45,10 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to do with rows that already have word times: stop (default), keep them, or align again",
     )
     parser.add_argument(
-        "--max-seconds",
-        type=number(0.1, 1e6),
-        default=0.0,
-        help="maximum length of a recording in seconds (default: the run's, or 30)",
+        "--max-seconds", type=number(0.1, 1e6), default=0.0, help="longest recording (default: the run's, or 30)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.add_argument(

@@ -11,9 +11,7 @@ from aista.errors import AistaError, shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "out", type=Path, metavar="OUT", help="output folder, for train.tsv, dev.tsv, test.tsv and a report"
-    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="output folder, for the manifests and a report")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="options (see `aista show source NAME`)")
     parser.add_argument(
         "--from",

@@ -25,13 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="run folder; a stopped run is resumed, a finished one continues with a larger trainer.max_steps=N",
     )
-    parser.add_argument(
-        "--config", type=find_config, help="YAML file or name of a shipped config (default: RUN's config)"
-    )
+    parser.add_argument("--config", type=find_config, help="YAML file or shipped config (default: RUN's config)")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of config options")
-    parser.add_argument(
-        "--dump-config", action="store_true", help="print the config with all defaults filled in, and exit"
-    )
+    parser.add_argument("--dump-config", action="store_true", help="print the config with all defaults, and exit")
     parser.add_argument("--stage", default="", metavar="NAME", help="train only this pretraining stage")
     add_verify_argument(parser)
     parser.add_argument(
