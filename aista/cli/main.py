@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
 
-from aista import __version__, registry
+from aista import __version__, extras, registry
 from aista.cli.verbs import SUB_VERBS, VERBS
 from aista.console import say
 from aista.errors import AistaError, ConfigError, RunError
@@ -57,6 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output, e.g. head, has gone
         return 141
+    except ModuleNotFoundError as error:  # of an extra; any other is a bug
+        if error.name not in extras.MODULES:
+            raise
+        say(f"aista {arguments[0]} {extras.explain(error)}", sys.stderr)
+        return AistaError.exit_code
     except OSError as error:
         return _refused(error)
     except MemoryError as error:
