@@ -9,10 +9,10 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
 
 AISTA_FUZZ_EXAMPLES ?= 10000
 
-.PHONY: help quickstart test fuzz lint format bench clean
+.PHONY: help quickstart test fuzz lint format bench release-check clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "aista needs Python 3.10, 3.11 or 3.12; say which with make PYTHON=..." >&2; exit 2; }
@@ -41,6 +41,10 @@ format: $(READY) ## format the code and mend what the linter can
 
 bench: $(READY) ## benchmarks; results are printed, see benchmarks/README.md
 	$(BIN)/python -m pytest benchmarks --benchmark-only --benchmark-columns=min,median,max
+
+release-check: $(READY) ## build wheel and sdist of the last commit, check and try them
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[release]"
+	$(BIN)/python -m tools.release_check
 
 clean: ## remove the environment and caches; runs and data stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

@@ -13,7 +13,7 @@ from aista.plain import to_plain
 from aista.registry import Entry
 from aista.schema import Component, required_options
 
-__all__ = ["REQUIRED", "OptionText", "config_node", "option_texts"]
+__all__ = ["REQUIRED", "OptionText", "config_node", "default_values", "option_texts"]
 
 REQUIRED = "REQUIRED"
 
@@ -62,13 +62,14 @@ def option_texts(cls: type[Any]) -> Iterator[OptionText]:
 
 def config_node(entry: Entry) -> dict[str, Any]:
     """A component's node for a config: its name and every option at its default; of a task, top-level keys."""
-    options = _defaults(entry.config) if entry.config is not None else {}
+    options = default_values(entry.config) if entry.config is not None else {}
     if entry.kind == "task":
         return {"task": entry.name, **options}
     return {"name": entry.name, **({"config": options} if options else {})}
 
 
-def _defaults(cls: type[Any]) -> dict[str, Any]:
+def default_values(cls: type[Any]) -> dict[str, Any]:
+    """Every option of a dataclass at its default, as plain data; what has none is REQUIRED."""
     values: dict[str, Any] = {}
     required = required_options(cls)
     for field in dataclasses.fields(cls):
@@ -80,7 +81,7 @@ def _defaults(cls: type[Any]) -> dict[str, Any]:
         elif kind and isinstance(default, str):
             values[field.name] = default
         elif "section" in field.metadata:
-            values[field.name] = _defaults(field.metadata["section"])
+            values[field.name] = default_values(field.metadata["section"])
         else:
             values[field.name] = to_plain(_default(field))
     return values

@@ -36,7 +36,20 @@ class RegistryError(AistaError):
 
 
 class PluginError(AistaError):
-    """A plug-in file or entry point could not be loaded."""
+    """A plug-in file or entry point cannot be loaded, built or used.
+
+    Attributes:
+        reason: The fault alone.
+
+    Args:
+        reason: As above, beginning with the place in the plug-in's file where ``check`` is given.
+        check: The file that ``aista check`` tests; the message says so.
+    """
+
+    def __init__(self, reason: str, *, check: str = "") -> None:
+        self.reason = reason
+        test = f"`aista check {check}` tests it, PYTHONDEVMODE=1 shows the traceback"
+        super().__init__(f"plug-in {reason}; {test}" if check else reason)
 
 
 class DataError(AistaError):

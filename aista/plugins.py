@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from aista.errors import AistaError, PluginError
+from aista.errors import PluginError
+from aista.plugin_faults import FILE_MODULE, PACKAGES, described, place_of, shown_file
 
 __all__ = ["ENTRY_POINT_GROUP", "load_entry_points", "load_files"]
 
@@ -32,10 +33,10 @@ def load_files(files: Iterable[str | Path], base: Path | None = None) -> set[str
     for file in files:
         path = Path(base or Path.cwd(), file)
         if path.suffix != ".py" or not os.path.isfile(path):  # False, too, for names that no system takes
-            raise PluginError(f"plug-in {str(file)!r}: must be a Python file (.py), found none at {path.absolute()}")
+            raise PluginError(_no_file(file, path))
         path = path.resolve()
-        name = f"aista_plugin_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
-        with _once(str(path), f"plug-in {str(file)!r}") as is_first:
+        name = f"{FILE_MODULE}{path.stem}_{zlib.crc32(str(path).encode()):08x}"
+        with _once(str(path), shown_file(path)) as is_first:
             if is_first:
                 loader = importlib.machinery.SourceFileLoader(name, str(path))
                 spec = importlib.util.spec_from_loader(name, loader)
@@ -52,6 +53,7 @@ def load_entry_points() -> None:
         return
     for point in entry_points(group=ENTRY_POINT_GROUP):
         owner = point.dist.name if point.dist else "an unknown distribution"
+        PACKAGES.add(point.value.partition(":")[0].partition(".")[0])
         with _once(f"{owner}:{point.name}", f"entry point {point.name!r} of {owner} ({point.value})") as is_first:
             loaded = point.load() if is_first else None
             if inspect.isfunction(loaded):
@@ -70,5 +72,14 @@ def _once(key: str, plugin: str) -> Iterator[bool]:
         _done.discard(key)
         if not isinstance(error, (Exception, SystemExit)):
             raise
-        reason = str(error) if isinstance(error, AistaError) else f"{type(error).__name__}: {error}"
-        raise PluginError(f"{plugin} failed to load: {reason}") from error
+        place = place_of(error)
+        reason = f"{place or f'{plugin} failed to load'}: {described(error)}"
+        raise PluginError(reason, check="" if place is None else place.file) from error
+
+
+def _no_file(file: str | Path, path: Path) -> str:
+    near = path.with_name(f"{path.name}.py")
+    remedy = "write its path, relative to the config; an installed package offers components by an entry point instead"
+    if near.is_file():
+        remedy = f"did you mean {file}.py?"
+    return f"plug-in {str(file)!r}: must be a Python file (.py), found none at {path.absolute()}; {remedy}"

@@ -17,19 +17,22 @@ import difflib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from aista import extras, plugins
 from aista.declarations import Declaration, check_component, declarations
-from aista.errors import ConfigError, Fault, RegistryError
+from aista.errors import AistaError, ConfigError, Fault, RegistryError
 from aista.kinds import KINDS
+from aista.plugin_faults import is_foreign, place_of, unbuildable, where
 
 __all__ = [
     "Entry",
     "build",
+    "constructing",
     "entries",
     "get",
     "load_plugins",
@@ -88,7 +91,8 @@ def register(kind: str, name: str, *, config: type[Any] | None = None) -> Callab
         origin = f"{factory.__module__}.{factory.__qualname__}"
         taken = _entries.get((kind, name)) or built_in
         if taken is not None and taken.origin != origin and _source(taken.origin) != _source(origin):
-            raise RegistryError(f"{kind} {name!r} is already registered by {taken.origin}; {origin} needs another name")
+            remedy = f"register {factory.__qualname__} under another name"
+            raise RegistryError(f"{kind} {name!r} is {_owner(taken)}; {remedy}")
         own: Any = factory if is_dataclass(factory) else None
         _entries[kind, name] = Entry(kind, name, factory, config or own, origin)
         return factory
@@ -100,6 +104,12 @@ def _source(origin: str) -> str:
     """File and name of what is registered: the same by whichever route the file was imported."""
     module, _, name = origin.rpartition(".")
     return f"{getattr(sys.modules.get(module), '__file__', module)}:{name}"
+
+
+def _owner(taken: Entry | Declaration) -> str:
+    if isinstance(taken, Declaration) or not is_foreign(taken.factory):
+        return f"a component of aista itself ({taken.origin})"
+    return f"already registered by {where(taken.factory)} ({taken.factory.__qualname__})"
 
 
 def get(kind: str, name: str) -> Entry:
@@ -154,7 +164,8 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
     """Build the component that ``spec`` (a structured ``Component`` node of a config) names.
 
     ``at`` is its place in the config; ``dependencies`` go to factories that name them. Without a ``spec.config`` the
-    defaults apply. Raises ConfigError: unknown name, bad or missing options, also of components within.
+    defaults apply. Raises ConfigError: unknown name, bad or missing options, also of components within;
+    PluginError: a plug-in's component cannot be constructed.
     """
     place = at or kind
     try:
@@ -169,15 +180,31 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
         raise ConfigError([Fault(f"{place}.config.{gap}", "is required") for gap in gaps])
     passed = named_by(entry.factory, dependencies)
     try:
-        if options is None and entry.config is not None:
-            options = entry.config()
-        if entry.config is entry.factory:
-            return options
-        return entry.factory(*(() if entry.config is None else (options,)), **passed)
+        with constructing(entry):
+            if options is None and entry.config is not None:
+                options = entry.config()
+            if entry.config is entry.factory:
+                return options
+            return entry.factory(*(() if entry.config is None else (options,)), **passed)
     except ConfigError as error:  # of a component within its config
         raise ConfigError([replace(fault, path=f"{place}.config.{fault.path}") for fault in error.faults]) from error
     except ValueError as error:
-        raise ConfigError([Fault(f"{place}.config", str(error))]) from error
+        line = place_of(error)
+        raise ConfigError([Fault(f"{place}.config", f"{error}{f' ({line})' if line else ''}")]) from error
+
+
+@contextmanager
+def constructing(entry: Entry) -> Iterator[None]:
+    """Raise PluginError where the block fails to construct a component that is not aista's; rejected options pass."""
+    try:
+        yield
+    except (AistaError, ValueError):
+        raise
+    except Exception as error:
+        if not is_foreign(entry.factory):
+            raise
+        offered = KINDS[entry.kind].dependencies
+        raise unbuildable(entry.kind, entry.factory, entry.config, offered, error) from error
 
 
 def named_by(function: Callable[..., Any], dependencies: Mapping[str, Any]) -> dict[str, Any]:

@@ -315,5 +315,6 @@ def _component(
     options, place = data.get("config"), join(at, "config")
     if entry.config is None and options:
         faults.append(Fault(place, f"{kind} {name!r} takes no options, got {shown(options)}"))
-    config = None if entry.config is None else _dataclass(entry.config, options, place, faults)
+    with registry.constructing(entry):
+        config = None if entry.config is None else _dataclass(entry.config, options, place, faults)
     return None if len(faults) > before else cls(name=name, config=config, **beside)

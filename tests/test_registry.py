@@ -125,9 +125,8 @@ def test_a_taken_name_says_who_has_it():
     def other(config):
         return config
 
-    with pytest.raises(
-        RegistryError, match=r"'apple' is already registered by .*register_apple.*; .*other needs another"
-    ):
+    remedy = r"already registered by .*test_registry\.py:\d+ \(register_apple.*\); register .*other under another name"
+    with pytest.raises(RegistryError, match=rf"'apple' is {remedy}"):
         registry.register("fruit", "apple")(other)
 
 
@@ -184,19 +183,33 @@ def test_two_plugin_files_of_one_name_do_not_shadow_each_other(tmp_path):
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
-        ("import does_not_exist", "ModuleNotFoundError: No module named 'does_not_exist'"),
-        ("def broken(:", "SyntaxError"),
-        ("raise SystemExit(3)", "SystemExit: 3"),
-        ("from aista.registry import register\nregister('friut', 'x')", "unknown kind 'friut'"),
+        ("raise RuntimeError('no luck')", "1: RuntimeError: no luck"),
+        ("import json\n\njson.loads('no luck')", "3: JSONDecodeError: Expecting value: line 1 column 1 (char 0)"),
+        ("import does_not_exist", "1: ModuleNotFoundError: No module named 'does_not_exist'"),
+        ("x = 1\ndef broken(:", "2: SyntaxError: invalid syntax"),
+        ("x = '\\x00'\n  y = 2", "2: IndentationError: unexpected indent"),
+        ("raise SystemExit(3)", "1: SystemExit: 3"),
+        ("from aista.registry import register\nregister('friut', 'x')", "2: unknown kind 'friut'"),
+        ("from aista.registry import register\nregister('cost')", "2: TypeError: register() missing"),
     ],
 )
-def test_a_broken_plugin_is_fatal_and_named_every_time(tmp_path, source, reason):
+def test_a_broken_plugin_is_fatal_and_its_line_named_every_time(tmp_path, monkeypatch, source, reason):
     (tmp_path / "broken.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        with pytest.raises(PluginError, match=r"plug-in 'broken\.py' failed to load") as caught:
-            registry.load_plugins(["broken.py"], base=tmp_path)
-        assert reason in str(caught.value)
+        with pytest.raises(PluginError) as caught:
+            registry.load_plugins(["broken.py"])
+        assert caught.value.reason.startswith(f"broken.py:{reason}")
+        assert str(caught.value).startswith("plug-in broken.py:")
+        assert str(caught.value).endswith("`aista check broken.py` tests it, PYTHONDEVMODE=1 shows the traceback")
+
+
+def test_a_helper_with_bad_syntax_is_named_itself(tmp_path, monkeypatch):
+    (tmp_path / "helper_of_mine.py").write_text("\n\ndef broken(:")
+    (tmp_path / "mine.py").write_text("import helper_of_mine")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match=r"plug-in .*helper_of_mine\.py:3: SyntaxError"):
+        registry.load_plugins(["mine.py"], base=tmp_path)
 
 
 def test_a_plugin_that_interrupts_is_not_called_broken(tmp_path):
@@ -213,12 +226,17 @@ def test_a_plugin_must_be_a_python_file(tmp_path, name):
         registry.load_plugins([name], base=tmp_path)
 
 
+def test_a_plugin_without_its_ending_is_guessed(tmp_path):
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    with pytest.raises(PluginError, match=r"found none at .*mine; did you mean mine\.py\?"):
+        registry.load_plugins(["mine"], base=tmp_path)
+
+
 def test_a_plugin_that_takes_a_name_says_who_has_it(tmp_path):
     for name in ("one.py", "two.py"):
         (tmp_path / name).write_text(PLUGIN)
-    with pytest.raises(
-        PluginError, match=r"'two.py' failed to load: fruit 'kiwi' is already registered by aista_plugin_one"
-    ):
+    taken = r"two\.py:\d: fruit 'kiwi' is already registered by .*one\.py:\d \(kiwi\); register kiwi under another name"
+    with pytest.raises(PluginError, match=taken):
         registry.load_plugins(["one.py", "two.py"], base=tmp_path)
 
 
@@ -292,7 +310,8 @@ def test_a_failing_import_of_a_component_fails_again_and_leaves_the_others_alone
 
 def test_a_plugin_cannot_take_a_built_in_name_that_was_not_imported_yet(orchard, tmp_path):
     (tmp_path / "mine.py").write_text(PLUGIN.replace("fruit", "tree"))
-    with pytest.raises(PluginError, match=rf"tree 'kiwi' is already registered by {orchard.name}\.kiwi\.kiwi"):
+    taken = rf"mine\.py:\d: tree 'kiwi' is a component of aista itself \({orchard.name}\.kiwi\.kiwi\); register kiwi"
+    with pytest.raises(PluginError, match=taken):
         registry.load_plugins(["mine.py"], base=tmp_path)
 
 

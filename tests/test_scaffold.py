@@ -27,7 +27,7 @@ def test_a_new_plug_in_keeps_the_contracts_of_its_kind(tmp_path, monkeypatch, cl
     path = new_component(kind, "own_part", tmp_path / "plugins" / "own_part.py")
     (entry,) = registry.load_plugins([path])
     assert (entry.kind, entry.name) == (kind, "own_part")
-    outcomes = run(kind, "own_part")
+    outcomes = run(kind, "own_part", {"path": "shards"} if kind == "stream" else None)
     assert {outcome.status for outcome in outcomes} == {"PASS"}, outcomes
 
 

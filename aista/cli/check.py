@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import traceback
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aista import registry
 from aista.cli.arguments import add_plugin_argument
@@ -12,6 +18,9 @@ from aista.console import say
 from aista.errors import PluginError, RegistryError
 from aista.kinds import KINDS
 from aista.registry import Entry
+
+if TYPE_CHECKING:
+    from aista.testing.contracts import Outcome
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,25 +44,42 @@ def run(args: argparse.Namespace) -> int:
     """Print one PASS, FAIL or SKIPPED line per contract and a count; 1 if any failed."""
     registry.load_plugins(args.plugin)
     options = apply_overrides({}, args.set)
-    chosen = [entry for target in args.target for entry in _components(target)]
+    named = {target: [] if target.endswith(".py") else [_find(target)] for target in args.target}
     from aista.testing import contracts  # torch, so not before the targets are known to exist
 
     counts: Counter[str] = Counter()
-    for entry in chosen:
-        for outcome in contracts.run(entry.kind, entry.name, options):
-            say(outcome)
-            counts[outcome.status] += 1
+    for target, chosen in named.items():
+        try:
+            chosen = chosen or _registered(target)
+        except PluginError as error:
+            say(f"FAIL    {target} loads: {error.reason}")
+            counts["FAIL"] += 1
+            if sys.flags.dev_mode:
+                traceback.print_exception(error)
+        for entry in chosen:
+            outcomes = contracts.run(entry.kind, entry.name, options)
+            counts.update(outcome.status for outcome in outcomes)
+            for line in _lines(outcomes):
+                say(line)
     say(f"{counts['PASS']} passed, {counts['FAIL']} failed, {counts['SKIPPED']} skipped")
     return 1 if counts["FAIL"] else 0
 
 
-def _components(target: str) -> list[Entry]:
-    if not target.endswith(".py"):
-        return [_find(target)]
-    registered = registry.load_plugins([target])
+def _registered(file: str) -> list[Entry]:
+    """What a plug-in file registers. Raises PluginError: it cannot be loaded, or registers nothing."""
+    registered = registry.load_plugins([file])
     if not registered:
-        raise PluginError(f"plug-in {target!r} registers no component; decorate one with aista.registry.register")
+        raise PluginError("registers no component; decorate one with aista.registry.register")
     return registered
+
+
+def _lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
+    """A line per outcome; contracts that do not pass for one reason share one."""
+    by_reason: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_reason.setdefault(outcome.reason or outcome.contract, []).append(outcome)
+    for alike in by_reason.values():
+        yield str(replace(alike[0], contract=", ".join(outcome.contract for outcome in alike)))
 
 
 def _find(text: str) -> Entry:
@@ -73,4 +99,5 @@ def _find(text: str) -> Entry:
         choices = ", ".join(f"{kind}/{text}" for kind in hits)
         raise RegistryError(f"{text!r} is the name of several components; choose one of {choices}")
     hint = registry.nearest(text, {name for names in known.values() for name in names})
+    hint = f" (did you mean {text}.py?)" if Path(f"{text}.py").is_file() else hint
     raise RegistryError(f"no component is named {text!r}{hint}; see aista list")

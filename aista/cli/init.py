@@ -8,7 +8,7 @@ from pathlib import Path
 from aista.cli.arguments import Once
 from aista.console import say
 from aista.data.row_tasks import TASKS
-from aista.errors import AistaError
+from aista.errors import AistaError, RegistryError
 from aista.scaffold import ProjectOptions, new_project
 
 
@@ -52,10 +52,23 @@ def run(args: argparse.Namespace) -> int:
     target = args.target_language or ProjectOptions.target
     corpus = "" if args.data is None else str(args.data.resolve())
     options = ProjectOptions(args.source_language, target, corpus, tasks)
-    files = new_project(args.project, options, None if args.config is None else find_config(args.config))
+    config = None if args.config is None else find_config(args.config)
+    files = new_project(args.project, options, config, _schema())
     say(f"{args.project}: {', '.join(map(str, files))}")
     say(
         f"  edit {args.project / 'experiment.yaml'}, then: make -C {args.project}"
         + ("" if corpus else " SOURCE=FOLDER")
     )
     return 0
+
+
+def _schema() -> str:
+    """The JSON Schema for the editor; empty, and said, where a component's package is not installed."""
+    from aista.cli.schema import as_text
+    from aista.tasks.config_schema import experiment_schema
+
+    try:
+        return as_text(experiment_schema())
+    except RegistryError as error:
+        say(f"no JSON Schema for editors: {error}; `make schema` writes it once that is there")
+        return ""

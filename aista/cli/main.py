@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
@@ -23,6 +24,7 @@ from aista.cli.verbs import SUB_VERBS, VERBS
 from aista.console import say
 from aista.errors import AistaError, ConfigError, RunError
 from aista.files import explain
+from aista.plugin_faults import blame, place_of
 
 __all__ = ["main"]
 
@@ -47,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             _flush()  # here, where a closed pipe or a full disk can still be handled
     except AistaError as error:
-        _complain(error)
+        _complain(error, error)
         return error.exit_code
     except _Terminated:
         say("aista: terminated (SIGTERM)", sys.stderr)
@@ -57,20 +59,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output, e.g. head, has gone
         return 141
-    except ModuleNotFoundError as error:  # of an extra; any other is a bug
-        if error.name not in extras.MODULES:
-            raise
-        say(f"aista {arguments[0]} {extras.explain(error)}", sys.stderr)
-        return AistaError.exit_code
     except OSError as error:
         return _refused(error)
     except MemoryError as error:
         say(f"aista: out of memory: {error}; end other programs, or ask for less at a time", sys.stderr)
         return RunError.exit_code
-    except ValueError as error:  # Python's own, of names that no system takes; any other is a bug
-        if not isinstance(error, UnicodeEncodeError) and "embedded null" not in str(error):
-            raise
-        return _refused(error)
+    except Exception as error:
+        if isinstance(error, UnicodeEncodeError) or (isinstance(error, ValueError) and "embedded null" in str(error)):
+            return _refused(error)  # Python's own, of names that no system takes
+        fault = blame(error)
+        if fault is None and isinstance(error, ModuleNotFoundError) and error.name in extras.MODULES:
+            say(f"aista {arguments[0]} {extras.explain(error)}", sys.stderr)
+            return AistaError.exit_code
+        if fault is None:
+            raise  # a bug
+        _complain(fault, error)
+        return fault.exit_code
 
 
 class _Terminated(KeyboardInterrupt):
@@ -142,11 +146,14 @@ def _flush() -> None:
 
 
 def _refused(error: OSError | ValueError) -> int:
-    say(f"aista: {explain(error)}", sys.stderr)
+    place = place_of(error)
+    say(f"aista: {explain(error)}{f' (plug-in {place})' if place else ''}", sys.stderr)
     return RunError.exit_code
 
 
-def _complain(error: AistaError) -> None:
+def _complain(error: AistaError, raised: Exception) -> None:
+    if sys.flags.dev_mode:
+        traceback.print_exception(raised)
     if not isinstance(error, ConfigError):
         say(f"aista: {error}", sys.stderr)
         return

@@ -1,41 +1,86 @@
-"""``aista show KIND NAME``: a component's origin, meaning and options, and a config snippet to paste."""
+"""``aista show KIND NAME`` or ``aista show SECTION``: meaning and options, and a config snippet to paste."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from aista import registry
 from aista.cli.arguments import add_plugin_argument
 from aista.config import dump_yaml
 from aista.console import say
-from aista.describe import OptionText, config_node, option_texts
-from aista.registry import Entry
+from aista.describe import OptionText, config_node, default_values, option_texts
+from aista.errors import AistaError
+from aista.kinds import KINDS
+from aista.registry import Entry, nearest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", metavar="KIND", help="e.g. ot_solver; aista list names them all")
-    parser.add_argument("name", metavar="NAME", help="e.g. sinkhorn")
+    parser.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="e.g. sinkhorn; without it KIND is a section of configs: data, trainer, evaluation, initialize or "
+        "pretraining",
+    )
     add_plugin_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     registry.load_plugins(args.plugin)
-    entry = registry.get(args.kind, args.name)
+    if args.name is None:
+        _show_section(args.kind)
+    else:
+        _show_component(registry.get(args.kind, args.name))
+    return 0
+
+
+def _show_component(entry: Entry) -> None:
     say(f"{entry.kind} {entry.name}\n{entry.origin}  ({_source_file(entry)})\n")
     say(inspect.getdoc(entry.factory) or "(no description)")
     if entry.config is None:
         say("\nOptions: none")
     else:
-        say("\nOptions:")
-        for line in _lines(option_texts(entry.config), "  "):
-            say(line)
+        _say_options(entry.config)
+    _say_config(config_node(entry))
+
+
+def _show_section(name: str) -> None:
+    """A section that every task shares."""
+    from aista.tasks.experiment import Sections, Stage
+
+    holds: dict[str, type[Any]] = {
+        field.name: field.metadata["section"] for field in fields(Sections) if "section" in field.metadata
+    }
+    holds["pretraining"] = Stage
+    if name not in holds:
+        if name in KINDS:
+            raise AistaError(f"show {name}: name one of its components: {', '.join(registry.names(name))}")
+        known = f"sections: {', '.join(holds)}; `aista list` names the kinds of components"
+        raise AistaError(f"{name!r} is no section of a config{nearest(name, [*holds, *KINDS])}; {known}")
+    meaning = next(field.metadata["help"] for field in fields(Sections) if field.name == name)
+    say(f"{name}, a section of configs: {meaning}")
+    say(inspect.getdoc(holds[name]))
+    _say_options(holds[name])
+    values = default_values(holds[name])
+    _say_config({name: [values] if name == "pretraining" else values})
+
+
+def _say_options(cls: type[Any]) -> None:
+    say("\nOptions:")
+    for line in _lines(option_texts(cls), "  "):
+        say(line)
+
+
+def _say_config(node: Mapping[str, Any]) -> None:
     say("\nIn a config:")
-    for line in dump_yaml(config_node(entry)).splitlines():
+    for line in dump_yaml(node).splitlines():
         say(f"  {line}")
-    return 0
 
 
 def _source_file(entry: Entry) -> Path | None:

@@ -20,7 +20,8 @@ VERBS = {
     "new": "Write a plug-in of any kind, to be changed; it keeps its contracts as it is.",
     "configs": "List the shipped configs, or print one.",
     "list": "List the registered components.",
-    "show": "Show a component's options, with a config snippet to paste.",
+    "show": "Show the options of a component or of a config section, with a config snippet to paste.",
+    "schema": "Print the JSON Schema of configs, with which editors complete and check them.",
     "check": "Run the public contract tests on a component or plug-in file.",
 }
 

@@ -9,7 +9,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from aista.data.reading_processes import START_METHOD
-from aista.errors import AistaError, DataError, RunError
+from aista.errors import AistaError, DataError, PluginError, RunError
+from aista.plugin_faults import blame
 
 __all__ = ["WorkerPool"]
 
@@ -29,13 +30,14 @@ class WorkerPool(Generic[Job, Result]):
         self._function = function
         self._num_workers = num_workers
         self._jobs = _Jobs()
-        self._loader: DataLoader[Result | DataError] | None = None
+        self._loader: DataLoader[Result | DataError | PluginError] | None = None
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Result]:
         """The results, in the order of the jobs, which are taken from their iterator a few ahead.
 
         Raises:
             DataError: what the function raised; other errors of aista become one.
+            PluginError: a plug-in's part of it fails in a worker.
             RunError: a worker process died.
         """
         if self._num_workers == 0:
@@ -46,7 +48,7 @@ class WorkerPool(Generic[Job, Result]):
         self._jobs.jobs = jobs
         try:
             for result in self._loader:
-                if isinstance(result, DataError):
+                if isinstance(result, (DataError, PluginError)):
                     raise result
                 yield result
         except RuntimeError as error:
@@ -65,7 +67,7 @@ class WorkerPool(Generic[Job, Result]):
         if iterator is not None:
             iterator._shutdown_workers()
 
-    def _start(self) -> DataLoader[Result | DataError]:
+    def _start(self) -> DataLoader[Result | DataError | PluginError]:
         return DataLoader(
             _Calls(self._function),
             sampler=self._jobs,
@@ -99,6 +101,11 @@ class _Calls(Dataset[Any]):
             return self._function(job)
         except AistaError as error:
             return DataError(str(error))
+        except Exception as error:
+            fault = blame(error)
+            if fault is None:
+                raise
+            return fault
 
 
 def _unchanged(result: Any) -> Any:

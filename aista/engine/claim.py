@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -19,7 +20,7 @@ from aista.config import differences, dump_yaml, load_yaml, replace_nodes
 from aista.engine.precision import choose
 from aista.engine.standalone import save_assets
 from aista.environment import source_commit
-from aista.errors import AistaError, RunError
+from aista.errors import AistaError, PluginError, RunError
 from aista.files import leftover_prefix, write_text
 from aista.locks import locked
 from aista.plain import changes_weights
@@ -116,7 +117,8 @@ def training_lock(run_dir: Path) -> Iterator[None]:
 def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
     """Remove the config if an error ends a start before anything was trained, so that a corrected one fits.
 
-    The logs stay. A folder with metrics, checkpoints or pretraining stages keeps its config.
+    The logs stay, unless a plug-in is at fault: then all of the start goes. A folder with metrics, checkpoints or
+    pretraining stages keeps its config.
 
     Args:
         run_dir: The run folder.
@@ -124,11 +126,22 @@ def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
     """
     try:
         yield
-    except (AistaError, OSError):  # not Ctrl-C: `aista train RUN` goes on from there
-        if claimed and _is_unused(run_dir):
+    except (AistaError, OSError) as error:  # not Ctrl-C: `aista train RUN` goes on from there
+        if claimed and isinstance(error, PluginError) and RunPaths(run_dir).is_untrained:
+            _remove_start(RunPaths(run_dir))
+        elif claimed and _is_unused(run_dir):
             RunPaths(run_dir).config_file.unlink()
             RunPaths(run_dir).tracking_file.unlink(missing_ok=True)  # a corrected run is another one
         raise
+
+
+def _remove_start(run: RunPaths) -> None:
+    """Remove what a start wrote; the lock goes with its holder, and with it a folder that was made for the run."""
+    for path in run.path.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path != run.training_lock:
+            path.unlink()
 
 
 def holds(run_dir: Path, experiment: Experiment) -> bool:

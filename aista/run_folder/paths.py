@@ -201,6 +201,11 @@ class RunPaths:
         """Whether any step was saved, be it in part."""
         return any(_matching(self.checkpoints_dir, f"{STEP}*"))
 
+    @property
+    def is_untrained(self) -> bool:
+        """Whether it has no step of training to show, nor one of a pretraining stage."""
+        return not (self.has_checkpoints or self.metrics_file("train").is_file() or (self.path / PRETRAINING).is_dir())
+
     def checkpoint_steps(self) -> list[int]:
         """Steps that have a checkpoint, ascending. Raises RunError where a file lies in place of one."""
         folders = {path.name.removeprefix(STEP): path for path in _matching(self.checkpoints_dir, f"{STEP}*")}

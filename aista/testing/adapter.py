@@ -7,7 +7,15 @@ from torch import Tensor
 
 from aista.modules.adapters.base import Adapter, AdapterOutput
 from aista.testing.contracts import contract, dependencies
-from aista.testing.tensors import assert_close, assert_trainable, content_sum, fill_padding, gradients, ramp
+from aista.testing.tensors import (
+    assert_close,
+    assert_returned,
+    assert_trainable,
+    content_sum,
+    fill_padding,
+    gradients,
+    ramp,
+)
 
 GARBAGE = 50.0
 INPUT_DIM, OUTPUT_DIM, VOCAB_SIZE = 16, 24, 12
@@ -156,5 +164,7 @@ def _adapt(
     with torch.no_grad(), torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         if source is None:
-            return AdapterOutput(*adapter(states, lengths))
+            output = adapter(states, lengths)
+            assert_returned(output, tuple, "positions [B, P, D] and lengths [B]")
+            return AdapterOutput(*output)
         return adapter.adapt(states, lengths, source, source_lengths)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aista.data.augmentations.base import Augmentation
 from aista.testing.contracts import contract
-from aista.testing.tensors import ramp
+from aista.testing.tensors import assert_returned, ramp
 
 
 @contract("augmentation")
@@ -20,6 +20,7 @@ def check_shapes(augmentation: Augmentation) -> None:
         before = features.clone()
         for seed in range(5):
             output = augmentation(features, torch.Generator().manual_seed(seed))
+            assert_returned(output, Tensor, "the changed features")
             kept = output.shape[1:] == features.shape[1:] and output.dim() == features.dim() and len(output) >= 1
             assert kept, f"{list(features.shape)} became {list(output.shape)}"
             assert torch.isfinite(output).all(), f"an input of length {length} gives values that are not finite"

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -19,7 +21,8 @@ from typing import Any, Literal, TypeVar
 import torch
 
 from aista import registry
-from aista.errors import AistaError, ConfigError, DataError
+from aista.errors import ConfigError, DataError, PluginError
+from aista.plugin_faults import described, is_foreign, place_of, where
 from aista.registry import Entry
 from aista.schema import Component, required_options, resolve
 from aista.testing import options
@@ -28,6 +31,8 @@ __all__ = ["Outcome", "contract", "contracts", "run"]
 
 Check = TypeVar("Check", bound=Callable[..., None])
 Status = Literal["PASS", "FAIL", "SKIPPED"]
+CONSTRUCTS = "constructs"
+"""The contract of every kind: the component can be built with the options given."""
 _contracts: dict[str, list[Callable[..., None]]] = {}
 _dependencies: dict[str, Sequence[Mapping[str, Any]]] = {}
 
@@ -95,44 +100,64 @@ def _run(entry: Entry, config: dict[str, Any]) -> Iterator[Outcome]:
         title = check if isinstance(check, str) else check.__name__.removeprefix("check_")
         return Outcome(entry.kind, entry.name, title, status, reason)
 
-    for check in options.CHECKS:
-        yield outcome(check, *_attempt(check, entry))
+    failed = ""
     required = {} if entry.config is None else required_options(entry.config)
     missing = [name for name in required if name not in config]
     if missing:
         needs = ", ".join(f"config.{name}" for name in missing)
         skipped = f"needs {needs} ({required[missing[0]].rstrip('.')}); give it with --set {missing[0]}=..."
-        for check in checks:
-            yield outcome(check, "SKIPPED", skipped)
-        return
+        yield outcome(CONSTRUCTS, "SKIPPED", skipped)
+    else:
+        status, reason = _attempt(entry, _build, entry, config)
+        yield outcome(CONSTRUCTS, status, reason)
+        if status == "FAIL":
+            return
+    for check in options.CHECKS:
+        yield outcome(check, *_attempt(entry, check, entry))
     for check in checks:
+        if missing:
+            yield outcome(check, "SKIPPED", skipped)
+            continue
+        result = outcome(check, *_attempt(entry, _check_fresh, check, entry, config, after=failed))
+        failed = failed or (result.contract if result.status == "FAIL" else "")
+        yield result
+
+
+def _attempt(entry: Entry, check: Callable[..., Any], *args: Any, after: str = "") -> tuple[Status, str]:
+    """Whether a check passes, and if not why: a component may break in any way, the runner reports it and goes on.
+
+    ``after`` is a contract of the kind that failed: what raises something afterwards most likely stumbles over that.
+    """
+    try:
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(0)
-            try:
-                component, arguments = _build(entry, config)
-            except Exception as error:
-                yield outcome("build", "FAIL", _failure(error))
-                return
-            yield outcome(check, *_attempt(check, component, **registry.named_by(check, arguments)))
-
-
-def _attempt(check: Callable[..., None], *args: Any, **kwargs: Any) -> tuple[Status, str]:
-    try:
-        check(*args, **kwargs)
+            check(*args)
     except AssertionError as error:
-        return "FAIL", " ".join(str(error).split()) or "an assertion without a message"
+        return "FAIL", _placed(entry, error, " ".join(str(error).split()) or "an assertion without a message")
     except Exception as error:
-        return "FAIL", _failure(error)
+        if after:
+            return "SKIPPED", f"mend {after} first"
+        if sys.flags.dev_mode:
+            traceback.print_exception(error)
+        reason = error.reason if isinstance(error, PluginError) else _placed(entry, error, described(error))
+        return "FAIL", reason
     return "PASS", ""
 
 
-def _failure(error: Exception) -> str:
-    """A component may break in any way: the runner reports it and goes on."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, (AistaError, ImportError, OSError)) else f"raised {type(error).__name__}: {text}"
+def _placed(entry: Entry, error: Exception, reason: str) -> str:
+    """With file and line in a plug-in, unless the options that it was given are wrong."""
+    if isinstance(error, ConfigError) or not is_foreign(entry.factory):
+        return reason
+    return f"{place_of(error) or where(entry.factory)}: {reason}"
+
+
+def _check_fresh(check: Callable[..., None], entry: Entry, config: dict[str, Any]) -> None:
+    component, arguments = _build(entry, config)
+    check(component, **registry.named_by(check, arguments))
 
 
 def _build(entry: Entry, config: dict[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    """The component and the dependencies that it was built with."""
     spec: Component = resolve(entry.kind, {"name": entry.name, "config": config})
     choices = _dependencies.get(entry.kind, ({},))
     for number, arguments in enumerate(choices, 1):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aista.testing.contracts import contract
-from aista.testing.tensors import assert_close, ramp
+from aista.testing.tensors import assert_close, assert_returned, ramp
 
 Cost = Callable[[Tensor, Tensor], Tensor]
 
@@ -20,6 +20,7 @@ def check_shapes(cost: Cost) -> None:
         for dtype in (torch.float32, torch.float64):
             x, y = ramp(s, 6, dtype=dtype), ramp(t, 6, seed=1, dtype=dtype)
             costs = cost(x, y)
+            assert_returned(costs, Tensor, "costs [S, T]")
             assert list(costs.shape) == [s, t], f"[{s}, 6] x [{t}, 6] must give [{s}, {t}], got {list(costs.shape)}"
             assert costs.dtype == dtype, f"{dtype} inputs must give {dtype} costs, got {costs.dtype}"
             assert torch.isfinite(costs).all(), "costs must be finite"

@@ -8,7 +8,15 @@ from torch import Tensor, nn
 from aista.errors import DataError
 from aista.modules.encoders.base import SpeechEncoder
 from aista.testing.contracts import contract, dependencies
-from aista.testing.tensors import assert_close, assert_raises, assert_trainable, content_sum, fill_padding, ramp
+from aista.testing.tensors import (
+    assert_close,
+    assert_raises,
+    assert_returned,
+    assert_trainable,
+    content_sum,
+    fill_padding,
+    ramp,
+)
 
 GARBAGE = 50.0
 dependencies("encoder", {"feature_dim": 0}, {"feature_dim": 80}, {"feature_dim": 128}, {"feature_dim": 160})
@@ -107,5 +115,6 @@ def _batch(feature_dim: int) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _encode(encoder: SpeechEncoder, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     encoder.eval()
-    states, out_lengths = encoder(audio, lengths)
-    return states, out_lengths
+    output: tuple[Tensor, Tensor] = encoder(audio, lengths)
+    assert_returned(output, tuple, "states [B, S, E] and lengths [B]")
+    return output

@@ -9,7 +9,7 @@ import torch
 
 from aista.data.features.base import Feature
 from aista.testing.contracts import contract
-from aista.testing.tensors import assert_raises, ramp
+from aista.testing.tensors import assert_raises, assert_returned, ramp
 
 SAMPLES = (1, 200, 401, 3999, 16000)
 
@@ -19,6 +19,7 @@ def check_shapes(feature: Feature) -> None:
     """``[F, dim]`` frames (``[W]`` where dim is 0), as many as ``num_frames`` says, finite, from one sample on."""
     for samples in SAMPLES:
         output = feature(0.1 * ramp(samples))
+        assert_returned(output, torch.Tensor, "frames [F, dim]")
         frames = feature.num_frames(samples)
         expected = [frames] if feature.dim == 0 else [frames, feature.dim]
         assert list(output.shape) == expected, f"{samples} samples must give {expected}, got {list(output.shape)}"

@@ -11,7 +11,7 @@ from aista.selection.curve import LayerDiagnostics, LayerProbe, ProbeCurve
 from aista.selection.layer_measures import MEASURES
 from aista.selection.metrics import RetrievalScores, ScoreSet
 from aista.testing.contracts import contract, dependencies
-from aista.testing.tensors import assert_raises
+from aista.testing.tensors import assert_raises, assert_returned
 
 NUM_LAYERS = 4
 dependencies("layer_selection", {"num_layers": NUM_LAYERS})
@@ -28,6 +28,7 @@ def check_choice(selection: LayerSelection) -> None:
 
 
 def _check(chosen: SelectedLayers) -> None:
+    assert_returned(chosen, SelectedLayers, "SelectedLayers(layers, weights, reason)")
     assert chosen.layers, "selects no layer"
     ascending = list(chosen.layers) == sorted(set(chosen.layers))
     assert ascending, f"layers must ascend without repetition, got {chosen.layers}"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aista.testing.contracts import contract
-from aista.testing.tensors import ramp
+from aista.testing.tensors import assert_returned, ramp
 
 Mass = Callable[[Tensor], Tensor]
 
@@ -19,6 +19,7 @@ def check_shapes(mass: Mass) -> None:
     for size in (5, 1):
         for dtype in (torch.float32, torch.float64):
             masses = mass(ramp(size, 6, dtype=dtype))
+            assert_returned(masses, torch.Tensor, "masses [R]")
             assert list(masses.shape) == [size], f"[{size}, 6] must give [{size}], got {list(masses.shape)}"
             assert masses.dtype == dtype, f"{dtype} states must give {dtype} masses, got {masses.dtype}"
 

@@ -14,7 +14,7 @@ from aista.errors import DataError
 from aista.scoring.base import Metric
 from aista.scoring.utterance_inputs import UtteranceInputs
 from aista.testing.contracts import contract, dependencies
-from aista.testing.tensors import assert_raises
+from aista.testing.tensors import assert_raises, assert_returned
 
 REFERENCES = [
     "le petit chat noir dort sur la table .",
@@ -52,6 +52,7 @@ def check_shapes(metric: Metric) -> None:
     """Statistics are finite ``[N, K]`` float64; a score carries its name and signature."""
     with spoken(metric) as inputs:
         statistics = metric.measure(HYPOTHESES, REFERENCES, inputs)
+    assert_returned(statistics, np.ndarray, f"statistics [{len(REFERENCES)}, K]")
     fits = statistics.ndim == 2 and len(statistics) == len(REFERENCES)
     assert fits, f"statistics must be [{len(REFERENCES)}, K], got {list(statistics.shape)}"
     assert statistics.dtype == np.float64, f"statistics must be float64, got {statistics.dtype}"

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from aista.losses.solvers.base import OTResult, OTSolver
 from aista.testing.contracts import contract
-from aista.testing.tensors import assert_close, assert_ignores_padding, fill_padding, gradients, ramp
+from aista.testing.tensors import assert_close, assert_ignores_padding, assert_returned, fill_padding, gradients, ramp
 
 X_LENGTHS, Y_LENGTHS = (9, 1, 5, 4), (4, 3, 6, 1)
 
@@ -18,6 +18,7 @@ def check_shapes(solver: OTSolver) -> None:
     for dtype in (torch.float32, torch.float64, torch.bfloat16):
         x, y, x_lengths, y_lengths = _batch(dtype=dtype)
         result = solver(x, y, x_lengths, y_lengths)
+        assert_returned(result, OTResult, "an OTResult (OTResult.of makes one)")
         for name in ("value", "marginal_error", "converged"):
             shape = list(getattr(result, name).shape)
             assert shape == [4], f"{name} must have the shape [4] of the lengths, got {shape}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ __all__ = [
     "assert_close",
     "assert_ignores_padding",
     "assert_raises",
+    "assert_returned",
     "assert_trainable",
     "content_sum",
     "fill_padding",
@@ -86,6 +88,15 @@ def assert_ignores_padding(
         functional.pad(states, (0, 0, 0, 2 + side), value=torch.nan) for side, (states, _) in enumerate(sides.values())
     )
     assert_close(solve(*widened)[0], value, "values depend on the amount of padding", tolerance=10 * tolerance)
+
+
+def assert_returned(value: object, expected: type[Any], rule: str) -> None:
+    """Assert the type of what a component returned; ``rule`` says what it must be. A tuple must be a pair."""
+    received = f"Tensor {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        received = f"tuple of {len(value)}"
+    fits = isinstance(value, expected) and (expected is not tuple or received == "tuple of 2")
+    assert fits, f"must return {rule}, got a {received}"
 
 
 @contextmanager

@@ -102,3 +102,29 @@ def test_an_unknown_name(aista):
     code, _, err = aista("show", "cost", "cosin")
     assert code == 2
     assert err.startswith("aista: unknown cost 'cosin' (did you mean 'cosine'?); known: cosine, euclidean")
+
+
+@pytest.mark.parametrize("section", ["data", "trainer", "evaluation", "initialize", "pretraining"])
+def test_a_sections_page(aista, section):
+    assert section not in KINDS
+    code, out, err = aista("show", section)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{section}, a section of configs: ")
+    node = yaml.safe_load(out.split("In a config:\n")[1])
+    assert list(node) == [section]
+
+
+def test_the_trainers_page(aista):
+    out = aista("show", "trainer")[1]
+    assert "  max_steps: int = 1000 (>= 1)\n      Optimiser steps.\n" in out
+    assert "\n    max_steps: 1000\n" in out
+
+
+def test_no_section(aista):
+    assert aista("show", "traner") == (
+        2,
+        "",
+        "aista: 'traner' is no section of a config (did you mean 'trainer'?); sections: data, trainer, evaluation, "
+        "initialize, pretraining; `aista list` names the kinds of components\n",
+    )
+    assert "aista: show cost: name one of its components: cosine, euclidean" in aista("show", "cost")[2]

@@ -1,4 +1,5 @@
 import importlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +72,8 @@ def gain(clean_registry):
             raise ValueError("gain must not be 13")
         if config.gain == 14:
             return lambda x, y: 1 / 0
+        if config.gain == 15:
+            return lambda x, y: (x[..., :, None, :] - y[..., None, :, :]).square().sum(-1).double() + x.sum()
         return lambda x, y: config.gain * (x[..., :, None, :] - y[..., None, :, :]).square().sum(-1)
 
 
@@ -81,6 +84,7 @@ def outcomes(config=None):
 def test_all_contracts_are_run_with_the_options_given(gain):
     found = outcomes({"gain": 2})
     assert list(found) == [
+        "constructs",
         "documented",
         "frozen_options",
         "options_round_trip",
@@ -93,15 +97,22 @@ def test_all_contracts_are_run_with_the_options_given(gain):
 
 
 def test_options_that_are_rejected_fail_the_build(gain):
-    assert outcomes({"gain": -1})["build"] == (
-        "FAIL",
-        "config: 1 fault cost.config.gain: must be greater than 0, got -1.0",
-    )
-    assert outcomes({"gain": 13})["build"] == ("FAIL", "config: 1 fault cost.config: gain must not be 13")
+    assert outcomes({"gain": -1}) == {
+        "constructs": ("FAIL", "config: 1 fault cost.config.gain: must be greater than 0, got -1.0")
+    }
+    assert outcomes({"gain": 13}) == {"constructs": ("FAIL", "config: 1 fault cost.config: gain must not be 13")}
 
 
-def test_a_component_that_raises_fails(gain):
-    assert outcomes({"gain": 14})["shapes"] == ("FAIL", "raised ZeroDivisionError: division by zero")
+def test_a_component_that_raises_fails_once(gain):
+    found = outcomes({"gain": 14})
+    status, reason = found["shapes"]
+    assert status == "FAIL"
+    assert re.fullmatch(r".*test_contracts\.py:\d+: ZeroDivisionError: division by zero", reason)
+    assert found["pairwise"] == found["gradients"] == ("SKIPPED", "mend shapes first")
+
+
+def test_what_fails_otherwise_is_reported_beside(gain):
+    assert [outcomes({"gain": 15})[check][0] for check in ("shapes", "pairwise")] == ["FAIL"] * 2
 
 
 def test_required_options_that_are_missing_are_skipped_aloud(clean_registry):
@@ -112,7 +123,7 @@ def test_required_options_that_are_missing_are_skipped_aloud(clean_registry):
     NeedsFolder.__annotations__["path"] = "str"
     registry.register("cost", "test_folder", config=NeedsFolder)(lambda config: None)
     skipped = [outcome for outcome in run("cost", "test_folder") if outcome.status == "SKIPPED"]
-    assert len(skipped) == len(contracts.contracts("cost"))
+    assert len(skipped) == len([contracts.CONSTRUCTS, *contracts.contracts("cost")])
     reason = "needs config.path (Folder of the model); give it with --set path=..."
     assert {outcome.reason for outcome in skipped} == {reason}
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,11 @@ from aista.hub import local_folder, settings_files
 from aista.model_folder import check_folder
 from aista.modules.llms.base import GenerationConfig
 from aista.plain import to_plain
+from aista.plugin_faults import FILE_MODULE
 from aista.run_folder.paths import RunPaths
 from aista.schema import Component
 from aista.tasks.base import Task
+from aista.tasks.components import used_components
 from aista.tasks.experiment import Experiment, structure_experiment
 from aista.tasks.parts import TunedPart
 
@@ -141,25 +141,9 @@ def embed(path: Path, folder: Path) -> str | None:
 
 
 def _check_components(experiment: Experiment) -> None:
-    task = registry.get("task", experiment.sections.task)
-    used = [("task", task.name), *_components(experiment.sections), *_components(experiment.task_config)]
-    for kind, name in used:
-        entry = registry.get(kind, name)
-        if entry.origin.startswith("aista_plugin_"):
+    for kind, spec in used_components(experiment):
+        if registry.get(kind, spec.name).factory.__module__.startswith(FILE_MODULE):
             raise RunError(
-                f"{kind} {name!r} comes from a plug-in file, and an exported folder holds no code; install it as a "
-                "package with an entry point (docs/registry.md), and name it so in the run's config"
+                f"{kind} {spec.name!r} comes from a plug-in file, and an exported folder holds no code; install it as "
+                "a package with an entry point (docs/registry.md), and name it so in the run's config"
             )
-
-
-def _components(value: Any) -> Iterator[tuple[str, str]]:
-    """Kind and name of every component in options."""
-    if not dataclasses.is_dataclass(value) or isinstance(value, type):
-        return
-    for field in dataclasses.fields(value):
-        item = getattr(value, field.name)
-        for one in item if isinstance(item, tuple) else (item,):
-            if isinstance(one, Component) and "kind" in field.metadata:
-                yield field.metadata["kind"], one.name
-            if not isinstance(one, Mapping):
-                yield from _components(one)

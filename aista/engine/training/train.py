@@ -28,6 +28,7 @@ from aista.engine.encoder_cache.cached_encoder import require_frozen
 from aista.engine.precision import choose, recorded, slowness
 from aista.engine.trackers import Trackers
 from aista.engine.training.optimizer import check_parameter_groups
+from aista.engine.training.plugin_errors import plugin_errors
 from aista.engine.training.recipe import TaskRecipe
 from aista.engine.training.recipe_config import recipe_config
 from aista.engine.training.run_data import RunData
@@ -64,6 +65,7 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: boo
     Raises:
         ConfigError: something in the config is known to be wrong.
         DataError: the manifests have faults.
+        PluginError: a plug-in is at fault; says where in its file.
         RunError: training failed, or another process trains in the folder.
     """
     recorded = recorded_commits(run_dir)
@@ -89,7 +91,7 @@ def _train(experiment: Experiment, task: Task, run_dir: Path, *, verify: bool) -
     claimed = claim(run_dir, experiment, task)
     if is_main_process():
         remove_training_leftovers(RunPaths(run_dir))
-    with released_if_unused(run_dir, claimed=claimed):
+    with released_if_unused(run_dir, claimed=claimed), plugin_errors(experiment):
         experiment = _in_its_precision(experiment, RunPaths(run_dir))
         initial = _initial_weights(experiment, task, run_dir, verify=verify)
         _run(experiment, task, run_dir, data, initial, verify=verify)

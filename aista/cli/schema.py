@@ -1,0 +1,40 @@
+"""``aista schema``: the JSON Schema of configs, for editors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from aista import registry
+from aista.cli.arguments import add_plugin_argument
+from aista.console import say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file",
+        nargs="?",
+        default="experiment",
+        choices=("experiment", "ablation"),
+        help="of which file: what `aista train` reads (the default), or `aista ablate`; name it in the file's first "
+        "lines: # yaml-language-server: $schema=aista.schema.json",
+    )
+    add_plugin_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the schema."""
+    from aista.json_schema import options_schema
+    from aista.runs.ablation.variants import AblationConfig
+    from aista.tasks.config_schema import experiment_schema
+
+    registry.load_plugins(args.plugin)
+    is_ablation = args.file == "ablation"
+    say(as_text(options_schema("aista ablation", AblationConfig) if is_ablation else experiment_schema()))
+    return 0
+
+
+def as_text(schema: dict[str, Any]) -> str:
+    """A schema as its file holds it."""
+    return json.dumps(schema, indent=1)
