@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import IO
 
-__all__ = ["MessageFormatter", "align_columns", "escaped", "say"]
+__all__ = ["MessageFormatter", "align_columns", "duration", "escaped", "say"]
 
 # C0, DEL and C1; line and paragraph separators; bidirectional embeddings, overrides and isolates; lone surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -39,6 +39,17 @@ def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     return [
         "  ".join([name.ljust(widths[0]), *(map(str.rjust, numbers, widths[1:]))]).rstrip() for name, *numbers in rows
     ]
+
+
+def duration(seconds: float) -> str:
+    """A time for readers, in its two largest units: ``40 s``, ``12 min``, ``3 h 20 min``, ``2 d 4 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def _lines(text: str) -> str:

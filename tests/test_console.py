@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from aista.cli.main import main
-from aista.console import MessageFormatter, escaped, say
+from aista.console import MessageFormatter, duration, escaped, say
 from aista.report.printed_tables import print_table
 from aista.report.tables import Table
 from aista.terminal import stage_bars
@@ -93,3 +93,19 @@ def test_what_a_stream_cannot_encode_is_shown(monkeypatch):
     monkeypatch.setattr("sys.stdout", stream)
     main(["list"])
     assert stream.buffer.getvalue() == b"caf\xe9 \\u65e5\\u672c\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "0 s"),
+        (89.4, "89 s"),
+        (90, "2 min"),
+        (5300, "88 min"),
+        (5400, "1 h 30 min"),
+        (7200, "2 h 0 min"),
+        (172_800, "2 d 0 h"),
+    ],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text

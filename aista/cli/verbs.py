@@ -7,6 +7,7 @@ __all__ = ["SUB_VERBS", "VERBS"]
 VERBS = {
     "quickstart": "Build the embedded corpus, train a baseline and AI-STA on it, write a report.",
     "train": "Train an experiment from a config, or resume it.",
+    "runs": "List the runs of a folder: state, step, scores, time left.",
     "evaluate": "Translate a test set and score it (BLEU, chrF, with signatures).",
     "compare": "Compare two evaluated runs by paired bootstrap.",
     "score": "Score translations in text files, and compare systems.",

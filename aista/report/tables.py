@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import TYPE_CHECKING
 
-from aista.scoring.significance import Interval
-from aista.selection.curve import ProbeCurve
+if TYPE_CHECKING:  # both are slow to import, and a table of other things needs neither
+    from aista.scoring.significance import Interval
+    from aista.selection.curve import ProbeCurve
 
 __all__ = [
     "SystemRow",

@@ -11,7 +11,7 @@ from typing import Any
 
 from aista.run_folder.parsing import parsing, sealed, unsealed
 
-__all__ = ["SCORE", "append_record", "drop_cut_line", "read_records", "read_scores"]
+__all__ = ["SCORE", "append_record", "drop_cut_line", "last_records", "read_records", "read_scores"]
 
 SCORE = "score"
 """What picks the best checkpoint, oriented so that higher is better."""
@@ -28,13 +28,32 @@ def read_records(path: Path) -> list[dict[str, float]]:
     """
     by_step: dict[float, dict[str, float]] = {}
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        with parsing(Path(f"{path}:{number}"), "; restore the file, or remove the line"):
-            record = unsealed(json.loads(line))
-            for name, value in record.items():
-                if not all(item is None or isinstance(item, (int, float)) for item in _items(value)):
-                    raise TypeError(f"{name} must be a number, a list of them or null")
-            by_step[float(record["step"])] = record
+        record = _record(line, f"{path}:{number}")
+        by_step[float(record["step"])] = record
     return [by_step[step] for step in sorted(by_step)]
+
+
+def last_records(path: Path, size: int = 65_536) -> list[dict[str, float]]:
+    """The records at the end of a metrics file, in the order in which they were written; reads ``size`` bytes of it.
+
+    Raises:
+        RunError: as ``read_records``.
+    """
+    with path.open("rb") as stream:
+        start = max(0, path.stat().st_size - size)
+        stream.seek(start)
+        lines = stream.read().split(b"\n")[:-1]
+    return [_record(line, str(path)) for line in (lines[1:] if start else lines)]
+
+
+def _record(line: bytes, place: str) -> dict[str, float]:
+    with parsing(Path(place), "; restore the file, or remove the line"):
+        record = unsealed(json.loads(line))
+        for name, value in record.items():
+            if not all(item is None or isinstance(item, (int, float)) for item in _items(value)):
+                raise TypeError(f"{name} must be a number, a list of them or null")
+        float(record["step"])
+        return record
 
 
 def _items(value: object) -> list[object]:

@@ -153,6 +153,7 @@ class RunPaths:
     parameters_file = _Part("parameters.json")
     selection_file = _Part("selection.json")
     timing_file = _Part("timing.json")
+    failure_file = _Part("failure.json")
     tracking_file = _Part("tracking.json")
     tracking_dir = _Part("tracking")
     assets_dir = _Part("assets")

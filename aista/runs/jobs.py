@@ -36,6 +36,11 @@ class JobFiles:
 
     config: Path
 
+    @classmethod
+    def of(cls, folder: Path) -> JobFiles:
+        """Those of a run, or a pretraining stage, of an ablation."""
+        return cls(folder.parent.parent / "jobs" / f"{folder.name}.yaml")
+
     @property
     def log(self) -> Path:
         """The job's messages."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 from fairseq2.metrics.recorders import MetricRecorder
 from torch import Tensor
 from typing_extensions import override
 
+from aista.console import duration
 from aista.engine.trackers import Trackers
 from aista.engine.training.collapse_watch import CollapseWatch
 from aista.run_folder.metric_records import append_record, drop_cut_line
 from aista.run_folder.paths import RunPaths
+from aista.run_folder.status import seconds_left
 
 __all__ = ["RunRecorder"]
 
@@ -23,6 +27,7 @@ log = logging.getLogger("aista.train")
 _SHOWN = re.compile(
     r"(source_|mt_)?nll|align\d*_layer_\d+|bleu|chrf|chrf_plus_plus|ter|comet|wer|cer|off_target|lr|grad_norm"
 )
+_PACE = 20  # records
 
 
 class RunRecorder(MetricRecorder):
@@ -40,6 +45,7 @@ class RunRecorder(MetricRecorder):
             drop_cut_line(run.metrics_file(split))
         self._collapse = CollapseWatch(run.metrics_file("train"))
         self._warned = False
+        self._recent = deque[Mapping[str, Any]](maxlen=_PACE)
 
     @override
     def record_metric_values(self, category: str, values: Mapping[str, object], step_nr: int | None = None) -> None:
@@ -50,10 +56,17 @@ class RunRecorder(MetricRecorder):
         append_record(self._run.metrics_file(category), record)
         if self._trackers is not None:
             self._trackers.log(category, record, step_nr or 0)
-        log.info("%s %s/%d  %s", category, step_nr, self._max_steps, _line(record))
+        left = self._time_left(record) if category == "train" else ""
+        log.info("%s %s/%d  %s%s", category, step_nr, self._max_steps, _line(record), left)
         if category == "train":
             self._collapse.look(record)
             self._warn_once_of_no_alignment(record)
+
+    def _time_left(self, record: dict[str, float | int | list[float] | None]) -> str:
+        """By the pace of the last records; nothing before the second and at the end."""
+        self._recent.append(record)
+        left = seconds_left(self._recent, self._max_steps)
+        return f"  {duration(left)} left" if left else ""
 
     def _warn_once_of_no_alignment(self, record: Mapping[str, object]) -> None:
         if record.get("aligned_rows") == 0 and not self._warned:

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -37,6 +38,7 @@ from aista.environment import peak_mib
 from aista.errors import AistaError, RunError
 from aista.registry import nearest
 from aista.run_folder.checksums import require_complete
+from aista.run_folder.failures import failure_noted
 from aista.run_folder.layer_choices import read_choices
 from aista.run_folder.leftovers import remove_training_leftovers
 from aista.run_folder.metric_records import read_records
@@ -91,7 +93,8 @@ def _train(experiment: Experiment, task: Task, run_dir: Path, *, verify: bool) -
     claimed = claim(run_dir, experiment, task)
     if is_main_process():
         remove_training_leftovers(RunPaths(run_dir))
-    with released_if_unused(run_dir, claimed=claimed), plugin_errors(experiment):
+    noted = failure_noted(RunPaths(run_dir)) if is_main_process() else nullcontext()
+    with noted, released_if_unused(run_dir, claimed=claimed), plugin_errors(experiment):
         experiment = _in_its_precision(experiment, RunPaths(run_dir))
         initial = _initial_weights(experiment, task, run_dir, verify=verify)
         _run(experiment, task, run_dir, data, initial, verify=verify)

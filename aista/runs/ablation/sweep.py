@@ -131,11 +131,11 @@ class Sweep:
     def _state(self, run: PlannedRun) -> str:
         folder = self.folder(run)
         if not RunPaths(folder).is_run:
-            return "failed, to do" if self._files(folder).failure.is_file() else "to do"
+            return "failed, to do" if JobFiles.of(folder).failure.is_file() else "to do"
         holds(folder, run.experiment)  # raises where it holds another
         if RunPaths(folder).is_complete and self._has_results(run):
             return "done"
-        return "failed, to resume" if self._files(folder).failure.is_file() else "to resume"
+        return "failed, to resume" if JobFiles.of(folder).failure.is_file() else "to resume"
 
     def _has_results(self, run: PlannedRun) -> bool:
         """Whether everything is there that a run is done with."""
@@ -157,9 +157,6 @@ class Sweep:
         baseline = {other.id for other in self.ablation.runs if other.name == self.ablation.baseline}
         return self.ablation.config.early_probe > 0 and run.id in baseline
 
-    def _files(self, folder: Path) -> JobFiles:
-        return JobFiles(self.out / "jobs" / f"{folder.name}.yaml")
-
     def _scoring(self, run: PlannedRun) -> tuple[str, ...]:
         """Arguments of the worker: what is scored and probed."""
         config = self.ablation.config
@@ -171,7 +168,7 @@ class Sweep:
         return (*scored, *asked, *probe, *(early if self._is_probed_early(run) else ()))
 
     def _job(self, label: str, folder: Path, experiment: Experiment, *scoring: str) -> Job:
-        files = self._files(folder)
+        files = JobFiles.of(folder)
         write_text(files.config, dump_yaml(experiment.to_plain()))
         files.failure.unlink(missing_ok=True)
         command = ("-m", "aista.runs.ablation.worker", str(folder), "--config", str(files.config), *scoring)
@@ -208,7 +205,7 @@ class Sweep:
             return Outcome(run.name, run.seed, run.id, RunFolder(folder), "")
         places = [*(stage.folder for stage in run.stages if not RunPaths(stage.folder).is_complete), folder]
         for place in places:
-            files = self._files(place)
+            files = JobFiles.of(place)
             if files.failure.is_file():
                 error = f"{files.failure.read_text(encoding='utf-8').strip()} (log: {files.log})"
                 return Outcome(run.name, run.seed, run.id, None, error)

@@ -18,11 +18,12 @@ from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.probe import probe
 from aista.engine.inference.text_input import TextInput
 from aista.engine.training.train import train
-from aista.errors import AistaError, ConfigError
+from aista.errors import AistaError
 from aista.files import write_text
 from aista.locks import locked
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import is_scored
+from aista.run_folder.failures import failure_text
 from aista.run_folder.paths import RunPaths, row_task_label, split_label, transcript_label
 from aista.runs.jobs import JobFiles
 from aista.tasks.experiment import load_experiment
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> int:
                 probe(args.run, args.split, which=str(args.early_probe), name=early, resamples=0, gradients=True)
     except Exception as error:  # whatever it is, it becomes a row of the table
         traceback.print_exc()
-        write_text(files.failure, f"{_first_line(error)}\n")
+        write_text(files.failure, f"{failure_text(error)}\n")
         return error.exit_code if isinstance(error, AistaError) else 1
     return 0
 
@@ -73,13 +74,6 @@ def _score(run: RunPaths, split: str, task: str, *, shuffled_speech: bool) -> No
     task = task if task in tasks else usual_task(tasks)
     if not is_scored(run, row_task_label(split_label(split), task, tasks), shuffled_speech=shuffled_speech):
         evaluate(run.path, split, shuffled_speech=shuffled_speech, row_task=task)
-
-
-def _first_line(error: Exception) -> str:
-    if isinstance(error, ConfigError):
-        return str(error.faults[0])
-    lines = str(error).splitlines() or [""]
-    return lines[0] if isinstance(error, AistaError) else f"{type(error).__name__}: {lines[0]}"
 
 
 if __name__ == "__main__":

@@ -34,3 +34,17 @@ def test_a_repeated_step_counts_once_and_a_cut_line_is_removed(tmp_path):
     file.write_text('{"step": 1, "nll": 3}\n{"step": 2, "nll": 2}\n{"step": 3, "n')
     RunRecorder(RunPaths(tmp_path), 10).record_metric_values("train", {"nll": 1.5}, 2)
     assert read_records(file) == [{"step": 1, "nll": 3}, {"step": 2, "nll": 1.5}]
+
+
+def test_lines_say_what_time_is_left(tmp_path, caplog):
+    recorder = RunRecorder(RunPaths(tmp_path), 1000)
+    with caplog.at_level("INFO", "aista.train"):
+        for step in (10, 20, 1000):
+            recorder.record_metric_values("train", {"nll": 2.5, "wall_time": step * 3.0}, step)
+        recorder.record_metric_values("valid", {"nll": 2.5, "wall_time": 3000.0}, 1000)
+    assert caplog.messages == [
+        "train 10/1000  nll 2.5",
+        "train 20/1000  nll 2.5  49 min left",
+        "train 1000/1000  nll 2.5",
+        "valid 1000/1000  nll 2.5",
+    ]

@@ -1,0 +1,44 @@
+"""Why a training failed: reads and writes ``failure.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aista.errors import AistaError, ConfigError
+from aista.run_folder.parsing import parsing, read_object, write_object
+from aista.run_folder.paths import RunPaths
+
+__all__ = ["failure_noted", "failure_text", "read_failure"]
+
+
+@contextmanager
+def failure_noted(run: RunPaths) -> Iterator[None]:
+    """Note an error that ends the block, and forget that of an earlier try; a folder that is no run is left alone.
+
+    An interrupt is no failure.
+    """
+    run.failure_file.unlink(missing_ok=True)
+    try:
+        yield
+    except Exception as error:
+        if run.is_run:
+            write_object(run.failure_file, {"error": failure_text(error)})
+        raise
+
+
+def failure_text(error: Exception) -> str:
+    """An error in one line; the kind of those that are not aista's own comes first."""
+    if isinstance(error, ConfigError):
+        return str(error.faults[0])
+    lines = str(error).splitlines() or [""]
+    return lines[0] if isinstance(error, AistaError) else f"{type(error).__name__}: {lines[0]}"
+
+
+def read_failure(run: RunPaths) -> str:
+    """What was noted; empty where nothing was."""
+    if not run.failure_file.exists():
+        return ""
+    data = read_object(run.failure_file, "")
+    with parsing(run.failure_file):
+        return str(data["error"])
