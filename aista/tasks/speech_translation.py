@@ -143,12 +143,16 @@ class SpeechTranslationTask(Task):
     def watches_validation(self) -> bool:
         return self.alignment.watches_validation
 
+    @classmethod
+    def check_options(cls, config: SpeechTranslationConfig, sections: Sections) -> list[Fault]:
+        """Layers that do not fit the model or the run."""
+        return check_layers(config.layer_selection, config.llm, sections) if config.alignment else []
+
     def check(self, sections: Sections) -> list[Fault]:
-        """Layers and schedules that do not fit the model or the run."""
+        """Schedules and tasks of rows that do not fit the model or the run."""
         config = self.config
-        layers = check_layers(config.layer_selection, config.llm, sections) if config.alignment else []
         schedules = [spec.schedule for spec in config.alignment]
-        faults = layers + check_schedules(self.alignment.terms, schedules, sections)
+        faults = check_schedules(self.alignment.terms, schedules, sections)
         aligned = config.aligned_tasks if config.alignment else None
         probed, weight = is_probed(config.layer_selection), config.mt_weight
         return faults + check_row_tasks(sections, self.tokenizer, aligned=aligned, probed=probed, mt_weight=weight)
