@@ -9,7 +9,7 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
 
 AISTA_FUZZ_EXAMPLES ?= 10000
 
-.PHONY: help quickstart test fuzz lint format bench release-check clean
+.PHONY: help quickstart test fuzz lint docs format bench release-check clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,9 @@ lint: $(READY) ## formatter, linter, types, import floors
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY) ## the documentation site, in site/; a broken link or a name without documentation fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 format: $(READY) ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .

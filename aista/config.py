@@ -74,7 +74,7 @@ def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]
 def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Set ``path=value`` overrides, in order; ``data`` does not change.
 
-    Paths are keys joined by dots with ``[i]`` for list items; values are YAML::
+    Paths are keys joined by dots with ``[i]`` for list items; values are YAML:
 
         a.b=1    alignment[0].config.solver={name: exact}    alignment=[]    optimizer.lr=1e-3
 

@@ -1,6 +1,6 @@
 """The component registry: typed kinds, named components, plug-ins. Standard library only.
 
-A component is a dataclass, which is its own options, or a factory that names the dataclass of its options::
+A component is a dataclass, which is its own options, or a factory that names the dataclass of its options:
 
     @register("ot_solver", "sinkhorn")
     @dataclass(frozen=True, kw_only=True)

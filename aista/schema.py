@@ -1,6 +1,6 @@
 """Options of components as frozen dataclasses, and the strict mapping -> dataclass conversion.
 
-Every option is declared once, with its default, meaning and bounds::
+Every option is declared once, with its default, meaning and bounds:
 
     @dataclass(frozen=True, kw_only=True)
     class ConvAdapterConfig(Options):
@@ -68,7 +68,7 @@ class Options:
 class Component(Options):
     """A registered component named by a config, with its structured options.
 
-    A subclass may add options of the place where the component stands, written beside ``name``::
+    A subclass may add options of the place where the component stands, written beside ``name``:
 
         @dataclass(frozen=True, kw_only=True)
         class WeightedLoss(Component):

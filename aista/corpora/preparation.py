@@ -37,7 +37,10 @@ __all__ = [
     "train_tokenizers",
 ]
 
-UNK_ID, BOS_ID, EOS_ID, PAD_ID = range(4)
+UNK_ID = 0
+BOS_ID = 1
+EOS_ID = 2
+PAD_ID = 3
 MAX_CHARACTERS = 10_000
 LONGEST_SENTENCE = 1 << 20  # bytes; SentencePiece passes over longer ones
 FORMAT = 1

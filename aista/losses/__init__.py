@@ -1,7 +1,8 @@
 """Costs, optimal-transport solvers and alignment losses between speech and text states. PyTorch alone is enough.
 
-from aista.losses import Sinkhorn
-loss = Sinkhorn(epsilon=0.05)(x, y, x_lengths, y_lengths, cost="cosine").value.mean()
+Examples:
+    >>> from aista.losses import Sinkhorn
+    >>> loss = Sinkhorn(epsilon=0.05)(x, y, x_lengths, y_lengths, cost="cosine").value.mean()
 """
 
 from __future__ import annotations

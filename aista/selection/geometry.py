@@ -88,7 +88,7 @@ def resolvent_rank(x_ND: Tensor) -> Tensor:
     """``effective_rank`` to about 0.2 % of its value, by sums and Cholesky factors that no host waits for.
 
     With ``r(s) = tr K (K + s)^-1`` of the centred Gram matrix K, scaled to trace 1, sums over singular values are
-    integrals over ``u = log s``::
+    integrals over ``u = log s``:
 
         sum_i sigma_i               = 1/pi  int   exp(u / 2) r(exp(u)) du
         sum_i sigma_i log(sigma_i)  = 1/2pi int u exp(u / 2) r(exp(u)) du
@@ -134,7 +134,7 @@ def _hsic(k_NN: Tensor, m_NN: Tensor, w_RN: Tensor) -> Tensor:
 
     ``E[K_ij M_ij + K_ij M_qr - 2 K_ij M_iq]``; both kernels have a zero diagonal. All three terms take the same
     weights ``w_i w_j w_q w_r``: otherwise a shift of the states would change the value. Sums over different indices
-    are those over all indices, less those in which two are equal. With ``p_a = sum_i w_i^a``::
+    are those over all indices, less those in which two are equal. With ``p_a = sum_i w_i^a``:
 
         pairs(a, b)    = sum_ij  w_i^a w_j^b K_ij M_ij
         chain(a, b, c) = sum_ijq w_i^a w_j^b w_q^c K_ij M_iq

@@ -89,6 +89,8 @@ class SpeechTranslationTask(Task):
     that the total is a sum over rows: the same for any number of processes or micro-batches. Rows
     without a transcript take part in the cross-entropy only. Alignment alone also takes rows without a
     translation, which count as many tokens as their transcripts have.
+
+    Choose it for every model of speech: with ``data.tasks`` it recognises too, or writes the transcript first.
     """
 
     takes_states = True

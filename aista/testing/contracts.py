@@ -2,7 +2,7 @@
 
 A contract is ``check_xxx(component)``, with those dependencies that it names, and raises AssertionError with a message
 that says what is wrong. Those of kind ``adapter`` live in ``aista.testing.adapter``, and so on. Run one by
-itself in your own tests, or all of them::
+itself in your own tests, or all of them:
 
     for outcome in run("adapter", "my_adapter", {"stride": 4}):
         assert outcome.status != "FAIL", outcome

@@ -1,6 +1,7 @@
 """The transport solver beside its peers: each is checked against float64, then they are timed in turns.
 
 python -m benchmarks.ot --workload typical --rows sinkhorn ott_jax
+python -m benchmarks.ot --workload small --rows sinkhorn --plugin my_solver.py
 python -m benchmarks.ot --device cuda --workload typical large --layers 1 4 --rounds 60
 """
 
@@ -17,6 +18,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
+from aista.cli.arguments import add_plugin_argument
 from aista.errors import AistaError, RegistryError
 from aista.files import write_text
 from aista.registry import nearest
@@ -28,6 +30,7 @@ from benchmarks.ot.chart import benchmark_table, floor_ratios, ratio_table
 from benchmarks.ot.measure import check_rows, count_tasks, measure
 from benchmarks.ot.measurement import Measurement, read_csv, write_csv
 from benchmarks.ot.rows.base import Row
+from benchmarks.ot.rows.plugin import plugin_rows, require_contracts
 from benchmarks.ot.rows.table import FLOOR, RACE, ROWS
 from benchmarks.ot.threads import limited_threads
 from benchmarks.ot.workload import WORKLOADS, Workload, fold_layers, make_case
@@ -66,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="solvers to time (the lower bound is always included; default: the race)",
     )
+    add_plugin_argument(parser)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to measure (default: cpu)")
     parser.add_argument(
         "--dtype",
@@ -83,7 +87,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(args: argparse.Namespace) -> int:
     """Check every row against float64, time them in turns, print tables, write the files."""
     chosen = _chosen("workload", args.workload or WORKLOADS, WORKLOADS)
-    rows = _chosen("row", [FLOOR, *args.rows] if args.rows else RACE, ROWS)
+    own = plugin_rows(args.plugin, ROWS)
+    rows = _chosen("row", [*own, FLOOR, *args.rows] if args.rows else [*own, *RACE], ROWS | own)
     layers = args.layers or ((1,) if args.device == "cpu" else (1, 4))
     workloads = {_name(name, n): fold_layers(sizes, n) for name, sizes in chosen.items() for n in layers}
     present = {name: row for name, row in rows.items() if not row.obstacle(args.device)}
@@ -96,6 +101,7 @@ def _run(args: argparse.Namespace) -> int:
         return 0
     if args.device == "cuda" and not torch.cuda.is_available():
         raise AistaError("--device cuda: torch finds no GPU here")
+    require_contracts(own)
     with limited_threads(args.threads):
         _check(workloads, present, args) if args.check else _measure(workloads, present, args)
     return 0

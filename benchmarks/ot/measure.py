@@ -15,6 +15,7 @@ import torch
 import aista
 from aista.environment import source_commit
 from aista.errors import RunError
+from aista.plugin_faults import blame
 from benchmarks.ot.check import Errors, measure_errors, solve_exactly
 from benchmarks.ot.clock import WARM_UP, make_clock
 from benchmarks.ot.measurement import Measurement
@@ -62,7 +63,7 @@ def measure(
     steps, errors = check_rows(name, case, rows, progress=progress)
     rate = copy_rate(device)
     seconds = time_rows(steps, rounds, device, progress=lambda row: progress(f"{name}: timing {row}"))
-    memory = _weigh(name, case, steps, device, progress)
+    memory = _weigh(name, case, rows, steps, device, progress)
     return [_measurement(name, row, rows[row], case, seconds, errors[row], memory[row], rate) for row in rows]
 
 
@@ -73,6 +74,7 @@ def check_rows(
 
     Raises:
         RunError: a row raised, or one of this package's own is wrong.
+        PluginError: a plug-in's row raised.
     """
     dtype, exact = case.x_BSD.dtype, solve_exactly(case)
     steps: dict[str, Step] = {}
@@ -82,6 +84,8 @@ def check_rows(
             steps[row_name] = row.start(case)
             outcome = steps[row_name]()
         except Exception as error:
+            if fault := blame(error):
+                raise fault from error
             message = f"row {row_name!r} ({row.version}) failed on {name!r}: {type(error).__name__}: {error}"
             raise RunError(f"{message}; --rows leaves it out") from error
         errors[row_name] = measure_errors(outcome if row.checked else None, exact)
@@ -107,7 +111,9 @@ def time_rows(
     return {row: values[warm_up:] for row, values in seconds.items()}
 
 
-def _weigh(name: str, case: Case, steps: Mapping[str, Step], device: str, progress: Progress) -> dict[str, float]:
+def _weigh(
+    name: str, case: Case, rows: Mapping[str, Row], steps: Mapping[str, Step], device: str, progress: Progress
+) -> dict[str, float]:
     """MiB that each row's step adds."""
     memory = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +121,9 @@ def _weigh(name: str, case: Case, steps: Mapping[str, Step], device: str, progre
         if device == "cpu":
             save_case(case, file)
         for row, step in steps.items():
-            memory[row] = extra_memory(file, row) if device == "cpu" else extra_gpu_memory(step, device)
+            memory[row] = (
+                extra_memory(file, row, rows[row].plugin) if device == "cpu" else extra_gpu_memory(step, device)
+            )
             progress(f"{name}: memory of {row}")
     return memory
 

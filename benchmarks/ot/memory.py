@@ -1,6 +1,6 @@
 """Peak memory that a row's step adds: on the CPU measured in a process of its own.
 
-python -m benchmarks.ot.memory CASE_FILE ROW
+python -m benchmarks.ot.memory CASE_FILE ROW [PLUGIN]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 from aista.environment import peak_mib
 from aista.errors import RunError
 from benchmarks.ot.rows.base import Step
+from benchmarks.ot.rows.plugin import plugin_rows
 from benchmarks.ot.rows.table import ROWS
 from benchmarks.ot.workload import Case, Workload, make_case
 
@@ -24,8 +25,10 @@ __all__ = ["extra_gpu_memory", "extra_memory", "save_case"]
 WARM_UP = Workload(2, 5, 4, 8)
 
 
-def extra_memory(case_file: Path, row: str) -> float:
+def extra_memory(case_file: Path, row: str, plugin: str) -> float:
     """MiB by which two steps lift the process's peak; NaN where there is no Linux to tell.
+
+    ``plugin`` is the file that the row comes from, empty for a row of the table.
 
     Raises:
         RunError: the process failed.
@@ -33,6 +36,7 @@ def extra_memory(case_file: Path, row: str) -> float:
     if sys.platform != "linux":
         return math.nan
     command = [sys.executable, "-m", "benchmarks.ot.memory", str(case_file.resolve()), row]
+    command += [str(Path(plugin).resolve())] if plugin else []
     result = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     if result.returncode:
         raise RunError(f"row {row!r}: the process that measures its memory failed:\n{result.stderr[-2000:]}")
@@ -54,9 +58,10 @@ def save_case(case: Case, file: Path) -> None:
     torch.save(tuple(case), file)
 
 
-def _measure(case_file: str, row: str) -> float:
-    ROWS[row].start(make_case(WARM_UP))()  # loads what libraries load at first use
-    step = ROWS[row].start(Case(*torch.load(case_file)))
+def _measure(case_file: str, name: str, *plugins: str) -> float:
+    row = (ROWS | plugin_rows(plugins))[name]
+    row.start(make_case(WARM_UP))()  # loads what libraries load at first use
+    step = row.start(Case(*torch.load(case_file)))
     with suppress(OSError):  # forget the peak of a compilation; where that is refused, a small step may hide below it
         Path("/proc/self/clear_refs").write_text("5")
     before = peak_mib()

@@ -28,6 +28,8 @@ class Chat(Options, JsonLayout):
     taken for the translation; ``response`` (ms-swift) and ``output`` (Alpaca's form in LLaMA-Factory) are answers too.
     For corpora of recognition say ``--column src_text=answer --column tgt_text=``. Instructions are not read: here the
     prompt is the experiment's. A row must have one recording and one answer.
+
+    Choose it for a corpus that was made to fine-tune an audio model with either of the two.
     """
 
     @classmethod

@@ -24,6 +24,7 @@ class CommonVoice(PublishedCorpus):
 
     The official train, dev and test: each sentence in one of them, speakers apart. The other tables (validated, other,
     invalidated) are not read: they hold the clips of test, or bad ones. There are no translations; CoVoST 2 has some.
+    Choose it for recognition, or for speech to add to a mixture of tasks; ``covost2`` for translation.
     """
 
     root_holds: ClassVar[str] = "clips and train.tsv, one folder for each language (cv-corpus-VERSION/en)"

@@ -22,7 +22,8 @@ class Hearing2Translate(Options, JsonLayout):
     """Manifest of the Hearing-to-Translate suite (arXiv 2512.16378): src_audio, src_ref, tgt_ref.
 
     Its audio paths start at the folder that holds the corpora's folders. Where ``tgt_ref`` holds references in several
-    languages, that of ``language`` is taken, else that of the row.
+    languages, that of ``language`` is taken, else that of the row. Choose it to score a system on the suite: it is test
+    data alone.
     """
 
     language: str = option("", "Language of the references to take where a row has several; empty: the row's tgt_lang.")

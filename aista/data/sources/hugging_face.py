@@ -30,6 +30,8 @@ class HuggingFace(Options, Source):
     Folders are those that ``save_to_disk`` wrote, and those with ``data/*.parquet``. From the hub rows are streamed:
     only their audio is stored, as the dataset holds it. The hub's token and offline variables (``HF_TOKEN``,
     ``HF_HUB_OFFLINE``) apply. No script of a dataset is run.
+
+    Choose it for a dataset that is on the hub, or was prepared with the library ``datasets``.
     """
 
     config_name: str = option("", "Which of a dataset's configurations; needed where there are several.")

@@ -37,6 +37,8 @@ class Kaldi(Options, Source):
     (two folders above), or from the current folder. Commands in ``wav.scp`` are never executed: of
     ``flac -c -d FILE |`` and ``cat FILE |`` the file is read, others are left out and counted. ``FILE.ark:OFFSET``
     names a WAV in an archive.
+
+    Choose it for what an ESPnet or Kaldi recipe prepared, before its extraction of features.
     """
 
     @classmethod

@@ -34,6 +34,8 @@ class Lhotse(Options, Source):
     A cut with several supervisions becomes several rows. Texts are the supervision's ``text`` and the texts among the
     custom fields of both, such as ``translation``. A cut that is all of a file refers to it; of others, mixed and
     augmented ones too, the audio is rendered by Lhotse and stored.
+
+    Choose it for what a recipe of Lhotse or icefall prepared; a Lhotse Shar is a ``stream``.
     """
 
     @classmethod

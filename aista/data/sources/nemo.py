@@ -30,7 +30,7 @@ class Nemo(Options, JsonLayout):
     Where the two languages differ, ``answer`` is the translation and ``text`` the transcript; without an ``answer``,
     ``text`` is the translation, as Canary reads it. Elsewhere ``text`` is the transcript. ``offset`` and ``duration``
     cut a segment out of a longer recording; a ``duration`` alone describes the file. Of a tarred dataset the recordings
-    stay in ``audio_0.tar`` and so on.
+    stay in ``audio_0.tar`` and so on. Choose it for manifests of NeMo's recipes.
     """
 
     @classmethod

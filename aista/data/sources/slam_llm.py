@@ -25,7 +25,7 @@ class SlamLlm(Options, JsonLayout):
 
     A ``target`` of the form ``transcript<|fr|>translation``, as its recipes of speech translation write it, gives both
     texts and the language. For corpora of recognition say ``--column src_text=target --column tgt_text=``. Prompts are
-    not read: here they are the experiment's.
+    not read: here they are the experiment's. Choose it for what a recipe of SLAM-LLM prepared.
     """
 
     @classmethod

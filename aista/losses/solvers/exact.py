@@ -28,7 +28,7 @@ class Exact(SimplexSolver):
 
     Source: Bonneel et al. 2011 (10.1145/2070781.2024192), as implemented in POT.
 
-    Example:
+    Examples:
         >>> x, lengths = torch.randn(1, 4, 8), torch.tensor([4])
         >>> Exact()(x, x.flip(1), lengths, lengths).plan()[0].argmax(1)
         tensor([3, 2, 1, 0])

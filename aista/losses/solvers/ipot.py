@@ -40,7 +40,7 @@ class Ipot(Iterative, Solver):
 
     Source: Xie et al. 2020 (arXiv 1802.04307).
 
-    Example:
+    Examples:
         >>> x, lengths = torch.randn(1, 4, 8), torch.tensor([4])
         >>> Ipot()(x, x.flip(1), lengths, lengths).plan()[0].argmax(1)
         tensor([3, 2, 1, 0])

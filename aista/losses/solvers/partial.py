@@ -34,7 +34,7 @@ class Partial(SimplexSolver):
 
     Source: Caffarelli and McCann 2010 (10.4007/annals.2010.171.673); Chapel et al. 2020 (arXiv 2002.08276).
 
-    Example:
+    Examples:
         >>> x, y = torch.randn(1, 5, 8), torch.randn(1, 3, 8)
         >>> Partial(fraction=0.5)(x, y, torch.tensor([5]), torch.tensor([3])).plan().sum()
         tensor(0.5000)

@@ -39,7 +39,7 @@ class Relaxed(Solver):
     Source: Kusner et al. 2015, "From Word Embeddings To Document Distances" (RWMD); one-sided, with a window: Zhou et
     al. 2023 (arXiv 2305.14635).
 
-    Example:
+    Examples:
         >>> x, y, lengths = torch.randn(1, 4, 8), torch.randn(1, 4, 8), torch.tensor([4])
         >>> bool(Relaxed()(x, y, lengths, lengths).value <= Exact()(x, y, lengths, lengths).value)
         True

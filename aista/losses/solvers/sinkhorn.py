@@ -30,7 +30,7 @@ class Sinkhorn(Balanced, Solver):
     Source: Cuturi 2013 (arXiv 1306.0895); Schmitzer 2019 (arXiv 1610.06519) for absorbed scalings; Lehmann et al. 2020
     (arXiv 2012.12562) for over-relaxation.
 
-    Example:
+    Examples:
         >>> x, y = torch.randn(2, 5, 8, requires_grad=True), torch.randn(2, 3, 8)
         >>> result = Sinkhorn(epsilon=0.2)(x, y, torch.tensor([5, 4]), torch.tensor([3, 2]))
         >>> result.value.sum().backward()

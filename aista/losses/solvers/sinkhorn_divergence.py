@@ -37,7 +37,7 @@ class SinkhornDivergence(Balanced):
 
     Source: Genevay et al. 2018 (arXiv 1706.00292); Feydy et al. 2019 (arXiv 1810.08278).
 
-    Example:
+    Examples:
         >>> x, lengths = torch.randn(1, 5, 8), torch.tensor([5])
         >>> SinkhornDivergence()(x, x, lengths, lengths).value
         tensor([0.])

@@ -41,7 +41,7 @@ class Sliced(Options):
 
     Source: Bonneel et al. 2015 (10.1007/s10851-014-0506-3).
 
-    Example:
+    Examples:
         >>> x, lengths = torch.randn(1, 4, 8), torch.tensor([4])
         >>> bool(Sliced(num_projections=8)(x, x.flip(1), lengths, lengths).value < 1e-6)
         True

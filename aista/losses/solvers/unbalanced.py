@@ -29,7 +29,7 @@ class Unbalanced(Entropic, Solver):
 
     Source: Chizat et al. 2018 (arXiv 1607.05816).
 
-    Example:
+    Examples:
         >>> x, y, lengths = torch.randn(1, 5, 8), torch.randn(1, 5, 8), torch.tensor([5])
         >>> result = Unbalanced(rho_x=0.5, rho_y=float("inf"))(x, y, lengths, lengths)
         >>> result.plan().sum(1)

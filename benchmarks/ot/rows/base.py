@@ -11,11 +11,13 @@ import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from aista.files import hash_file
 from benchmarks.ot.workload import EPSILON, Case
 
 __all__ = ["Outcome", "Prepare", "Row", "Step", "cosine_cost", "differentiate", "sample_epsilon"]
@@ -48,6 +50,7 @@ class Row:
         checked: Whether it solves the problem of the reference; where not, it has no errors.
         half: Whether it takes states in bf16; other rows get them in fp32.
         value_bound: Largest relative error of the values (L2, against float64) that passes.
+        plugin: The file that it comes from, if it is a user's own.
         gradient_bound: Likewise of each side's gradient. The default allows what 50 plain iterations leave to be done.
     """
 
@@ -63,6 +66,7 @@ class Row:
     half: bool = False
     value_bound: float = 1e-3
     gradient_bound: float = 1e-2
+    plugin: str = ""
 
     def obstacle(self, device: str) -> str:
         """Why the row cannot run here; empty where it can."""
@@ -78,7 +82,9 @@ class Row:
 
     @property
     def version(self) -> str:
-        """The library and its version, e.g. ``POT 0.9.7``."""
+        """The library and its version, e.g. ``POT 0.9.7``; a plug-in's file and how its SHA-256 begins."""
+        if self.plugin:
+            return f"{Path(self.plugin).name} {hash_file(Path(self.plugin))[:8]}"
         return f"{self.distribution} {importlib.metadata.version(self.distribution)}"
 
 

@@ -31,7 +31,9 @@ def tiny(monkeypatch):
 
 
 def test_tables_file_and_figure(bench, tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.ot.measure.extra_memory", lambda case_file, row: 1.0)  # in processes of its own
+    monkeypatch.setattr(
+        "benchmarks.ot.measure.extra_memory", lambda case_file, row, plugin: 1.0
+    )  # in processes of its own
     arguments = ("--workload", "tiny", "--rows", "sinkhorn", "pot_loop", "--rounds", "2", "--out", tmp_path)
     code, out, err = bench(*arguments)
     assert (code, err) == (0, "")

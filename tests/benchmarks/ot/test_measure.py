@@ -122,9 +122,9 @@ def test_a_file_with_other_columns_is_named(tmp_path):
 def test_memory_is_what_the_step_adds(tmp_path):
     save_case(make_case(Workload(4, 1000, 1000, 8)), tmp_path / "case.pt")
     cost_mib = 4 * 1000 * 1000 * 4 / 2**20
-    assert cost_mib < extra_memory(tmp_path / "case.pt", FLOOR) < 4 * cost_mib
+    assert cost_mib < extra_memory(tmp_path / "case.pt", FLOOR, "") < 4 * cost_mib
     with pytest.raises(RunError, match="row 'none': the process that measures its memory failed"):
-        extra_memory(tmp_path / "case.pt", "none")
+        extra_memory(tmp_path / "case.pt", "none", "")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="cores are held on Linux")

@@ -33,7 +33,7 @@ def test_what_must_move_takes_as_long_as_a_copy_of_it(case):
 
 def test_the_column_is_the_share_of_the_memorys_rate(monkeypatch):
     monkeypatch.setattr("benchmarks.ot.measure.copy_rate", lambda device: 1e9)
-    monkeypatch.setattr("benchmarks.ot.measure.extra_memory", lambda case_file, row: 1.0)
+    monkeypatch.setattr("benchmarks.ot.measure.extra_memory", lambda case_file, row, plugin: 1.0)
     rows = {FLOOR: ROWS[FLOOR], "part": dataclasses.replace(ROWS["sinkhorn"], whole=False)}
     floor, part = measure("tiny", Workload(3, 9, 5, 16), rows, 1, progress=lambda _: None)
     moved = 4 * (3 * 3 * (9 + 5) * 16 + 6 * 3 * 9 * 5)

@@ -1,0 +1,1 @@
+"""The documentation site, ``make docs``: what mkdocs needs beside docs/. Reference pages are written at build time."""
