@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.run_folder.paths import RunPaths
 
     if args.from_transcript and args.transcripts:
-        raise AistaError("--from-transcript and --transcripts name two sources of transcripts; choose one of them")
+        raise AistaError("--from-transcript and --transcripts exclude each other; choose one of them")
     exported = None if args.export is None else _samples(*args.export)
     result = evaluate(
         args.run,

@@ -63,7 +63,7 @@ def _show_section(name: str) -> None:
         if name in KINDS:
             raise AistaError(f"show {name}: name one of its components: {', '.join(registry.names(name))}")
         known = f"sections: {', '.join(holds)}; `aista list` names the kinds of components"
-        raise AistaError(f"{name!r} is no section of a config{nearest(name, [*holds, *KINDS])}; {known}")
+        raise AistaError(f"{name!r} is not a section of a config{nearest(name, [*holds, *KINDS])}; {known}")
     meaning = next(field.metadata["help"] for field in fields(Sections) if field.name == name)
     say(f"{name}, a section of configs: {meaning}")
     say(inspect.getdoc(holds[name]))

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.terminal import configure_logging
 
     if args.config is None and not RunPaths(args.run).is_run:
-        raise AistaError(f"{args.run} is no run folder yet; name a config with --config FILE")
+        raise AistaError(f"{args.run} is not a run folder yet; name a config with --config FILE")
     experiment = (
         open_experiment(args.run, args.overrides)
         if args.config is None
@@ -104,7 +104,9 @@ def _dry_run(experiment: Experiment, args: argparse.Namespace) -> int:
         raise AistaError(f"--utilization: must be above 0 and at most 1, got {args.utilization:g}")
     for name in ("device", "utilization"):
         if args.fit is not None and name in given:
-            raise AistaError(f"--{name} says how long a step takes, which --fit does not ask; leave one of them out")
+            raise AistaError(
+                f"--{name} affects only the time of a step, which --fit does not estimate; leave one of them out"
+            )
     assumption = parse_assumption(args.assume) if args.assume else None
     if args.stage:
         experiment = find_stage(experiment, args.stage)
