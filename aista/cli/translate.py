@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.n_best and args.format != "json":
         raise AistaError(
-            f"--n-best {args.n_best}: only the format json lists several texts, got --format {args.format}; add --format json"
+            f"--n-best {args.n_best}: only json lists several texts, got --format {args.format}; add --format json"
         )
     configure_logging()
     given = [name for path in args.audio for name in (read_names(sys.stdin.buffer) if path == "-" else [path])]

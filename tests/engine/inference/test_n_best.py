@@ -103,7 +103,7 @@ def test_evaluate_writes_the_list_beside_the_hypotheses(run, capsys):
     [
         (
             ["--n-best", "2"],
-            "--n-best 2: only the format json lists several texts, got --format text; add --format json",
+            "--n-best 2: only json lists several texts, got --format text; add --format json",
         ),
         (["--n-best", "0", "--format", "json"], "--n-best: must be a whole number of at least 1, got '0'"),
         (
