@@ -59,9 +59,7 @@ class SpeechTranslationConfig(Options):
     )
     layer_selection: Component = component("layer_selection", "fixed", "Which LLM layers are aligned.")
     aligned_tasks: tuple[str, ...] = option(
-        ("st", "asr", "cot"),
-        "Tasks of `data.tasks` in which speech and text are aligned.",
-        choices=("st", "asr", "cot"),
+        ("st", "asr", "cot"), "Tasks of `data.tasks` whose rows are aligned.", choices=("st", "asr", "cot")
     )
     text_gradient: bool = option(
         False, "Let the alignment loss train the text states too (at the cost of a backward pass)."
