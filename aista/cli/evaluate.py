@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=tuple(TASKS),
         default="",
         help="which of the run's data.tasks the rows are read for (default: the first); results get the label "
-        "SPLIT+task=TASK",
+        "SPLIT+task=TASK, by which `aista compare --split` names them",
     )
     add_change_arguments(parser, GenerationConfig)
     add_metric_argument(parser, "the run's")

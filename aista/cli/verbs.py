@@ -23,6 +23,7 @@ VERBS = {
     "list": "List the registered components.",
     "show": "Show the options of a component or of a config section, with a config snippet to paste.",
     "schema": "Print the JSON Schema of configs, with which editors complete and check them.",
+    "completion": "Print the script with which bash, zsh or fish completes commands, options and files.",
     "check": "Run the public contract tests on a component or plug-in file.",
 }
 
