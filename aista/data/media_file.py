@@ -80,7 +80,7 @@ class MediaFile:
         tracks = self._media.streams.audio
         if len(tracks) != 1:
             raise ValueError(
-                f"must hold one sound track, got {len(tracks)}; extract one, for example by ffmpeg -i FILE -map 0:a:0 "
+                f"must have one sound track, got {len(tracks)}; extract one, for example by ffmpeg -i FILE -map 0:a:0 "
                 "FILE.flac"
             )
         (track,) = tracks
