@@ -36,10 +36,6 @@ _EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 done, 1 a run failed, 2 the user's mistake, 130 or 143 interrupted."""
-    if "_ARGCOMPLETE" in os.environ:  # a shell asks what may follow; see aista.cli.completion
-        from aista.cli.completion import complete
-
-        complete(os.environ.get("COMP_LINE", ""))
     arguments = list(sys.argv[1:] if argv is None else argv)
     # oneDNN keeps a kernel for each of the last 1,024 shapes, about a megabyte each, and ragged batches never repeat
     # one. It reads this before its first kernel; the processes that a command starts inherit it.
@@ -101,6 +97,10 @@ def _sigterm_raised() -> Iterator[None]:
 
 
 def _run(arguments: list[str]) -> int:
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what may follow; see aista.cli.completion
+        from aista.cli.completion import complete
+
+        complete(os.environ.get("COMP_LINE", ""))
     parser = _parser()
     verb, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if not verb:
