@@ -36,7 +36,7 @@ lint: $(READY) ## formatter, linter, types, import floors
 	$(BIN)/lint-imports
 
 docs: $(READY) ## the documentation site, in site/; a broken link or a name without documentation fails
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build  # --quiet would hide the warnings, which then do not fail
 
 format: $(READY) ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .

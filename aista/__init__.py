@@ -25,7 +25,12 @@ __all__ = ["__version__", *_PLACES]  # __init__.pyi says the same to type checke
 def __getattr__(name: str) -> object:
     if name not in _PLACES:
         raise AttributeError(f"module 'aista' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PLACES[name]), name)
+    try:
+        value = getattr(importlib.import_module(_PLACES[name]), name)
+    except ModuleNotFoundError as error:
+        from aista.extras import explain
+
+        raise ImportError(f"aista.{name} {explain(error)}", name=error.name) from error
     globals()[name] = value
     return value
 

@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.util
 import inspect
 import os
+import re
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
@@ -34,11 +35,11 @@ def load_files(files: Iterable[str | Path], base: Path | None = None) -> set[str
         path = Path(base or Path.cwd(), file)
         if path.suffix != ".py" or not os.path.isfile(path):  # False, too, for names that no system takes
             raise PluginError(_no_file(file, path))
-        path = path.resolve()
-        name = f"{FILE_MODULE}{path.stem}_{zlib.crc32(str(path).encode()):08x}"
-        with _once(str(path), shown_file(path)) as is_first:
+        real = path.resolve()
+        name = f"{FILE_MODULE}{re.sub(r'[^0-9A-Za-z]', '_', real.stem)}_{zlib.crc32(str(real).encode()):08x}"
+        with _once(str(real), shown_file(path)) as is_first:
             if is_first:
-                loader = importlib.machinery.SourceFileLoader(name, str(path))
+                loader = importlib.machinery.SourceFileLoader(name, os.path.abspath(path))
                 spec = importlib.util.spec_from_loader(name, loader)
                 assert spec is not None
                 sys.modules[name] = importlib.util.module_from_spec(spec)

@@ -23,7 +23,7 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from aista import plugins
+from aista import extras, plugins
 from aista.declarations import Declaration, check_component, declarations
 from aista.errors import AistaError, ConfigError, Fault, RegistryError
 from aista.kinds import KINDS
@@ -121,7 +121,7 @@ def get(kind: str, name: str) -> Entry:
         except ImportError as error:
             if (error.name or "").startswith("aista"):
                 raise
-            raise RegistryError(f"{kind} {name!r} ({module}) cannot be imported: {error}") from error
+            raise RegistryError(f"{kind} {name!r} ({module}) {extras.explain(error)}") from error
     if (kind, name) not in _entries and name not in (known := names(kind)):
         hint = nearest(name.replace("+", "_plus"), known)  # chrf++ is chrf_plus_plus: names are identifiers
         raise RegistryError(f"unknown {kind} {name!r}{hint}; known: {', '.join(known) or 'none'}")

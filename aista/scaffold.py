@@ -66,8 +66,10 @@ def new_component(kind: str, name: str, path: Path) -> Path:
         raise ConfigError([Fault("NAME", f"{rule}, got {name!r}", "choose another")])
     if name in registry.names(kind):
         raise ConfigError([Fault("NAME", f"{name!r} is a built-in {kind}", f"choose another, as my_{name}")])
-    source = Template(_component(kind).read_text(encoding="utf-8"))
-    _write_new(path, source.substitute(name=name, Name=_class_name(name)))
+    source = _component(kind).read_text(encoding="utf-8")  # a plug-in called my_KIND
+    for old, new in ((f"My{_class_name(kind)}", _class_name(name)), (f"my_{kind}", name)):
+        source = source.replace(old, new)
+    _write_new(path, source)
     return path
 
 

@@ -76,3 +76,18 @@ def test_a_plugins_component_is_not_aistas(clean_registry):
 
     assert "test_plugin" in registry.names("cost")
     assert "test_plugin" not in [entry.name for entry in built_in("cost")]
+
+
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [
+        ("solver", "ot_solver"),
+        ("loss", "alignment_loss"),
+        ("layers", "layer_selection"),
+        ("adapter", "adapter"),
+        ("encoder", "encoder"),
+    ],
+)
+def test_every_component_has_a_place_where_it_is_chosen(page, kind):
+    advice = (ROOT / "docs" / "choose" / f"{page}.md").read_text(encoding="utf-8").split("\n| ")[0]
+    assert [entry.name for entry in built_in(kind) if f"`{entry.name}`" not in advice] == []

@@ -66,7 +66,7 @@ def write_run(path: Path, *, error: float = 0.3, noise: float = 2.0, aligned: bo
         for step in range(1, 201):
             row = {"step": step, "nll": 5 / (1 + step / 30) + generator.uniform(0, 0.4), "lr": 2e-3}
             if aligned:
-                row |= {f"align_layer_{k}": (0.6 + k / 10) / (1 + step / 60) for k in (1, 2)}
+                row |= {f"ot_layer_{k}": (0.6 + k / 10) / (1 + step / 60) for k in (1, 2)}
             train.write(json.dumps(row) + "\n")
             if step % 50 == 0:
                 scores = {"step": step, "nll": row["nll"] + 0.3, "bleu": 50 - 3000 * error / step}

@@ -12,12 +12,18 @@ from aista.shipped import find_config
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", type=find_config, metavar="FILE", help="ablation file (docs/ablation.md) or shipped one"
+        "file", type=find_config, metavar="FILE", help="ablation file (docs/ablation.md), or the name of a shipped one"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of runs and tables (default: runs/ablations/FILE)"
+        "--out", type=Path, metavar="DIR", help="folder for runs and tables (default: runs/ablations/FILE)"
     )
-    parser.add_argument("--jobs", type=whole(1), default=os.cpu_count() or 1, metavar="N", help="runs at a time")
+    parser.add_argument(
+        "--jobs",
+        type=whole(1),
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="number of parallel runs (default: the number of CPUs)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the runs and what is left to do; write nothing")
     parser.add_argument(
         "--slurm",

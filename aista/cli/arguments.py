@@ -104,13 +104,13 @@ def add_verify_argument(parser: argparse.ArgumentParser) -> None:
         "--no-verify",
         dest="verify",
         action="store_false",
-        help="read weights and states without comparing their checksums (saves about a second per GB)",
+        help="do not verify checksums of weights and states (saves about a second per GB)",
     )
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add RUN, a trained folder or an exported one, and how its model is loaded."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder, or an exported one")
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a trained run or an export")
     add_model_arguments(parser)
     add_base_argument(parser)
 
@@ -123,7 +123,7 @@ def add_base_argument(parser: argparse.ArgumentParser) -> None:
         type=_base,
         action="append",
         default=[],
-        help="base weights of a part (encoder, llm), a folder or a name on the hub, of a --trainable-only export",
+        help="for a --trainable-only export: base weights of a part (encoder or llm), a folder or a name on the hub",
     )
 
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "target",
         nargs="+",
         metavar="TARGET",
-        help="a plug-in file (all it registers), KIND/NAME as in ot_solver/sinkhorn, or NAME where one kind has it",
+        help="a plug-in file (all its components), KIND/NAME as in ot_solver/sinkhorn, or NAME if it is unambiguous",
     )
     parser.add_argument(
         "--set",

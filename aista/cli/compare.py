@@ -23,10 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "baseline",
         type=Path,
         metavar="BASELINE",
-        help="evaluated run folder; RUN@LABEL names another evaluation of it than --split, e.g. a cascade",
+        help="evaluated run folder; RUN@LABEL names one of its evaluations, e.g. a cascade, in place of --split",
     )
     parser.add_argument(
-        "runs", type=Path, nargs="*", metavar="RUN", help="evaluated run folders to compare with it; none: its scores"
+        "runs",
+        type=Path,
+        nargs="*",
+        metavar="RUN",
+        help="evaluated run folders to compare with BASELINE; without one, only its scores are printed",
     )
     add_option_arguments(parser, ComparisonOptions)
     parser.add_argument(
@@ -35,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by", default="", metavar="COLUMN", help="also compare groups of utterances, by a column of the manifest"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write all numbers as JSON too")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write all numbers as JSON")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,7 +12,10 @@ from aista.shipped import describe_config, find_config, shipped_configs
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "name", nargs="?", metavar="NAME", help="print this one, e.g. for `aista configs NAME > my.yaml`"
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="print this config, e.g. `aista configs NAME > my.yaml`; without a name, list them",
     )
 
 

@@ -11,8 +11,8 @@ from aista.console import say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="a dataset (see `aista list dataset`), or `check`")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to make; with `check`, the manifest to check")
-    parser.add_argument("--from", type=Path, dest="source", metavar="SOURCE", help="where the raw corpus is")
+    parser.add_argument("out", type=Path, metavar="OUT", help="output folder; with `check`, the manifest to check")
+    parser.add_argument("--from", type=Path, dest="source", metavar="SOURCE", help="folder or file of the raw corpus")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="options (see `aista show dataset NAME`)")
     add_plugin_argument(parser)
     parser.epilog = "commands of their own, each with --help: aista data import, tokenizer, align, shar"

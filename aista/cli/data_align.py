@@ -10,7 +10,7 @@ from aista.console import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("manifest", type=Path, metavar="MANIFEST", help="manifest with transcripts (src_text)")
+    parser.add_argument("manifest", type=Path, metavar="MANIFEST", help="manifest with transcripts (column src_text)")
     parser.add_argument("out", type=Path, metavar="OUT", help="manifest to write, with the column word_times filled")
     parser.add_argument(
         "--encoder",
@@ -22,34 +22,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     add_base_argument(parser)
     parser.add_argument(
-        "--batch-size", type=whole(1), default=1, help="recordings encoded together (default: 1); more is for a GPU"
+        "--batch-size", type=whole(1), default=1, help="recordings encoded together (default: 1); raise it on a GPU"
     )
     parser.add_argument(
         "--min-confidence",
         type=number(0, 1),
         default=0.05,
         metavar="P",
-        help="leave words empty whose tokens have a lower mean posterior (default: 0.05)",
+        help="give no times to words whose tokens have a lower mean posterior (default: 0.05)",
     )
     parser.add_argument(
         "--shift",
         type=number(-1, 1),
         default=0.0,
         metavar="SECONDS",
-        help="move all times to earlier ones by it: the model's delay, as --compare prints it (default: 0)",
+        help="subtract this from all times: the model's delay, as --compare prints it (default: 0)",
     )
     parser.add_argument(
         "--existing",
         choices=("refuse", "keep", "replace"),
         default="refuse",
-        help="rows that have word times: stop (default), keep them, or align them anew",
+        help="what to do with rows that already have word times: stop (default), keep them, or align again",
     )
     parser.add_argument(
         "--max-seconds", type=number(0.1, 1e6), default=0.0, help="longest recording (default: the run's, or 30)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.add_argument(
-        "--compare", type=Path, metavar="REFERENCE", help="manifest whose word times the new ones are compared with"
+        "--compare", type=Path, metavar="REFERENCE", help="manifest with word times to compare the new ones with"
     )
 
 

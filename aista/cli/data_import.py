@@ -11,7 +11,7 @@ from aista.errors import AistaError, shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to make: train.tsv, dev.tsv, test.tsv, a report")
+    parser.add_argument("out", type=Path, metavar="OUT", help="output folder, for the manifests and a report")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="options (see `aista show source NAME`)")
     parser.add_argument(
         "--from",
@@ -19,13 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="[SPLIT=]SOURCE",
-        help="a file, a folder, or a dataset on the hub of Hugging Face; may be given several times",
+        help="a file, a folder, or a dataset on the Hugging Face hub; may be given several times",
     )
     parser.add_argument(
         "--format",
         default="",
         metavar="NAME",
-        help="its layout or corpus (see `aista list source`; default: recognised)",
+        help="layout or corpus of the source (see `aista list source`; default: detected)",
     )
     parser.add_argument(
         "--column",
@@ -33,29 +33,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=COLUMN",
-        help="take a manifest's column from the source's COLUMN, e.g. src_text=transcript; src_text= takes none",
+        help="fill the manifest's column NAME from COLUMN, e.g. src_text=transcript; src_text= leaves it empty",
     )
     parser.add_argument(
         "--split",
         type=_share,
         nargs="+",
         metavar="NAME=SHARE",
-        help="what to take out of train; default: dev=0.05 test=0.05 where the source has no splits; none: nothing",
+        help="shares of train to split off; default: dev=0.05 test=0.05 if the source has no splits; none: no split",
     )
     parser.add_argument(
         "--source-language",
         default="",
         metavar="CODE",
-        help="of the speech: where the source says none, and to choose among several",
+        help="language of the speech, if the source does not state it or has several",
     )
     parser.add_argument(
         "--target-language",
         action="append",
         default=[],
         metavar="CODE",
-        help="of the translations, likewise; given several times, each row is imported for each, its id ending with it",
+        help="language of the translations, likewise; if repeated, rows are imported for each, their ids ending in it",
     )
-    parser.add_argument("--overwrite", action="store_true", help="import anew into a folder with a finished import")
+    parser.add_argument("--overwrite", action="store_true", help="replace a finished import in OUT")
     add_plugin_argument(parser)
 
 

@@ -11,20 +11,26 @@ from aista.console import say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", type=Path, metavar="MANIFEST", help="manifest to convert")
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to make")
+    parser.add_argument("out", type=Path, metavar="OUT", help="output folder")
     parser.add_argument("--shard-rows", type=whole(1), default=1000, metavar="N", help="rows per shard (default: 1000)")
-    parser.add_argument("--rows", type=whole(1), default=0, metavar="N", help="take N rows, as data.train_rows chooses")
+    parser.add_argument(
+        "--rows",
+        type=whole(1),
+        default=0,
+        metavar="N",
+        help="convert only N rows, chosen as by data.train_rows (default: all)",
+    )
     parser.add_argument(
         "--audio",
         choices=("original", "flac"),
         default="original",
-        help="copy the files as they are (default), or encode them as flac",
+        help="copy the audio files unchanged (default), or encode them as FLAC",
     )
     parser.add_argument(
         "--on-bad-rows",
         choices=("error", "drop"),
         default="error",
-        help="stop at a recording that cannot be read (default), or leave it out and list it",
+        help="stop at an unreadable recording (default), or leave it out and list it",
     )
 
 

@@ -12,16 +12,22 @@ from aista.console import say
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from aista.corpora.tokenizer_training import TokenizerOptions
 
-    parser.add_argument("out", type=Path, metavar="OUT", help="the file to write, e.g. data/mine/spm.model")
+    parser.add_argument("out", type=Path, metavar="OUT", help="output file, e.g. data/mine/spm.model")
     parser.add_argument(
-        "--from", type=Path, dest="manifests", nargs="+", required=True, metavar="MANIFEST", help="where the texts are"
+        "--from",
+        type=Path,
+        dest="manifests",
+        nargs="+",
+        required=True,
+        metavar="MANIFEST",
+        help="manifests with the training texts",
     )
     add_option_arguments(parser, TokenizerOptions)
     parser.add_argument(
         "--symbol",
         action="append",
         metavar="TEXT",
-        help="one piece, for prompts; several times (default: <fr> and the like, of tgt_lang or src_lang)",
+        help="a text kept as one token, for prompts; may be repeated (default: <fr> etc., from tgt_lang or src_lang)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
 

@@ -33,8 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--task",
         choices=tuple(TASKS),
         default="",
-        help="which of the run's data.tasks the rows are read for (default: the first); results get the label "
-        "SPLIT+task=TASK",
+        help="which of the run's data.tasks to evaluate (default: the first); results get the label SPLIT+task=TASK",
     )
     add_change_arguments(parser, GenerationConfig)
     add_metric_argument(parser, "the run's")
@@ -44,14 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole(1),
         default=0,
         metavar="N",
-        help="also write the N best texts that each search found, with their scores, beside the hypotheses",
+        help="also write the N best texts of each search, with their scores",
     )
     parser.add_argument(
         "--sweep",
         type=_exponents,
         default=(),
         metavar="length_penalty=A,B,...",
-        help="also rank what the one search found under these length penalties, and score each; choose one on dev",
+        help="also rerank the hypotheses with these length penalties and score each result; tune on dev, not test",
     )
     parser.add_argument(
         "--shuffled-speech",
@@ -64,8 +63,8 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from-transcript",
         action="store_true",
-        help="translate the manifest's transcripts, not the speech, with the same language model: what it knows of "
-        "text translation; results get the label SPLIT_transcript",
+        help="translate the manifest's transcripts, not the speech, with the same language model, to measure its text "
+        "translation; results get the label SPLIT_transcript",
     )
     parser.add_argument(
         "--transcripts",
@@ -78,8 +77,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         "--export",
         nargs=3,
         metavar=("hearing2translate", "MANIFEST", "OUT"),
-        help="also write the hypotheses as outputs of the Hearing-to-Translate suite, for the samples of its MANIFEST "
-        "and in their order",
+        help="also write the hypotheses in the format of the Hearing-to-Translate suite, in the order of its MANIFEST",
     )
 
 
@@ -117,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.run_folder.paths import RunPaths
 
     if args.from_transcript and args.transcripts:
-        raise AistaError("--from-transcript and --transcripts name two sources of transcripts; choose one of them")
+        raise AistaError("--from-transcript and --transcripts exclude each other; choose one of them")
     exported = None if args.export is None else _samples(*args.export)
     result = evaluate(
         args.run,

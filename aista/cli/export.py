@@ -12,26 +12,28 @@ from aista.console import say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="trained run folder, or with --push its export")
-    parser.add_argument("out", type=Path, metavar="OUT", nargs="?", help="folder to make; none where RUN is an export")
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", nargs="?", help="output folder; leave it out if RUN is an export"
+    )
     parser.add_argument("--checkpoint", default="best", help="best, last, or a step number (default: best)")
     add_verify_argument(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--trainable-only",
         action="store_true",
-        help="leave out what the base models' folders hold; LoRA of the LLM in peft's layout",
+        help="leave out weights that the base models' folders hold; write the LLM's LoRA in peft's layout",
     )
-    form.add_argument("--merge-lora", action="store_true", help="put LoRA into the weights that it updates")
+    form.add_argument("--merge-lora", action="store_true", help="merge LoRA into the base weights")
     form.add_argument(
         "--transformers",
         action="store_true",
-        help="as the model that transformers alone loads, LoRA merged (runs of Qwen2-Audio's parts)",
+        help="write a model that transformers loads without aista, LoRA merged (runs of Qwen2-Audio's parts)",
     )
     parser.add_argument(
-        "--shard-gb", type=number(0.001, 1000), default=5.0, help="largest file of weights in GB (default: 5)"
+        "--shard-gb", type=number(0.001, 1000), default=5.0, help="maximum size of a weight file in GB (default: 5)"
     )
-    parser.add_argument("--push", metavar="ORG/NAME", help="send the export to this model on the Hugging Face hub")
-    parser.add_argument("--public", action="store_true", help="let everybody read it there (default: private)")
+    parser.add_argument("--push", metavar="ORG/NAME", help="upload the export to this model on the Hugging Face hub")
+    parser.add_argument("--public", action="store_true", help="make the uploaded model public (default: private)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,14 +13,14 @@ from aista.scaffold import ProjectOptions, new_project
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("project", type=Path, metavar="PROJECT", help="folder to make")
+    parser.add_argument("project", type=Path, metavar="PROJECT", help="folder to create")
     parser.add_argument(
         "--from",
         dest="config",
         metavar="CONFIG",
         help="copy this config, a file or a shipped one (see `aista configs`); default: a small model from scratch",
     )
-    parser.add_argument("--data", type=Path, metavar="SOURCE", help="the corpus that `aista data import` will read")
+    parser.add_argument("--data", type=Path, metavar="SOURCE", help="corpus for `aista data import`")
     parser.add_argument(
         "--task",
         dest="tasks",
@@ -29,12 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="translate speech (st, the default), recognise it (asr), translate text as well (mt), or write the "
         "transcript and then the translation (cot); several times: one model of several tasks, the first is validated",
     )
-    parser.add_argument("--source-language", default="en", metavar="CODE", help="of the speech (default: en)")
+    parser.add_argument("--source-language", default="en", metavar="CODE", help="language of the speech (default: en)")
     parser.add_argument(
         "--target-language",
         action=Once,
         metavar="CODE",
-        help="of the translations (default: fr; none with --task asr alone; several: docs/multitask.md)",
+        help="language of the translations (default: fr; none with --task asr alone; several: docs/multitask.md)",
     )
 
 

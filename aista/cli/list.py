@@ -11,7 +11,7 @@ from aista.kinds import KINDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", nargs="?", metavar="KIND", help="show the components of this kind only")
+    parser.add_argument("kind", nargs="?", metavar="KIND", help="list only this kind of component")
     add_plugin_argument(parser)
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
 
-from aista import __version__, registry
+from aista import __version__, extras, registry
 from aista.cli.verbs import SUB_VERBS, VERBS
 from aista.console import say
 from aista.errors import AistaError, ConfigError, RunError
@@ -68,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error, UnicodeEncodeError) or (isinstance(error, ValueError) and "embedded null" in str(error)):
             return _refused(error)  # Python's own, of names that no system takes
         fault = blame(error)
+        if fault is None and isinstance(error, ModuleNotFoundError) and error.name in extras.MODULES:
+            say(f"aista {arguments[0]} {extras.explain(error)}", sys.stderr)
+            return AistaError.exit_code
         if fault is None:
             raise  # a bug
         _complain(fault, error)

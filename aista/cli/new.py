@@ -10,9 +10,9 @@ from aista.scaffold import new_component
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", metavar="KIND", help="what to write, e.g. cost (see `aista list`)")
+    parser.add_argument("kind", metavar="KIND", help="kind of component, e.g. cost (see `aista list`)")
     parser.add_argument("name", metavar="NAME", help="its name in configs, in lower case, e.g. my_cost")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="file to write (default: NAME.py)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="output file (default: NAME.py)")
 
 
 def run(args: argparse.Namespace) -> int:

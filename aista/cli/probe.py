@@ -16,17 +16,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=whole(2), default=500, help="maximum number of utterances (default: 500)")
     parser.add_argument("--name", default="", help="name of the files in RUN/probe (default: SPLIT_step_N)")
     parser.add_argument(
-        "--all-checkpoints", action="store_true", help="all checkpoints of the run: how the curves change over training"
+        "--all-checkpoints", action="store_true", help="probe every checkpoint, to see the curves change over training"
     )
     parser.add_argument(
-        "--resamples", type=whole(0, 1_000_000), default=1000, help="bootstrap resamples of the intervals; 0: none"
+        "--resamples",
+        type=whole(0, 1_000_000),
+        default=1000,
+        help="bootstrap resamples for the intervals (default: 1000; 0: no intervals)",
     )
     parser.add_argument(
         "--gradients",
         action="store_true",
-        help="also compare each layer's transport with the cross-entropy by gradients",
+        help="also compare the gradients of each layer's transport loss with those of the cross-entropy",
     )
-    parser.add_argument("--utterance", default="", help="id of the utterance whose transport plan is drawn")
+    parser.add_argument("--utterance", default="", help="utterance (by id) whose transport plan is drawn")
     add_model_arguments(parser)
 
 

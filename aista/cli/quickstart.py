@@ -11,8 +11,12 @@ from aista.shipped import find_config
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, nargs="?", default=Path("runs/quickstart"), metavar="OUT", help="run folder")
-    parser.add_argument("--config", type=find_config, default="quickstart", help="experiment (default: quickstart)")
-    parser.add_argument("--data", type=Path, default=Path("data/quickstart"), help="where the corpus is made")
+    parser.add_argument(
+        "--config", type=find_config, default="quickstart", help="experiment config (default: quickstart)"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("data/quickstart"), help="folder for the corpus (default: data/quickstart)"
+    )
     parser.add_argument(
         "--seeds", type=whole(0), nargs="+", default=[1], help="repeat with these seeds and add a table"
     )

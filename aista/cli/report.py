@@ -13,7 +13,7 @@ from aista.report.report_options import ReportOptions
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders; the first is the baseline")
     parser.add_argument("--out", type=Path, default=Path("report.html"), help="page to write (default: report.html)")
-    parser.add_argument("--title", default="", help="headline of the page")
+    parser.add_argument("--title", default="", help="title of the page")
     add_option_arguments(parser, ReportOptions)
 
 

@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default=Path("runs"),
         metavar="DIR",
-        help="folder of runs, nested ones and those of ablations too (default: runs)",
+        help="folder to search, subfolders and ablations included (default: runs)",
     )
-    parser.add_argument("--json", action="store_true", help="print a JSON list with every score instead of a table")
+    parser.add_argument("--json", action="store_true", help="print JSON with all scores instead of a table")
 
 
 def run(args: argparse.Namespace) -> int:

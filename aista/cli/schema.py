@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default="experiment",
         choices=("experiment", "ablation"),
-        help="of which file: what `aista train` reads (the default), or `aista ablate`; name it in the file's first "
-        "lines: # yaml-language-server: $schema=aista.schema.json",
+        help="which schema: of the configs of `aista train` (default) or of `aista ablate`; refer to it in a file's "
+        "first lines: # yaml-language-server: $schema=aista.schema.json",
     )
     add_plugin_argument(parser)
 

@@ -23,30 +23,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="SYSTEM",
-        help="text with an utterance in each line, or hypotheses of an evaluated run; the first is the baseline",
+        help="text with one utterance per line, or hypotheses of an evaluated run; the first is the baseline",
     )
     parser.add_argument(
         "--reference",
         type=Path,
         metavar="FILE",
-        help="text with a reference in each line (default: the first SYSTEM's)",
+        help="text with one reference per line (default: the first SYSTEM's)",
     )
     parser.add_argument(
         "--source",
         type=Path,
         metavar="FILE",
-        help="what was translated, for metrics that read it: a manifest, or text with a transcript in each line "
+        help="source texts, for metrics that read them: a manifest, or text with one transcript per line "
         "(default: src_text of the first file of hypotheses)",
     )
     parser.add_argument(
         "--resegment",
         action="store_true",
-        help="divide each SYSTEM, a talk in other segments, among the references by the fewest word edits first",
+        help="first resegment each SYSTEM, a talk in other segments, to the references by minimum word edits",
     )
     parser.add_argument("--target-language", default="", metavar="CODE", help="of the texts, e.g. fr or zh-CN")
     add_metric_argument(parser, "bleu and chrf")
     add_option_arguments(parser, ResamplingOptions)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write all numbers as JSON too")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write all numbers as JSON")
     add_plugin_argument(parser)
 
 

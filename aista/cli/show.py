@@ -20,13 +20,14 @@ from aista.registry import Entry, nearest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", metavar="KIND", help="e.g. ot_solver; aista list names them all")
+    parser.add_argument(
+        "kind", metavar="KIND", help="kind of component, e.g. ot_solver (see `aista list`), or a section of configs"
+    )
     parser.add_argument(
         "name",
         nargs="?",
         metavar="NAME",
-        help="e.g. sinkhorn; without it KIND is a section of configs: data, trainer, evaluation, initialize or "
-        "pretraining",
+        help="e.g. sinkhorn; leave it out if KIND is a section: data, trainer, evaluation, initialize or pretraining",
     )
     add_plugin_argument(parser)
 
@@ -62,7 +63,7 @@ def _show_section(name: str) -> None:
         if name in KINDS:
             raise AistaError(f"show {name}: name one of its components: {', '.join(registry.names(name))}")
         known = f"sections: {', '.join(holds)}; `aista list` names the kinds of components"
-        raise AistaError(f"{name!r} is no section of a config{nearest(name, [*holds, *KINDS])}; {known}")
+        raise AistaError(f"{name!r} is not a section of a config{nearest(name, [*holds, *KINDS])}; {known}")
     meaning = next(field.metadata["help"] for field in fields(Sections) if field.name == name)
     say(f"{name}, a section of configs: {meaning}")
     say(inspect.getdoc(holds[name]))

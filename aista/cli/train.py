@@ -23,29 +23,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run",
         type=Path,
         metavar="RUN",
-        help="run folder; a stopped run is resumed, a finished one trained further with trainer.max_steps=N",
+        help="run folder; a stopped run is resumed, a finished one continues with a larger trainer.max_steps=N",
     )
-    parser.add_argument("--config", type=find_config, help="YAML file or shipped config; default: RUN's config")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="options that replace the config's")
-    parser.add_argument(
-        "--dump-config", action="store_true", help="print the resolved config with all defaults and stop"
-    )
-    parser.add_argument("--stage", default="", metavar="NAME", help="train one pretraining stage alone")
+    parser.add_argument("--config", type=find_config, help="YAML file or shipped config (default: RUN's config)")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of config options")
+    parser.add_argument("--dump-config", action="store_true", help="print the config with all defaults, and exit")
+    parser.add_argument("--stage", default="", metavar="NAME", help="train only this pretraining stage")
     add_verify_argument(parser)
     parser.add_argument(
-        "--dry-run", action="store_true", help="check everything, say what the run would cost, write nothing"
+        "--dry-run",
+        action="store_true",
+        help="check config and data and estimate the cost, without training or writing files",
     )
     costs = parser.add_argument_group("assumptions for --dry-run (docs/cost.md)")
     costs.add_argument(
         "--assume",
         metavar="NAME=VALUE,...",
-        help="rows to assume in place of the data: rows=290000,seconds=5.4,source=11,target=14[,spread=0.35]",
+        help="assume these rows instead of reading the data: rows=290000,seconds=5.4,source=11,target=14[,spread=0.35]",
     )
-    costs.add_argument("--processes", type=whole(1), nargs="+", metavar="N", help="numbers of GPUs to plan for (1 8)")
-    costs.add_argument("--device", help="kind of GPU: h100, h200 or a100 (h100)")
-    costs.add_argument("--utilization", type=float, metavar="SHARE", help="share of its peak rate (0.4)")
     costs.add_argument(
-        "--fit", type=number(0.001, 1e6), metavar="GIB", help="propose the largest batch that fits into a GPU's memory"
+        "--processes", type=whole(1), nargs="+", metavar="N", help="numbers of GPUs to plan for (default: 1 8)"
+    )
+    costs.add_argument("--device", help="GPU to plan for: h100, h200 or a100 (default: h100)")
+    costs.add_argument(
+        "--utilization", type=float, metavar="SHARE", help="achieved share of the GPU's peak rate (default: 0.4)"
+    )
+    costs.add_argument(
+        "--fit",
+        type=number(0.001, 1e6),
+        metavar="GIB",
+        help="propose the largest batch that fits into GIB of GPU memory",
     )
     costs.add_argument("--json", action="store_true", default=None, help="print the dry run as JSON")
 
@@ -59,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from aista.terminal import configure_logging
 
     if args.config is None and not RunPaths(args.run).is_run:
-        raise AistaError(f"{args.run} is no run folder yet; name a config with --config FILE")
+        raise AistaError(f"{args.run} is not a run folder yet; name a config with --config FILE")
     experiment = (
         open_experiment(args.run, args.overrides)
         if args.config is None
@@ -97,7 +104,9 @@ def _dry_run(experiment: Experiment, args: argparse.Namespace) -> int:
         raise AistaError(f"--utilization: must be above 0 and at most 1, got {args.utilization:g}")
     for name in ("device", "utilization"):
         if args.fit is not None and name in given:
-            raise AistaError(f"--{name} says how long a step takes, which --fit does not ask; leave one of them out")
+            raise AistaError(
+                f"--{name} affects only the time of a step, which --fit does not estimate; leave one of them out"
+            )
     assumption = parse_assumption(args.assume) if args.assume else None
     if args.stage:
         experiment = find_stage(experiment, args.stage)

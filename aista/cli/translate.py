@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             action=Once,
             metavar="CODE",
             default="",
-            help="for prompts that name it (default: the config's)",
+            help="for prompts that contain it (default: the config's)",
         )
     add_change_arguments(parser, GenerationConfig)
     parser.add_argument(
@@ -55,10 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole(1),
         default=0,
         metavar="N",
-        help="also list the N best texts that the search found, with their scores; needs --format json",
+        help="also list the N best texts of the search, with their scores; needs --format json",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="PATH", help="file, or existing folder that gets a file per recording"
+        "-o", "--output", type=Path, metavar="PATH", help="output file, or existing folder for one file per recording"
     )
 
 
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.n_best and args.format != "json":
         raise AistaError(
-            f"--n-best {args.n_best}: only json has room for it, got --format {args.format}; add --format json"
+            f"--n-best {args.n_best}: only json lists several texts, got --format {args.format}; add --format json"
         )
     configure_logging()
     given = [name for path in args.audio for name in (read_names(sys.stdin.buffer) if path == "-" else [path])]

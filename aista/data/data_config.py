@@ -119,7 +119,7 @@ class DataConfig(Options):
             )
         if self.cache_features and self.num_workers > 0:
             raise ValueError(
-                f"cache_features keeps them in one process, got num_workers {self.num_workers}; "
+                f"cache_features needs num_workers 0, got num_workers {self.num_workers}; "
                 "set num_workers: 0 or cache_features: false"
             )
         self._check_tasks()
@@ -129,9 +129,7 @@ class DataConfig(Options):
                 "got length_noise 0; raise it or remove mix"
             )
         if self.encoder_cache is not None and self.cache_features:
-            raise ValueError(
-                "cache_features keeps what encoder_cache never computes twice, got both; set cache_features: false"
-            )
+            raise ValueError("cache_features and encoder_cache exclude each other, got both; set cache_features: false")
         if self.encoder_cache is not None and self.inspect not in ("auto", "full"):
             raise ValueError(
                 f"encoder_cache reads every recording before the first step, got inspect: {self.inspect}; set "

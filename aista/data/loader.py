@@ -153,7 +153,7 @@ class BatchLoader:
             self._move(*place)
             few = f", or its smallest batch has fewer rows than there are processes now ({self._world_size})"
             raise DataError(
-                "training cannot be resumed: its batches must be those that it started with, but the manifest, "
+                "training cannot be resumed: its batches must be the same as when it started, but the manifest, "
                 f"the rows kept, the seed or the batch sizes have changed{few * (self._world_size > 1)}; restore them, "
                 "or start a new run"
             )

@@ -9,6 +9,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from aista.extras import needs
+
 __all__ = ["Container", "MediaFile", "find_container", "is_no_audio"]
 
 _ROUNDING = 0.5  # seconds by which containers that are whole announce more than they hold
@@ -67,8 +69,7 @@ class MediaFile:
             import av
         except ImportError:
             raise ValueError(
-                f"holds {container.name}, which libsndfile does not decode; pip install 'aista[media]', or convert it, "
-                "for example by ffmpeg -i FILE FILE.flac"
+                f"holds {container.name}, which {needs('av')}, or convert it, for example by ffmpeg -i FILE FILE.flac"
             ) from None
         self._kind = container.name
         self._refusal: type[Exception] = av.error.FFmpegError
@@ -79,7 +80,7 @@ class MediaFile:
         tracks = self._media.streams.audio
         if len(tracks) != 1:
             raise ValueError(
-                f"must hold one sound track, got {len(tracks)}; extract one, for example by ffmpeg -i FILE -map 0:a:0 "
+                f"must have one sound track, got {len(tracks)}; extract one, for example by ffmpeg -i FILE -map 0:a:0 "
                 "FILE.flac"
             )
         (track,) = tracks

@@ -38,7 +38,7 @@ def reading_processes(count: int = 0) -> Iterator[Executor]:
         yield pool
     except BrokenProcessPool as error:
         raise RunError(
-            "a process that reads data died, often for want of memory; make room, or choose a lighter data.inspect"
+            "a process that reads data died, often because memory ran out; make room, or choose a lighter data.inspect"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -56,7 +56,7 @@ class WorkerPool(Generic[Job, Result]):
                 raise
             self.close()
             raise RunError(
-                f"a data worker process died ({str(error).splitlines()[0]}), often for want of memory; "
+                f"a data worker process died ({str(error).splitlines()[0]}), often because memory ran out; "
                 "lower data.num_workers, or set it to 0 to see the error itself"
             ) from error
 

@@ -55,7 +55,7 @@ def _training(report: Report) -> dict[str, Any] | None:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts ``align_layer_2`` before ``align_layer_10``."""
+    """Sorts ``ot_layer_2`` before ``ot_layer_10``."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split("_")]
 
 

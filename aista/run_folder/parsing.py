@@ -64,8 +64,8 @@ def require_unedited(file: Path) -> None:
     found = _SEALED_TEXT.fullmatch(file.read_bytes())
     if found and _digest(found[2]) != found[1].decode():
         raise RunError(
-            f"{file}: not as aista wrote it: damaged, or edited; restore it, or remove its first line, the checksum, "
-            "to use it as it is"
+            f"{file}: not as aista wrote it (its checksum differs): damaged, or edited; restore it, or remove its "
+            "first line, the checksum, to use it as it is"
         )
 
 

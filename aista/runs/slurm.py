@@ -12,6 +12,7 @@ from rich.console import Console
 
 from aista.console import say
 from aista.errors import AistaError
+from aista.extras import require
 from aista.runs.jobs import Job
 
 __all__ = ["run_on_cluster"]
@@ -39,10 +40,7 @@ def run_on_cluster(
     # Otherwise its import configures logging anew, which closes every handler of this process; that of absl, which JAX
     # brings, closes the stream it writes to as well.
     os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")
-    try:
-        import submitit
-    except ImportError:
-        raise AistaError("--slurm needs submitit; `pip install 'aista[slurm]'` brings it") from None
+    submitit = require("submitit", "--slurm")
     parameters = dict(options)
     try:
         executor = submitit.AutoExecutor(folder=folder, cluster=parameters.pop("cluster", "slurm"))

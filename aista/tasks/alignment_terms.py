@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -188,13 +189,15 @@ def as_divergence(loss: AlignmentLoss, *, detach_text: bool) -> Divergence:
 
 
 def build_terms(specs: Sequence[WeightedAlignment]) -> Iterator[AlignmentTerm]:
-    """The alignment losses that a config names.
+    """The alignment losses that a config names; their metrics are called after them, ``ot`` and ``ot2`` if twice.
 
     Raises:
         ConfigError: a component is no alignment loss, or cannot be built.
     """
+    seen = Counter[str]()
     for index, spec in enumerate(specs):
         at = f"alignment[{index}]"
+        seen[spec.name] += 1
         loss = registry.build("alignment_loss", spec, at=at)
         if not isinstance(loss, AlignmentLoss):
             problem = f"{type(loss).__name__} does not derive from AlignmentLoss"
@@ -203,5 +206,5 @@ def build_terms(specs: Sequence[WeightedAlignment]) -> Iterator[AlignmentTerm]:
             loss,
             spec.weight,
             registry.build("weight_schedule", spec.schedule, at=f"{at}.schedule"),
-            name="align" if len(specs) == 1 else f"align{index}",
+            name=spec.name if seen[spec.name] == 1 else f"{spec.name}{seen[spec.name]}",
         )

@@ -104,6 +104,11 @@ class Task(ABC):
         self.tunings = build_tunings(config)
         self.pretrained: Pretrained = "load"
 
+    @classmethod
+    def check_options(cls, config: Any, sections: Sections) -> list[Fault]:
+        """What of the options alone does not fit the shared sections; found where no tokenizer can be loaded, too."""
+        return []
+
     def check(self, sections: Sections) -> list[Fault]:
         """What in the shared sections does not fit the task's options, as far as it shows before a model is built."""
         return []

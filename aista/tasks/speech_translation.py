@@ -145,12 +145,13 @@ class SpeechTranslationTask(Task):
     def watches_validation(self) -> bool:
         return self.alignment.watches_validation
 
+    @classmethod
+    def check_options(cls, config: SpeechTranslationConfig, sections: Sections) -> list[Fault]:
+        return check_layers(config.layer_selection, config.llm, sections) if config.alignment else []
+
     def check(self, sections: Sections) -> list[Fault]:
-        """Layers and schedules that do not fit the model or the run."""
-        config = self.config
-        layers = check_layers(config.layer_selection, config.llm, sections) if config.alignment else []
-        schedules = [spec.schedule for spec in config.alignment]
-        faults = layers + check_schedules(self.alignment.terms, schedules, sections)
+        config, schedules = self.config, [spec.schedule for spec in self.config.alignment]
+        faults = check_schedules(self.alignment.terms, schedules, sections)
         aligned = config.aligned_tasks if config.alignment else None
         probed, weight = is_probed(config.layer_selection), config.mt_weight
         return faults + check_row_tasks(sections, self.tokenizer, aligned=aligned, probed=probed, mt_weight=weight)
@@ -168,9 +169,8 @@ class SpeechTranslationTask(Task):
         widths = {"input_dim": encoder.output_dim, "output_dim": llm.model_dim}
         adapter = self.build_part("adapter", **widths, vocab_size=tokenizer.vocab_size)
         if not adapter.even_in_time and (self.needs_words or self.probes_words):
-            raise ConfigError(
-                [_uneven(self.config.adapter.name, "alignment" if self.needs_words else "layer_selection")]
-            )
+            at = "alignment" if self.needs_words else "layer_selection"
+            raise ConfigError([_uneven(self.config.adapter.name, at)])
         return LargeSpeechTextModel(
             encoder,
             adapter,

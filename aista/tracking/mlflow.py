@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from aista.errors import AistaError
+from aista.extras import needs
 from aista.registry import register
 from aista.schema import Options, option
 from aista.tracking.base import RunDescription, Status, TrackedRun, Tracker, without_credentials
@@ -64,7 +65,7 @@ class MLflow(Options, Tracker):
         if not self._uri:
             raise AistaError("names no tracking server; set config.uri, or MLFLOW_TRACKING_URI")
         if importlib.util.find_spec("mlflow") is None:
-            raise AistaError("needs the package mlflow, which is not installed; pip install 'aista[mlflow]'")
+            raise AistaError(needs("mlflow"))
         try:
             self.client()
         except Exception as error:  # of an unknown scheme, a folder that cannot be made

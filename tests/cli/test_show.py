@@ -124,7 +124,7 @@ def test_no_section(aista):
     assert aista("show", "traner") == (
         2,
         "",
-        "aista: 'traner' is no section of a config (did you mean 'trainer'?); sections: data, trainer, evaluation, "
+        "aista: 'traner' is not a section of a config (did you mean 'trainer'?); sections: data, trainer, evaluation, "
         "initialize, pretraining; `aista list` names the kinds of components\n",
     )
     assert "aista: show cost: name one of its components: cosine, euclidean" in aista("show", "cost")[2]

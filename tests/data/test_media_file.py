@@ -74,7 +74,7 @@ def test_a_file_that_lacks_its_end_is_refused(path: Path) -> None:
 
 def test_two_tracks_are_ambiguous(tmp_path: Path) -> None:
     write(tmp_path / "a.mkv", "matroska", "libopus", tracks=2)
-    with pytest.raises(UndecodableAudioError, match=r"a\.mkv: must hold one sound track, got 2; extract one"):
+    with pytest.raises(UndecodableAudioError, match=r"a\.mkv: must have one sound track, got 2; extract one"):
         probe_audio("a.mkv", tmp_path)
 
 

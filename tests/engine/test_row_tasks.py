@@ -244,7 +244,7 @@ def test_outputs_without_the_marker_are_said_once(trained, monkeypatch, capsys):
     monkeypatch.setattr("aista.tasks.decoding.Decoder.decode", decode)
     sweep = ["--sweep", "length_penalty=1,2", "--metric", "chrf"]
     assert main(["evaluate", str(trained), "--task", "cot", "--split", "dev", "--n-best", "1", *sweep]) == 0
-    assert capsys.readouterr().err.count("outputs hold no marker") == 1
+    assert capsys.readouterr().err.count("outputs lack the marker") == 1
 
 
 def test_text_translation_can_be_what_is_validated(tmp_path, corpus, capsys):
@@ -259,7 +259,7 @@ def test_text_translation_can_be_what_is_validated(tmp_path, corpus, capsys):
     )
     capsys.readouterr()
     assert main(["evaluate", str(run), "--shuffled-speech"]) == 1
-    assert "measures the speech, which transcripts replace" in capsys.readouterr().err
+    assert "needs speech as input, not transcripts" in capsys.readouterr().err
     assert main(["probe", str(run), "--size", "4", "--resamples", "0"]) == 0  # rows are read for st
     _, text = (run / "config.yaml").read_text().split("\n", 1)  # without the checksum
     (run / "config.yaml").write_text(text.replace("  - st\n", ""))

@@ -50,7 +50,7 @@ def test_it_trains_and_falls(setup, name, text_gradient):
     for _ in range(6):
         loss = task.loss(model, rows)
         parts = [
-            mean for key, (mean, _) in loss.metrics.items() if key.startswith(("align_layer_", "align_predictions"))
+            mean for key, (mean, _) in loss.metrics.items() if key.startswith((f"{name}_layer_", f"{name}_predictions"))
         ]
         values.append(float(sum(parts)))
         (loss.total / loss.num_targets).backward()
@@ -70,8 +70,8 @@ def test_rows_without_transcript_take_part_in_cross_entropy_only(setup, name):
     task.selected = None
     torch.testing.assert_close(aligned.total, task.loss(model, rows).total)
     aligned.total.backward()
-    weights = {key: weight for key, (_, weight) in aligned.metrics.items() if key.startswith("align")}
-    assert (weights.pop("align_weight"), weights.pop("aligned_rows")) == (1, None)
+    weights = {key: weight for key, (_, weight) in aligned.metrics.items() if key.startswith((f"{name}_", "aligned"))}
+    assert (weights.pop(f"{name}_weight"), weights.pop("aligned_rows")) == (1, None)
     assert weights
     assert not any(weights.values()), "a mean over no row counts"
     assert aligned.metrics["aligned_rows"][0] == 0
@@ -87,7 +87,7 @@ def test_mixed_precision_gives_nearly_the_same_loss(setup, name):
     low.total.backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
     for key, (mean, _) in exact.metrics.items():
-        if key.startswith(("align_layer_", "align_predictions")):
+        if key.startswith((f"{name}_layer_", f"{name}_predictions")):
             torch.testing.assert_close(low.metrics[key][0], mean, rtol=0.1, atol=0.02)
 
 
@@ -99,10 +99,10 @@ def test_predictions_are_compared_once_whatever_the_layers(setup):
         task.selected = layers
         values.append(task.loss(model, rows))
     torch.testing.assert_close(values[0].total, values[1].total)
-    assert set(values[0].metrics) == {"nll", "align_predictions", "align_weight", "aligned_rows"}
+    assert set(values[0].metrics) == {"nll", "kl_predictions", "kl_weight", "aligned_rows"}
     task.selected = None
     ce = task.loss(model, rows).total
-    mean, weight = values[0].metrics["align_predictions"]
+    mean, weight = values[0].metrics["kl_predictions"]
     assert weight == 10
     assert (values[0].total - ce) > 0
     assert mean > 0
@@ -122,7 +122,7 @@ def test_predictions_and_states_together(setup):
         parts.append(single.loss(model, rows).total - total.metrics["nll"][0] * total.num_targets)
     ce = total.metrics["nll"][0] * total.num_targets
     torch.testing.assert_close(total.total, ce + sum(parts), rtol=1e-4, atol=1e-3)
-    names = {"align0_predictions", "align1_layer_0", "align1_layer_1", "align2_layer_0", "align2_infeasible"}
+    names = {"kl_predictions", "cosine_layer_0", "cosine_layer_1", "ctc_layer_0", "ctc_infeasible"}
     assert names <= set(total.metrics)
 
 
@@ -139,7 +139,7 @@ def test_a_third_partys_loss_works(setup, clean_registry):
             return AlignmentResult((means[0] - means[1]).square() * taken, {})
 
     task, model, batch = setup({"name": "norms", "weight": 1.0})
-    assert task.loss(model, batch(range(12))).metrics["align_layer_0"][0] > 0
+    assert task.loss(model, batch(range(12))).metrics["norms_layer_0"][0] > 0
 
 
 def test_a_loss_that_is_none_is_named(setup, clean_registry):

@@ -122,6 +122,22 @@ def test_preflight_finds_impossible_layers_before_a_model_is_built(tmp_path, cor
         preflight(experiment)
 
 
+def test_preflight_finds_all_that_is_wrong_at_once(tmp_path, corpus):
+    overrides = ["data.train=nowhere.tsv", "tokenizer.config.path=nowhere.model", "layer_selection.config.layers=[1,7]"]
+    overrides += ["evaluation.score=comet", "trainer.tracking=[{name: mlflow, config: {uri: 'nowhere://x'}}]"]
+    stage = {"name": "ctc", "task": "ctc_asr", "part": "encoder"}
+    experiment = load(tmp_path, corpus, *overrides, pretraining=[stage])
+    with pytest.raises(ConfigError) as error:
+        preflight(experiment)
+    assert [place for place in faults(error) if "tracking" not in place] == [
+        "data.train",
+        "tokenizer",
+        "evaluation.score",
+        "layer_selection.config",
+        "pretraining.ctc.evaluation.score",  # other metrics; what the stage inherits is said once
+    ]
+
+
 def test_preflight_finds_a_prompt_without_placeholder(tmp_path, corpus):
     with pytest.raises(ConfigError, match=r"\(top level\): .*\{speech\}"):
         preflight(load(tmp_path, corpus, "prompt='translate:'"))

@@ -74,7 +74,7 @@ def test_rows_without_transcript_take_part_in_cross_entropy_only(setup):
     task.selected = BOTH
     aligned = task.loss(model, batch(range(3)))
     torch.testing.assert_close(aligned.total, plain)
-    assert aligned.metrics["align_layer_0"][1] == 0
+    assert aligned.metrics["ot_layer_0"][1] == 0
     aligned.total.backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
@@ -116,10 +116,10 @@ def test_schedules_scale_their_losses_and_zero_costs_nothing(setup):
     part = task.loss(model, rows)
     task.start_step(20, 20)
     none = task.loss(model, rows)
-    assert [float(loss.metrics["align_weight"][0]) for loss in (whole, part, none)] == [0.5, 0.375, 0]
+    assert [float(loss.metrics["ot_weight"][0]) for loss in (whole, part, none)] == [0.5, 0.375, 0]
     torch.testing.assert_close(part.total - none.total, 0.75 * (whole.total - none.total))
-    assert "align_layer_0" in part.metrics
-    assert "align_layer_0" not in none.metrics
+    assert "ot_layer_0" in part.metrics
+    assert "ot_layer_0" not in none.metrics
     torch.testing.assert_close(none.metrics["nll"][0] * none.num_targets, none.total.detach())
 
 
@@ -140,7 +140,7 @@ def test_alignment_alone_has_the_gradients_of_alignment_beside_cross_entropy(set
     _, plain = gradients(1.0, None)
     alone, found = gradients(0.0, BOTH)
     assert "nll" not in alone.metrics
-    assert alone.metrics.keys() >= {"align_layer_0", "align_layer_1"}
+    assert alone.metrics.keys() >= {"ot_layer_0", "ot_layer_1"}
     assert {name.split(".")[0] for name in found} >= {"encoder", "adapter"}
     assert found.keys() < both.keys()
     for name, gradient in both.items():

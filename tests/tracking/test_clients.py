@@ -159,7 +159,7 @@ def test_what_cannot_work_is_known_before_training(tmp_path, offline, monkeypatc
 
 def test_a_missing_package_is_named_with_its_command(offline, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(AistaError, match=r"mlflow, which is not installed; pip install 'aista\[mlflow\]'"):
+    with pytest.raises(AistaError, match=r"needs mlflow, which is not installed; pip install 'aista\[mlflow\]'"):
         MLflow(uri="http://localhost").check()
 
 

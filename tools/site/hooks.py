@@ -66,8 +66,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are written at build time, and fill the navigation. Raises PluginError for what is missing."""
     written = written_pages()
     paths = {_REPOSITORY.uri(path): path for path in written}
-    linked = _REPOSITORY.pages(written, _SEEDS)
     try:
+        linked = _REPOSITORY.pages(written, _SEEDS)
         generated = generated_pages()
     except ValueError as error:
         raise PluginError(str(error)) from None

@@ -59,7 +59,11 @@ class Repository:
         return _outside_fences(text, lambda prose: _LINK.sub(rewritten, prose))
 
     def pages(self, texts: Mapping[str, str], seeds: Iterable[str] = ()) -> dict[str, str]:
-        """Every page that ``seeds`` name, or ``texts``, Markdown files by path, lead to; none of these themselves."""
+        """Every page that ``seeds`` name, or ``texts``, Markdown files by path, lead to; none of these themselves.
+
+        Raises:
+            ValueError: a file is no text.
+        """
         found: dict[str, str] = {}
         queue = [*seeds, *(target for path, text in texts.items() for target in self.links(text, path))]
         while queue:
@@ -84,7 +88,10 @@ class Repository:
         place = self.root / path
         if place.is_dir():
             return _listing(place, path)
-        text = place.read_text(encoding="utf-8")
+        try:
+            text = place.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}: a page links to it, and it is no text; put images below docs/") from None
         if path.endswith(".md"):
             return text
         language = _LANGUAGES.get(place.suffix, "text")

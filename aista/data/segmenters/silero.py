@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aista.errors import RunError
+from aista.extras import needs
 
 __all__ = ["FRAME", "SAMPLE_RATE", "speech_probabilities"]
 
@@ -88,7 +89,7 @@ class _Network(nn.Module):
 def _network() -> _Network:
     spec = importlib.util.find_spec("silero_vad")
     if spec is None or not spec.submodule_search_locations:
-        raise RunError("segmenter vad needs the package silero-vad, which is not installed; pip install silero-vad")
+        raise RunError(f"segmenter vad {needs('silero_vad')}")
     file = Path(spec.submodule_search_locations[0]) / "data" / "silero_vad.jit"
     network = _Network().requires_grad_(False).eval()
     try:

@@ -10,7 +10,6 @@ from typing import ClassVar
 from typing_extensions import override
 
 from aista.data.sources.base import Entry, Languages, Part, Recording
-from aista.data.sources.extras import require
 from aista.data.sources.published import (
     SEGMENT_COLUMNS,
     PublishedCorpus,
@@ -22,7 +21,8 @@ from aista.data.sources.published import (
     require_files,
     segment_entries,
 )
-from aista.errors import shown
+from aista.errors import DataError, shown
+from aista.extras import require
 from aista.registry import register
 
 __all__ = ["EuroparlSt"]
@@ -51,7 +51,7 @@ class EuroparlSt(PublishedCorpus):
         root = self.root(place)
         source, target = choose_pair(place, _pairs(root), languages)
         if any((root / source / "audios").glob("*.m4a")):
-            require("av", "europarl_st", extra="media")
+            require("av", "--format europarl_st", DataError)
         folder = root / source / target
         return [_part(place, folder / name, (source, target)) for name in self.chosen(place, _splits(folder))]
 

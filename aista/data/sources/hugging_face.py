@@ -12,8 +12,8 @@ from typing import Any
 from typing_extensions import override
 
 from aista.data.sources.base import Entry, Languages, Part, Source, flatten, split_of
-from aista.data.sources.extras import require
 from aista.errors import DataError
+from aista.extras import require
 from aista.registry import register
 from aista.schema import Options, option
 
@@ -51,7 +51,7 @@ class HuggingFace(Options, Source):
 
     @override
     def parts(self, place: str, languages: Languages) -> list[Part]:
-        datasets = require("datasets", "hugging_face")
+        datasets = require("datasets", "--format hugging_face", DataError)
         datasets.disable_progress_bars()
         datasets.logging.set_verbosity_error()
         opened = self._open(datasets, place)

@@ -51,7 +51,7 @@ class Kaldi(Options, Source):
         folders = _folders(Path(place))
         if not folders and _has_features(Path(place)):
             raise DataError(
-                f"--from {place}: holds features alone (feats.scp), and aista computes its own; give the folder "
+                f"--from {place}: holds only features (feats.scp), but aista needs audio; give the folder "
                 "with wav.scp, as it was before the features were made"
             )
         if not folders:

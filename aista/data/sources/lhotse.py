@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from aista.data.sources.base import Entry, Languages, Part, Recording, Source, flatten
 from aista.data.sources.corpus_files import find_files, first_objects
-from aista.data.sources.extras import require
 from aista.errors import DataError
+from aista.extras import require
 from aista.registry import register
 from aista.schema import Options
 
@@ -49,7 +49,7 @@ class Lhotse(Options, Source):
 
     @override
     def parts(self, place: str, languages: Languages) -> list[Part]:
-        lhotse = require("lhotse", "lhotse")
+        lhotse = require("lhotse", "--format lhotse", DataError)
         return [_part(lhotse, file, split) for file, split in find_files(place, _SUFFIXES)]
 
 

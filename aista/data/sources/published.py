@@ -134,7 +134,7 @@ def choose_language(place: str, known: str, languages: Languages, *, instead: st
         raise DataError(f"--from {place}: is in {known}, not {languages.source}; correct --source-language")
     if languages.target:
         raise DataError(
-            f"--from {place}: has transcripts alone, no translation into {languages.target}; leave --target-language "
+            f"--from {place}: has only transcripts, no translation into {languages.target}; leave --target-language "
             f"out, or {instead}"
         )
     return known

@@ -42,7 +42,7 @@ def check_archive(path: Path) -> None:
         raise DataError(f"{path}: must be a plain tar archive, got a compressed one; decompress it")
     if size % _BLOCK or len(end) < 2 * _BLOCK or any(end):
         raise DataError(
-            f"{path}: the archive does not end as tar archives do, got {size} bytes: it is cut short or no tar; copy "
+            f"{path}: the archive has no tar end marker, got {size} bytes: it is cut short or no tar; copy "
             "or write the shard again"
         )
 

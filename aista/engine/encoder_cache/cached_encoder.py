@@ -26,9 +26,9 @@ from aista.engine.inputs import Split, whole_pass
 from aista.errors import ConfigError, Fault, RunError
 from aista.modules.encoders.base import SpeechEncoder
 from aista.modules.generation import evaluating
+from aista.tasks.data_checks import FREEZE_ENCODER
 from aista.tasks.experiment import Experiment
 from aista.tasks.limits import input_lengths
-from aista.tasks.preflight import FREEZE_ENCODER
 from aista.terminal import stage_bars
 
 __all__ = ["CachedEncoder", "require_frozen", "with_encoder_states"]

@@ -62,7 +62,7 @@ def check_parts(task: Task) -> None:
         )
     if task.prompts.vary:
         raise RunError(
-            "--transformers: this run's rows have prompts of their own (by task or language), and the files hold one; "
+            "--transformers: this run's prompts differ by task or language, but the exported files hold only one; "
             "export without --transformers"
         )
     folder = _folder(task, "encoder")

@@ -113,7 +113,7 @@ def find_target(repo: str, *, public: bool) -> Target:
     if name is None or str(name.repo) != repo:
         raise AistaError(f"--push: expects ORG/NAME, got {repo!r}")
     if get_token() is None:
-        raise AistaError(f"--push: {constants.ENDPOINT} wants to know who sends; log in (`hf auth login`, or HF_TOKEN)")
+        raise AistaError(f"--push: {constants.ENDPOINT} requires a login; log in (`hf auth login`, or HF_TOKEN)")
     api = HfApi(endpoint=constants.ENDPOINT)
     with hub_errors(repo):
         try:

@@ -100,7 +100,7 @@ def evaluate(
     generation = replace(usual.generation, **(search or {}))
     chosen = choose_row_task(run.experiment, row_task, from_text=text is not None)
     if shuffled_speech and (text is not None or chosen == "mt"):
-        raise RunError("--shuffled-speech measures the speech, which transcripts replace; choose one of them")
+        raise RunError("--shuffled-speech needs speech as input, not transcripts; choose one of them")
     job = _Job(
         run=run,
         split=split,
@@ -152,9 +152,9 @@ def _check(job: _Job) -> None:
     if job.n_best:
         decoder.require_n_best(job.n_best)
     if job.length_penalties and not run.task.searches:
-        raise AistaError("--sweep: this run's task does not search, so nothing can be ranked anew; leave it out")
+        raise AistaError("--sweep: this run's task does not search, so there is nothing to rerank; leave it out")
     if job.length_penalties and decoder.generation.mbr is not None:
-        raise AistaError("--sweep: mbr chooses by its utility, not by the length penalty; add --mbr none")
+        raise AistaError("--sweep: has no effect with mbr, which chooses by utility; add --mbr none")
     if job.length_penalties and job.split == "test":
         raise AistaError("--sweep: a length penalty that is chosen on test is fitted to it; add --split dev")
 
@@ -259,7 +259,9 @@ def _save_transcripts(job: _Job, paths: RunPaths, evaluation: Evaluation, split:
     marker = job.run.experiment.sections.data.cot_marker
     if without := sum(marker not in row.hypothesis for row in evaluation.rows):
         place, total = evaluation.label, len(evaluation.rows)
-        log.warning("%s: %d of %d outputs hold no marker %r: their translation is empty", place, without, total, marker)
+        log.warning(
+            "%s: %d of %d outputs lack the marker %r: their translation is empty", place, without, total, marker
+        )
     transcripts, translations = split_chain(evaluation.rows, marker)
     rows = split.dataset.rows
     split = replace(split, dataset=split.dataset.with_rows(rows.with_texts(tgt_lang=rows.column("src_lang"))))

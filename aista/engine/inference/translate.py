@@ -76,7 +76,7 @@ class Translator:
     def __init__(self, run: TrainedRun) -> None:
         sections = run.experiment.sections
         if run.task.feature is None:
-            raise DataError(f"{run.path}: its task {sections.task} does not take audio; name a speech run")
+            raise DataError(f"{run.path}: its task {sections.task} takes no audio; name a run of a speech task")
         self.run = run
         self._feature = run.task.feature
 

@@ -95,9 +95,7 @@ def align_manifest(
     report = AlignmentReport(out, len(manifest.rows), inspection, aligned, options.min_confidence)
     kept = {row.id: row.word_times for row in manifest.rows if row.word_times and options.existing == "keep"}
     if not report.num_timed and not kept:
-        raise DataError(
-            f"{path}: no word could be given a time, and nothing was written; mend what keeps them from it:\n{report}"
-        )
+        raise DataError(f"{path}: no word got a time, and nothing was written; fix the causes:\n{report}")
     texts = [
         format_word_times(aligned[row.id].times) if row.id in aligned else kept.get(row.id, "") for row in manifest.rows
     ]

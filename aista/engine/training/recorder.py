@@ -25,7 +25,7 @@ __all__ = ["RunRecorder"]
 log = logging.getLogger("aista.train")
 
 _SHOWN = re.compile(
-    r"(source_|mt_)?nll|align\d*_layer_\d+|bleu|chrf|chrf_plus_plus|ter|comet|wer|cer|off_target|lr|grad_norm"
+    r"(source_|mt_)?nll|(?!(speech|text)_(variance|rank)_)\w+_layer_\d+|bleu|chrf|chrf_plus_plus|ter|comet|wer|cer|off_target|lr|grad_norm"
 )
 _PACE = 20  # records
 

@@ -209,7 +209,7 @@ def _check_one_process(run_dir: Path, stage: Stage) -> None:
     """fairseq2 cannot open its process groups twice in a process (seen with gloo: the second one hangs)."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise AistaError(
-            f"{run_dir}: with several processes each pretraining stage is a call of its own; first add "
+            f"{run_dir}: with several processes each pretraining stage needs a separate call; first add "
             f"`--stage {stage.name}` to this command (or leave out torchrun for it), then repeat the command"
         )
 

@@ -153,7 +153,9 @@ def _read_commits(out: Path) -> dict[str, str]:
     file = out / MODELS
     if not file.is_file():
         return {}
-    with parsing(file, "; restore it, or remove it: then the hub is asked again, and what has moved is trained anew"):
+    with parsing(
+        file, "; restore it, or remove it: then the hub is asked again, and what has changed there is trained again"
+    ):
         return {str(name): str(commit) for name, commit in json.loads(file.read_bytes()).items()}
 
 

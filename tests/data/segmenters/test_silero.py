@@ -55,5 +55,5 @@ def test_another_package_of_that_name(tmp_path, monkeypatch):
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(RunError, match="needs the package silero-vad, which is not installed; pip install silero-vad"):
+    with pytest.raises(RunError, match=r"vad needs silero-vad, which is not installed; pip install 'aista\[train\]'"):
         silero._network.__wrapped__()

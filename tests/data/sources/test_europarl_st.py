@@ -58,7 +58,7 @@ def test_segments_that_are_none_are_faults_and_speakers_may_be_absent(tmp_path: 
 def test_m4a_without_pyav_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = miniatures.europarl_st(tmp_path)
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(DataError, match=r"needs the package av, .* install it by pip install 'aista\[media\]'"):
+    with pytest.raises(DataError, match=r"--format europarl_st needs av, .*; pip install 'aista\[media\]'"):
         parts_of(root, languages=PAIR)
     for speech in (root / "en" / "audios").iterdir():
         speech.rename(speech.with_suffix(".wav"))

@@ -87,5 +87,5 @@ def test_a_dataset_that_cannot_be_reached_says_what_to_check() -> None:
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-    with pytest.raises(DataError, match=r"needs the package datasets.*pip install 'aista\[import\]'"):
+    with pytest.raises(DataError, match=r"--format hugging_face needs datasets, .*pip install 'aista\[import\]'"):
         parts_of(Path("some-org/some_corpus"))

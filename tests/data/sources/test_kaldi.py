@@ -123,7 +123,7 @@ def test_recordings_in_an_archive(tmp_path: Path) -> None:
 
 def test_features_are_no_recordings(tmp_path: Path) -> None:
     folder = write(tmp_path / "data", feats__scp="u1 feats.ark:3\n", text="u1 one\n")
-    with pytest.raises(DataError, match=r"holds features alone \(feats\.scp\), and aista computes its own; give the"):
+    with pytest.raises(DataError, match=r"holds only features \(feats\.scp\), but aista needs audio; give the"):
         parts_of(folder)
 
 

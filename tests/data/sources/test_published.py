@@ -73,7 +73,7 @@ def test_corpora_of_recognition_have_one_language_and_no_translation(name: str, 
     root = CORPORA[name][0](tmp_path)
     with pytest.raises(DataError, match=r"is in (en|de), not fr; correct --source-language"):
         parts_of(root, languages=("fr", ""))
-    with pytest.raises(DataError, match=r"has transcripts alone, no translation into fr; leave --target-language out"):
+    with pytest.raises(DataError, match=r"has only transcripts, no translation into fr; leave --target-language out"):
         parts_of(root, languages=("", "fr"))
 
 

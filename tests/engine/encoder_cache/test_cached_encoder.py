@@ -322,7 +322,7 @@ def test_two_processes_share_the_work_and_equal_one(tmp_path, corpus, experiment
     in_processes(2, file, tmp_path / "two")
     found = losses(tmp_path / "two")
     for step, expected in losses(tmp_path / "single").items():
-        for name in expected.keys() & {"nll", "align_layer_1", "bleu"}:
+        for name in expected.keys() & {"nll", "ot_layer_1", "bleu"}:
             assert found[step][name] == pytest.approx(expected[name], rel=1e-4), (step, name)
     one, two = (read_cache(tmp_path / folder) for folder in ("one", "cache"))
     assert two.keys() == one.keys() == recordings(corpus, "train") | recordings(corpus, "dev")

@@ -119,7 +119,7 @@ def test_nothing_is_written_before_the_target_is_known_to_take_it(account, nativ
     assert "is private; leave --public out" in fails("me/closed", "--public")[1]
     monkeypatch.delenv("HF_TOKEN")
     assert fails("me/tones")[0] == 2
-    assert "wants to know who sends; log in" in fails("me/tones")[1]
+    assert "requires a login; log in" in fails("me/tones")[1]
     connect("http://127.0.0.1:1", tmp_path / "home", monkeypatch, token="me")
     assert "http://127.0.0.1:1/me/tones cannot be reached" in fails("me/tones")[1]
 

@@ -298,8 +298,8 @@ def test_bad_rows_stop_training_unless_they_may_be_dropped(tmp_path, corpus, cap
 
 @pytest.mark.usefixtures("clean_registry")
 def test_a_third_party_loss_outside_the_package_trains(tmp_path, corpus):
-    shutil.copy("examples/third_party_ot.py", tmp_path / "mine.py")
-    alignment = [{"name": "ot", "weight": 0.1, "config": {"solver": {"name": "monotone"}}}]
+    shutil.copy("examples/ot_solver.py", tmp_path / "mine.py")
+    alignment = [{"name": "ot", "weight": 0.1, "config": {"solver": {"name": "my_ot_solver"}}}]
     options = tiny_config(corpus, alignment=alignment, plugins=["./mine.py"])
     config = write_config(tmp_path / "config.yaml", options)
     assert main(["train", str(tmp_path / "run"), "--config", str(config)]) == 0

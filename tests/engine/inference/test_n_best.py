@@ -101,7 +101,10 @@ def test_evaluate_writes_the_list_beside_the_hypotheses(run, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--n-best", "2"], "--n-best 2: only json has room for it, got --format text; add --format json"),
+        (
+            ["--n-best", "2"],
+            "--n-best 2: only json lists several texts, got --format text; add --format json",
+        ),
         (["--n-best", "0", "--format", "json"], "--n-best: must be a whole number of at least 1, got '0'"),
         (
             ["--n-best", "4", "--format", "json"],
@@ -233,7 +236,7 @@ def test_the_run_s_own_utility_can_be_left_out(corpus, tmp_path, files, capsys):
     assert main(["evaluate", str(run), "--split", "dev", "--mbr", "none"]) == 0
     assert RunPaths(run).evaluated_splits() == ["dev", "dev+mbr=none"]
     assert main(["evaluate", str(run), "--split", "dev", "--sweep", "length_penalty=1,2"]) == 2
-    assert "mbr chooses by its utility, not by the length penalty; add --mbr none" in capsys.readouterr().err
+    assert "has no effect with mbr, which chooses by utility; add --mbr none" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -110,9 +110,9 @@ def test_rows_without_a_transcript_are_named(run, corpus, tmp_path, capsys):
 
 def test_what_transcripts_do_not_go_with(run, capsys):
     assert main(["evaluate", str(run), "--from-transcript", "--shuffled-speech"]) == 1
-    assert "--shuffled-speech measures the speech, which transcripts replace" in capsys.readouterr().err
+    assert "--shuffled-speech needs speech as input, not transcripts" in capsys.readouterr().err
     assert main(["evaluate", str(run), "--from-transcript", "--transcripts", "asr.tsv"]) == 2
-    assert "name two sources of transcripts; choose one of them" in capsys.readouterr().err
+    assert "exclude each other; choose one of them" in capsys.readouterr().err
 
 
 def test_a_run_that_translates_no_text_is_named(run, monkeypatch, capsys):

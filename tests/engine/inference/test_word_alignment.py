@@ -195,7 +195,7 @@ def test_nothing_is_written_where_no_word_has_a_time(run, bare, tmp_path, capsys
     write_manifest(bare, [replace(row, src_text="") for row in read_manifest(bare).rows])
     assert align(bare, tmp_path / "out.tsv", run) == 2
     printed = capsys.readouterr().err
-    assert printed.startswith(f"aista: {bare}: no word could be given a time, and nothing was written; mend")
+    assert printed.startswith(f"aista: {bare}: no word got a time, and nothing was written; fix")
     assert "8 rows not aligned: no transcript" in printed
     assert not (tmp_path / "out.tsv").exists()
 

@@ -57,7 +57,7 @@ def test_an_adapters_losses_are_the_same_on_two_processes(tmp_path, config, para
     metrics, valid = train(config, tmp_path / "two", 2, *overrides)
     assert any(name.startswith("adapter_") for name in expected[0])
     for record, one in zip([*metrics, valid], [*expected, expected_valid], strict=True):
-        compared = [name for name in one if name.startswith(("nll", "adapter_", "align_layer_"))]
+        compared = [name for name in one if name.startswith(("nll", "adapter_", "ot_layer_"))]
         assert set(compared) <= record.keys()
         for name in compared:
             assert record[name] == pytest.approx(one[name], rel=1e-3, abs=1e-6), (record["step"], name)
@@ -84,7 +84,7 @@ def test_alignment_alone_trains_on_two_processes(config):
     in_processes(1, config, one, *overrides)
     in_processes(2, config, two, *overrides)
     for record, expected in zip(records(two), records(one), strict=True):
-        assert record["align_layer_1"] == pytest.approx(expected["align_layer_1"], rel=1e-4)
+        assert record["ot_layer_1"] == pytest.approx(expected["ot_layer_1"], rel=1e-4)
         assert record["aligned_rows"] == expected["aligned_rows"] == 16
 
 
@@ -134,11 +134,11 @@ def test_two_processes_equal_one(config, single, parallelism):
     run = config.parent / parallelism
     metrics, valid = train(config, run, 2, f"trainer.data_parallelism={parallelism}")
     for record, expected in zip(metrics, single[0], strict=True):
-        aligned = sorted(name for name in expected if name.startswith("align_layer"))
-        assert sorted(name for name in record if name.startswith("align_layer")) == aligned
+        aligned = sorted(name for name in expected if name.startswith("ot_layer"))
+        assert sorted(name for name in record if name.startswith("ot_layer")) == aligned
         for name in ("nll", "grad_norm", *aligned):
             assert record[name] == pytest.approx(expected[name], rel=1e-4), (record["step"], name)
-    assert "align_layer_0" in metrics[-1] or "align_layer_1" in metrics[-1]
+    assert "ot_layer_0" in metrics[-1] or "ot_layer_1" in metrics[-1]
     assert valid["nll"] == pytest.approx(single[1]["nll"], rel=1e-4)
     assert valid["bleu"] == pytest.approx(single[1]["bleu"])
     assert main(["evaluate", str(run)]) == 0
@@ -176,9 +176,9 @@ def test_two_processes_equal_one_with_every_need(rivals, parallelism):
     file, (expected, expected_valid) = rivals
     run = file.parent / f"rivals_{parallelism}"
     metrics, valid = train(file, run, 2, f"trainer.data_parallelism={parallelism}")
-    names = [name for name in expected[-1] if name.startswith("align")]
-    assert {"align0_accuracy", "align1_candidates", "align2_infeasible", "align3_predictions"} <= set(names)
+    names = [name for name in expected[-1] if name.startswith(("infonce", "ctc", "kl"))]
+    assert {"infonce_accuracy", "infonce2_candidates", "ctc_infeasible", "kl_predictions"} <= set(names)
     for record, single in zip(metrics, expected, strict=True):
-        for name in ("nll", "grad_norm", *(name for name in single if name.startswith("align"))):
+        for name in ("nll", "grad_norm", *names):
             assert record[name] == pytest.approx(single[name], rel=1e-3, abs=1e-6), (record["step"], name)
     assert valid["nll"] == pytest.approx(expected_valid["nll"], rel=1e-3)

@@ -16,5 +16,5 @@ def test_twenty_steps_give_the_known_losses(tmp_path, corpus):
     options = tiny_config(corpus, trainer={"max_steps": 20, "learning_rate": 3e-3, "log_every": 5})
     train(load_experiment(write_config(tmp_path / "config.yaml", options)), tmp_path / "run")
     records = map(json.loads, (tmp_path / "run" / "metrics" / "train.jsonl").read_text().splitlines())
-    measured = {record["step"]: (record["nll"], record["align_layer_1"]) for record in records}
+    measured = {record["step"]: (record["nll"], record["ot_layer_1"]) for record in records}
     assert measured == {step: pytest.approx(values, rel=1e-3) for step, values in GOLDEN.items()}

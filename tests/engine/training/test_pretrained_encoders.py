@@ -39,7 +39,7 @@ def test_two_steps_train_the_mix_of_a_frozen_encoder(kind, tmp_path, corpus):
     train(experiment(tmp_path, corpus, kind, FEATURES[kind], freeze_params=[r"encoder\.model"]), run)
     steps = [json.loads(line) for line in (run / "metrics" / "train.jsonl").read_text().splitlines()]
     assert [step["step"] for step in steps] == [1, 2]
-    assert all(step["nll"] > 0 and step["align_layer_1"] > 0 for step in steps)
+    assert all(step["nll"] > 0 and step["ot_layer_1"] > 0 for step in steps)
     trained = load_weights(find_checkpoint(run))
     saved = load_file(tmp_path / "model" / "model.safetensors")
     assert trained["encoder.mix.weights"].abs().max() > 0

@@ -9,7 +9,7 @@ from aista.engine.training.resharding import join
 from tests.engine.training.processes import in_processes
 from tests.tiny import tiny_config, write_config
 
-COMPARED = ("nll", "grad_norm", "align_layer_1", "aligned_rows", "lr")
+COMPARED = ("nll", "grad_norm", "ot_layer_1", "aligned_rows", "lr")
 
 
 def records(run):

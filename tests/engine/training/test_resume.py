@@ -63,7 +63,7 @@ def test_kill_in_mid_training_changes_nothing(tmp_path, corpus, selection):
     if selection is SCHEDULED:
         assert [choice["step"] for choice in selections[0]["choices"]] == list(range(25, 120, 10))
         # The best score of three validations is the first: the plateau is seen at step 60, behind the kill.
-        assert [whole[step]["align_weight"] for step in (50, 60, 70)] == pytest.approx([0.5, 0.5, 0.4175])
+        assert [whole[step]["ot_weight"] for step in (50, 60, 70)] == pytest.approx([0.5, 0.5, 0.4175])
         assert scores(tmp_path / "killed") == scores(tmp_path / "whole")
         assert len({tuple(choice["layers"]) for choice in selections[0]["choices"]}) > 1, "the layers never changed"
 

@@ -26,7 +26,7 @@ def test_a_run_folder_holds_what_the_docs_promise(tmp_path, corpus):
     names = {path.name for path in run.iterdir()}
     assert {"config.yaml", "environment.json", "data.json", "selection.json", "timing.json", "metrics"} <= names
     assert [record["step"] for record in records(run)] == [2, 4, 6, 8]
-    assert {"nll", "align_layer_0", "align_layer_1", "align_converged"} <= records(run)[-1].keys()
+    assert {"nll", "ot_layer_0", "ot_layer_1", "ot_converged"} <= records(run)[-1].keys()
     assert records(run, "valid")[-1]["bleu"] >= 0
     assert find_checkpoint(run).step == 8
     assert json.loads((run / "selection.json").read_text())["layers"] == [0, 1]
@@ -37,7 +37,7 @@ def test_training_learns(tmp_path, corpus):
     train(experiment(tmp_path, corpus, "trainer.max_steps=60", "trainer.learning_rate=1e-2"), run)
     steps = records(run)
     assert steps[-1]["nll"] < 0.6 * steps[0]["nll"]
-    assert steps[-1]["align_layer_1"] < steps[0]["align_layer_1"]
+    assert steps[-1]["ot_layer_1"] < steps[0]["ot_layer_1"]
 
 
 @pytest.mark.parametrize("name", ["cif", "ctc_compress", "moe"])
@@ -236,7 +236,7 @@ def test_the_whole_loss_can_pick_the_best_checkpoint(tmp_path, corpus):
     train(experiment(tmp_path, corpus, *overrides), run)
     valid = json.loads((run / "metrics" / "valid.jsonl").read_text().splitlines()[-1])
     # The NLL is a mean over tokens, the alignment one over rows.
-    assert valid["loss"] == pytest.approx(valid["nll"] + 0.5 * valid["align_layer_0"], rel=1e-2)
+    assert valid["loss"] == pytest.approx(valid["nll"] + 0.5 * valid["ot_layer_0"], rel=1e-2)
     assert valid["score"] == -valid["loss"]
     assert all("loss" not in record for record in records(run))
 

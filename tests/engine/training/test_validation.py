@@ -85,7 +85,7 @@ def test_a_validation_that_was_cut_off_is_made_up_for(tmp_path, corpus, selectio
     experiment = load(tmp_path, config)
     whole = tmp_path / "whole"
     train(experiment, whole)
-    weights = {record["step"]: record["align_weight"] for record in lines(whole / "metrics" / "train.jsonl")[-4:]}
+    weights = {record["step"]: record["ot_weight"] for record in lines(whole / "metrics" / "train.jsonl")[-4:]}
     # Validations after 2, 4 and 6 steps: the second one without gain is that at step 6.
     assert weights == {4: 0.5, 6: 0.5, 8: 0.0, 10: 0.0}
     for step in (4, 8, 10):

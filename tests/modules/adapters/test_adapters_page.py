@@ -1,4 +1,4 @@
-"""What docs/adapters.md lists is so."""
+"""What docs/adapters.md and docs/choose/adapter.md list is so."""
 
 from pathlib import Path
 
@@ -10,14 +10,20 @@ from aista import registry
 from aista.modules.adapters.cif import CifConfig
 from aista.schema import Component, resolve
 
-PAGE = (Path(__file__).parents[3] / "docs" / "adapters.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "adapters.md").read_text(encoding="utf-8")
+CHOICE = (DOCS / "choose" / "adapter.md").read_text(encoding="utf-8")
 PRETRAINED = {"qwen2_audio"}  # needs a folder; described below the table
 ENTRIES = {
     entry.name: entry
     for entry in registry.entries("adapter")
     if entry.origin.startswith("aista.") and entry.name not in PRETRAINED
 }
-TABLES = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("| `")]
+TABLES = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in (CHOICE + PAGE).splitlines()
+    if line.startswith("| `")
+]
 ADAPTERS = {row[0].strip("`"): row[1:] for row in TABLES if not row[0].startswith("`adapter_")}
 METRICS = {row[0].strip("`"): row[1:] for row in TABLES if row[0].startswith("`adapter_")}
 

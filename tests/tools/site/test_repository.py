@@ -56,3 +56,9 @@ def test_pages_follow_links(repository):
     assert "````python\nX = 1\n````" in pages["code/module.py"]
     assert pages["docs/deep"].endswith("- [1. First](deep/0001-first.md)\n- [2. Second](deep/0002-second.md)\n")
     assert "](0001-first.md)" in repository.on_site(pages["docs/deep"], "docs/deep")
+
+
+def test_a_linked_file_that_is_no_text_is_named(repository):
+    (repository.root / "code" / "plot.png").write_bytes(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"code/plot\.png: a page links to it, and it is no text"):
+        repository.pages({"docs/page.md": "![plot](../code/plot.png)"})

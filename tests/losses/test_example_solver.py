@@ -1,4 +1,4 @@
-"""The example of a third party's solver works as its first lines say."""
+"""The example of a solver keeps the order of both sequences."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.fixture(autouse=True)
 def _plugin():
-    load_plugins(["./third_party_ot.py"], base=EXAMPLES)
+    load_plugins(["./ot_solver.py"], base=EXAMPLES)
 
 
 def _loss(**config: object) -> OTAlignment:
-    return OTAlignment(structure(OTAlignmentConfig, {"solver": {"name": "monotone", "config": config}}))
+    return OTAlignment(structure(OTAlignmentConfig, {"solver": {"name": "my_ot_solver", "config": config}}))
 
 
 @pytest.mark.parametrize("sharpness", [1.0, 0.3])
@@ -55,6 +55,6 @@ def test_it_trains_in_the_alignment_loss():
 
 
 def test_its_options_are_checked_like_any_other():
-    assert get("ot_solver", "monotone").origin.endswith("Monotone")
+    assert get("ot_solver", "my_ot_solver").origin.endswith("MyOtSolver")
     with pytest.raises(ConfigError, match=r"solver\.config\.sharpness: must be at most 1, got 2"):
         _loss(sharpness=2.0)

@@ -1,0 +1,1 @@
+../aista/templates/components/adapter.py.template

@@ -1,0 +1,1 @@
+../aista/templates/components/alignment_loss.py.template

@@ -1,0 +1,1 @@
+../aista/templates/components/cost.py.template

@@ -1,0 +1,1 @@
+../aista/templates/components/encoder.py.template

@@ -1,0 +1,1 @@
+../aista/templates/components/layer_selection.py.template

@@ -1,0 +1,1 @@
+../aista/templates/components/ot_solver.py.template
