@@ -26,7 +26,9 @@ class DataConfig(Options):
     speech: tuple[Path, ...] = option(
         (), "Further manifests to train on, for tasks that use audio; stages do not inherit them.", inherit=False
     )
-    text: tuple[Path, ...] = option((), "Further manifests whose texts alone are used, for language-model training.")
+    text: tuple[Path, ...] = option(
+        (), "Further manifests of which only the texts are used, to train a language model."
+    )
     tasks: tuple[str, ...] = option(
         (),
         "What each training row is used for, as far as it has the fields: st (speech translation), asr, mt (text "
@@ -35,7 +37,7 @@ class DataConfig(Options):
         choices=tuple(TASKS),
         inherit=False,
     )
-    cot_marker: str = option("||", "Stands between transcript and translation in the task cot.")
+    cot_marker: str = option("||", "Separates transcript and translation in the task cot.")
     mix: MixConfig | None = option(
         None,
         "How much of an epoch comes from which part of the training rows; without it all are read once. Stages do not "

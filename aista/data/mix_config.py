@@ -24,5 +24,5 @@ class MixConfig(Options):
         above=0,
     )
     weights: dict[str, float] = option(
-        {}, "Part (a manifest as `data` names it, or a value of the column) -> its factor, 1 where left out.", above=0
+        {}, "Part (path of a manifest as in `data`, or a value of the column) -> its factor (default: 1).", above=0
     )

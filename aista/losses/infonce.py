@@ -49,7 +49,7 @@ class InfoNCE(Options, AlignmentLoss):
     temperature: float = option(
         0.1, "Temperature of the similarities; a smaller one gives the hardest negatives more weight.", above=0
     )
-    gather: bool = option(True, "Gather negatives from all data-parallel processes, not from this one alone.")
+    gather: bool = option(True, "Gather negatives from all data-parallel processes, not only from this one.")
 
     def __call__(self, states: LayerStates, context: AlignmentContext, *, detach_text: bool = True) -> AlignmentResult:
         both = sides(states, detach_text=detach_text)

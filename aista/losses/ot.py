@@ -33,7 +33,7 @@ class OTAlignmentConfig(Options):
     text_mass: Component = component("mass", "uniform", "Mass of a text state.")
     position_weight: float = option(0.0, "Weight of |i/S - j/T|^power, which favours the diagonal.", minimum=0)
     position_power: float = option(1.0, "The power in that term.", above=0)
-    guide: Component | None = component("guide", None, "What says where in the speech each token is; null: nothing.")
+    guide: Component | None = component("guide", None, "Guide to the position of each token in the speech; null: none.")
     guide_weight: float = option(1.0, "Weight of the guide's cost, which is 0 to 1.", minimum=0)
     guide_floor: float = option(
         1e-3,

@@ -26,17 +26,17 @@ __all__ = ["TokenContrast", "TokenContrastConfig"]
 class TokenContrastConfig(Options):
     """Options of the contrast between tokens."""
 
-    guide: Component = component("guide", "monotone", "What says where in the speech each token is.")
+    guide: Component = component("guide", "monotone", "Guide to the position of each token in the speech.")
     span: int = option(
         1,
-        "Consecutive tokens that are compared as one; more than 1 where tokens are parts of words.",
+        "Number of consecutive tokens compared as one; choose more than 1 if tokens are parts of words.",
         minimum=1,
         maximum=64,
     )
     temperature: float = option(
         0.2, "Temperature of the cosines; a smaller one gives the hardest negatives more weight.", above=0
     )
-    gather: bool = option(True, "Gather negatives from all data-parallel processes, not from this one alone.")
+    gather: bool = option(True, "Gather negatives from all data-parallel processes, not only from this one.")
 
 
 @register("alignment_loss", "token_contrast", config=TokenContrastConfig)

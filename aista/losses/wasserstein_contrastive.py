@@ -33,7 +33,7 @@ class WassersteinContrastiveConfig(Options):
     )
     max_candidates: int = option(
         8,
-        "Maximum number of candidates of a row: itself and the rows behind it in the batch, cyclically.",
+        "Maximum number of candidates per row: itself and the next rows of the batch, cyclically.",
         minimum=2,
         maximum=1_000_000,
     )

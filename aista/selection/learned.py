@@ -33,7 +33,7 @@ class LearnedSelectionConfig(Options):
         5.0, "Rate at which weights follow scores: each is multiplied by exp(rate * score).", above=0
     )
     share: float = option(0.05, "Share of the weight that is spread evenly at each update.", above=0, maximum=1)
-    warmup_steps: int = option(100, "Training steps on cross-entropy alone before the first probe.", minimum=0)
+    warmup_steps: int = option(100, "Training steps with cross-entropy only before the first probe.", minimum=0)
     probe_size: int = option(
         256,
         "Maximum number of utterances in the probe; each is a query and a candidate.",

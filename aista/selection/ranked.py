@@ -20,7 +20,7 @@ class RankedConfig(Options):
     """Options of every strategy that ranks layers."""
 
     top_k: int | None = option(
-        2, "Maximum number of layers to take beside those in always, best first; null: no limit.", minimum=1
+        2, "Maximum number of layers in addition to those in always, best first; null: no limit.", minimum=1
     )
     threshold: float | None = option(
         None, "Lowest score that a layer may have to be taken; null is off.", minimum=0, maximum=1
@@ -31,7 +31,7 @@ class RankedConfig(Options):
     weighting: str = option(
         "uniform", "Weights of the layers: equal, or in proportion to their scores.", choices=("uniform", "score")
     )
-    warmup_steps: int = option(100, "Training steps on cross-entropy alone before the probe.", minimum=0)
+    warmup_steps: int = option(100, "Training steps with cross-entropy only before the probe.", minimum=0)
     probe_size: int = option(
         256,
         "Maximum number of utterances in the probe; each is a query and a candidate.",

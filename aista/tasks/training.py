@@ -37,7 +37,7 @@ class TrainerConfig(Options):
     )
     max_grad_norm: float = option(1.0, "Gradient-norm clipping; 0 turns it off.", minimum=0)
     max_skipped_steps: int = option(
-        0, "Steps to skip, over the run, where the gradient norm is not finite; one more ends it.", minimum=0
+        0, "Maximum number of steps with a non-finite gradient norm that a run skips before it ends.", minimum=0
     )
     grad_accumulation: int = option(1, "Gradient accumulation: batches per optimiser step.", minimum=1)
     activation_checkpointing: bool = option(False, "Recompute block activations in the backward pass to save memory.")

@@ -41,7 +41,7 @@ class MLflow(Options, Tracker):
     """
 
     uri: str = option("", "Tracking server, http://HOST:PORT, or a folder; empty: MLFLOW_TRACKING_URI.")
-    experiment: str = option("aista", "Experiment; made where it is missing.")
+    experiment: str = option("aista", "Experiment; created if missing.")
     name: str = option("", "Name of the run; empty: that of its folder.")
     tags: dict[str, str] = option({}, "Tags of the run, by name.")
 

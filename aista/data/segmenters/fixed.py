@@ -26,7 +26,7 @@ class Fixed(Options, Segmenter):
     """
 
     max_seconds: float = option(
-        0.0, "Longest segment in seconds, where that is less than the model allows; 0: the model's.", minimum=0
+        0.0, "Maximum length of a segment in seconds, if less than the model's; 0: the model's.", minimum=0
     )
 
     def segments(self, blocks: Iterable[Tensor], max_seconds: float) -> list[Segment]:

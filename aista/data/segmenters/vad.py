@@ -46,7 +46,7 @@ class Vad(Options, Segmenter):
         2.0, "A shorter segment joins a neighbour across a pause of at most as many seconds.", minimum=0, maximum=3600
     )
     max_seconds: float = option(
-        0.0, "Longest segment in seconds, where that is less than the model allows; 0: the model's.", minimum=0
+        0.0, "Maximum length of a segment in seconds, if less than the model's; 0: the model's.", minimum=0
     )
     padding: float = option(0.1, "Seconds of the pauses kept around each segment.", minimum=0, maximum=10)
 

@@ -26,7 +26,7 @@ class Hearing2Translate(Options, JsonLayout):
     data alone.
     """
 
-    language: str = option("", "Language of the references to take where a row has several; empty: the row's tgt_lang.")
+    language: str = option("", "Language of the references, if a row has several; empty: the row's tgt_lang.")
 
     @classmethod
     @override

@@ -34,7 +34,7 @@ class HuggingFace(Options, Source):
     Choose it for a dataset that is on the hub, or was prepared with the library ``datasets``.
     """
 
-    config_name: str = option("", "Which of a dataset's configurations; needed where there are several.")
+    config_name: str = option("", "Configuration of the dataset; needed if it has several.")
     revision: str = option("", "Branch, tag or commit on the hub; empty: the main branch.")
     splits: tuple[str, ...] = option((), "Splits to read; empty: all.")
 

@@ -39,9 +39,7 @@ class LibriSpeech(PublishedCorpus):
     """
 
     root_holds: ClassVar[str] = "train-clean-100, dev-clean and others"
-    lowercase: bool = option(
-        True, "Lower-case the transcripts; the corpus has capitals alone, of which a tokenizer makes many pieces."
-    )
+    lowercase: bool = option(True, "Lower-case the transcripts, which are all capitals and would need many pieces.")
 
     @classmethod
     @override

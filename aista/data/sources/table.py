@@ -48,13 +48,11 @@ class Table(Options, Source):
     is_general = True
 
     audio_folder: Path | None = option(
-        None, "Where the audio's paths start; else the table's folder and usual names in it."
+        None, "Folder of the audio paths; empty: the table's folder, and usual names in it."
     )
-    delimiter: str = option("", "Between fields; empty: the likeliest of tab, comma, semicolon and |.")
+    delimiter: str = option("", "Delimiter of fields; empty: the most likely of tab, comma, semicolon and |.")
     quotes: Literal["auto", "yes", "no"] = option("auto", "Whether quotes enclose fields; auto: in .csv alone.")
-    names: tuple[str, ...] = option(
-        (), "Names of the columns where the first line holds none, e.g. [audio,_,src_text]."
-    )
+    names: tuple[str, ...] = option((), "Names of the columns, if the first line has none, e.g. [audio,_,src_text].")
     encoding: str = option("utf-8-sig", "Of the text, as Python calls it.")
 
     def __post_init__(self) -> None:

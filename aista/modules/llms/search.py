@@ -39,7 +39,7 @@ class GenerationConfig(Options):
         1.0, "Exponent of the length that divides a hypothesis' log-probability.", minimum=-10, maximum=10
     )
     no_repeat_ngram: int = option(
-        0, "No hypothesis holds an n-gram of so many tokens twice; 0 is off.", minimum=0, maximum=1_000_000
+        0, "Forbid repeated n-grams of this many tokens within a hypothesis; 0: off.", minimum=0, maximum=1_000_000
     )
     mbr: Utility | None = component(
         "metric",

@@ -48,7 +48,7 @@ class AblationConfig(Options):
         None, "Further runs by name: {config path: node}; {} is the base itself.", finite=False
     )
     mode: Literal["one_at_a_time", "grid"] = option(
-        "one_at_a_time", "The base and each value of each axis alone, or all combinations of values."
+        "one_at_a_time", "The base and each value of each axis on its own, or all combinations of values."
     )
     seeds: tuple[int, ...] | None = option(None, "Seeds of every run; null means the base's own.")
     baseline: str | None = option(None, "Run that the others are compared with; null means the base.")

@@ -44,7 +44,7 @@ class CometConfig(Options):
     )
     batch_size: int = option(16, "Segments scored together; changes speed and memory.", minimum=1, maximum=4096)
     device: str = option("auto", "Where COMET runs; auto: a GPU if there is one.", choices=("auto", "cpu", "cuda"))
-    label: str = option("comet", "What the score is called; give several models a label each.")
+    label: str = option("comet", "Name of the score; with several models each needs one.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
