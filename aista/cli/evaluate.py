@@ -111,12 +111,14 @@ def run(args: argparse.Namespace) -> int:
     from aista.terminal import configure_logging
 
     configure_logging()
+    from aista.engine.export.load import load_plugins_for
     from aista.engine.inference.evaluate import evaluate
     from aista.engine.inference.text_input import TextInput
     from aista.run_folder.paths import RunPaths
 
     if args.from_transcript and args.transcripts:
         raise AistaError("--from-transcript and --transcripts exclude each other; choose one of them")
+    load_plugins_for(args.run, args.plugin, verify=args.verify)
     exported = None if args.export is None else _samples(*args.export)
     result = evaluate(
         args.run,
