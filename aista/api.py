@@ -17,6 +17,7 @@ from aista.config import dump_yaml
 from aista.data.recorded import Recorded, Waveform
 from aista.data.segmenters.base import Segmenter
 from aista.engine.claim import holds
+from aista.engine.export.load import load_plugins_for
 from aista.engine.inference.evaluate import evaluate
 from aista.engine.inference.layer_states import UtteranceStates, layer_states
 from aista.engine.inference.probe import measure_layers
@@ -40,20 +41,23 @@ def load(
     *,
     device: str = "",
     base: Mapping[str, StrPath] | None = None,
+    plugins: Sequence[StrPath] = (),
     verify: bool = True,
 ) -> Model:
-    """Open a run, or an exported folder, of which no code is run.
+    """Open a run, or an exported folder, of which no code is run but the plug-ins that you name.
 
     Args:
         folder: What ``aista train`` or ``aista export`` wrote.
         checkpoint: ``best``, ``last`` or a step number.
         device: ``cpu``, ``cuda`` or ``cuda:N``; empty means the GPU if there is one.
         base: Part (encoder, llm) -> folder of its base weights, for an export of the trainable weights alone.
+        plugins: Python files with components of your own, such as those that an exported folder holds.
         verify: Compare the weights with their checksums first, about a second per GB.
 
     Raises:
         AistaError: the folder is neither, or damaged; there is no such checkpoint or device.
     """
+    load_plugins_for(Path(folder), [Path(file) for file in plugins], verify=verify)
     paths = {part: Path(path) for part, path in (base or {}).items()}
     return Model(open_run(Path(folder), str(checkpoint), device=device, base=paths, verify=verify))
 

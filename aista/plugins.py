@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.machinery
 import importlib.util
 import inspect
@@ -17,14 +18,15 @@ from pathlib import Path
 from aista.errors import PluginError
 from aista.plugin_faults import FILE_MODULE, PACKAGES, described, place_of, shown_file
 
-__all__ = ["ENTRY_POINT_GROUP", "load_entry_points", "load_files"]
+__all__ = ["ENTRY_POINT_GROUP", "is_loaded", "load_entry_points", "load_files"]
 
 ENTRY_POINT_GROUP = "aista.components"
-_done: set[str] = set()  # entry points and files that are imported or being so
+_done: dict[str, str] = {}
+"""What is imported or being so: entry points, files and the SHA-256 of files, with the name of the module."""
 
 
 def load_files(files: Iterable[str | Path], base: Path | None = None) -> set[str]:
-    """Import files once each (paths relative to ``base``) and return their modules' names.
+    """Import files once each (paths relative to ``base``), copies of one as that one, and return their modules' names.
 
     Raises:
         PluginError: one is no Python file, or fails; the next call tries it again.
@@ -35,17 +37,24 @@ def load_files(files: Iterable[str | Path], base: Path | None = None) -> set[str
         path = Path(base or Path.cwd(), file)
         if path.suffix != ".py" or not os.path.isfile(path):  # False, too, for names that no system takes
             raise PluginError(_no_file(file, path))
-        real = path.resolve()
-        name = f"{FILE_MODULE}{re.sub(r'[^0-9A-Za-z]', '_', real.stem)}_{zlib.crc32(str(real).encode()):08x}"
-        with _once(str(real), shown_file(path)) as is_first:
-            if is_first:
+        real, content = path.resolve(), f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+        own = f"{FILE_MODULE}{re.sub(r'[^0-9A-Za-z]', '_', real.stem)}_{zlib.crc32(str(real).encode()):08x}"
+        name = _done.get(str(real)) or _done.get(content) or own
+        with _once(str(real), shown_file(path), name) as is_first:
+            if is_first and content not in _done:
                 loader = importlib.machinery.SourceFileLoader(name, os.path.abspath(path))
                 spec = importlib.util.spec_from_loader(name, loader)
                 assert spec is not None
                 sys.modules[name] = importlib.util.module_from_spec(spec)
                 loader.exec_module(sys.modules[name])
+                _done[content] = name
         modules.add(name)
     return modules
+
+
+def is_loaded(sha256: str) -> bool:
+    """Whether a plug-in file of this content was loaded."""
+    return f"sha256:{sha256}" in _done
 
 
 def load_entry_points() -> None:
@@ -59,18 +68,18 @@ def load_entry_points() -> None:
             loaded = point.load() if is_first else None
             if inspect.isfunction(loaded):
                 loaded()
-    _done.add(ENTRY_POINT_GROUP)
+    _done[ENTRY_POINT_GROUP] = ""
 
 
 @contextmanager
-def _once(key: str, plugin: str) -> Iterator[bool]:
+def _once(key: str, plugin: str, module: str = "") -> Iterator[bool]:
     """Whether ``key`` is new. A failed import is forgotten, so that the next try fails too instead of finding gaps."""
     is_first = key not in _done
-    _done.add(key)
+    _done.setdefault(key, module)
     try:
         yield is_first
     except BaseException as error:
-        _done.discard(key)
+        _done.pop(key)
         if not isinstance(error, (Exception, SystemExit)):
             raise
         place = place_of(error)

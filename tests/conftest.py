@@ -43,6 +43,8 @@ def clean_registry():
     before = [store.copy() for store in stores]
     for key in [key for key, entry in registry._entries.items() if entry.origin.startswith("aista_plugin_")]:
         del registry._entries[key]
+    for key in [key for key, module in plugins._done.items() if module]:
+        del plugins._done[key]
     yield registry
     own = {key: entry for key, entry in registry._entries.items() if entry.origin.startswith("aista.")}
     for store, old in zip(stores, before, strict=True):

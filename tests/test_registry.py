@@ -12,6 +12,7 @@ import pytest
 import aista
 from aista import plugins, registry
 from aista.errors import ConfigError, PluginError, RegistryError
+from aista.files import hash_file
 from aista.kinds import KINDS
 from aista.schema import Component, Options, component, option, required, resolve
 
@@ -232,9 +233,17 @@ def test_a_plugin_without_its_ending_is_guessed(tmp_path):
         registry.load_plugins(["mine"], base=tmp_path)
 
 
+def test_a_copy_of_a_plugin_is_that_plugin(tmp_path):
+    for name in ("one.py", "copy.py"):
+        (tmp_path / name).write_text(PLUGIN)
+    (entry,) = registry.load_plugins(["one.py"], base=tmp_path)
+    assert registry.load_plugins(["copy.py"], base=tmp_path) == [entry]
+    assert plugins.is_loaded(hash_file(tmp_path / "copy.py"))
+
+
 def test_a_plugin_that_takes_a_name_says_who_has_it(tmp_path):
     for name in ("one.py", "two.py"):
-        (tmp_path / name).write_text(PLUGIN)
+        (tmp_path / name).write_text(f"{PLUGIN}# {name}")
     taken = r"two\.py:\d: fruit 'kiwi' is already registered by .*one\.py:\d \(kiwi\); register kiwi under another name"
     with pytest.raises(PluginError, match=taken):
         registry.load_plugins(["one.py", "two.py"], base=tmp_path)
@@ -244,7 +253,7 @@ def fake_entry_point(monkeypatch, value):
     point = EntryPoint(name="mine", value=value, group=plugins.ENTRY_POINT_GROUP)
     vars(point)["dist"] = SimpleNamespace(name="my-package")
     monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == plugins.ENTRY_POINT_GROUP else [])
-    plugins._done.discard(plugins.ENTRY_POINT_GROUP)
+    plugins._done.pop(plugins.ENTRY_POINT_GROUP, None)
 
 
 def test_entry_points_are_loaded_and_called(tmp_path, monkeypatch):

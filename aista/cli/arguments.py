@@ -113,6 +113,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a trained run or an export")
     add_model_arguments(parser)
     add_base_argument(parser)
+    add_plugin_argument(parser)
 
 
 def add_base_argument(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aista.cli.arguments import add_base_argument, add_model_arguments, number, whole
+from aista.cli.arguments import add_base_argument, add_model_arguments, add_plugin_argument, number, whole
 from aista.console import say
 
 
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_model_arguments(parser)
     add_base_argument(parser)
+    add_plugin_argument(parser)
     parser.add_argument(
         "--batch-size", type=whole(1), default=1, help="recordings encoded together (default: 1); raise it on a GPU"
     )
@@ -58,8 +59,10 @@ def run(args: argparse.Namespace) -> int:
     from aista.terminal import configure_logging
 
     configure_logging()
+    from aista.engine.export.load import load_plugins_for
     from aista.engine.inference.word_alignment import AlignmentOptions, align_manifest
 
+    load_plugins_for(Path(args.encoder), args.plugin, verify=args.verify)
     names = ("batch_size", "min_confidence", "shift", "existing", "max_seconds", "overwrite", "compare")
     report = align_manifest(
         args.manifest,

@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--task",
         choices=tuple(TASKS),
         default="",
-        help="which of the run's data.tasks to evaluate (default: the first); results get the label SPLIT+task=TASK",
+        help="which of the run's data.tasks to evaluate (default: the first); results get the label SPLIT+task=TASK, "
+        "by which `aista compare --split` names them",
     )
     add_change_arguments(parser, GenerationConfig)
     add_metric_argument(parser, "the run's")
@@ -110,12 +111,14 @@ def run(args: argparse.Namespace) -> int:
     from aista.terminal import configure_logging
 
     configure_logging()
+    from aista.engine.export.load import load_plugins_for
     from aista.engine.inference.evaluate import evaluate
     from aista.engine.inference.text_input import TextInput
     from aista.run_folder.paths import RunPaths
 
     if args.from_transcript and args.transcripts:
         raise AistaError("--from-transcript and --transcripts exclude each other; choose one of them")
+    load_plugins_for(args.run, args.plugin, verify=args.verify)
     exported = None if args.export is None else _samples(*args.export)
     result = evaluate(
         args.run,

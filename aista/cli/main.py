@@ -97,6 +97,10 @@ def _sigterm_raised() -> Iterator[None]:
 
 
 def _run(arguments: list[str]) -> int:
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what may follow; see aista.cli.completion
+        from aista.cli.completion import complete
+
+        complete(os.environ.get("COMP_LINE", ""))
     parser = _parser()
     verb, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if not verb:

@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the translations; 1 if a file or a segment has none, which stderr explains."""
     from aista.data.recordings import find_recordings, read_names
+    from aista.engine.export.load import load_plugins_for
     from aista.engine.inference.translate import Wanted, translate
     from aista.engine.inference.translation_files import Output
     from aista.registry import build
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
             f"--n-best {args.n_best}: only json lists several texts, got --format {args.format}; add --format json"
         )
     configure_logging()
+    load_plugins_for(args.run, args.plugin, verify=args.verify)
     given = [name for path in args.audio for name in (read_names(sys.stdin.buffer) if path == "-" else [path])]
     recordings, others = find_recordings(given)
     if others:

@@ -23,6 +23,7 @@ VERBS = {
     "list": "List the registered components.",
     "show": "Show the options of a component or config section, with a config snippet to paste.",
     "schema": "Print the JSON Schema of configs, for completion and checks in editors.",
+    "completion": "Print the script with which bash, zsh or fish completes commands, options and files.",
     "check": "Run the contract tests on a component or plug-in file.",
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from aista.data.audio_survey import AudioSurvey, survey_audio
@@ -134,8 +135,13 @@ class Inspection:
             "inspect": self.policy,
             "examined": self.examined,
             **({"tasks": dict(self.task_rows)} if self.task_rows else {}),
+            "target_languages": self._target_languages(),
             "problems": [asdict(problem) for problem in self.problems],
         }
+
+    def _target_languages(self) -> list[str]:
+        translated = pc.not_equal(self.kept.column("task"), "asr")
+        return sorted({*pc.unique(self.kept.column("tgt_lang").filter(translated)).to_pylist()} - {""})
 
     def require(self, on_bad_rows: Literal["error", "drop"]) -> Rows:
         """The rows to use.

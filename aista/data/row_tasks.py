@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["TASKS", "RowTask", "is_text_row", "known_task", "usual_task"]
+from aista.errors import shown
+
+__all__ = ["TASKS", "RowTask", "is_text_row", "task_rule", "usual_task"]
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ TASKS = {
 """Name -> task. ``cot``: a chain of thought, whose first part is the transcript."""
 
 
-def known_task(text: str) -> str:
-    """A task's name as data of others hold it: theirs for other things are passed over."""
-    return text if text in TASKS else ""
+def task_rule(text: str) -> str:
+    """The rule that a row's task breaks; empty where it breaks none."""
+    return "" if text in ("", *TASKS) else f"task must be one of {', '.join(TASKS)} or empty, got {shown(text)}"
 
 
 def usual_task(tasks: Sequence[str]) -> str:

@@ -21,7 +21,9 @@ class ResamplingOptions(Options):
 class ComparisonOptions(ResamplingOptions):
     """What is compared, and how it is resampled."""
 
-    split: str = option("test", "evaluated split; SPLIT+task=TASK for another task than translation")
+    split: str = option(
+        "test", "evaluated split; SPLIT+task=TASK is what `aista evaluate --split SPLIT --task TASK` scored"
+    )
     direction: str = option("", "the headline is this direction alone, such as en-fr, not the mean over all")
 
 

@@ -80,6 +80,14 @@ class RunFolder:
                     facts[f"{name} SHA-256"] = str(inspection.get("sha256", "not recorded"))
         return facts
 
+    def target_languages(self) -> tuple[str, ...]:
+        """Those that rows of the training set name; empty where they name none, or an earlier aista kept no record."""
+        file = self.paths.data_file
+        data = read_object(file, self._train) if file.is_file() else {}
+        with parsing(file):
+            inspections = data.get("train", {}).values()
+            return tuple(sorted({str(code) for one in inspections for code in one.get("target_languages", ())}))
+
     def metrics(self, split: str) -> list[dict[str, float]]:
         """Metrics per step, ascending; ``split`` is ``train`` or ``valid``."""
         file = existing(self.paths.metrics_file(split), self._train)

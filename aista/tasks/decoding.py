@@ -52,17 +52,27 @@ class Decoder:
         self.task = task
         self.generation = generation or experiment.sections.evaluation.generation
         data = experiment.sections.data
-        self._utility = _utility(
-            self.generation.mbr, data.target_language if task.scores_translations else data.source_language
-        )
+        self._language = data.target_language if task.scores_translations else data.source_language
+        self._utilities: dict[str, Metric | None] = {}
+        self._utility("")
 
-    def decode(self, model: nn.Module, batch: SpeechBatch, *, from_text: bool = False) -> list[Decoded]:
-        """The translations of a batch, from the bare model; ``from_text``: of its transcripts."""
+    def decode(
+        self, model: nn.Module, batch: SpeechBatch, *, from_text: bool = False, languages: Sequence[str] = ()
+    ) -> list[Decoded]:
+        """The translations of a batch, from the bare model.
+
+        Args:
+            model: The bare model.
+            batch: B rows.
+            from_text: Translate their transcripts.
+            languages: What each row is translated into, for the utility of ``mbr``; empty ones are the experiment's.
+        """
         if not self.task.searches:
             decode = self.task.decode_text if from_text else self.task.decode
             return [Decoded(text) for text in decode(model, batch, self.generation)]
         found = self.task.hypotheses(model, batch, self.generation, from_text=from_text)
-        return [self._choose(hypotheses) for hypotheses in found]
+        of_rows = languages or [""] * len(found)
+        return [self._choose(*row) for row in zip(found, map(self._utility, of_rows), strict=True)]
 
     def require_n_best(self, count: int) -> None:
         """Raise AistaError unless the search can list so many candidates."""
@@ -76,10 +86,16 @@ class Decoder:
                 f"lower it, or add --beam-size {count}"
             )
 
-    def _choose(self, hypotheses: Sequence[Hypothesis]) -> Decoded:
+    def _utility(self, language: str) -> Metric | None:
+        language = language or self._language
+        if language not in self._utilities:
+            self._utilities[language] = _utility(self.generation.mbr, language)
+        return self._utilities[language]
+
+    def _choose(self, hypotheses: Sequence[Hypothesis], utility: Metric | None) -> Decoded:
         candidates = tuple(self._candidate(hypothesis) for hypothesis in hypotheses)
-        if self.generation.mbr is not None and self._utility is not None:
-            candidates = tuple(rank_by_utility(candidates, self._utility, self.generation.mbr.scale))
+        if self.generation.mbr is not None and utility is not None:
+            candidates = tuple(rank_by_utility(candidates, utility, self.generation.mbr.scale))
         return Decoded(candidates[0].text, candidates, hypotheses[0].guarded)
 
     def _candidate(self, hypothesis: Hypothesis) -> Candidate:

@@ -41,6 +41,7 @@ def test_each_task_reads_and_writes_its_own_fields(tmp_path):
     text = result.kept[4]
     assert (text.n_frames, text.word_times, text.seconds) == (0, "", 0)
     assert result.to_json()["tasks"] == result.task_rows
+    assert result.to_json()["target_languages"] == ["fr"]  # transcripts are no translations
 
 
 def test_rows_that_no_task_can_use_are_counted(tmp_path):

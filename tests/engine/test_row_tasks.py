@@ -98,7 +98,7 @@ def test_each_task_is_evaluated_under_its_own_label(trained, corpus, task, label
 
 
 def test_a_chain_of_thought_is_scored_in_both_halves(trained, corpus, monkeypatch):
-    def decode(self, model, batch, *, from_text):
+    def decode(self, model, batch, *, from_text, languages):
         return [Decoded(f"{said} {MARKER} {said}" if index else said) for index, said in enumerate(batch.source_text)]
 
     monkeypatch.setattr("aista.tasks.decoding.Decoder.decode", decode)
@@ -225,7 +225,7 @@ def test_a_run_whose_rows_are_alike_refuses_rows_for_other_tasks(tmp_path, corpu
 
 
 def test_a_length_penalty_of_cot_is_chosen_by_the_translations(trained, monkeypatch):
-    def decode(self, model, batch, *, from_text):
+    def decode(self, model, batch, *, from_text, languages):
         texts = [f"{said} {MARKER} " for said in batch.source_text]
         return [Decoded(text, (Candidate(text, -1.0, -1.0, 4),)) for text in texts]
 
@@ -238,7 +238,7 @@ def test_a_length_penalty_of_cot_is_chosen_by_the_translations(trained, monkeypa
 
 
 def test_outputs_without_the_marker_are_said_once(trained, monkeypatch, capsys):
-    def decode(self, model, batch, *, from_text):
+    def decode(self, model, batch, *, from_text, languages):
         return [Decoded("a", (Candidate("a", -1.0, -1.0, 2),))] * len(batch.source_text)
 
     monkeypatch.setattr("aista.tasks.decoding.Decoder.decode", decode)

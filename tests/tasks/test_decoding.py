@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from aista import registry
 from aista.errors import AistaError
-from aista.modules.llms.search import GenerationConfig
+from aista.modules.llms.search import GenerationConfig, Utility
+from aista.schema import resolve
 from aista.tasks.decoding import Decoded, Decoder
 from aista.tasks.speech_translation import SpeechTranslationTask
 from aista.types import Hypothesis
@@ -19,6 +21,13 @@ class Searching(SpeechTranslationTask):
 
     def hypotheses(self, model, batch, generation, *, from_text=False):
         return [[Hypothesis((1, int(from_text)), -1.0, guarded=True), Hypothesis((2,), -3.0)]]
+
+
+class Two(Searching):
+    """Finds the same for each of two rows."""
+
+    def hypotheses(self, model, batch, generation, *, from_text=False):
+        return 2 * super().hypotheses(model, batch, generation)
 
 
 class Upper(Searching):
@@ -41,6 +50,21 @@ def test_what_a_search_found_is_ranked_and_kept():
         ("2", -1.5, 2),
     ]
     assert decoder(Searching()).decode(None, None, from_text=True)[0].text == "1 1"
+
+
+def test_the_utility_is_of_each_rows_language(monkeypatch):
+    asked = []
+    build = registry.build
+    monkeypatch.setattr(
+        registry, "build", lambda *args, **more: asked.append(more["target_language"]) or build(*args, **more)
+    )
+    mbr = resolve("metric", {"name": "bleu"}, type=Utility)
+    both = Decoder(EXPERIMENT, Two(), GenerationConfig(beam_size=2, mbr=mbr))
+    assert asked == ["fr"]
+    both.decode(None, None, languages=["zh", ""])
+    both.decode(None, None, languages=["zh", "fr"])
+    both.decode(None, None)
+    assert asked == ["fr", "zh"]
 
 
 def test_a_task_with_a_decode_of_its_own_keeps_it():

@@ -13,7 +13,7 @@ from typing import Any
 from typing_extensions import override
 
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
-from aista.data.row_tasks import known_task
+from aista.data.row_tasks import task_rule
 from aista.data.streams.archive import Member, check_archive, read_members
 from aista.data.streams.base import Shard, ShardFolder, StreamRow
 from aista.data.word_times import Times, check_word_times, format_word_times
@@ -90,7 +90,8 @@ class Shar(ShardFolder):
             raise ValueError("id must be a text and duration a number")
         first: Mapping[str, Any] = spoken[0] if spoken else {}
         custom = {**(cut.get("custom") or {}), **(first.get("custom") or {})}
-        text = _text(first.get("text"))
+        text, task = _text(first.get("text")), _text(custom.get("task"))
+        unknown = task_rule(task)
         row = Row(
             id,
             f"{archive}:{found[id].offset}:{found[id].size}" if id in found else "",
@@ -100,8 +101,10 @@ class Shar(ShardFolder):
             src_text=text,
             src_lang=_text(first.get("language")),
             tgt_lang=_text(custom.get(self.target_language)),
-            task=known_task(_text(custom.get("task"))),
+            task="" if unknown else task,
         )
+        if unknown:
+            return StreamRow(place, row, "unknown task", f"{unknown}; correct the custom field of the cut")
         if len(spoken) > 1:
             rule = f"must have one supervision, got {len(spoken)}; split it (trim_to_supervisions) and write it again"
             return StreamRow(place, row, "several supervisions", rule)

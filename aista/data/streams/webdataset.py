@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from aista.data.audio_file import Part
 from aista.data.manifest import MANIFEST_SAMPLE_RATE, Row
-from aista.data.row_tasks import known_task
+from aista.data.row_tasks import task_rule
 from aista.data.streams.archive import Member, check_archive, read_members
 from aista.data.streams.base import Shard, ShardFolder, StreamRow
 from aista.data.word_times import check_word_times
@@ -85,7 +85,8 @@ class WebDataset(ShardFolder):
         if texts["word_times"]:
             check_word_times(texts["word_times"], texts["src_text"], frames / MANIFEST_SAMPLE_RATE)
         spec = f"{path.name}:{audio.offset}:{audio.size}" if audio is not None and with_audio else ""
-        texts["task"] = known_task(texts["task"])
+        if rule := task_rule(texts["task"]):
+            raise ValueError(rule)
         return Row(key, spec, frames, texts.pop("tgt_text"), **texts)
 
 

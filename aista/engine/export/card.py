@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import aista
 from aista.engine.checkpoints import Checkpoint
+from aista.engine.export.plugin_files import PLUGINS
 from aista.files import hash_file
 from aista.hub import HubName
 from aista.modules.trainable import ParameterTable
@@ -41,6 +42,7 @@ def model_card(
     bases: Mapping[str, Mapping[str, str]],
     kind: str,
     loading: str = "",
+    plugins: Sequence[Path] = (),
 ) -> str:
     """README.md: what the model is, how to load it (``loading``, or with aista), its data and its scores."""
     data = experiment.sections.data
@@ -62,7 +64,8 @@ def model_card(
         "",
         "## Load it",
         "",
-        loading or _loading(bases if kind == "trainable" else {}),
+        loading or _loading(bases if kind == "trainable" else {}, plugins),
+        *_plugin_lines(plugins),
         "## Parts",
         "",
         "```",
@@ -81,11 +84,23 @@ def model_card(
     return "\n".join(lines) + "\n"
 
 
-def _loading(bases: Mapping[str, Mapping[str, str]]) -> str:
-    if not bases:
-        return _LOADING.format(arguments='"THIS_FOLDER"')
-    named = ", ".join(f'"{part}": "{base["name"]}"' for part, base in bases.items())
-    return _LOADING.format(arguments=f'"THIS_FOLDER", base={{{named}}}')
+def _loading(bases: Mapping[str, Mapping[str, str]], plugins: Sequence[Path]) -> str:
+    arguments = ['"THIS_FOLDER"']
+    if bases:
+        named = ", ".join(f'"{part}": "{base["name"]}"' for part, base in bases.items())
+        arguments.append(f"base={{{named}}}")
+    if plugins:
+        files = ", ".join(f'"THIS_FOLDER/{PLUGINS}/{file.name}"' for file in plugins)
+        arguments.append(f"plugins=[{files}]")
+    return _LOADING.format(arguments=", ".join(arguments))
+
+
+def _plugin_lines(plugins: Sequence[Path]) -> list[str]:
+    if not plugins:
+        return []
+    rows = [f"| `{PLUGINS}/{file.name}` | `{hash_file(file)}` |" for file in plugins]
+    advice = "Parts of this model are code, which runs only where its file is named (`--plugin`). Read it first:"
+    return [advice, "", "| plug-in | SHA-256 |", "|---|---|", *rows, ""]
 
 
 def _base_model_line(bases: Mapping[str, Mapping[str, str]]) -> list[str]:

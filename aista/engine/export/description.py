@@ -6,18 +6,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from aista import registry
+from aista.engine.export.plugin_files import PLUGINS, copy_plugins
 from aista.engine.export.record import RECORD
 from aista.errors import RunError
 from aista.hub import local_folder, settings_files
 from aista.model_folder import check_folder
 from aista.modules.llms.base import GenerationConfig
 from aista.plain import to_plain
-from aista.plugin_faults import FILE_MODULE
 from aista.run_folder.paths import RunPaths
 from aista.schema import Component
 from aista.tasks.base import Task
-from aista.tasks.components import used_components
 from aista.tasks.experiment import Experiment, structure_experiment
 from aista.tasks.parts import TunedPart
 
@@ -52,10 +50,11 @@ def describe(experiment: Experiment, task: Task, folder: Path, *, whole: bool) -
         whole: Whether the base models' config files go along; otherwise their folders' names stand for them.
 
     Returns:
-        ``experiment`` to load the model with, and ``training``: how it was trained, for the reader.
+        ``experiment`` to load the model with, ``training``: how it was trained, for the reader, and ``plugins``, the
+        files that components come from, with their SHA-256.
 
     Raises:
-        RunError: a component needs a plug-in file, or a file that cannot be embedded.
+        RunError: a component needs a file that cannot be embedded.
     """
     plain = {key: value for key, value in experiment.to_plain().items() if key not in _LEFT_BEHIND}
     training = {key: plain.pop(key) for key in _TRAINING if key in plain}
@@ -65,8 +64,8 @@ def describe(experiment: Experiment, task: Task, folder: Path, *, whole: bool) -
     for part, spec in parts(experiment.task_config).items():
         for option, path in weight_paths(part, spec).items():
             plain[part]["config"][option] = embed(path, folder / part) if whole else path.name
-    _check_components(structure_experiment(plain, source="the exported config"))
-    return {"experiment": plain, "training": training}
+    plugins = copy_plugins(structure_experiment(plain, source="the exported config"), folder)
+    return {"experiment": plain, "training": training, **({PLUGINS: plugins} if plugins else {})}
 
 
 def save_tokenizer(task: Task, folder: Path) -> dict[str, Any]:
@@ -138,12 +137,3 @@ def embed(path: Path, folder: Path) -> str | None:
         if file.is_file() and file.suffix in _CONFIG_SUFFIXES and not file.name.endswith(".index.json"):
             shutil.copyfile(file, folder / file.name)
     return folder.name
-
-
-def _check_components(experiment: Experiment) -> None:
-    for kind, spec in used_components(experiment):
-        if registry.get(kind, spec.name).factory.__module__.startswith(FILE_MODULE):
-            raise RunError(
-                f"{kind} {spec.name!r} comes from a plug-in file, and an exported folder holds no code; install it as "
-                "a package with an entry point (docs/registry.md), and name it so in the run's config"
-            )

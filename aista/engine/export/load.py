@@ -1,21 +1,24 @@
-"""Opens an exported folder. Reads JSON and safetensors; runs no code and reads nothing outside the folder."""
+"""Opens an exported folder: JSON and safetensors, nothing outside the folder, no code but plug-ins that are named."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from aista import registry
 from aista.engine.checkpoints import Checkpoint
 from aista.engine.export.adapters import PEFT_FILE, from_peft
 from aista.engine.export.description import MODEL_TYPE, base_paths, parts
+from aista.engine.export.plugin_files import PLUGINS, require_plugins
 from aista.engine.export.record import RECORD, Record, check_files, read_object
 from aista.engine.export.weights import fingerprint, load_into, weight_files
 from aista.errors import ConfigError, RunError
+from aista.files import hash_file
 from aista.hub import HubName, local_folder
 from aista.model_folder import inside
 from aista.modules.folder_weights import bounded_by
@@ -32,6 +35,7 @@ __all__ = [
     "exported_checkpoint",
     "is_exported",
     "is_trainable",
+    "load_plugins_for",
     "open_exported",
 ]
 
@@ -56,7 +60,8 @@ def open_exported(folder: Path, base: Mapping[str, Path] | None = None, *, verif
         verify: Compare every file that is read with its checksum first.
 
     Raises:
-        RunError: the folder is damaged, or holds something that could run code, or a base is missing or wrong.
+        RunError: the folder is damaged, or holds something that could run code, a base is missing or wrong, or a
+            plug-in that the model needs was not loaded (``load_plugins_for``).
         ConfigError: config.json holds impossible options.
     """
     record = Record.read(folder)
@@ -71,6 +76,7 @@ def open_exported(folder: Path, base: Mapping[str, Path] | None = None, *, verif
     if not isinstance(data, dict) or data.get("plugins"):
         reason = "names plug-ins, which are code" if isinstance(data, dict) else "has no experiment"
         raise RunError(f"{folder / CONFIG}: {reason}; export the run again")
+    require_plugins(folder, config.get(PLUGINS, {}))
     evaluation = data.get("evaluation", {})
     if isinstance(evaluation, dict):
         data = {**data, "evaluation": {**evaluation, "generation": _generation(folder / GENERATION)}}
@@ -92,6 +98,30 @@ def open_exported(folder: Path, base: Mapping[str, Path] | None = None, *, verif
             raise RunError(f"{folder}: holds all of its weights; leave --base out")
         return experiment
     return _with_bases(experiment, folder, config.get("base"), base or {})
+
+
+def load_plugins_for(folder: Path, files: Iterable[str | Path], *, verify: bool = True) -> None:
+    """Load plug-in files for a run or an exported folder, whose own ones are compared with their SHA-256 first.
+
+    Args:
+        folder: The run, or an exported folder.
+        files: The plug-in files that the user names.
+        verify: As of ``check_files``; a file in the exported folder is compared in any case.
+
+    Raises:
+        RunError: a file in the exported folder was changed or added after the export.
+        PluginError: one cannot be loaded.
+    """
+    files = list(files)
+    if files and is_exported(folder):
+        record, inner = Record.read(folder), folder.resolve()
+        check_files(folder, record, verify=verify)
+        for file in map(Path, files):
+            path = file.resolve()
+            name = path.relative_to(inner).as_posix() if path.is_relative_to(inner) else ""
+            if name and path.is_file() and record.files.get(name) != hash_file(path):
+                raise RunError(f"{file}: was changed or added after the export, so it is not run; export the run again")
+    registry.load_plugins(files)
 
 
 def build(folder: Path, task: Task) -> nn.Module:

@@ -18,6 +18,7 @@ from aista.engine.export.card import model_card
 from aista.engine.export.description import MODEL_TYPE, base_paths, describe, generation_to_json, parts
 from aista.engine.export.for_transformers import check_parts, loading_lines, save_qwen2_audio
 from aista.engine.export.load import CONFIG, GENERATION, TRAINABLE, open_exported
+from aista.engine.export.plugin_files import PLUGINS
 from aista.engine.export.record import CARD, RECORD, Record, check_replaceable, hash_files
 from aista.engine.export.weights import fingerprint, save_weights
 from aista.engine.standalone import with_assets
@@ -111,7 +112,8 @@ def export(
         else:
             _save_for_aista(folder, run, model, experiment)
         loading = loading_lines(task) if kind == "transformers" else ""
-        card = model_card(run_dir, original, run.checkpoint, table, run.bases, kind, loading)
+        code = sorted((folder / PLUGINS).glob("*.py"))
+        card = model_card(run_dir, original, run.checkpoint, table, run.bases, kind, loading, code)
         write_text(folder / CARD, card)
         record = Record(run.id, kind, run.checkpoint.step, run.checkpoint.score, hash_files(folder))
         record.write(folder)

@@ -178,7 +178,7 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     if job.shuffled_speech:
         speech = measure_shuffled_speech(run, loader).to_json()
     started = time.perf_counter()
-    decoded = _decode(job, loader)
+    decoded = _decode(job, loader, scorer)
     seconds = time.perf_counter() - started
     decoded.sort(key=lambda pair: scorer.places[pair[0].id])
     rows = scorer.with_languages([row for row, _ in decoded])
@@ -302,10 +302,11 @@ def _replaced(paths: RunPaths, label: str, source: Source) -> Evaluation | None:
 
 
 @torch.inference_mode()
-def _decode(job: _Job, loader: BatchLoader) -> list[_DecodedRow]:
+def _decode(job: _Job, loader: BatchLoader, scorer: Scorer) -> list[_DecodedRow]:
     run, rows = job.run, list[_DecodedRow]()
     for batch in track(loader, description="decoding", total=len(loader), transient=True):
-        decoded = job.decoder.decode(run.model, batch.to(run.device), from_text=job.text is not None)
+        languages, from_text = scorer.target_languages(batch.ids), job.text is not None
+        decoded = job.decoder.decode(run.model, batch.to(run.device), from_text=from_text, languages=languages)
         cells = zip(batch.ids, batch.source_text, run.task.references(batch), decoded, strict=True)
         rows += [(HypothesisRow(id, source, reference, item.text), item) for id, source, reference, item in cells]
     return rows

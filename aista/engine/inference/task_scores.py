@@ -84,6 +84,10 @@ class Scorer:
         for metric in self._metrics:
             self._inputs.of(metric.needs, len(rows), metric.name)
 
+    def target_languages(self, ids: Sequence[str]) -> list[str]:
+        """Of these rows; empty where a row names none."""
+        return [self._pairs[self.places[id]][1] for id in ids]
+
     def with_languages(self, outputs: Sequence[HypothesisRow]) -> list[HypothesisRow]:
         """The outputs with the languages of their rows."""
         pairs = [self._pairs[self.places[row.id]] for row in outputs]

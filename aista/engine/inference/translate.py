@@ -22,6 +22,8 @@ from aista.engine.inference.pieces import Piece, PieceReader
 from aista.engine.inference.task_scores import choose_row_task
 from aista.engine.inference.trained_run import TrainedRun, open_run
 from aista.errors import AistaError, DataError, RunError
+from aista.run_folder.contents import RunFolder
+from aista.run_folder.paths import RunPaths
 from aista.scoring.candidates import Candidate
 from aista.tasks.decoding import Decoded, Decoder
 
@@ -166,6 +168,7 @@ def prompt_for(run: TrainedRun, wanted: Wanted) -> PromptPair | None:
         raise AistaError(f"--task: {task} reads texts, and these are recordings; name another of the run's tasks")
     data = experiment.sections.data
     _require_followed(wanted, data, lambda side: prompts is not None and prompts.names(task, side))
+    warn_of_new_language(run.path, wanted.target_language)
     if prompts is None or not prompts.vary:
         return None
     row = Row("", "", 0, "", src_lang=wanted.source_language, tgt_lang=wanted.target_language, task=task)
@@ -210,6 +213,23 @@ def _require_followed(wanted: Wanted, data: DataConfig, named: Callable[[str], b
                 f"--{name}-language: the prompt of this task does not hold {{{side}_lang}}, so the model cannot follow "
                 f"it, got {asked!r}; leave it out, or name a task whose prompt does"
             )
+
+
+def warn_of_new_language(path: Path, asked: str) -> None:
+    """Warn where a run was trained on translations, but on none into the language that is asked for."""
+    known = RunFolder(path).target_languages() if RunPaths(path).is_run else ()
+    if asked and known and _primary(asked) not in map(_primary, known):
+        log.warning(
+            "--target-language %s: no row that this model was trained on is in it, but in %s; what it writes may be in "
+            "one of these",
+            asked,
+            ", ".join(known),
+        )
+
+
+def _primary(code: str) -> str:
+    """``pt`` of pt-BR."""
+    return code.casefold().replace("_", "-").partition("-")[0]
 
 
 def _size(file: Recorded) -> int:

@@ -45,7 +45,8 @@ class Bleu(SacrebleuMetric):
         if config.tokenize is None and not target_language.strip():
             raise ValueError(
                 "tokenize: the target language is unknown, so the tokeniser cannot be chosen; "
-                "give the data's target language (tgt_lang) or set tokenize, e.g. 13a"
+                "name it (data.target_language in a config, --target-language of `aista score`, the column tgt_lang of "
+                "hypotheses), or the tokeniser: {name: bleu, config: {tokenize: 13a}}"
             )
         tokenize = config.tokenize or _tokenizer(target_language)
         if tokenize in SPM_TOKENIZERS:

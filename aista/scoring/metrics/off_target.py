@@ -48,7 +48,10 @@ class OffTarget(Metric):
 
     def __init__(self, config: OffTargetConfig, *, target_language: str) -> None:
         if not target_language.strip():
-            raise ValueError("the target language is unknown; give the data's target language (tgt_lang)")
+            raise ValueError(
+                "the target language is unknown; name it: data.target_language in a config, --target-language of "
+                "`aista score`, or the column tgt_lang of hypotheses"
+            )
         self._target = _label(target_language)
         others = {_label(code) for code in config.languages}
         self._candidates = tuple(sorted({self._target, *others})) if others else ()

@@ -95,6 +95,7 @@ def test_no_utf_8(tmp_path):
         (cut("b"), "no audio"),
         (cut() | {"supervisions": [{}, {}]}, "several supervisions"),
         (cut() | {"start": 1.5}, "not whole"),
+        (cut(custom={"tgt_text": "un", "task": "transcribe"}), "unknown task"),
         (cut(alignment={"word": [["three", 0.1, 0.2]]}), "impossible word times"),
         (cut(alignment={"word": [["one", 0.9, 0.5]]}), "impossible word times"),
         (cut(alignment={"word": [["one"]]}), "impossible word times"),

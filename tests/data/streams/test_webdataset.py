@@ -53,6 +53,10 @@ def test_rows_with_json_and_with_files_for_texts(tmp_path, write_audio):
         ([("a.wav", b""), ("a.json", b"{")], "Expecting property name"),
         ([("a.wav", b""), ("a.json", b'{"duration": "long"}')], "duration must be a number"),
         ([("a.wav", b""), ("a.json", b'{"n_frames": -1}')], "n_frames must be a number"),
+        (
+            [("a.wav", b""), ("a.json", b'{"duration": 1, "task": "vad"}')],
+            "task must be one of st, asr, mt, cot or empty",
+        ),
         ([("a.wav", b""), ("a.txt", b"\xff")], "utf-8"),
     ],
 )

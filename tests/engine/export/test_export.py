@@ -444,7 +444,7 @@ def test_a_file_that_comes_during_the_export_is_kept(tmp_path, native, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_plug_in_file_cannot_be_exported(tmp_path, native, clean_registry):
+def test_a_feature_out_of_a_plug_in_file_goes_along(tmp_path, native, clean_registry):
     plugin = tmp_path / "mine.py"
     plugin.write_text(
         "from aista.data.features.log_mel import LogMel, LogMelConfig\n"
@@ -458,10 +458,8 @@ def test_a_plug_in_file_cannot_be_exported(tmp_path, native, clean_registry):
     config = yaml.safe_load((run / "config.yaml").read_text())
     config["plugins"], config["data"]["feature"]["name"] = [str(plugin)], "mine"
     (run / "config.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(
-        RunError, match="feature 'mine' comes from a plug-in file, and an exported folder holds no code"
-    ):
-        export(run, tmp_path / "out")
+    assert "plugins/mine.py" in export(run, tmp_path / "out")
+    assert (tmp_path / "out/plugins/mine.py").read_text() == plugin.read_text()
 
 
 def test_a_run_whose_bases_are_gone_decodes_and_exports_as_before(lora, bases, wavs, tmp_path, capsys):
