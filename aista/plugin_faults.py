@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from aista.errors import AistaError, PluginError
+from aista.kinds import KINDS
 
 __all__ = [
     "FILE_MODULE",
     "PACKAGES",
     "blame",
+    "constructing",
     "described",
     "is_foreign",
     "place_of",
     "shown_file",
-    "unbuildable",
+    "source_of",
+    "taken_by",
     "where",
 ]
 
@@ -68,24 +73,47 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def unbuildable(
-    kind: str, factory: Callable[..., Any], config: type[Any] | None, dependencies: Collection[str], error: Exception
-) -> PluginError:
-    """The error for a component that cannot be built, with the signature that its kind asks for.
+@contextmanager
+def constructing(kind: str, factory: Callable[..., Any], config: type[Any] | None) -> Iterator[None]:
+    """Raise PluginError where the block fails to construct a component that is not aista's; rejected options pass.
+
+    The error has the signature that the kind asks for.
 
     Args:
         kind: Its kind.
         factory: The registered class or function.
         config: The dataclass of its options, if any.
-        dependencies: What the kind offers beside options.
-        error: What building it raised.
     """
+    try:
+        yield
+    except (AistaError, ValueError):
+        raise
+    except Exception as error:
+        if not is_foreign(factory):
+            raise
+        raise _unbuildable(kind, factory, config, error) from error
+
+
+def _unbuildable(kind: str, factory: Callable[..., Any], config: type[Any] | None, error: Exception) -> PluginError:
     place, name = place_of(error) or where(factory), factory.__name__
     problem = f"cannot be built: {described(error)}"
     if missing := sorted(getattr(factory, "__abstractmethods__", ())):
         problem = f"lacks {' and '.join(_declared(factory, method) for method in missing)}"
-    asked = f"kind {kind} asks for {_call(factory, config, dependencies)}"
+    asked = f"kind {kind} asks for {_call(factory, config, KINDS[kind].dependencies)}"
     return PluginError(f"{place}: {name} {problem}; {asked}", check=place.file)
+
+
+def source_of(origin: str) -> str:
+    """File and name of a registered ``MODULE.NAME``: the same by whichever route the file was imported."""
+    module, _, name = origin.rpartition(".")
+    return f"{getattr(sys.modules.get(module), '__file__', module)}:{name}"
+
+
+def taken_by(origin: str, factory: Callable[..., Any] | None) -> str:
+    """Who registered a name first; ``factory`` is None for a component of aista's that was not imported."""
+    if factory is None or not is_foreign(factory):
+        return f"a component of aista itself ({origin})"
+    return f"already registered by {where(factory)} ({factory.__qualname__})"
 
 
 def where(factory: Callable[..., Any]) -> Place:

@@ -16,23 +16,20 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from aista import extras, plugins
 from aista.declarations import Declaration, check_component, declarations
-from aista.errors import AistaError, ConfigError, Fault, RegistryError
+from aista.errors import ConfigError, Fault, RegistryError
 from aista.kinds import KINDS
-from aista.plugin_faults import is_foreign, place_of, unbuildable, where
+from aista.plugin_faults import constructing, place_of, source_of, taken_by
 
 __all__ = [
     "Entry",
     "build",
-    "constructing",
     "entries",
     "get",
     "load_plugins",
@@ -90,26 +87,14 @@ def register(kind: str, name: str, *, config: type[Any] | None = None) -> Callab
         check_component(kind, name, factory, has_config=config is not None)
         origin = f"{factory.__module__}.{factory.__qualname__}"
         taken = _entries.get((kind, name)) or built_in
-        if taken is not None and taken.origin != origin and _source(taken.origin) != _source(origin):
-            remedy = f"register {factory.__qualname__} under another name"
-            raise RegistryError(f"{kind} {name!r} is {_owner(taken)}; {remedy}")
+        if taken is not None and source_of(taken.origin) != source_of(origin):
+            owner = taken_by(taken.origin, getattr(taken, "factory", None))
+            raise RegistryError(f"{kind} {name!r} is {owner}; register {factory.__qualname__} under another name")
         own: Any = factory if is_dataclass(factory) else None
         _entries[kind, name] = Entry(kind, name, factory, config or own, origin)
         return factory
 
     return decorate
-
-
-def _source(origin: str) -> str:
-    """File and name of what is registered: the same by whichever route the file was imported."""
-    module, _, name = origin.rpartition(".")
-    return f"{getattr(sys.modules.get(module), '__file__', module)}:{name}"
-
-
-def _owner(taken: Entry | Declaration) -> str:
-    if isinstance(taken, Declaration) or not is_foreign(taken.factory):
-        return f"a component of aista itself ({taken.origin})"
-    return f"already registered by {where(taken.factory)} ({taken.factory.__qualname__})"
 
 
 def get(kind: str, name: str) -> Entry:
@@ -180,7 +165,7 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
         raise ConfigError([Fault(f"{place}.config.{gap}", "is required") for gap in gaps])
     passed = named_by(entry.factory, dependencies)
     try:
-        with constructing(entry):
+        with constructing(kind, entry.factory, entry.config):
             if options is None and entry.config is not None:
                 options = entry.config()
             if entry.config is entry.factory:
@@ -191,20 +176,6 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
     except ValueError as error:
         line = place_of(error)
         raise ConfigError([Fault(f"{place}.config", f"{error}{f' ({line})' if line else ''}")]) from error
-
-
-@contextmanager
-def constructing(entry: Entry) -> Iterator[None]:
-    """Raise PluginError where the block fails to construct a component that is not aista's; rejected options pass."""
-    try:
-        yield
-    except (AistaError, ValueError):
-        raise
-    except Exception as error:
-        if not is_foreign(entry.factory):
-            raise
-        offered = KINDS[entry.kind].dependencies
-        raise unbuildable(entry.kind, entry.factory, entry.config, offered, error) from error
 
 
 def named_by(function: Callable[..., Any], dependencies: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from aista import registry
 from aista.convert import check_bounds, check_keys, convert, is_optional, join
 from aista.errors import ConfigError, Fault, PluginError, RegistryError, shown
+from aista.plugin_faults import constructing
 
 __all__ = [
     "Component",
@@ -315,6 +316,6 @@ def _component(
     options, place = data.get("config"), join(at, "config")
     if entry.config is None and options:
         faults.append(Fault(place, f"{kind} {name!r} takes no options, got {shown(options)}"))
-    with registry.constructing(entry):
+    with constructing(kind, entry.factory, entry.config):
         config = None if entry.config is None else _dataclass(entry.config, options, place, faults)
     return None if len(faults) > before else cls(name=name, config=config, **beside)

@@ -71,7 +71,7 @@ def test_what_needs_more_says_which_extra():
         f"aista{place} {needs(module)}"
         for place, module in (
             (" train", "fairseq2"),
-            (" translate", "pyarrow"),
+            (" translate", "fairseq2"),
             (" evaluate", "pyarrow"),
             (": encoder 'whisper' (aista.modules.encoders.whisper)", "transformers"),
             (": llm 'qwen' (aista.modules.llms.qwen)", "fairseq2"),

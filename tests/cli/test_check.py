@@ -69,22 +69,25 @@ def test_a_plugin_without_components(aista, tmp_path):
 MISTAKES = {
     "a method is missing": (
         ("def output_lengths(", "def lengths_of("),
-        "constructs: {file}:23: OwnPart lacks `def output_lengths(self, lengths: Tensor) -> Tensor`; kind adapter asks "
+        "constructs: {file}:{component}: OwnPart lacks `def output_lengths(self, lengths: Tensor) -> Tensor`; kind adapter asks "
         "for `OwnPart(config: OwnPartConfig, *, input_dim, output_dim, vocab_size)`",
     ),
     "another signature": (
         ("*, input_dim: int, output_dim: int", "input_dim: int, output_dim: int, depth: int"),
-        "constructs: {file}:23: OwnPart cannot be built: TypeError: OwnPart.__init__() missing 1 required positional "
+        "constructs: {file}:{component}: OwnPart cannot be built: TypeError: OwnPart.__init__() missing 1 required positional "
         "argument: 'depth'; kind adapter asks for `OwnPart(config: OwnPartConfig, *, ",
     ),
-    "it raises": (("= config.window", "= {}['window']"), "constructs: {file}:29: OwnPart cannot be built: KeyError"),
+    "it raises": (
+        ("= config.window", "= {}['window']"),
+        "constructs: {file}:{mistake}: OwnPart cannot be built: KeyError",
+    ),
     "it returns something else": (
         (", out_lengths", ""),
-        "shapes, lengths, batch_of_one: {file}:23: must return positions [B, P, D] and lengths [B], got a Tensor [4, ",
+        "shapes, lengths, batch_of_one: {file}:{component}: must return positions [B, P, D] and lengths [B], got a Tensor [4, ",
     ),
     "it breaks when it is used": (
         ("self.output_lengths(lengths)", "states @ lengths"),
-        "shapes: {file}:34: RuntimeError: size mismatch",
+        "shapes: {file}:{mistake}: RuntimeError: size mismatch",
     ),
 }
 
@@ -97,12 +100,17 @@ def test_a_mistake_is_one_line_with_its_place_and_the_other_targets_are_checked(
     monkeypatch.chdir(tmp_path)
     file = new_component("adapter", "own_part", Path("own_part.py"))
     file.write_text(file.read_text().replace(old, new))
+    lines = file.read_text().splitlines()
+    places = {
+        "component": next(number for number, line in enumerate(lines, 1) if line.startswith("@register")),
+        "mistake": next((number for number, line in enumerate(lines, 1) if new and new in line), None),
+    }
     Path("broken.py").write_text("def broken(:")
     code, out, err = aista("check", "broken.py", file, "cost/cosine")
     assert (code, err) == (1, "")
     failures = [line for line in out.splitlines() if line.startswith("FAIL")]
     assert failures[0] == "FAIL    broken.py loads: broken.py:1: SyntaxError: invalid syntax"
-    assert failures[1].startswith(f"FAIL    adapter/own_part {reason.format(file=file)}")
+    assert failures[1].startswith(f"FAIL    adapter/own_part {reason.format(file=file, **places)}")
     assert len(failures) == 2
     assert "PASS    cost/cosine gradients\n" in out
 
