@@ -72,7 +72,7 @@ def test_what_needs_more_says_which_extra():
         for place, module in (
             (" train", "fairseq2"),
             (" translate", "fairseq2"),
-            (" evaluate", "pyarrow"),
+            (" evaluate", "fairseq2"),
             (": encoder 'whisper' (aista.modules.encoders.whisper)", "transformers"),
             (": llm 'qwen' (aista.modules.llms.qwen)", "fairseq2"),
             (": dataset 'quickstart' (aista.corpora.quickstart)", "soundfile"),
