@@ -69,13 +69,13 @@ def test_a_plugin_without_components(aista, tmp_path):
 MISTAKES = {
     "a method is missing": (
         ("def output_lengths(", "def lengths_of("),
-        "constructs: {file}:{component}: OwnPart lacks `def output_lengths(self, lengths: Tensor) -> Tensor`; kind adapter asks "
-        "for `OwnPart(config: OwnPartConfig, *, input_dim, output_dim, vocab_size)`",
+        "constructs: {file}:{at}: OwnPart lacks `def output_lengths(self, lengths: Tensor) -> Tensor`; kind adapter "
+        "asks for `OwnPart(config: OwnPartConfig, *, input_dim, output_dim, vocab_size)`",
     ),
     "another signature": (
         ("*, input_dim: int, output_dim: int", "input_dim: int, output_dim: int, depth: int"),
-        "constructs: {file}:{component}: OwnPart cannot be built: TypeError: OwnPart.__init__() missing 1 required positional "
-        "argument: 'depth'; kind adapter asks for `OwnPart(config: OwnPartConfig, *, ",
+        "constructs: {file}:{at}: OwnPart cannot be built: TypeError: OwnPart.__init__() missing 1 required "
+        "positional argument: 'depth'; kind adapter asks for `OwnPart(config: OwnPartConfig, *, ",
     ),
     "it raises": (
         ("= config.window", "= {}['window']"),
@@ -83,7 +83,7 @@ MISTAKES = {
     ),
     "it returns something else": (
         (", out_lengths", ""),
-        "shapes, lengths, batch_of_one: {file}:{component}: must return positions [B, P, D] and lengths [B], got a Tensor [4, ",
+        "shapes, lengths, batch_of_one: {file}:{at}: must return positions [B, P, D] and lengths [B], got a Tensor [4, ",
     ),
     "it breaks when it is used": (
         ("self.output_lengths(lengths)", "states @ lengths"),
@@ -102,7 +102,7 @@ def test_a_mistake_is_one_line_with_its_place_and_the_other_targets_are_checked(
     file.write_text(file.read_text().replace(old, new))
     lines = file.read_text().splitlines()
     places = {
-        "component": next(number for number, line in enumerate(lines, 1) if line.startswith("@register")),
+        "at": next(number for number, line in enumerate(lines, 1) if line.startswith("@register")),
         "mistake": next((number for number, line in enumerate(lines, 1) if new and new in line), None),
     }
     Path("broken.py").write_text("def broken(:")
