@@ -83,7 +83,7 @@ MISTAKES = {
     ),
     "it returns something else": (
         (", out_lengths", ""),
-        "shapes, lengths, batch_of_one: {file}:{at}: must return positions [B, P, D] and lengths [B], got a Tensor [4, ",
+        "shapes, lengths, batch_of_one: {file}:{at}: must return positions [B, P, D] and lengths [B], got a Tensor",
     ),
     "it breaks when it is used": (
         ("self.output_lengths(lengths)", "states @ lengths"),
