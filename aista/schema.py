@@ -300,8 +300,7 @@ def _component(
         data = {"name": registry.name_of(kind, type(data)) or data, "config": data}
     if isinstance(data, Component):
         data = {field.name: getattr(data, field.name) for field in dataclasses.fields(data)}
-    if isinstance(data, str):
-        data = {"name": data}
+    data = {"name": data} if isinstance(data, str) else data
     name = data.get("name", default) if isinstance(data, Mapping) else None
     if not isinstance(name, str):
         faults.append(Fault(at, f"expects a {kind}: a name or {{name: ..., config: {{...}}}}, got {shown(data)}"))
