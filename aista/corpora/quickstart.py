@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from random import Random
 from typing import Any, ClassVar
 
 import soundfile
@@ -51,7 +50,6 @@ their language. No translation of dev or test stands in train or text, in any la
 FRENCH = "fr"
 _MEANINGS = {
     "train": "speech, transcript with word times, translation",
-    "train_low": "the first rows of a seeded shuffle of train (low-resource setting)",
     "dev": "speech, transcript with word times, translation",
     "test": "speech, transcript with word times, translation",
     "text": "text pairs without speech",
@@ -74,14 +72,11 @@ class QuickstartCorpus(Preparation):
     num_text: int = option(
         5600, "Number of further text pairs without speech, for the language model.", minimum=0, maximum=1_000_000
     )
-    low_resource: int = option(400, "Sentences of train_low.tsv; at most num_train.", minimum=1, maximum=1_000_000)
     vocab_size: int = option(300, "Pieces of the joint BPE model.", minimum=60, maximum=1_000_000)
     languages: tuple[str, ...] = option((FRENCH,), f"Languages of the translations: {', '.join(TRANSLATIONS)}.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.low_resource > self.num_train:
-            raise ValueError(f"low_resource must be at most num_train ({self.num_train}), got {self.low_resource}")
         if not self.languages or len(set(self.languages)) < len(self.languages):
             raise ValueError(f"languages must name at least one language, each once, got {list(self.languages)}")
         for language in self.languages:
@@ -117,9 +112,6 @@ class QuickstartCorpus(Preparation):
 
     def _write(self, folder: Folder, rows: dict[str, list[tuple[Row, ...]]]) -> PreparationReport:
         """Write rows by split and sentence."""
-        shuffled = rows["train"].copy()
-        Random(f"{self.seed}/train_low").shuffle(shuffled)
-        rows["train_low"] = shuffled[: self.low_resource]
         manifests = {split: [row for sentence in rows[split] for row in sentence] for split in _MEANINGS}
         train_tokenizers(folder.out, manifests["train"] + manifests["text"], self.vocab_size)
         table = "\n".join(f"| {split}.tsv | {len(manifests[split])} | {text} |" for split, text in _MEANINGS.items())

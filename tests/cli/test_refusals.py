@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-SMALL = ["num_train=40", "num_dev=1", "num_test=1", "num_text=0", "low_resource=1"]
+SMALL = ["num_train=40", "num_dev=1", "num_test=1", "num_text=0"]
 COMMANDS = {
     "train": (["train", "{}/out/run", "--config", "{}/config.yaml"], "out"),
     "evaluate": (["evaluate", "{}/run"], "run/evaluation"),

@@ -13,7 +13,7 @@ from aista.registry import get
 from aista.schema import structure
 from tests.corpora.tables import rows
 
-SIZES = {"seed": 3, "num_train": 60, "num_dev": 2, "num_test": 3, "num_text": 40, "low_resource": 10, "vocab_size": 120}
+SIZES = {"seed": 3, "num_train": 60, "num_dev": 2, "num_test": 3, "num_text": 40, "vocab_size": 120}
 
 
 def prepare(out: Path, **changes) -> PreparationReport:
@@ -39,7 +39,7 @@ def test_is_registered() -> None:
 
 
 def test_manifests_audio_and_model_belong_together(corpus: Path) -> None:
-    expected = {"train": 60, "dev": 2, "test": 3, "text": 40, "train_low": 10}
+    expected = {"train": 60, "dev": 2, "test": 3, "text": 40}
     assert {split: len(rows(corpus, split)) for split in expected} == expected
     model = sentencepiece.SentencePieceProcessor(model_file=str(corpus / "spm.model"))
     assert model.get_piece_size() == 120
@@ -61,13 +61,6 @@ def test_every_word_has_its_time(corpus: Path) -> None:
     assert not any("word_times" in row for row in rows(corpus, "text"))
 
 
-def test_low_resource_rows_are_training_rows(corpus: Path) -> None:
-    train = {row["id"]: row for row in rows(corpus, "train")}
-    low = rows(corpus, "train_low")
-    assert all(train[row["id"]] == row for row in low)
-    assert [row["id"] for row in low] != list(train)[:10]
-
-
 def test_same_options_give_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
     prepare(tmp_path / "again")
     assert (tmp_path / "again" / "checksums.txt").read_bytes() == (corpus / "checksums.txt").read_bytes()
@@ -77,7 +70,7 @@ def test_second_call_verifies_and_writes_nothing(corpus: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in corpus.rglob("*")}
     report = prepare(corpus)
     assert report.reused
-    assert report.counts == {"train": 60, "train_low": 10, "dev": 2, "test": 3, "text": 40}
+    assert report.counts == {"train": 60, "dev": 2, "test": 3, "text": 40}
     assert {path: path.stat().st_mtime_ns for path in corpus.rglob("*")} == before
 
 
@@ -105,7 +98,7 @@ def test_readme_says_that_it_is_synthetic(corpus: Path) -> None:
 
 
 def test_two_languages_share_recordings_and_sentences(corpus: Path, two_languages: Path) -> None:
-    alone = {"train": 60, "dev": 2, "test": 3, "text": 40, "train_low": 10}
+    alone = {"train": 60, "dev": 2, "test": 3, "text": 40}
     for split, count in alone.items():
         both = rows(two_languages, split)
         french, german = (rows(two_languages, f"{split}_{language}") for language in ("fr", "de"))
@@ -167,8 +160,3 @@ def test_a_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="makes its own corpus and reads nothing: drop --from x"):
         QuickstartCorpus().prepare(tmp_path / "out", source=Path("x"))
     assert not (tmp_path / "out").exists()
-
-
-def test_low_resource_beyond_train_is_a_config_fault() -> None:
-    with pytest.raises(ConfigError, match=r"low_resource must be at most num_train \(100\), got 400"):
-        structure(QuickstartCorpus, {"num_train": 100})

@@ -13,7 +13,7 @@ from aista.runs.quickstart_workflow import Quickstart, seed_table
 from aista.shipped import find_config
 from tests.processes import preloaded_jobs
 
-CORPUS = QuickstartCorpus(num_train=40, num_dev=10, num_test=12, num_text=40, low_resource=10, vocab_size=80)
+CORPUS = QuickstartCorpus(num_train=40, num_dev=10, num_test=12, num_text=40, vocab_size=80)
 WIDTHS = {"model_dim": 16, "num_layers": 1, "num_heads": 2, "ffn_dim": 32}
 
 
