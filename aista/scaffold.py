@@ -82,12 +82,14 @@ class ProjectOptions:
         target: Language of the translations.
         corpus: Where the corpus to import is; "" leaves it to ``make SOURCE=...``.
         tasks: What the model learns, of ``st``, ``asr``, ``mt`` and ``cot``; the first is validated and scored.
+        steps: Steps of joint training for each task; each pretraining stage has half as many again.
     """
 
     source: str = "en"
     target: str = "fr"
     corpus: str = ""
     tasks: tuple[str, ...] = ("st",)
+    steps: int = 1000
 
     @property
     def conditions(self) -> frozenset[str]:
@@ -122,7 +124,11 @@ class ProjectOptions:
             "prompt": prompts.pop(first),
             "prompts": ", ".join(f'{task}: "{prompt}"' for task, prompt in prompts.items()),
             "tasks": ", ".join(self.tasks),
-            "steps": str(1000 * len(self.tasks)),  # each task is read as often as alone
+            "steps": str(self.steps * len(self.tasks)),  # each task is read as often as alone
+            "every": str(_tens(self.steps // 5)),
+            "warmup": str(self.steps // 20),
+            "stage_steps": str(3 * self.steps // 2),
+            "stage_every": str(_tens(self.steps // 2)),
             "metrics": ", ".join(metrics),
             "score": metrics[0],
             "symbols": "".join(f" --symbol '{symbol}'" for symbol in symbols) if self.tasks not in _TAGGED else "",
@@ -166,6 +172,11 @@ def new_project(folder: Path, options: ProjectOptions, config: Path | None = Non
         _write_new(folder / name, text)
     new_component("cost", "my_cost", folder / "plugins/my_cost.py")
     return [Path(name) for name in (*texts, "plugins/my_cost.py")]
+
+
+def _tens(steps: int) -> int:
+    """A multiple of ``trainer.log_every``."""
+    return max(10, steps // 10 * 10)
 
 
 def _project(name: str, conditions: frozenset[str]) -> Template:

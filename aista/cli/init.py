@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aista.cli.arguments import Once
+from aista.cli.arguments import Once, whole
 from aista.console import say
 from aista.data.row_tasks import TASKS
 from aista.errors import AistaError, RegistryError
@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="translate speech (st, the default), recognise it (asr), translate text as well (mt), or write the "
         "transcript and then the translation (cot); several times: one model of several tasks, the first is validated",
     )
+    parser.add_argument(
+        "--steps",
+        type=whole(least=10),
+        metavar="N",
+        help="steps of joint training per task; each pretraining stage takes 1.5 N (default: 1000)",
+    )
     parser.add_argument("--source-language", default="en", metavar="CODE", help="language of the speech (default: en)")
     parser.add_argument(
         "--target-language",
@@ -49,9 +55,11 @@ def run(args: argparse.Namespace) -> int:
         raise AistaError(
             "--task: must begin with a task of speech, got mt; give --task st before it, mt shares its model"
         )
+    if args.config and args.steps:
+        raise AistaError(f"--steps: --from {args.config} says its own, got {args.steps}; edit them in experiment.yaml")
     target = args.target_language or ProjectOptions.target
     corpus = "" if args.data is None else str(args.data.resolve())
-    options = ProjectOptions(args.source_language, target, corpus, tasks)
+    options = ProjectOptions(args.source_language, target, corpus, tasks, args.steps or ProjectOptions.steps)
     config = None if args.config is None else find_config(args.config)
     files = new_project(args.project, options, config, _schema())
     say(f"{args.project}: {', '.join(map(str, files))}")
