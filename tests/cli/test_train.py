@@ -68,7 +68,10 @@ def test_a_dry_run_of_a_stage_trains_nothing(aista, config, tmp_path):
         (["--dry-run", "--fit", "-3"], "--fit: must be a number from 0.001 to 1e+06, got '-3'"),
         (["--dry-run", "--fit", "nan"], "--fit: must be a number from 0.001 to 1e+06, got 'nan'"),
         (["--dry-run", "--fit", "80GB"], "--fit: must be a number from 0.001 to 1e+06, got '80GB'"),
-        (["--dry-run", "--fit", "80", "--device", "a100"], "--device says how long a step takes, which --fit does not"),
+        (
+            ["--dry-run", "--fit", "80", "--device", "a100"],
+            "--device affects only the time of a step, which --fit does not estimate",
+        ),
         (["--dry-run", "--fit", "80", "--processes", "1", "8"], "--fit: plans for one number of processes, got 1 8"),
         (["--device", "h100"], "--device is for --dry-run; add that, or leave --device out"),
         (["--dry-run"], "data.train: no such file: 'nowhere.tsv'"),

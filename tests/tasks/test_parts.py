@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from aista import registry
-from aista.errors import ConfigError
+from aista.errors import ConfigError, PluginError
 from aista.schema import resolve
 from aista.tasks import parts
 
@@ -39,10 +39,10 @@ def test_what_is_on_no_device_takes_no_memory(monkeypatch):
         assert {parameter.device.type for parameter in build().parameters()} == {"meta"}
 
 
-def test_other_errors_are_passed_on(clean_registry):
+def test_other_errors_name_the_component_that_raised_them(clean_registry):
     @registry.register("adapter", "broken")
     def broken():
         raise RuntimeError("a bug")
 
-    with pytest.raises(RuntimeError, match="a bug"):
+    with pytest.raises(PluginError, match=r"test_parts.py:\d+: broken cannot be built: RuntimeError: a bug"):
         build(resolve("adapter", "broken"))

@@ -63,7 +63,8 @@ def test_a_plug_in_that_breaks_a_contract_is_not_timed(bench, tiny, plugin, tmp_
     plugin.write_text(plugin.read_text().replace("plan * problem.cost).sum((1, 2))", "plan * problem.cost).sum()"))
     code, out, err = bench("--workload", "tiny", "--rows", "floor", "--plugin", "own_solver.py", "--out", "out")
     assert (code, out) == (2, "")
-    assert err.startswith("benchmarks.ot: plug-in own_solver.py:31: RuntimeError: shape '[4]' is invalid")
+    line = next(n for n, text in enumerate(plugin.read_text().splitlines(), 1) if "return OTResult.of(" in text)
+    assert err.startswith(f"benchmarks.ot: plug-in own_solver.py:{line}: RuntimeError: shape '[4]' is invalid")
     assert "(contract shapes); nothing was timed; `aista check own_solver.py` tests it" in err
     assert not (tmp_path / "out").exists()
 

@@ -18,29 +18,36 @@ SOLVER = {"alignment": [{"name": "ot", "weight": 0.5, "config": {"solver": "own_
 MISTAKES = {  # part, option, what is changed, message
     "a method is missing": (
         *("adapter", ADAPTER, ("def output_lengths(", "def lengths_of(")),
-        "own_part.py:23: OwnPart lacks `def output_lengths(self, lengths: Tensor) -> Tensor`; kind adapter asks for ",
+        "own_part.py:{component}: OwnPart lacks `def output_lengths(self, lengths: Tensor) -> Tensor`; kind adapter "
+        "asks for ",
     ),
     "a method of the options is missing": (
         *("ot_solver", SOLVER, ("def solve(", "def transport(")),
-        "own_part.py:14: OwnPart lacks `def solve(self, problem: Problem) -> OTResult`; kind ot_solver asks for "
-        "`OwnPart(*, sharpness)`",
+        "own_part.py:{component}: OwnPart lacks `def solve(self, problem: Problem) -> OTResult`; kind ot_solver "
+        "asks for `OwnPart(*, sharpness)`",
     ),
     "it breaks when it is used": (
         *("adapter", ADAPTER, ("self.output_lengths(lengths)", "states @ lengths")),
-        "own_part.py:34: RuntimeError: size mismatch",
+        "own_part.py:{mistake}: RuntimeError: size mismatch",
     ),
     "others stumble over its shape": (
         *("adapter", ADAPTER, ("nn.Linear(input_dim, output_dim)", "nn.Linear(input_dim, output_dim + 1)")),
         ("super().__init__(output_dim,", "super().__init__(output_dim + 1,"),
-        "own_part.py:23: positions must be [4, P, output_dim 24], got [4, 6, 25] (contract shapes; training stopped ",
+        "own_part.py:{component}: positions must be [4, P, output_dim 24], got [4, 6, 25] (contract shapes; "
+        "training stopped ",
     ),
     "bad syntax": (
         "adapter",
         ADAPTER,
         ("= config.window", "= config.window)"),
-        "own_part.py:29: SyntaxError: unmatched ",
+        "own_part.py:{mistake}: SyntaxError: unmatched ",
     ),
 }
+
+
+def _line(file, text):
+    """The number of the first line that holds a text."""
+    return next((number for number, line in enumerate(file.read_text().splitlines(), 1) if text in line), None)
 
 
 def _plugin(kind, *changes):
@@ -57,7 +64,8 @@ def _plugin(kind, *changes):
 def test_a_mistake_is_one_message_and_leaves_nothing(tmp_path, monkeypatch, corpus, capsys, mistake):
     monkeypatch.chdir(tmp_path)
     kind, options, *changes, message = MISTAKES[mistake]
-    _plugin(kind, *changes)
+    file = _plugin(kind, *changes)
+    message = message.format(component=_line(file, "@register("), mistake=_line(file, changes[0][1]))
     config = write_config(Path("config.yaml"), tiny_config(corpus, plugins=["own_part.py"], **options))
     assert main(["train", "run", "--config", str(config)]) == 2
     err = capsys.readouterr().err
@@ -80,10 +88,11 @@ def test_a_run_that_has_trained_stays_with_the_traceback_in_its_log(tmp_path, mo
     Path("stop").touch()
     capsys.readouterr()
     assert main(["train", "run", "--config", str(config)]) == 2
-    assert "aista: plug-in own_part.py:36: AssertionError" in capsys.readouterr().err
+    line = _line(file, "assert not Path")
+    assert f"aista: plug-in own_part.py:{line}: AssertionError" in capsys.readouterr().err
     log = next(RunPaths(Path("run")).engine_logs_dir.glob("rank_0.log")).read_text()
     assert "Traceback (most recent call last)" in log
-    assert 'own_part.py", line 36, in forward' in log
+    assert f'own_part.py", line {line}, in forward' in log
     Path("stop").unlink()
     assert main(["train", "run", "--config", str(config)]) == 0
     assert RunPaths(Path("run")).checkpoint_steps()[-1] == 4

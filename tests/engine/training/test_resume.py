@@ -8,7 +8,7 @@ import pytest
 from tests.engine.training.processes import in_processes
 from tests.tiny import tiny_config, write_config
 
-LOSSES = re.compile(r"nll|grad_norm|align|rows/")
+LOSSES = re.compile(r"nll|grad_norm|align|ot_|rows/")
 pytestmark = pytest.mark.slow
 
 

@@ -46,7 +46,9 @@ def outcome(run):
     """What a run recorded, but for times: every metric, the layers, and the score of each checkpoint."""
     metrics = {
         (name, record["step"]): {
-            key: value for key, value in record.items() if re.match(r"nll|grad_norm|align|bleu|chrf|score|loss", key)
+            key: value
+            for key, value in record.items()
+            if re.match(r"nll|grad_norm|align|ot_|bleu|chrf|score|loss", key)
         }
         for name in ("train", "valid")
         for record in lines(run / "metrics" / f"{name}.jsonl")
