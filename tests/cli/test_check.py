@@ -7,6 +7,7 @@ import pytest
 
 from aista.kinds import KINDS
 from aista.scaffold import new_component
+from tests.places import line_of
 
 
 @pytest.mark.parametrize(("target", "component"), [("cost/cosine", "cost/cosine"), ("euclidean", "cost/euclidean")])
@@ -100,11 +101,7 @@ def test_a_mistake_is_one_line_with_its_place_and_the_other_targets_are_checked(
     monkeypatch.chdir(tmp_path)
     file = new_component("adapter", "own_part", Path("own_part.py"))
     file.write_text(file.read_text().replace(old, new))
-    lines = file.read_text().splitlines()
-    places = {
-        "at": next(number for number, line in enumerate(lines, 1) if line.startswith("@register")),
-        "mistake": next((number for number, line in enumerate(lines, 1) if new and new in line), None),
-    }
+    places = {"at": line_of(file, "@register("), "mistake": line_of(file, new)}
     Path("broken.py").write_text("def broken(:")
     code, out, err = aista("check", "broken.py", file, "cost/cosine")
     assert (code, err) == (1, "")

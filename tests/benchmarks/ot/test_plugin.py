@@ -9,6 +9,7 @@ from aista.scaffold import new_component
 from benchmarks.ot.memory import extra_memory, save_case
 from benchmarks.ot.rows.plugin import plugin_rows, require_contracts
 from tests.benchmarks.ot.test_main import bench, tiny
+from tests.places import line_of
 
 pytestmark = pytest.mark.usefixtures("clean_registry")
 __all__ = ["bench", "tiny"]
@@ -63,7 +64,7 @@ def test_a_plug_in_that_breaks_a_contract_is_not_timed(bench, tiny, plugin, tmp_
     plugin.write_text(plugin.read_text().replace("plan * problem.cost).sum((1, 2))", "plan * problem.cost).sum()"))
     code, out, err = bench("--workload", "tiny", "--rows", "floor", "--plugin", "own_solver.py", "--out", "out")
     assert (code, out) == (2, "")
-    line = next(n for n, text in enumerate(plugin.read_text().splitlines(), 1) if "return OTResult.of(" in text)
+    line = line_of(plugin, "return OTResult.of(")
     assert err.startswith(f"benchmarks.ot: plug-in own_solver.py:{line}: RuntimeError: shape '[4]' is invalid")
     assert "(contract shapes); nothing was timed; `aista check own_solver.py` tests it" in err
     assert not (tmp_path / "out").exists()

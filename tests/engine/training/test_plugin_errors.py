@@ -9,6 +9,7 @@ from aista.engine.training.plugin_errors import plugin_errors
 from aista.run_folder.paths import RunPaths
 from aista.scaffold import new_component
 from aista.tasks.experiment import structure_experiment
+from tests.places import line_of
 from tests.tiny import tiny_config, write_config
 
 pytestmark = pytest.mark.usefixtures("clean_registry")
@@ -45,11 +46,6 @@ MISTAKES = {  # part, option, what is changed, message
 }
 
 
-def _line(file, text):
-    """The number of the first line that holds a text."""
-    return next((number for number, line in enumerate(file.read_text().splitlines(), 1) if text in line), None)
-
-
 def _plugin(kind, *changes):
     file = new_component(kind, "own_part", Path("own_part.py"))
     text = file.read_text()
@@ -65,7 +61,7 @@ def test_a_mistake_is_one_message_and_leaves_nothing(tmp_path, monkeypatch, corp
     monkeypatch.chdir(tmp_path)
     kind, options, *changes, message = MISTAKES[mistake]
     file = _plugin(kind, *changes)
-    message = message.format(component=_line(file, "@register("), mistake=_line(file, changes[0][1]))
+    message = message.format(component=line_of(file, "@register("), mistake=line_of(file, changes[0][1]))
     config = write_config(Path("config.yaml"), tiny_config(corpus, plugins=["own_part.py"], **options))
     assert main(["train", "run", "--config", str(config)]) == 2
     err = capsys.readouterr().err
@@ -88,7 +84,7 @@ def test_a_run_that_has_trained_stays_with_the_traceback_in_its_log(tmp_path, mo
     Path("stop").touch()
     capsys.readouterr()
     assert main(["train", "run", "--config", str(config)]) == 2
-    line = _line(file, "assert not Path")
+    line = line_of(file, "assert not Path")
     assert f"aista: plug-in own_part.py:{line}: AssertionError" in capsys.readouterr().err
     log = next(RunPaths(Path("run")).engine_logs_dir.glob("rank_0.log")).read_text()
     assert "Traceback (most recent call last)" in log
