@@ -108,7 +108,7 @@ def evaluate(
         row_task=chosen,
         metrics=metrics,
         batch_size=batch_size or usual.batch_size,
-        decoder=Decoder(run.experiment, run.task, generation),
+        decoder=Decoder(run.experiment, run.task, generation, chooses_late=True),
         decodes=not metrics or shuffled_speech or n_best > 0 or len(length_penalties) > 0,
         shuffled_speech=shuffled_speech,
         text=text,
@@ -167,6 +167,9 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     data = run.load_split(job.split, max_new_tokens=longest, scored=True, row_task=job.row_task)
     # Before a cascade replaces the transcripts that metrics may need, and before hours of decoding.
     scorer = Scorer(run.experiment, job.metrics, job.row_task, data)
+    job.decoder.prepare(scorer.target_languages(scorer.places), scorer.inputs, len(data.dataset.rows))
+    if job.row_task == "cot" and job.decoder.needs:
+        raise AistaError("--mbr: outputs of cot are two texts in one; choose a metric of texts alone, such as chrf")
     source = replace(data.source(run.checkpoint.name), input="" if job.text is None else str(job.text))
     old = _replaced(paths, job.label, source)
     if old is not None and old.source == source and not job.decodes:
@@ -309,4 +312,7 @@ def _decode(job: _Job, loader: BatchLoader, scorer: Scorer) -> list[_DecodedRow]
         decoded = job.decoder.decode(run.model, batch.to(run.device), from_text=from_text, languages=languages)
         cells = zip(batch.ids, batch.source_text, run.task.references(batch), decoded, strict=True)
         rows += [(HypothesisRow(id, source, reference, item.text), item) for id, source, reference, item in cells]
-    return rows
+    ids = [row.id for row, _ in rows]
+    inputs = scorer.inputs.at([scorer.places[id] for id in ids])
+    chosen = job.decoder.choose([item for _, item in rows], inputs, scorer.target_languages(ids))
+    return [(replace(row, hypothesis=item.text), item) for (row, _), item in zip(rows, chosen, strict=True)]
