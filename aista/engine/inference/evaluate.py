@@ -165,11 +165,7 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     run = job.run
     longest = job.decoder.generation.max_new_tokens
     data = run.load_split(job.split, max_new_tokens=longest, scored=True, row_task=job.row_task)
-    # Before a cascade replaces the transcripts that metrics may need, and before hours of decoding.
-    scorer = Scorer(run.experiment, job.metrics, job.row_task, data)
-    job.decoder.prepare(scorer.target_languages(scorer.places), scorer.inputs, len(data.dataset.rows))
-    if job.row_task == "cot" and job.decoder.needs:
-        raise AistaError("--mbr: outputs of cot are two texts in one; choose a metric of texts alone, such as chrf")
+    scorer = _scorer(job, data)  # before a cascade replaces the transcripts that metrics may need
     source = replace(data.source(run.checkpoint.name), input="" if job.text is None else str(job.text))
     old = _replaced(paths, job.label, source)
     if old is not None and old.source == source and not job.decodes:
@@ -202,6 +198,15 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     if job.row_task == "cot":
         evaluation = _save_transcripts(job, paths, evaluation, data)
     return _scored(evaluation, scorer, old)
+
+
+def _scorer(job: _Job, data: Split) -> Scorer:
+    """What scores the split, after checks of all that would fail after hours of decoding."""
+    scorer = Scorer(job.run.experiment, job.metrics, job.row_task, data)
+    job.decoder.prepare(scorer.target_languages(scorer.places), scorer.inputs, len(data.dataset.rows))
+    if job.row_task == "cot" and job.decoder.needs:
+        raise AistaError("--mbr: outputs of cot are two texts in one; choose a metric of texts alone, such as chrf")
+    return scorer
 
 
 def _warn_of_sameness(run: TrainedRun, rows: Sequence[HypothesisRow]) -> None:
