@@ -181,7 +181,6 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     seconds = time.perf_counter() - started
     decoded.sort(key=lambda pair: scorer.places[pair[0].id])
     rows = scorer.with_languages([row for row, _ in decoded])
-    _warn_of_sameness(run, rows)
     same = old if old is not None and list(old.rows) == rows else None  # what was asked for before stays
     evaluation = Evaluation(
         label=job.label,
@@ -207,12 +206,6 @@ def _scorer(job: _Job, data: Split) -> Scorer:
     if job.row_task == "cot" and job.decoder.needs:
         raise AistaError("--mbr: outputs of cot are two texts in one; choose a metric of texts alone, such as chrf")
     return scorer
-
-
-def _warn_of_sameness(run: TrainedRun, rows: Sequence[HypothesisRow]) -> None:
-    warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
-    if warning:
-        log.warning("%s: %s", run.path, warning)
 
 
 def _read(job: _Job, data: Split) -> Split:
@@ -320,4 +313,7 @@ def _decode(job: _Job, loader: BatchLoader, scorer: Scorer) -> list[_DecodedRow]
     ids = [row.id for row, _ in rows]
     inputs = scorer.inputs.at([scorer.places[id] for id in ids])
     chosen = job.decoder.choose([item for _, item in rows], inputs, scorer.target_languages(ids))
-    return [(replace(row, hypothesis=item.text), item) for (row, _), item in zip(rows, chosen, strict=True)]
+    rows = [(replace(row, hypothesis=item.text), item) for (row, _), item in zip(rows, chosen, strict=True)]
+    if warning := sameness([row.hypothesis for row, _ in rows], [row.reference for row, _ in rows]):
+        log.warning("%s: %s", run.path, warning)
+    return rows
