@@ -86,7 +86,7 @@ def test_an_interrupt_is_one_line(aista, verb):
 
 
 REFUSED = {
-    PermissionError(errno.EACCES, "Permission denied", "run/x"): "run/x: cannot be used: Permission denied; its permis",
+    PermissionError(errno.EACCES, "Permission denied", "run/x"): "run/x: cannot be used: Permission denied; this user",
     OSError(errno.EIO, "Input/output error"): "Input/output error; the disk or its network failed",
     OSError("of a library\nthat has no number"): "of a library that has no number; check the path",
     MemoryError("wave of 3 GiB"): "out of memory: wave of 3 GiB; end other programs",
