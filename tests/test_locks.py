@@ -114,5 +114,6 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog)
     with locked(tmp_path / "lock", tmp_path):
         pass
     assert caplog.messages == [
-        f"{tmp_path}: its file system has no locks ([Errno 37] No locks available): make sure that no other process writes to it"
+        f"{tmp_path}: its file system has no locks ([Errno 37] No locks available): "
+        "make sure that no other process writes to it"
     ]
