@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the files and say what to run."""
+    """Write the files and print the next command."""
     from aista.shipped import find_config
 
     tasks = tuple(dict.fromkeys(args.tasks or ProjectOptions.tasks))
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             "--task: must begin with a task of speech, got mt; give --task st before it, mt shares its model"
         )
     if args.config and args.steps:
-        raise AistaError(f"--steps: --from {args.config} says its own, got {args.steps}; edit them in experiment.yaml")
+        raise AistaError(f"--steps: --from {args.config} sets its own, got {args.steps}; edit them in experiment.yaml")
     target = args.target_language or ProjectOptions.target
     corpus = "" if args.data is None else str(args.data.resolve())
     options = ProjectOptions(args.source_language, target, corpus, tasks, args.steps or ProjectOptions.steps)
@@ -71,12 +71,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _schema() -> str:
-    """The JSON Schema for the editor; empty, and said, where a component's package is not installed."""
+    """The JSON Schema for editors; empty, with a message, where a component's package is not installed."""
     from aista.cli.schema import as_text
     from aista.tasks.config_schema import experiment_schema
 
     try:
         return as_text(experiment_schema())
     except RegistryError as error:
-        say(f"no JSON Schema for editors: {error}; `make schema` writes it once that is there")
+        say(f"no JSON Schema for editors: {error}; `make schema` writes it once that is installed")
         return ""

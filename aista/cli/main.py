@@ -1,8 +1,8 @@
 """The ``aista`` command: finds the verb, runs its module, turns errors into messages and exit codes.
 
-A verb's module ``aista.cli.<verb>`` (of ``aista data align``: ``aista.cli.data_align``) offers
-``add_arguments(parser)`` and ``run(args) -> int`` and is imported only when its verb is chosen, so that
-``aista --help`` loads no torch.
+The module of a verb, ``aista.cli.<verb>`` (``aista.cli.data_align`` for ``aista data align``), has
+``add_arguments(parser)`` and ``run(args) -> int`` and is imported only when its verb is used, so that
+``aista --help`` does not load torch.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as an interrupt does: what it started ends too, and half-written files go."""
+    """SIGTERM, handled like an interrupt: started processes end too, and half-written files are removed."""
 
 
 @contextmanager
