@@ -53,7 +53,7 @@ class Link:
         self._reason = ""
 
     def send(self, *sends: Send) -> None:
-        """Send values, or keep them while the tracker fails; it is retried after a pause, so that training is not delayed."""
+        """Send values, or keep them while the tracker fails; retries are delayed, training is not."""
         self._kept += sends
         if self._clock() >= self._next_try:
             self._try()
