@@ -103,7 +103,7 @@ def run_jobs(
     """Run all jobs, first those that no other process works on, so that two calls with the same jobs share the work.
 
     Args:
-        jobs: What to run.
+        jobs: Jobs to run.
         console: For progress.
         num_parallel: Jobs at a time; 0 means as many as there are cores.
         keep_going: Continue with the other jobs where one fails.
