@@ -11,12 +11,9 @@ import argparse
 import importlib
 import io
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NoReturn
 
 from aista import __version__, extras, registry
@@ -24,6 +21,7 @@ from aista.cli.verbs import SUB_VERBS, VERBS
 from aista.console import say
 from aista.errors import AistaError, ConfigError, RunError
 from aista.files import explain
+from aista.interrupts import Terminated, end_with_parent, sigterm_raised
 from aista.plugin_faults import blame, place_of
 
 __all__ = ["main"]
@@ -44,16 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # where its encoding lacks a letter of a text
     try:
         try:
-            with _sigterm_raised():
+            with sigterm_raised():
+                end_with_parent()
                 return _run(arguments)
         finally:
             _flush()  # here, where a closed pipe or a full disk can still be handled
     except AistaError as error:
         _complain(error, error)
         return error.exit_code
-    except _Terminated:
+    except Terminated as end:
         say("aista: terminated (SIGTERM)", sys.stderr)
-        return 128 + signal.SIGTERM
+        return end.exit_code
     except KeyboardInterrupt:
         say("aista: interrupted", sys.stderr)
         return 130
@@ -75,25 +74,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise  # a bug
         _complain(fault, error)
         return fault.exit_code
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as an interrupt does: what it started ends too, and half-written files go."""
-
-
-@contextmanager
-def _sigterm_raised() -> Iterator[None]:
-    def terminate(number: int, frame: object) -> NoReturn:
-        raise _Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # others cannot set handlers
-        return
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: list[str]) -> int:

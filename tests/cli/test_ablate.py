@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -129,6 +130,28 @@ def test_seeds_come_one_after_the_other(tmp_path, corpus, monkeypatch):
     assert not sweep.Sweep(load_ablation(file, out), out, num_jobs=1).run()
     runs = ("CE only", "AI-STA", "shuffled")
     assert started == [f"{name}, seed {seed}" for seed in (5, 2) for name in runs]
+
+
+def test_an_interrupted_sweep_says_what_is_kept(tmp_path, corpus, aista, monkeypatch):
+    from aista.runs.ablation import sweep
+
+    def interrupted(jobs, *_, **__):
+        for job, steps in zip(jobs, ([], [2, 4], []), strict=True):
+            for step in steps:
+                RunPaths(job.folder).checkpoint_dir(step).mkdir(parents=True)
+            if job.label != "shuffled, seed 1":
+                job.folder.mkdir(exist_ok=True, parents=True)
+                shutil.copy(job.files.config, RunPaths(job.folder).config_file)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep, "run_jobs", interrupted)
+    code, printed, complaint = aista("ablate", write_ablation(tmp_path, corpus), "--out", tmp_path / "out")
+    assert (code, complaint) == (130, "aista: interrupted\n")
+    assert printed.splitlines() == [
+        "stopped with 0 of 3 trainings done; repeat the command to go on:",
+        "    CE only, seed 1 resumes from its start: it has no checkpoint",
+        "    AI-STA, seed 1 resumes from step 4",
+    ]
 
 
 @pytest.mark.parametrize(("asked", "threads"), [("1", 1), ("3", 3), ("", 8), ("0", 8), ("many", 8)])
@@ -303,6 +326,15 @@ def test_slurm_is_given_the_jobs_and_its_parameters(tmp_path, corpus, aista, mon
     assert (code, given[0].label) == (1, "CE only, seed 1")
     assert given[1] == {"folder": out / "slurm", "options": {"cluster": "local", "timeout_min": 5}}
     assert "failed: CE only, seed 1: did not run" in printed
+
+
+@pytest.mark.parametrize(("jobs", "shared"), [((), False), (("--jobs", "3"), True), (("--jobs", "2"), False)])
+def test_runs_that_share_gpus_are_announced(tmp_path, corpus, aista, monkeypatch, jobs, shared):
+    for module in ("jobs", "devices"):
+        monkeypatch.setattr(f"aista.runs.{module}.visible_gpus", lambda: ("0", "1"))
+    file = write_ablation(tmp_path, corpus)
+    _, _, complaint = aista("ablate", file, "--out", tmp_path / "out", "--dry-run", *jobs)
+    assert ("--jobs 2 gives each run a GPU of its own" in complaint) == shared
 
 
 def test_faults_found_before_training_stop_the_sweep(tmp_path, corpus, aista):
