@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Sequence
 from typing import IO
 
-__all__ = ["MessageFormatter", "align_columns", "duration", "escaped", "say"]
+__all__ = ["align_columns", "duration", "escaped", "escaped_lines", "say"]
 
 # C0, DEL and C1; line and paragraph separators; bidirectional embeddings, overrides and isolates; lone surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -21,16 +20,14 @@ def escaped(text: object) -> str:
     return _CONTROL.sub(lambda hit: repr(hit[0])[1:-1], str(text))
 
 
+def escaped_lines(text: str) -> str:
+    """A text whose lines are each ``escaped``."""
+    return "\n".join(map(escaped, text.split("\n")))
+
+
 def say(message: object, stream: IO[str] | None = None) -> None:
     """Print a message, each of its lines ``escaped``; to stdout unless told otherwise."""
-    print(_lines(str(message)), file=stream, flush=True)
-
-
-class MessageFormatter(logging.Formatter):
-    """Formats records for terminals and log files, each line ``escaped``."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return _lines(super().format(record))
+    print(escaped_lines(str(message)), file=stream, flush=True)
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -50,7 +47,3 @@ def duration(seconds: float) -> str:
         return f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
-
-
-def _lines(text: str) -> str:
-    return "\n".join(map(escaped, text.split("\n")))

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from aista.cli.main import main
-from aista.console import MessageFormatter, duration, escaped, say
+from aista.console import duration, escaped, say
 from aista.report.printed_tables import print_table
 from aista.report.tables import Table
-from aista.terminal import stage_bars
+from aista.terminal import MessageFormatter, stage_bars
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\x7f\r\u202etxt.\u2066\u2028\udce9"
 SHOWN = r"\x1b]0;owned\x07\x9b31m\x7f\r\u202etxt.\u2066\u2028\udce9"

@@ -62,6 +62,22 @@ def test_the_command_line_answers_without_torch():
     assert not imported_by(ANSWERS) & heavy
 
 
+HELP = """
+import aista.cli.main
+try:
+    aista.cli.main.main(["--help"])
+except SystemExit:
+    pass
+slow = {slow!r} & (set(sys.modules) - before)
+assert not slow, slow
+"""
+
+
+def test_help_imports_nothing_that_takes_time():
+    slow = {"importlib.metadata", "inspect", "dataclasses", "logging", "hashlib", "difflib", "aista.registry"}
+    imported_by(HELP.format(slow=slow))
+
+
 ROOMS = """
 import importlib, pkgutil
 from aista import registry
