@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Sequence
 from typing import IO
 
-__all__ = ["align_columns", "duration", "escaped", "escaped_lines", "say"]
+__all__ = ["align_columns", "duration", "escaped", "escaped_lines", "hanging", "say"]
 
 # C0, DEL and C1; line and paragraph separators; bidirectional embeddings, overrides and isolates; lone surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NARROWEST = 20  # columns of a wrapped text beside its indent
 
 
 def escaped(text: object) -> str:
@@ -28,6 +32,22 @@ def escaped_lines(text: str) -> str:
 def say(message: object, stream: IO[str] | None = None) -> None:
     """Print a message, each of its lines ``escaped``; to stdout unless told otherwise."""
     print(escaped_lines(str(message)), file=stream, flush=True)
+
+
+def hanging(text: str, indent: int) -> str:
+    """A text for stdout whose lines are wrapped to the terminal's width, continued at column ``indent``.
+
+    Without a terminal, where what reads them goes line by line, they stay whole.
+    """
+    if not sys.stdout.isatty():
+        return text
+    wrapper = textwrap.TextWrapper(
+        width=max(shutil.get_terminal_size().columns, indent + _NARROWEST),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(wrapper.fill(line) for line in escaped_lines(text).split("\n"))
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:

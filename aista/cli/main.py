@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from aista import __version__
 from aista.cli.verbs import SUB_VERBS, VERBS
-from aista.console import say
+from aista.console import hanging, say
 from aista.interrupts import end_with_parent, sigterm_raised
 
 __all__ = ["main"]
@@ -89,7 +89,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     width = max(map(len, VERBS))
-    verbs = "".join(f"  {verb:{width}}  {summary}\n" for verb, summary in VERBS.items())
+    verbs = "".join(hanging(f"  {verb:{width}}  {summary}", width + 4) + "\n" for verb, summary in VERBS.items())
     parser = _Parser(
         prog="aista",
         usage="aista COMMAND ...",
