@@ -48,12 +48,15 @@ def test_the_registry_stays_short():
 
 
 ANSWERS = """
+import tempfile
 import aista.cli.main
 for arguments in (["--help"], ["--version"], ["lst"], ["train", "--help"], ["configs"]):
     try:
         aista.cli.main.main(arguments)
     except SystemExit:
         pass
+with tempfile.TemporaryDirectory() as project:
+    assert aista.cli.main.main(["init", project]) == 0
 """
 
 
