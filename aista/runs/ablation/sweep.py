@@ -127,8 +127,8 @@ class Sweep:
         left = [run for run in runs if self._state(run) != "done"]
         total = len({run.id for run in self.ablation.runs})
         self._say(f"stopped with {total - len(left)} of {total} trainings done; repeat the command to go on:")
-        folders = {f"pretraining {stage.name}": stage.folder for run in left for stage in run.stages}
-        for label, folder in (folders | {run.label: self.folder(run) for run in left}).items():
+        labels = {stage.folder: f"pretraining {stage.name}" for run in left for stage in run.stages}
+        for folder, label in (labels | {self.folder(run): run.label for run in left}).items():
             paths = RunPaths(folder)
             step = max(paths.checkpoint_steps(), default=0)
             if paths.is_run and not paths.is_complete:
