@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ABLATION_RUNS", "RunNames", "ablation_name", "ablation_run_label"]
+__all__ = ["ABLATION_RUNS", "RunNames", "ablation_name", "ablation_run_label", "link_by_name"]
 
 ABLATION_RUNS = "runs.json"
 """In the folder of an ablation: row, seed and folder of each run, whose own name is a hash."""
@@ -32,6 +32,29 @@ def ablation_name(path: Path) -> str:
             if index.parent / run["folder"] == folder:
                 return ablation_run_label(str(run["name"]), int(run["seed"]))
     return ""
+
+
+def link_by_name(folder: Path, runs: Iterable[tuple[str, int, Path]]) -> None:
+    """Links ``seed_N/ROW`` in an ablation's folder to its run folders; links of earlier rows go.
+
+    Args:
+        folder: Folder of the ablation.
+        runs: Row, seed and run folder of each run; a slash in a row's name becomes an underscore.
+
+    Raises:
+        OSError: the file system has no symbolic links.
+    """
+    links = {folder / f"seed_{seed}" / row.replace("/", "_"): run for row, seed, run in runs}
+    for old in folder.glob("seed_*/*"):
+        if old.is_symlink() and old not in links:
+            old.unlink()
+    for link, run in links.items():
+        target = Path("..", run.relative_to(folder))
+        link.parent.mkdir(exist_ok=True)
+        if link.is_symlink() and link.readlink() != target:
+            link.unlink()
+        with suppress(FileExistsError):  # it is there, or another call of the ablation has just made it
+            link.symlink_to(target, target_is_directory=True)
 
 
 def _name_around(path: Path) -> str:

@@ -37,7 +37,7 @@ def labelled(paths: Sequence[Path]) -> dict[str, RunFolder]:
         if absolute.count(full) > 1:
             raise DataError(f"{path}: this run folder is given twice; name each once")
         if not RunPaths(full).is_run:
-            inside = runs_below(path)
+            inside = [link for link in sorted(path.glob("seed_*/*")) if RunPaths(link).is_run] or runs_below(path)
             hint = f"it holds {', '.join(map(str, inside[:6]))}: name those" if inside else "`aista train` makes one"
             raise DataError(f"{path}: not a run folder (no {RunPaths(path).config_file.name}); {hint}")
     names = RunNames.of(list(map(str, absolute))).names

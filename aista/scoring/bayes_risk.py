@@ -10,8 +10,9 @@ import numpy as np
 
 from aista.scoring.base import Metric, Statistics
 from aista.scoring.candidates import Candidate
+from aista.scoring.utterance_inputs import NO_INPUTS, UtteranceInputs
 
-__all__ = ["expected_utilities", "fold", "rank_by_utility"]
+__all__ = ["expected_utilities", "fold", "rank_by_utility", "rank_rows"]
 
 _TIE = 1e-6
 """Expected utilities, of the order of 100, that differ by less are equal: rounding must not choose."""
@@ -29,8 +30,31 @@ def rank_by_utility(candidates: Sequence[Candidate], metric: Metric, scale: floa
         metric: ``u``: its score of one sentence, negative where lower is better.
         scale: 1 trusts the model's probabilities, 0 counts all hypotheses alike.
     """
-    folded, weights = fold(candidates, scale)
-    utilities = expected_utilities([item.text for item in folded], weights, metric)
+    return rank_rows([candidates], metric, scale)[0]
+
+
+def rank_rows(
+    rows: Sequence[Sequence[Candidate]], metric: Metric, scale: float, inputs: UtteranceInputs = NO_INPUTS
+) -> list[list[Candidate]]:
+    """``rank_by_utility`` of many rows by one call of the metric, which may be a process that loads a model.
+
+    Args:
+        rows: The candidates of each row.
+        metric: As there; it may need more than texts.
+        scale: As there.
+        inputs: What the rows were translated from.
+
+    Raises:
+        DataError: a row lacks what the metric needs.
+    """
+    folded = [fold(candidates, scale) for candidates in rows]
+    utilities = _utilities([[item.text for item in items] for items, _ in folded], metric, inputs)
+    return [
+        _ranked(items, values @ np.asarray(weights)) for (items, weights), values in zip(folded, utilities, strict=True)
+    ]
+
+
+def _ranked(folded: Sequence[Candidate], utilities: Statistics) -> list[Candidate]:
     order = sorted(range(len(folded)), key=lambda place: -utilities[place])
     best = [place for place in order if utilities[place] >= utilities[order[0]] - _TIE]
     order.remove(min(best))  # folded keeps the order of scores
@@ -56,10 +80,21 @@ def expected_utilities(texts: Sequence[str], weights: Sequence[float], metric: M
 
     A text that the metric is undefined for as a reference, such as an empty one for ``wer``, does not count as one.
     """
-    count = len(texts)
-    hypotheses, references = [text for text in texts for _ in texts], [*texts] * count
-    statistics = metric.statistics(hypotheses, references)
-    values = np.array([metric.from_totals(row) for row in statistics]).reshape(count, count)
-    values[:, ~np.isfinite(values).all(axis=0)] = 0.0
+    (values,) = _utilities([texts], metric, NO_INPUTS)
     expected: Statistics = values @ np.asarray(weights)
-    return expected if metric.higher_is_better else -expected
+    return expected
+
+
+def _utilities(rows: Sequence[Sequence[str]], metric: Metric, inputs: UtteranceInputs) -> list[Statistics]:
+    """``[n, n]`` of each row with n texts: the utility of text i against text j."""
+    pairs = [(place, text, other) for place, texts in enumerate(rows) for text in texts for other in texts]
+    places, hypotheses, references = map(list, zip(*pairs, strict=True))
+    needed = inputs.at(places).of(metric.needs, len(pairs), metric.name)
+    statistics = metric.statistics(hypotheses, references, **needed)
+    sign = 1 if metric.higher_is_better else -1
+    values = sign * np.array([metric.from_totals(row) for row in statistics])
+    ends = np.cumsum([len(texts) ** 2 for texts in rows])[:-1]
+    squares = [each.reshape(len(texts), -1) for texts, each in zip(rows, np.split(values, ends), strict=True)]
+    for square in squares:
+        square[:, ~np.isfinite(square).all(axis=0)] = 0.0
+    return squares

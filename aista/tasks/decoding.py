@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -11,8 +11,9 @@ from aista import registry
 from aista.errors import AistaError, ConfigError, Fault
 from aista.modules.llms.search import GenerationConfig, Utility
 from aista.scoring.base import Metric
-from aista.scoring.bayes_risk import rank_by_utility
+from aista.scoring.bayes_risk import rank_by_utility, rank_rows
 from aista.scoring.candidates import Candidate
+from aista.scoring.utterance_inputs import UtteranceInputs
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.types import Hypothesis, SpeechBatch
@@ -43,18 +44,32 @@ class Decoder:
         experiment: Says the language of what is decoded.
         task: Searches.
         generation: Options of the search; None means the experiment's.
+        language: In place of the experiment's.
+        chooses_late: Whether ``prepare`` and ``choose`` are called before and after all is decoded, so that the utility
+            of ``mbr`` may need more than texts.
 
     Raises:
-        ConfigError: the utility of ``mbr`` cannot be built.
+        ConfigError: the utility of ``mbr`` cannot be built, or needs more than texts.
     """
 
-    def __init__(self, experiment: Experiment, task: Task, generation: GenerationConfig | None = None) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        task: Task,
+        generation: GenerationConfig | None = None,
+        *,
+        language: str = "",
+        chooses_late: bool = False,
+    ) -> None:
         self.task = task
         self.generation = generation or experiment.sections.evaluation.generation
         data = experiment.sections.data
-        self._language = data.target_language if task.scores_translations else data.source_language
+        usual = data.target_language if task.scores_translations else data.source_language
+        self._language = language or usual
+        self._chooses_late = chooses_late
         self._utilities: dict[str, Metric | None] = {}
-        self._utility("")
+        if self._language or not chooses_late:
+            self._utility("")
 
     def decode(
         self, model: nn.Module, batch: SpeechBatch, *, from_text: bool = False, languages: Sequence[str] = ()
@@ -74,6 +89,52 @@ class Decoder:
         of_rows = languages or [""] * len(found)
         return [self._choose(*row) for row in zip(found, map(self._utility, of_rows), strict=True)]
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the utility of ``mbr`` needs beside texts; nothing before it is built."""
+        return next((utility.needs for utility in self._utilities.values() if utility is not None), ())
+
+    def prepare(self, languages: Iterable[str], inputs: UtteranceInputs, size: int) -> None:
+        """Check that ``size`` rows have what the utility of ``mbr`` needs.
+
+        Args:
+            languages: What rows are translated into; empty ones are the experiment's.
+            inputs: What they are translated from.
+            size: How many.
+
+        Raises:
+            ConfigError: the utility cannot be built for a language.
+            DataError: rows lack what it needs.
+        """
+        for utility in map(self._utility, dict.fromkeys(languages)):
+            if utility is not None:
+                inputs.of(utility.needs, size, f"mbr by {utility.name}")
+
+    def choose(
+        self, decoded: Sequence[Decoded], inputs: UtteranceInputs, languages: Sequence[str] = ()
+    ) -> list[Decoded]:
+        """By a utility that needs more than texts, in one call for all rows; what needs none is chosen already.
+
+        Args:
+            decoded: Rows.
+            inputs: What each was translated from.
+            languages: As of ``decode``.
+
+        Raises:
+            DataError: a row lacks what the utility needs.
+        """
+        chosen, of_rows = list(decoded), list(languages) or [""] * len(decoded)
+        for language in dict.fromkeys(of_rows):
+            places = [place for place, other in enumerate(of_rows) if other == language]
+            utility = self._utility(language)
+            if self.generation.mbr is None or utility is None or not utility.needs:
+                continue
+            rows = [decoded[place].candidates for place in places]
+            ranked = rank_rows(rows, utility, self.generation.mbr.scale, inputs.at(places))
+            for place, found in zip(places, ranked, strict=True):
+                chosen[place] = replace(decoded[place], text=found[0].text, candidates=tuple(found))
+        return chosen
+
     def require_n_best(self, count: int) -> None:
         """Raise AistaError unless the search can list so many candidates."""
         if not self.task.searches:
@@ -89,12 +150,12 @@ class Decoder:
     def _utility(self, language: str) -> Metric | None:
         language = language or self._language
         if language not in self._utilities:
-            self._utilities[language] = _utility(self.generation.mbr, language)
+            self._utilities[language] = _utility(self.generation.mbr, language, self._chooses_late)
         return self._utilities[language]
 
     def _choose(self, hypotheses: Sequence[Hypothesis], utility: Metric | None) -> Decoded:
         candidates = tuple(self._candidate(hypothesis) for hypothesis in hypotheses)
-        if self.generation.mbr is not None and utility is not None:
+        if self.generation.mbr is not None and utility is not None and not utility.needs:
             candidates = tuple(rank_by_utility(candidates, utility, self.generation.mbr.scale))
         return Decoded(candidates[0].text, candidates, hypotheses[0].guarded)
 
@@ -107,14 +168,15 @@ class Decoder:
         )
 
 
-def _utility(spec: Utility | None, language: str) -> Metric | None:
+def _utility(spec: Utility | None, language: str, chooses_late: bool) -> Metric | None:
     if spec is None:
         return None
     at = "evaluation.generation.mbr"
     metric: Metric = registry.build("metric", spec, at=at, target_language=language)
-    if metric.needs:
+    if metric.needs and not chooses_late:
         problem = (
             f"compares texts of a row with each other, but {spec.name!r} needs the {' and '.join(metric.needs)} too"
         )
-        raise ConfigError([Fault(at, problem, "choose a metric of texts alone, such as chrf")])
+        remedy = "choose a metric of texts alone, such as chrf; `aista evaluate --mbr` takes this one as well"
+        raise ConfigError([Fault(at, problem, remedy)])
     return metric

@@ -119,6 +119,12 @@ def test_another_task_than_the_run_s_is_refused(tmp_path, trained, capsys):
     assert "translate texts, which the run was not trained on for cot" in capsys.readouterr().err.replace("\n", " ")
 
 
+def test_two_texts_in_one_are_not_judged_as_a_translation(trained, monkeypatch, capsys):
+    monkeypatch.setattr("aista.scoring.metrics.chrf.Chrf.needs", ("source",))
+    assert main(["evaluate", str(trained), "--task", "cot", "--metric", "bleu", "--mbr", "chrf"]) == 2
+    assert "outputs of cot are two texts in one" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_directions_are_scored_apart_and_averaged(tmp_path, corpus, capsys):
     rows = read_manifest(corpus / "test.tsv").rows
     for split in ("train", "test"):

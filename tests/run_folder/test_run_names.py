@@ -3,7 +3,7 @@ import json
 import pytest
 
 from aista.run_folder.paths import RunPaths
-from aista.run_folder.run_names import RunNames
+from aista.run_folder.run_names import RunNames, link_by_name
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,15 @@ def test_two_files_of_one_run_keep_their_paths(ablation):
 def test_an_index_that_cannot_be_read_names_nothing(ablation, text):
     (ablation.parent / "runs.json").write_text(text)
     assert RunPaths(ablation / "99aa").title == "99aa"
+
+
+def test_runs_have_links_of_their_names(ablation):
+    folder = ablation.parent
+    link_by_name(folder, [("ot", 1, ablation / "3fa2"), ("gone", 2, ablation / "99aa")])
+    for _ in range(2):  # a second call changes nothing
+        link_by_name(folder, [("ot", 1, ablation / "99aa"), ("ce/only", 1, ablation / "3fa2")])
+        links = {str(path.relative_to(folder)): path.resolve().name for path in folder.glob("seed_*/*")}
+        assert links == {"seed_1/ot": "99aa", "seed_1/ce_only": "3fa2"}
+    assert RunNames.of([f"{folder}/seed_1/ot"]).names == ("ot, seed 1",)
+    (folder.parent / "moved").symlink_to(folder)
+    assert (folder.parent / "moved/seed_1/ot/evaluation").is_dir()

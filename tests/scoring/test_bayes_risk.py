@@ -3,13 +3,17 @@
 import math
 import random
 
+import numpy as np
 import pytest
 from sacrebleu.metrics.chrf import CHRF
 
+from aista.errors import DataError
 from aista.registry import build
 from aista.schema import resolve
-from aista.scoring.bayes_risk import expected_utilities, fold, rank_by_utility
+from aista.scoring.base import Metric
+from aista.scoring.bayes_risk import expected_utilities, fold, rank_by_utility, rank_rows
 from aista.scoring.candidates import Candidate
+from aista.scoring.utterance_inputs import UtteranceInputs
 
 WORDS = ["le", "la", "un", "une", "chat", "chien", "rouge", "grand", "petit", "dort", "court"]
 
@@ -94,3 +98,43 @@ def test_a_text_that_the_metric_is_undefined_for_is_no_reference():
 def test_one_candidate_is_chosen():
     (found,) = rank_by_utility([Candidate("a b", -1, -2.0, 2)], metric("bleu"), 1.0)
     assert found.text == "a b"
+
+
+class Sourced(Metric):
+    """Share of a text's words that are in the reference, or 0 for a text that is the source."""
+
+    name = "sourced"
+    higher_is_better = True
+    needs = ("source",)
+    signature = ""
+
+    def __init__(self):
+        self.calls = []
+
+    def statistics(self, hypotheses, references, source=()):
+        self.calls.append(len(hypotheses))
+        rows = zip(hypotheses, references, source, strict=True)
+        shares = [
+            (text != said) * sum(word in other.split() for word in text.split()) / len(text.split())
+            for text, other, said in rows
+        ]
+        return np.array(shares)[:, None]
+
+    def from_totals(self, totals):
+        return float(totals[0])
+
+
+def test_rows_are_ranked_by_one_call_with_the_source_of_each():
+    rows = [
+        [Candidate("le chat", -1, -1.0, 1), Candidate("le chien", -2, -2.0, 1)],
+        [Candidate("un", -1, -1.0, 1)],
+        [Candidate("le chat", -1, -1.0, 1), Candidate("le chien", -2, -2.0, 1)],
+    ]
+    sourced = Sourced()
+    found = rank_rows(rows, sourced, 1.0, UtteranceInputs(source=["the cat", "one", "le chat"]))
+    assert sourced.calls == [9]
+    assert [items[0].text for items in found] == ["le chat", "un", "le chien"]
+    likely = math.exp(-1) / (math.exp(-1) + math.exp(-2))
+    assert [item.utility for item in found[2]] == pytest.approx([0.5 * likely + 1 - likely, 0])
+    with pytest.raises(DataError, match="sourced: needs the transcript"):
+        rank_rows(rows[:1], sourced, 1.0, UtteranceInputs(source=[""]))

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from aista import registry
-from aista.errors import AistaError
+from aista.errors import AistaError, ConfigError
 from aista.modules.llms.search import GenerationConfig, Utility
 from aista.schema import resolve
+from aista.scoring.utterance_inputs import NO_INPUTS
 from aista.tasks.decoding import Decoded, Decoder
 from aista.tasks.speech_translation import SpeechTranslationTask
 from aista.types import Hypothesis
@@ -65,6 +66,23 @@ def test_the_utility_is_of_each_rows_language(monkeypatch):
     both.decode(None, None, languages=["zh", "fr"])
     both.decode(None, None)
     assert asked == ["fr", "zh"]
+    Decoder(EXPERIMENT, Two(), both.generation, language="de")
+    assert asked == ["fr", "zh", "de"]
+
+
+def test_where_rows_name_their_language_no_other_is_asked_for():
+    data = SimpleNamespace(target_language="", source_language="en")
+    experiment = SimpleNamespace(sections=SimpleNamespace(data=data))
+    generation = GenerationConfig(beam_size=2, mbr=resolve("metric", {"name": "bleu"}, type=Utility))
+    with pytest.raises(ConfigError, match="the target language is unknown"):
+        Decoder(experiment, Two(), generation)
+    late = Decoder(experiment, Two(), generation, chooses_late=True)
+    late.prepare(["fr", "de"], NO_INPUTS, 2)
+    with pytest.raises(ConfigError, match="the target language is unknown"):
+        late.prepare(["fr", ""], NO_INPUTS, 2)
+    decoded = late.decode(None, None, languages=["fr", "de"])
+    assert late.choose(decoded, NO_INPUTS, ["fr", "de"]) == decoded
+    assert all(item.utility is not None for row in decoded for item in row.candidates)
 
 
 def test_a_task_with_a_decode_of_its_own_keeps_it():

@@ -108,7 +108,7 @@ def evaluate(
         row_task=chosen,
         metrics=metrics,
         batch_size=batch_size or usual.batch_size,
-        decoder=Decoder(run.experiment, run.task, generation),
+        decoder=Decoder(run.experiment, run.task, generation, chooses_late=True),
         decodes=not metrics or shuffled_speech or n_best > 0 or len(length_penalties) > 0,
         shuffled_speech=shuffled_speech,
         text=text,
@@ -165,8 +165,7 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     run = job.run
     longest = job.decoder.generation.max_new_tokens
     data = run.load_split(job.split, max_new_tokens=longest, scored=True, row_task=job.row_task)
-    # Before a cascade replaces the transcripts that metrics may need, and before hours of decoding.
-    scorer = Scorer(run.experiment, job.metrics, job.row_task, data)
+    scorer = _scorer(job, data)  # before a cascade replaces the transcripts that metrics may need
     source = replace(data.source(run.checkpoint.name), input="" if job.text is None else str(job.text))
     old = _replaced(paths, job.label, source)
     if old is not None and old.source == source and not job.decodes:
@@ -182,7 +181,6 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     seconds = time.perf_counter() - started
     decoded.sort(key=lambda pair: scorer.places[pair[0].id])
     rows = scorer.with_languages([row for row, _ in decoded])
-    _warn_of_sameness(run, rows)
     same = old if old is not None and list(old.rows) == rows else None  # what was asked for before stays
     evaluation = Evaluation(
         label=job.label,
@@ -201,10 +199,13 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
     return _scored(evaluation, scorer, old)
 
 
-def _warn_of_sameness(run: TrainedRun, rows: Sequence[HypothesisRow]) -> None:
-    warning = sameness([row.hypothesis for row in rows], [row.reference for row in rows])
-    if warning:
-        log.warning("%s: %s", run.path, warning)
+def _scorer(job: _Job, data: Split) -> Scorer:
+    """What scores the split, after checks of all that would fail after hours of decoding."""
+    scorer = Scorer(job.run.experiment, job.metrics, job.row_task, data)
+    job.decoder.prepare(scorer.target_languages(scorer.places), scorer.inputs, len(data.dataset.rows))
+    if job.row_task == "cot" and job.decoder.needs:
+        raise AistaError("--mbr: outputs of cot are two texts in one; choose a metric of texts alone, such as chrf")
+    return scorer
 
 
 def _read(job: _Job, data: Split) -> Split:
@@ -309,4 +310,10 @@ def _decode(job: _Job, loader: BatchLoader, scorer: Scorer) -> list[_DecodedRow]
         decoded = job.decoder.decode(run.model, batch.to(run.device), from_text=from_text, languages=languages)
         cells = zip(batch.ids, batch.source_text, run.task.references(batch), decoded, strict=True)
         rows += [(HypothesisRow(id, source, reference, item.text), item) for id, source, reference, item in cells]
+    ids = [row.id for row, _ in rows]
+    inputs = scorer.inputs.at([scorer.places[id] for id in ids])
+    chosen = job.decoder.choose([item for _, item in rows], inputs, scorer.target_languages(ids))
+    rows = [(replace(row, hypothesis=item.text), item) for (row, _), item in zip(rows, chosen, strict=True)]
+    if warning := sameness([row.hypothesis for row, _ in rows], [row.reference for row, _ in rows]):
+        log.warning("%s: %s", run.path, warning)
     return rows

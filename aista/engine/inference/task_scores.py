@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from aista.engine.inputs import Split
@@ -64,6 +64,7 @@ class Scorer:
 
     Attributes:
         places: Id -> where the row stands in the split.
+        inputs: What the rows are translated from, in the split's order.
 
     Raises:
         ConfigError: a metric cannot be built.
@@ -76,15 +77,15 @@ class Scorer:
         pairs = list(zip(rows.texts("src_lang"), rows.texts("tgt_lang"), strict=True))
         self._pairs, self._directions = pairs, [direction_of(*pair) for pair in pairs]
         audio = [str(base / path) if path else "" for path in rows.texts("audio")]
-        self._inputs = UtteranceInputs(rows.texts("src_text"), audio, self._directions)
+        self.inputs = UtteranceInputs(rows.texts("src_text"), audio, self._directions)
         self._languages = {"": next((target for _, target in pairs if target), "")}
         if has_directions(target for _, target in pairs):
             self._languages = {direction_of(*pair): pair[1] for pair in sorted(pairs)}
         self._metrics = build_direction_metrics(experiment, row_task, self._languages, metrics)
         for metric in self._metrics:
-            self._inputs.of(metric.needs, len(rows), metric.name)
+            self.inputs.of(metric.needs, len(rows), metric.name)
 
-    def target_languages(self, ids: Sequence[str]) -> list[str]:
+    def target_languages(self, ids: Iterable[str]) -> list[str]:
         """Of these rows; empty where a row names none."""
         return [self._pairs[self.places[id]][1] for id in ids]
 
@@ -97,7 +98,7 @@ class Scorer:
         """The scores, and those of each direction where there are several: the former are their means then."""
         places = [self.places[row.id] for row in outputs]
         hypotheses, references = [row.hypothesis for row in outputs], [row.reference for row in outputs]
-        inputs = self._inputs.at(places)
+        inputs = self.inputs.at(places)
         scores = tuple(metric.score(hypotheses, references, inputs) for metric in self._metrics)
         if len(self._languages) == 1:
             return scores, {}

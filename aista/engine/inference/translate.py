@@ -113,7 +113,7 @@ class Translator:
         """
         sections = self.run.experiment.sections
         generation, batch_size = replace(sections.evaluation.generation, **search), sections.evaluation.batch_size
-        decoder = Decoder(self.run.experiment, self.run.task, generation)
+        decoder = Decoder(self.run.experiment, self.run.task, generation, language=wanted.target_language)
         if n_best:
             decoder.require_n_best(n_best)
         prompt = prompt_for(self.run, wanted)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 
+from aista.errors import ConfigError
 from aista.plain import to_plain
 from aista.schema import Component, Options, component, option, resolve
 
@@ -23,8 +25,9 @@ class Utility(Component):
     @property
     def label(self) -> str:
         """Its name, and a hash of its options where any is not the default."""
-        if self == resolve("metric", self.name, type=Utility):
-            return self.name
+        with suppress(ConfigError):  # an option that has no default is not the default
+            if self == resolve("metric", self.name, type=Utility):
+                return self.name
         content = json.dumps(to_plain(self), sort_keys=True).encode()
         return f"{self.name}-{hashlib.sha256(content).hexdigest()[:8]}"
 

@@ -20,7 +20,7 @@ from aista.report.printed_tables import print_table
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import is_scored
 from aista.run_folder.paths import RunPaths, row_task_label, transcript_label
-from aista.run_folder.run_names import ABLATION_RUNS
+from aista.run_folder.run_names import ABLATION_RUNS, link_by_name
 from aista.runs.ablation.outputs import write_outputs
 from aista.runs.ablation.plan import MODELS, Ablation, PlannedRun, PlannedStage
 from aista.runs.ablation.results import Outcome
@@ -39,7 +39,7 @@ class Sweep:
     """Runs an ablation in a folder; a second call does only what is missing.
 
     Layout: ``runs/HASH``, ``pretraining/NAME-HASH``, ``jobs/HASH.{yaml,log,failure}``, ``runs.json`` (which
-    run lies where), ``models.json`` (commits of models on the hub) and the tables.
+    run lies where), ``seed_N/ROW`` (links to the runs), ``models.json`` (commits of models on the hub) and the tables.
 
     Attributes:
         ablation: The checked file, loaded for the same ``out``.
@@ -101,6 +101,7 @@ class Sweep:
         runs = dict(reversed(runs.items()))
         todo = {id: run for id, run in runs.items() if self._state(run) != "done"}  # refuses folders of another first
         write_json(self.out / ABLATION_RUNS, [self._record(run) for run in self.ablation.runs])
+        self._link_by_name()
         for run in self.ablation.runs:
             if run.id not in todo:
                 self._say(f"{run.label} (reused)")
@@ -133,6 +134,12 @@ class Sweep:
             step = max(paths.checkpoint_steps(), default=0)
             if paths.is_run and not paths.is_complete:
                 self._say(f"    {label} resumes from {f'step {step}' if step else 'its start: it has no checkpoint'}")
+
+    def _link_by_name(self) -> None:
+        try:
+            link_by_name(self.out, ((run.name, run.seed, self.folder(run)) for run in self.ablation.runs))
+        except OSError as error:
+            self._say(f"no links to the runs by name ({error}); {ABLATION_RUNS} says which is which")
 
     def _train_stages(self, stages: Mapping[Path, PlannedStage]) -> None:
         """Train what is missing; a stage waits for those that it starts from, and is left out if one fails."""

@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
 
 import aista
 from aista.cli.main import main
+from aista.data.manifest import read_manifest, write_manifest
 from aista.engine.inputs import whole_pass
 from aista.errors import DataError
 from aista.modules.llms.search import GenerationConfig
@@ -17,10 +19,13 @@ from aista.registry import build
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.paths import RunPaths
 from aista.schema import resolve
-from aista.scoring.bayes_risk import rank_by_utility
+from aista.scoring.bayes_risk import rank_by_utility, rank_rows
 from aista.scoring.candidates import Candidate, read_candidates, write_candidates
+from aista.scoring.comet_process import PYTHON_VARIABLE
+from aista.scoring.utterance_inputs import UtteranceInputs
 from aista.tasks.decoding import Decoder
 from tests.finished import finish
+from tests.scoring.fake_comet import make_interpreter, make_model
 from tests.tiny import tiny_config
 
 
@@ -258,3 +263,34 @@ def test_a_utility_that_needs_more_than_texts_is_refused(run, files, monkeypatch
     assert main(["translate", str(run), *files, "--mbr", "chrf"]) == 2
     message = "evaluation.generation.mbr: compares texts of a row with each other, but 'chrf' needs the source too"
     assert message in capsys.readouterr().err.replace("\n", "")
+
+
+def test_evaluation_takes_a_utility_that_needs_the_source(run, tmp_path, monkeypatch):
+    """COMET, in one call for all rows; each choice is that of the list by what the model says of its pairs."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv(PYTHON_VARIABLE, str(make_interpreter(tmp_path / "env")))
+    make_model(tmp_path / "tiny")
+    utility = f"{{name: comet, config: {{model: {tmp_path / 'tiny'}}}}}"
+    assert main(["evaluate", str(run), "--n-best", "3", "--mbr", utility]) == 0
+    (label,) = RunPaths(run).evaluated_splits()
+    risk = Evaluation.load(RunPaths(run), label)
+    comet = build("metric", resolve("metric", {"name": "comet", "config": {"model": str(tmp_path / "tiny")}}))
+    assert len((tmp_path / "log").read_text().splitlines()) == 1
+    for row in risk.rows:
+        found = risk.n_best[row.id]
+        assert found[0].text == row.hypothesis
+        searched = [replace(item, utility=None) for item in sorted(found, key=lambda item: -item.score)]
+        if all(item.count == 1 for item in found):  # else one text has the weight of several hypotheses
+            (again,) = rank_rows([searched], comet, 1.0, UtteranceInputs(source=[row.src_text]))
+            assert [item.text for item in again] == [item.text for item in found]
+
+
+def test_rows_without_a_transcript_have_no_utility_that_needs_it(run, corpus, monkeypatch, capsys):
+    monkeypatch.setattr("aista.scoring.metrics.chrf.Chrf.needs", ("source",))
+    manifest = corpus / "untold.tsv"
+    write_manifest(
+        manifest, [replace(row, src_text="", word_times="") for row in read_manifest(corpus / "test.tsv").rows]
+    )
+    assert main(["evaluate", str(run), "--split", str(manifest), "--metric", "bleu", "--mbr", "chrf"]) == 2
+    assert "mbr by chrf: needs the transcript of each utterance" in capsys.readouterr().err.replace("\n", " ")
