@@ -184,7 +184,7 @@ def test_the_plan_says_what_is_done_and_how_runs_differ(sweep, aista, tmp_path):
     assert "the same, seed 1  [done, the same training as AI-STA, seed 1]" in printed
     code, printed, _ = aista("ablate", file, "--out", tmp_path / "new", "--dry-run")
     assert code == 0
-    assert "CE only, seed 1  [to do]" in printed
+    assert f"CE only, seed 1  [to do]  {tmp_path}/new/seed_1/CE only\n" in printed
     assert "alignment: [ot] -> []" in printed
     assert not (tmp_path / "new").exists()
 

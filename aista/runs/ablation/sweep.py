@@ -20,7 +20,7 @@ from aista.report.printed_tables import print_table
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import is_scored
 from aista.run_folder.paths import RunPaths, row_task_label, transcript_label
-from aista.run_folder.run_names import ABLATION_RUNS, link_by_name
+from aista.run_folder.run_names import ABLATION_RUNS, link_by_name, named_folder
 from aista.runs.ablation.outputs import write_outputs
 from aista.runs.ablation.plan import MODELS, Ablation, PlannedRun, PlannedStage
 from aista.runs.ablation.results import Outcome
@@ -65,7 +65,7 @@ class Sweep:
         for run in self.ablation.runs:
             state = self._state(run)
             same = f", the same training as {seen[run.id]}" if run.id in seen else ""
-            self._say(f"{run.label}  [{state}{same}]  {self.folder(run)}")
+            self._say(f"{run.label}  [{state}{same}]  {named_folder(self.out, run.name, run.seed)}")
             seen.setdefault(run.id, run.label)
             for change in run.changes or ("as the base",):
                 shown = change if len(change) <= SHOWN_CHANGE else f"{change[: SHOWN_CHANGE - 3]}..."
