@@ -1,6 +1,6 @@
 """aista from Python: open a trained model and use it, or train an experiment. ``import aista`` offers these names.
 
-Every method calls what the command of its name calls.
+Each method does what the command of the same name does.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ def load(
     plugins: Sequence[StrPath] = (),
     verify: bool = True,
 ) -> Model:
-    """Open a run, or an exported folder, of which no code is run but the plug-ins that you name.
+    """Open a trained run or an exported folder; no code in it is run except the plug-ins that you name.
 
     Args:
-        folder: What ``aista train`` or ``aista export`` wrote.
+        folder: A folder written by ``aista train`` or ``aista export``.
         checkpoint: ``best``, ``last`` or a step number.
         device: ``cpu``, ``cuda`` or ``cuda:N``; empty means the GPU if there is one.
-        base: Part (encoder, llm) -> folder of its base weights, for an export of the trainable weights alone.
+        base: Part (encoder, llm) -> folder of its base weights, for an export that holds only the trainable weights.
         plugins: Python files with components of your own, such as those that an exported folder holds.
         verify: Compare the weights with their checksums first, about a second per GB.
 
     Raises:
-        AistaError: the folder is neither, or damaged; there is no such checkpoint or device.
+        AistaError: the folder is neither a run nor an export, or damaged; there is no such checkpoint or device.
     """
     load_plugins_for(Path(folder), [Path(file) for file in plugins], verify=verify)
     paths = {part: Path(path) for part, path in (base or {}).items()}
@@ -66,7 +66,7 @@ class Model:
     """A trained model; ``aista.load`` opens one.
 
     Attributes:
-        run: What it consists of: experiment, task, checkpoint and device.
+        run: Its experiment, task, checkpoint and device.
     """
 
     def __init__(self, run: TrainedRun) -> None:
@@ -92,21 +92,21 @@ class Model:
         target_language: str = "",
         **search: Any,
     ) -> Translation:
-        """Translate one recording as a whole, as ``aista translate`` does; ``stream`` takes many, and long ones.
+        """Translate one recording uncut, as ``aista translate`` does; use ``stream`` for many recordings or long ones.
 
         Args:
             audio: Path of a file, or ``[W]`` floating-point samples of one channel, in [-1, 1]: an array or a tensor.
-            sample_rate: Of samples, in Hz; any, as they are resampled.
-            n_best: How many of the texts that the search found are given, too.
+            sample_rate: Sample rate of an array, in Hz; any rate, as samples are resampled.
+            n_best: Number of the search's hypotheses to return, too.
             task: Which of the run's ``data.tasks``; empty means the first.
-            source_language: For prompts that name it; empty means the config's.
-            target_language: The same of the translation.
-            search: Options of the search in place of the run's: ``beam_size=4``, ``length_penalty=1.2``.
+            source_language: Language of the speech, for prompts that name it; empty means the config's.
+            target_language: Language of the translation, likewise.
+            search: Search options that replace the run's: ``beam_size=4``, ``length_penalty=1.2``.
 
         Raises:
-            DataError: the recording cannot be read, has several channels or no sample rate, or is more than the model
+            DataError: the recording cannot be read, has several channels or no sample rate, or is longer than the model
                 takes.
-            AistaError: the model does not translate speech, or does not do what is asked for.
+            AistaError: the model does not translate speech, or does not support one of the arguments.
         """
         wanted = Wanted(task=task, source_language=source_language, target_language=target_language)
         recorded = _recorded(audio, sample_rate)
@@ -126,7 +126,7 @@ class Model:
         target_language: str = "",
         **search: Any,
     ) -> Iterator[Translation]:
-        """Translate recordings, batched by length, and yield in order what becomes of each, or of each segment of it.
+        """Translate recordings, batched by length, and yield a result for each of them, or of its segments, in order.
 
         One that cannot be translated has a ``problem`` in place of a ``text`` and does not stop the others.
 
@@ -134,14 +134,14 @@ class Model:
             recordings: Paths, and samples in memory as ``aista.Waveform(samples, sample_rate)``.
             segmenter: Cuts recordings that are longer than the model takes, e.g. ``Vad(max_seconds=12)`` of
                 ``aista.data.segmenters.vad``.
-            n_best: As of ``translate``, and so are the other arguments.
+            n_best: As in ``translate``; so are the other arguments.
             task: Which of the run's ``data.tasks``.
-            source_language: For prompts that name it.
-            target_language: The same of the translation.
-            search: Options of the search.
+            source_language: Language of the speech.
+            target_language: Language of the translation.
+            search: Search options.
 
         Raises:
-            AistaError: the model does not translate speech, or does not do what is asked for.
+            AistaError: the model does not translate speech, or does not support one of the arguments.
         """
         if isinstance(recordings, (str, bytes, os.PathLike, Waveform)):
             raise AistaError(f"recordings: must be a list, got {recordings!r}; write [{recordings!r}]")
@@ -161,22 +161,22 @@ class Model:
         source_language: str = "",
         target_language: str = "",
     ) -> UtteranceStates:
-        """The language model's hidden states of one utterance: of its speech and of its transcript.
+        """Compute the language model's hidden states of the speech and of the transcript of one utterance.
 
         Args:
-            audio: As of ``translate``.
-            transcript: What is said.
+            audio: As in ``translate``.
+            transcript: The words spoken.
             layers: Numbers of layers, 0 (the input of the first block) to N (the output of the last); None means all.
-            sample_rate: Of samples, in Hz.
-            task: Which of the run's ``data.tasks`` has the prompt; empty means the first.
-            source_language: For prompts that name it; empty means the config's.
-            target_language: The same of the translation.
+            sample_rate: Sample rate of an array, in Hz.
+            task: Which of the run's ``data.tasks`` gives the prompt; empty means the first.
+            source_language: Language of the speech, for prompts that name it; empty means the config's.
+            target_language: Language of the translation, likewise.
 
         Returns:
             ``speech`` ``[L, P, D]`` at P speech positions and ``text`` ``[L, T, D]`` at T tokens, of L layers.
 
         Raises:
-            DataError: as ``translate``.
+            DataError: as for ``translate``.
             AistaError: no such layer, an empty transcript, or a model without states of both.
         """
         wanted = Wanted(task=task, source_language=source_language, target_language=target_language)
@@ -185,15 +185,15 @@ class Model:
     def probe(
         self, split: str = "dev", *, size: int = 500, resamples: int = 1000, gradients: bool = False
     ) -> ProbeCurve:
-        """Cross-modal retrieval and the other measures of each layer, as ``aista probe`` gives; writes nothing.
+        """Compute cross-modal retrieval and the other measures of each layer, as ``aista probe`` does; writes no file.
 
-        ``curve.values("mrr")`` is layer -> MRR of both directions, ``curve.chance`` what random order scores.
+        ``curve.values("mrr")`` is layer -> MRR of both directions, ``curve.chance`` the MRR of a random ranking.
 
         Args:
             split: ``dev``, ``test``, or the path of a manifest; rows without a transcript are left out.
             size: Maximum number of utterances; each is a query and a candidate.
             resamples: Bootstrap resamples of the intervals; 0: no intervals.
-            gradients: Compare each layer's transport with the cross-entropy by gradients, too.
+            gradients: Also compare each layer's gradients of transport and of cross-entropy.
 
         Raises:
             AistaError: the model has no states of both, or the split cannot be read.
@@ -229,7 +229,7 @@ class Experiment:
         return dump_yaml(self.config.to_plain())
 
     def train(self, folder: StrPath, *, stage: str = "", verify: bool = True) -> Path:
-        """Train in a run folder, or resume what stopped there; a run that is complete is left as it is.
+        """Train in a run folder, or resume a run that stopped there; a complete run is left as it is.
 
         Args:
             folder: The run folder.
@@ -256,15 +256,15 @@ class Experiment:
         verify: bool = True,
         **search: Any,
     ) -> Evaluation:
-        """Translate a split with what was trained, score it, and write both into the run folder.
+        """Translate a split with the trained model, score it, and write translations and scores into the run folder.
 
         Args:
-            folder: Where ``train`` trained it.
+            folder: The run folder that ``train`` wrote.
             split: ``dev``, ``test``, or the path of a manifest.
             checkpoint: ``best``, ``last`` or a step number.
-            device: As of ``aista.load``.
+            device: As in ``aista.load``.
             verify: Compare the weights with their checksums first.
-            search: Options of the search in place of the config's.
+            search: Search options that replace the config's.
 
         Returns:
             ``scores`` with signatures, and ``rows`` with sources, references and hypotheses.
@@ -283,6 +283,6 @@ def _recorded(audio: object, sample_rate: int | None) -> Recorded:
         return audio if isinstance(audio, Waveform) and sample_rate is None else Waveform(audio, sample_rate)
     if sample_rate is not None:
         raise DataError(
-            f"{os.fspath(audio)}: a file says its own sample rate; leave sample_rate={shown(sample_rate)} out"
+            f"{os.fspath(audio)}: the file states its own sample rate; leave out sample_rate={shown(sample_rate)}"
         )
     return os.fsdecode(audio)

@@ -2,7 +2,7 @@
 
 A component node is ``{name: ..., config: {...}}``, or just its name. Options never outlive the
 component they belong to: where an override or overlay gives a node another ``name``, the old
-``config`` goes.
+``config`` is dropped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["apply_overrides", "differences", "dump_yaml", "load_yaml", "merge", 
 
 Key = str | int
 MAX_BYTES = 8_000_000
-"""Length of a config file; what YAML may hold is bounded in ``aista.strict_yaml``."""
+"""Maximum length of a config file; ``aista.strict_yaml`` limits its content."""
 _STEP = re.compile(r"(?:^|\.)([A-Za-z_][\w-]*)|\[(\d+)\]")
 
 
@@ -62,8 +62,8 @@ def dump_yaml(value: Any) -> str:
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
     """A deep merge of two configs; neither argument changes.
 
-    Mappings merge key by key; everything else, lists too, is replaced. A component whose overlay
-    gives another name replaces the whole node, so that the old one's options cannot leak.
+    Mappings merge key by key; everything else, lists too, is replaced. An overlay that gives a component
+    another name replaces the whole node, so that options of the old component cannot remain.
     """
     merged = {key: copy.deepcopy(value) for key, value in base.items()}
     for key, value in overlay.items():
@@ -81,8 +81,8 @@ def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
     - Mappings on the way that do not exist are made; ``[i]`` may be one past a list's end.
     - A component given as a plain name, ``encoder: conformer``, becomes ``{name: conformer}`` where
       ``encoder.config.x=1`` needs it.
-    - ``encoder.name=whisper`` drops the ``encoder.config`` of another component; what other
-      overrides give under ``encoder.config``, before or after, stays.
+    - ``encoder.name=whisper`` drops the ``encoder.config`` of another component, but keeps what other
+      overrides set under ``encoder.config``, before or after it.
 
     Raises:
         ConfigError: every override with bad syntax or an impossible path, or that undoes an earlier one.
@@ -104,7 +104,7 @@ def apply_overrides(data: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
 
 
 def replace_nodes(data: Mapping[str, Any], nodes: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a new node at each path; nothing of the node that was there stays. ``data`` does not change.
+    """Replace the whole node at each path by a new one. ``data`` does not change.
 
     Paths are those of ``apply_overrides``, the values plain data.
 

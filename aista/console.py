@@ -1,4 +1,4 @@
-"""The text of messages for terminals and logs: control characters are shown rather than obeyed."""
+"""Messages for terminals and logs, with control characters escaped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NARROWEST = 20  # columns of a wrapped text beside its indent
 
 
 def escaped(text: object) -> str:
-    r"""``str(text)`` on one line that a terminal obeys nowhere: ESC becomes ``\x1b``, a line break ``\n``.
+    r"""``str(text)`` on one line with control characters escaped: ESC becomes ``\x1b``, a line break ``\n``.
 
     For ids, texts, column names and paths. Letters of any script stay; so do backslashes.
     """
@@ -30,7 +30,7 @@ def escaped_lines(text: str) -> str:
 
 
 def say(message: object, stream: IO[str] | None = None) -> None:
-    """Print a message, each of its lines ``escaped``; to stdout unless told otherwise."""
+    """Print a message, each of its lines ``escaped``; to stdout by default."""
     print(escaped_lines(str(message)), file=stream, flush=True)
 
 
@@ -51,7 +51,7 @@ def hanging(text: str, indent: int) -> str:
 
 
 def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines: the first column to the left, the others to the right."""
+    """Format rows of cells as lines: the first column left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join([name.ljust(widths[0]), *(map(str.rjust, numbers, widths[1:]))]).rstrip() for name, *numbers in rows
@@ -59,7 +59,7 @@ def align_columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """A time for readers, in its two largest units: ``40 s``, ``12 min``, ``3 h 20 min``, ``2 d 4 h``."""
+    """Format a duration in its two largest units: ``40 s``, ``12 min``, ``3 h 20 min``, ``2 d 4 h``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

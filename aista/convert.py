@@ -20,8 +20,8 @@ from aista.registry import nearest
 
 __all__ = ["check_bounds", "check_keys", "convert", "is_optional", "join", "type_name"]
 
-MAX_NAMED = 20  # unknown options of one mapping that are named
-MAX_NAME = 255  # bytes of a file's name
+MAX_NAMED = 20  # unknown options of one mapping that a message names
+MAX_NAME = 255  # bytes of a file name
 MAX_PATH = 4095
 LARGEST = 2**63 - 1  # of whole numbers, which become 64-bit integers
 
@@ -39,7 +39,7 @@ def join(at: str, key: object) -> str:
 def check_keys(
     data: Mapping[str, Any], known: Collection[str], at: str, faults: list[Fault], *, owner: str = "", remedy: str = ""
 ) -> None:
-    """Find keys that are no option (of ``owner``); the first ``MAX_NAMED`` are named, the others counted."""
+    """Report keys that are not options (of ``owner``); the first ``MAX_NAMED`` are named, the others counted."""
     unknown = [str(key) for key in data if key not in known]
     problem = f"unknown option{owner and f' of {owner}'}"
     remedy = f"known: {', '.join(known) or 'none'}{remedy}"
@@ -74,7 +74,7 @@ def convert(hint: Any, data: Any, at: str, faults: list[Fault], nested: Nested) 
     """Convert ``data`` to the annotation ``hint``; on a fault the returned value has no meaning.
 
     Raises:
-        PluginError: the annotation itself is none that options may have (a mistake of the component's author).
+        PluginError: options may not have this annotation (a mistake of the component's author).
     """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any or hint is object:

@@ -1,4 +1,4 @@
-"""What a package's source text declares: components and their options, found without importing any."""
+"""Find components and their options in the source text of a package, without importing it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Declaration:
 
 
 def check_component(kind: str, name: object, factory: Any, *, has_config: bool) -> None:
-    """Raise RegistryError for what can be no component, or one whose options would be lost."""
+    """Raise RegistryError for an object that cannot be a component, or whose options would be lost."""
     if not isinstance(name, str) or not name.isidentifier():
         raise RegistryError(f"a {kind} must be registered under an identifier, as a file is named; got {name!r}")
     if not hasattr(factory, "__qualname__"):
@@ -87,7 +87,7 @@ def _registered(kind: str, module: str) -> Iterator[tuple[str, Declaration]]:
 
 
 def _options(module: str, cls: str) -> tuple[str, ...]:
-    """The options that a class declares and inherits; those inside the package alone."""
+    """The options that a class declares or inherits from classes of the package."""
     for node in _tree(module).body:
         if isinstance(node, ast.ClassDef) and node.name == cls:
             inherited = [

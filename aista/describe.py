@@ -1,4 +1,4 @@
-"""Options in words, from their declarations: what ``aista show`` prints and the reference pages hold."""
+"""Descriptions of options, from their declarations, for ``aista show`` and the reference pages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class OptionText:
         value: Type, default and bounds: ``float = 0.5 (> 0)``.
         meaning: What it does; may be empty.
         kind: The kind of the components that it holds, or an empty string.
-        beside: Options of that place, written beside a component's name.
+        beside: Options of this place, written beside the component's name.
         within: Options of the dataclass that it holds.
     """
 
@@ -69,7 +69,7 @@ def config_node(entry: Entry) -> dict[str, Any]:
 
 
 def default_values(cls: type[Any]) -> dict[str, Any]:
-    """Every option of a dataclass at its default, as plain data; what has none is REQUIRED."""
+    """Every option of a dataclass at its default, as plain data; REQUIRED where there is none."""
     values: dict[str, Any] = {}
     required = required_options(cls)
     for field in dataclasses.fields(cls):

@@ -26,7 +26,7 @@ def source_commit() -> str | None:
 
 
 def peak_mib() -> float:
-    """Peak resident memory of this process since it began to run its program; NaN where there is no Linux to tell.
+    """Peak resident memory of this process in MiB, since it began to run its program; NaN on systems other than Linux.
 
     Not ``ru_maxrss``: a child starts with its parent's.
     """
@@ -37,5 +37,5 @@ def peak_mib() -> float:
 
 
 def memory_bytes() -> int:
-    """The memory of this machine."""
+    """The memory of this machine, in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

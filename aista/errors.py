@@ -17,9 +17,9 @@ __all__ = [
 ]
 
 MAX_SHOWN = 200
-"""Characters of a value or key in a message."""
+"""Maximum number of characters of a value or key in a message."""
 MAX_FAULTS = 100
-"""Faults of one config that are listed."""
+"""Maximum number of faults listed for one config."""
 
 
 class AistaError(Exception):
@@ -39,7 +39,7 @@ class PluginError(AistaError):
     """A plug-in file or entry point cannot be loaded, built or used.
 
     Attributes:
-        reason: The fault alone.
+        reason: The fault, without the advice to run ``aista check``.
 
     Args:
         reason: As above, beginning with the place in the plug-in's file where ``check`` is given.
@@ -91,7 +91,7 @@ class Fault:
 
 
 class ConfigError(AistaError):
-    """All faults found in a config, reported together, one line each; of very many the first hundred and a count."""
+    """All faults found in a config, reported together, one line each: at most ``MAX_FAULTS``, then a count."""
 
     def __init__(self, faults: list[Fault], source: str = "config") -> None:
         if len(faults) > MAX_FAULTS:

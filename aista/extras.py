@@ -1,4 +1,4 @@
-"""The packages that parts of aista need beyond a plain ``pip install aista``, and what is said where one is missing."""
+"""Packages that parts of aista need beyond a plain ``pip install aista``, and the message where one is missing."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def needs(module: str) -> str:
 
 
 def explain(error: ImportError) -> str:
-    """What ``needs`` says of a missing module of an extra; of any other failed import that it failed, and why."""
+    """The message for a failed import: for a missing module of an extra that of ``needs``, else the reason."""
     is_missing = isinstance(error, ModuleNotFoundError) and error.name in MODULES
     return needs(str(error.name)) if is_missing else f"cannot be imported: {error}"
 
 
 def require(module: str, who: str, error: type[AistaError] = AistaError) -> Any:
-    """The module, for ``who``; raises ``error`` where it is missing, with what brings it."""
+    """Import a module that ``who`` needs; raises ``error``, with the command that installs it, where it is missing."""
     try:
         return importlib.import_module(module)
     except ImportError as fault:

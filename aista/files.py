@@ -1,4 +1,4 @@
-"""Atomic writes (a reader sees the old file or the new one, never half of either), what systems refuse, and hashes."""
+"""Atomic writes (a reader sees the old file or the new one, never half of either), messages of OS errors, hashes."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ __all__ = [
 ]
 
 DAY = 86_400.0
-"""Seconds after which what another process writes counts as left behind."""
+"""Seconds without a change after which another process's temporary file counts as left behind."""
 
-_DENIED = "its permissions do not allow it to this user: have them changed, or choose another place"
+_DENIED = "this user lacks the permission: have it changed, or choose another place"
 _FULL = "make room there, or choose another disk"
-_NETWORK = "the disk or the network behind it failed: see that it is there again, then repeat the command"
+_NETWORK = "the disk or its network failed: make sure that it is available again, then repeat the command"
 _REMEDIES = {
     errno.EACCES: _DENIED,
     errno.EPERM: _DENIED,
@@ -62,11 +62,11 @@ _REMEDIES = {
 
 
 def explain(error: OSError | ValueError, path: Path | None = None, doing: str = "used") -> str:
-    """One line about what the system refused: the place, its reason, and the remedy.
+    """Explain an error of the operating system on one line: the place, the reason and the remedy.
 
     Args:
-        error: The refusal; a ValueError is Python's own, of a path with a NUL byte.
-        path: What was asked for, where the error does not name it.
+        error: The error; Python raises a ValueError for a path with a NUL byte.
+        path: The file concerned, where the error does not name it.
         doing: What could not be done, as in "cannot be written".
     """
     place = getattr(error, "filename2", None) or getattr(error, "filename", None) or path  # of a copy, where it goes
@@ -81,7 +81,7 @@ def explain(error: OSError | ValueError, path: Path | None = None, doing: str = 
 
 @contextmanager
 def refusals(doing: str, path: Path) -> Iterator[None]:
-    """Turn a refusal of the system in the block, such as of a full disk, into a RunError (see ``explain``)."""
+    """Turn an error of the operating system in the block, such as a full disk, into a RunError (see ``explain``)."""
     try:
         yield
     except OSError as error:
@@ -93,7 +93,7 @@ def refusals(doing: str, path: Path) -> Iterator[None]:
 
 
 def require_writable(path: Path) -> None:
-    """Raise RunError unless a file or folder can be written there: at the start of a command that does so at its end.
+    """Raise RunError unless a file or folder can be written there; call it early in a command that writes at its end.
 
     Nothing is left behind; folders that are missing on the way are made by the write itself.
     """
@@ -123,12 +123,12 @@ def leftover_pattern(name: str = "*") -> str:
 
 
 def remove_leftovers(folder: Path, *names: str, older_than: float = 0.0) -> None:
-    """Remove from a folder what killed processes left of files and folders of these names.
+    """Remove from a folder the temporary files and folders of these names that killed processes left behind.
 
     Args:
         folder: Where they were written.
         names: Their names, or patterns of ``glob`` for them.
-        older_than: Seconds since the last change; 0 is for who alone writes there, by a lock.
+        older_than: Minimum seconds since the last change; 0 only under a lock, when no other process writes there.
     """
     for name in names:
         for path in folder.glob(leftover_pattern(name)):
@@ -145,8 +145,8 @@ def remove_leftovers(folder: Path, *names: str, older_than: float = 0.0) -> None
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; move it there if the block succeeds, remove it if not.
 
-    A new file has the mode that the umask leaves, an old one keeps its own; a symbolic link stays, and what it leads to
-    is replaced. What is neither file nor folder, such as /dev/stdout, is written to directly.
+    A new file has the mode that the umask leaves, an old one keeps its own; a symbolic link stays, and its target
+    is replaced. A path that is neither file nor folder, such as /dev/stdout, is written to directly.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         yield path
@@ -186,7 +186,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def _target(path: Path) -> Path:
-    """Where a write to ``path`` ends, all symbolic links followed, be it there or not."""
+    """The file that a write to ``path`` reaches through all symbolic links; it need not exist."""
     target = Path(os.path.realpath(path))
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
@@ -216,7 +216,7 @@ def _temporary(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _named(target: Path, temporary: Path) -> Iterator[None]:
-    """Let refusals of the system name what is written, not its temporary name."""
+    """Make errors of the operating system name the target, not its temporary file."""
     try:
         yield
     except OSError as error:

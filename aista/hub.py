@@ -1,8 +1,8 @@
-"""Models on the Hugging Face hub: which paths name one, at which commit, and its files in the hub's cache here.
+"""Models on the Hugging Face hub: recognise their names, resolve commits, fetch files into the hub's local cache.
 
-Wherever a config takes the folder of a pretrained model, ``ORG/NAME`` or ``ORG/NAME@REVISION`` does too. What lies on
-this machine under that path always wins. ``huggingface_hub`` downloads, with its cache, its token and its variables
-(HF_HUB_OFFLINE, HF_ENDPOINT, HF_HOME). Only the files that are needed come: JSON, a tokenizer's files, safetensors.
+Wherever a config takes the folder of a pretrained model, it also takes ``ORG/NAME`` or ``ORG/NAME@REVISION``. A local
+folder of that path takes precedence. ``huggingface_hub`` downloads, with its cache, its token and its variables
+(HF_HUB_OFFLINE, HF_ENDPOINT, HF_HOME). Only the needed files are downloaded: JSON, a tokenizer's files, safetensors.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ __all__ = [
 log = logging.getLogger("aista.hub")
 
 Need = Literal["config", "tokenizer", "weights"]
-"""Which files of a model: what it is built from, its tokenizer's, or what it is built from and its weights."""
+"""Which files of a model: its config files, its tokenizer's files, or its config files and weights."""
 
 _PART = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?"
 _NAME = re.compile(rf"(?P<repo>{_PART}/{_PART})(?:@(?P<revision>[\w./-]+))?", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CONFIG = ("config.json", "preprocessor_config.json", "adapter_config.json")
 _SIGNS = ("config.json", "tokenizer_config.json", "tokenizer.json", "hparams.yaml")
-"""One of these is in the cache if anything useful of a model is."""
+"""A cached model without any of these files is of no use."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class HubName:
 
     @classmethod
     def parse(cls, path: Path) -> HubName | None:
-        """A path read as a name on the hub, whatever lies under it here; None where it can only be a path."""
+        """Parse a path as a name on the hub, even if it exists here; None where it cannot be such a name."""
         match = _NAME.fullmatch(str(path))
         if match is None or "--" in match["repo"] or ".." in match["repo"]:
             return None
@@ -71,12 +71,12 @@ class HubName:
 
 
 def hub_name(path: Path) -> HubName | None:
-    """The model on the hub that a path stands for; None where something lies there, or it can only be a path."""
+    """The model on the hub that a path names; None where the path exists here, or cannot be such a name."""
     return None if path.exists() else HubName.parse(path)
 
 
 def commit_of(name: HubName) -> str:
-    """The full commit that a revision is now; a full commit is not asked for.
+    """Resolve a revision to its present full commit; one that is a full commit needs no request.
 
     Raises:
         HubError: no such model or revision, or the hub cannot be asked and the cache does not know.
@@ -85,11 +85,11 @@ def commit_of(name: HubName) -> str:
 
 
 def local_folder(path: Path, *needs: Need) -> Path:
-    """The folder on this machine of a path or a name on the hub; of the latter, what is needed is there afterwards.
+    """Return the local folder of a path or of a name on the hub, with the needed files of the latter fetched.
 
     Args:
         path: Returned as it is unless ``hub_name`` reads it as a name.
-        needs: What will be read there.
+        needs: The files that the caller will read.
 
     Raises:
         HubError: the hub has no such model or will not give it, or it has no safetensors where weights are needed.
@@ -113,12 +113,12 @@ def local_folder(path: Path, *needs: Need) -> Path:
 
 
 def local_files(path: Path, *files: str, later: Sequence[str] = ()) -> Path:
-    """As ``local_folder``, for a model of another layout, whose files the caller names and reads with care.
+    """Like ``local_folder``, for a model of another layout; the caller names its files and must read them safely.
 
     Args:
         path: Returned as it is unless ``hub_name`` reads it as a name.
-        files: What is there afterwards.
-        later: What must be on the hub, but is not fetched.
+        files: Files to fetch.
+        later: Files that must be on the hub, but are not fetched.
 
     Raises:
         HubError: the hub has no such model, or not these files, or will not give them.
@@ -138,7 +138,7 @@ def local_files(path: Path, *files: str, later: Sequence[str] = ()) -> Path:
 
 
 def settings_files(path: Path) -> list[Path]:
-    """The files that a model is built from, beside its weights: of a folder all that lie in it, sorted.
+    """The files other than weights that a model is built from, sorted; of a local folder all its files.
 
     Raises:
         HubError: as ``local_folder``.
@@ -151,7 +151,7 @@ def settings_files(path: Path) -> list[Path]:
 
 
 def has_weights(path: Path) -> bool:
-    """Whether there are weights under a path or a name on the hub, which is not asked for them.
+    """Whether a path or a name on the hub has weights; none are downloaded.
 
     Raises:
         HubError: as ``commit_of``.
@@ -178,7 +178,7 @@ def cached_folder(path: Path) -> Path | None:
 
 @dataclass(frozen=True)
 class _Listing:
-    """The files of a model at a commit, with their bytes; ``is_cached``: those on this machine, and perhaps not all."""
+    """The files of a model at a commit, with their bytes; ``is_cached``: only those on this machine."""
 
     commit: str
     sizes: Mapping[str, int]
@@ -193,11 +193,11 @@ class _Listing:
 
 
 _listings: dict[tuple[HubName, tuple[str, str]], _Listing] = {}
-"""By model, hub and cache."""
+"""Listings by model, hub and cache."""
 
 
 def _listing(name: HubName) -> _Listing:
-    """What the hub has of a model; each commit is asked for once in a process."""
+    """The files that the hub has of a model; it is asked once per commit in a process."""
     from huggingface_hub import constants
 
     hub = constants.ENDPOINT, str(constants.HF_HUB_CACHE)
@@ -218,7 +218,7 @@ def _ask(name: HubName, endpoint: str, cache_dir: str) -> _Listing:
             )
             sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
             for sign in [file for file in _SIGNS if file in sizes][: 0 if name.is_pinned else 1]:
-                # By its name, so that the cache knows it where there is no network.
+                # By its name, so that the cache records the name for use without a network.
                 hf_hub_download(name.repo, sign, revision=name.revision, endpoint=endpoint)
     except HubUnreachableError as error:
         cached = _cached(name)
@@ -250,7 +250,7 @@ def _snapshot(name: HubName) -> Path | None:
 
 
 def _weight_files(name: HubName, listing: _Listing) -> set[str]:
-    """The one file of weights, or the shards that the index names and the index."""
+    """The single file of weights, or the index and the shards that it names."""
     if INDEX not in listing.sizes:
         return {WEIGHTS}
     index = _fetch(name, listing, [INDEX]) / INDEX
@@ -266,7 +266,7 @@ def _weight_files(name: HubName, listing: _Listing) -> set[str]:
 
 
 def _fetch(name: HubName, listing: _Listing, files: list[str]) -> Path:
-    """The folder of a commit in the cache, with these files in it."""
+    """Fetch files of a commit into the cache; returns its folder there."""
     from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 
     repo, commit = name.repo, listing.commit

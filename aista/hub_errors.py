@@ -1,4 +1,4 @@
-"""What the hub may answer in place of a model, said with its remedy."""
+"""Errors of the hub, each explained with its remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["HubError", "HubUnreachableError", "hub_errors", "hub_url"]
 
 
 class HubError(AistaError, ValueError):
-    """A name on the hub leads to nothing that can be used; says what to do about it."""
+    """The model that a name on the hub stands for cannot be used; the message says what to do."""
 
 
 class HubUnreachableError(HubError):
@@ -27,7 +27,7 @@ def hub_url(repo: str) -> str:
 
 @contextmanager
 def hub_errors(repo: str, revision: str = "main") -> Iterator[None]:
-    """Say of whatever ``huggingface_hub`` raises in the block what it means and what to do.
+    """Turn any error of ``huggingface_hub`` in the block into one that says what it means and what to do.
 
     Raises:
         HubUnreachableError: the hub could not be asked.

@@ -19,7 +19,7 @@ SECONDS_TO_END = 30.0
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as an interrupt does: what it started ends too, and half-written files go."""
+    """SIGTERM, handled like an interrupt: started processes end too, and half-written files are removed."""
 
     exit_code = 128 + signal.SIGTERM
 

@@ -1,7 +1,7 @@
-"""JSON Schema of options, from their declarations: editors complete and check configs with it.
+"""JSON Schema of options, from their declarations, with which editors complete and check configs.
 
-It knows each option's type, bounds, choices and meaning, and the options of every registered component. What spans
-options, and whether files exist, ``aista train --dry-run`` checks.
+It has each option's type, bounds, choices and meaning, and the options of every registered component. Only
+``aista train --dry-run`` checks rules that span options, and whether files exist.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BOUNDS = {"minimum": "minimum", "maximum": "maximum", "above": "exclusiveMinimu
 
 
 def document(title: str, schema: Schema, definitions: Definitions) -> Schema:
-    """A schema as a file of its own, in the dialect that editors read best (draft 7)."""
+    """Wrap a schema as a complete document, in the dialect that editors support best (draft 7)."""
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": title}
     return {**head, **schema, "definitions": definitions.schemas}
 
@@ -47,8 +47,8 @@ class Definitions:
     """Schemas of dataclasses and components, each written once and referred to.
 
     Args:
-        partial: Nothing is required: for nodes that are merged into a whole config, as those of pretraining stages.
-        others: Where the schemas go, beside those that are there.
+        partial: No option is required: for nodes that are merged into a whole config, such as pretraining stages.
+        others: Definitions to which the new schemas are added.
     """
 
     def __init__(self, *, partial: bool = False, others: dict[str, Schema] | None = None) -> None:
@@ -126,7 +126,7 @@ class Definitions:
         return self._named(f"{kind}{beside}", lambda: self._of_kind(kind, cls))
 
     def _without_name(self, kind: str, default: object) -> Schema:
-        """What holds where a component's mapping has no name: it is the default, or wrong where there is none."""
+        """The schema of a component's mapping without a name: the default's, or an error where there is none."""
         nameless = {"type": "object", "not": {"required": ["name"]}}
         of_default = isinstance(default, str) and {"properties": {"config": self._config(kind, default)}}
         return {"if": nameless, "then": of_default}
@@ -157,7 +157,7 @@ class Definitions:
         return self._named(f"{kind}.{name}", lambda: self._nested(config))
 
     def _named(self, name: str, make: typing.Callable[[], Schema]) -> Schema:
-        """A reference to a definition, which is made where it is not there yet."""
+        """A reference to a definition, which is added first where it is missing."""
         key = f"{name}, in part" if self._partial else name
         if key not in self.schemas:
             self.schemas[key] = {}  # dataclasses may hold themselves

@@ -12,14 +12,14 @@ __all__ = ["KINDS", "Kind"]
 
 @dataclass(frozen=True)
 class Kind:
-    """Interchangeable components.
+    """A kind of interchangeable components.
 
     Attributes:
         name: As in configs, e.g. ``ot_solver``.
         summary: What such a component does.
         package: Where the built-in ones are: a package with a module per component, named as it is registered, or one
             module that holds them all.
-        dependencies: What a factory can be given beside its options.
+        dependencies: Keyword arguments that a factory may take beside its options.
     """
 
     name: str
@@ -37,24 +37,24 @@ _ALL = (
         ("input_dim", "output_dim", "vocab_size"),
     ),
     Kind("llm", "Decoder-only language model.", "aista.modules.llms", ("vocab_size",)),
-    Kind("tuning", "How a part of the model is trained.", "aista.modules.tuning"),
+    Kind("tuning", "Which parameters of a part of the model are trained, and how.", "aista.modules.tuning"),
     Kind("cost", "Pairwise cost between two sequences of states.", "aista.losses.costs"),
     Kind("mass", "Masses of states in optimal transport.", "aista.losses.masses"),
     Kind("ot_solver", "Optimal-transport solver.", "aista.losses.solvers"),
-    Kind("guide", "Where in the speech each transcript token may be.", "aista.losses.guides"),
+    Kind("guide", "Probable positions of each transcript token in the speech.", "aista.losses.guides"),
     Kind("alignment_loss", "Loss between speech and text states of one layer.", "aista.losses"),
-    Kind("weight_schedule", "A loss's weight over the steps.", "aista.losses.schedules"),
+    Kind("weight_schedule", "Weight of a loss over the training steps.", "aista.losses.schedules"),
     Kind("layer_selection", "Chooses the layers to align.", "aista.selection", ("num_layers",)),
     Kind("feature", "Waveform -> encoder input.", "aista.data.features"),
-    Kind("augmentation", "Training-time change of features, from a seed.", "aista.data.augmentations"),
+    Kind("augmentation", "Random change of features in training, from a seed.", "aista.data.augmentations"),
     Kind("segmenter", "Cuts long recordings for `aista translate --segment`.", "aista.data.segmenters"),
-    Kind("encoder_cache", "Keeps the states of a frozen encoder.", "aista.data.encoder_caches", ("identity",)),
-    Kind("stream", "Layout of shards to train on.", "aista.data.streams"),
+    Kind("encoder_cache", "Stores the output states of a frozen encoder.", "aista.data.encoder_caches", ("identity",)),
+    Kind("stream", "Layout of sharded training data.", "aista.data.streams"),
     Kind("tokenizer", "Text <-> token ids.", "aista.data.tokenizers"),
     Kind("source", "Layout of corpora that `aista data import` reads.", "aista.data.sources"),
     Kind("dataset", "Dataset preparation behind `aista data NAME`.", "aista.corpora"),
     Kind("metric", "Corpus score of hypotheses.", "aista.scoring.metrics", ("target_language",)),
-    Kind("tracker", "Experiment tracker that a run's metrics are sent to.", "aista.tracking"),
+    Kind("tracker", "Experiment tracker that receives a run's metrics.", "aista.tracking"),
     Kind(
         "task",
         "Assembles components into a model and turns a batch into losses.",

@@ -1,4 +1,4 @@
-"""Locks: one process at a time writes a place, the others learn who does; the system frees what a killed one held."""
+"""File locks: only one process at a time writes to a place. The system releases the lock of a killed process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _held: set[int] = set()
 
 
 def _let_go_in_child() -> None:
-    """A forked process would else hold the locks of the one that forked it, beyond its death."""
+    """Close inherited locks in a forked process, which would otherwise hold them after its parent's death."""
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()
@@ -42,16 +42,17 @@ os.register_at_fork(after_in_child=_let_go_in_child)
 def locked(file: Path, place: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold a lock while the block runs.
 
-    Its file, and folders made for it that nothing else was written into, are there as long. Where the file system has
-    no locks, a warning says so and the block runs without one.
+    Its file is removed afterwards, and so are empty folders made for it. Where the file system has no locks, a warning
+    says so and the block runs without one.
 
     Args:
-        file: Of the lock.
-        place: What it guards, for the message.
+        file: The lock file.
+        place: The path that it guards, for the message.
         wait: Wait while another process holds the lock.
 
     Raises:
-        RunError: another process holds it (says which, where and since when), or the file cannot be written.
+        RunError: another process holds it (the message says which, where and since when), or the file cannot be
+        written.
     """
     require_writable(file.parent)
     made = [folder for folder in file.parents if not folder.exists()]
@@ -81,7 +82,7 @@ def is_locked(file: Path) -> bool:
 
 
 def _acquire(file: Path, place: Path, *, wait: bool) -> int:
-    """A descriptor of the file, locked and still under its name: who held it before may have removed it."""
+    """Lock the file and return its descriptor; retries where the previous holder has removed the file."""
     while True:
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
@@ -95,12 +96,13 @@ def _acquire(file: Path, place: Path, *, wait: bool) -> int:
             holder = _holder(descriptor)
             os.close(descriptor)
             raise RunError(
-                f"{place}: in use by {holder}; wait for its end, or end it, then repeat the command"
+                f"{place}: in use by {holder}; wait until it ends, or end it, then repeat the command"
             ) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-            log.warning("%s: its file system has no locks (%s): see that no other process writes it", place, error)
+            message = "%s: its file system has no locks (%s): make sure that no other process writes to it"
+            log.warning(message, place, error)
             break
         os.close(descriptor)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
@@ -125,5 +127,5 @@ def _holder(descriptor: int) -> str:
     try:
         holder = json.loads(os.pread(descriptor, 1 << 16, 0))
         return "process {process} on {host} since {since} ({command})".format(**holder)
-    except (ValueError, LookupError, TypeError):  # it has the lock and has not said more yet
+    except (ValueError, LookupError, TypeError):  # the holder has not written its record yet
         return "another process"

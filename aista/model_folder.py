@@ -1,6 +1,6 @@
-"""What a model's folder may say, checked before any library reads it: the folder may come from anybody.
+"""Checks of a pretrained model's folder, made before any library reads it: it may come from an untrusted source.
 
-For some of what its files can name, transformers runs code, calls other libraries, fetches files or reads elsewhere,
+Some settings in its files make transformers run code, call other libraries, download files or read other folders,
 in spite of ``trust_remote_code=False`` (docs/decisions/0029-model-folders-are-data.md).
 """
 
@@ -49,7 +49,7 @@ def is_tokenizer_file(name: str) -> bool:
 
 
 def without_safetensors(names: Iterable[str]) -> str:
-    """What a model's files hold in place of weights that transformers would read safely; empty where they do not."""
+    """What a model's files hold instead of safetensors weights, for a message; empty where these are there."""
     names = set(names)
     if names & {WEIGHTS, INDEX}:
         return ""
@@ -61,7 +61,7 @@ def check_folder(folder: Path) -> None:
     """Refuse a folder of a Hugging Face model or tokenizer that asks for more than reading its own data.
 
     Raises:
-        ValueError: a file lies elsewhere by a link, or config.json, tokenizer_config.json or the index of the weights
+        ValueError: a file is a link to elsewhere, or config.json, tokenizer_config.json or the index of the weights
             names code, other libraries, files elsewhere or an impossible size; says which file, key and value.
     """
     for file in (*folder.iterdir(), *(folder / _TEMPLATES).glob("*")):

@@ -1,4 +1,4 @@
-"""Options as plain data that YAML can write: all of them, or those alone that say which training it is."""
+"""Options as plain data that YAML can write: all of them, or only those that identify the training."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from aista.schema import Component
 __all__ = ["Keep", "changes_weights", "is_given", "to_plain"]
 
 Keep = Callable[["dataclasses.Field[Any]", Any], bool]
-"""Whether an option with this value is written."""
+"""``(field, value)`` -> whether the option is written."""
 
 
 def changes_weights(field: dataclasses.Field[Any], value: Any) -> bool:
-    """Whether an option can change what is trained; one declared with ``weights=False`` cannot."""
+    """Whether an option can change the trained weights; one declared with ``weights=False`` cannot."""
     return bool(field.metadata.get("weights", True))
 
 
 def is_given(field: dataclasses.Field[Any], value: Any) -> bool:
-    """Whether an option can change what is trained and has another value than its default."""
+    """Whether an option can change the trained weights and differs from its default."""
     if field.default is not dataclasses.MISSING:
         is_default = value == field.default
     else:

@@ -1,4 +1,4 @@
-"""Says what is wrong with a plug-in: one PluginError with its file and line, in place of a traceback."""
+"""Report faults of plug-ins: one PluginError with file and line, in place of a traceback."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ __all__ = [
 ]
 
 FILE_MODULE = "aista_plugin_"
-"""What the names of the modules that plug-in files become begin with."""
+"""Prefix of the module names under which plug-in files are imported."""
 PACKAGES: set[str] = set()
 """Installed packages that offer components by entry points."""
 
 
 class Place(NamedTuple):
-    """A line of a plug-in; ``file`` starts from the current folder where it lies below it."""
+    """A line of a plug-in; ``file`` is relative to the current folder where it lies below it."""
 
     file: str
     line: int
@@ -46,13 +46,13 @@ class Place(NamedTuple):
 
 
 def blame(error: BaseException) -> PluginError | None:
-    """An exception as the fault of the plug-in that it passed through; None where it passed through none."""
+    """Turn an exception into an error of the plug-in in its traceback; None where there is no plug-in in it."""
     place = place_of(error)
     return None if place is None else PluginError(f"{place}: {described(error)}", check=place.file)
 
 
 def place_of(error: BaseException | None) -> Place | None:
-    """The innermost line of a plug-in that an exception, or else its cause, passed through; of bad syntax its line."""
+    """The innermost line of a plug-in in the traceback of an exception or its cause; for bad syntax, that line."""
     while error is not None:
         if isinstance(error, SyntaxError) and error.filename and os.path.isfile(error.filename):
             return Place(shown_file(error.filename), error.lineno or 0)
@@ -75,9 +75,9 @@ def described(error: BaseException) -> str:
 
 @contextmanager
 def constructing(kind: str, factory: Callable[..., Any], config: type[Any] | None) -> Iterator[None]:
-    """Raise PluginError where the block fails to construct a component that is not aista's; rejected options pass.
+    """Raise PluginError where the block fails to construct a plug-in's component; errors about options pass through.
 
-    The error has the signature that the kind asks for.
+    The message gives the signature that the kind requires.
 
     Args:
         kind: Its kind.
@@ -104,7 +104,7 @@ def _unbuildable(kind: str, factory: Callable[..., Any], config: type[Any] | Non
 
 
 def source_of(origin: str) -> str:
-    """File and name of a registered ``MODULE.NAME``: the same by whichever route the file was imported."""
+    """File and name of a registered ``MODULE.NAME``, the same however the file was imported."""
     module, _, name = origin.rpartition(".")
     return f"{getattr(sys.modules.get(module), '__file__', module)}:{name}"
 
@@ -126,7 +126,7 @@ def where(factory: Callable[..., Any]) -> Place:
 
 
 def is_foreign(factory: Callable[..., Any]) -> bool:
-    """Whether a component is somebody else's, not aista's own."""
+    """Whether a component comes from a plug-in."""
     return factory.__module__.partition(".")[0] != "aista"
 
 
@@ -142,7 +142,7 @@ def _call(factory: Callable[..., Any], config: type[Any] | None, dependencies: C
         return f"`{factory.__name__}({', '.join(['*', *names] if names else [])})`"
     parameters = [f"config: {config.__name__}"] if config else []
     parameters += ["*", *dependencies] if dependencies else []
-    advice = ", of whose keywords it may leave out what it does not need" if dependencies else ""
+    advice = ", where it may leave out keywords that it does not need" if dependencies else ""
     return f"`{factory.__name__}({', '.join(parameters)})`{advice}"
 
 

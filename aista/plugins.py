@@ -22,14 +22,14 @@ __all__ = ["ENTRY_POINT_GROUP", "is_loaded", "load_entry_points", "load_files"]
 
 ENTRY_POINT_GROUP = "aista.components"
 _done: dict[str, str] = {}
-"""What is imported or being so: entry points, files and the SHA-256 of files, with the name of the module."""
+"""Entry points, files and SHA-256 of files that are or are being imported -> name of the module."""
 
 
 def load_files(files: Iterable[str | Path], base: Path | None = None) -> set[str]:
-    """Import files once each (paths relative to ``base``), copies of one as that one, and return their modules' names.
+    """Import files once each (paths relative to ``base``; copies of a file count as one); returns their modules' names.
 
     Raises:
-        PluginError: one is no Python file, or fails; the next call tries it again.
+        PluginError: a file is not a Python file, or fails; the next call tries it again.
     """
     load_entry_points()
     modules = set()
@@ -58,7 +58,7 @@ def is_loaded(sha256: str) -> bool:
 
 
 def load_entry_points() -> None:
-    """Import, once, what installed packages offer; functions are called. Raises PluginError for one that fails."""
+    """Import, once, the entry points of installed packages and call functions. Raises PluginError if one fails."""
     if ENTRY_POINT_GROUP in _done:
         return
     for point in entry_points(group=ENTRY_POINT_GROUP):

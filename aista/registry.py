@@ -8,7 +8,7 @@ A component is a dataclass, which is its own options, or a factory that names th
     @register("adapter", "conv", config=ConvAdapterConfig)
     class ConvAdapter(Adapter): ...
 
-``get`` imports the one module that its name stands for; other names are read from source text.
+``get`` imports only the module of the component asked for; names and summaries are read from source text.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def register(kind: str, name: str, *, config: type[Any] | None = None) -> Callab
 
 
 def get(kind: str, name: str) -> Entry:
-    """The component ``name`` of ``kind``. Raises RegistryError naming what is known, or what it cannot import."""
+    """The component ``name`` of ``kind``. Raises RegistryError if it is unknown (lists names) or cannot be imported."""
     if (kind, name) not in _entries and name in _built_in(kind):
         module = _built_in(kind)[name].module
         try:
@@ -119,12 +119,12 @@ def name_of(kind: str, factory: type[Any]) -> str:
 
 
 def names(kind: str) -> list[str]:
-    """The names of all components of a kind, sorted, the plug-ins' among them."""
+    """The names of all components of a kind, sorted, including those of plug-ins."""
     return list(summaries(kind))
 
 
 def summaries(kind: str) -> dict[str, str]:
-    """The first line about each component of a kind, by name. Imports none but the installed plug-ins'."""
+    """The one-line summary of each component of a kind, by name. Imports only installed plug-ins."""
     lines = {name: declaration.summary for name, declaration in _built_in(kind).items()}
     plugins.load_entry_points()
     for entry in _entries.values():
@@ -134,7 +134,7 @@ def summaries(kind: str) -> dict[str, str]:
 
 
 def options(kind: str, name: str) -> tuple[str, ...]:
-    """The names of a component's options; of one that ``names`` lists. Imports nothing."""
+    """The names of the options of a component that ``names`` lists. Imports nothing."""
     if name in _built_in(kind):
         return _built_in(kind)[name].options
     return tuple(field.name for field in _entries[kind, name].options)
@@ -149,7 +149,7 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
     """Build the component that ``spec`` (a structured ``Component`` node of a config) names.
 
     ``at`` is its place in the config; ``dependencies`` go to factories that name them. Without a ``spec.config`` the
-    defaults apply. Raises ConfigError: unknown name, bad or missing options, also of components within;
+    defaults apply. Raises ConfigError: unknown name, bad or missing options, also of nested components;
     PluginError: a plug-in's component cannot be constructed.
     """
     place = at or kind

@@ -21,7 +21,7 @@ _SUFFIX = ".template"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*")
 _CONDITIONAL = re.compile(r"^@(?P<condition>\w+) (?P<kept>.*\n)", re.MULTILINE)
-_TAGGED = (("st",), ("asr",))  # `aista data tokenizer` gives their languages pieces unasked
+_TAGGED = (("st",), ("asr",))  # `aista data tokenizer` adds pieces for their languages by default
 GOALS = {
     "st": "speech translation",
     "asr": "speech recognition",
@@ -55,11 +55,12 @@ def new_component(kind: str, name: str, path: Path) -> Path:
 
     Raises:
         ConfigError: the kind has no template, or the name is malformed or taken by a built-in component.
-        DataError: the file is there already.
+        DataError: the file already exists.
     """
     if kind not in template_kinds():
         known = ", ".join(template_kinds())
-        raise ConfigError([Fault(kind, f"is no kind with a template{nearest(kind, KINDS)}", f"choose one of {known}")])
+        problem = f"is not a kind with a template{nearest(kind, KINDS)}"
+        raise ConfigError([Fault(kind, problem, f"choose one of {known}")])
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         rule = "must be a Python name in lower case, as my_encoder"
         raise ConfigError([Fault("NAME", f"{rule}, got {name!r}", "choose another")])
@@ -74,12 +75,12 @@ def new_component(kind: str, name: str, path: Path) -> Path:
 
 @dataclass(frozen=True)
 class ProjectOptions:
-    """What the files of a new project say.
+    """Values that the templates of a new project are filled with.
 
     Attributes:
         source: Language of the speech, e.g. ``en``.
         target: Language of the translations.
-        corpus: Where the corpus to import is; "" leaves it to ``make SOURCE=...``.
+        corpus: Path of the corpus to import; "" leaves it to ``make SOURCE=...``.
         tasks: What the model learns, of ``st``, ``asr``, ``mt`` and ``cot``; the first is validated and scored.
         steps: Steps of joint training for each task; each pretraining stage has half as many again.
     """
@@ -103,7 +104,7 @@ class ProjectOptions:
         return frozenset(found)
 
     def values(self) -> dict[str, str]:
-        """What the templates' fields become."""
+        """The values of the templates' fields."""
         prompts = {task: f"{{speech}}<{self._tag(task)}>" for task in self.tasks}
         first = self.tasks[0]
         languages, parts, pair = f"--source-language {self.source}", {"encoder": "ctc"}, f"({self.source})"
@@ -143,21 +144,21 @@ def new_project(folder: Path, options: ProjectOptions, config: Path | None = Non
 
     Args:
         folder: Folder to make; it may exist if it is empty.
-        options: What goes into the files.
+        options: Values for the templates.
         config: A config to copy as ``experiment.yaml``; None takes the template's, a small model trained from scratch.
 
     Returns:
         The files, relative to ``folder``.
 
     Raises:
-        ConfigError: a language is no code.
+        ConfigError: a language is not a language code.
         DataError: the folder is not empty.
     """
     for name, code in (("--source-language", options.source), ("--target-language", options.target)):
         if not _LANGUAGE.fullmatch(code):
             raise ConfigError([Fault(name, f"must be a language code, got {code!r}", "write it as en, fr or zh-CN")])
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder}: is there already and not empty; choose another folder")
+        raise DataError(f"{folder}: already exists and is not empty; choose another folder")
     values = {"title": folder.resolve().name, **options.values()}
     texts = {name: _project(template, options.conditions).substitute(values) for name, template in _PROJECT.items()}
     if config is not None:
@@ -191,6 +192,6 @@ def _class_name(name: str) -> str:
 
 def _write_new(path: Path, text: str) -> None:
     if path.exists():
-        raise DataError(f"{path}: is there already; choose another name, or delete it first")
+        raise DataError(f"{path}: already exists; choose another name, or delete it first")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)

@@ -47,7 +47,7 @@ class Options:
     """Base of dataclasses that declare options: types and bounds hold however an object is made.
 
     Values are converted as those of a config are: a list to a tuple, a whole number to a float where one is declared.
-    Where a component belongs, its name will do, and so will a component that is its own options: ``Sinkhorn()``.
+    A component may be given by its name, or as an object that is its own options: ``Sinkhorn()``.
     A rule that spans options goes into ``__post_init__`` as a ``ValueError``, after ``super().__post_init__()``.
 
     Raises:
@@ -97,7 +97,7 @@ def option(
 
     Numbers are finite unless ``finite`` is False. With ``inherit=False`` a pretraining stage does not take it over
     from the main config; the same holds for ``section`` and ``component``. ``weights=False`` says that the option
-    changes neither the trained weights nor which of them are the best: runs that differ in it are one.
+    changes neither the trained weights nor the choice of the best: runs that differ only in it are the same run.
     """
     bounds = {"minimum": minimum, "maximum": maximum, "above": above, "below": below, "choices": choices}
     metadata = {
@@ -214,7 +214,7 @@ def _is_required(field: dataclasses.Field[Any], hint: Any) -> bool:
 
 
 def _hints(cls: type[Any]) -> dict[str, Any]:
-    """The annotations of a dataclass, remembered. Raises PluginError where one cannot be evaluated."""
+    """The annotations of a dataclass, cached. Raises PluginError where one cannot be evaluated."""
     if cls not in _HINTS:
         try:
             _HINTS[cls] = typing.get_type_hints(cls)

@@ -1,4 +1,4 @@
-"""The configs that come with aista, known by the names of their files."""
+"""The configs shipped with aista, by file name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def shipped_configs() -> dict[str, Path]:
 
 
 def find_config(text: str | Path, folder: Path = Path()) -> Path:
-    """The file that a user names: ``my.yaml`` and ``somewhere/my.yaml`` are paths, ``quickstart`` is a shipped config.
+    """The config file that a user names: ``my.yaml`` and ``somewhere/my.yaml`` are paths, ``quickstart`` is shipped.
 
     Args:
         text: What the user wrote.
@@ -34,7 +34,7 @@ def find_config(text: str | Path, folder: Path = Path()) -> Path:
         return folder / path
     known = shipped_configs()
     if path.name not in known:
-        problem = f"is no shipped config{nearest(path.name, known)}"
+        problem = f"is not a shipped config{nearest(path.name, known)}"
         remedy = f"`aista configs` lists them; a file of your own is named with its ending, {path.name}.yaml"
         raise ConfigError([Fault(path.name, problem, remedy)], path.name)
     return known[path.name]

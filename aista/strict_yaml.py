@@ -28,9 +28,9 @@ from aista.errors import ConfigError, Fault, shown
 __all__ = ["MAX_DEPTH", "MAX_VALUES", "dump", "parse", "parse_value"]
 
 MAX_VALUES = 250_000
-"""Values of one document: texts, numbers, lists and mappings, those that aliases repeat included."""
+"""Maximum number of values (texts, numbers, lists, mappings) in a document, counting what aliases repeat."""
 MAX_DEPTH = 50
-"""Levels of lists and mappings, through aliases too."""
+"""Maximum depth of nested lists and mappings, through aliases too."""
 
 _RESOLVERS = {
     "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -122,7 +122,7 @@ class _Reader:
         data = self._value(next(self._events), "")
         next(self._events)  # the document's end
         if not isinstance(after := next(self._events), StreamEndEvent):
-            raise _RefusedError("another document begins; a file holds one", after)
+            raise _RefusedError("a second document begins; a config holds one", after)
         return data
 
     def _value(self, event: Any, at: str) -> Any:
@@ -146,7 +146,7 @@ class _Reader:
 
     def _alias(self, event: Any) -> Any:
         if event.anchor not in self._anchors:
-            raise _RefusedError(f"no value &{event.anchor} ends before the alias *{event.anchor}", event)
+            raise _RefusedError(f"the alias *{event.anchor} has no complete value &{event.anchor} before it", event)
         value, values, levels = self._anchors[event.anchor]
         self._values += values
         self._deepest = max(self._deepest, self._level + levels)
@@ -157,7 +157,7 @@ class _Reader:
         if getattr(event, "tag", None) is not None:
             raise _RefusedError(f"the tag {event.tag!r} is not allowed: configs hold plain data only", event)
         if self._deepest > MAX_DEPTH:
-            raise _RefusedError(f"lists and mappings are nested in more than {MAX_DEPTH} levels", event)
+            raise _RefusedError(f"lists and mappings are nested more than {MAX_DEPTH} levels deep", event)
         if self._values > MAX_VALUES:
             raise _RefusedError(f"there are more than {MAX_VALUES:,} values, counting what aliases repeat", event)
 
@@ -195,7 +195,7 @@ def _key(event: Any) -> tuple[str, int, bool]:
 
 
 def _merged(value: Any, event: Any) -> dict[str, Any]:
-    """What a merge key stands for; of several mappings the first that has a key gives its value."""
+    """The mapping of a merge key; where several mappings hold the same key, the first gives its value."""
     mappings = value if isinstance(value, list) else [value]
     if not all(isinstance(mapping, dict) for mapping in mappings):
         raise _RefusedError(f"<< takes a mapping or a list of mappings, got {shown(value)}", event)

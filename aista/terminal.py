@@ -1,4 +1,4 @@
-"""What rich draws in a terminal: log lines (the time and the message, nothing else) and passing progress bars."""
+"""Terminal output by rich: log lines (time and message only) and transient progress bars."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ __all__ = [
 log = logging.getLogger("aista.progress")
 
 LABEL = TextColumn("{task.description}", markup=False)
-"""The column of a bar's label, which is no markup: paths may hold brackets."""
+"""The column of a bar's label, not parsed as markup: paths may hold brackets."""
 
 
 WIDTH = 240
-"""Columns where there is no terminal to ask; a table takes what it needs of them."""
+"""Width, in columns, of output that is not a terminal; a table uses only what it needs."""
 
 
 class MessageFormatter(logging.Formatter):
@@ -53,7 +53,7 @@ class MessageFormatter(logging.Formatter):
 
 
 def result_console() -> Console:
-    """Where tables of results are printed: as wide as the terminal, and where there is none, wide enough to read."""
+    """The console for tables of results: as wide as the terminal, or ``WIDTH`` where there is none."""
     console = Console()
     return console if console.is_terminal else Console(width=WIDTH)
 
@@ -82,14 +82,14 @@ def configure_logging() -> None:
 
 
 def passing_progress(*columns: str | ProgressColumn, console: Console | None = None) -> Progress:
-    """A progress bar that is gone when its work is done, and that writes nothing where there is no terminal."""
+    """A progress bar that disappears at its end and writes nothing where there is no terminal."""
     console = console or Console()
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
 def stage_bars(console: Console | None = None) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield ``progress(stage, done, total)``, which shows a passing progress bar per stage; a total of 0 is unknown."""
+    """Yield ``progress(stage, done, total)``, which shows a transient bar per stage; a total of 0 is unknown."""
     with passing_progress(LABEL, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console) as bars:
         by_stage: dict[str, TaskID] = {}
 
@@ -103,10 +103,10 @@ def stage_bars(console: Console | None = None) -> Iterator[Callable[[str, int, i
 
 @contextmanager
 def long_progress(*, shown: bool = True) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield ``progress(stage, done, total)`` of work that may take hours: bars on stderr, or lines where it is a log.
+    """Yield ``progress(stage, done, total)`` for work that may take hours: bars in a terminal, else lines of a log.
 
     Args:
-        shown: Whether bars are wanted: not where results appear in the same terminal.
+        shown: Whether to show bars; False where results appear in the same terminal.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -119,7 +119,7 @@ def long_progress(*, shown: bool = True) -> Iterator[Callable[[str, int, int], N
 
 
 class LoggedProgress:
-    """Logs how far a stage is and what time it will still take: one line a minute, none for what is done before.
+    """Logs the progress of a stage and its estimated time left: a line a minute, none for a stage that ends sooner.
 
     Args:
         every: Seconds between two lines.

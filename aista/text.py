@@ -1,4 +1,4 @@
-"""The lines of text files, and texts as people see them."""
+"""Reads lines of text files; finds and removes invisible characters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_lines(path: Path, missing: str) -> list[str]:
 
     Args:
         path: The file.
-        missing: What to say, and to advise, where there is none.
+        missing: Message and advice for a file that does not exist.
 
     Raises:
         DataError: the file cannot be read, has another encoding, or its lines end with CR alone.
@@ -50,7 +50,7 @@ def read_lines(path: Path, missing: str) -> list[str]:
 
 
 def is_blank(text: str) -> bool:
-    """Whether nobody sees anything of a text: white space, control and format characters, variation selectors."""
+    """Whether a text shows nothing: only white space, control and format characters, variation selectors."""
     return all(
         unicodedata.category(char) in ("Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Cn") or char in _BLANK or _selects(char)
         for char in text
@@ -58,10 +58,10 @@ def is_blank(text: str) -> bool:
 
 
 def drop_invisible(text: str) -> str:
-    """A text without format characters (Unicode Cf): soft hyphens, direction marks, zero-width spaces.
+    """Remove format characters (Unicode Cf) from a text: soft hyphens, direction marks, zero-width spaces.
 
     Joiners (U+200C, U+200D) stay between letters of the scripts that they shape, from Arabic to Mongolian: there they
-    are spelling.
+    are part of the spelling.
     """
     return "".join(
         char

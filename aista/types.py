@@ -1,4 +1,4 @@
-"""Small records that pass between the rooms. Tensor names carry their shapes.
+"""Records that are passed between subpackages. Tensor names carry their shapes.
 
 B utterances, W samples, F feature frames, M feature channels, S encoder frames, P adapted speech
 positions, T transcript tokens, U target tokens, E/D widths, V vocabulary.
@@ -32,7 +32,7 @@ class RowPrompts(NamedTuple):
     Attributes:
         head: ``[B, H]`` ids before the speech, BOS included.
         head_lengths: ``[B]``.
-        suffix: ``[B, K]`` ids behind it.
+        suffix: ``[B, K]`` ids after the speech.
         suffix_lengths: ``[B]``.
     """
 
@@ -61,11 +61,11 @@ class SpeechBatch:
         target_lengths: ``[B]``; 0 where the row has no translation (it takes part in the alignment only).
         source_text: Transcripts as text; "" where missing.
         target_text: Reference translations as text.
-        words: ``[B, N, 4]`` first token, token behind the last, and the shares of the encoder's input, 0 to 1, at which
-            a word starts and ends; all 0 where a row has no further word. None where no loss needs them.
+        words: ``[B, N, 4]`` for each word: its first token, the token after its last, and its start and end as
+            fractions of the encoder's input; all 0 after a row's last word. None where no loss needs them.
         encoded: Whether ``audio`` holds encoder states, so that the encoder is not run.
-        left_out: Rows that were to be in the batch and could not be read.
-        part_rows: Part of the training data -> how many of the rows are of it; empty where parts are not told apart.
+        left_out: Number of rows of the batch that could not be read and are missing.
+        part_rows: Part of the training data -> number of its rows here; empty where parts are not distinguished.
         tasks: What each row is trained on (``aista.data.task_rows``); empty where all rows are alike.
         prompts: The prompt of each row; None where all have the model's own.
         spoken: ``[S]`` the rows with audio, on the CPU; None where all have it. The transcript of the others takes the
@@ -94,21 +94,21 @@ class SpeechBatch:
 
     @property
     def row_weights(self) -> Tensor:
-        """``[B]`` tokens that each row counts as: its translation's, or its transcript's without one; EOS included."""
+        """``[B]`` weight of each row: the tokens of its translation, or of its transcript without one; EOS included."""
         return torch.where(self.target_lengths > 0, self.target_lengths, self.source_lengths) + 1
 
     @cached_property
     def num_targets(self) -> int:
-        """Tokens that the batch counts as, by which its loss is divided."""
+        """Sum of the row weights, by which the loss of the batch is divided."""
         return int(self.row_weights.sum())
 
     @cached_property
     def num_translated(self) -> int:
-        """Those of the rows with a translation: tokens that an NLL is a mean over."""
+        """Tokens of the rows with a translation, over which a mean NLL is taken."""
         return int(self.row_weights.where(self.target_lengths > 0, 0).sum())
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> SpeechBatch:
-        """The same batch with its tensors on ``device``; its tokens are counted before, where no GPU is waited for."""
+        """The same batch with its tensors on ``device``; tokens are counted first, on the CPU, without a GPU sync."""
         names = ("audio", "audio_lengths", "source", "source_lengths", "target", "target_lengths")
         moved = {n: getattr(self, n).to(device, non_blocking=non_blocking) for n in names}
         words = None if self.words is None else self.words.to(device, non_blocking=non_blocking)
@@ -135,16 +135,16 @@ class LayerStates(NamedTuple):
 
     @property
     def present(self) -> Tensor:
-        """``[B]`` whether a row has both sides."""
+        """``[B]`` whether a row has both speech and text."""
         return (self.speech_lengths > 0) & (self.text_lengths > 0)
 
 
 class RowTerm(NamedTuple):
-    """A number per row from inside the model: a loss of its own, or something to watch.
+    """A value per row computed inside the model: an additional loss, or a quantity to log.
 
     Attributes:
-        name: What it is logged as.
-        weight: Of the loss beside the cross-entropy per token; 0 for what is only logged.
+        name: Its name in the logs.
+        weight: Factor of the loss beside the cross-entropy per token; 0 if the value is only logged.
         value: ``[B]`` fp32, a mean over the row's tokens or positions; 0 in rows that it does not apply to.
         applies: ``[B]`` bool; the mean that is logged is over these rows.
     """
@@ -170,9 +170,9 @@ class LsmOutput(NamedTuple):
         vocabulary: ``[C, D]`` embeddings of the tokens asked for.
         divergences: ``[B]`` for each comparison of predictions that was asked for, summed over target tokens.
         readings: One ``[B, T, 2]`` per captured layer where asked for: reciprocal rank and probability of each
-            transcript token, as the output layer reads the speech states.
-        embedded: ``[B, P, D]`` what the adapter gives to the language model, a leaf of the speech branch's graph; None
-            unless its gradient was asked for.
+            transcript token when the output layer is applied to the speech states.
+        embedded: ``[B, P, D]`` output of the adapter, a leaf of the speech branch's graph; None unless its gradient was
+            asked for.
     """
 
     nll: Tensor
@@ -199,7 +199,7 @@ class Hypothesis:
 
     Attributes:
         ids: Its tokens without BOS and EOS.
-        log_probability: Of the tokens and EOS given the prompt, as the model has it.
+        log_probability: The model's log-probability of the tokens and EOS given the prompt.
         guarded: Whether ``no_repeat_ngram`` changed a step of the search that found it.
     """
 

@@ -27,7 +27,7 @@ PROMPT = "translate {speech} into french:"
 LORA: dict[str, Any] = {"r": 16, "lora_alpha": 32.0, "lora_dropout": 0.05}
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 WINDOW = 3000
-"""Frames of 10 ms that Hugging Face's Whisper wants: 30 s."""
+"""Number of 10 ms frames that Hugging Face's Whisper requires: 30 s."""
 
 
 class Tokens(DummyTokenizer):

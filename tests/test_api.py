@@ -114,7 +114,7 @@ def test_segments_of_samples_are_those_of_the_file(model, file, samples):
         (lambda x: x, 0, "array: sample_rate must be a whole number of Hz, got 0"),
         (lambda x: None, RATE, "array: must hold samples of one recording, got None"),
         (lambda x: x[:9], RATE, "array: must last at least 0.1 s"),
-        (lambda x: "a.wav", RATE, "a.wav: a file says its own sample rate; leave sample_rate=16000 out"),
+        (lambda x: "a.wav", RATE, "a.wav: the file states its own sample rate; leave out sample_rate=16000"),
         (lambda x: "nowhere.wav", None, "nowhere.wav: no such file"),
         (lambda x: ["a.wav"], None, r"audio: must be one recording, got \['a.wav'\]; Model.stream takes several"),
     ],
@@ -197,7 +197,7 @@ def test_an_experiment_is_read_as_by_the_command(tmp_path, capsys):
     assert repr(experiment).endswith("quickstart.yaml>")
     with pytest.raises(ConfigError, match=r"trainer\.max_stepz"):
         aista.Experiment.from_yaml("quickstart", "trainer.max_stepz=30")
-    with pytest.raises(ConfigError, match=r"quickstrat: is no shipped config \(did you mean 'quickstart'\?\)"):
+    with pytest.raises(ConfigError, match=r"quickstrat: is not a shipped config \(did you mean 'quickstart'\?\)"):
         aista.Experiment.from_yaml("quickstrat")
     with pytest.raises(ConfigError, match="cannot be read"):
         aista.Experiment.from_yaml(tmp_path / "none.yaml")

@@ -74,13 +74,13 @@ def test_an_empty_file_is_an_empty_config(load, text):
             ["1: not valid YAML: mapping values are not allowed in this context; quote texts that contain ': '"],
         ),
         ("a: [1, 2\nb: 3\n", ["2: not valid YAML: did not find expected ',' or ']'"]),
-        ("a: *x\n", ["1: no value &x ends before the alias *x"]),
-        ("a: &x [*x]\n", ["1: no value &x ends before the alias *x"]),
+        ("a: *x\n", ["1: the alias *x has no complete value &x before it"]),
+        ("a: &x [*x]\n", ["1: the alias *x has no complete value &x before it"]),
         (
             "a: !!python/object/apply:os.system [ls]\n",
             ["1: the tag 'tag:yaml.org,2002:python/object/apply:os.system' is not allowed"],
         ),
-        ("a: 1\n---\nb: 2\n", ["2: another document begins; a file holds one"]),
+        ("a: 1\n---\nb: 2\n", ["2: a second document begins; a config holds one"]),
         ("? [1]\n: 2\n", ["1: a key must be a plain word: no list, mapping, anchor, alias or tag"]),
         (
             "- 1\n- 2\n",

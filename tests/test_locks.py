@@ -52,7 +52,7 @@ def test_the_second_process_learns_who_holds_it(tmp_path, holder):
     with pytest.raises(RunError) as caught, locked(file, tmp_path):
         pass
     who = re.escape(f"{tmp_path}: in use by process {process.pid} on {os.uname().nodename} since 20")
-    assert re.match(rf"{who}[-0-9]* [:0-9]* \(-c .*folder/lock\); wait for its end, or end it", str(caught.value))
+    assert re.match(rf"{who}[-0-9]* [:0-9]* \(-c .*folder/lock\); wait until it ends, or end it", str(caught.value))
 
 
 def test_a_look_at_the_lock_does_not_count_as_holding_it(tmp_path):
@@ -114,5 +114,6 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, caplog)
     with locked(tmp_path / "lock", tmp_path):
         pass
     assert caplog.messages == [
-        f"{tmp_path}: its file system has no locks ([Errno 37] No locks available): see that no other process writes it"
+        f"{tmp_path}: its file system has no locks ([Errno 37] No locks available): "
+        "make sure that no other process writes to it"
     ]

@@ -46,7 +46,7 @@ def test_they_are_formatted_linted_and_say_their_own_name(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "name", "message"),
     [
-        ("kost", "x", "is no kind with a template (did you mean 'cost'?); choose one of encoder"),
+        ("kost", "x", "is not a kind with a template (did you mean 'cost'?); choose one of encoder"),
         ("cost", "My Cost", "NAME: must be a Python name in lower case, as my_encoder, got 'My Cost'"),
         ("cost", "class", "NAME: must be a Python name in lower case, as my_encoder, got 'class'"),
         ("cost", "../x", "NAME: must be a Python name in lower case, as my_encoder, got '../x'"),
@@ -66,7 +66,7 @@ def test_nothing_is_overwritten(tmp_path, monkeypatch, capsys):
     assert "test it: aista check own_cost.py" in capsys.readouterr().out
     (tmp_path / "own_cost.py").write_text("mine")
     assert main(["new", "cost", "own_cost"]) == 2
-    assert "own_cost.py: is there already" in capsys.readouterr().err
+    assert "own_cost.py: already exists" in capsys.readouterr().err
     assert (tmp_path / "own_cost.py").read_text() == "mine"
 
 
@@ -151,7 +151,7 @@ def test_a_project_starts_from_any_config(tmp_path):
 
 def test_a_project_replaces_nothing(tmp_path):
     (tmp_path / "x.txt").touch()
-    with pytest.raises(DataError, match="is there already and not empty; choose another folder"):
+    with pytest.raises(DataError, match="already exists and is not empty; choose another folder"):
         new_project(tmp_path, ProjectOptions())
     with pytest.raises(ConfigError, match="--target-language: must be a language code, got 'French!'"):
         new_project(tmp_path / "new", ProjectOptions(target="French!"))

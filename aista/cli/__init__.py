@@ -1,1 +1,1 @@
-"""Thin commands: ``main`` finds the verb, one module per verb reads its arguments and calls the rooms below."""
+"""Command-line interface: ``main`` finds the command; one module per command reads its arguments and runs it."""

@@ -28,7 +28,7 @@ NumberT = TypeVar("NumberT", int, float)
 
 
 class Once(argparse.Action):
-    """Stores a value that would be taken for a list, were it given several times: another one is refused."""
+    """Stores a value and refuses a second one, which argparse would otherwise accept."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
@@ -64,9 +64,9 @@ def _bounded(kind: Callable[[str], NumberT], rule: str, least: NumberT, most: Nu
 
 
 def component(kind: str) -> Callable[[str], Component | None]:
-    """The type of an argument that names a component as a config does; ``none`` is none.
+    """The type of an argument that names a component as a config does; ``none`` gives None.
 
-    It raises ConfigError for one that is unknown, or whose options are wrong.
+    It raises ConfigError for an unknown component or wrong options.
     """
 
     def parse(text: str) -> Component | None:
@@ -109,7 +109,7 @@ def add_verify_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add RUN, a trained folder or an exported one, and how its model is loaded."""
+    """Add RUN, a trained or exported folder, and the options of loading its model."""
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a trained run or an export")
     add_model_arguments(parser)
     add_base_argument(parser)

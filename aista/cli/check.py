@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _registered(file: str) -> list[Entry]:
-    """What a plug-in file registers. Raises PluginError: it cannot be loaded, or registers nothing."""
+    """Components that a plug-in file registers. Raises PluginError if it cannot be loaded, or registers nothing."""
     registered = registry.load_plugins([file])
     if not registered:
         raise PluginError("registers no component; decorate one with aista.registry.register")
@@ -74,7 +74,7 @@ def _registered(file: str) -> list[Entry]:
 
 
 def _lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    """A line per outcome; contracts that do not pass for one reason share one."""
+    """A line per outcome; contracts that fail for the same reason share one."""
     by_reason: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_reason.setdefault(outcome.reason or outcome.contract, []).append(outcome)

@@ -114,5 +114,5 @@ def _named(path: Path) -> tuple[Path, str]:
     """A run folder and the label of its evaluation, from RUN@LABEL, or nothing from RUN."""
     folder, at, label = str(path).rpartition("@")
     if at and not label and not path.exists():
-        raise AistaError(f"{path}: must name an evaluation behind @, such as {folder}@test, got nothing; add its label")
+        raise AistaError(f"{path}: must name an evaluation after @, such as {folder}@test, got nothing; add its label")
     return (path, "") if path.exists() or not at else (Path(folder), label)

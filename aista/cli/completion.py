@@ -1,4 +1,4 @@
-"""``aista completion SHELL``: what a shell needs to complete commands, options and files of aista."""
+"""``aista completion SHELL``: a script with which a shell completes commands, options and files of aista."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def complete(line: str) -> None:
-    """Answer the shell that asks what may follow a line, and exit. Called where its variables are set."""
+    """Print completions of a command line for the shell, and exit. Called where the shell's variables are set."""
     import argcomplete
 
     argcomplete.autocomplete(parser_for(line.split()[1:]))
 
 
 def parser_for(words: list[str]) -> argparse.ArgumentParser:
-    """A parser of all commands, with the options of the one that the words name: others are not imported."""
+    """A parser of all commands, with options only of the command in ``words``; others are not imported."""
     verb = words[0] if words else ""
     sub_verb = " ".join(words[:2])
     parser = argparse.ArgumentParser(prog="aista")

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Align, write, and print what became of the rows."""
+    """Align, write the manifest, and print a summary of the rows."""
     from aista.terminal import configure_logging
 
     configure_logging()

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_share,
         nargs="+",
         metavar="NAME=SHARE",
-        help="shares of train to split off; default: dev=0.05 test=0.05 if the source has no splits; none: no split",
+        help="fractions of train to split off; default: dev=0.05 test=0.05 if the source has no splits; none: no split",
     )
     parser.add_argument(
         "--source-language",
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Import, and print what became of the rows."""
+    """Import, and print a summary of the rows."""
     from aista import registry
     from aista.corpora.imports.importer import import_corpus
     from aista.corpora.imports.source_rows import ImportOptions

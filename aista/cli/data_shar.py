@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Convert, and print what was written and what was left out."""
+    """Convert, and print the rows written and left out."""
     from functools import partial
 
     from aista.data.streams.shar_writer import write_shar

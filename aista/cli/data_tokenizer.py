@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, and print what the model holds."""
+    """Train, and print the model's pieces."""
     from aista.corpora.tokenizer_training import TokenizerOptions, train_tokenizer
 
     options = read_options(args, TokenizerOptions)

@@ -100,7 +100,7 @@ def _say_sweep(sweep: LengthSweep) -> None:
         say(line)
     best, metric = sweep.best, sweep.best.scores[0].name
     say(
-        f"one search with length_penalty {sweep.own:g}, what it found ranked under each; best by {metric}, for the "
+        f"one search with length_penalty {sweep.own:g}, its hypotheses ranked under each; best by {metric}, for the "
         "config:\n"
         f"evaluation: {{generation: {{length_penalty: {best.length_penalty:g}}}}}"
     )
@@ -163,7 +163,7 @@ def _say_result(result: Evaluation) -> None:
 
 
 def _samples(layout: str, manifest: str, out: str) -> Hearing2TranslateSamples:
-    """What is to be exported, found faulty before anything is decoded."""
+    """Read and check the samples to export, before decoding."""
     from aista.files import require_writable
     from aista.report.suite_outputs import Hearing2TranslateSamples
 

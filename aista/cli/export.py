@@ -37,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the folder and list what is in it; send it where it is asked to."""
+    """Write the folder and list its files; upload it with ``--push``."""
     from aista.engine.export.push import find_target, plan_push
     from aista.errors import AistaError
     from aista.terminal import configure_logging
 
     configure_logging()
     if args.public and not args.push:
-        raise AistaError("--public is for --push; add that, or leave --public out")
+        raise AistaError("--public is for --push; add --push, or leave out --public")
     if args.out is None and not args.push:
         raise AistaError("OUT is missing: name the folder to make")
     target = find_target(args.push, public=args.public) if args.push else None

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the files and say what to run."""
+    """Write the files and print the next command."""
     from aista.shipped import find_config
 
     tasks = tuple(dict.fromkeys(args.tasks or ProjectOptions.tasks))
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             "--task: must begin with a task of speech, got mt; give --task st before it, mt shares its model"
         )
     if args.config and args.steps:
-        raise AistaError(f"--steps: --from {args.config} says its own, got {args.steps}; edit them in experiment.yaml")
+        raise AistaError(f"--steps: --from {args.config} sets its own, got {args.steps}; edit them in experiment.yaml")
     target = args.target_language or ProjectOptions.target
     corpus = "" if args.data is None else str(args.data.resolve())
     options = ProjectOptions(args.source_language, target, corpus, tasks, args.steps or ProjectOptions.steps)

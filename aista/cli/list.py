@@ -1,4 +1,4 @@
-"""``aista list [KIND]``: what is registered, by kind; of one kind the options' names too."""
+"""``aista list [KIND]``: the registered components by kind; for one kind also the names of options."""
 
 from __future__ import annotations
 

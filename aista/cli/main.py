@@ -1,8 +1,8 @@
 """The ``aista`` command: finds the verb, runs its module, turns errors into messages and exit codes.
 
-A verb's module ``aista.cli.<verb>`` (of ``aista data align``: ``aista.cli.data_align``) offers
-``add_arguments(parser)`` and ``run(args) -> int`` and is imported only when its verb is chosen. ``aista --help``
-imports nothing but what it prints with.
+The module of a verb, ``aista.cli.<verb>`` (``aista.cli.data_align`` for ``aista data align``), has
+``add_arguments(parser)`` and ``run(args) -> int`` and is imported only when its verb is used. ``aista --help``
+imports only what it needs to print.
 """
 
 from __future__ import annotations

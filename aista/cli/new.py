@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the file, say how to test and use it."""
+    """Write the file, and print how to test and use it."""
     path = new_component(args.kind, args.name, args.out or Path(f"{args.name}.py"))
     say(f"{path}: a complete {args.kind}, to be changed\n  test it: aista check {path}")
     say(f"  use it: plugins: [{path}] in a config, and the name {args.name}")

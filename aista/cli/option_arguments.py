@@ -1,4 +1,4 @@
-"""Command-line arguments that are options declared elsewhere: of dataclasses, and metrics."""
+"""Command-line arguments from declared options of dataclasses, and for metrics."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add_option_arguments(parser: argparse.ArgumentParser, cls: type[Options]) ->
 
 
 def add_change_arguments(parser: argparse.ArgumentParser, cls: type[Options]) -> None:
-    """Add an argument for each option of a dataclass whose value is the run's unless it is given."""
+    """Add an argument for each option of a dataclass; the default is the run's value."""
     for field in fields(cls):  # type: ignore[arg-type]
         meaning, kind = f"{field.metadata['help']} (default: the run's)", field.metadata.get("kind")
         if kind is None:
@@ -43,14 +43,14 @@ def add_change_arguments(parser: argparse.ArgumentParser, cls: type[Options]) ->
 
 
 def read_changes(args: argparse.Namespace, cls: type[Options]) -> dict[str, Any]:
-    """What was given of ``add_change_arguments``. Raises ConfigError naming all that is out of bounds."""
+    """The given arguments of ``add_change_arguments``. Raises ConfigError naming all values out of bounds."""
     names = [field.name for field in fields(cls) if hasattr(args, field.name)]  # type: ignore[arg-type]
     changed = _structure(cls, {name: getattr(args, name) for name in names})
     return {name: getattr(changed, name) for name in names}
 
 
 def read_options(args: argparse.Namespace, cls: type[OptionsT]) -> OptionsT:
-    """The options that ``add_option_arguments`` asks for. Raises ConfigError naming all that are out of bounds."""
+    """The options of ``add_option_arguments``. Raises ConfigError naming all values out of bounds."""
     return _structure(cls, {field.name: getattr(args, field.name) for field in fields(cls)})  # type: ignore[arg-type]
 
 
@@ -67,7 +67,7 @@ def _type(default: Any) -> Callable[[str], Any]:
 
 
 def _component(text: str) -> Any:
-    """A component as a config has it; ``none`` is none."""
+    """A component's node as in a config; ``none`` gives None."""
     from aista.strict_yaml import parse_value
 
     try:

@@ -1,4 +1,4 @@
-"""``aista quickstart [OUT]``: the whole method on the embedded corpus, in one command."""
+"""``aista quickstart [OUT]``: train and compare CE only and AI-STA on the embedded corpus."""
 
 from __future__ import annotations
 

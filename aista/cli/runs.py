@@ -1,4 +1,4 @@
-"""``aista runs [DIR]``: the runs of a folder at a glance."""
+"""``aista runs [DIR]``: a table of the runs in a folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table, and what went wrong below it."""
+    """Print the table, with errors of runs below it."""
     from aista.report.printed_tables import print_table
     from aista.runs.overview import list_runs, overview_lines, overview_table, to_json
     from aista.terminal import result_console

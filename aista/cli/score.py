@@ -1,4 +1,4 @@
-"""``aista score SYSTEM... [--reference FILE]``: scores of texts, whoever made them."""
+"""``aista score SYSTEM... [--reference FILE]``: scores of translations in text files."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resegment",
         action="store_true",
-        help="first resegment each SYSTEM, a talk in other segments, to the references by minimum word edits",
+        help="first resegment each SYSTEM, a talk segmented differently, to the references by minimum word edits",
     )
-    parser.add_argument("--target-language", default="", metavar="CODE", help="of the texts, e.g. fr or zh-CN")
+    parser.add_argument("--target-language", default="", metavar="CODE", help="language of the texts, e.g. fr or zh-CN")
     add_metric_argument(parser, "bleu and chrf")
     add_option_arguments(parser, ResamplingOptions)
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write all numbers as JSON")
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Read(NamedTuple):
-    """What is scored, the files that it is from, and what signatures say of how it was read."""
+    """The texts to score, their files, and the note on resegmentation for signatures."""
 
     references: tuple[str, ...]
     systems: dict[str, tuple[str, ...]]
@@ -100,7 +100,7 @@ class _Read(NamedTuple):
 
 
 def _read(args: argparse.Namespace) -> _Read:
-    """The systems as they are."""
+    """Read the systems as they are."""
     from aista.report.text_scores import read_texts
 
     texts = {str(path): read_texts(path) for path in args.systems}
@@ -112,7 +112,7 @@ def _read(args: argparse.Namespace) -> _Read:
 
 
 def _resegmented(args: argparse.Namespace) -> _Read:
-    """The systems in the references' segments."""
+    """Read the systems, resegmented to the references' segments."""
     from aista.report.talk_texts import resegment_talk
     from aista.report.text_scores import read_texts
     from aista.scoring.resegmentation import SIGNATURE
@@ -128,5 +128,5 @@ def _resegmented(args: argparse.Namespace) -> _Read:
 
 
 def _references(file: Texts) -> tuple[str, ...]:
-    """Those that it brings, or its own lines."""
+    """The references that the file contains, or its lines."""
     return file.hypotheses if file.references is None else file.references

@@ -1,4 +1,4 @@
-"""``aista show KIND NAME`` or ``aista show SECTION``: meaning and options, and a config snippet to paste."""
+"""``aista show KIND NAME`` or ``aista show SECTION``: description, options, and a config snippet to paste."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _show_component(entry: Entry) -> None:
 
 
 def _show_section(name: str) -> None:
-    """A section that every task shares."""
+    """Print a section that every task shares."""
     from aista.tasks.experiment import Sections, Stage
 
     holds: dict[str, type[Any]] = {

@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         return _dry_run(experiment, args)
     for name in COST_OPTIONS:
         if getattr(args, name) is not None:
-            raise AistaError(f"--{name} is for --dry-run; add that, or leave --{name} out")
+            raise AistaError(f"--{name} is for --dry-run; add --dry-run, or leave out --{name}")
     from aista.engine.training.train import train
 
     train(experiment, args.run, stage=args.stage, verify=args.verify)

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     recordings, others = find_recordings(given)
     if others:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
-        say(f"aista: {others.total()} files in folders are no recordings by their names: {kinds}", sys.stderr)
+        say(f"aista: {others.total()} files in folders are not recordings, by their names: {kinds}", sys.stderr)
     output = Output(recordings, args.format, args.output, timed=args.segment is not None)
     with long_progress(shown=args.output is not None or not sys.stdout.isatty()) as progress:
         problems: list[str] = []
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _explained(items: Iterable[Translation], problems: list[str]) -> Iterator[Translation]:
-    """The same items; what is wrong with one is said and kept."""
+    """Yield the same items; print and collect their problems."""
     for item in items:
         if item.problem:
             problems.append(item.problem)

@@ -1,4 +1,4 @@
-"""The verbs of the ``aista`` command, in the order in which its help lists them, and what each does."""
+"""The verbs of the ``aista`` command with their descriptions, in the order of its help."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _HEADER = 60
 
 @contextmanager
 def opened(source: Path, packages: str, folders: Sequence[str]) -> Iterator[Path]:
-    """Yield a folder where the files of packages lie; .deb files are unpacked to a temporary one.
+    """Yield a folder with the files of packages; .deb files are unpacked to a temporary folder.
 
     Args:
         source: A .deb file, a folder of them, or a folder that the packages were unpacked or installed to.

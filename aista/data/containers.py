@@ -1,7 +1,7 @@
-"""What audio containers announce, and whether it is there.
+"""Checks the number of samples that audio containers announce against their content.
 
-libsndfile does not ask: without an error it cuts the length of a wav to the bytes that are left, estimates that of an
-MP3 from its first frame, and of several files in one decodes the first alone.
+libsndfile does not: without an error it cuts the length of a wav to the available bytes, estimates that of an MP3 from
+its first frame, and decodes only the first of several concatenated files.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SEARCHED = 2**13
 
 
 class UnmeasuredError(ValueError):
-    """A layer III stream of variable bit rate that does not say its length: libsndfile would stop at an estimate.
+    """A layer III stream of variable bit rate that does not state its length: libsndfile would stop at an estimate.
 
     Attributes:
         start: The byte at which its first frame begins.

@@ -1,4 +1,4 @@
-"""Utterances that are ready for a model, and padded batches of them."""
+"""Encoded utterances, and padded batches of them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from aista.types import RowPrompts, SpeechBatch
 __all__ = ["Example", "PromptPair", "collate", "pad_prompts"]
 
 PromptPair = tuple[tuple[int, ...], tuple[int, ...]]
-"""Token ids before the speech, BOS included, and behind it."""
+"""Token ids before the speech, BOS included, and after it."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One utterance, ready to be padded.
+    """One encoded utterance, before padding.
 
     Attributes:
         id: Utterance id.

@@ -1,4 +1,4 @@
-"""Faulty rows that were met while training: named once each, counted, and too many stop the run."""
+"""Log of faulty rows found during training: each is reported once, and too many stop the run."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _FEWEST = 1000  # rows that the share is taken of at least: a fault among the fi
 
 
 def too_many(num_bad: int, num_read: int, max_share: float) -> bool:
-    """Whether more than a share of the rows read are bad."""
+    """Whether more than a given fraction of the rows read are bad."""
     return num_bad > max_share * max(num_read, _FEWEST)
 
 
 class FaultLog:
-    """What one process has met of rows that nothing had checked before.
+    """Faults that one process has found in unchecked rows.
 
     A row that is met again in another epoch counts again, among the rows of that epoch. A resumed run counts anew.
 

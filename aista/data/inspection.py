@@ -1,4 +1,4 @@
-"""Rows are checked before training starts, as ``data.inspect`` says; none is dropped unless the config says so."""
+"""Checks rows before training, as ``data.inspect`` says; bad rows are dropped only if the config says so."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = ["FULL_ROWS", "SAMPLE_ROWS", "Inspection", "Policy", "choose_policy", 
 Policy = Literal["full", "headers", "sample", "trust"]
 
 FULL_ROWS = 200_000
-"""Rows up to which ``data.inspect: auto`` is ``full``; above it is ``sample``."""
+"""Maximum number of rows for which ``data.inspect: auto`` is ``full``; above it is ``sample``."""
 SAMPLE_ROWS = 10_000
-"""Rows that ``sample`` looks at."""
+"""Number of rows that ``sample`` examines."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """Outcome of ``inspect``.
+    """Result of ``inspect``.
 
     Attributes:
         manifest: Path of the manifest.
@@ -68,13 +68,13 @@ class Inspection:
     task_rows: dict[str, int] = field(default_factory=dict)
 
     def within(self, limits: Sequence[Limit]) -> Inspection:
-        """The same, with the kept rows that exceed a model's limits among the problems, or that left to ``checks``."""
+        """The same, with kept rows that exceed a model's limits added to the problems, or left to ``checks``."""
         if self.checks is not None:
             return replace(self, checks=replace(self.checks, limits=tuple(limits)))
         return self.without(limits, [limit.measure(self.kept, self.durations.tolist()) for limit in limits])
 
     def without(self, limits: Sequence[Limit], measures: Sequence[Sequence[int]]) -> Inspection:
-        """The same, with the kept rows whose ``measures``, one a row for each limit, exceed it among the problems."""
+        """The same, with kept rows whose ``measures`` (one per row and limit) exceed a limit added to the problems."""
         is_bad = np.zeros(len(self.kept), dtype=np.bool_)
         for limit, values in zip(limits, measures, strict=True):
             is_bad |= (np.asarray(values) > limit.maximum) | (np.asarray(values) < limit.minimum)
@@ -162,7 +162,7 @@ class Inspection:
 
 
 def choose_policy(config: DataConfig, rows: int, *, training: bool) -> Policy:
-    """How a split is looked at: as ``data.inspect`` says where it is trained on, else in full.
+    """The inspection mode of a split: that of ``data.inspect`` for training data, else ``full``.
 
     Scores are of known rows. With ``encoder_cache`` every recording is read before the first step anyway.
     """
@@ -256,7 +256,7 @@ def _without_rejected(rows: Rows, reject: Callable[[Row], str] | None) -> tuple[
 
 
 def _examined(count: int, policy: Policy) -> NDArray[np.bool_]:
-    """``[rows]`` which rows are looked at."""
+    """``[rows]`` whether a row is examined."""
     if policy == "sample" and count > SAMPLE_ROWS:
         chosen = np.zeros(count, dtype=np.bool_)
         chosen[random.Random("inspection").sample(range(count), SAMPLE_ROWS)] = True
@@ -272,7 +272,7 @@ def _look_at_audio(
     policy: Policy,
     progress: Callable[[int, int], None] | None,
 ) -> AudioSurvey:
-    """The audio of examined rows decoded, or by its headers; and of the others the length where none is stated."""
+    """Survey the audio of examined rows, by decoding or headers, and lengths of others that state none."""
     unmeasured = ~examined & (rows.numbers("n_frames") == UNMEASURED)
     headers = audio_headers(manifest.path, config.max_seconds)
     if policy == "headers":

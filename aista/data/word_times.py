@@ -1,4 +1,4 @@
-"""When each word of a transcript is spoken: the manifest's column ``word_times``, and spans of tokens made of it."""
+"""Word times of a transcript: the manifest's column ``word_times``, and token spans derived from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOLERANCE = 0.05  # of aligners, which round to their frames
 
 
 class WordSpan(NamedTuple):
-    """Where a word lies in both modalities.
+    """Place of a word in both modalities.
 
     Attributes:
         first_token: Index of its first token in the transcript.
@@ -51,7 +51,7 @@ def parse_word_times(text: str) -> list[Times]:
 
 
 def format_word_times(times: Sequence[Times]) -> str:
-    """What ``parse_word_times`` reads, to the millisecond; "" where no time is known."""
+    """Format word times for ``parse_word_times``, to the millisecond; "" where no time is known."""
     if not any(times):
         return ""
     return " ".join(_UNKNOWN if span is None else f"{span[0]:.3f}-{span[1]:.3f}" for span in times)

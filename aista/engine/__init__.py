@@ -1,4 +1,4 @@
-"""The engine: runs tasks on fairseq2's Trainer. The only room that imports ``fairseq2.recipe``.
+"""The engine: runs tasks on fairseq2's Trainer. The only subpackage that imports ``fairseq2.recipe``.
 
 - ``training``: a run from its config to its last checkpoint;
 - ``inference``: what a trained run is used for: translation, evaluation, probing;

@@ -1,4 +1,4 @@
-"""Costs, optimal-transport solvers and alignment losses between speech and text states. PyTorch alone is enough.
+"""Costs, optimal-transport solvers and alignment losses between speech and text states. Only PyTorch is needed.
 
 Examples:
     >>> from aista.losses import Sinkhorn
@@ -56,12 +56,12 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a solver when it is asked for: the registry and the command line do without torch."""
+    """Import a solver on first use, as the registry and the command line must work without torch."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.solvers.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    """All that can be imported from here, though it is not loaded yet."""
+    """All names that can be imported from here, loaded or not."""
     return sorted({*globals(), *__all__})

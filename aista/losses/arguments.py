@@ -1,6 +1,6 @@
-"""Checks of what users pass, before it is used: a message names the argument, the rule and what was received.
+"""Checks of arguments that users pass; messages name the argument, the rule and the value received.
 
-They look at types, shapes and devices. The values of lengths are read where that costs nothing: on the CPU.
+They check types, shapes and devices. The values of lengths are read only on the CPU, where that costs nothing.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def check_lengths(name: str, lengths: Any, leading: torch.Size) -> None:
 
 
 def read_lengths(name: str, lengths: Any, leading: torch.Size, limit: int) -> list[int]:
-    """The lengths, folded, which ``check_lengths`` accepts. Raises ValueError: one lies outside ``0..limit``."""
+    """Lengths that ``check_lengths`` accepts, as a flat list. Raises ValueError if one lies outside ``0..limit``."""
     check_lengths(name, lengths, leading)
     values: list[int] = lengths.reshape(-1).tolist()
     wrong = [value for value in values if not 0 <= value <= limit]
@@ -77,7 +77,7 @@ def read_lengths(name: str, lengths: Any, leading: torch.Size, limit: int) -> li
 
 
 def at_most(value: Tensor, limit: int) -> int:
-    """The value of a scalar where that can be read, else the limit that it does not exceed: for sizes."""
+    """The value of a scalar if it can be read, else ``limit``, an upper bound; for sizes."""
     return int(value) if is_readable(value) else limit
 
 

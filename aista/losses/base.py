@@ -1,4 +1,4 @@
-"""What every alignment loss takes and gives back."""
+"""Interface of alignment losses: arguments, result and base class."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from aista.types import LayerStates
 __all__ = ["COMPARES", "NEEDS", "AlignmentContext", "AlignmentLoss", "AlignmentResult"]
 
 NEEDS = ("transcripts", "words", "vocabulary", "batch_vocabulary")
-"""What a loss can ask for in its ``needs``; see ``AlignmentContext``."""
+"""Possible entries of a loss's ``needs``; see ``AlignmentContext``."""
 
 COMPARES = ("states", "predictions")
-"""What a loss can compare."""
+"""Possible values of a loss's ``compares``."""
 
 
 class AlignmentResult(NamedTuple):
@@ -31,18 +31,18 @@ class AlignmentResult(NamedTuple):
 
 
 class AlignmentContext(NamedTuple):
-    """What a loss may know beside the states. Fields that no loss of the run needs are None.
+    """Inputs of a loss other than the states. Fields that no loss of the run needs are None.
 
     Attributes:
         num_layers: L. The states hold L blocks of B rows, one layer after the other: row ``l * B + i`` is
             utterance ``i`` at the ``l``-th layer.
-        transcripts: ``[B, T]`` token ids; what lies beyond the rows' ``text_lengths`` must not matter.
+        transcripts: ``[B, T]`` token ids; ids beyond the rows' ``text_lengths`` must not matter.
         vocabulary: ``[C, D]`` the language model's embeddings, detached unless the text side receives gradients: of all
-            tokens if a loss needs ``vocabulary``, else (``batch_vocabulary``) of at least the batch's transcripts' and
-            ``pad_id``.
+            tokens if a loss needs ``vocabulary``, else (``batch_vocabulary``) at least of the tokens of the batch's
+            transcripts and ``pad_id``.
         vocabulary_ids: ``[C]`` the tokens that they belong to, ascending, with repeats; None where they are all tokens.
-        pad_id: The token that no transcript contains.
-        words: ``[B, N, 4]`` where each word lies in both modalities, as ``SpeechBatch.words``; None too where no row of
+        pad_id: A token that no transcript contains.
+        words: ``[B, N, 4]`` place of each word in both modalities, as ``SpeechBatch.words``; also None where no row of
             the batch has word times.
     """
 
@@ -57,14 +57,14 @@ class AlignmentContext(NamedTuple):
 class AlignmentLoss(ABC):
     """A component of kind ``alignment_loss``. It has no parameters.
 
-    A subclass sets the attributes that differ from these, in its body:
+    A subclass overrides these class attributes where its own values differ:
 
     Attributes:
-        needs: Names among ``NEEDS``, of what it reads in the context beside ``num_layers``.
+        needs: Names, among ``NEEDS``, of the context's fields that it reads beside ``num_layers``.
         batch_statistic: Whether the value of a row depends on the other rows of its layer.
         compares: ``"states"`` of layers; or ``"predictions"``: both branches' logits of the next target token, position
-            by position, once per batch. Its ``states`` are then ``[B, U, V]`` logits of equal lengths, and it can have
-            no needs.
+            by position, once per batch. Its ``states`` are then ``[B, U, V]`` logits of equal lengths, and ``needs``
+            must be empty.
     """
 
     needs: tuple[str, ...] = ()
@@ -91,6 +91,6 @@ class AlignmentLoss(ABC):
 
         Args:
             states: Padded states of both modalities; the content of the padding must not matter.
-            context: How many layers the states hold, and what the loss needs.
+            context: Number of layers in the states, and the fields that the loss needs.
             detach_text: Whether the text side is a fixed target that receives no gradient.
         """

@@ -19,7 +19,9 @@ class CMOTAlignmentConfig(Options):
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
     side: str = option("x", "States that are matched with their nearest: x (speech), y (text), or both.", choices=SIDES)
     window: float | None = option(
-        4.0, "Farthest match from the diagonal, in positions of the shorter side; null: anywhere.", minimum=1
+        4.0,
+        "Maximum distance of a match from the diagonal, in positions of the shorter side; null: no limit.",
+        minimum=1,
     )
     mass: Component = component("mass", "norm", "Mass of a state.")
 
@@ -29,12 +31,12 @@ class CMOTAlignment(OTAlignment):
     """Mean cost of moving each speech state to its nearest text state within a window about the diagonal.
 
     ``sum_i a_i min_{j in W(i)} C_ij``, with ``W(i) = {j: |(i + 1/2) / S - (j + 1/2) / T| min(S, T) <= window}``
-    and ``a`` the masses; the same scale whatever the batch size. This is ``ot`` with the solver ``relaxed`` under
-    the defaults that go with it. Source: Zhou et al. 2023, "CMOT: Cross-modal Mixup via Optimal Transport"
-    (arXiv 2305.14635), who mix the states matched so; here their cost is the loss. Window 4 is aista's choice.
+    and ``a`` the masses; its scale does not depend on the batch size. This is ``ot`` with the solver ``relaxed`` and
+    other defaults. Source: Zhou et al. 2023, "CMOT: Cross-modal Mixup via Optimal Transport" (arXiv 2305.14635), who
+    mix the states matched in this way; here the matching's cost is the loss. Window 4 is aista's choice.
 
-    Choose it where ``ot`` with iterations is too slow, or as its cheapest alternative: time and memory of the cost
-    matrix, an exact gradient. Nothing keeps many speech states from sharing one token; ``side: both`` helps.
+    Choose it where ``ot`` with iterations is too slow: it costs only the time and memory of the cost matrix and has an
+    exact gradient. Many speech states may share one token; ``side: both`` helps.
     """
 
     def __init__(self, config: CMOTAlignmentConfig) -> None:

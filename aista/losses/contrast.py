@@ -1,4 +1,4 @@
-"""Cross-entropy of the positive among the candidates, and which rows' transcripts let them be negatives."""
+"""Cross-entropy of the positive among the candidates, and the choice of negatives by transcript."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["contrast", "same_key", "transcript_keys", "transcripts_of"]
 
 
 def contrast(logits: Tensor, is_candidate: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
-    """``-log softmax`` of each anchor's positive.
+    """Compute ``-log softmax`` of each anchor's positive.
 
     Args:
         logits: ``[..., A, C]`` similarities over the temperature.
@@ -23,7 +23,7 @@ def contrast(logits: Tensor, is_candidate: Tensor, positive: Tensor) -> tuple[Te
     Returns:
         ``[..., A]`` loss, and whether the positive is the best.
     """
-    if not logits.shape[-1]:  # nobody to compare, and so no anchor
+    if not logits.shape[-1]:  # no candidates, and so no anchors
         return logits.sum(-1), logits.new_zeros(logits.shape[:-1], dtype=torch.bool)
     is_positive = torch.arange(logits.shape[-1], device=positive.device) == positive[:, None]
     logp = logits.masked_fill(~(is_candidate | is_positive), -torch.inf).log_softmax(-1)
@@ -32,7 +32,7 @@ def contrast(logits: Tensor, is_candidate: Tensor, positive: Tensor) -> tuple[Te
 
 
 def transcripts_of(states: LayerStates, context: AlignmentContext) -> Tensor:
-    """``[B, T]`` the transcripts of the rows, given that the states hold ``L * B``.
+    """``[B, T]`` token ids of the rows' transcripts, checked against states of ``L * B`` rows.
 
     Raises:
         ValueError: there are none, or the number of layers, of rows or (read on the CPU alone) of tokens does not fit.

@@ -16,15 +16,15 @@ __all__ = ["CosineAlignment"]
 @register("alignment_loss", "cosine")
 @dataclass(frozen=True, kw_only=True)
 class CosineAlignment(Regression):
-    """Cosine distance ``1 - <u, v> / (|u| |v|)`` of the two sides, in [0, 2], whatever the batch size.
+    """Cosine distance ``1 - <u, v> / (|u| |v|)`` between the two sides, in [0, 2], for any batch size.
 
     ``u`` and ``v`` are the sides' pooled states; at level ``token`` the mean distance of each text state to
-    the speech state at the same share of the utterance. Cost: one pass over the states. No published method
-    by itself; pooled, the positive term of ConST (Ye et al. 2022, arXiv 2205.02444) alone.
+    the speech state at the same fraction of the utterance. Cost: one pass over the states. Not a published
+    method by itself; pooled, it is the positive term of ConST (Ye et al. 2022, arXiv 2205.02444).
 
-    Choose it as the simplest baseline. Pooled, it leaves open which state matches which, and nothing keeps
-    all utterances from collapsing to one point where the text side moves too (``infonce`` does); at token
-    level it trusts an even speaking rate (``soft_dtw`` and ``ot`` search the matching).
+    Choose it as the simplest baseline. Pooled, it does not match single states, and if the text side is trained
+    too, all utterances may collapse to one point (``infonce`` prevents that); at token level it assumes an even
+    speaking rate (``soft_dtw`` and ``ot`` find the matching).
     """
 
     def error(self, u: Tensor, v: Tensor) -> Tensor:

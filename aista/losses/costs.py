@@ -40,17 +40,17 @@ class Cost(Protocol):
 
 
 class ExplicitCost(ABC):
-    """A cost with its gradient written out: the solvers need no tape for each sample, and can take a batch at once.
+    """A cost with an explicit gradient: solvers need no autograd graph per sample and can compute a batch at once.
 
     On an accelerator the solvers call it with all samples, ``[N, S, D]`` and ``[N, T, D]``, zero in the padding, in the
-    precision of the states. Derive from it where a cost shall be fast there, or is called for many short samples; or
-    give a plain :class:`Cost` an attribute ``batched`` that holds one, for batches alone; a subclass with another
+    precision of the states. Derive from it where a cost must be fast there, or is called for many short samples; or
+    give a plain :class:`Cost` an attribute ``batched`` that holds one, used for batches only; a subclass with another
     ``__call__`` needs its own. The results are the same.
     """
 
     @abstractmethod
     def statistics(self, states: Tensor) -> Tensor:
-        """``[..., R, D] -> [..., R, 1]`` in at least fp32: what the cost needs of each state, from that state alone.
+        """Per-state quantities of the cost, such as norms: ``[..., R, D] -> [..., R, 1]`` in at least fp32.
 
         Computed for a padded batch at once, and not differentiated: ``backward`` accounts for it.
         """
@@ -124,7 +124,7 @@ class _SquaredDistances(ExplicitCost):
     """Squared distances of a batch."""
 
     def statistics(self, states: Tensor) -> Tensor:
-        """Nothing: what a state is compared with decides from where it is seen."""
+        """Unused: the origin of the distances depends on both sides, so nothing is computed from one state."""
         return states[..., :1]
 
     def forward(self, x: Tensor, y: Tensor, x_statistics: Tensor, y_statistics: Tensor) -> tuple[Tensor, Saved]:
@@ -201,7 +201,7 @@ def position_cost(x_length: int, y_length: int, power: float, *, like: Tensor) -
     Args:
         x_length: S, the sample's own length.
         y_length: T, the sample's own length.
-        power: 1 for a term that grows evenly, 2 to forgive small shifts.
+        power: 1 for linear growth, 2 to tolerate small shifts.
         like: Tensor whose dtype and device the result takes.
 
     Returns:

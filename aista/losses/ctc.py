@@ -1,4 +1,4 @@
-"""CTC of the transcript against speech states that are read with the language model's own embeddings."""
+"""CTC of the transcript, with the speech states classified by the language model's embeddings."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from aista.types import LayerStates, length_mask
 __all__ = ["NEVER", "CTCAlignment", "class_log_probs"]
 
 NEVER = -1e30
-"""A logit of probability 0 that stays finite, as its gradient does."""
+"""Logit of probability 0, finite so that gradients stay finite."""
 
 
 @register("alignment_loss", "ctc")
 @dataclass(frozen=True, kw_only=True)
 class CTCAlignment(Options, AlignmentLoss):
-    """Connectionist temporal classification per transcript token, without parameters of its own.
+    """CTC of the transcript on the speech states, with the LLM's embeddings as classifier: no parameters of its own.
 
     ``p(v | h) = softmax_v(cos(h, e_v) / tau)`` with ``e_v`` the language model's input embeddings, i.e. its text states
     of layer 0; ``-log sum_paths prod_t p(path_t | h_t) / T``, over all paths that merge to the transcript; the blank is
-    a token that no transcript contains. In nats per token, whatever the batch size. With ``detach_text`` the embeddings
-    are fixed. The text states themselves are not used.
+    a token that no transcript contains. In nats per token, for any batch size. With ``detach_text`` the embeddings are
+    fixed. The text states themselves are not used.
 
     With ``classes: batch`` the softmax is over the blank and the tokens of the batch's transcripts alone, as in a
     sampled softmax: the cost no longer grows with V (which is 262,144 for Gemma), the loss of a row depends on the
@@ -57,10 +57,10 @@ class CTCAlignment(Options, AlignmentLoss):
         0.1, "Temperature of the cosines of state and embedding; a smaller one sharpens the distribution.", above=0
     )
     blank_id: int | None = option(
-        None, "Token whose embedding stands for the blank; null: the tokenizer's padding token.", minimum=0
+        None, "Token whose embedding is used for the blank; null: the tokenizer's padding token.", minimum=0
     )
     classes: Literal["vocabulary", "batch"] = option(
-        "vocabulary", "Tokens that the softmax is over: all, or those of the batch's transcripts."
+        "vocabulary", "Tokens in the softmax: the whole vocabulary, or those of the batch's transcripts."
     )
 
     def __post_init__(self) -> None:
@@ -151,7 +151,7 @@ def _embeddings(states: LayerStates, context: AlignmentContext) -> Tensor:
 
 
 def class_log_probs(states: Tensor, embeddings: Tensor, tokens: Tensor, blank: int, temperature: float) -> Tensor:
-    """What CTC needs of a row's distributions over the vocabulary.
+    """The log-probabilities over the vocabulary that CTC needs for one row.
 
     Args:
         states: ``[P, D]`` speech states.

@@ -1,4 +1,4 @@
-"""Contrastive loss among the items of a batch, those of all data-parallel processes included."""
+"""Contrastive loss among the items of a batch, including those of all data-parallel processes."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def max_sim(x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tenso
     Args:
         x: ``[A, P, D]`` unit vectors.
         y: ``[C, T, D]`` unit vectors.
-        x_lengths: ``[A]``. A row of length 0 is as unlike as can be.
+        x_lengths: ``[A]``. A row of length 0 has the lowest similarity.
         y_lengths: ``[C]``. A row of length 0 gives 0.
 
     Returns:

@@ -23,7 +23,7 @@ __all__ = ["InfoNCE"]
 @register("alignment_loss", "infonce")
 @dataclass(frozen=True, kw_only=True)
 class InfoNCE(Options, AlignmentLoss):
-    """Contrastive loss in both directions over the rows of a layer.
+    """InfoNCE over the utterances of a batch: speech retrieves its own transcript, and the transcript its speech.
 
     ``l_i = -1/2 log softmax_j(s(x_i, y_j) / tau)_i - 1/2 log softmax_j(s(x_j, y_i) / tau)_i``. ``s`` is the cosine of
     pooled states; at level ``token`` the mean over the text's tokens of the best cosine with any speech state (MaxSim).
@@ -34,7 +34,7 @@ class InfoNCE(Options, AlignmentLoss):
     With several processes the candidates are gathered with their gradients: W processes with B rows each have the
     values and gradients of one with W B rows. Smaller micro-batches mean fewer negatives and another loss.
 
-    Needs a batch of several rows. Cost per layer: ``B C D``; at level ``token`` ``B C P T D``, one row's ``C P T``
+    Needs a batch of several rows. Cost per layer: ``B C D``; at level ``token`` ``B C P T D``, with one row's ``C P T``
     in memory at a time. Sources: van den Oord et al. 2018 (arXiv 1807.03748); ConST, Ye et al. 2022 (arXiv 2205.02444),
     mean-pooled; MaxSim: Khattab & Zaharia 2020 (ColBERT, arXiv 2004.12832). Choose it where whole utterances must be
     distinguished (retrieval) and batches are large; ``ot`` where states must be matched within an utterance.

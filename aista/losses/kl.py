@@ -1,4 +1,4 @@
-"""The text branch teaches the speech branch which target token comes next; registered as ``kl``."""
+"""Distillation of next-token distributions from the text branch to the speech branch; registered as ``kl``."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ["KLAlignment"]
 @register("alignment_loss", "kl")
 @dataclass(frozen=True, kw_only=True)
 class KLAlignment(Options, AlignmentLoss):
-    """Kullback-Leibler divergence of the speech branch's next-token distributions from the text branch's.
+    """KL divergence between the next-token distributions of the text branch (teacher) and the speech branch.
 
     ``tau^2 mean_u KL(softmax(y_u / tau) | softmax(x_u / tau))`` with ``x_u``, ``y_u`` the logits of the u-th target
-    token (EOS included) given the speech and given the transcript; in nats per target token, whatever the batch size.
-    It compares predictions, not states: which layers are selected does not matter, and it is computed once per batch.
+    token (EOS included) given the speech and given the transcript; in nats per target token, for any batch size.
+    It compares predictions, not states, so it does not depend on the selected layers and is computed once per batch.
 
     Needs the text branch to run to its end over the target too (as ``mt_weight`` does; without gradient unless the
-    text side moves). Cost: that pass and two projections of the target tokens more, in slices, computed again in
+    text side is trained). Cost: that pass and two more projections of the target tokens, in slices and recomputed in
     backward, so that the logits of both branches are never kept. The teacher is only as good as the LLM's translation
-    of the transcript: train it on that first, or set ``mt_weight``.
+    of the transcript: train the LLM on that first, or set ``mt_weight``.
 
     Sources: Hinton et al. 2015 (arXiv 1503.02531); between the branches of speech translation: Tang et al. 2021
     ("Improving Speech Translation by Understanding and Learning from the Auxiliary Text Translation Task",

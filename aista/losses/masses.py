@@ -1,4 +1,4 @@
-"""Masses of states in optimal transport: how much of a side each state is."""
+"""Masses of states in optimal transport: the weight of each state within its side."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Mass(Protocol):
 
     The solvers call it with one sample's content at a time, never with padding, in fp32 or fp64, and scale what it
     returns to sum to 1. Gradients flow through it unless it detaches. One that has an attribute ``batched = True`` is
-    called on an accelerator with all samples, ``[N, R, D] -> [N, R]``; what it says of the padding does not matter.
-    A subclass with another ``__call__`` says so anew.
+    called on an accelerator with all samples, ``[N, R, D] -> [N, R]``; its values in the padding do not matter.
+    A subclass with another ``__call__`` must set it again.
     """
 
     def __call__(self, states: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ class Mass(Protocol):
 
 
 AnyMass = Tensor | str | Mass | None
-"""What solvers take: given masses, a registered mass, a callable, or None for uniform ones."""
+"""Masses that solvers accept: a tensor, a registered mass, a callable, or None for uniform masses."""
 
 
 @register("mass", "uniform")
@@ -44,7 +44,7 @@ class Uniform:
 
 @register("mass", "norm")
 class Norm:
-    """Mass in proportion to the state's norm, as a constant without gradient.
+    """Mass proportional to the state's norm, without gradient.
 
     Choose it where large states carry the content, as frames of speech do beside pauses; with a gradient a model could
     lower the loss by shrinking the states that are hard to match. Source: CMOT, Zhou et al. 2023 (arXiv 2305.14635).

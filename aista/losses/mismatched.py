@@ -1,4 +1,4 @@
-"""The control of an alignment loss: each row's speech with another row's transcript."""
+"""Control of an alignment loss: compares each row's speech with another row's transcript."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ __all__ = ["Mismatched", "MismatchedConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class MismatchedConfig(Options):
-    """The loss whose control it is."""
+    """The loss to control for."""
 
     loss: Component = component("alignment_loss", "ot", "Alignment loss that compares the mismatched sides.")
 
 
 @register("alignment_loss", "mismatched", config=MismatchedConfig)
 class Mismatched(AlignmentLoss):
-    """Another alignment loss between a row's speech and the transcript of another row of the batch.
+    """Control: an alignment loss applied to a row's speech and the transcript of another row of the batch.
 
     The rows with both sides are sorted by their transcripts' token ids, and each gets the text of the next row, the
     last one of the first, with another transcript; where all are equal, no row takes part. Cost, scale and
-    regularisation are those of the loss itself, but nothing is told of what was said: a gain that remains does
-    not come from the transcripts.
+    regularisation are those of the loss itself, but it carries no information about what was said: a gain that remains
+    does not come from the transcripts.
 
     Choose it as the control of an experiment that trains on the transcripts by other means too (``mt_weight``), which
     ``data.shuffle_transcripts`` would spoil; without them that is the stronger control, since its pairs are the same

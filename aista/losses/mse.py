@@ -15,7 +15,7 @@ __all__ = ["MSEAlignment"]
 @register("alignment_loss", "mse")
 @dataclass(frozen=True, kw_only=True)
 class MSEAlignment(Regression):
-    """Squared error ``|u - v|^2 / D`` of the two sides, per channel, whatever the batch size.
+    """Squared error per channel between the two sides, ``|u - v|^2 / D``, for any batch size.
 
     ``u`` and ``v`` as in ``cosine``. Cost: one pass over the states. Source: Liu et al. 2020 ("Bridging the
     Modality Gap for Speech-to-Text Translation", arXiv 2010.14920), who shrink the speech to the text's length by a

@@ -1,4 +1,4 @@
-"""Optimal-transport alignment of one layer's speech and text states: the alignment loss that the method is about."""
+"""Optimal-transport alignment of one layer's speech and text states, the loss of AI-STA; registered as ``ot``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["OTAlignment", "OTAlignmentConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class OTAlignmentConfig(Options):
-    """What is transported, at what cost, and by which solver."""
+    """Options of the transport loss: masses, costs, solver and guide."""
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
     solver: Component = component("ot_solver", "sinkhorn", "How the transport problem is solved.")
@@ -37,7 +37,7 @@ class OTAlignmentConfig(Options):
     guide_weight: float = option(1.0, "Weight of the guide's cost, which is 0 to 1.", minimum=0)
     guide_floor: float = option(
         1e-3,
-        "Weight of a pair in the guide at and below which its cost is 1: how wrong the guide may be.",
+        "Guide weight at and below which a pair's cost is 1; it limits the effect of a wrong guide.",
         above=0,
         below=1,
     )
@@ -52,17 +52,17 @@ class OTAlignmentConfig(Options):
 
 @register("alignment_loss", "ot", config=OTAlignmentConfig)
 class OTAlignment(AlignmentLoss):
-    """Optimal-transport distance between the speech and the text states of an utterance.
+    """Optimal-transport distance between the speech and text states of an utterance (AI-STA's alignment loss).
 
     Choose it over a contrastive or regression loss where the two sides differ in length and their
     matching is unknown: transport finds a soft matching and pulls matched states together.
 
-    With a guide, whose weights ``w_ij`` say how likely speech position i speaks token j, the cost is
-    ``C_ij + guide_weight log max(w_ij, floor) / log floor``: 1 at and below the floor, 0 at weight 1 and for tokens of
-    which the guide knows nothing. Gradients flow through C alone. Add one where it is better at finding words than
-    the states are: word times from an aligner (``times``), or the order (``monotone``). On the embedded corpus ``ot``
-    gained little by one; the contrast between tokens, ``token_contrast``, uses it better. An epsilon relative to the
-    mean cost grows with the guide's cost.
+    With a guide, whose weights ``w_ij`` are the probability that token j is spoken at speech position i, the cost is
+    ``C_ij + guide_weight log max(w_ij, floor) / log floor``; the last term is 1 at and below the floor, and 0 at weight
+    1 and for tokens unknown to the guide. Gradients flow through C alone. Add a guide where it finds words better than
+    the states do: word times from an aligner (``times``), or the order (``monotone``). On the embedded corpus ``ot``
+    gained little from one; ``token_contrast`` uses it better. An epsilon relative to the mean cost grows with the
+    guide's cost.
     """
 
     def __init__(self, config: OTAlignmentConfig) -> None:

@@ -24,9 +24,9 @@ def process_rank() -> int:
 def gather_rows(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Stack each tensor of every process along a new first dimension, padded with zeros to a common shape.
 
-    Every process must call this with as many tensors of as many dimensions, and run backward through the
-    result if any does: the gradient of a row is the sum of what all processes send to it (an all-reduce), so
-    that a loss over W processes has the gradients of one process that holds all rows.
+    Every process must call this with the same number of tensors and dimensions, and run backward through the
+    result if any process does: the gradient of a row is the sum over all processes (an all-reduce), so that a
+    loss over W processes has the gradients of one process that holds all rows.
     """
     if world_size() == 1:
         return tuple(tensor[None] for tensor in tensors)

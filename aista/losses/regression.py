@@ -1,4 +1,4 @@
-"""What the regression losses compare: pooled states, or tokens with speech resampled to the text's length."""
+"""Base of the regression losses, on pooled states or on tokens with speech resampled to the text's length."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEVELS = (*POOLINGS, "token")
 
 @dataclass(frozen=True, kw_only=True)
 class Regression(Options, AlignmentLoss):
-    """A loss that compares one vector of each side with one of the other, pooled or token by token."""
+    """Base of losses that compare single vectors of both sides, pooled or token by token."""
 
     level: str = option(
         "mean",

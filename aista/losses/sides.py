@@ -1,4 +1,4 @@
-"""What the alignment losses share: both sides without padding, means, and the result's form.
+"""Shared helpers of the alignment losses: checked states, means over content, and results.
 
 B: rows (layers folded in); P: speech positions; T: text positions; D: width.
 """

@@ -57,7 +57,7 @@ class SoftDTWConfig(Options):
 
 @register("alignment_loss", "soft_dtw", config=SoftDTWConfig)
 class SoftDTW(AlignmentLoss):
-    """Soft dynamic time warping, divided by S + T so that its scale is that of the cost, whatever the length.
+    """Soft dynamic time warping of the two sides, divided by S + T so that its scale does not depend on length.
 
     ``dtw_gamma(x, y) / (S + T)``; as a divergence ``(dtw(x, y) - dtw(x, x) / 2 - dtw(y, y) / 2) / (S + T)``. Cost:
     ``S T`` per row in S + T steps (the divergence ``S S + T T`` more). The plain value may be negative: many paths

@@ -1,4 +1,4 @@
-"""Contrastive loss between tokens, or short runs of them, whose speech a guide finds."""
+"""Contrastive loss between tokens, or short runs of tokens, located in the speech by a guide."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class TokenContrastConfig(Options):
 
 @register("alignment_loss", "token_contrast", config=TokenContrastConfig)
 class TokenContrast(AlignmentLoss):
-    """InfoNCE over the tokens of a batch, whose places in the speech are inferred: ``word_aligned`` without times.
+    """InfoNCE over the tokens of a batch, located in the speech by a guide: ``word_aligned`` without word times.
 
     An item is a run of ``span`` consecutive tokens (of all in a shorter row); runs overlap. Its text is the mean of
     its tokens' states, its speech the mean of the positions by the guide's weights,
-    ``x_i = sum_p w_pi h_p / sum_p w_pi``, ``w_pi = sum_{t in i} w_pt``, which are constants: the guide finds where a
-    token is, the contrast pulls it there and pushes the others away. Item i has
+    ``x_i = sum_p w_pi h_p / sum_p w_pi``, ``w_pi = sum_{t in i} w_pt``, which are constants: the guide locates a
+    token, the contrast makes the speech there similar to it and dissimilar to others. Item i has
     ``-1/2 log softmax_v(cos(x_i, y_v) / tau)_i - 1/2 log softmax_v(cos(x_v, y_i) / tau)_i``, a row the mean over its
-    items. Candidates are the items of the same layer in all rows, except equal ones. Tokens that the guide does not
-    know are left out. States and guide teach each other: better states give a sharper guide.
+    items. Candidates are the items of the same layer in all rows, except equal ones. Tokens unknown to the guide are
+    left out. Guide and states improve together: better states give a sharper guide.
 
     Cost per layer for N tokens in the batch: ``N^2 D`` and the guide's. The contrast is that of WACO (Ouyang, Ye & Li
     2023, arXiv 2212.09359), which has words at given times; guides and runs are aista's choice. Choose it where word
-    times are not to be had, or with the guide ``times`` where they are inexact; on the embedded corpus it came close to
+    times are not available, or with the guide ``times`` where they are inexact; on the embedded corpus it came close to
     ``word_aligned`` with exact times (docs/evidence/sharper_alignment.md, exploratory).
     """
 

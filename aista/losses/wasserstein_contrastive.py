@@ -1,4 +1,4 @@
-"""Contrastive loss whose similarity is minus an optimal-transport distance of two sequences of states."""
+"""Contrastive loss with the negative optimal-transport distance between state sequences as similarity."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class WassersteinContrastiveConfig(Options):
 
 @register("alignment_loss", "wasserstein_contrastive", config=WassersteinContrastiveConfig)
 class WassersteinContrastive(AlignmentLoss):
-    """Contrastive loss in both directions with ``s(x_i, y_j) = -OT(x_i, y_j)``.
+    """InfoNCE over utterances with the similarity ``s(x_i, y_j) = -OT(x_i, y_j)``, in both directions.
 
     ``l_i = -1/2 log softmax_j(-OT(x_i, y_j) / tau)_i - 1/2 log softmax_j(-OT(x_j, y_i) / tau)_i``. The candidates of
     row i are itself and at most ``max_candidates - 1`` rows of the same layer after it (before it in the second
@@ -52,7 +52,7 @@ class WassersteinContrastive(AlignmentLoss):
 
     Sources: Züfle & Niehues 2025 (arXiv 2412.15712) contrast so at layers of an LLM; Le et al. 2023
     (arXiv 2301.11716) use the distance itself, which is ``ot``. Choose it over ``ot`` where distances collapse because
-    all sequences are drawn together, over ``infonce`` where a pooled vector says too little of a sequence.
+    all sequences are drawn together, over ``infonce`` where a pooled vector describes a sequence poorly.
     """
 
     needs = ("transcripts",)

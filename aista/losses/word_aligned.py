@@ -27,16 +27,16 @@ MULTIPLIER = 6364136223846793005  # Knuth's, of linear congruences modulo 2^64
 @register("alignment_loss", "word_aligned")
 @dataclass(frozen=True, kw_only=True)
 class WordAligned(Options, AlignmentLoss):
-    """InfoNCE over the words of a batch, whose places in the speech are given (WACO).
+    """InfoNCE over the words of a batch, located in the speech by given word times (WACO).
 
-    A word's speech is the mean of the states that its time covers, each by the share that it covers; its text the mean
-    of its tokens' states. A word w has ``-1/2 log softmax_v(cos(x_w, y_v) / tau)_w - 1/2 log softmax_v(cos(x_v, y_w) /
+    A word's speech is the mean of the states within its time, weighted by overlap; its text the mean of its tokens'
+    states. A word w has ``-1/2 log softmax_v(cos(x_w, y_v) / tau)_w - 1/2 log softmax_v(cos(x_v, y_w) /
     tau)_w``, a row the mean over its words. Candidates are the words of the same layer in all rows, except equal words.
     The paper's code uses one direction by default.
 
     Needs the manifest's column ``word_times`` in training, and an adapter whose positions are even in time; rows and
     words without times are left out. Cost per layer for N words in the batch: ``N^2 D``. Source: Ouyang, Ye & Li 2023
-    (WACO, arXiv 2212.09359). Choose it where a forced aligner works (the transcripts' language has one), and speech is
+    (WACO, arXiv 2212.09359). Choose it where a forced aligner exists for the transcripts' language and speech is
     scarce: the paper's gains are largest there. ``ot`` finds the matching itself.
     """
 

@@ -1,4 +1,4 @@
-"""Where the words of a batch lie in both modalities, from the times that the context gives."""
+"""Places of a batch's words in both modalities, from the word times of the context."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["WordPlaces", "word_places"]
 
 
 class WordPlaces(NamedTuple):
-    """The words of B rows; N is the most words of a row. What lies outside ``inside_BN`` is 0.
+    """The words of B rows; N is the maximum number of words in a row. Values outside ``inside_BN`` are 0.
 
     Attributes:
         inside_BN: Whether there is a word, all tokens of which are in the transcript, in a row with both sides.
         first_BN: Its first token.
-        end_BN: The token behind its last.
-        start_BN: Where it begins in the speech, in positions.
-        stop_BN: Where it ends.
+        end_BN: The token after its last.
+        start_BN: Its start in the speech, in positions.
+        stop_BN: Its end, likewise.
     """
 
     inside_BN: Tensor
@@ -45,7 +45,7 @@ def word_places(states: LayerStates, words: Tensor | None, num_rows: int) -> Wor
         num_rows: B.
 
     Raises:
-        ValueError: ``words`` are no tensor ``[B, N, 4]``, or (read on the CPU alone) a token number is negative.
+        ValueError: ``words`` is not a tensor ``[B, N, 4]``, or (checked on the CPU only) a token number is negative.
     """
     spans = states.speech.new_zeros(num_rows, 1, 4) if words is None else words
     if not isinstance(spans, Tensor) or spans.dim() != 3 or (len(spans), spans.shape[2]) != (num_rows, 4):

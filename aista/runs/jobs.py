@@ -1,4 +1,4 @@
-"""Trains several runs side by side, one thread each, with a progress bar for every one."""
+"""Trains several runs in parallel, each in its own process with a progress bar."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _MALLOC = {"MALLOC_TRIM_THRESHOLD_": _LARGEST_REUSED, "MALLOC_MMAP_THRESHOLD_": 
 
 @dataclass(frozen=True)
 class JobFiles:
-    """What lies beside a job's config."""
+    """Files of a job, beside its config."""
 
     config: Path
 
     @classmethod
     def of(cls, folder: Path) -> JobFiles:
-        """Those of a run, or a pretraining stage, of an ablation."""
+        """The files of an ablation's run or pretraining stage."""
         return cls(folder.parent.parent / "jobs" / f"{folder.name}.yaml")
 
     @property
@@ -49,26 +49,26 @@ class JobFiles:
 
     @property
     def failure(self) -> Path:
-        """Why it failed, in one line, if its command says so."""
+        """The reason of its failure, in one line, if its command writes it."""
         return self.config.with_suffix(".failure")
 
     @property
     def lock(self) -> Path:
-        """Locked by whoever works on the job, if its command does so."""
+        """Locked by the process that works on the job, if its command does so."""
         return self.config.with_suffix(".lock")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A training in a process of its own.
+    """A training in a separate process.
 
     Attributes:
         label: Shown beside its progress bar.
         folder: The run folder.
-        files: The experiment's config, and what lies beside it.
+        files: The experiment's config, and the files beside it.
         num_steps: Length of the bar.
         command: Arguments of Python; empty means ``aista train folder --config config``.
-        threads: Threads that it computes with.
+        threads: Number of its compute threads.
     """
 
     label: str
@@ -110,19 +110,19 @@ _Running = dict[int, tuple[Job, "subprocess.Popen[bytes]"]]  # by its place amon
 def run_jobs(
     jobs: Sequence[Job], console: Console, *, num_parallel: int = 0, keep_going: bool = False
 ) -> dict[Job, int]:
-    """Run all jobs, first those that no other process is working on: two calls with the same jobs share them.
+    """Run all jobs, first those that no other process works on, so that two calls with the same jobs share the work.
 
     Args:
         jobs: What to run.
-        console: Where progress is shown.
+        console: For progress.
         num_parallel: Jobs at a time, which take the visible GPUs in turn; 0 means ``default_parallel``.
-        keep_going: Run the others to their end where one fails.
+        keep_going: Continue with the other jobs where one fails.
 
     Returns:
         The failed jobs with their exit codes; empty unless ``keep_going``.
 
     Raises:
-        RunError: a job failed and ``keep_going`` is off; the others are stopped and go on at the next call.
+        RunError: a job failed and ``keep_going`` is off; the others are stopped, and the next call resumes them.
     """
     failed: dict[Job, int] = {}
     gpus = visible_gpus()

@@ -1,1 +1,1 @@
-"""Layer selection: which layers to align, and the retrieval probe that tells."""
+"""Layer selection: strategies that choose the layers to align, and the retrieval probe that they read."""

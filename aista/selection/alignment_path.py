@@ -1,4 +1,4 @@
-"""Layers where each transcript token has a near speech state, in the order of the tokens."""
+"""Layer selection by token-level alignment paths from transcript to speech."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AlignmentPathSelectionConfig(RankedConfig):
 
     score: str = option(
         "path_contrast",
-        "Score of the path: its cosine (the published one), its order, or its contrast with mismatched pairs.",
+        "Score of a layer: the path's cosine (as published), its order, or its contrast with mismatched pairs.",
         choices=("path_cosine", "path_order", "path_contrast"),
     )
     mismatches: int = option(
@@ -33,13 +33,13 @@ class AlignmentPathSelectionConfig(RankedConfig):
 class AlignmentPathSelection(RankedSelection):
     """Align the layers with the best token-level path from transcript to speech (Xiang et al. 2025, arXiv 2510.12116).
 
-    ``path_cosine`` is their alignment path score, ``mean_t max_p cos(x_p, y_t)``, of one layer; it is high too where
-    all states fill a narrow cone. ``path_contrast``, ours, subtracts what mismatched pairs reach, on paths that never
-    go back; see ``aista.selection.path_measures``. Costs ``(1 + mismatches) P T D`` multiplications per utterance and
-    layer beside the probe's forward pass.
+    ``path_cosine`` is their alignment path score, ``mean_t max_p cos(x_p, y_t)``, of one layer; it is also high where
+    all states lie in a narrow cone. ``path_contrast``, ours, subtracts the score of mismatched pairs, on ordered paths;
+    see ``aista.selection.path_measures``. Costs ``(1 + mismatches) P T D`` multiplications per utterance and layer
+    beside the probe's forward pass.
 
-    Choose it where the order of the words is what the alignment loss follows, as with ``position_weight`` or
-    ``soft_dtw``, and there are no word times.
+    Choose it where the alignment loss relies on the order of the words, as with ``position_weight`` or ``soft_dtw``,
+    and there are no word times.
     """
 
     def __init__(self, config: AlignmentPathSelectionConfig, *, num_layers: int) -> None:

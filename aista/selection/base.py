@@ -1,4 +1,4 @@
-"""What every layer selection offers."""
+"""Interface of layer-selection strategies."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class SelectedLayers:
     """The layers to align.
 
     Attributes:
-        layers: Ascending layer numbers; 0 is what enters the first block, k the output of block k.
+        layers: Ascending layer numbers; 0 is the input of the first block, k the output of block k.
         weights: One weight per layer; they sum to 1, so that the alignment's weight keeps its
             meaning when the number of layers changes.
-        reason: One line for readers of the run folder, with the deciding scores.
+        reason: Why these layers were chosen, with the scores, as one line for the run folder.
     """
 
     layers: tuple[int, ...]
@@ -33,7 +33,7 @@ class SelectedLayers:
 
 
 class LayerSelection(ABC):
-    """A strategy that says which layers are aligned, with which weights.
+    """A strategy that chooses the layers to align and their weights.
 
     A component of kind ``layer_selection`` is called as ``factory(config, *, num_layers)``, where
     ``num_layers`` counts the LLM's blocks, so that layers are numbered 0..num_layers. It raises
@@ -41,7 +41,7 @@ class LayerSelection(ABC):
 
     Attributes:
         warmup_steps: CE-only training steps before the first choice.
-        every: Training steps between choices after the first one; 0: the first one stays.
+        every: Training steps between choices after the first one; 0: the first choice is kept.
         probe_size: Maximum number of utterances that the probe uses; 0 where no probe is needed.
         probe_layers: Layers whose states the probe must capture.
     """
@@ -79,15 +79,15 @@ class ProbedSelection(LayerSelection):
     """A strategy that reads a probe curve; it is only called with one that has all of ``probe_layers``.
 
     Attributes:
-        pooling: How the probe turns a row's states into one vector.
-        similarity: What the probe's retrieval ranks by: cosine, csls or ot.
-        neighbours: Nearest neighbours of CSLS.
+        pooling: How the probe pools a row's states into one vector.
+        similarity: Similarity of the probe's retrieval: cosine, csls or ot.
+        neighbours: Number of nearest neighbours in CSLS.
         transport: Solves the probe's transport problems; None where none is measured.
         mismatches: Number of mismatched utterances that each one's transport cost is compared with.
-        measures: Further measures of all states that the probe takes.
-        readings: Whether the probe reads transcripts off the speech states by the language model's output layer.
-        agreement: What compares the gradients of alignment and translation; None where none are computed.
-        needs_words: Whether it reads when words are spoken, so that the dev set must say it.
+        measures: Further measures that the probe computes from all states.
+        readings: Whether the probe applies the language model's output layer to the speech states (logit lens).
+        agreement: Compares the gradients of alignment and translation; None where none are computed.
+        needs_words: Whether it needs word times, which the dev set must then have.
     """
 
     pooling: str = "mean"
@@ -151,7 +151,7 @@ def check_layers(option: str, layers: Sequence[int] | None, num_layers: int) -> 
     if wrong:
         raise ValueError(
             f"{option}: this LLM has no layer {', '.join(map(str, wrong))}; valid numbers are 0..{num_layers} "
-            f"(0 = what enters the first block, k = output of block k)"
+            f"(0 = input of the first block, k = output of block k)"
         )
     if len(set(layers)) != len(layers):
         raise ValueError(f"{option}: each layer may be named once, got {list(layers)}")

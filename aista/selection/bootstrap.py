@@ -14,7 +14,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with the interval of its bootstrap; ``low`` and ``high`` are None where none was computed."""
+    """A value with its bootstrap interval; ``low`` and ``high`` are None where none was computed."""
 
     value: float
     low: float | None = None
@@ -22,7 +22,7 @@ class Estimate:
 
 
 def resample(size: int, resamples: int, *, seed: int = 12345) -> Tensor:
-    """How often each of ``size`` utterances is drawn in each resample (Efron 1979).
+    """Draw bootstrap resamples: how often each of ``size`` utterances is in each resample (Efron 1979).
 
     Returns:
         ``[resamples, size]`` fp64 counts; each row sums to ``size``.
@@ -39,7 +39,7 @@ def weighted_means(values_N: Tensor, counts_RN: Tensor) -> Tensor:
 
 
 def estimate(value: float, samples_R: Tensor | None) -> Estimate:
-    """The value with the middle ``LEVEL`` of its resamples.
+    """A value with its percentile interval: the central ``LEVEL`` of its resamples.
 
     Resamples in which the statistic does not exist (NaN: too few different utterances) are left out; if it exists
     in none, or there are no resamples, there is no interval.

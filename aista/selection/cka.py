@@ -1,4 +1,4 @@
-"""Layers whose speech and text states have the most similar geometry: linear CKA after a warm-up."""
+"""Layer selection by linear CKA of speech and text states, measured after a warm-up."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class CkaSelection(RankedSelection):
     not whether the two have the same coordinates. The debiased estimator is about 0 for unrelated states, however wide
     they are; a layer may score below 0.
 
-    Choose it where retrieval is at chance in all layers, because speech and text still occupy different subspaces, and
-    where alignment must start at layers that need a rotation rather than new content.
+    Choose it where retrieval is at chance in all layers because speech and text still occupy different subspaces, to
+    start alignment at layers that differ by a rotation rather than in content.
     """
 
     measure = "cka"

@@ -1,4 +1,4 @@
-"""Signs of collapse in the states of a training step: their variance and their effective rank."""
+"""Metrics of collapse in the states of a training step: their variance and effective rank."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def collapse_metrics(output: LsmOutput, layers: tuple[int, ...]) -> dict[str, Te
     """Variance and effective rank of each captured layer's speech and text states.
 
     Computed from ``NUM_SAMPLED`` positions spread evenly over the batch: O(64 D) and one batched eigenvalue problem of
-    64 x 64, off the CPU ``resolvent_rank`` in its place. Without a transcript in the batch they mean nothing.
+    64 x 64 (on a GPU ``resolvent_rank`` instead). Undefined for batches without a transcript.
 
     Args:
-        output: What the model returned with ``capture=layers``.
+        output: The model's output with ``capture=layers``.
         layers: Their numbers.
 
     Returns:

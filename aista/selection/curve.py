@@ -15,7 +15,7 @@ __all__ = ["LayerDiagnostics", "LayerProbe", "ProbeCurve"]
 
 @dataclass(frozen=True)
 class LayerDiagnostics:
-    """Numbers that show a collapse: alignment can shrink a distance by making all states equal.
+    """Indicators of collapse: alignment can reduce a distance by making all states equal.
 
     Attributes:
         speech_norm: Mean L2 norm of the pooled speech states.
@@ -59,7 +59,7 @@ class ProbeCurve:
         num_skipped: Rows left out because they have no transcript (or no speech position).
         num_transcripts: Distinct transcripts among the utterances.
         pooling: How states were pooled.
-        similarity: What ``scores`` rank by: cosine, csls or ot.
+        similarity: Similarity that ``scores`` are computed with: cosine, csls or ot.
         resamples: Bootstrap resamples behind the intervals of the measures; 0: there are none.
     """
 
@@ -78,7 +78,7 @@ class ProbeCurve:
 
     @property
     def chance(self) -> ScoreSet:
-        """What random order scores; the same for all layers."""
+        """The scores of a random ranking, the same for all layers."""
         return self.layers[0].scores.chance
 
     def values(self, score: str = "mrr", direction: str = "both") -> dict[int, float]:

@@ -17,10 +17,10 @@ class FixedSelectionConfig(Options):
     """Options of ``fixed``."""
 
     layers: tuple[int, ...] = option(
-        (0, 1), "Layers to align, in 0..number of blocks; 0 is what enters the first block.", minimum=0
+        (0, 1), "Layers to align, from 0 (input of the first block) to the number of blocks.", minimum=0
     )
     weights: tuple[float, ...] | None = option(
-        None, "Weight of each layer, in their order; scaled to sum to 1. null: equal.", above=0
+        None, "Weight of each layer, in the same order; scaled to sum to 1. null: equal weights.", above=0
     )
 
     def __post_init__(self) -> None:
@@ -33,9 +33,9 @@ class FixedSelectionConfig(Options):
 
 @register("layer_selection", "fixed", config=FixedSelectionConfig)
 class FixedSelection(LayerSelection):
-    """Align the layers that the config names, with equal weights or those that it names.
+    """Align the layers that the config names, with equal or given weights.
 
-    Choose it to repeat a known choice, for ablations, and where a probe is not worth its warm-up.
+    Choose it to repeat a known choice, for ablations, and where a probe is not worth its warm-up steps.
     """
 
     def __init__(self, config: FixedSelectionConfig, *, num_layers: int) -> None:

@@ -1,7 +1,7 @@
 """The geometry of pooled states: linear CKA, mean cosine, effective rank.
 
 Functions of pairs of utterances take ``counts_RN``, how often each utterance counts in each of R resamples.
-A pair is always two *different* utterances: an utterance that was drawn twice is no pair with itself, which
+A pair is always two *different* utterances: an utterance that was drawn twice is not a pair with itself, which
 would raise every such mean by the resampling alone.
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 __all__ = ["effective_rank", "linear_cka", "mean_cosine", "resolvent_rank"]
 
-ROUNDING = 1e-6  # of the states' norm: what fp32 states leave of a direction in which they do not differ
+ROUNDING = 1e-6  # of the states' norm: rounding of fp32 along a direction in which states do not differ
 
 EXPONENTS = range(-10, 8)  # of the powers of 10 at which resolvents are taken, of a Gram matrix of trace 1
 
@@ -29,7 +29,7 @@ def linear_cka(x_ND: Tensor, y_ND: Tensor, counts_RN: Tensor | None = None) -> T
     approaches 1 for *unrelated* states with more channels than utterances; the debiased one takes the unbiased HSIC
     (Song et al. 2012, JMLR 13; Nguyen et al. 2021, arXiv 2010.15327), is about 0 for them, and may fall below 0.
 
-    Choose it where the modalities may say the same in rotated coordinates; retrieval asks for the same coordinates.
+    Choose it where both modalities may encode the same content in rotated coordinates; retrieval needs the same ones.
 
     Args:
         x_ND: ``[N, D]``; N is at least 4.
@@ -64,9 +64,9 @@ def effective_rank(x_ND: Tensor) -> Tensor:
     """``exp(H(p))``, ``p`` the singular values of the centred states over their sum (Roy and Vetterli 2007).
 
     How many directions the states spread over: at most min(N - 1, D), 1 for a line, 0 where they do not vary
-    (up to the rounding of fp32), NaN where they are not finite or the eigenvalues do not converge: a measure ends no
-    training. Leading dimensions are batched. It has no bootstrap interval: a resample repeats utterances and has a
-    lower rank for that alone.
+    (up to the rounding of fp32), NaN where they are not finite or the eigenvalues do not converge, so that a measure
+    never ends a training. Leading dimensions are batched. It has no bootstrap interval: a resample repeats utterances,
+    which alone lowers the rank.
     """
     x_ND = x_ND.double()
     size = x_ND.square().sum(dim=(-2, -1)).sqrt()
@@ -85,7 +85,7 @@ def effective_rank(x_ND: Tensor) -> Tensor:
 
 
 def resolvent_rank(x_ND: Tensor) -> Tensor:
-    """``effective_rank`` to about 0.2 % of its value, by sums and Cholesky factors that no host waits for.
+    """Approximate ``effective_rank`` to about 0.2 % by sums and Cholesky factors, without a GPU synchronisation.
 
     With ``r(s) = tr K (K + s)^-1`` of the centred Gram matrix K, scaled to trace 1, sums over singular values are
     integrals over ``u = log s``:

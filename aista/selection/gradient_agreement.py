@@ -1,4 +1,4 @@
-"""Layers whose alignment pulls the speech where the translation wants it."""
+"""Layer selection by agreement between the gradients of alignment and of cross-entropy."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class GradientAgreementSelectionConfig(RankedConfig):
 class GradientAgreementSelection(RankedSelection):
     """Align the layers whose transport cost and the cross-entropy have the most similar gradients.
 
-    The score ``gradient_cosine`` is the mean over utterances of ``cos(d CE / d x, d OT_l / d x)``, x what enters the
-    language model from the speech; see ``aista.selection.gradient_measure``. Costs about ``1 + L / 2`` backward passes
-    of the language model beside the probe's forward pass, and the memory of a training step's activations.
+    The score ``gradient_cosine`` is the mean over utterances of ``cos(d CE / d x, d OT_l / d x)``, with x the adapter's
+    output; see ``aista.selection.gradient_measure``. Costs about ``1 + L / 2`` backward passes of the language model
+    beside the probe's forward pass, and the memory of a training step's activations.
 
-    Choose it where alignment is suspected to work against the translation: it alone of the strategies looks at the
-    translation. Give it the solver and ``position_weight`` of the alignment loss.
+    Choose it where alignment may work against the translation: it is the only strategy that considers the translation
+    loss. Give it the solver and ``position_weight`` of the alignment loss.
     """
 
     measure = "gradient_cosine"

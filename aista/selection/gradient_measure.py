@@ -1,4 +1,4 @@
-"""Do the translation and an alignment at a layer pull the speech in the same direction?"""
+"""Agreement between the gradients of cross-entropy and of transport with respect to the speech."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["GradientAgreement"]
 class GradientAgreement:
     """Cosine, per utterance, of the gradients of cross-entropy and of a layer's transport cost.
 
-    ``cos(d CE / d x, d OT_l / d x)`` for all positions of an utterance's x together, x what the adapter gives to the
-    language model: where the gradients of all layers reach the speech side, and so the same space for each. Above 0 a
-    small step of x down the alignment lowers the cross-entropy too, below 0 it raises it; unrelated directions have 0.
-    The text side is a fixed target, as in training. Evaluation mode, without dropout.
+    ``cos(d CE / d x, d OT_l / d x)`` over all positions of an utterance, with x the adapter's output, which the
+    gradients of all layers reach, so that they are comparable. Above 0, a small step of x that lowers the transport
+    cost also lowers the cross-entropy; below 0 it raises it; unrelated gradients give 0. The text side is a fixed
+    target, as in training. Evaluation mode, without dropout.
 
     Cost: one backward pass of the language model for the cross-entropy and one through l blocks for each layer l:
     about (1 + L / 2) backward passes for all of L blocks. No parameter's gradient is computed or changed.
     Related: gradient similarity between tasks (Du et al. 2018, arXiv 1812.02224).
 
     Attributes:
-        transport: Gives the alignment's value.
+        transport: Computes the transport cost.
     """
 
     transport: PairTransport
@@ -42,7 +42,7 @@ class GradientAgreement:
         assert output.embedded is not None, "the forward must be asked for input_gradient"
         if not bool(output.layer(0).present.any()):
             return [torch.zeros(len(output.nll), dtype=torch.float64) for _ in output.speech]
-        with torch.set_grad_enabled(True):  # a probe runs without
+        with torch.set_grad_enabled(True):  # a probe runs without gradients
             translation = self._gradient(output.nll.sum(), output.embedded)
             losses = [self._loss(output.layer(index)) for index in range(len(output.speech))]
             return [_cosine(translation, self._gradient(loss, output.embedded)) for loss in losses]

@@ -1,4 +1,4 @@
-"""Retrieval among tokens and words: does an utterance's speech find its own words among those of all utterances?"""
+"""Retrieval of tokens and words: utterances and their tokens, or the speech and text of words."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ SEED = 12345
 
 @dataclass(frozen=True)
 class TokenRetrieval(StateMeasure):
-    """Do tokens and utterances that belong together find each other? Needs no word times.
+    """Mean reciprocal rank of retrieval between utterances and their transcripts' tokens. Needs no word times.
 
-    Token c of utterance i' and utterance i are as similar as the token's state and the nearest of the speech states,
+    The similarity of utterance i and token c is the cosine of the token's state with the nearest speech state,
     ``s(i, c) = max_p cos(x_ip, y_c)`` (the late interaction of Khattab & Zaharia 2020, arXiv 2004.12832, token by
-    token). Each token queries twice: its utterance's speech ranks it among the other tokens, leaving out those that
-    also stand in its transcript, and it ranks its own utterance among those that do not contain it. Mean reciprocal
-    ranks ``token_mrr`` and, of random order, ``token_chance``; ties count as in ``aista.selection.metrics``, so that
-    collapsed states score chance. All candidates take the maximum over the same positions, so the choice of the nearest
-    position gives the true token no advantage.
+    token). Each token gives two queries: its utterance's speech ranks it among the other tokens, except those that also
+    occur in its transcript, and the token ranks its own utterance among those that do not contain it. ``token_mrr`` is
+    the mean reciprocal rank, ``token_chance`` that of a random ranking; ties count as in ``aista.selection.metrics``,
+    so that collapsed states score chance. All candidates take the maximum over the same positions, so the choice of
+    the nearest position gives the true token no advantage.
 
     Cost: ``N P C D`` multiplications per layer, for N utterances of P positions and C tokens.
 
     Attributes:
-        candidates: C, tokens drawn from all that the probe set holds.
+        candidates: C, the number of tokens drawn from the probe set.
     """
 
     candidates: int = 1024
@@ -55,16 +55,16 @@ class TokenRetrieval(StateMeasure):
 
 @dataclass(frozen=True)
 class WordRetrieval(StateMeasure):
-    """Does the speech of a word find the word's text among all words, and the other way round? Needs word times.
+    """Mean reciprocal rank of retrieval between the speech and the text of words. Needs word times.
 
-    A word's speech is the mean of the states that its time covers, each by the share that it covers; its text the mean
-    of its tokens' states. Cosine; candidates are the words of the whole probe set, except other occurrences of the same
-    tokens. ``word_mrr`` is the mean of both directions, ``word_chance`` that of random order.
+    A word's speech is the mean of the states within its time, weighted by overlap; its text the mean of its tokens'
+    states. Cosine; candidates are the words of the whole probe set, except other occurrences of the same tokens.
+    ``word_mrr`` is the mean of both directions, ``word_chance`` that of a random ranking.
 
     Cost: ``C^2 D`` multiplications per layer, for C words.
 
     Attributes:
-        candidates: The largest C; more words than that are drawn from.
+        candidates: Maximum of C; of more words, C are drawn.
     """
 
     candidates: int = 4096
@@ -92,7 +92,7 @@ class WordRetrieval(StateMeasure):
 
 
 def covered(states_PD: Tensor, start: float, end: float) -> Tensor:
-    """``[D]`` mean of the states between two shares of an utterance, each by the part of it that lies between.
+    """``[D]`` mean of the states between two fractions of an utterance's duration, weighted by overlap.
 
     The nearest state where the span covers none.
     """

@@ -1,4 +1,4 @@
-"""What a probe measures at one layer beside retrieval by cosine, with bootstrap intervals."""
+"""Measures of a layer other than retrieval by cosine, with bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MEASURES = {
     "ot_cost": "transport cost of true pairs",
     "ot_other": "transport cost of mismatched pairs",
     "ot_separation": "1 - ot_cost / ot_other",
-    "ot_converged": "share of transport problems solved to the tolerance",
+    "ot_converged": "fraction of transport problems solved to the tolerance",
     "token_mrr": "mean reciprocal rank of tokens by their nearest speech state, both directions",
     "token_chance": "token_mrr of random order",
     "word_mrr": "mean reciprocal rank of words at their given times, both directions",
@@ -40,9 +40,9 @@ MEASURES = {
     "path_cosine": "alignment path score: mean largest cosine of each token",
     "path_distance": "mean smallest Euclidean distance of each token",
     "path_order": "rank correlation of the tokens with the places of their nearest speech states",
-    "path_contrast": "ordered path's cosine of true pairs less that of mismatched ones",
-    "lens_mrr": "mean reciprocal rank of the transcript's tokens as the output layer reads the speech",
-    "lens_probability": "mean probability of the transcript's tokens as the output layer reads the speech",
+    "path_contrast": "ordered path's cosine of true pairs minus that of mismatched ones",
+    "lens_mrr": "mean reciprocal rank of the transcript's tokens, output layer applied to the speech states",
+    "lens_probability": "mean probability of the transcript's tokens, output layer applied to the speech states",
     "gradient_cosine": "cosine of the gradients of cross-entropy and transport at the speech input",
 }
 CKA_LEAST = 4

@@ -1,4 +1,4 @@
-"""Layer weights that follow the probe's scores while training: multiplicative updates, no gradient."""
+"""Layer weights updated from the probe's scores during training: multiplicative updates, no gradient."""
 
 from __future__ import annotations
 
@@ -25,14 +25,12 @@ class LearnedSelectionConfig(Options):
         "both", "Which side queries the other; both is the mean of the two directions.", choices=DIRECTIONS
     )
     pooling: str = option("mean", "Pooling of a row's states to one vector.", choices=POOLINGS)
-    candidates: tuple[int, ...] | None = option(
-        None, "Layers that are aligned and share the weight; null means all.", minimum=0
-    )
+    candidates: tuple[int, ...] | None = option(None, "Layers that are aligned; null means all.", minimum=0)
     every: int = option(200, "Steps between updates after the warm-up.", minimum=1)
     learning_rate: float = option(
-        5.0, "Rate at which weights follow scores: each is multiplied by exp(rate * score).", above=0
+        5.0, "Learning rate of the weights: each is multiplied by exp(rate * score).", above=0
     )
-    share: float = option(0.05, "Share of the weight that is spread evenly at each update.", above=0, maximum=1)
+    share: float = option(0.05, "Fraction of the weight spread evenly at each update.", above=0, maximum=1)
     warmup_steps: int = option(100, "Training steps with cross-entropy only before the first probe.", minimum=0)
     probe_size: int = option(
         256,
@@ -51,7 +49,7 @@ class LearnedSelection(ProbedSelection):
     the layer that is nearest already or easiest to shrink. Every layer keeps at least ``share / K``, so that a layer
     that improves late can still gain weight. The weights are in selection.json, so a resumed run repeats them exactly.
 
-    Choose it over ``scheduled`` where several layers do well by turns, so that a hard choice would jump; name the
+    Choose it over ``scheduled`` where the best layer changes often, so that a hard choice would jump; set
     ``candidates``, since all of them are aligned in every step.
     """
 

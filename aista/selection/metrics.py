@@ -2,10 +2,10 @@
 
 Rules, the same for every caller:
 
-- Similarity is the cosine of the pooled states, computed in fp64, unless the caller brings another.
+- Similarity is the cosine of the pooled states, computed in fp64, unless the caller gives another.
 - Ties (similarities that differ by at most ``TIE``) are broken at random *in expectation*: the score is the
   mean over all orders of the tied candidates. States that collapsed to one point therefore score
-  exactly what chance scores, in MRR and in every recall@k.
+  exactly chance, in MRR and in every recall@k.
 - Candidates of a query are all utterances of the set. Another utterance with the *same transcript*
   is neither right nor wrong and is left out of the query's candidates.
 """
@@ -61,7 +61,7 @@ class RetrievalScores:
     Attributes:
         speech_to_text: Speech states query text states.
         text_to_speech: Text states query speech states.
-        chance: What candidates in random order would score.
+        chance: Scores of a random ranking.
     """
 
     speech_to_text: ScoreSet
@@ -82,7 +82,7 @@ class RetrievalScores:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Scores, and what each utterance contributes to them.
+    """Retrieval scores, and the contribution of each utterance.
 
     Attributes:
         scores: Means over the utterances.

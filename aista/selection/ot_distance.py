@@ -1,4 +1,4 @@
-"""Layers where an utterance's speech is nearest its own transcript in transport, measured against others."""
+"""Layer selection by transport costs of true pairs relative to mismatched pairs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class OTDistanceSelectionConfig(RankedConfig):
 
     mismatches: int = option(
         4,
-        "Number of mismatched utterances that each one's transport cost is compared with.",
+        "Number of mismatched utterances to compare each utterance's transport cost with.",
         minimum=1,
         maximum=1_000_000,
     )
@@ -27,10 +27,10 @@ class OTDistanceSelectionConfig(RankedConfig):
 
 @register("layer_selection", "ot_distance", config=OTDistanceSelectionConfig)
 class OTDistanceSelection(RankedSelection):
-    """Align the layers with the largest ``1 - mean OT(true pairs) / mean OT(mismatched pairs)``.
+    """Align the layers with the best transport separation: ``1 - mean OT(true pairs) / mean OT(mismatched pairs)``.
 
-    A ratio, because a small distance alone says nothing: collapsed states have the smallest.
-    Collapsed states score 0.
+    A ratio, because a small distance alone is no evidence of alignment: collapsed states have the smallest. In the
+    ratio they score 0.
 
     Choose it where individual words matter, not the pooled mean: it compares all states, by the distance that the loss
     minimises, at (1 + mismatches) transport problems per utterance and layer.

@@ -16,20 +16,20 @@ __all__ = ["AlignmentPath", "ordered_path_similarity"]
 
 @dataclass(frozen=True)
 class AlignmentPath(StateMeasure):
-    """Each transcript token's nearest speech state, and whether these lie in the order of the tokens.
+    """Alignment path: each transcript token's nearest speech state, and whether these follow the tokens' order.
 
     The alignment path of Xiang et al. (EMNLP 2025, arXiv 2510.12116) takes one speech position for each token of the
     transcript, by the similarities between all states of both. Its score is the mean similarity along it, by cosine or
     by Euclidean distance; Spearman's correlation of the positions with the tokens' order shows that it is monotone.
-    Known to us from the abstract and a summary alone, without code: that the position is the nearest one is our
-    reading, and the score of a single layer our use (they compare models).
+    We know it from the abstract and a summary only, without code: that the position is the nearest one is our
+    interpretation, and we score single layers where they compare models.
 
     - ``path_cosine = mean_t max_p cos(x_p, y_t)``, ``path_distance = mean_t min_p |x_p - y_t|``;
     - ``path_order``: Spearman's correlation of t with the position of the largest cosine, mean over utterances; 0 where
       all tokens have the same position, utterances of one token left out;
     - ``path_contrast``, ours: the mean cosine along the best *ordered* path (positions never go back) of true pairs,
-      less that of mismatched ones. A cosine alone is largest where all states fill a narrow cone; there the contrast
-      is 0.
+      minus that of mismatched ones. A cosine alone is largest where all states lie in a narrow cone; there the
+      contrast is 0.
 
     Cost: ``(1 + mismatches) P T D`` multiplications per utterance and layer.
 
@@ -69,7 +69,7 @@ class AlignmentPath(StateMeasure):
 
 
 def ordered_path_similarity(similarity_TP: Tensor) -> float:
-    """Mean similarity along the best path that takes a position for each token and never goes back.
+    """Mean similarity along the best monotone path, which takes a position for each token.
 
     ``max over p_1 <= ... <= p_T of mean_t S[t, p_t]``, by dynamic programming in ``T P``.
     """

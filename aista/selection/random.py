@@ -26,8 +26,8 @@ class RandomSelectionConfig(Options):
 class RandomSelection(LayerSelection):
     """Align ``count`` layers drawn without replacement, with equal weights.
 
-    Choose it as a control for a strategy that chooses: over several seeds it measures how much of the gain comes from
-    aligning any layers.
+    Choose it as a control for other strategies: over several seeds it shows how much of the gain comes from aligning
+    any layers at all.
     """
 
     def __init__(self, config: RandomSelectionConfig, *, num_layers: int) -> None:

@@ -1,4 +1,4 @@
-"""What strategies share that rank layers by a score of the probe: options, the choice, its reason."""
+"""Base of strategies that rank layers by a score of the probe: options, the choice, its reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aista.selection.curve import ProbeCurve
 __all__ = ["RankedConfig", "RankedSelection", "chance_of", "elbow"]
 
 NEAR_CHANCE = 2.0
-"""The best layer of a ranking that says something scores at least this many times what chance does."""
+"""A ranking is meaningful only if its best layer scores at least this many times chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +22,8 @@ class RankedConfig(Options):
     top_k: int | None = option(
         2, "Maximum number of layers in addition to those in always, best first; null: no limit.", minimum=1
     )
-    threshold: float | None = option(
-        None, "Lowest score that a layer may have to be taken; null is off.", minimum=0, maximum=1
-    )
-    elbow: bool = option(False, "Take the layers above the elbow of the ranked scores only.")
+    threshold: float | None = option(None, "Minimum score of a chosen layer; null: no minimum.", minimum=0, maximum=1)
+    elbow: bool = option(False, "Take only the layers above the elbow of the ranked scores.")
     always: tuple[int, ...] = option((), "Layers that are always taken.", minimum=0)
     candidates: tuple[int, ...] | None = option(None, "Layers that are considered; null means all.", minimum=0)
     weighting: str = option(
@@ -41,10 +39,10 @@ class RankedConfig(Options):
 
 
 class RankedSelection(ProbedSelection):
-    """Takes the layers that score best by ``measure``, or by what a subclass reads of the curve.
+    """Chooses the layers with the best ``measure``, or with the best score that a subclass reads from the curve.
 
-    Equal scores prefer the shallower layer. ``top_k``, ``threshold`` and ``elbow`` each only leave layers out. Where
-    they leave none and ``always`` is empty, the best layer is taken all the same, because stopping would waste the
+    Of equal scores, the shallower layer is preferred. ``top_k``, ``threshold`` and ``elbow`` each only exclude layers.
+    If they exclude all and ``always`` is empty, the best layer is taken nevertheless, because stopping would waste the
     warm-up; the reason then says so.
 
     Attributes:
@@ -144,13 +142,13 @@ class RankedSelection(ProbedSelection):
 
 
 def chance_of(curve: ProbeCurve, measure: str) -> float | None:
-    """Mean over the layers of a measure that says what random order scores; None where the curve lacks it."""
+    """Mean over the layers of a chance-level measure; None where the curve lacks it."""
     values = [estimate.value for estimate in curve.estimates(measure).values()]
     return sum(values) / len(values) if values else None
 
 
 def elbow(ranked: list[float]) -> int:
-    """How many of the descending scores are above their elbow.
+    """Count the descending scores that are above their elbow.
 
     The elbow is the score farthest below the straight line from the first to the last (Satopää et al. 2011); those
     before it are above. Scores that fall along a straight line, or never steeply at first, have no elbow: all count.

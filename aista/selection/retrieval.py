@@ -1,4 +1,4 @@
-"""Layers where speech finds its transcript best: cross-modal retrieval after a warm-up."""
+"""Layer selection by cross-modal retrieval, measured after a warm-up (AI-STA's strategy)."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ class RetrievalSelectionConfig(RankedConfig):
         choices=SIMILARITIES,
     )
     pooling: str = option("mean", "Pooling of a row's states to one vector (cosine, csls).", choices=POOLINGS)
-    neighbours: int = option(10, "Nearest neighbours that csls subtracts.", minimum=1, maximum=1_000_000)
-    transport: TransportConfig = section(TransportConfig, "How ot solves its probe_size^2 problems per layer.")
+    neighbours: int = option(10, "Number of nearest neighbours in csls.", minimum=1, maximum=1_000_000)
+    transport: TransportConfig = section(
+        TransportConfig, "Transport of ot, which solves probe_size^2 problems a layer."
+    )
 
 
 @register("layer_selection", "retrieval", config=RetrievalSelectionConfig)
 class RetrievalSelection(RankedSelection):
-    """Align the layers whose speech and text states retrieve each other best (arXiv 2503.10211).
+    """Align the layers with the best cross-modal retrieval between speech and text states (AI-STA, arXiv 2503.10211).
 
     Choose it for a new model or language pair, whose best layers are not known; with ``csls`` where a few states are
-    close to all others (hubs), with ``ot`` where pooling would hide the differences.
+    close to all others (hubs), with ``ot`` where pooling would hide differences between layers.
     """
 
     def __init__(self, config: RetrievalSelectionConfig, *, num_layers: int) -> None:

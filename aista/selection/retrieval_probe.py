@@ -40,14 +40,14 @@ class RetrievalProbe:
     Args:
         layers: Layers whose states are added, in that order.
         pooling: Pooling of a row's states to one vector.
-        similarity: What retrieval ranks by: ``cosine`` or ``csls`` of the pooled states, or ``ot``, the negative
+        similarity: Similarity of retrieval: ``cosine`` or ``csls`` of the pooled states, or ``ot``, the negative
             transport cost between all states of two utterances (N^2 transport problems per layer).
-        neighbours: Of CSLS.
+        neighbours: Number of nearest neighbours in CSLS.
         transport: Solves transport problems; None: no transport is measured.
         mismatches: Other utterances that each utterance's transport cost is compared with.
         measures: Further measures of all states.
-        readings: Whether the language model's output layer reads the transcripts off the speech states.
-        agreement: Compares each layer's alignment with the translation by gradients; None: no gradient is computed.
+        readings: Whether the language model's output layer is applied to the speech states (logit lens).
+        agreement: Compares each layer's gradients of alignment and translation; None: no gradient is computed.
         resamples: Bootstrap resamples for the intervals of the measures; 0: no intervals.
     """
 
@@ -105,11 +105,11 @@ class RetrievalProbe:
         """Add a batch; ``output`` holds this probe's layers in their order.
 
         Args:
-            output: What the model returned for ``task.probe_request(probe)``, or with ``capture=layers``.
+            output: The model's output for ``task.probe_request(probe)``, or with ``capture=layers``.
             texts: The rows' transcripts, by which utterances with the same words are recognised;
                 empty: each row counts as its own.
             tokens: ``[B, T]`` their token ids, which some measures need; None: those are left out.
-            words: ``[B, N, 4]`` where the words lie, as ``SpeechBatch.words``; None: unknown.
+            words: ``[B, N, 4]`` places of the words, as ``SpeechBatch.words``; None: unknown.
         """
         if len(output.speech) != len(self.layers):
             raise ValueError(f"expects the states of layers {self.layers}, got {len(output.speech)} layers")
@@ -199,7 +199,7 @@ class RetrievalProbe:
         return LayerProbe(self.layers[index], scores, diagnose(speech_ND, text_ND), measures)
 
     def _row_values(self, output: LsmOutput) -> list[dict[str, Tensor]]:
-        """Per layer, what each row of a batch adds to a mean: name -> ``[B]``."""
+        """Per layer, values of each row of a batch: name -> ``[B]``."""
         values: list[dict[str, Tensor]] = [{} for _ in self.layers]
         for layer, readings_BT2 in zip(values, output.readings, strict=False):
             means_B2 = readings_BT2.double().sum(1).cpu() / output.text_lengths.clamp_min(1).cpu()[:, None]

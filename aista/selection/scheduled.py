@@ -1,4 +1,4 @@
-"""Chooses again while training, by another strategy."""
+"""Repeats a layer selection by another strategy during training."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class ScheduledSelectionConfig(Options):
 
 @register("layer_selection", "scheduled", config=ScheduledSelectionConfig)
 class ScheduledSelection(ProbedSelection):
-    """Probe and choose again every ``every`` steps; keep the layers unless others are clearly better.
+    """Repeat another strategy's choice every ``every`` steps; change layers only if others are clearly better.
 
-    Both means are of the new probe, so a rise of all scores changes nothing. Alignment raises the scores of the
-    aligned layers themselves: they stay unless another layer overtakes them, which is what hysteresis is for.
+    Both means are from the new probe, so a rise of all scores changes nothing. Alignment raises the scores of the
+    aligned layers themselves: they stay unless others exceed them by the hysteresis.
 
-    Choose it for long trainings that change the states much, as with an untrained adapter; each choice costs
+    Choose it for long trainings in which the states change much, as with an untrained adapter; each choice costs
     a probe (a forward pass of ``probe_size`` utterances).
     """
 

@@ -20,7 +20,7 @@ def csls_matrix(cosine_NN: Tensor, neighbours: int = 10) -> Tensor:
     """Cross-domain similarity local scaling, ``2 cos(x, y) - r(x) - r(y)`` (Conneau et al. 2018, arXiv 1710.04087).
 
     ``r`` is the mean cosine with the nearest ``neighbours`` of the other modality. Choose it over the cosine
-    where a few states are near everything (hubs) and so stand first in every list.
+    where a few states are near everything (hubs) and so rank first for every query.
 
     Args:
         cosine_NN: ``[N, N]`` cosines, speech by text.

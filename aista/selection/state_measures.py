@@ -1,4 +1,4 @@
-"""What a probe keeps of every state of a layer, and measures that read it."""
+"""All states of a layer that a probe keeps, and the base of measures that read them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class KeptStates:
     Attributes:
         speech: ``[P, D]`` each.
         text: ``[T, D]`` each.
-        tokens: ``[T]`` token ids each; empty where the probe was not told them.
+        tokens: ``[T]`` token ids each; empty where the probe did not get them.
         words: ``[W, 4]`` each, as ``SpeechBatch.words`` without its padding; no rows where times are unknown.
         groups: Labels; utterances with equal labels have the same transcript. The probe fills them in.
         device: Where the states came from, and where measures may work.
@@ -37,7 +37,7 @@ class KeptStates:
     device: torch.device | str = "cpu"
 
     def add(self, states: LayerStates, tokens: Tensor | None, words: Tensor | None) -> None:
-        """Keep a batch; all its rows have both sides."""
+        """Add the states of a batch; all its rows must have both sides."""
         self.device = states.speech.device
         self.speech += _content(states.speech, states.speech_lengths)
         self.text += _content(states.text, states.text_lengths)

@@ -17,14 +17,14 @@ class StridedSelectionConfig(Options):
     """Options of ``strided``."""
 
     stride: int = option(4, "Take every n-th layer.", minimum=1, maximum=1_000)
-    offset: int = option(0, "The first layer taken; 0 is what enters the first block.", minimum=0)
+    offset: int = option(0, "The first layer taken; 0 is the input of the first block.", minimum=0)
 
 
 @register("layer_selection", "strided", config=StridedSelectionConfig)
 class StridedSelection(LayerSelection):
     """Align the layers ``offset``, ``offset + stride``, ... with equal weights.
 
-    Choose it to cover the depth of an LLM at a part of the cost of ``all``, and in ablations of depth.
+    Choose it to cover the depth of an LLM at a fraction of the cost of ``all``, and in ablations of depth.
     """
 
     def __init__(self, config: StridedSelectionConfig, *, num_layers: int) -> None:

@@ -1,4 +1,4 @@
-"""Layers where an utterance's speech finds its own tokens among those of all utterances."""
+"""Layer selection by retrieval between utterances and their transcripts' tokens."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class TokenRetrievalSelectionConfig(RankedConfig):
     """Options of ``token_retrieval``."""
 
     tokens: int = option(
-        1024, "Maximum number of tokens that are queries and candidates, drawn from the probe.", minimum=2
+        1024, "Maximum number of tokens used as queries and candidates, drawn from the probe set.", minimum=2
     )
 
 
 @register("layer_selection", "token_retrieval", config=TokenRetrievalSelectionConfig)
 class TokenRetrievalSelection(RankedSelection):
-    """Align the layers where tokens and the utterances that contain them find each other best (``token_mrr``).
+    """Align the layers with the best retrieval between utterances and their transcripts' tokens (``token_mrr``).
 
     ``s(utterance, token) = max_p cos(x_p, y)``, then mean reciprocal ranks in both directions; see
     ``aista.selection.item_retrieval``. Costs ``N P C D`` multiplications per layer beside the probe's forward pass.
 
-    Choose it where whole utterances are found at every layer, so that ``retrieval`` no longer tells the layers apart,
+    Choose it where whole utterances are retrieved at every layer, so that ``retrieval`` no longer distinguishes layers,
     and the manifest has no word times.
     """
 

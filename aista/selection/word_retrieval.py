@@ -1,4 +1,4 @@
-"""Layers where the speech of a word finds the word's text among all words."""
+"""Layer selection by retrieval between the speech and the text of single words."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class WordRetrievalSelectionConfig(RankedConfig):
     """Options of ``word_retrieval``."""
 
     words: int = option(
-        4096, "Maximum number of words that are queries and candidates, drawn from the probe.", minimum=2
+        4096, "Maximum number of words used as queries and candidates, drawn from the probe set.", minimum=2
     )
 
 
 @register("layer_selection", "word_retrieval", config=WordRetrievalSelectionConfig)
 class WordRetrievalSelection(RankedSelection):
-    """Align the layers where words, at the times when they are spoken, find their text best (``word_mrr``).
+    """Align the layers with the best retrieval between the speech and the text of words (``word_mrr``).
 
-    Speech of a word: the mean of the states that its time covers; text: the mean of its tokens' states; mean reciprocal
-    ranks by cosine among the words of the probe, both directions; see ``aista.selection.item_retrieval``. Costs
-    ``C^2 D`` multiplications per layer for C words beside the probe's forward pass.
+    Speech of a word: the mean of the states within its time; text: the mean of its tokens' states; mean reciprocal rank
+    by cosine among the words of the probe set, both directions; see ``aista.selection.item_retrieval``. Costs ``C^2 D``
+    multiplications per layer for C words beside the probe's forward pass.
 
     Needs the column ``word_times`` in dev, and an adapter whose positions are even in time. Choose it where there are
-    word times: it measures what drawing a word's speech to that word needs, and infers no place.
+    word times: it measures directly how well the speech of a word matches its text.
     """
 
     measure = "word_mrr"

@@ -25,7 +25,7 @@ def is_probed(selection: Component) -> bool:
 
 
 def probes_words(selection: Component) -> bool:
-    """Whether a layer selection reads when the words of the dev set are spoken.
+    """Whether a layer selection needs the word times of the dev set.
 
     Raises:
         ConfigError: the strategy cannot be built for any LLM.
@@ -35,7 +35,7 @@ def probes_words(selection: Component) -> bool:
 
 
 def check_layers(selection: Component, llm: Component, sections: Sections) -> list[Fault]:
-    """Layers that the LLM lacks, and probes without rows or after the end of the run."""
+    """Find layers that the LLM lacks, and probes without rows or after the end of the run."""
     depth = _llm_depth(llm)
     if depth is None:
         return []
@@ -53,12 +53,12 @@ def check_layers(selection: Component, llm: Component, sections: Sections) -> li
 
 
 def check_schedules(terms: Sequence[AlignmentTerm], schedules: Sequence[Component], sections: Sections) -> list[Fault]:
-    """Schedules that begin after the end of the run, or wait for validations that never come.
+    """Find schedules that begin after the end of the run, or depend on validations that a run does not have.
 
     Args:
         terms: The alignment terms.
-        schedules: What the config says of the schedule of each.
-        sections: The run.
+        schedules: The config's node of each term's schedule.
+        sections: The shared sections of the config.
     """
     faults, steps = [], sections.trainer.max_steps
     for index, (term, spec) in enumerate(zip(terms, schedules, strict=True)):
@@ -74,7 +74,7 @@ def check_schedules(terms: Sequence[AlignmentTerm], schedules: Sequence[Componen
 
 
 def _unaligned_score(at: str, start: int, sections: Sections) -> list[Fault]:
-    """What is wrong with a score by the loss of which the first validation has only a part, and so the best one."""
+    """Fault of ``evaluation.score: loss`` where the first validation lacks a loss and so would score best."""
     first = sections.trainer.validate_every
     if sections.evaluation.score != "loss" or not 0 < first <= start:
         return []
@@ -83,7 +83,7 @@ def _unaligned_score(at: str, start: int, sections: Sections) -> list[Fault]:
 
 
 def _llm_depth(llm: Component) -> int | None:
-    """Blocks of the LLM from its options or its folder's config.json; None if neither says."""
+    """Number of blocks of the LLM, from its options or its folder's config.json; None if neither states it."""
     depth = getattr(llm.config, "num_layers", None)
     if isinstance(depth, int):
         return depth

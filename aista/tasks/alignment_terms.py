@@ -1,4 +1,4 @@
-"""The alignment losses of a run: each with its weight over the steps, and their weighted sum over a batch."""
+"""The alignment losses of a run: their weights over the steps, and their weighted sum over a batch."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class AlignmentTerms:
         terms: In the order of the config.
         state_terms: Those that compare the states of both branches at the selected layers.
         prediction_terms: Those that compare both branches' predictions of the target tokens.
-        divergences: The losses of ``prediction_terms`` as the model takes them.
-        factors: Of each term's weight in this step; 1 where no steps are announced.
+        divergences: The losses of ``prediction_terms`` in the form that the model takes.
+        factors: Factor of each term's weight in this step; 1 where ``start_step`` is not called.
     """
 
     def __init__(self, terms: Iterable[AlignmentTerm], *, text_gradient: bool) -> None:
@@ -69,7 +69,7 @@ class AlignmentTerms:
 
     @property
     def needs_words(self) -> bool:
-        """Whether a loss needs to know when each word is spoken."""
+        """Whether a loss needs word times."""
         return "words" in self._needs
 
     @property
@@ -87,7 +87,7 @@ class AlignmentTerms:
         self.factors = tuple(term.schedule.factor(step, num_steps) for term in self.terms)
 
     def end_validation(self, step: int, score: float) -> None:
-        """Tell the schedules."""
+        """Pass the score on to the schedules."""
         for term in self.terms:
             term.schedule.observe(step, score)
 
@@ -102,12 +102,12 @@ class AlignmentTerms:
         return None
 
     def loss(self, out: LsmOutput, selected: SelectedLayers, context: AlignmentContext) -> LossPart:
-        """The weighted losses, summed over rows; logs their weights, how many rows are aligned, and means over those.
+        """The weighted losses, summed over rows; logs weights, the number of aligned rows, and means over these.
 
         Args:
             out: In steps that count, with the states of the selected layers and the divergences that the terms need.
             selected: The layers and their weights.
-            context: What the losses may know of the batch.
+            context: Inputs of the losses other than the states.
         """
         weights = [term.weight * factor for term, factor in zip(self.terms, self.factors, strict=True)]
         total = out.nll.new_zeros(())
@@ -192,7 +192,7 @@ def build_terms(specs: Sequence[WeightedAlignment]) -> Iterator[AlignmentTerm]:
     """The alignment losses that a config names; their metrics are called after them, ``ot`` and ``ot2`` if twice.
 
     Raises:
-        ConfigError: a component is no alignment loss, or cannot be built.
+        ConfigError: a component is not an alignment loss, or cannot be built.
     """
     seen = Counter[str]()
     for index, spec in enumerate(specs):

@@ -1,4 +1,4 @@
-"""What every task offers to the engine: a model, a loss, decoding and the rows it can use."""
+"""Interface between tasks and the engine: model, loss, decoding and usable rows."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from aista.types import Hypothesis, SpeechBatch
 __all__ = ["Logged", "LossPart", "Metrics", "Task", "TaskLoss"]
 
 Logged = tuple[Tensor, Tensor | float | None]
-"""A mean over a batch and the batch's weight in the mean over batches, 0 where it has no part; None: a sum instead.
+"""A mean over a batch with the batch's weight in the mean over batches (0: not counted; None: a sum instead).
 
 Tensors stay on the device and are read where the log is written.
 """
 
 Metrics = Mapping[str, Logged]
-"""Name -> what is logged."""
+"""Name -> logged value."""
 
 
 class LossPart(NamedTuple):
-    """A scalar that is added to the loss of a batch, and what to log of it."""
+    """A scalar to add to the loss of a batch, and its metrics."""
 
     total: Tensor
     metrics: Metrics
@@ -43,12 +43,12 @@ class LossPart(NamedTuple):
 
 @dataclass(frozen=True)
 class TaskLoss:
-    """The loss of one batch, as a sum, so that it adds up over micro-batches and processes.
+    """The loss of one batch, as a sum, so that losses of micro-batches and processes can be added.
 
     Attributes:
         total: Scalar; the trainer divides its gradient by the global number of targets.
         num_targets: Target tokens of this batch; a row without a translation counts as its transcript.
-        metrics: What to log.
+        metrics: Values to log.
     """
 
     total: Tensor
@@ -79,12 +79,11 @@ class Task(ABC):
         takes_states: Whether ``loss`` and ``decode`` also take batches of encoder states (``SpeechBatch.encoded``),
             those of the part ``encoder`` of the options and of the model; only then can they be cached.
         translates_text: Whether ``decode_text`` translates transcripts.
-        row_tasks: What rows can be trained on (``data.tasks``); empty where rows are not told apart.
-        prompts: What stands around the speech in the language model's input; None without one.
+        row_tasks: Possible tasks of rows (``data.tasks``); empty where all rows are trained alike.
+        prompts: The prompts around the speech in the language model's input; None without a language model.
         tunings: How the parts with a tuning are trained, by the option's name.
-        pretrained: What ``build_model`` does about pretrained weights: it loads them; it skips them, where a model
-            is built only to have its weights loaded from elsewhere; or it leaves such parts on the meta device,
-            without numbers.
+        pretrained: How ``build_model`` treats pretrained weights: ``load`` them; ``skip`` them, where a model's weights
+            are loaded from elsewhere afterwards; or leave such parts on the ``meta`` device, without values.
         parameters: What ``select_trainable`` returned last; not set before.
     """
 
@@ -106,11 +105,11 @@ class Task(ABC):
 
     @classmethod
     def check_options(cls, config: Any, sections: Sections) -> list[Fault]:
-        """What of the options alone does not fit the shared sections; found where no tokenizer can be loaded, too."""
+        """Faults of the options together with the shared sections that can be found without a tokenizer."""
         return []
 
     def check(self, sections: Sections) -> list[Fault]:
-        """What in the shared sections does not fit the task's options, as far as it shows before a model is built."""
+        """Faults of the shared sections together with the task's options that can be found before a model is built."""
         return []
 
     @abstractmethod
@@ -126,7 +125,7 @@ class Task(ABC):
         """Set which parameters of the bare model are trained, and count them; call it before training.
 
         Raises:
-            ConfigError: ``freeze_params`` or a tuning cannot be followed.
+            ConfigError: ``freeze_params`` or a tuning cannot be applied.
         """
         try:
             self.parameters = select_trainable(model, self.tunings, self.config.freeze_params)
@@ -140,16 +139,16 @@ class Task(ABC):
 
     @property
     def searches(self) -> bool:
-        """Whether translations are those of ``hypotheses``: it has them, and no ``decode`` of its own."""
+        """Whether translations come from ``hypotheses``: the task overrides it, and not ``decode``."""
         return type(self).hypotheses is not Task.hypotheses and type(self).decode is Task.decode
 
     def hypotheses(
         self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig, *, from_text: bool = False
     ) -> list[list[Hypothesis]]:
-        """For each row every hypothesis of a search, best first, from the bare (unwrapped) model.
+        """All hypotheses of a search for each row, best first, from the bare (unwrapped) model.
 
         Args:
-            model: What ``build_model`` returned.
+            model: The model from ``build_model``.
             batch: Rows, without audio where the transcripts are translated.
             generation: Search options.
             from_text: Translate the transcripts; only where ``translates_text``.
@@ -157,45 +156,45 @@ class Task(ABC):
         raise NotImplementedError(f"{type(self).__name__} does not search")
 
     def decode(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
-        """The best text of each row, from the bare model; ``aista.tasks.decoding`` also chooses otherwise."""
+        """The best text of each row, from the bare model; ``aista.tasks.decoding`` has other criteria, too."""
         found = self.hypotheses(model, batch, generation)
         return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in found]
 
     def decode_text(self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig) -> list[str]:
-        """As ``decode``, from the transcripts; without audio in the batch."""
+        """Like ``decode``, from the transcripts; without audio in the batch."""
         found = self.hypotheses(model, batch, generation, from_text=True)
         return [self.tokenizer.decode(hypotheses[0].ids) for hypotheses in found]
 
     @abstractmethod
     def references(self, batch: SpeechBatch) -> tuple[str, ...]:
-        """What the hypotheses are scored against."""
+        """The texts that hypotheses are scored against."""
 
     @property
     def needs_translations(self) -> bool:
-        """Whether each row that it trains on must have a translation; otherwise it must have some text."""
+        """Whether each training row must have a translation; otherwise any text is enough."""
         return self.scores_translations
 
     @property
     def needs_words(self) -> bool:
-        """Whether its loss needs to know when each word is spoken (``SpeechBatch.words``)."""
+        """Whether its loss needs word times (``SpeechBatch.words``)."""
         return False
 
     @property
     def probes_words(self) -> bool:
-        """Whether training compares words of dev by their times, so that dev must say when they are spoken."""
+        """Whether training compares words of dev by their times, so that dev must have word times."""
         return False
 
     @property
     def skips_parameters(self) -> bool:
         """Whether a step of training may leave parameters that ``select_trainable`` chose without a gradient.
 
-        Several processes then look in each step for those that got none.
+        Several processes then check in each step which parameters got no gradient.
         """
         return False
 
     @property
     def min_transcripts(self) -> Mapping[str, int]:
-        """Split (train, dev) -> fewest rows with a transcript that a training needs of it; the others need none."""
+        """Split (train, dev) -> minimum number of rows with a transcript for training; other splits need none."""
         return {}
 
     @property
@@ -204,7 +203,7 @@ class Task(ABC):
         return False
 
     def start_step(self, step: int, num_steps: int) -> None:  # noqa: B027 -- most tasks do not change
-        """Called before each optimiser step, ``step`` from 1 to ``num_steps``, for what changes with it."""
+        """Prepare for an optimiser step, ``step`` from 1 to ``num_steps``; called before each one."""
 
     def end_validation(self, step: int, score: float) -> None:  # noqa: B027 -- nor watch
         """Called before the step that follows a validation, and again for past ones when a run is resumed.
@@ -217,12 +216,12 @@ class Task(ABC):
     def positions(
         self, model: nn.Module, seconds: Sequence[float], source: Tensor, target: Tensor, *, max_new_tokens: int = 0
     ) -> Tensor | None:
-        """How many positions of the language model rows take; what ``data.max_batch_positions`` is a maximum of.
+        """Positions of the language model that rows take, which ``data.max_batch_positions`` limits.
 
-        A task with a language model overrides this; the others do not. What depends on the speech is an upper bound.
+        A task with a language model overrides this; others do not. Numbers that depend on the speech are upper bounds.
 
         Args:
-            model: What ``build_model`` returned.
+            model: The model from ``build_model``.
             seconds: B durations, 0 without audio.
             source: ``[B]`` tokens of the transcripts.
             target: ``[B]`` tokens of the translations.
@@ -234,17 +233,17 @@ class Task(ABC):
         return None
 
     def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
-        """Bounds of the bare model on the rows it takes, checked before it is trained or decoded with.
+        """Limits of the bare model on rows, checked before training and decoding.
 
         Args:
-            model: What ``build_model`` returned.
+            model: The model from ``build_model``.
             max_new_tokens: Tokens that decoding may add to each row; 0 where rows are only scored.
         """
         return ()
 
     def reject(self, row: Row) -> str:
-        """Why a valid manifest row is not for this task; "" if it is. Such rows are set aside and counted.
+        """Reason why this task cannot use a valid manifest row; "" if it can. Such rows are left out and counted.
 
-        A task that takes every row does not override this: a million of them need not be asked for.
+        A task that uses every row does not override this, which saves a call for each row.
         """
         return ""

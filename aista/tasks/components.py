@@ -13,7 +13,7 @@ __all__ = ["used_components"]
 
 
 def used_components(experiment: Experiment) -> list[tuple[str, Component]]:
-    """Kind and node of the task and of every component in an experiment's options, those within others too."""
+    """Kind and node of the task and of every component in an experiment's options, including nested ones."""
     task = Component(experiment.sections.task, experiment.task_config)
     return [("task", task), *_nodes(experiment.sections), *_nodes(experiment.task_config)]
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of experiments: the shared sections, and beside them the options of the task that is named."""
+"""The JSON Schema of experiments: the shared sections and the options of the named task."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["experiment_schema"]
 
 
 def experiment_schema() -> dict[str, Any]:
-    """Of the config that ``aista train`` reads, with every component that is registered now."""
+    """The schema of the config that ``aista train`` reads, with every component registered now."""
     whole = Definitions()
     partial = Definitions(partial=True, others=whole.schemas)
     stage = whole.options(Stage)
@@ -30,7 +30,7 @@ def experiment_schema() -> dict[str, Any]:
 
 
 def _experiment(definitions: Definitions, task: str, sections: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The whole config of a task; in part that of a pretraining stage."""
+    """The schema of a task's whole config, or of the partial config of a pretraining stage."""
     options = registry.get("task", task).config
     assert options is not None
     shared = definitions.properties(Sections, leave_out=("pretraining",)) if sections is None else sections
@@ -43,6 +43,6 @@ def _tasks() -> dict[str, Any]:
 
 
 def _is_task(name: str, *, usual: str = "") -> dict[str, Any]:
-    """The condition that a config is of a task; of the usual one too where it names none."""
+    """The condition that a config is for a task; a config without ``task`` is for the usual one."""
     named = {"properties": {"task": {"const": name}}}
     return named if name == usual else {**named, "required": ["task"]}

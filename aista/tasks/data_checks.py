@@ -1,4 +1,4 @@
-"""Checks of the data section against files and the task: what is missing, or would read nothing."""
+"""Checks of the data section against files and the task."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FREEZE_ENCODER = "set encoder.tuning: frozen, or remove data.encoder_cache"
 
 
 def missing_files(experiment: Experiment, *, with_audio: bool) -> list[Fault]:
-    """Manifests and shards that are named and not there."""
+    """Find named manifests and shards that do not exist."""
     data = experiment.sections.data
     named: list[tuple[str, Path | None]] = [("train", data.train), ("dev", data.dev), ("test", data.test)]
     for name, paths in (("speech", data.speech), ("text", data.text)):
@@ -47,7 +47,7 @@ def missing_files(experiment: Experiment, *, with_audio: bool) -> list[Fault]:
 
 
 def _shards(spec: Component, *, with_audio: bool) -> list[Fault]:
-    """What is wrong with a stream as far as the names and ends of its files tell."""
+    """Faults of a stream that show in the names and ends of its files."""
     try:
         registry.build("stream", spec, at="data.stream").shards(with_audio=with_audio)
     except ConfigError as error:
@@ -58,7 +58,7 @@ def _shards(spec: Component, *, with_audio: bool) -> list[Fault]:
 
 
 def check_dev_words(dev: Path) -> list[Fault]:
-    """What is wrong with a dev set whose words a layer selection compares by their times."""
+    """Faults of a dev set for a layer selection that needs word times."""
     rows = read_manifest(dev).rows
     if (rows.is_filled("src_text") & rows.is_filled("word_times")).any():
         return []
@@ -67,7 +67,7 @@ def check_dev_words(dev: Path) -> list[Fault]:
 
 
 def check_dev_inputs(dev: Path, metrics: Sequence[Metric]) -> list[Fault]:
-    """What the metrics of validation need and its rows will not have, found before training rather than in it."""
+    """Find inputs that the metrics of validation need and the dev rows lack, before training starts."""
     faults = []
     for metric in (metric for metric in metrics if metric.needs):
         if "audio" in metric.needs:
@@ -84,7 +84,7 @@ def check_dev_inputs(dev: Path, metrics: Sequence[Metric]) -> list[Fault]:
 
 
 def check_tasks_of_rows(experiment: Experiment, task: Task) -> list[Fault]:
-    """Tasks of rows, where the task trains on all alike."""
+    """Refuse ``data.tasks`` where the task trains on all rows alike."""
     if not experiment.sections.data.tasks or task.row_tasks:
         return []
     problem = f"the task {experiment.sections.task!r} trains on all rows alike"
@@ -92,16 +92,16 @@ def check_tasks_of_rows(experiment: Experiment, task: Task) -> list[Fault]:
 
 
 def check_durations(experiment: Experiment, task: Task) -> list[Fault]:
-    """A longest recording that the feature does not take."""
+    """Refuse a ``data.max_seconds`` beyond the maximum of the feature."""
     data, longest = experiment.sections.data, math.inf if task.feature is None else task.feature.max_seconds
     if data.max_seconds <= longest:
         return []
-    problem = f"must be at most {longest:g}, what the feature {data.feature.name!r} takes, got {data.max_seconds:g}"
+    problem = f"must be at most {longest:g}, the maximum of the feature {data.feature.name!r}, got {data.max_seconds:g}"
     return [Fault("data.max_seconds", problem)]
 
 
 def check_positions(experiment: Experiment, task: Task) -> list[Fault]:
-    """A limit of positions, where the task has none."""
+    """Refuse a limit of positions where the task has no language model."""
     maximum = experiment.sections.data.max_batch_positions
     if not maximum or type(task).positions is not Task.positions:
         return []
@@ -111,7 +111,7 @@ def check_positions(experiment: Experiment, task: Task) -> list[Fault]:
 
 
 def check_encoder_cache(experiment: Experiment, task: Task) -> list[Fault]:
-    """Encoder states that nothing would read, or that training changes; see ``aista.engine.encoder_cache``."""
+    """Refuse an encoder cache that nothing reads, or of a trained encoder; see ``aista.engine.encoder_cache``."""
     sections, config = experiment.sections, experiment.task_config
     if sections.data.encoder_cache is None:
         return []

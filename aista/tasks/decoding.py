@@ -1,4 +1,4 @@
-"""Batches -> translations as the options of generation say, with what else the search found."""
+"""Decodes batches to translations and n-best lists, by the options of generation."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["Decoded", "Decoder"]
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a row is decoded to.
+    """The decoding result of a row.
 
     Attributes:
         text: The translation.
-        candidates: Everything that the search found, best first, the translation being the first; with ``mbr`` one for
-            each text. Empty where the task does not search.
+        candidates: All hypotheses of the search, best first, so that the first is the translation; with ``mbr`` one for
+            each distinct text. Empty where the task does not search.
         guarded: Whether ``no_repeat_ngram`` changed a step of the search.
     """
 
@@ -41,10 +41,10 @@ class Decoder:
     """Decodes batches with one task and one set of options.
 
     Args:
-        experiment: Says the language of what is decoded.
-        task: Searches.
-        generation: Options of the search; None means the experiment's.
-        language: In place of the experiment's.
+        experiment: Gives the languages.
+        task: The task that decodes.
+        generation: Search options; None means the experiment's.
+        language: Target language, in place of the experiment's.
         chooses_late: Whether ``prepare`` and ``choose`` are called before and after all is decoded, so that the utility
             of ``mbr`` may need more than texts.
 
@@ -80,7 +80,7 @@ class Decoder:
             model: The bare model.
             batch: B rows.
             from_text: Translate their transcripts.
-            languages: What each row is translated into, for the utility of ``mbr``; empty ones are the experiment's.
+            languages: Target language of each row, for the utility of ``mbr``; empty ones are the experiment's.
         """
         if not self.task.searches:
             decode = self.task.decode_text if from_text else self.task.decode
@@ -136,7 +136,7 @@ class Decoder:
         return chosen
 
     def require_n_best(self, count: int) -> None:
-        """Raise AistaError unless the search can list so many candidates."""
+        """Raise AistaError unless the search can list this number of candidates."""
         if not self.task.searches:
             raise AistaError(
                 f"--n-best {count}: this run's task does not search, so it has no n-best list; leave it out"

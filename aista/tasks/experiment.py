@@ -35,11 +35,11 @@ Part = Literal["encoder", "adapter", "llm"]
 
 @dataclass(frozen=True, kw_only=True)
 class Stage(Options):
-    """A task trained first, whose part the main model starts from."""
+    """A pretraining stage: a task trained first to initialise a part of the main model."""
 
     name: str = required("Folder name under RUN/pretraining.")
     task: str = required("Registered task, e.g. text_translation.")
-    part: Part = required("The part that the main model takes over.")
+    part: Part = required("The part that the main model is initialised with.")
     config: Mapping[str, Any] | None = option(
         None, "Differences from the main config, e.g. {trainer: {max_steps: 500}}.", finite=False
     )
@@ -47,14 +47,14 @@ class Stage(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class Initialize(Options):
-    """Run folders whose best weights parts of the model start from; replaces the matching pretraining stage."""
+    """Run folders whose best weights initialise parts of the model, in place of the matching pretraining stages."""
 
     encoder: Path | None = option(None, "Run folder to take the encoder from.")
     adapter: Path | None = option(None, "Run folder to take the adapter from.")
     llm: Path | None = option(None, "Run folder to take the LLM from.")
 
     def given(self) -> dict[str, Path]:
-        """Part -> folder, of the parts that have one."""
+        """Part -> folder, for the parts that have one."""
         folders = {part: getattr(self, part) for part in get_args(Part)}
         return {part: folder for part, folder in folders.items() if folder is not None}
 
@@ -71,7 +71,7 @@ class Sections(Options):
     data: DataConfig = section(DataConfig, "Manifests, features and batching.")
     trainer: TrainerConfig = section(TrainerConfig, "Optimiser, schedule, checkpoints.")
     evaluation: EvaluationConfig = section(EvaluationConfig, "Search and scores.")
-    initialize: Initialize = section(Initialize, "Weights to start from.", inherit=False)
+    initialize: Initialize = section(Initialize, "Trained runs to initialise parts from.", inherit=False)
     pretraining: tuple[Stage, ...] = option(
         (), "Tasks trained first, in order; each starts from the parts of those before.", inherit=False
     )
@@ -84,11 +84,11 @@ class Experiment:
     Attributes:
         sections: The shared sections.
         task_config: Options of the task named by ``sections.task``.
-        raw: The plain mapping it was structured from, overrides applied.
+        raw: The plain mapping it was structured from, with overrides applied.
         source: File it came from, for messages.
-        start: Folder that relative paths started from, so that none is left; None leaves them to the current folder.
-        commits: Name on the hub -> the commit that it stands for here, in place of what its branch is today; the
-            options hold ``ORG/NAME@COMMIT`` then.
+        start: Folder that relative paths were resolved against; None: they are relative to the current folder.
+        commits: Name on the hub -> the commit to use, in place of its branch's present one; the options then hold
+            ``ORG/NAME@COMMIT``.
     """
 
     sections: Sections
@@ -99,15 +99,15 @@ class Experiment:
     commits: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def to_plain(self, keep: Keep | None = None) -> dict[str, Any]:
-        """Every option, defaults included, as data that YAML can write; with ``keep``, those options alone."""
+        """Every option, defaults included, as data that YAML can write; with ``keep``, only those options."""
         plain: dict[str, Any] = to_plain(self.sections, keep)
         plain.update(to_plain(self.task_config, keep))
         return plain
 
     def from_folder(self, start: Path) -> Experiment:
-        """The experiment with every path absolute, relative ones starting from a folder.
+        """The experiment with every path absolute; relative paths are resolved against a folder.
 
-        Names on the hub stay where they hold a commit; all others are paths.
+        Names on the hub are kept if they contain a commit; all others are taken as paths.
         """
 
         def absolute(path: Path) -> Path:
@@ -133,13 +133,13 @@ class Experiment:
     def stage(self, stage: Stage, trained: Mapping[str, Path] | None = None) -> Experiment:
         """The experiment of one pretraining stage: this one with another task and its own changes.
 
-        Options declared with ``inherit=False`` are not taken over: they say how the main model is trained (a stage
-        trains all of its model unless its own ``config`` says otherwise), need that, or are controls of it.
+        Options declared with ``inherit=False`` are not inherited: they set how the main model is trained (a stage
+        trains all of its model unless its own ``config`` says otherwise), depend on that, or are controls.
 
         Args:
             stage: One of ``sections.pretraining``.
-            trained: Part -> run folder that earlier stages or ``initialize`` give. The stage starts from those parts
-                that its task has, unless its own ``config`` names others.
+            trained: Part -> run folder from earlier stages or ``initialize``. The stage starts from those parts that
+                its task has, unless its own ``config`` names others.
 
         Raises:
             ConfigError: with paths into ``pretraining[...]``.
@@ -166,8 +166,8 @@ def load_experiment(
     Args:
         path: The file.
         overrides: As on the command line.
-        start: Folder that relative paths start from, those of the file's plug-ins apart; None means the current one.
-        commits: As of ``Experiment``.
+        start: Folder that relative paths, except those of the file's plug-ins, start from; None means the current one.
+        commits: As in ``Experiment``.
 
     Raises:
         ConfigError: every fault at once.
@@ -197,14 +197,14 @@ def resolve_experiment(
     start: Path | None = None,
     commits: Mapping[str, str] | None = None,
 ) -> Experiment:
-    """Load the plug-ins of a config that was read already, and structure it and its stages.
+    """Load the plug-ins of a config given as plain data, and structure it and its stages.
 
     Args:
         raw: The config as plain data.
         base: Folder that relative plug-in paths start from.
         source: Where it came from, for messages.
         start: As in ``load_experiment``.
-        commits: As of ``Experiment``.
+        commits: As in ``Experiment``.
 
     Raises:
         ConfigError: every fault at once.
@@ -253,7 +253,7 @@ def structure_experiment(
 def map_paths(
     value: Any, change: Callable[[Path], Path], change_pretrained: Callable[[Path], Path] | None = None
 ) -> Any:
-    """Options with every path in them changed; those of pretrained models by a function of their own, if given."""
+    """Options with every path mapped by a function; paths of pretrained models by another one, if given."""
     if isinstance(value, Path):
         return change(value)
     if isinstance(value, tuple):
@@ -285,7 +285,7 @@ def _collect(cls: type[Any], data: Mapping[str, Any], source: str, faults: list[
 
 
 def _inherited(cls: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
-    """What a stage whose options are ``cls`` takes over of the main config."""
+    """The part of the main config that a stage with the options ``cls`` inherits."""
     inherited = {}
     for field in dataclasses.fields(cls):
         if field.name not in raw or not field.metadata.get("inherit", True):

@@ -1,4 +1,4 @@
-"""The pretrained models that an experiment names on the hub: at which commit, and fetched before anything starts."""
+"""Pretrained models that an experiment names on the hub: pinned to commits and fetched before training starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger("aista.hub")
 
 
 class PretrainedOption(NamedTuple):
-    """A place in a config that names a pretrained model, what it says, and what is read there."""
+    """A place in a config that names a pretrained model, its value, and the files needed."""
 
     place: str
     path: Path
@@ -28,12 +28,12 @@ class PretrainedOption(NamedTuple):
 
 
 def pin_models(experiment: Experiment, known: Mapping[str, str] | None = None, *, closed: bool = False) -> Experiment:
-    """The experiment with every name on the hub at one commit, those of its pretraining stages too.
+    """Pin every name on the hub to one commit, including those of pretraining stages.
 
     Args:
-        experiment: A folder of this machine is left as it is, also where the hub has a model of its name.
-        known: Name -> commit, for a run or a sweep that began with it: a branch that moved since changes nothing.
-        closed: Refuse names that are not known, as a run that exists does: it began without them.
+        experiment: Paths of local folders are left as they are, even if the hub has a model of that name.
+        known: Name -> commit that a run or sweep began with, even if the branch has moved since.
+        closed: Refuse names that are not in ``known``, as for an existing run, which began without them.
 
     Raises:
         ConfigError: every name that the hub does not know, will not give, or cannot be asked for.
@@ -68,7 +68,7 @@ def pin_models(experiment: Experiment, known: Mapping[str, str] | None = None, *
 
 
 def fetch_models(experiment: Experiment) -> None:
-    """Have the files of all models on the hub on this machine, before anything else takes its time.
+    """Download the files of all models on the hub, before any other work.
 
     Raises:
         ConfigError: every model that the hub does not give, or that has no safetensors.
@@ -85,7 +85,7 @@ def fetch_models(experiment: Experiment) -> None:
 
 
 def pretrained_options(experiment: Experiment) -> Iterator[PretrainedOption]:
-    """Where an experiment and its pretraining stages name pretrained models; without stages that are replaced."""
+    """Places where an experiment and its pretraining stages (except replaced ones) name pretrained models."""
     yield from _options(experiment.sections, "")
     yield from _options(experiment.task_config, "")
     for stage in experiment.sections.pretraining:

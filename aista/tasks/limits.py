@@ -1,4 +1,4 @@
-"""What a model can take, as bounds on manifest rows: known once the model is built, before it is trained."""
+"""Limits of a model on manifest rows, known once the model is built, before it is trained."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from aista.modules.llms.base import LanguageModel
 __all__ = ["check_input", "input_lengths", "input_limit", "position_limit", "text_lengths"]
 
 Measure = Callable[[Sequence[float], Tensor, Tensor], Tensor]
-"""Seconds, and tokens of transcript and translation, of rows -> positions ``[rows]``."""
+"""``(seconds, transcript tokens, translation tokens)`` of rows -> positions ``[rows]``."""
 
 
 def input_lengths(seconds: Sequence[float], feature: Feature) -> Tensor:
-    """Encoder input of recordings, in frames or samples."""
+    """Lengths of encoder input of recordings, in frames or samples."""
     samples = [math.ceil(duration * feature.sample_rate - 1e-6) for duration in seconds]
     return torch.tensor([feature.num_frames(count) for count in samples], dtype=torch.int64)
 
 
 def text_lengths(rows: Sequence[Row], tokenizer: TextTokenizer) -> tuple[Tensor, Tensor]:
-    """Token ids that each row's transcript takes, and its translation."""
+    """Numbers of tokens of each row's transcript and translation."""
     source, target = (
         [len(tokenizer.encode(text)) for text in _texts(rows, column)] for column in ("src_text", "tgt_text")
     )
@@ -37,7 +37,7 @@ def text_lengths(rows: Sequence[Row], tokenizer: TextTokenizer) -> tuple[Tensor,
 
 
 def _texts(rows: Sequence[Row], column: str) -> list[str]:
-    """Of rows in columns at once; of others, whose paths need be no Unicode, one by one."""
+    """The texts of rows: of column storage at once; of other rows, whose paths need not be Unicode, one by one."""
     return rows.texts(column) if isinstance(rows, Rows) else [getattr(row, column) for row in rows]
 
 
@@ -45,7 +45,7 @@ def check_input(encoder: SpeechEncoder, feature: Feature) -> None:
     """Refuse a feature that a pretrained encoder was not trained on.
 
     Raises:
-        ConfigError: the content of the feature or its sample rate is another.
+        ConfigError: the feature has another content or sample rate.
     """
     expected = encoder.expected_input
     if expected is None:
@@ -58,7 +58,7 @@ def check_input(encoder: SpeechEncoder, feature: Feature) -> None:
 
 
 def input_limit(encoder: SpeechEncoder, feature: Feature) -> Limit:
-    """The lengths that a speech encoder takes.
+    """The limit on lengths of a speech encoder's input.
 
     Raises:
         ConfigError: the encoder was trained on another input.
@@ -75,7 +75,7 @@ def input_limit(encoder: SpeechEncoder, feature: Feature) -> Limit:
 
 
 def position_limit(llm: LanguageModel, tokenizer: TextTokenizer, measure: Measure) -> Limit:
-    """The positions of a language model; ``measure`` says how many each row takes."""
+    """The limit on positions of a language model; ``measure`` computes the positions of rows."""
     return Limit(
         "LLM positions",
         llm.max_positions,

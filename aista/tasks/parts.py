@@ -1,4 +1,4 @@
-"""The parts of a model in a task's options: a component, and beside it how the part is trained."""
+"""Parts of a model in a task's options: a component and its tuning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from aista.schema import Component, component
 __all__ = ["Pretrained", "TunedPart", "build_part", "build_tunings", "prepare_part"]
 
 Pretrained = Literal["load", "skip", "meta"]
-"""What becomes of pretrained weights when a part is built."""
+"""How pretrained weights are treated when a part is built; see ``Task.pretrained``."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def build_tunings(config: Any) -> dict[str, Tuning]:
     """The tunings in a task's options, by part.
 
     Raises:
-        ConfigError: unknown or with impossible options.
+        ConfigError: a tuning is unknown or has impossible options.
     """
     return {
         name: registry.build("tuning", spec.tuning, at=f"{name}.tuning")
@@ -54,8 +54,8 @@ def build_part(
 ) -> Any:
     """Build the component of kind ``name`` and prepare it for its tuning.
 
-    Unless pretrained weights are loaded, a component whose options have a method ``skeleton`` is built by that: the
-    same part with arbitrary weights (``skip``), or on the meta device, with none (``meta``).
+    Unless pretrained weights are loaded, a component whose options have a method ``skeleton`` is built by it: the
+    same part with arbitrary weights (``skip``), or on the meta device without values (``meta``).
 
     Raises:
         ConfigError: the component or its tuning is impossible, or larger than the memory of this machine.
@@ -73,7 +73,7 @@ def build_part(
 
 @contextmanager
 def _within_memory(name: str) -> Iterator[None]:
-    """Stop building a part at the first parameter too many, before the system ends the process."""
+    """Stop building a part once its parameters exceed the memory, before the system kills the process."""
     most, total, seen = memory_bytes(), 0, set()
 
     def count(module: nn.Module, attribute: str, parameter: nn.Parameter | None) -> None:
@@ -105,10 +105,10 @@ def _build_skeleton(name: str, skeleton: Callable[..., Any], dependencies: dict[
 
 
 def prepare_part(name: str, part: nn.Module, tuning: Tuning) -> None:
-    """Prepare a part, naming the tuning in errors.
+    """Prepare a part for its tuning, which errors name.
 
     Raises:
-        ConfigError: the part has nothing that the tuning's options name.
+        ConfigError: the part lacks modules that the tuning's options name.
     """
     try:
         tuning.prepare(part)

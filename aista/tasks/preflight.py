@@ -39,8 +39,8 @@ def preflight(experiment: Experiment, *, with_data: bool = True, pretrained: Pre
 
     Args:
         experiment: What to check.
-        with_data: Whether the manifests must be there.
-        pretrained: As in ``build_task``; pretrained weights must be there if they are to be loaded.
+        with_data: Whether the manifests must exist.
+        pretrained: As in ``build_task``; pretrained weights must exist if they are to be loaded.
 
     Returns:
         The experiment's task, as ``build_task`` builds it.
@@ -55,7 +55,7 @@ def preflight(experiment: Experiment, *, with_data: bool = True, pretrained: Pre
     for stage in experiment.sections.pretraining:
         if getattr(initialize, stage.part) is None:
             _, more = _check(experiment.stage(stage), with_data, pretrained)
-            own = (fault for fault in more if fault not in faults)  # what it inherits is said once
+            own = (fault for fault in more if fault not in faults)  # inherited faults are reported once
             faults += [Fault(f"pretraining.{stage.name}.{f.path}", f.problem, f.remedy) for f in own]
     if faults or task is None:
         raise ConfigError(list(dict.fromkeys(faults)), experiment.source)
@@ -67,7 +67,7 @@ def build_task(experiment: Experiment, *, pretrained: Pretrained = "load") -> Ta
 
     Args:
         experiment: What to build.
-        pretrained: What the task's model does about pretrained weights; see ``Task``.
+        pretrained: How the task's model treats pretrained weights; see ``Task``.
 
     Raises:
         DataError: the tokenizer cannot be loaded.
@@ -96,14 +96,14 @@ def _assemble(experiment: Experiment, tokenizer: Any, feature: Any, pretrained: 
 def build_metrics(
     experiment: Experiment, others: Sequence[Component] = (), *, row_task: str = "", language: str = ""
 ) -> list[Metric]:
-    """The configured metrics, or the task's usual ones, for the language of what the task produces; or ``others``.
+    """Build the configured metrics, or the task's default ones, for the language of its output.
 
     Args:
         experiment: Its evaluation section names them.
-        others: In place of those.
-        row_task: Which of ``data.tasks`` is scored; empty: the first. Where it writes transcripts and the first does
-            not, or the other way round, the configured metrics are not its.
-        language: Of the texts, in place of the config's.
+        others: Metrics that replace these.
+        row_task: Which of ``data.tasks`` is scored; empty: the first. If only one of the two writes transcripts, the
+            configured metrics do not apply.
+        language: Language of the texts, in place of the config's.
 
     Raises:
         ConfigError: a metric cannot be built.
@@ -124,13 +124,13 @@ def build_metrics(
 def build_direction_metrics(
     experiment: Experiment, row_task: str, languages: Mapping[str, str], others: Sequence[Component] = ()
 ) -> list[Metric]:
-    """The metrics of a test set, which are means over its directions where there are several; as ``build_metrics``.
+    """As ``build_metrics``, for a test set: where it has several directions, metrics are means over them.
 
     Args:
         experiment: Names the metrics.
         row_task: Which of ``data.tasks`` is scored.
         languages: Direction -> target language; a language that is empty is the config's.
-        others: In place of the configured metrics.
+        others: Metrics that replace the configured ones.
     """
     return metrics_of_directions(
         languages, lambda language: build_metrics(experiment, others, row_task=row_task, language=language)
@@ -151,7 +151,7 @@ def task_class(experiment: Experiment) -> type[Task]:
 
 
 def _check(experiment: Experiment, with_data: bool, pretrained: Pretrained) -> tuple[Task | None, list[Fault]]:
-    """The task if it can be built, and all faults: one that hides others is followed by those that it does not hide."""
+    """The task if it can be built, and all faults that can be found; a fault may hide others."""
     sections, cls = experiment.sections, task_class(experiment)
     faults = (missing_files(experiment, with_audio=cls.uses_audio) if with_data else []) + _initial_runs(experiment)
     tokenizer = _attempt(lambda: registry.build("tokenizer", sections.tokenizer, at="tokenizer"), "tokenizer", faults)
@@ -178,7 +178,7 @@ def _check(experiment: Experiment, with_data: bool, pretrained: Pretrained) -> t
 
 
 def _attempt(make: Callable[[], T], at: str, faults: list[Fault]) -> T | None:
-    """What ``make`` returns; None where it finds faults, which are added. Those that name no place are at ``at``."""
+    """The result of ``make``, or None with its faults added to ``faults``; those without a place are at ``at``."""
     try:
         return make()
     except ConfigError as error:
@@ -207,7 +207,7 @@ def _score(experiment: Experiment, metrics: Sequence[Metric]) -> list[Fault]:
 
 
 def _trackers(experiment: Experiment) -> list[Fault]:
-    """Experiment trackers that cannot work on this machine: a missing package or key shows before training."""
+    """Find experiment trackers that cannot work on this machine, such as for a missing package or key."""
     faults = []
     for index, spec in enumerate(experiment.sections.trainer.tracking):
         at = f"trainer.tracking[{index}]"
@@ -221,7 +221,7 @@ def _trackers(experiment: Experiment) -> list[Fault]:
 
 
 def _outlines(task: Task) -> None:
-    """Build what can be built without its weights, and prepare it for its tuning."""
+    """Build parts that need no weights, and prepare them for their tuning."""
     spec = getattr(task.config, "llm", None)
     outline = getattr(getattr(spec, "config", None), "outline", None)
     if outline is None:

@@ -1,4 +1,4 @@
-"""From a prompt in a config and a tokenizer to the ids around the speech."""
+"""Encodes the prompt of a config as the token ids around the speech."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class ChatPrompt(Options):
     """A prompt in the chat format of an instruction-tuned language model.
 
     The tokenizer's own template puts the special tokens around the turns, and its end of turn ends a
-    translation. Choose it for models called Instruct, Chat or it; a text prompt for base models.
+    translation. Choose it for models whose name has Instruct, Chat or it; choose a text prompt for base models.
     """
 
     user: str = required("The user turn; {speech} stands for the speech (or its transcript).")
-    system: str = option("", "The system turn; empty leaves it to the template.")
-    date: str = option("", "Date for templates that print the current day, as YYYY-MM-DD; these require it.")
+    system: str = option("", "The system turn; empty: the template's default.")
+    date: str = option("", "Date as YYYY-MM-DD, required by templates that contain the current date.")
     variables: Mapping[str, Any] = option(
         {},
-        "Further variables of the template, e.g. {enable_thinking: false} for Qwen3, which would think first.",
+        "Other variables of the template, e.g. {enable_thinking: false} for Qwen3, which otherwise thinks first.",
         finite=False,
     )
 
@@ -47,8 +47,8 @@ class EncodedPrompt(NamedTuple):
     """A prompt as token ids, and the tokens that begin and end a row.
 
     Attributes:
-        ids: What stands around the speech.
-        bos_id: Token in front of all, or None.
+        ids: The token ids before and after the speech.
+        bos_id: Token at the start of a row, or None.
         eos_id: Token that ends a translation.
     """
 
@@ -60,11 +60,11 @@ class EncodedPrompt(NamedTuple):
 def encode_prompt(prompt: str | ChatPrompt, tokenizer: TextTokenizer) -> EncodedPrompt:
     """Encode the text before and after the ``{speech}`` placeholder, each on its own.
 
-    A text prompt gets the tokenizer's BOS in front, if there is one; a chat has it where its template
+    A text prompt starts with the tokenizer's BOS, if there is one; a chat prompt has it where its template
     writes it.
 
     Raises:
-        ValueError: the placeholder is missing or stands twice, or the text brings a BOS of its own.
+        ValueError: the placeholder is missing or occurs twice, or the text has a BOS of its own.
         DataError: the tokenizer has no chat template, or it refuses the turns.
     """
     if isinstance(prompt, ChatPrompt):

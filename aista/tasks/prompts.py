@@ -1,4 +1,4 @@
-"""The prompts of a task: one for all rows, or one by what a row is for and its languages, in several wordings."""
+"""The prompts of a task: one for all rows, or one for each row task and language, in several wordings."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ class Prompts:
     """The prompts of a task as token ids.
 
     Args:
-        prompt: Of all rows that ``prompts`` does not name.
+        prompt: Prompt of all rows whose task is not in ``prompts``.
         prompts: Task of a row -> its prompt, or several wordings of it.
         tokenizer: Encodes them.
-        usual: Task of rows that name none.
+        usual: Task of rows without one.
 
     Attributes:
         vary: Whether rows have different prompts; otherwise all have the first.
         examples: All templates with the tokens that begin and end rows, for English and French.
         first: The first of them.
-        tasks: Of all rows that were learnt.
+        tasks: Tasks of all rows passed to ``learn``.
 
     Raises:
-        ValueError: a prompt is none, or they begin or end rows in different ways.
+        ValueError: a prompt is invalid, or prompts begin or end rows in different ways.
         DataError: the tokenizer has no chat template, or it refuses the turns.
     """
 
@@ -97,26 +97,26 @@ class Prompts:
 
     @property
     def num_positions(self) -> int:
-        """Positions of the longest prompt, BOS included; of those that were learnt where they vary."""
+        """Positions of the longest prompt, BOS included; where prompts vary, of those encoded by ``learn``."""
         return max(len(head) + len(suffix) for head, suffix in self._pairs())
 
     @property
     def head_positions(self) -> int:
-        """The same before the speech alone."""
+        """Positions before the speech, likewise."""
         return max(len(head) for head, _ in self._pairs())
 
     @property
     def longest(self) -> PromptPair:
-        """That of ``num_positions``."""
+        """The longest prompt; see ``num_positions``."""
         return max(self._pairs(), key=lambda pair: len(pair[0]) + len(pair[1]))
 
     def learn(self, rows: Rows, source_language: str, target_language: str) -> None:
         """Encode the prompts of all tasks and languages of the rows.
 
         Args:
-            rows: Rows to come.
-            source_language: Code, where a row names none.
-            target_language: The same of the translation.
+            rows: The rows to be used.
+            source_language: Language code of the speech for rows without one.
+            target_language: Language code of the translation, likewise.
 
         Raises:
             DataError: a prompt names a language that rows do not, or rows of different tasks or target languages have
@@ -133,14 +133,14 @@ class Prompts:
                 other = owners.setdefault((prompt, is_text_row(task)), goal)
                 if other != goal:
                     raise DataError(
-                        f"prompts: must tell a model what to write, but rows of {_named(*other)} and of "
+                        f"prompts: must distinguish tasks and languages, but rows of {_named(*other)} and of "
                         f"{_named(*goal)} have the same prompt; give the tasks prompts of their own, or put "
                         "{tgt_lang} into it"
                     )
         self._warn_of_unknown_characters(keys)
 
     def _warn_of_unknown_characters(self, keys: Sequence[tuple[str, str, str]]) -> None:
-        """Say, once for a task, that the tokenizer lacks something of its prompts: the model reads less of them."""
+        """Warn once for a task that its prompts have characters unknown to the tokenizer."""
         unknown = {task for task, *languages in keys for pair in self._of(task, *languages) if self._lacks(pair)}
         if new := sorted(unknown - self._unknown):
             self._unknown |= unknown
@@ -200,7 +200,7 @@ def language_name(code: str) -> str:
     """The English name of a language: ``fr`` is French, ``zh-CN`` is Chinese (China).
 
     Raises:
-        DataError: it is no code of a language.
+        DataError: it is not a language code.
     """
     try:
         language = langcodes.Language.get(code)
@@ -209,7 +209,7 @@ def language_name(code: str) -> str:
     except ValueError:  # no tag of a language
         pass
     raise DataError(
-        f"{{src_lang:name}} and {{tgt_lang:name}} need codes of languages such as fr or zh-CN, got {code!r}; correct "
+        f"{{src_lang:name}} and {{tgt_lang:name}} need language codes such as fr or zh-CN, got {code!r}; correct "
         "it, or write {src_lang} or {tgt_lang} for the code itself"
     )
 

@@ -1,4 +1,4 @@
-"""What ``data.tasks`` needs of the rest of a config."""
+"""Checks of ``data.tasks`` against the rest of a config."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["check_row_tasks"]
 def check_row_tasks(
     sections: Sections, tokenizer: TextTokenizer, *, aligned: Collection[str] | None, probed: bool, mt_weight: float
 ) -> list[Fault]:
-    """Faults that show before data and model are read.
+    """Find faults that show before data and model are read.
 
     Args:
-        sections: Of the config.
-        tokenizer: It must write the marker of ``cot``.
+        sections: The shared sections of the config.
+        tokenizer: Must be able to write the marker of ``cot``.
         aligned: Tasks whose rows are aligned; None where nothing is aligned.
         probed: Whether layers are chosen by the states of dev rows.
-        mt_weight: Of the text-translation loss.
+        mt_weight: Weight of the text-translation loss.
     """
     data, faults = sections.data, list[Fault]()
     if not data.tasks:
@@ -43,6 +43,6 @@ def check_row_tasks(
         faults.append(Fault("trainer.data_parallelism", problem, "set ddp, or leave mt out of data.tasks"))
     if "cot" in data.tasks and data.cot_marker not in tokenizer.decode(tokenizer.encode(f"a {data.cot_marker} b")):
         problem = f"the tokenizer cannot write the marker {data.cot_marker!r}, which cot rows are split at"
-        remedy = "choose a piece of its own that texts do not hold; pieces like <sep> stand in prompts alone"
+        remedy = "choose a piece that texts do not contain; pieces like <sep> are for prompts only"
         faults.append(Fault("data.cot_marker", problem, remedy))
     return faults

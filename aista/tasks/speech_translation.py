@@ -50,9 +50,9 @@ class SpeechTranslationConfig(Options):
     )
     prompts: dict[str, str | ChatPrompt | tuple[str | ChatPrompt, ...]] = option(
         {},
-        "Prompts of rows by their task (data.tasks), where `prompt` is not theirs. In a list of several wordings, one "
-        "is drawn for each row and epoch; the first is used outside training. {src_lang} and {tgt_lang} stand for the "
-        "row's languages, {tgt_lang:name} for French.",
+        "Prompts by task of the row (data.tasks), in place of `prompt`. From a list of several wordings, one is drawn "
+        "for each row and epoch; the first is used outside training. {src_lang} and {tgt_lang} stand for the row's "
+        "language codes, {tgt_lang:name} for a name such as French.",
     )
     alignment: tuple[WeightedAlignment, ...] = components(
         "alignment_loss", "Alignment losses; an empty list trains on cross-entropy alone.", type=WeightedAlignment
@@ -62,7 +62,7 @@ class SpeechTranslationConfig(Options):
         ("st", "asr", "cot"), "Tasks of `data.tasks` whose rows are aligned.", choices=("st", "asr", "cot")
     )
     text_gradient: bool = option(
-        False, "Let the alignment loss train the text states too (at the cost of a backward pass)."
+        False, "Also train the text states by the alignment loss (at the cost of a backward pass)."
     )
     translation_weight: float = option(
         1.0,
@@ -90,7 +90,7 @@ class SpeechTranslationTask(Task):
     without a transcript take part in the cross-entropy only. Alignment alone also takes rows without a
     translation, which count as many tokens as their transcripts have.
 
-    Choose it for every model of speech: with ``data.tasks`` it recognises too, or writes the transcript first.
+    Choose it for every speech LLM: with ``data.tasks`` it also learns recognition, or to write the transcript first.
     """
 
     takes_states = True
@@ -107,7 +107,7 @@ class SpeechTranslationTask(Task):
 
     @property
     def needs_translations(self) -> bool:
-        """Unless the states of both branches are all that is trained on."""
+        """False only where training uses nothing but an alignment of states."""
         config = self.config
         return bool(config.translation_weight or config.mt_weight or self.alignment.prediction_terms)
 
@@ -121,15 +121,15 @@ class SpeechTranslationTask(Task):
 
     @property
     def ends_early(self) -> bool:
-        """Whether the speech branch of training ends at the deepest aligned layer: the NLL has no weight nor use."""
+        """Whether the speech branch ends at the deepest aligned layer in training, because the NLL is not needed."""
         terms = self.alignment
         return not self.config.translation_weight and bool(terms.state_terms) and not terms.prediction_terms
 
     @property
     def skips_parameters(self) -> bool:
-        """Those of the LLM above the deepest aligned layer, unless the text branch is trained to its end.
+        """True where LLM layers above the deepest aligned layer get no gradient from either branch.
 
-        And those of encoder and adapter where a process' rows may all be texts.
+        Also where all rows of a process may be texts, so that encoder and adapter get none.
         """
         if "mt" in self.prompts.tasks:
             return True
@@ -209,16 +209,16 @@ class SpeechTranslationTask(Task):
         return TaskLoss.of_parts(*parts, num_targets=batch.num_targets)
 
     def states_request(self, layers: tuple[int, ...]) -> ForwardRequest:
-        """Asks the model for the states of these layers, from the rows that it is trained on."""
+        """A request for the states of these layers, from the rows that are aligned."""
         return ForwardRequest(capture=layers, mt=self.config.mt_weight > 0)
 
     def probe_request(self, probe: RetrievalProbe) -> ForwardRequest:
-        """Asks the model for what a probe measures."""
+        """A request for the states and readings that a probe measures."""
         request = self.states_request(probe.layers)
         return replace(request, readings=probe.readings, input_gradient=probe.agreement is not None)
 
     def _request(self, batch: SpeechBatch, *, is_training: bool) -> ForwardRequest:
-        """What the losses of this step need of the model."""
+        """A request for the outputs that the losses of this step need."""
         config, alignment = self.config, self.alignment
         is_aligning = self.selected is not None and alignment.is_active
         layers: tuple[int, ...] = ()
@@ -234,7 +234,7 @@ class SpeechTranslationTask(Task):
         )
 
     def _cross_entropy(self, out: LsmOutput, batch: SpeechBatch, *, with_translation: bool) -> LossPart:
-        """Of the translation given the speech, and given the transcript, in rows that have one."""
+        """Cross-entropy of the translation given the speech, and given the transcript in rows that have one."""
         config, has_target_B, num_targets = self.config, batch.target_lengths > 0, batch.num_translated
         nll_B = out.nll.where(has_target_B, 0.0)
         nll, metrics = nll_B.sum(), dict[str, Logged]()
@@ -260,7 +260,7 @@ class SpeechTranslationTask(Task):
     def hypotheses(
         self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig, *, from_text: bool = False
     ) -> list[list[Hypothesis]]:
-        """Translate by beam search: the speech without the text branch, or transcripts (also of ``mt``) by it alone."""
+        """Translate by beam search: speech by the speech branch, transcripts (also those of ``mt``) by the text one."""
         assert isinstance(model, LargeSpeechTextModel)
         prompts = batch.prompts
         if from_text or (batch.spoken is not None and not len(batch.spoken)):
@@ -280,7 +280,7 @@ class SpeechTranslationTask(Task):
         return torch.maximum(in_speech_branch, in_text_branch)
 
     def limits(self, model: nn.Module, *, max_new_tokens: int = 0) -> tuple[Limit, ...]:
-        """The encoder's range, and the language model's positions in both branches."""
+        """Limits of the encoder's input, and of the language model's positions in both branches."""
         assert isinstance(model, LargeSpeechTextModel)
         measure = partial(self.positions, model, max_new_tokens=max_new_tokens)
         return input_limit(model.encoder, self.feature), position_limit(model.llm, self.tokenizer, measure)
@@ -305,7 +305,7 @@ def _mean(nll_B: Tensor, batch: SpeechBatch, rows_B: Tensor) -> Logged:
 
 
 def _uneven(adapter: str, option: str) -> Fault:
-    """What is wrong with an adapter whose positions do not say which time they stand for."""
+    """The fault of an adapter whose positions have no fixed times."""
     problem = f"positions of {adapter!r} are not even in time, but {option} compares words by their times"
     return Fault("adapter", problem, f"choose conv, frame_stack or another that keeps time, or change {option}")
 

@@ -34,7 +34,7 @@ class TextTranslationConfig(Options):
         "{speech}", "The speech task's prompt, a text or a chat; the transcript takes the speech's place."
     )
     prompts: dict[str, str | ChatPrompt | tuple[str | ChatPrompt, ...]] = option(
-        {}, "The speech task's prompts; that of `mt` is used here where there is one."
+        {}, "The speech task's prompts; the one of `mt` is used here, if there is one."
     )
     source_weight: float = option(0.5, "Weight of the language-model loss on the source text.", minimum=0)
     freeze_params: tuple[str, ...] = option((), "Parameters not trained; see `aista.modules.freezing`.", inherit=False)
@@ -80,7 +80,7 @@ class TextTranslationTask(Task):
     def hypotheses(
         self, model: nn.Module, batch: SpeechBatch, generation: GenerationConfig, *, from_text: bool = False
     ) -> list[list[Hypothesis]]:
-        """Translate the transcripts by beam search; they are all there is."""
+        """Translate the transcripts by beam search, the only input of this task."""
         assert isinstance(model, TextTranslationModel)
         return model.generate(batch.source, batch.source_lengths, generation, prompts=batch.prompts)
 

@@ -42,7 +42,7 @@ class TrainerConfig(Options):
     grad_accumulation: int = option(1, "Gradient accumulation: batches per optimiser step.", minimum=1)
     activation_checkpointing: bool = option(False, "Recompute block activations in the backward pass to save memory.")
     mixed_precision: Literal["off", "bfloat16", "auto"] = option(
-        "off", "Autocast dtype; auto: bfloat16 where the device multiplies faster in it. Alignment stays in float32."
+        "off", "Autocast dtype; auto: bfloat16 where the device is faster in it. Alignment stays in float32."
     )
     data_parallelism: Literal["ddp", "fsdp"] = option("ddp", "How several processes share the model (FSDP2).")
     log_every: int = option(10, "Steps between metric records.", minimum=1)

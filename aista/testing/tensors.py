@@ -1,4 +1,4 @@
-"""Comparisons shared by the contracts: what differs, where and by how much."""
+"""Comparisons of tensors for the contracts, with place and size of differences in messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def ramp(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Normal random numbers from a seed of their own."""
+    """Normal random numbers from the given seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 

@@ -77,7 +77,7 @@ def write_csv(measurements: Iterable[Measurement], file: Path) -> None:
 
 
 def read_csv(file: Path) -> list[Measurement]:
-    """Read what :func:`write_csv` wrote.
+    """Read the file of :func:`write_csv`.
 
     Raises:
         DataError: a line does not have its columns; the message names it.

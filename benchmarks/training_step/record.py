@@ -1,4 +1,4 @@
-"""The figures of a step, and the files that keep them."""
+"""Records of measured steps, and their files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GIB = 2**30
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult(Result):
-    """A row; NaN where a figure cannot be had.
+    """A row; NaN where a figure is not available.
 
     Attributes:
         tflop: 1e12 operations that the step must do, from the trace; a plain loop's are those of aista's CE only.

@@ -47,7 +47,7 @@ class Step:
         self.optimizer.zero_grad()
 
     def resident_bytes(self) -> int:
-        """Of parameters, buffers and the optimizer's state: what stays between steps."""
+        """Bytes of parameters, buffers and the optimizer's state, which stay between steps."""
         state = [value for values in self.optimizer.state.values() for value in values.values()]
         tensors = [*self.model.parameters(), *self.model.buffers(), *state]
         sizes = {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors if isinstance(x, Tensor)}

@@ -18,7 +18,7 @@ def test_one_is_printed_as_it_is(aista):
 def test_an_unknown_one(aista):
     code, out, err = aista("configs", "quik")
     assert (code, out) == (2, "")
-    assert err.startswith("quik: is no shipped config (did you mean 'quick'?); `aista configs` lists them")
+    assert err.startswith("quik: is not a shipped config (did you mean 'quick'?); `aista configs` lists them")
 
 
 def test_a_command_takes_a_name(aista, tmp_path):

@@ -86,8 +86,8 @@ def test_an_interrupt_is_one_line(aista, verb):
 
 
 REFUSED = {
-    PermissionError(errno.EACCES, "Permission denied", "run/x"): "run/x: cannot be used: Permission denied; its permis",
-    OSError(errno.EIO, "Input/output error"): "Input/output error; the disk or the network behind it failed",
+    PermissionError(errno.EACCES, "Permission denied", "run/x"): "run/x: cannot be used: Permission denied; this user",
+    OSError(errno.EIO, "Input/output error"): "Input/output error; the disk or its network failed",
     OSError("of a library\nthat has no number"): "of a library that has no number; check the path",
     MemoryError("wave of 3 GiB"): "out of memory: wave of 3 GiB; end other programs",
     ValueError("embedded null byte"): "embedded null byte; choose another name",

@@ -63,7 +63,7 @@ def test_a_dry_run_of_a_stage_trains_nothing(aista, config, tmp_path):
         (["--dry-run", "--processes", "0"], "--processes: must be a whole number of at least 1, got '0'"),
         (["--dry-run", "--assume", "rows=3"], "--assume: seconds is missing"),
         (["--dry-run", "--stage", "lm"], "--stage: unknown stage 'lm'"),
-        (["--fit", "80"], "--fit is for --dry-run; add that, or leave --fit out"),
+        (["--fit", "80"], "--fit is for --dry-run; add --dry-run, or leave out --fit"),
         (["--dry-run", "--fit", "0"], "--fit: must be a number from 0.001 to 1e+06, got '0'"),
         (["--dry-run", "--fit", "-3"], "--fit: must be a number from 0.001 to 1e+06, got '-3'"),
         (["--dry-run", "--fit", "nan"], "--fit: must be a number from 0.001 to 1e+06, got 'nan'"),
@@ -73,7 +73,7 @@ def test_a_dry_run_of_a_stage_trains_nothing(aista, config, tmp_path):
             "--device affects only the time of a step, which --fit does not estimate",
         ),
         (["--dry-run", "--fit", "80", "--processes", "1", "8"], "--fit: plans for one number of processes, got 1 8"),
-        (["--device", "h100"], "--device is for --dry-run; add that, or leave --device out"),
+        (["--device", "h100"], "--device is for --dry-run; add --dry-run, or leave out --device"),
         (["--dry-run"], "data.train: no such file: 'nowhere.tsv'"),
     ],
 )

@@ -156,5 +156,5 @@ def test_chats_have_fields_too_and_end_alike():
 
 @pytest.mark.parametrize("code", ["xx", "no such", ""])
 def test_names_are_of_known_languages(code):
-    with pytest.raises(DataError, match="need codes of languages such as fr or zh-CN"):
+    with pytest.raises(DataError, match="need language codes such as fr or zh-CN"):
         language_name(code)

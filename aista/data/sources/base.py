@@ -1,4 +1,4 @@
-"""What every layout that ``aista data import`` reads offers: parts with columns, and their rows one after the other."""
+"""Interface of the layouts that ``aista data import`` reads: parts with columns, and their rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SPLITS = {
     "dev": ("dev", "development", "val", "valid", "validation", "validate"),
     "test": ("test", "testing", "tst"),
 }
-"""A manifest's split -> what it is called elsewhere."""
+"""A manifest's split -> its names in other corpora."""
 
 
 class Languages(NamedTuple):
-    """Codes of the speech and of the translations, as the user says them; "" where nothing is said."""
+    """Language codes of speech and translations given by the user; "" where not given."""
 
     source: str = ""
     target: str = ""
@@ -27,7 +27,7 @@ class Languages(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """Where an utterance's audio is.
+    """Place of an utterance's audio.
 
     Attributes:
         path: A file, or what else a manifest's column ``audio`` may hold; with ``content`` the name that the bytes had.
@@ -49,7 +49,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row as its source holds it.
+    """One row of a source, unconverted.
 
     Attributes:
         place: Where it stands, as messages name it: ``metadata.csv:3``.
@@ -87,17 +87,17 @@ class Part:
 
 
 class Source(ABC):
-    """A layout of corpora. Nothing of a corpus is executed, be it a script, a pickle or a command in a table."""
+    """A layout of corpora. Nothing in a corpus is executed: no script, pickle or command in a table."""
 
     usual: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Columns of a manifest -> their names in this layout, tried before the names that are usual everywhere."""
+    """Columns of a manifest -> their names in this layout, tried before the common names."""
     is_general: ClassVar[bool] = False
-    """Whether it also reads what a more particular layout recognises, which then goes first."""
+    """Whether it is a general layout: more specific layouts that also recognise a corpus are preferred."""
 
     @classmethod
     @abstractmethod
     def recognises(cls, place: str) -> bool:
-        """Whether a path or name looks like this layout. Reads little, and raises nothing."""
+        """Whether a path or name looks like this layout. Reads little, and never raises."""
 
     @abstractmethod
     def parts(self, place: str, languages: Languages) -> list[Part]:

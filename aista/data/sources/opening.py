@@ -1,4 +1,4 @@
-"""Finds out how a corpus is laid out, and opens it."""
+"""Detects the layout of a corpus and opens it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def open_source(name: str, overrides: Sequence[str] = ()) -> Source:
 
 
 def _meant(place: str, layouts: Sequence[registry.Entry]) -> str:
-    """The published corpora around a place that is none."""
+    """Published corpora near a place that is not one itself."""
     for entry in layouts:
         layout = _class_of(entry)
         if issubclass(layout, PublishedCorpus) and (found := nearby(Path(place), layout.is_root)):

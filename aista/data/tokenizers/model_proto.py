@@ -23,7 +23,7 @@ def user_defined_symbols(model: bytes) -> dict[str, int]:
 
 
 def unused(model: bytes, ids: Collection[int]) -> bytes:
-    """The same model, with the same ids, in which some user-defined symbols are marked unused: no text becomes one."""
+    """The same model, with the same ids, with some user-defined symbols unused, so that no text is encoded as one."""
     changed = bytearray(model)
     for id, _, place in _user_defined(model):
         if id in ids:

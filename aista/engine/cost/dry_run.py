@@ -1,4 +1,4 @@
-"""Checks a run and says what it would cost; reads no weights and writes nothing."""
+"""Checks a run and estimates its cost, without reading weights or writing files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = ["DryRun", "dry_run"]
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a dry run found.
+    """Result of a dry run.
 
     Attributes:
         source: The config.
@@ -97,7 +97,7 @@ def dry_run(
     utilization: float = UTILIZATION,
     fit: float | None = None,
 ) -> DryRun:
-    """Check config, files, data and components, and estimate what training costs or which batch fits.
+    """Check config, files, data and components, and estimate the cost of training or the largest batch.
 
     Pretrained parts are built from their small config files alone, which are all that is fetched from the hub; their
     weights may be missing.
@@ -149,7 +149,7 @@ def dry_run(
 
 
 def _unlimited(experiment: Experiment) -> Experiment:
-    """With no row too long for ``data.max_batch_positions``, where its value is to be proposed."""
+    """The experiment without a limit that excludes rows, where ``data.max_batch_positions`` is to be proposed."""
     data = experiment.sections.data
     if not data.max_batch_positions:
         return experiment
@@ -169,7 +169,7 @@ def _rows(
 
 
 def _states(splits: Mapping[str, Split], model: nn.Module, experiment: Experiment) -> tuple[str, ...]:
-    """What the cache of encoder states would take.
+    """Estimate the size of the cache of encoder states.
 
     Raises:
         ConfigError: there is such a cache, and the encoder is trained.

@@ -1,4 +1,4 @@
-"""From an experiment to what it would cost."""
+"""Estimates the cost of an experiment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["CostEstimate", "costliest_layers", "estimate_cost"]
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What a run would cost. Operations are of a whole step, memory is of one process.
+    """Estimated cost of a run. Operations are of a whole step, memory is of one process.
 
     Attributes:
         origin: Where the row lengths come from.
@@ -69,7 +69,7 @@ class CostEstimate:
 
     @property
     def added(self) -> float | None:
-        """What alignment adds to a step's operations, as a share; None without alignment."""
+        """Operations added by alignment, relative to a step without it; None without alignment."""
         return None if self.plain is None else self.step.total.total / self.plain.total.total - 1
 
     @property
@@ -112,7 +112,7 @@ def estimate_cost(
     device: Device,
     utilization: float,
 ) -> CostEstimate:
-    """Trace steps of the mean and of the largest size, and do the arithmetic.
+    """Trace steps of mean and of largest size, and compute the estimate.
 
     Args:
         experiment: The run.
@@ -153,7 +153,7 @@ def estimate_cost(
 
 
 class _Traces(NamedTuple):
-    """What was traced.
+    """Results of tracing.
 
     Attributes:
         step: The batch of mean size.
@@ -194,7 +194,7 @@ def _memory(
 
 
 def costliest_layers(task: Task, model: nn.Module) -> tuple[int, ...] | None:
-    """The layers whose alignment would cost most, among those that the run may align."""
+    """The most expensive layers that the run may align."""
     if not isinstance(task, SpeechTranslationTask) or not task.alignment.terms:
         return None
     assert isinstance(model, LargeSpeechTextModel)

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import flop_registry
 __all__ = ["FORMULAS", "REST", "Operations", "StepMeter"]
 
 REST = "rest"
-"""What runs outside of the parts' forward: above all the projection to logits."""
+"""Name for operations outside the parts' forward, mainly the projection to logits."""
 
 
 class Operations(NamedTuple):
@@ -70,7 +70,7 @@ FORMULAS: dict[Any, Callable[..., int]] = {
 
 
 class StepMeter(TorchDispatchMode):
-    """Measures what runs inside it.
+    """Measures the operations and memory of the code run inside it.
 
     Attributes:
         operations: (part, number of the pass through it, counted from 1) -> [forward, backward, recomputed].
@@ -151,7 +151,7 @@ class StepMeter(TorchDispatchMode):
         yield part.register_forward_hook(behind, always_call=True)
 
     def _place_of(self, sequence: int) -> tuple[str, int]:
-        """The part in whose forward an autograd node came into being."""
+        """The part whose forward created an autograd node."""
         index = bisect.bisect_right(self._spans, sequence, key=lambda span: span[0]) - 1
         if index >= 0 and sequence < self._spans[index][1]:
             return self._spans[index][2]

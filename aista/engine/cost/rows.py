@@ -1,4 +1,4 @@
-"""How long the rows of a run are, read from its manifest or assumed, and the batches that they form."""
+"""Lengths of a run's rows, from its manifest or assumed, and the batches that they form."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Assumption:
 
 @dataclass(frozen=True)
 class RowLengths:
-    """Seconds and tokens of every row, where they come from, and the mixture that an epoch reads of them."""
+    """Seconds and tokens of every row, their origin, and the mixture of an epoch."""
 
     origin: str
     seconds: tuple[float, ...]
@@ -165,10 +165,10 @@ class Batches:
 
 
 def parse_assumption(text: str) -> Assumption:
-    """``rows=290000,seconds=5.4,source=11,target=14`` -> the assumption; ``spread`` may be named too.
+    """Parse assumed rows: ``rows=290000,seconds=5.4,source=11,target=14``, optionally with ``spread``.
 
     Raises:
-        AistaError: a name is missing or unknown, or a value is no number above 0.
+        AistaError: a name is missing or unknown, or a value is not a number above 0.
     """
     values: dict[str, float] = {}
     known = tuple(Assumption.__dataclass_fields__)
@@ -227,7 +227,7 @@ def plan_batches(
 
 
 def summarize(rows: RowLengths, model: nn.Module, task: Task) -> dict[str, Summary]:
-    """What the rows take, by name: seconds, encoder input, tokens, and positions in the language model."""
+    """Lengths of the rows by name: seconds, encoder input, tokens, and positions in the language model."""
     lengths: dict[str, Sequence[float]] = {}
     feature, prompts = task.feature, task.prompts
     if feature is not None:

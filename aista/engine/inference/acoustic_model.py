@@ -1,4 +1,4 @@
-"""A CTC model that says where a transcript's tokens lie: a run of the task ``ctc_asr``, or a Hugging Face folder."""
+"""CTC models for forced alignment: a run of the task ``ctc_asr``, or a Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["AcousticModel", "open_acoustic_model"]
 
 @dataclass(frozen=True)
 class AcousticModel:
-    """A CTC model and what it reads.
+    """A CTC model with its tokenizer and input.
 
     Attributes:
         model: In eval mode on ``device``.
@@ -53,7 +53,7 @@ class AcousticModel:
 
     @property
     def limits(self) -> tuple[Limit, ...]:
-        """What its encoder takes."""
+        """The limit on its encoder's input."""
         return (input_limit(self.model.encoder, self.feature),)
 
     def load(self, name: str, inspection: Inspection) -> Split:

@@ -23,7 +23,7 @@ __all__ = ["UtteranceStates", "layer_states"]
 
 @dataclass(frozen=True)
 class UtteranceStates:
-    """States of L layers of the language model: what alignment pulls together, and what a probe compares.
+    """Speech and text states of L layers of the language model, as used in alignment and probes.
 
     Attributes:
         layers: Their numbers; 0 is the input of the first block, N the output of block N.
@@ -48,7 +48,7 @@ def layer_states(
     layers: Sequence[int] | None = None,
     wanted: Wanted = USUAL,
 ) -> UtteranceStates:
-    """Read a recording and its transcript through both branches of the model.
+    """Run a recording and its transcript through both branches of the model.
 
     Args:
         run: A speech-translation run.

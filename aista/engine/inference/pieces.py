@@ -1,4 +1,4 @@
-"""Recordings -> what a model translates at a time: whole files, or segments of files of any length."""
+"""Splits recordings into pieces that a model translates at a time: whole files, or segments."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class PieceReader:
-    """Reads the pieces of recordings, each held to the rules that rows of a manifest are held to.
+    """Reads the pieces of recordings and checks each by the rules for rows of a manifest.
 
     Attributes:
         config: Bounds on durations.

@@ -1,4 +1,4 @@
-"""Probes checkpoints: measures of each layer's states, and one utterance's transport plan to be drawn."""
+"""Probes checkpoints: measures of each layer's states, and one utterance's transport plan."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def probe(
 def measure_layers(
     run: TrainedRun, split: str = "dev", *, size: int = 500, resamples: int = 1000, gradients: bool = False
 ) -> ProbeCurve:
-    """The curve that ``probe`` writes, of a run or an export that is open; writes nothing.
+    """Compute the curve of a probe for an open run or export, without writing files.
 
     Arguments are those of ``probe``.
     """
@@ -137,7 +137,7 @@ def probe_name(given: str, default: str) -> str:
     """The name of a probe's files: ``given``, or a default where that is empty.
 
     Raises:
-        AistaError: it is no plain file name, or ends as the names of plans do.
+        AistaError: it is not a plain file name, or ends like the names of plans.
     """
     if "/" in given or given.startswith(".") or given.endswith(PLAN):
         raise AistaError(f"--name: must be a file name that neither begins with . nor ends with {PLAN}, got {given!r}")

@@ -1,4 +1,4 @@
-"""Scores by what rows are for and by the direction of translation: each with the metrics of its language."""
+"""Scores by task of the rows and direction of translation, each with the metrics of its language."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Directions = Mapping[str, tuple[Score, ...]]
 
 
 def choose_row_task(experiment: Experiment, asked: str, *, from_text: bool) -> str:
-    """What rows are read for: as asked, or the usual; empty where a run does not tell rows apart.
+    """The task of the rows: as requested, or the default; empty where a run has a single task.
 
     Args:
         experiment: The run's.
@@ -95,7 +95,7 @@ class Scorer:
         return [replace(row, src_lang=s, tgt_lang=t) for row, (s, t) in zip(outputs, pairs, strict=True)]
 
     def score(self, outputs: Sequence[HypothesisRow]) -> tuple[tuple[Score, ...], Directions]:
-        """The scores, and those of each direction where there are several: the former are their means then."""
+        """The scores, and those of each direction; with several directions the former are means over them."""
         places = [self.places[row.id] for row in outputs]
         hypotheses, references = [row.hypothesis for row in outputs], [row.reference for row in outputs]
         inputs = self.inputs.at(places)

@@ -37,7 +37,7 @@ class TrainedRun:
     device: str
 
     def spoken_task(self) -> str:
-        """The first of ``data.tasks`` whose rows have speech; empty where the run does not tell rows apart.
+        """The first of ``data.tasks`` whose rows have speech; empty where the run has a single task.
 
         Raises:
             RunError: none has.

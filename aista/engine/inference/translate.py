@@ -1,4 +1,4 @@
-"""Translates recordings that belong to no manifest: files, arrays, and segments of long ones."""
+"""Translates recordings without a manifest: files, arrays, and segments of long ones."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Translation:
-    """What became of one audio file, or of one segment of it.
+    """Result for one audio file, or for one segment of it.
 
     Attributes:
         file: As it was given; of a recording in memory its name.
@@ -69,7 +69,7 @@ class Wanted:
 
 
 USUAL = Wanted()
-"""The first task, in the usual languages."""
+"""The default request: the first task, and the config's languages."""
 
 
 class Translator:
@@ -135,7 +135,7 @@ class Translator:
     def _translate(
         self, window: Sequence[Piece], batch_size: int, decoder: Decoder, prompt: PromptPair | None
     ) -> dict[int, Decoded | RunError]:
-        """What becomes of each piece that has something to decode, by its index; the longest are decoded first."""
+        """Results of the pieces to decode, by index; the longest are decoded first."""
         found: dict[int, Decoded | RunError] = {}
         filled = ((index, piece.example) for index, piece in enumerate(window))
         order = [(index, replace(example, prompt=prompt)) for index, example in filled if example is not None]
@@ -146,7 +146,7 @@ class Translator:
         return found
 
     def _decode(self, examples: Sequence[Example], decoder: Decoder) -> list[Decoded | RunError]:
-        """A translation per example, or why the model fails on it; a batch that it fails on is decoded one by one."""
+        """A translation per example, or the model's error on it; a failing batch is decoded one by one."""
         batch = collate(examples, self.run.task.tokenizer.pad_id).to(self.run.device)
         try:
             return [*decoder.decode(self.run.model, batch)]
@@ -181,7 +181,7 @@ def prompt_for(run: TrainedRun, wanted: Wanted) -> PromptPair | None:
 
 
 class _Work:
-    """How much of all recordings is done, by the sizes of their files: durations are known once they are decoded."""
+    """Progress over all recordings by file size, as durations are known only after decoding."""
 
     def __init__(self, files: Sequence[Recorded], progress: Progress | None) -> None:
         self.files = files
@@ -190,11 +190,11 @@ class _Work:
         self._finished = 0
 
     def searched(self, seconds: float) -> None:
-        """So much of the recording, which is the next one, has been searched for segments."""
+        """Report the fraction of the next recording that has been searched for segments."""
         self._progress("seconds searched for segments", int(seconds), 0)
 
     def translated(self, window: Sequence[Piece]) -> None:
-        """These pieces, the next ones in order, are translated."""
+        """Report that these pieces, the next ones in order, are translated."""
         self._finished += sum(piece.share == 1 for piece in window)
         done = sum(self._sizes[: self._finished])
         if window[-1].share < 1:
@@ -203,7 +203,7 @@ class _Work:
 
 
 def _require_followed(wanted: Wanted, data: DataConfig, named: Callable[[str], bool]) -> None:
-    """Raise AistaError where a language is asked for that the prompt does not say, so that nothing would follow it."""
+    """Raise AistaError where a requested language is not in the prompt, so that it would have no effect."""
     for name, side, asked, usual in (
         ("source", "src", wanted.source_language, data.source_language),
         ("target", "tgt", wanted.target_language, data.target_language),
@@ -216,7 +216,7 @@ def _require_followed(wanted: Wanted, data: DataConfig, named: Callable[[str], b
 
 
 def warn_of_new_language(path: Path, asked: str) -> None:
-    """Warn where a run was trained on translations, but on none into the language that is asked for."""
+    """Warn where a run was trained on translations, but on none into the requested language."""
     known = RunFolder(path).target_languages() if RunPaths(path).is_run else ()
     if asked and known and _primary(asked) not in map(_primary, known):
         log.warning(

@@ -1,4 +1,4 @@
-"""Transport plans of single utterances between speech and transcript, to be drawn."""
+"""Transport plans between speech and transcript of single utterances."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def with_states(run: TrainedRun) -> tuple[SpeechTranslationTask, LargeSpeechText
 
 
 def shown_layer(run: TrainedRun) -> int:
-    """The deepest aligned layer; layer 1 of a run without alignment, or of an export, which does not say."""
+    """The deepest aligned layer; layer 1 for a run without alignment, and for exports, which do not record it."""
     choice = RunFolder(run.path).selection() if RunPaths(run.path).is_run else None
     return max(choice.layers) if choice else 1
 

@@ -1,4 +1,4 @@
-"""aista's deterministic batches behind fairseq2's DataReader."""
+"""aista's deterministic batches through fairseq2's DataReader interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trains an experiment in a run folder: checks, pretraining stages, then the task itself; resumes by itself."""
+"""Trains an experiment in a run folder: checks, pretraining stages, then the task; resumes automatically."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _train(experiment: Experiment, task: Task, run_dir: Path, *, verify: bool) -
 
 
 def _in_its_precision(experiment: Experiment, run: RunPaths) -> Experiment:
-    """The experiment with ``mixed_precision: auto`` replaced by what was chosen when the run began."""
+    """The experiment with ``mixed_precision: auto`` replaced by the choice made when the run began."""
     sections = experiment.sections
     if sections.trainer.mixed_precision != "auto":
         if is_main_process() and (warning := slowness(sections.trainer.mixed_precision)):
@@ -160,7 +160,7 @@ def _is_trained(run: RunPaths, *, is_validated: bool) -> bool:
 def _initial_weights(
     experiment: Experiment, task: Task, run_dir: Path, *, verify: bool
 ) -> dict[str, dict[str, Tensor]]:
-    """Train the pretraining stages that nothing replaces, and collect the parts to start from."""
+    """Train the pretraining stages that ``initialize`` does not replace, and collect the parts to start from."""
     folders = experiment.sections.initialize.given()
     stages = [stage for stage in experiment.sections.pretraining if stage.part not in folders]
     if not all(RunPaths(run_dir).stage(stage.name).is_complete for stage in stages):
@@ -197,7 +197,7 @@ def _require_records(run: RunPaths, last: int, experiment: Experiment) -> None:
 
 
 def _check_model(experiment: Experiment, task: Task) -> None:
-    """Build the main model and discard it: its faults show before hours of pretraining."""
+    """Build the main model and discard it, so that its faults show before hours of pretraining."""
     model = task.build_model()
     task.select_trainable(model)
     check_parameter_groups(experiment.sections.trainer, model)

@@ -1,1 +1,1 @@
-"""Guides: where in the speech a token may be."""
+"""Guides: estimates of each token's position in the speech."""

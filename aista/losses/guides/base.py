@@ -1,4 +1,4 @@
-"""What every guide takes and gives back: a soft alignment of speech positions with transcript tokens."""
+"""Interface of guides, which give a soft alignment of speech positions with transcript tokens."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from aista.types import LayerStates, length_mask
 __all__ = ["GUIDE_NEEDS", "Guidance", "Guide", "content_mask", "guide_cost"]
 
 GUIDE_NEEDS = ("transcripts", "words")
-"""What a guide can ask for in its ``needs``; see ``AlignmentContext``."""
+"""Possible entries of a guide's ``needs``; see ``AlignmentContext``."""
 
 
 class Guidance(NamedTuple):
-    """Where the tokens of ``R`` rows (layers folded in) are. Both are detached, in the padding 0 and False.
+    """Positions of the tokens of ``R`` rows (layers folded in). Both fields are detached; 0 and False in the padding.
 
     Attributes:
-        weights_RPT: ``[R, P, T]``, 0 to 1: how likely position p speaks token t.
-        known_RT: ``[R, T]`` whether the guide knows anything of the token; the weights of the others mean nothing.
+        weights_RPT: ``[R, P, T]``, 0 to 1: probability that token t is spoken at position p.
+        known_RT: ``[R, T]`` whether the guide knows the position of the token; weights of other tokens are undefined.
             The same at every layer.
     """
 
@@ -31,10 +31,10 @@ class Guidance(NamedTuple):
 
 
 class Guide(ABC):
-    """A component of kind ``guide``. It has no parameters, and what it says of a row depends on that row alone.
+    """A component of kind ``guide``. It has no parameters, and its result for a row depends on that row alone.
 
     Attributes:
-        needs: Names among ``GUIDE_NEEDS``, of what it reads in the context beside ``num_layers``.
+        needs: Names, among ``GUIDE_NEEDS``, of the context's fields that it reads beside ``num_layers``.
     """
 
     needs: tuple[str, ...] = ()
@@ -49,11 +49,11 @@ class Guide(ABC):
 
     @abstractmethod
     def __call__(self, states: LayerStates, context: AlignmentContext) -> Guidance:
-        """Say where the tokens are.
+        """Estimate the positions of the tokens.
 
         Args:
             states: Padded states of both modalities, ``checked``; the content of the padding must not matter.
-            context: How many layers the states hold, and what the guide needs.
+            context: Number of layers in the states, and the fields that the guide needs.
         """
 
 
@@ -66,8 +66,8 @@ def guide_cost(guidance: Guidance, floor: float) -> Tensor:
     """A cost for transport, ``log max(w, floor) / log floor``: minus the logarithm of the weights, scaled.
 
     Args:
-        guidance: What a guide says.
-        floor: The weight, between 0 and 1, at and below which the cost is 1: how wrong a guide may be.
+        guidance: The result of a guide.
+        floor: Weight, between 0 and 1, at and below which the cost is 1; it limits the effect of a wrong guide.
 
     Returns:
         ``[R, P, T]`` from 0 (weight 1, or nothing known of the token) to 1.

@@ -1,4 +1,4 @@
-"""Occupancies of all monotone alignments as a guide: CTC's forward-backward on the states of both sides."""
+"""A guide by occupancies of all monotone alignments: CTC's forward-backward on the states of both sides."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MonotoneConfig(Options):
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
     temperature: float = option(0.05, "Divides the costs; a smaller one puts more trust in the cheapest path.", above=0)
     blank: float | None = option(
-        0.6, "Cost of a position that speaks no token, as in a pause; null: every position speaks one."
+        0.6, "Cost of a position without a token, as in a pause; null: every position has a token."
     )
     position_weight: float = option(
         0.0, "Weight of |i/S - j/T|^power, which favours an even pace; the order is kept without it.", minimum=0
@@ -38,18 +38,18 @@ class MonotoneConfig(Options):
 
 @register("guide", "monotone", config=MonotoneConfig)
 class Monotone(Guide):
-    """How likely each position speaks each token, over all ways to read the transcript in order.
+    """Probability of each token at each speech position, summed over all monotone alignments with the transcript.
 
     A path gives each position a token or the blank; tokens come in order and each has at least one position.
     ``w_pt = P(path_p = t)`` under ``P(path) ~ prod_p exp(-C(p, path_p) / tau)``, ``C(p, blank)`` constant: the
-    occupancies of CTC's forward-backward. What normalises CTC's distributions over a vocabulary cancels in them,
-    so that the transcript's own tokens are enough. At layer 0 the text states are the embeddings, as in ``ctc``. Equal
-    neighbours need no blank between them. A row with fewer positions than tokens has nothing known.
+    occupancies of CTC's forward-backward. The normalisation over a vocabulary cancels in them, so the transcript's own
+    tokens are enough. At layer 0 the text states are the embeddings, as in ``ctc``. Equal neighbours need no blank
+    between them. In a row with fewer positions than tokens, no token is known.
 
     Cost per row: ``P T D`` and ``P T``, in P steps. Sources: Graves et al. 2006 (CTC); learnt from costs between
-    states in order: Badlani et al. 2022 (arXiv 2108.10447), who also prefer the diagonal. Choose it where order holds,
-    as between speech and its transcript; the alignment that it reads must have begun to be learnt, by CTC training of
-    the encoder or by another loss.
+    states in order: Badlani et al. 2022 (arXiv 2108.10447), who also prefer the diagonal. Choose it where both sides
+    have the same order, as speech and its transcript do, and the states are already aligned to some degree, by CTC
+    training of the encoder or by another loss.
     """
 
     def __init__(self, config: MonotoneConfig) -> None:
@@ -75,13 +75,13 @@ class Monotone(Guide):
 
 
 def occupancies(scores_NPT: Tensor, speech_lengths: Tensor, text_lengths: Tensor, *, blank: float) -> Tensor:
-    """The probability that position p speaks token t, over all monotone paths.
+    """The probability that token t is spoken at position p, over all monotone paths.
 
     Args:
         scores_NPT: ``[N, P, T]`` logits of positions and tokens; what lies in the padding does not matter.
         speech_lengths: ``[N]``, at least 1.
         text_lengths: ``[N]``, at least 1.
-        blank: Logit of no token.
+        blank: Logit of the blank (no token).
 
     Returns:
         ``[N, P, T]``, detached; 0 in the padding and where a row has fewer positions than tokens.

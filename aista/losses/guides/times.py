@@ -1,4 +1,4 @@
-"""Given word times as a guide, with soft edges."""
+"""A guide by word times of the manifest, with soft edges."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["Times"]
 @register("guide", "times")
 @dataclass(frozen=True, kw_only=True)
 class Times(Options, Guide):
-    """The times of words in the manifest, with edges as soft as the times are uncertain.
+    """Word times from the manifest, with soft edges that reflect the times' uncertainty.
 
     ``w_pt = exp(-d^2 / (2 width^2))``, where d is the distance, in positions, of position p's centre from the span of
     the word that token t belongs to: 1 inside, by a Gaussian lower outside. All tokens of a word share its span.
-    Words without times are unknown.
+    Tokens of words without times are unknown.
 
     Needs the manifest's column ``word_times`` in training, and an adapter whose positions are even in time.
     Cost per row: ``P T``. Choose it where a forced aligner works; ``word_aligned`` compares whole words inside hard
@@ -35,7 +35,7 @@ class Times(Options, Guide):
     needs = ("transcripts", "words")
 
     width: float = option(
-        1.0, "Softness of a word's edges, in speech positions: a standard deviation of the times' error.", minimum=0.1
+        1.0, "Softness of a word's edges: standard deviation of the times' error, in speech positions.", minimum=0.1
     )
 
     def __call__(self, states: LayerStates, context: AlignmentContext) -> Guidance:

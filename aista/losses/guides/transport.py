@@ -1,4 +1,4 @@
-"""A transport plan as a guide: the tokens to which each speech position's mass goes."""
+"""A guide by the transport plan between speech and text states."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class TransportConfig(Options):
 
 @register("guide", "transport", config=TransportConfig)
 class Transport(Guide):
-    """The transport plan between the layer's speech and text states, of uniform masses.
+    """The transport plan between the layer's speech and text states, with uniform masses.
 
     ``w_pt = P_pt / sum_t P_pt``: the share of position p's mass that goes to token t. Each position, also one of
-    silence, belongs to some token, and each token gets equally much speech. It needs nothing but the states.
-    Cost: that of ``ot``. Choose it where nothing is known of where words are; ``monotone`` keeps the order and knows
-    silence.
+    silence, belongs to some token, and each token gets the same amount of speech. It needs only the states.
+    Cost: that of ``ot``. Choose it where nothing is known about the positions of words; ``monotone`` keeps the order
+    and models silence.
     """
 
     def __init__(self, config: TransportConfig) -> None:

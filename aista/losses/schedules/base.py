@@ -1,4 +1,4 @@
-"""What every weight schedule offers, and the options of its start and decay."""
+"""Interface of weight schedules, and the options of their start and decay."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class WeightSchedule(ABC):
     observations.
 
     Attributes:
-        watches_validation: Whether ``observe`` matters, so that the run must validate.
+        watches_validation: Whether it depends on ``observe``, so that the run must validate.
     """
 
     watches_validation: bool = False
@@ -37,7 +37,7 @@ class WeightSchedule(ABC):
         """
 
     def observe(self, step: int, score: float) -> None:  # noqa: B027 -- most have nothing to note
-        """Take note of a validation.
+        """Record the score of a validation.
 
         Args:
             step: Steps trained before it.

@@ -13,7 +13,7 @@ __all__ = ["ConstantSchedule"]
 @register("weight_schedule", "constant")
 @dataclass(frozen=True, kw_only=True)
 class ConstantSchedule(Start, WeightSchedule):
-    """The full weight, from the start or after a linear warm-up.
+    """Constant full weight, from the start or after a linear warm-up.
 
     Choose it unless you have a reason; with a warm-up where a new adapter makes the first gradients of the
     alignment large.

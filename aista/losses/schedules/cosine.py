@@ -14,7 +14,7 @@ __all__ = ["CosineSchedule"]
 @register("weight_schedule", "cosine")
 @dataclass(frozen=True, kw_only=True)
 class CosineSchedule(Decay, WeightSchedule):
-    """``final + (1 - final) (1 + cos(pi t)) / 2`` for ``t`` from 0 at ``decay_step`` to 1 at ``end_step``.
+    """Cosine decay: ``final + (1 - final) (1 + cos(pi t)) / 2``, ``t`` from 0 at ``decay_step`` to 1 at ``end_step``.
 
     Choose it over ``linear`` to stay near the full weight longer and to approach ``final`` slowly, in step with a
     cosine learning rate (Loshchilov and Hutter 2017, arXiv 1608.03983).

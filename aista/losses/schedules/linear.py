@@ -13,7 +13,7 @@ __all__ = ["LinearSchedule"]
 @register("weight_schedule", "linear")
 @dataclass(frozen=True, kw_only=True)
 class LinearSchedule(Decay, WeightSchedule):
-    """``1 - (1 - final) t`` for ``t`` from 0 at ``decay_step`` to 1 at ``end_step``.
+    """Linear decay: ``1 - (1 - final) t`` for ``t`` from 0 at ``decay_step`` to 1 at ``end_step``.
 
     Choose it where alignment should dominate at first and the cross-entropy at the end.
     """

@@ -1,4 +1,4 @@
-"""The whole weight until validation stops improving."""
+"""Full weight until validation stops improving."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class UntilPlateauScheduleConfig(Start):
 
 @register("weight_schedule", "until_plateau", config=UntilPlateauScheduleConfig)
 class UntilPlateauSchedule(WeightSchedule):
-    """The whole weight until ``evaluation.score`` has not improved for ``patience`` validations, then ``final``.
+    """Full weight until ``evaluation.score`` has not improved for ``patience`` validations, then ``final``.
 
     Only validations at full weight count. Its state is the list of scores, which a resumed run replays.
 

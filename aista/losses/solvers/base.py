@@ -1,4 +1,4 @@
-"""What every optimal-transport solver is called with and returns."""
+"""Interface of optimal-transport solvers: arguments, result and base class."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class OTResult:
 
 
 class OTSolver(Protocol):
-    """A component of kind ``ot_solver``: its options say how to solve, the arguments of the call say what.
+    """A component of kind ``ot_solver``: its options set the method, the arguments of the call the problem.
 
     One that cannot take every cost, or no positional term, has a method ``check_geometry(cost, position_weight)`` that
     raises ValueError there: whatever combines solvers with costs asks it before the first call.
@@ -145,7 +145,7 @@ class Solver(Options, ABC):
 
     @property
     def batched(self) -> bool | None:
-        """What ``from_states`` is told; see there."""
+        """The argument ``batched`` of ``from_states``."""
         return None
 
     @property

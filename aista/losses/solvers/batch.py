@@ -1,4 +1,4 @@
-"""Costs and masses of a padded batch at once, in a number of operations that does not depend on its samples.
+"""Costs and masses of a padded batch at once, with a number of operations that does not depend on its samples.
 
 For accelerators: lengths stay tensors, nothing is read back, and products are in the precision of the states (bf16 in,
 fp32 out). What lies in the padding never matters. Values are not checked: where a mass is negative, or 0 over a whole
@@ -48,7 +48,7 @@ class Side(NamedTuple):
 
 
 def takes(cost: Cost, *masses: Tensor | Mass) -> bool:
-    """Whether cost and masses say how they are computed for a batch; if not, the log says so once."""
+    """Whether cost and masses can be computed for a batch at once; if not, the log says so once."""
     refused = [_name(cost)] if _explicit(cost) is None else []
     refused += [_name(mass) for mass in masses if not (isinstance(mass, Tensor) or _own_batched(mass))]
     if refused and not torch.compiler.is_compiling():
@@ -138,6 +138,6 @@ def _positions(side: Side, dtype: torch.dtype) -> Tensor:
 def _announce(refused: str) -> None:
     log.info(
         "Optimal transport: %s can be computed sample by sample only, which is slow on an accelerator; "
-        "aista.losses.costs and masses say how a component is computed for a batch",
+        "aista.losses.costs and masses describe how to compute a component for a batch",
         refused,
     )

@@ -74,7 +74,7 @@ class Entropic(Iterative):
 
     @property
     def value(self) -> str:
-        """What is returned as the value: OT_eps (``regularized``), or ``<P, C>`` alone (``linear``)."""
+        """The quantity returned as value: OT_eps (``regularized``), or ``<P, C>`` alone (``linear``)."""
         return "regularized"
 
     @property

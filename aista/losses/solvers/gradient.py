@@ -1,4 +1,4 @@
-"""Gives a value the gradient that its solver knows, with no tape over the solver's iterations."""
+"""Attaches a gradient computed by the solver to its value, without autograd through the iterations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inexact proximal point transport: entropic steps from plan to plan that end at the unregularised one."""
+"""IPOT, inexact proximal point transport: entropic steps that converge to an unregularised plan."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ CHECK_EVERY = 10  # iterations between checks of the marginals and the gap
 @register("ot_solver", "ipot")
 @dataclass(frozen=True, kw_only=True)
 class Ipot(Iterative, Solver):
-    """Unregularised transport by proximal steps: sharp plans wherever PyTorch runs.
+    """Unregularised transport by proximal steps (IPOT): sharp plans on any device.
 
     ``P_k = argmin_P <P, C> + eps KL(P | P_{k-1})`` under ``P 1 = a``, ``P^T 1 = b``, where each step is one Sinkhorn
     iteration that starts from the scalings of the step before. Whatever epsilon is, the plans tend to an optimal one of
     ``min_P <P, C>``; epsilon only sets the rate: with a small one the marginals converge late, with a large one the
     cost. The gradient is the plan by the costs, the potentials by the masses. The potentials are dual feasible: ``f_i +
-    g_j <= C_ij``, and ``converged`` vouches for the gap too. Cost: two log-sum-exps of ``S T`` per step, tens to
-    hundreds.
+    g_j <= C_ij``, and ``converged`` covers the duality gap too. Cost: two log-sum-exps of ``S T`` per step, tens to
+    hundreds of steps.
 
     Choose it for sharp plans where ``exact`` is not available: on a GPU, or without POT. Its gradient, like that of
     exact transport, jumps where the plan does; ``sinkhorn`` is smoother and cheaper.

@@ -1,4 +1,4 @@
-"""What solvers that regularise and iterate have in common: an epsilon relative to the costs, and when to stop."""
+"""Shared options of iterative regularised solvers: an epsilon relative to the costs, and when to stop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Iterative(Options):
     epsilon: float = option(0.1, "Regularisation: smaller is sharper and slower.", above=0)
     epsilon_scale: str = option(
         "mean",
-        "What epsilon is relative to: each sample's mean or max of |C|, a constant without gradient, or 1 (absolute).",
+        "Unit of epsilon: each sample's mean or max of |C| (a constant without gradient), or 1 (absolute).",
         choices=EPSILON_SCALES,
     )
     max_iterations: int = option(100, "Maximum number of iterations.", minimum=1)

@@ -1,4 +1,4 @@
-"""Entropic transport by the GPU kernels, from costs to a value with its gradient, in a few launches.
+"""Entropic transport by the GPU kernels: from costs to a value with gradient, in a few launches.
 
 No loop over samples, nothing read back: lengths, counts, errors and convergence stay on the device, a training step
 never waits, and the whole may be captured in a CUDA graph or traced by ``torch.compile``.

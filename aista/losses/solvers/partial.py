@@ -1,4 +1,4 @@
-"""Partial optimal transport: a given share of the mass is moved, wherever that is cheapest; the rest stays."""
+"""Partial optimal transport: only a given fraction of the mass is moved, where that is cheapest."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:  # numpy is not needed to import this file
 @register("ot_solver", "partial")
 @dataclass(frozen=True, kw_only=True)
 class Partial(SimplexSolver):
-    """Partial transport: the worst-fitting share of both sides stays unmatched. Exact, on the CPU.
+    """Partial transport: the worst-fitting fraction of both sides stays unmatched. Exact, on the CPU.
 
     ``min_P <P, C>`` subject to ``P 1 <= a``, ``P^T 1 <= b`` and ``1^T P 1 = m``, where m is ``fraction``; at m = 1 it
     is ``exact``. A dummy state on each side takes the mass that stays, at no cost. The gradient is a subgradient: the
-    plan by the costs, the potentials by the masses; these are at most 0 where m < 1: what one more unit of mass there
-    would save. The plan sums to m, and ``marginal_error`` counts the dummies in. Cost: as ``exact``.
+    plan by the costs, the potentials by the masses; where m < 1 these are at most 0: the cost that one more unit of
+    mass there would save. The plan sums to m; ``marginal_error`` includes the dummies. Cost: as ``exact``.
 
     Choose it to inspect plans, or for training on the CPU, where a known share of the speech has no token (pauses,
     fillers): the states that fit worst get no gradient at all. ``unbalanced`` lets the cost decide how much stays, and
@@ -40,7 +40,7 @@ class Partial(SimplexSolver):
         tensor(0.5000)
     """
 
-    fraction: float = option(0.8, "Share m of the mass that is moved; 1 is exact transport.", above=0, maximum=1)
+    fraction: float = option(0.8, "Fraction m of the mass that is moved; 1 is exact transport.", above=0, maximum=1)
 
     @property
     def balanced(self) -> bool:

@@ -1,4 +1,4 @@
-"""The arguments of a solver, checked and brought to one form: N samples, one padded cost matrix each.
+"""The arguments of a solver, checked and converted to one form: N samples, one padded cost matrix each.
 
 M samples come in (leading dimensions folded). On the CPU the N of them with two non-empty sides go on, and costs are
 computed sample by sample (``pairwise.py``); on other devices all go on and nothing is read back (``batch.py``).
@@ -143,8 +143,8 @@ def from_states(
     """Build the problem from states ``[..., S, D]`` and ``[..., T, D]``; the arguments are those of a solver.
 
     ``batched`` says whether costs and masses are computed for the padded batch at once, with lengths that nothing
-    reads; None: on every device but the CPU, where a sample's bits shall not depend on its batch. Costs and masses that
-    do not say how (``batch.py``) are computed sample by sample all the same.
+    reads; None: on every device but the CPU, where a sample's bits must not depend on its batch. Costs and masses
+    without a batched form (``batch.py``) are computed sample by sample in any case.
 
     Raises:
         ValueError: types, shapes, devices, lengths, cost, masses or the positional term are not usable.
@@ -244,7 +244,7 @@ def choose(samples_N: Tensor, new: Iterable[Tensor], old: Iterable[Tensor]) -> I
 
 
 def check_problems(*problems: Any, expected: str = "a problem") -> tuple[Problem, ...]:
-    """The arguments of a ``solve``. Raises ValueError: one is no problem."""
+    """The arguments of a ``solve``. Raises ValueError if one is not a problem."""
     for problem in problems:
         if not isinstance(problem, Problem):
             raise ValueError(

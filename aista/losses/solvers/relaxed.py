@@ -1,4 +1,4 @@
-"""Relaxed transport: every state goes to its nearest on the other side; one marginal is dropped."""
+"""Relaxed transport: every state is matched to its nearest on the other side; one marginal is dropped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIDES = ("x", "y", "both")
 @register("ot_solver", "relaxed")
 @dataclass(frozen=True, kw_only=True)
 class Relaxed(Solver):
-    """Relaxed transport: every state goes to its nearest. The cheapest baseline, without iterations.
+    """Relaxed transport: every state is matched to the nearest of the other side. The cheapest, without iterations.
 
     ``min_P <P, C>`` subject to ``P 1 = a`` alone is ``sum_i a_i min_j C_ij``; subject to ``P^T 1 = b`` alone,
     ``sum_j b_j min_i C_ij``. Both bound the exact cost from below, and so does the larger of the two. A state without
@@ -47,11 +47,13 @@ class Relaxed(Solver):
 
     side: str = option(
         "both",
-        "Side whose masses are all moved: x (speech), y (text), or per sample the one that costs more.",
+        "Side whose marginal is kept: x (speech), y (text), or both: per sample the one that costs more.",
         choices=SIDES,
     )
     window: float | None = option(
-        None, "Farthest match from the diagonal, in positions of the shorter side; null: anywhere.", minimum=1
+        None,
+        "Maximum distance of a match from the diagonal, in positions of the shorter side; null: no limit.",
+        minimum=1,
     )
 
     @property

@@ -25,7 +25,7 @@ class Sinkhorn(Balanced, Solver):
     bits of a sample's result.
 
     Choose it for training: smooth, batched, cheap. Choose ``exact`` for a sharp plan, ``unbalanced`` where
-    some states should stay unmatched (pauses, fillers), ``sinkhorn_divergence`` where clouds must not shrink.
+    some states should stay unmatched (pauses, fillers), ``sinkhorn_divergence`` where the states must not contract.
 
     Source: Cuturi 2013 (arXiv 1306.0895); Schmitzer 2019 (arXiv 1610.06519) for absorbed scalings; Lehmann et al. 2020
     (arXiv 2012.12562) for over-relaxation.

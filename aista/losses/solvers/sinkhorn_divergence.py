@@ -1,4 +1,4 @@
-"""The Sinkhorn divergence: entropic transport without its bias, so that equal clouds are at distance 0."""
+"""The Sinkhorn divergence: entropic transport without its bias, so that equal point clouds have distance 0."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["SinkhornDivergence"]
 @register("ot_solver", "sinkhorn_divergence")
 @dataclass(frozen=True, kw_only=True)
 class SinkhornDivergence(Balanced):
-    """Debiased entropic transport: at least 0, and 0 for equal clouds. Three problems per sample.
+    """Debiased entropic transport: at least 0, and 0 for equal point clouds. Solves three problems per sample.
 
     ``OT_eps(x, y) - OT_eps(x, x) / 2 - OT_eps(y, y) / 2``. With the costs ``cosine``, ``sqeuclidean`` and ``euclidean``
     it is at least 0, and 0 only where both sides are the same weighted cloud (cosine: of directions); a cost of your

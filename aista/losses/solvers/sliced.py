@@ -24,7 +24,7 @@ __all__ = ["Sliced", "projections"]
 @register("ot_solver", "sliced")
 @dataclass(frozen=True, kw_only=True)
 class Sliced(Options):
-    """Sliced transport: states are sorted along random lines. For the costs cosine, sqeuclidean and euclidean.
+    """Sliced transport: sorts states along random directions. For the costs cosine, sqeuclidean and euclidean.
 
     ``SW = 1/K sum_k W(u_k^T x, u_k^T y)``, where on the line ``W`` is the integral over ``q`` in [0, 1] of
     ``|F^-1(q) - G^-1(q)|^p``: the q-quantiles of both sides meet, whatever their lengths and masses. Directions are
@@ -49,7 +49,7 @@ class Sliced(Options):
 
     num_projections: int = option(
         64,
-        "K random directions; the noise of the value from their choice falls as 1 / sqrt(K).",
+        "Number K of random directions; the value's noise from their choice falls as 1 / sqrt(K).",
         minimum=1,
         maximum=1_000_000,
     )

@@ -1,4 +1,4 @@
-"""Encoders' weights from checkpoints of fairseq and fairseq2, without running code of theirs."""
+"""Loads encoder weights from checkpoints of fairseq and fairseq2 without running code in them."""
 
 from __future__ import annotations
 

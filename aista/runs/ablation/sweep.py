@@ -1,4 +1,4 @@
-"""The sweep of an ablation: finished runs are reused, stopped ones resumed, failed ones become a row."""
+"""The sweep of an ablation: reuses finished runs, resumes stopped ones, and reports failed ones as rows."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ SHOWN_CHANGE = 110
 class Sweep:
     """Runs an ablation in a folder; a second call does only what is missing.
 
-    Layout: ``runs/HASH``, ``pretraining/NAME-HASH``, ``jobs/HASH.{yaml,log,failure}``, ``runs.json`` (which
-    run lies where), ``seed_N/ROW`` (links to the runs), ``models.json`` (commits of models on the hub) and the tables.
+    Layout: ``runs/HASH``, ``pretraining/NAME-HASH``, ``jobs/HASH.{yaml,log,failure}``, ``runs.json`` (folder of
+    each run), ``seed_N/ROW`` (links to the runs), ``models.json`` (commits of models on the hub) and the tables.
 
     Attributes:
         ablation: The checked file, loaded for the same ``out``.
         out: Folder of the ablation.
         num_jobs: Runs at a time on this machine.
         cluster: submitit's parameters to run on a cluster instead; None runs here.
-        console: Where progress and table are shown.
+        console: For progress and table.
     """
 
     ablation: Ablation
@@ -99,7 +99,7 @@ class Sweep:
             write_json(self.out / MODELS, dict(self.ablation.commits))
         runs = {run.id: run for run in reversed(self.ablation.runs)}  # of equal runs, the first gives the label
         runs = dict(reversed(runs.items()))
-        todo = {id: run for id, run in runs.items() if self._state(run) != "done"}  # refuses folders of another first
+        todo = {id: run for id, run in runs.items() if self._state(run) != "done"}  # raises for a folder of another one
         write_json(self.out / ABLATION_RUNS, [self._record(run) for run in self.ablation.runs])
         self._link_by_name()
         for run in self.ablation.runs:
@@ -142,7 +142,7 @@ class Sweep:
             self._say(f"no links to the runs by name ({error}); {ABLATION_RUNS} says which is which")
 
     def _train_stages(self, stages: Mapping[Path, PlannedStage]) -> None:
-        """Train what is missing; a stage waits for those that it starts from, and is left out if one fails."""
+        """Train missing stages; a stage waits for those that it starts from, and is left out if one of them fails."""
         todo = {
             folder: stage
             for folder, stage in stages.items()
@@ -166,7 +166,7 @@ class Sweep:
         return "failed, to resume" if JobFiles.of(folder).failure.is_file() else "to resume"
 
     def _has_results(self, run: PlannedRun) -> bool:
-        """Whether everything is there that a run is done with."""
+        """Whether the run has all results that it needs."""
         config, paths = self.ablation.config, RunPaths(self.folder(run))
         probes = [config.probe_name] if config.probe else []
         if self._is_probed_early(run):
@@ -181,12 +181,12 @@ class Sweep:
         )
 
     def _is_probed_early(self, run: PlannedRun) -> bool:
-        """Whether it is the baseline's training, whose early checkpoint is to be probed."""
+        """Whether the run is the baseline, whose early checkpoint is probed."""
         baseline = {other.id for other in self.ablation.runs if other.name == self.ablation.baseline}
         return self.ablation.config.early_probe > 0 and run.id in baseline
 
     def _scoring(self, run: PlannedRun) -> tuple[str, ...]:
-        """Arguments of the worker: what is scored and probed."""
+        """The worker's arguments of scoring and probing."""
         config = self.ablation.config
         probe = ("--probe", str(config.probe), "--probe-name", config.probe_name) if config.probe else ()
         early = ("--early-probe", str(config.early_probe), "--early-probe-name", config.early_probe_name)
@@ -213,7 +213,7 @@ class Sweep:
 
             failed = run_on_cluster(waiting, self.console, folder=self.out / "slurm", options=self.cluster)
         for job, code in failed.items():
-            if not job.files.failure.is_file():  # killed before it could say why
+            if not job.files.failure.is_file():  # killed before it could write the reason
                 write_text(job.files.failure, f"ended with exit code {code}\n")
 
     def _write_table(self) -> bool:

@@ -1,4 +1,4 @@
-"""One run of an ablation in a process of its own: trains, evaluates, and leaves its error where the sweep reads it.
+"""One run of an ablation as a separate process: trains, evaluates, and writes an error to a file for the sweep.
 
 python -m aista.runs.ablation.worker RUN --config FILE
     [--split SPLIT [--tasks TASK ...] [--shuffled-speech] [--from-transcript] [--probe SIZE --probe-name NAME]
@@ -80,7 +80,7 @@ def _train_and_measure(args: argparse.Namespace) -> None:
 
 
 def _score(run: RunPaths, split: str, task: str, *, shuffled_speech: bool) -> None:
-    """Evaluate what is not yet; a run that was not trained on the task is scored for its usual one."""
+    """Make missing evaluations; a run that was not trained on the task is scored for its default task."""
     tasks = RunFolder(run.path).row_tasks()
     task = task if task in tasks else usual_task(tasks)
     if not is_scored(run, row_task_label(split_label(split), task, tasks), shuffled_speech=shuffled_speech):

@@ -116,7 +116,7 @@ def test_nothing_is_written_before_the_target_is_known_to_take_it(account, nativ
         == f"aista: --push: {account.url}/me/open is public; add --public, or change it on its page first\n"
     )
     account.add("me/closed", tmp_path / "home", private=True)
-    assert "is private; leave --public out" in fails("me/closed", "--public")[1]
+    assert "is private; leave out --public" in fails("me/closed", "--public")[1]
     monkeypatch.delenv("HF_TOKEN")
     assert fails("me/tones")[0] == 2
     assert "requires a login; log in" in fails("me/tones")[1]
@@ -141,7 +141,7 @@ def test_options_that_need_one_another(native, capsys):
     assert main(["export", str(native), "out", "--public"]) == 2
     assert main(["export", str(native)]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "aista: --public is for --push; add that, or leave --public out",
+        "aista: --public is for --push; add --push, or leave out --public",
         "aista: OUT is missing: name the folder to make",
     ]
 

@@ -144,7 +144,7 @@ def test_compare_names_what_it_cannot_find(runs, capsys):
     assert "missing; evaluations of this run: " in printed
     assert "test" in printed.split("evaluations of this run: ")[1].split(";")[0].split(", ")
     assert main(["compare", f"{run}@"]) == 2
-    assert f"must name an evaluation behind @, such as {run}@test" in capsys.readouterr().err
+    assert f"must name an evaluation after @, such as {run}@test" in capsys.readouterr().err
     assert main(["compare", run, run]) == 1
     assert f"at least two different runs, got {run}; name another run" in capsys.readouterr().err
 

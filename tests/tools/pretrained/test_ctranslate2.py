@@ -80,7 +80,7 @@ NO_ALIASES = struct.pack("<I", 0)
         (header(1) + array("a", torch.ones([1] * 9)) + NO_ALIASES, "a has 9 dimensions"),
         (
             header(1) + struct.pack("<H", 2) + b"ab" + NO_ALIASES,
-            "an array's name is no text that ends with a zero byte",
+            "an array's name is not a text that ends with a zero byte",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Which iteration kernel runs: the caller's choice, or one made by where the costs are."""
+"""Choice of the iteration kernel: named by the caller, or by the device of the costs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ log = logging.getLogger("aista.losses")
 
 
 def resolve(backend: str, cost_NST: Tensor) -> str:
-    """The backend that takes these costs; what was named explicitly is never replaced by another.
+    """Resolve a backend's name for these costs; a backend named explicitly is never replaced by another.
 
-    ``auto`` is ``triton`` where the costs are on a GPU, triton is installed, its kernels take them and have proved
-    themselves there on a small problem (``first_use.py``); else ``scaling``, which runs on any device. It logs its
-    choice once for each kind of device, and what was wrong with the kernels.
+    ``auto`` is ``triton`` where the costs are on a GPU, triton is installed, its kernels support the costs and have
+    solved a small test problem there correctly (``first_use.py``); else ``scaling``, which runs on any device. The
+    choice is logged once for each kind of device, with any fault of the kernels.
 
     Raises:
         RuntimeError: ``triton`` was named and is not installed, or does not work on the device.

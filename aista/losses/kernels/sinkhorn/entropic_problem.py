@@ -1,4 +1,4 @@
-"""What an iteration kernel is given and gives back.
+"""Arguments and results of an iteration kernel.
 
 N samples, S and T padded lengths; padding carries no mass and costs 0.
 """

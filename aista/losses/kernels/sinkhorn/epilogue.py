@@ -1,4 +1,4 @@
-"""What follows the iterations: all that a result needs of its potentials, in one pass over the costs each."""
+"""Triton kernels that run after the iterations: value, error and derivatives in one pass over the costs."""
 
 import triton
 import triton.language as tl

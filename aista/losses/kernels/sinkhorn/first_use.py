@@ -1,4 +1,4 @@
-"""Before the GPU kernels are trusted on a device they solve one small problem there, beside the exp-domain path."""
+"""Self-test of the GPU kernels on first use of a device: one small problem, compared with the exp-domain path."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _faults: dict[torch.device, str] = {}
 
 
 def fault(cost_NST: Tensor) -> str:
-    """What is wrong with the kernels on the device of these costs; "" if nothing. Once per process and device.
+    """Describe what is wrong with the kernels on the device of these costs; "" if nothing. Once per process and device.
 
     Nothing is looked at while a graph is traced, or for tensors without values: they are taken to work.
     """

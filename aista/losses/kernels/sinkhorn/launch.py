@@ -1,4 +1,4 @@
-"""The Triton path of the Sinkhorn core: which kernel takes a problem, and its launch.
+"""The Triton path of the Sinkhorn core: choice of the kernel for a problem, and its launch.
 
 Each function launches one kernel, reads nothing back and may be captured in a CUDA graph. The launches are operators
 (``torch.ops.aista.*``, ``operators.py``): ``torch.compile`` traces through them, and fake tensors pass them.

@@ -1,4 +1,4 @@
-"""How far each sample's Sinkhorn updates overshoot, adapted while it iterates.
+"""Over-relaxation factor of each sample's Sinkhorn updates, adapted during the iterations.
 
 Near the optimum Sinkhorn's error falls by a factor ``lambda`` per iteration, as in a Gauss-Seidel iteration on the
 dual. Stepping ``omega`` times as far (successive over-relaxation) makes that ``omega - 1`` for the best omega,
@@ -55,7 +55,7 @@ class OverRelaxation:
         return torch.tensor(self.omegas, dtype=like.dtype, device=like.device)[:, None]
 
     def adapt(self, errors: Sequence[float]) -> list[bool]:
-        """Take in the samples' present errors; tells which must go back to where they were before.
+        """Update the factors from the samples' errors; returns which samples must go back to their last state.
 
         A sample goes back where overshooting led to an error that is not finite; it starts over without.
         """

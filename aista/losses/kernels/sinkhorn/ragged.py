@@ -1,7 +1,7 @@
 """A batched weighted sum of rows whose result for a sample depends on nothing but that sample.
 
 ``torch.sum`` and ``torch.bmm`` choose their order of summation by the padded size and the batch,
-so a sample's last bits would depend on its neighbours. An embedding bag adds rows one after the
+so a sample's last bits would depend on the other samples. An embedding bag adds rows one after the
 other: rows of weight 0 at the end change nothing, and it is as fast as ``bmm`` here.
 """
 
