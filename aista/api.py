@@ -202,7 +202,7 @@ class Model:
 
 
 class Experiment:
-    """What to train: a config with every option; ``from_yaml`` reads one."""
+    """An experiment to train: a config with every option; ``from_yaml`` reads one."""
 
     def __init__(self, config: configs.Experiment) -> None:
         self.config = config

@@ -93,7 +93,7 @@ class ProjectOptions:
 
     @property
     def conditions(self) -> frozenset[str]:
-        """Which conditional lines of the templates are kept."""
+        """Conditions whose lines in the templates are kept."""
         found = set(self.tasks)
         if found - {"asr"}:
             found.add("translates")

@@ -156,7 +156,7 @@ class RowTerm(NamedTuple):
 
 
 class LsmOutput(NamedTuple):
-    """What one forward of the large speech-text model returns (a pytree, so that FSDP2 can hook it).
+    """Result of one forward pass of the large speech-text model (a pytree, so that FSDP2 can hook it).
 
     Attributes:
         nll: ``[B]`` summed negative log-likelihood of each row's target tokens and EOS, fp32, nats.

@@ -61,7 +61,7 @@ class TooLongAudioError(DataError):
 
 
 class Location(NamedTuple):
-    """Where an utterance's bytes are: a whole file, or ``length`` bytes of it from ``offset``."""
+    """Place of an utterance's bytes: a whole file, or ``length`` bytes of it from ``offset``."""
 
     path: Path
     offset: int = 0

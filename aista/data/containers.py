@@ -69,7 +69,7 @@ def announced_samples(file: BinaryIO, length: int, container: str, decodable: in
 
 
 class _Samples(NamedTuple):
-    """Where the bytes of the samples begin, how many are announced, and where the container ends; 0: behind them."""
+    """Start of the samples' bytes, their announced number, and the end of the container; 0: right after them."""
 
     start: int
     size: int

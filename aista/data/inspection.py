@@ -203,7 +203,7 @@ def inspect(
         config: Bounds on the duration, and the languages that rows must not contradict.
         with_audio: Rows must have audio; otherwise it is not looked at.
         needs_target: Rows must have a translation; otherwise they must have a transcript or a translation.
-        reject: ``row -> reason`` why the task has no use for a row, or "". Such rows are no fault: they
+        reject: ``row -> reason`` why the task cannot use a row, or "". Such rows are not faults: they
             are set aside before anything is checked, and counted by reason.
         tokenizer: Its control tokens must not stand in the texts; None checks nothing.
         policy: How much is looked at.

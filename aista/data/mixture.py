@@ -1,4 +1,4 @@
-"""How much of an epoch comes from which part of the rows, and which of its rows.
+"""Mixtures: the share of an epoch for each part of the rows, and the choice of its rows.
 
 The share of a part of n rows is in proportion to ``weight * n^(1/T)``: sampling with a temperature (Arivazhagan et al.
 2019, arXiv 1907.05019), with a factor. Each part is gone through in passes of its own: an order of all its rows, then

@@ -79,7 +79,7 @@ def check_word_times(text: str, transcript: str, seconds: float) -> None:
 def word_spans(transcript: str, word_times: str, tokenizer: TextTokenizer, seconds: float) -> list[WordSpan]:
     """The words of a transcript that have a time and at least one token.
 
-    A token belongs to the word that holds its first character which is no space; one that is nothing but space, such as
+    A token belongs to the word of its first character other than space; a token of only spaces, such as
     SentencePiece's mark of a word's beginning, to the word behind it.
 
     Args:

@@ -19,7 +19,7 @@ __all__ = ["CtcModel", "CtcOutput", "ctc_nll", "min_frames"]
 
 
 class CtcOutput(NamedTuple):
-    """What one forward of ``CtcModel`` returns (a pytree, so that FSDP2 can hook it).
+    """Result of one forward pass of ``CtcModel`` (a pytree, so that FSDP2 can hook it).
 
     Attributes:
         nll: ``[B]`` CTC negative log-likelihood of each transcript, fp32, nats; 0 for rows left out.

@@ -99,7 +99,7 @@ def _read(checkpoint: Path) -> dict[str, str]:
 
 
 def _damage(file: Path, sha256: str) -> str:
-    """How a file differs from what was written; empty where it does not."""
+    """Describe how a file differs from its recorded checksum; empty where it does not."""
     if not file.is_file():
         return "missing"
     actual = hash_file(file)

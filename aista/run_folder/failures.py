@@ -1,4 +1,4 @@
-"""Why a training failed: reads and writes ``failure.json``."""
+"""The reason of a failed training: reads and writes ``failure.json``."""
 
 from __future__ import annotations
 

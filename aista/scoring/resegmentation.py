@@ -81,7 +81,7 @@ def _key(unit: str) -> str:
 
 
 def _cuts(hypothesis: NDArray[np.int64], segments: Sequence[Sequence[int]]) -> tuple[list[int], int]:
-    """Where each piece begins, and the end; and the edits of all.
+    """Start of each piece and the end, and the total number of edits.
 
     ``cost[j]`` is that of the first j words of the hypothesis against the references so far, and ``begin[j]`` is where
     the current piece begins on the way there.

@@ -21,7 +21,7 @@ __all__ = ["SPM_TOKENIZERS", "require_model"]
 log = logging.getLogger("aista.scoring")
 
 SPM_TOKENIZERS = ("flores101", "flores200")
-"""Those that score with a model; sacrebleu's ``spm`` is ``flores101`` under an older name."""
+"""Tokenisers with a model; sacrebleu's ``spm`` is ``flores101`` under an older name."""
 _PATIENCE = 30  # seconds without an answer
 
 

@@ -18,7 +18,7 @@ __all__ = ["PairTransport", "TransportConfig", "all_pairs", "mismatched_pairs", 
 
 @dataclass(frozen=True, kw_only=True)
 class TransportConfig(Options):
-    """How the transport cost of a pair of utterances is computed."""
+    """Options of the transport cost of a pair of utterances."""
 
     solver: Component = component("ot_solver", "sinkhorn", "How each transport problem is solved.")
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")

@@ -91,7 +91,7 @@ class Decoder:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What the utility of ``mbr`` needs beside texts; nothing before it is built."""
+        """Inputs other than texts that the utility of ``mbr`` needs; empty before it is built."""
         return next((utility.needs for utility in self._utilities.values() if utility is not None), ())
 
     def prepare(self, languages: Iterable[str], inputs: UtteranceInputs, size: int) -> None:

@@ -42,7 +42,7 @@ class RowSpool:
 
 
 class MeasuredFiles:
-    """What decoding found, a line for each file, kept while its size and time stay: an interrupted import goes on.
+    """Measurements of decoded files, a line each, valid while size and time are unchanged, for interrupted imports.
 
     Args:
         path: The file of the lines; what a killed import left of its last line is passed over.

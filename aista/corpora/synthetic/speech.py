@@ -63,7 +63,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 @dataclass(frozen=True)
 class Delivery:
-    """How one utterance is spoken.
+    """Delivery of one utterance: voice, speed and noise.
 
     Attributes:
         voice: espeak-ng voice and variant, e.g. ``en-gb+f3``; it is the utterance's speaker id.

@@ -45,7 +45,7 @@ class EncoderCache(ABC):
         """Called before ``num_bytes`` are written in all.
 
         Raises:
-            DataError: there is less room.
+            DataError: there is less space.
         """
 
     @abstractmethod

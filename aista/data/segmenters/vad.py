@@ -43,7 +43,10 @@ class Vad(Options, Segmenter):
     pause: float = option(0.5, "Pauses of at least this many seconds separate segments.", minimum=0.1, maximum=60)
     min_speech: float = option(0.1, "Minimum speech in seconds; shorter speech counts as noise.", minimum=0, maximum=60)
     min_seconds: float = option(
-        2.0, "A shorter segment joins a neighbour across a pause of at most as many seconds.", minimum=0, maximum=3600
+        2.0,
+        "Segments shorter than this many seconds are joined to an adjacent one across a pause up to this long.",
+        minimum=0,
+        maximum=3600,
     )
     max_seconds: float = option(
         0.0, "Maximum length of a segment in seconds, if less than the model's; 0: the model's.", minimum=0
@@ -105,7 +108,7 @@ def _cut(span: tuple[int, int], smooth_N: NDArray[np.floating], shortest: int, l
 
 
 def _join(spans: list[tuple[int, int]], shortest: int, longest: int) -> list[tuple[int, int]]:
-    """Join spans shorter than ``shortest`` with neighbours no farther than that, the nearest pairs first."""
+    """Join spans shorter than ``shortest`` with adjacent spans within that distance, the nearest pairs first."""
     first, last = list(range(len(spans))), list(range(len(spans)))  # of a span's group; kept right at the group's ends
 
     def gap(left: int) -> int:

@@ -66,7 +66,7 @@ def match_columns(
         languages: ``src_text`` and ``tgt_text`` -> language code, or "": columns named by language are found so.
 
     Raises:
-        DataError: a name that is no column, or no column for the audio or for any text.
+        DataError: a name is not a column, or there is no column for the audio or for any text.
     """
     for target, name in given.items():
         if target not in TARGETS:

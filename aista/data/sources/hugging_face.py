@@ -129,7 +129,7 @@ def _entries(name: str, dataset: Any) -> Iterator[Entry]:
 
 
 def _fetched(value: Any) -> Any:
-    """Audio with its bytes where its path is no file but an address."""
+    """Audio with its bytes where its path is an address instead of a file."""
     if not isinstance(value, Mapping) or value.get("bytes") is not None or "://" not in str(value.get("path")):
         return value
     with importlib.import_module("fsspec").open(value["path"], "rb") as stream:

@@ -31,7 +31,7 @@ class JsonLayout(Source):
         """An object with its values under the names of a manifest's columns; others stay.
 
         Raises:
-            ValueError: it is no utterance.
+            ValueError: it is not an utterance.
         """
 
     @classmethod

@@ -82,7 +82,7 @@ class HuggingFaceTokenizer(TextTokenizer):
         raw = str(self._tokenizer.convert_ids_to_tokens(int(id)))
         text = str(self._tokenizer.decode([int(id)], clean_up_tokenization_spaces=False))
         if raw.startswith("▁") or not text or "\N{REPLACEMENT CHARACTER}" in text:
-            return raw  # SentencePiece's own mark, or bytes that are no character of their own
+            return raw  # SentencePiece's own mark, or bytes that are not a character by themselves
         return "▁" + text[1:] if text.startswith(" ") else text
 
     @override

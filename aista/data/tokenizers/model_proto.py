@@ -1,6 +1,6 @@
 """The user-defined pieces of a SentencePiece model, which its Python API neither lists nor can switch off.
 
-Reads three fields of the model's protobuf directly, so that protobuf is no dependency:
+Reads three fields of the model's protobuf directly, so that protobuf is not a dependency:
 ModelProto.pieces (1) -> SentencePiece {piece (1): string, type (3): enum}.
 """
 

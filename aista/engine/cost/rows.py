@@ -140,13 +140,13 @@ class Batches:
 
     @property
     def mean_index(self) -> int:
-        """Which batch ``mean`` is."""
+        """Description of the batch ``mean``."""
         average = sum(batch.size for batch in self.padded) / len(self.padded)
         return min(range(len(self.padded)), key=lambda index: abs(self.padded[index].size - average))
 
     @property
     def largest_index(self) -> int:
-        """Which batch ``largest`` is."""
+        """Description of the batch ``largest``."""
         return max(range(len(self.padded)), key=lambda index: self.padded[index].size)
 
     def over_epoch(self, mean: float, largest: float) -> float:

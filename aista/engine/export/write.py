@@ -79,10 +79,10 @@ def export(
         run_dir: Finished run.
         out: Folder to make; replaced only where it is this run's export, unchanged since.
         which: Checkpoint: ``best``, ``last`` or a step number.
-        kind: ``whole``; ``merged``: with LoRA in the weights that it updates; ``trainable``: without what the
-            base models' own folders hold; ``transformers``: merged, as the model of transformers that its parts come
-            from, which transformers alone loads.
-        shard_bytes: Largest file of weights.
+        kind: ``whole``; ``merged``: with LoRA merged into the weights; ``trainable``: without weights in the base
+            models' own folders; ``transformers``: merged, as the model of transformers that its parts come from, which
+            transformers loads without aista.
+        shard_bytes: Maximum size of a file of weights.
         verify: Compare the checkpoint with its checksums first.
 
     Returns:

@@ -55,7 +55,7 @@ def probe(
         split: ``dev``, ``test``, or the path of a manifest; rows without a transcript are left out.
         which: Checkpoint: ``best``, ``last`` or a step number.
         size: Maximum number of utterances; each is a query and a candidate.
-        name: Name of the files; empty means ``LABEL_step_N``, LABEL as of ``aista evaluate``.
+        name: Name of the files; empty means ``LABEL_step_N``, with the LABEL of ``aista evaluate``.
         utterance: Id of the utterance whose transport plan is drawn; empty means one of middle length.
         device: Where to run; empty means the GPU if there is one.
         resamples: Bootstrap resamples for the intervals; 0: no intervals.
@@ -162,7 +162,7 @@ def _batches(run: TrainedRun, data: Split, size: int) -> list[SpeechBatch]:
 
 
 def _probe(model: LargeSpeechTextModel, resamples: int, *, gradients: bool) -> RetrievalProbe:
-    """Measures everything at all layers."""
+    """A probe with all measures at all layers."""
     transport = PairTransport(TransportConfig())
     return RetrievalProbe(
         tuple(range(model.llm.num_layers + 1)),

@@ -86,7 +86,7 @@ class Scorer:
             self.inputs.of(metric.needs, len(rows), metric.name)
 
     def target_languages(self, ids: Iterable[str]) -> list[str]:
-        """Of these rows; empty where a row names none."""
+        """Languages of these rows; empty where a row has none."""
         return [self._pairs[self.places[id]][1] for id in ids]
 
     def with_languages(self, outputs: Sequence[HypothesisRow]) -> list[HypothesisRow]:

@@ -41,13 +41,13 @@ class Translation:
     """Result for one audio file, or for one segment of it.
 
     Attributes:
-        file: As it was given; of a recording in memory its name.
+        file: The path as given; for a recording in memory, its name.
         text: The translation; None where there is none.
-        n_best: What the search found, best first; None where that was not asked for.
-        problem: Why there is none, with the file's name; empty where there is one.
-        start: Where in the recording it begins, in seconds.
-        end: Where it ends; 0 where the recording cannot be read.
-        is_last: Whether nothing of the recording follows.
+        n_best: Hypotheses of the search, best first; None where not asked for.
+        problem: Why there is no translation, with the file's name; empty where there is one.
+        start: Start in the recording, in seconds.
+        end: End in the recording, in seconds; 0 where the recording cannot be read.
+        is_last: Whether it is the last segment of the recording.
     """
 
     file: str
@@ -61,7 +61,7 @@ class Translation:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a model that does several things is asked for; empty: the first of its tasks, and the config's languages."""
+    """Requested task and languages, for models with several; empty: the first task and the config's languages."""
 
     task: str = ""
     source_language: str = ""
@@ -95,20 +95,20 @@ class Translator:
     ) -> Iterator[Translation]:
         """Yield the translation of each file, or of each segment of each file, in order.
 
-        A file is held to the rules that rows of a manifest are held to, and so is a segment. One that breaks them, or
-        that the model cannot take, has a ``problem`` in place of a text and changes nothing for the others. A recording
-        of any length is read twice, first to find its segments; a few batches of it are in memory at a time.
+        Files and segments are checked by the same rules as rows of a manifest. One that violates them, or exceeds the
+        model's limits, has a ``problem`` in place of a text and does not affect the others. A recording of any length
+        is read twice, first to find its segments; a few batches of it are in memory at a time.
 
         Args:
             files: Audio files in any format that soundfile reads, and recordings in memory.
             segmenter: Cuts recordings into segments; None translates each file as a whole.
-            n_best: How many of the texts that the search found are given beside each translation.
-            wanted: Which task and languages, of a model of several.
+            n_best: Number of the search's hypotheses to return beside each translation.
+            wanted: Task and languages, for a model with several.
             progress: Called with a stage, how much of it is done, and how much there is; 0 where that is unknown.
             search: Options of ``GenerationConfig`` in place of the model's: ``beam_size``, ``length_penalty``.
 
         Raises:
-            AistaError: the search does not find ``n_best`` texts, or the model does not do what is wanted.
+            AistaError: the search cannot give ``n_best`` hypotheses, or the model does not support task or languages.
             ValueError: an option of the search is out of bounds.
         """
         sections = self.run.experiment.sections
@@ -157,10 +157,10 @@ class Translator:
 
 
 def prompt_for(run: TrainedRun, wanted: Wanted) -> PromptPair | None:
-    """The prompt of recordings, of a model with several; None for the model's own.
+    """The prompt of recordings, for a model with several; None for the model's own.
 
     Raises:
-        AistaError: the model does not do what is wanted, or has to be told a language.
+        AistaError: the model does not support task or languages, or needs a language that is not given.
     """
     experiment, prompts = run.experiment, run.task.prompts
     task = choose_row_task(experiment, wanted.task, from_text=False)

@@ -54,7 +54,7 @@ class LayerChooser:
     """Runs the layer-selection strategy at its steps and passes the result to the task.
 
     Until the first choice the model trains on cross-entropy alone. The choices are written to the run folder, and
-    ``report`` is told of each. A resumed run reads those that were made before its checkpoint and repeats the others,
+    Each is passed to ``report``. A resumed run reads those that were made before its checkpoint and repeats the others,
     with the same result: a choice is a function of the model, the probe set and the choice before it.
     """
 

@@ -59,13 +59,13 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: boo
     """Train, or resume a stopped run; returns at once if the run is complete.
 
     Args:
-        experiment: What to train.
+        experiment: The experiment to train.
         run_dir: Folder of the run.
         stage: Train this pretraining stage alone.
         verify: Compare checkpoints with their checksums before resuming from them or starting from their weights.
 
     Raises:
-        ConfigError: something in the config is known to be wrong.
+        ConfigError: the config has faults.
         DataError: the manifests have faults.
         PluginError: a plug-in is at fault; says where in its file.
         RunError: training failed, or another process trains in the folder.
@@ -152,7 +152,7 @@ def _trained_before(experiment: Experiment, name: str, run: RunPaths) -> dict[st
 
 
 def _is_trained(run: RunPaths, *, is_validated: bool) -> bool:
-    """Whether training came to its end, the validation of its last checkpoint included."""
+    """Whether training has finished, including the validation of its last checkpoint."""
     steps = run.checkpoint_steps()[-1:] if is_validated else []
     return run.is_complete and all(step in dict(past_scores(run.metrics_file("valid"), step)) for step in steps)
 
