@@ -21,7 +21,6 @@ _SUFFIX = ".template"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*")
 _CONDITIONAL = re.compile(r"^@(?P<condition>\w+) (?P<kept>.*\n)", re.MULTILINE)
-_SCHEMA = "aista.schema.json"
 _TAGGED = (("st",), ("asr",))  # `aista data tokenizer` adds pieces for their languages by default
 GOALS = {
     "st": "speech translation",
@@ -140,14 +139,13 @@ class ProjectOptions:
         return {"st": self.target, "asr": self.source, "mt": "text"}.get(task, task)
 
 
-def new_project(folder: Path, options: ProjectOptions, config: Path | None = None, schema: str = "") -> list[Path]:
+def new_project(folder: Path, options: ProjectOptions, config: Path | None = None) -> list[Path]:
     """Write a small project: config, ablation, Makefile, README, a plug-in with its test.
 
     Args:
         folder: Folder to make; it may exist if it is empty.
         options: Values for the templates.
         config: A config to copy as ``experiment.yaml``; None takes the template's, a small model trained from scratch.
-        schema: JSON Schema of configs that ``experiment.yaml`` refers to; empty for none.
 
     Returns:
         The files, relative to ``folder``.
@@ -165,10 +163,8 @@ def new_project(folder: Path, options: ProjectOptions, config: Path | None = Non
     texts = {name: _project(template, options.conditions).substitute(values) for name, template in _PROJECT.items()}
     if config is not None:
         texts["experiment.yaml"] = config.read_text(encoding="utf-8")
-    if schema:
-        texts[_SCHEMA] = f"{schema}\n"
-        head, end, rest = texts["experiment.yaml"].partition("\n")
-        texts["experiment.yaml"] = f"{head}{end}# yaml-language-server: $schema={_SCHEMA}\n{rest}"
+    head, end, rest = texts["experiment.yaml"].partition("\n")
+    texts["experiment.yaml"] = f"{head}{end}# yaml-language-server: $schema=aista.schema.json\n{rest}"
     for name, text in texts.items():
         _write_new(folder / name, text)
     new_component("cost", "my_cost", folder / "plugins/my_cost.py")

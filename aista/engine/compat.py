@@ -28,13 +28,12 @@ from fairseq2.trainer import Trainer, _TrainerState
 from fairseq2.utils.rich import get_error_console
 from torch import Tensor
 
-from aista.console import MessageFormatter
 from aista.engine.state_files import StateDumper, StateLoader
 from aista.errors import RunError
 from aista.files import explain
 from aista.run_folder.checksums import way_back, write_checksums
 from aista.run_folder.paths import RunPaths
-from aista.terminal import terminal_handler
+from aista.terminal import MessageFormatter, terminal_handler
 
 __all__ = [
     "PatienceStopper",

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ABLATION_RUNS", "RunNames", "ablation_name", "ablation_run_label", "link_by_name"]
+__all__ = ["ABLATION_RUNS", "RunNames", "ablation_name", "ablation_run_label", "link_by_name", "named_folder"]
 
 ABLATION_RUNS = "runs.json"
 """File in the folder of an ablation with row, seed and folder of each run, whose folder name is a hash."""
@@ -34,17 +34,22 @@ def ablation_name(path: Path) -> str:
     return ""
 
 
+def named_folder(folder: Path, row: str, seed: int) -> Path:
+    """The link to a run in an ablation's folder, ``seed_N/ROW``; a slash in a row's name becomes an underscore."""
+    return folder / f"seed_{seed}" / row.replace("/", "_")
+
+
 def link_by_name(folder: Path, runs: Iterable[tuple[str, int, Path]]) -> None:
-    """Links ``seed_N/ROW`` in an ablation's folder to its run folders; links of earlier rows go.
+    """Links ``named_folder`` in an ablation's folder to its run folders; links of earlier rows go.
 
     Args:
         folder: Folder of the ablation.
-        runs: Row, seed and run folder of each run; a slash in a row's name becomes an underscore.
+        runs: Row, seed and run folder of each run.
 
     Raises:
         OSError: the file system has no symbolic links.
     """
-    links = {folder / f"seed_{seed}" / row.replace("/", "_"): run for row, seed, run in runs}
+    links = {named_folder(folder, row, seed): run for row, seed, run in runs}
     for old in folder.glob("seed_*/*"):
         if old.is_symlink() and old not in links:
             old.unlink()

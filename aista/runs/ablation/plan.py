@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from aista.config import apply_overrides, differences, load_yaml, replace_nodes
+from aista.config import differences, load_yaml, replace_nodes
 from aista.data.row_tasks import usual_task
 from aista.errors import ConfigError, Fault
 from aista.plain import is_given
@@ -28,7 +28,7 @@ from aista.runs.ablation.variants import (
 )
 from aista.schema import structure
 from aista.shipped import find_config
-from aista.tasks.experiment import Experiment, Stage, resolve_experiment
+from aista.tasks.experiment import Experiment, Stage, read_config, resolve_experiment
 from aista.tasks.hub_models import pin_models
 
 __all__ = ["MODELS", "Ablation", "PlannedRun", "PlannedStage", "fingerprint", "load_ablation"]
@@ -118,7 +118,7 @@ def load_ablation(path: Path, out: Path) -> Ablation:
     config = structure(AblationConfig, load_yaml(path), source=str(path))
     base_path = _find_base(config.base, path)
     raw = _read_base(base_path, config.overrides, str(path))
-    base = pin_models(resolve_experiment(raw, base=base_path.parent, source=str(base_path)), _read_commits(out))
+    base = pin_models(resolve_experiment(raw, base=path.parent, source=str(base_path)), _read_commits(out))
     commits = base.commits
     seeds = (base.sections.seed,) if config.seeds is None else config.seeds
     possible = [seed for seed in seeds if seed >= 0]
@@ -133,7 +133,7 @@ def load_ablation(path: Path, out: Path) -> Ablation:
     for name, nodes in changes.items():
         try:
             changed = replace_nodes(raw, nodes)
-            variant = resolve_experiment(changed, base=base_path.parent, source=f"{base_path} ({name})")
+            variant = resolve_experiment(changed, base=path.parent, source=f"{base_path} ({name})")
             variant = pin_models(variant, commits)
             commits = variant.commits
             planned[name] = _plan(name, variant, possible, base, out)
@@ -168,7 +168,7 @@ def _find_base(base: Path, path: Path) -> Path:
 
 def _read_base(path: Path, overrides: Sequence[str], source: str) -> dict[str, Any]:
     try:
-        return apply_overrides(load_yaml(path), list(overrides))
+        return read_config(path, overrides)
     except ConfigError as error:
         place = "overrides" if error.source == "overrides" else "base"
         raise ConfigError([Fault(place, str(fault)) for fault in error.faults], source) from None
