@@ -177,6 +177,6 @@ def _utility(spec: Utility | None, language: str, chooses_late: bool) -> Metric 
         problem = (
             f"compares texts of a row with each other, but {spec.name!r} needs the {' and '.join(metric.needs)} too"
         )
-        remedy = "choose a metric of texts alone, such as chrf; `aista evaluate --mbr` takes this one as well"
+        remedy = "choose a metric that needs only texts, such as chrf; `aista evaluate --mbr` takes this one as well"
         raise ConfigError([Fault(at, problem, remedy)])
     return metric

@@ -204,7 +204,7 @@ def _scorer(job: _Job, data: Split) -> Scorer:
     scorer = Scorer(job.run.experiment, job.metrics, job.row_task, data)
     job.decoder.prepare(scorer.target_languages(scorer.places), scorer.inputs, len(data.dataset.rows))
     if job.row_task == "cot" and job.decoder.needs:
-        raise AistaError("--mbr: outputs of cot are two texts in one; choose a metric of texts alone, such as chrf")
+        raise AistaError("--mbr: outputs of cot are two texts in one; choose a metric of texts only, such as chrf")
     return scorer
 
 

@@ -65,7 +65,7 @@ def layer_states(
     chosen = _chosen(layers, model.llm.num_layers)
     row = Row("", "", 0, "", src_text=transcript)
     if not transcript.strip():
-        raise AistaError("transcript: must say what is spoken, got nothing")
+        raise AistaError("transcript: must be the words spoken, got nothing")
     data = run.experiment.sections.data
     if findings := RowChecks(data, tokenizer=task.tokenizer).of_tokens(row):
         raise DataError(findings[0][1])
