@@ -124,7 +124,7 @@ def replace_nodes(data: Mapping[str, Any], nodes: Mapping[str, Any]) -> dict[str
 
 
 def differences(old: Any, new: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two configs differ: (path, old node, new node); ``(absent)`` stands for a missing key.
+    """Yield the differences of two configs: (path, old node, new node); ``(absent)`` stands for a missing key.
 
     A component with another name is one difference, and so is a list of another length.
     """

@@ -110,7 +110,7 @@ def source_of(origin: str) -> str:
 
 
 def taken_by(origin: str, factory: Callable[..., Any] | None) -> str:
-    """Who registered a name first; ``factory`` is None for a component of aista's that was not imported."""
+    """Describe the earlier registration of a name; ``factory`` is None for an aista component not yet imported."""
     if factory is None or not is_foreign(factory):
         return f"a component of aista itself ({origin})"
     return f"already registered by {where(factory)} ({factory.__qualname__})"

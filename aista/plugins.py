@@ -89,7 +89,8 @@ def _once(key: str, plugin: str, module: str = "") -> Iterator[bool]:
 
 def _no_file(file: str | Path, path: Path) -> str:
     near = path.with_name(f"{path.name}.py")
-    remedy = "write its path, relative to the config; an installed package offers components by an entry point instead"
+    remedy = "correct the path; an installed package offers components by an entry point instead"
     if near.is_file():
         remedy = f"did you mean {file}.py?"
-    return f"plug-in {str(file)!r}: must be a Python file (.py), found none at {path.absolute()}; {remedy}"
+    place = "" if Path(file).is_absolute() else f" at {path.absolute()}"
+    return f"plug-in {str(file)!r}: must be a Python file (.py), found none{place}; {remedy}"

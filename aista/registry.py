@@ -61,7 +61,7 @@ class Entry:
 
 
 class Spec(Protocol):
-    """What a config holds for a component: a name and its structured options."""
+    """A component in a config: its name and structured options."""
 
     @property
     def name(self) -> str: ...
@@ -179,7 +179,7 @@ def build(kind: str, spec: Spec, *, at: str = "", **dependencies: Any) -> Any:
 
 
 def named_by(function: Callable[..., Any], dependencies: Mapping[str, Any]) -> dict[str, Any]:
-    """Those dependencies that a function's signature names; all of them if it ends in ``**``."""
+    """The dependencies that are parameters of a function; all of them if it takes ``**``."""
     parameters = inspect.signature(function).parameters if dependencies else {}  # slow, and solvers build costs often
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     return {key: value for key, value in dependencies.items() if takes_all or key in parameters}

@@ -21,7 +21,6 @@ _SUFFIX = ".template"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*")
 _CONDITIONAL = re.compile(r"^@(?P<condition>\w+) (?P<kept>.*\n)", re.MULTILINE)
-_SCHEMA = "aista.schema.json"
 _TAGGED = (("st",), ("asr",))  # `aista data tokenizer` adds pieces for their languages by default
 GOALS = {
     "st": "speech translation",
@@ -82,7 +81,7 @@ class ProjectOptions:
         source: Language of the speech, e.g. ``en``.
         target: Language of the translations.
         corpus: Path of the corpus to import; "" leaves it to ``make SOURCE=...``.
-        tasks: What the model learns, of ``st``, ``asr``, ``mt`` and ``cot``; the first is validated and scored.
+        tasks: Tasks of the model, among ``st``, ``asr``, ``mt`` and ``cot``; the first is validated and scored.
         steps: Steps of joint training for each task; each pretraining stage has half as many again.
     """
 
@@ -94,7 +93,7 @@ class ProjectOptions:
 
     @property
     def conditions(self) -> frozenset[str]:
-        """Which conditional lines of the templates are kept."""
+        """Conditions whose lines in the templates are kept."""
         found = set(self.tasks)
         if found - {"asr"}:
             found.add("translates")
@@ -140,14 +139,13 @@ class ProjectOptions:
         return {"st": self.target, "asr": self.source, "mt": "text"}.get(task, task)
 
 
-def new_project(folder: Path, options: ProjectOptions, config: Path | None = None, schema: str = "") -> list[Path]:
+def new_project(folder: Path, options: ProjectOptions, config: Path | None = None) -> list[Path]:
     """Write a small project: config, ablation, Makefile, README, a plug-in with its test.
 
     Args:
         folder: Folder to make; it may exist if it is empty.
         options: Values for the templates.
         config: A config to copy as ``experiment.yaml``; None takes the template's, a small model trained from scratch.
-        schema: JSON Schema of configs that ``experiment.yaml`` refers to; empty for none.
 
     Returns:
         The files, relative to ``folder``.
@@ -165,10 +163,8 @@ def new_project(folder: Path, options: ProjectOptions, config: Path | None = Non
     texts = {name: _project(template, options.conditions).substitute(values) for name, template in _PROJECT.items()}
     if config is not None:
         texts["experiment.yaml"] = config.read_text(encoding="utf-8")
-    if schema:
-        texts[_SCHEMA] = f"{schema}\n"
-        head, end, rest = texts["experiment.yaml"].partition("\n")
-        texts["experiment.yaml"] = f"{head}{end}# yaml-language-server: $schema={_SCHEMA}\n{rest}"
+    head, end, rest = texts["experiment.yaml"].partition("\n")
+    texts["experiment.yaml"] = f"{head}{end}# yaml-language-server: $schema=aista.schema.json\n{rest}"
     for name, text in texts.items():
         _write_new(folder / name, text)
     new_component("cost", "my_cost", folder / "plugins/my_cost.py")

@@ -21,11 +21,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from aista.console import MessageFormatter, escaped
+from aista.console import escaped, escaped_lines
 
 __all__ = [
     "LABEL",
     "LoggedProgress",
+    "MessageFormatter",
     "configure_logging",
     "long_progress",
     "passing_progress",
@@ -42,6 +43,13 @@ LABEL = TextColumn("{task.description}", markup=False)
 
 WIDTH = 240
 """Width, in columns, of output that is not a terminal; a table uses only what it needs."""
+
+
+class MessageFormatter(logging.Formatter):
+    """Formats records for terminals and log files, each line ``escaped``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escaped_lines(super().format(record))
 
 
 def result_console() -> Console:

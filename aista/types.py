@@ -66,7 +66,7 @@ class SpeechBatch:
         encoded: Whether ``audio`` holds encoder states, so that the encoder is not run.
         left_out: Number of rows of the batch that could not be read and are missing.
         part_rows: Part of the training data -> number of its rows here; empty where parts are not distinguished.
-        tasks: What each row is trained on (``aista.data.task_rows``); empty where all rows are alike.
+        tasks: Task of each row (``aista.data.task_rows``); empty where all rows have the same.
         prompts: The prompt of each row; None where all have the model's own.
         spoken: ``[S]`` the rows with audio, on the CPU; None where all have it. The transcript of the others takes the
             place of the speech.
@@ -156,7 +156,7 @@ class RowTerm(NamedTuple):
 
 
 class LsmOutput(NamedTuple):
-    """What one forward of the large speech-text model returns (a pytree, so that FSDP2 can hook it).
+    """Result of one forward pass of the large speech-text model (a pytree, so that FSDP2 can hook it).
 
     Attributes:
         nll: ``[B]`` summed negative log-likelihood of each row's target tokens and EOS, fp32, nats.

@@ -1,4 +1,4 @@
-"""Compile the Triton kernels for a GPU that is not there and print registers, spills and shared memory.
+"""Compile the Triton kernels for a GPU that is not installed, and print registers, spills and shared memory.
 
     python -m benchmarks.compile_kernels [80 | 90 | 100]
 

@@ -1,4 +1,4 @@
-"""What the rows of a large manifest cost before the first batch: CPU time and peak memory of each stage.
+"""Cost of a large manifest before the first batch: CPU time and peak memory of each stage.
 
 python -m benchmarks.data_scale --rows 1000000
 python -m benchmarks.data_scale --rows 20000 --inspect full headers sample trust
@@ -32,7 +32,7 @@ RATE = 16_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Make a corpus, measure every stage in a process of its own, and print the table."""
+    """Make a corpus, measure every stage in a separate process, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.data_scale", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the manifest (1,000,000)")
     parser.add_argument("--inspect", nargs="+", default=["trust"], help="values of data.inspect to measure (trust)")
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make_corpus(folder: Path, rows: int) -> None:
-    """A manifest of so many rows with distinct ``audio`` fields, each of which names a clip of one archive.
+    """Write a manifest of the given size with distinct ``audio`` fields, each naming a clip of one archive.
 
     A million files would measure the file system that happens to be there. Links to one folder under many names
     make a million names of 1,000 clips.

@@ -1,4 +1,4 @@
-"""The rival: speech translation written with transformers and peft alone, as their users write it.
+"""The baseline for speed: speech translation written with only transformers and peft.
 
 Speech takes the places of placeholder tokens (as in transformers' Qwen2-Audio), batches are padded on the right, labels
 are -100 but for the target, and ``transformers.Trainer`` trains.
@@ -28,14 +28,14 @@ __all__ = ["PLAIN", "PLAIN_SHORT", "PlainModel", "collate", "plain_dataset", "tr
 
 PLAIN, PLAIN_SHORT = "transformers Trainer, clips padded to 30 s", "transformers Trainer, clips at their own length"
 PLACEHOLDER = 60
-"""An id that stands where speech goes; neither prompt nor texts have it."""
+"""Placeholder id for the speech, not used in prompt or texts."""
 
 
 class PlainModel(nn.Module):
     """Whisper's encoder, a projector and a causal LM with LoRA.
 
     Args:
-        folders: Where the configs of both models are.
+        folders: Folders with the configs of both models.
         ours: aista's model, whose weights are copied, on its device; for ``own_length`` its encoder is used itself.
 
     Attributes:
@@ -82,7 +82,7 @@ class PlainModel(nn.Module):
 
     @staticmethod
     def name_in_aista(name: str) -> str:
-        """What a trained parameter is called in aista's model."""
+        """Name of a trained parameter in aista's model."""
         return name.replace("projector.", "adapter.").replace("llm.base_model.model.", "llm.model.")
 
     def train(self, mode: bool = True) -> PlainModel:
@@ -143,7 +143,7 @@ class _StepTimer(TrainerCallback):
 
 
 class _InOrder(Trainer):
-    """All rows compared take the same batches in the same order."""
+    """A sampler that keeps the order, so that all compared systems get the same batches."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)

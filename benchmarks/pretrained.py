@@ -27,7 +27,7 @@ PROMPT = "translate {speech} into french:"
 LORA: dict[str, Any] = {"r": 16, "lora_alpha": 32.0, "lora_dropout": 0.05}
 PROJECTIONS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 WINDOW = 3000
-"""Frames of 10 ms that Hugging Face's Whisper wants: 30 s."""
+"""Number of 10 ms frames that Hugging Face's Whisper requires: 30 s."""
 
 
 class Tokens(DummyTokenizer):
@@ -74,8 +74,8 @@ def make_task(folders: Folders, dtype: torch.dtype = torch.float32) -> SpeechTra
     """Frozen encoder, trained conv adapter, LoRA on all projections of the blocks.
 
     Args:
-        folders: Of the models; where they have no weights, neither has what the task builds.
-        dtype: Of the language model's weights.
+        folders: Folders of the models; without weights there, the models are built without them.
+        dtype: Dtype of the language model's weights.
     """
     vocab_size = transformers.AutoConfig.from_pretrained(folders.llm).vocab_size
     num_mels = transformers.AutoConfig.from_pretrained(folders.whisper).num_mel_bins

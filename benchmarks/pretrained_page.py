@@ -35,7 +35,7 @@ produced, and EOS at the limit at its own probability.
 
 
 def write(results: Sequence[Result], file: Path, folders: Folders, *, real: bool) -> None:
-    """Tables of all results, with goals that are met or missed by the numbers."""
+    """Tables of all results, and whether they meet the goals."""
     origin = surroundings()
     weights = f"Random weights of the shapes of {SHAPES['smollm'].title}."
     if real:

@@ -1,4 +1,4 @@
-"""Shapes of pretrained models, written as folders that hold a config and no weights."""
+"""Shapes of pretrained models, written as folders with a config and without weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["SHAPES", "Folders", "Shape", "make_folders"]
 
 @dataclass(frozen=True)
 class Folders:
-    """Of the speech encoder and of the language model."""
+    """Folders of the speech encoder and of the language model."""
 
     whisper: Path
     llm: Path
@@ -30,7 +30,7 @@ class Shape:
     """A speech encoder and a language model.
 
     Attributes:
-        title: What has these shapes.
+        title: The models with these shapes.
         whisper: Makes the encoder's config.
         llm: Makes the language model's.
     """

@@ -1,4 +1,4 @@
-"""What over-relaxation saves: whole solutions of sharp plans, forward only, the same states and tolerance.
+"""Time saved by over-relaxation: complete solutions of sharp plans, forward only, same states and tolerance.
 
 OMP_NUM_THREADS=1 python -m pytest benchmarks/test_acceleration.py --benchmark-only --benchmark-columns=min,median,max
 """

@@ -1,4 +1,4 @@
-"""What ``data.encoder_cache`` saves of a training step with a frozen encoder of Whisper tiny's size.
+"""Time saved by ``data.encoder_cache`` in a training step with a frozen encoder of Whisper tiny's size.
 
     OMP_NUM_THREADS=1 pytest benchmarks/test_encoder_cache.py -s
 

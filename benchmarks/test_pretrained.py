@@ -196,7 +196,7 @@ def make_optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
 
 
 def our_step(ours: Aista, optimizer: torch.optim.Optimizer, batch: SpeechBatch) -> float:
-    """What Trainer does in a step: loss, gradients clipped at 1, update."""
+    """The operations of Trainer in a step: loss, gradients clipped at 1, update."""
     started = time.perf_counter()
     loss = ours.task.loss(ours.model, batch)
     (loss.total / loss.num_targets).backward()

@@ -1,4 +1,4 @@
-"""What the engine adds to a bare PyTorch loop over the same batches with the same model; target: at most 1.02.
+"""Time of the engine relative to a bare PyTorch loop with the same batches and model; target: at most 1.02.
 
     OMP_NUM_THREADS=1 pytest benchmarks/test_trainer.py -s
 

@@ -1,4 +1,4 @@
-"""What the alignment adds to a training step, in time and in memory.
+"""Time and memory that alignment adds to a training step.
 
     OMP_NUM_THREADS=1 pytest benchmarks/test_training_step.py -s
 

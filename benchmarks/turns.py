@@ -1,4 +1,4 @@
-"""Rows of a comparison that take turns in one process, and the record of what they took."""
+"""Times the rows of a comparison in turns in one process, and records the results."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Result:
     """One row on one workload.
 
     Attributes:
-        question: What is compared.
+        question: The comparison.
         workload: On which batches.
-        row: Who.
+        row: Name of the row.
         against: The row that the ratio refers to.
         p20_s: 20th percentile of the rounds' seconds.
         p50_s: Median.
@@ -38,7 +38,7 @@ class Result:
         ratio_q75: Third quartile.
         tokens_per_s: Target tokens, EOS included, in the median round.
         positions_per_s: Positions of the language model that hold content, likewise.
-        rounds: How many were timed.
+        rounds: Number of timed rounds.
     """
 
     question: str
@@ -57,7 +57,7 @@ class Result:
 
 
 def take_turns(rows: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each row in each round. Rows say themselves what they took; a first round is left out."""
+    """Seconds of each row in each round, as returned by the rows; a first round is left out."""
     seconds: dict[str, list[float]] = {name: [] for name in rows}
     names = list(rows)
     for number in range(1 + rounds):
@@ -115,7 +115,7 @@ def _processor() -> str:
 
 
 def write_results(results: Sequence[Result], file: Path, *, device: str = "cpu") -> None:
-    """As CSV, with where they come from in each line; a cell without a number is empty."""
+    """Write CSV with the origin in each line; a cell without a number is empty."""
     origin = surroundings(device)
     columns = [field.name for field in fields(results[0])] + list(origin)
     with replacing(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:

@@ -16,6 +16,8 @@ from unittest.mock import patch
 
 import torch
 
+from aista.interrupts import PARENT
+
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
@@ -103,6 +105,8 @@ def _run(arguments, log, env, start_new_session):
         os.setsid()
     os.environ.clear()
     os.environ.update(env)
+    if PARENT in env:
+        os.environ[PARENT] = str(os.getppid())  # the server, which outlives who asked
     stream = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(stream, 1)
     os.dup2(stream, 2)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from aista.cli.main import main
-from aista.console import MessageFormatter, duration, escaped, say
+from aista.console import duration, escaped, hanging, say
 from aista.report.printed_tables import print_table
 from aista.report.tables import Table
-from aista.terminal import stage_bars
+from aista.terminal import MessageFormatter, stage_bars
 
 HOSTILE = "\x1b]0;owned\x07\x9b31m\x7f\r\u202etxt.\u2066\u2028\udce9"
 SHOWN = r"\x1b]0;owned\x07\x9b31m\x7f\r\u202etxt.\u2066\u2028\udce9"
@@ -109,3 +109,16 @@ def test_what_a_stream_cannot_encode_is_shown(monkeypatch):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_hanging_text_is_wrapped_in_a_terminal_alone(monkeypatch):
+    text = "  name   a summary of several words\n  other  short"
+    assert hanging(text, 9) == text
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "30")
+    lines = ["  name   a summary of several", "         words", "  other  short"]
+    assert hanging(text, 9).split("\n") == lines
+    monkeypatch.setenv("COLUMNS", "3")  # no word is broken, and there is room for one
+    assert hanging("unbreakably-long/path/of/a/file", 2) == "unbreakably-long/path/of/a/file"
+    assert hanging(f"x {HOSTILE}", 0).startswith("x ")
+    assert "\x1b" not in hanging(HOSTILE, 0)

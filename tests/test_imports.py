@@ -48,18 +48,37 @@ def test_the_registry_stays_short():
 
 
 ANSWERS = """
+import tempfile
 import aista.cli.main
 for arguments in (["--help"], ["--version"], ["lst"], ["train", "--help"], ["configs"]):
     try:
         aista.cli.main.main(arguments)
     except SystemExit:
         pass
+with tempfile.TemporaryDirectory() as project:
+    assert aista.cli.main.main(["init", project]) == 0
 """
 
 
 def test_the_command_line_answers_without_torch():
     heavy = {"torch", "numpy", "fairseq2", "transformers", "matplotlib", "rich"}
     assert not imported_by(ANSWERS) & heavy
+
+
+HELP = """
+import aista.cli.main
+try:
+    aista.cli.main.main(["--help"])
+except SystemExit:
+    pass
+slow = {slow!r} & (set(sys.modules) - before)
+assert not slow, slow
+"""
+
+
+def test_help_imports_nothing_that_takes_time():
+    slow = {"importlib.metadata", "inspect", "dataclasses", "logging", "hashlib", "difflib", "aista.registry"}
+    imported_by(HELP.format(slow=slow))
 
 
 ROOMS = """

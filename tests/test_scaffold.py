@@ -143,7 +143,10 @@ def test_what_init_cannot_make_is_refused(arguments, message, tmp_path, capsys):
 
 def test_a_project_starts_from_any_config(tmp_path):
     new_project(tmp_path / "b", ProjectOptions(), find_config("voices_fr"))
-    assert (tmp_path / "b/experiment.yaml").read_text() == find_config("voices_fr").read_text()
+    head, editor, *rest = (tmp_path / "b/experiment.yaml").read_text().splitlines()
+    assert [head, *rest] == find_config("voices_fr").read_text().splitlines()
+    assert editor == "# yaml-language-server: $schema=aista.schema.json"
+    assert "> aista.schema.json.new" in (tmp_path / "b/Makefile").read_text()
 
 
 def test_a_project_replaces_nothing(tmp_path):

@@ -1,1 +1,1 @@
-"""What serves developers and offline examples alone; not part of the wheel."""
+"""Tools for developers and offline examples; not part of the wheel."""

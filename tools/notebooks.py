@@ -1,4 +1,4 @@
-"""Notebooks of tutorials, from their Markdown: ``python -m tools.notebooks`` writes those of ``PAGES`` anew."""
+"""Converts tutorials to notebooks: ``python -m tools.notebooks`` rewrites those of ``PAGES``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["FENCE", "PAGES", "notebook"]
 
 TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
 PAGES = (TUTORIALS / "align_and_probe.md",)
-"""The tutorials that readers open as notebooks too, beside the page."""
+"""The tutorials that are also published as notebooks."""
 FENCE = re.compile(r'^```(\w+)(?: title="(.+?)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-"""A fenced block: its language, the file that it is the content of, if any, and its text."""
+"""A fenced block: its language, the name of its file if any, and its text."""
 
 
 def notebook(page: str) -> str:

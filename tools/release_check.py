@@ -1,4 +1,4 @@
-"""``make release-check``: builds wheel and sdist from what is committed, and says whether they can be released."""
+"""``make release-check``: builds wheel and sdist from the commit, and checks whether they can be released."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def changelog_versions(text: str) -> list[str]:
 
 
 def faults(version: str, changelog: str, citation: str) -> list[str]:
-    """What about a version is said in one file and not in another."""
+    """Inconsistencies about a version between files."""
     found = []
     if version not in changelog_versions(changelog)[:1]:
         found.append(f"CHANGELOG.md: its first dated section must be '## [{version}] - YYYY-MM-DD', aista.__version__")
@@ -62,12 +62,12 @@ def _run(*command: object) -> None:
 
 
 def _clone(target: Path) -> None:
-    """What is committed, so that nothing that merely lies here gets into an archive."""
+    """Export the commit, so that uncommitted files cannot get into an archive."""
     subprocess.run(["git", "clone", "--quiet", "--depth", "1", ROOT.as_uri(), str(target)], check=True)
 
 
 def _lacking(wheel: Path, sdist: Path, source: Path) -> list[str]:
-    """Files of the package that an archive does not hold."""
+    """Files of the package that are missing in an archive."""
     package = {path.relative_to(source).as_posix() for path in (source / "aista").rglob("*") if path.is_file()}
     package = {name for name in package if not name.endswith(".md")}
     with tarfile.open(sdist) as archive:

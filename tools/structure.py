@@ -32,13 +32,13 @@ class Module:
 
     @property
     def room(self) -> str:
-        """``engine`` for ``aista.engine.training.train``; ``.`` for what lies in no room."""
+        """The subpackage: ``engine`` for ``aista.engine.training.train``; ``.`` for top-level modules."""
         parts = self.name.split(".")
         return parts[1] if len(parts) > 2 or (self.file.stem == "__init__" and len(parts) == 2) else "."
 
     @property
     def registers(self) -> bool:
-        """Whether it declares a component, whose name its file must have."""
+        """Whether it declares a component, after which the file must be named."""
         return "@register(" in self.source
 
 
@@ -67,7 +67,7 @@ def _imported(module: Module, modules: Mapping[str, Module]) -> Iterator[tuple[s
 
 
 def circles(modules: Mapping[str, Module]) -> list[list[str]]:
-    """Groups of files that import each other, directly or around a corner (Tarjan's components of two or more)."""
+    """Groups of files that import each other, directly or indirectly (Tarjan's components of two or more)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -105,7 +105,7 @@ def private_imports(modules: Mapping[str, Module]) -> list[str]:
 
 
 def same_names(modules: Mapping[str, Module]) -> list[list[str]]:
-    """Files that share a name without playing the same part, as components, commands and ``base.py`` do."""
+    """Files that share a name without having the same role, as components, commands and ``base.py`` do."""
     groups: dict[str, list[Module]] = defaultdict(list)
     for module in modules.values():
         if module.file.stem not in SAME_PART:

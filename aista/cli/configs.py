@@ -6,7 +6,7 @@ import argparse
 import sys
 from itertools import groupby
 
-from aista.console import say
+from aista.console import hanging, say
 from aista.shipped import describe_config, find_config, shipped_configs
 
 
@@ -27,5 +27,6 @@ def run(args: argparse.Namespace) -> int:
         say(f"{folder}:")
         for name, path in configs:
             command, summary = describe_config(path)
-            say(f"  {name}: {summary}\n    {command}")
+            say(hanging(f"  {name}: {summary}", 6))
+            say(f"    {command}")  # whole, to be copied
     return 0

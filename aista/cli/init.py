@@ -8,7 +8,7 @@ from pathlib import Path
 from aista.cli.arguments import Once, whole
 from aista.console import say
 from aista.data.row_tasks import TASKS
-from aista.errors import AistaError, RegistryError
+from aista.errors import AistaError
 from aista.scaffold import ProjectOptions, new_project
 
 
@@ -61,22 +61,11 @@ def run(args: argparse.Namespace) -> int:
     corpus = "" if args.data is None else str(args.data.resolve())
     options = ProjectOptions(args.source_language, target, corpus, tasks, args.steps or ProjectOptions.steps)
     config = None if args.config is None else find_config(args.config)
-    files = new_project(args.project, options, config, _schema())
+    files = new_project(args.project, options, config)
     say(f"{args.project}: {', '.join(map(str, files))}")
+    say(f"  for completion and checks in your editor: make -C {args.project} schema")
     say(
         f"  edit {args.project / 'experiment.yaml'}, then: make -C {args.project}"
         + ("" if corpus else " SOURCE=FOLDER")
     )
     return 0
-
-
-def _schema() -> str:
-    """The JSON Schema for editors; empty, with a message, where a component's package is not installed."""
-    from aista.cli.schema import as_text
-    from aista.tasks.config_schema import experiment_schema
-
-    try:
-        return as_text(experiment_schema())
-    except RegistryError as error:
-        say(f"no JSON Schema for editors: {error}; `make schema` writes it once that is installed")
-        return ""

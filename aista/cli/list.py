@@ -6,7 +6,7 @@ import argparse
 
 from aista import registry
 from aista.cli.arguments import add_plugin_argument
-from aista.console import say
+from aista.console import hanging, say
 from aista.kinds import KINDS
 
 
@@ -20,11 +20,11 @@ def run(args: argparse.Namespace) -> int:
     registry.load_plugins(args.plugin)
     for number, kind in enumerate(sorted(KINDS) if args.kind is None else [args.kind]):
         components = registry.summaries(kind)
-        say(f"{chr(10) if number else ''}{kind}: {KINDS[kind].summary}")
+        say(hanging(f"{chr(10) if number else ''}{kind}: {KINDS[kind].summary}", 2))
         width = max(map(len, components), default=0)
         for name, summary in components.items():
-            say(f"  {name:{width}}  {summary}")
+            say(hanging(f"  {name:{width}}  {summary}", width + 4))
             options = registry.options(kind, name) if args.kind else ()
             if options:
-                say(f"  {'':{width}}  options: {', '.join(options)}")
+                say(hanging(f"  {'':{width}}  options: {', '.join(options)}", width + 6))
     return 0

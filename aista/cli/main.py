@@ -1,8 +1,8 @@
 """The ``aista`` command: finds the verb, runs its module, turns errors into messages and exit codes.
 
 The module of a verb, ``aista.cli.<verb>`` (``aista.cli.data_align`` for ``aista data align``), has
-``add_arguments(parser)`` and ``run(args) -> int`` and is imported only when its verb is used, so that
-``aista --help`` does not load torch.
+``add_arguments(parser)`` and ``run(args) -> int`` and is imported only when its verb is used. ``aista --help``
+imports only what it needs to print.
 """
 
 from __future__ import annotations
@@ -11,20 +11,14 @@ import argparse
 import importlib
 import io
 import os
-import signal
 import sys
-import threading
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NoReturn
 
-from aista import __version__, extras, registry
+from aista import __version__
 from aista.cli.verbs import SUB_VERBS, VERBS
-from aista.console import say
-from aista.errors import AistaError, ConfigError, RunError
-from aista.files import explain
-from aista.plugin_faults import blame, place_of
+from aista.console import hanging, say
+from aista.interrupts import end_with_parent, sigterm_raised
 
 __all__ = ["main"]
 
@@ -44,56 +38,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # where its encoding lacks a letter of a text
     try:
         try:
-            with _sigterm_raised():
+            with sigterm_raised():
+                end_with_parent()
                 return _run(arguments)
         finally:
             _flush()  # here, where a closed pipe or a full disk can still be handled
-    except AistaError as error:
-        _complain(error, error)
-        return error.exit_code
-    except _Terminated:
-        say("aista: terminated (SIGTERM)", sys.stderr)
-        return 128 + signal.SIGTERM
-    except KeyboardInterrupt:
-        say("aista: interrupted", sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output, e.g. head, has gone
-        return 141
-    except OSError as error:
-        return _refused(error)
-    except MemoryError as error:
-        say(f"aista: out of memory: {error}; end other programs, or ask for less at a time", sys.stderr)
-        return RunError.exit_code
-    except Exception as error:
-        if isinstance(error, UnicodeEncodeError) or (isinstance(error, ValueError) and "embedded null" in str(error)):
-            return _refused(error)  # Python's own, of names that no system takes
-        fault = blame(error)
-        if fault is None and isinstance(error, ModuleNotFoundError) and error.name in extras.MODULES:
-            say(f"aista {arguments[0]} {extras.explain(error)}", sys.stderr)
-            return AistaError.exit_code
-        if fault is None:
-            raise  # a bug
-        _complain(fault, error)
-        return fault.exit_code
+    except (Exception, KeyboardInterrupt) as error:
+        from aista.cli.failures import exit_code
 
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, handled like an interrupt: started processes end too, and half-written files are removed."""
-
-
-@contextmanager
-def _sigterm_raised() -> Iterator[None]:
-    def terminate(number: int, frame: object) -> NoReturn:
-        raise _Terminated
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # others cannot set handlers
-        return
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        code = exit_code(error, arguments)
+        if code is None:
+            raise
+        return code
 
 
 def _run(arguments: list[str]) -> int:
@@ -109,8 +65,11 @@ def _run(arguments: list[str]) -> int:
     if verb.startswith("-"):
         parser.parse_args(arguments)  # --help and --version exit here, anything else is an error
     if verb not in VERBS:
-        say(f"aista: unknown command {verb!r}{registry.nearest(verb, VERBS)}; see aista --help", sys.stderr)
+        from aista.registry import nearest
+
+        say(f"aista: unknown command {verb!r}{nearest(verb, VERBS)}; see aista --help", sys.stderr)
         return 2
+    importlib.import_module("aista.cli.failures")  # now, since what fails may be that no more files can be opened
     sub_verb = " ".join(arguments[:2])
     if sub_verb in SUB_VERBS:
         verb, rest = sub_verb, arguments[2:]
@@ -123,12 +82,14 @@ def _run(arguments: list[str]) -> int:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        from aista.errors import AistaError
+
         raise AistaError(f"{message}; see {self.prog} --help")
 
 
 def _parser() -> argparse.ArgumentParser:
     width = max(map(len, VERBS))
-    verbs = "".join(f"  {verb:{width}}  {summary}\n" for verb, summary in VERBS.items())
+    verbs = "".join(hanging(f"  {verb:{width}}  {summary}", width + 4) + "\n" for verb, summary in VERBS.items())
     parser = _Parser(
         prog="aista",
         usage="aista COMMAND ...",
@@ -147,24 +108,6 @@ def _flush() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else it is tried again at the exit
         error.filename = "standard output"
         raise
-
-
-def _refused(error: OSError | ValueError) -> int:
-    place = place_of(error)
-    say(f"aista: {explain(error)}{f' (plug-in {place})' if place else ''}", sys.stderr)
-    return RunError.exit_code
-
-
-def _complain(error: AistaError, raised: Exception) -> None:
-    if sys.flags.dev_mode:
-        traceback.print_exception(raised)
-    if not isinstance(error, ConfigError):
-        say(f"aista: {error}", sys.stderr)
-        return
-    for fault in error.faults:
-        is_file_line = fault.path == error.source or fault.path.startswith(f"{error.source}:")
-        place = "" if is_file_line else f"{error.source}: "
-        say(f"{place}{fault}", sys.stderr)
 
 
 if __name__ == "__main__":

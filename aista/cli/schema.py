@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
 
 from aista import registry
 from aista.cli.arguments import add_plugin_argument
@@ -31,10 +30,6 @@ def run(args: argparse.Namespace) -> int:
 
     registry.load_plugins(args.plugin)
     is_ablation = args.file == "ablation"
-    say(as_text(options_schema("aista ablation", AblationConfig) if is_ablation else experiment_schema()))
+    schema = options_schema("aista ablation", AblationConfig) if is_ablation else experiment_schema()
+    say(json.dumps(schema, indent=1))
     return 0
-
-
-def as_text(schema: dict[str, Any]) -> str:
-    """A schema as its file holds it."""
-    return json.dumps(schema, indent=1)

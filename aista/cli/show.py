@@ -12,7 +12,7 @@ from typing import Any
 from aista import registry
 from aista.cli.arguments import add_plugin_argument
 from aista.config import dump_yaml
-from aista.console import say
+from aista.console import hanging, say
 from aista.describe import OptionText, config_node, default_values, option_texts
 from aista.errors import AistaError
 from aista.kinds import KINDS
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _show_component(entry: Entry) -> None:
     say(f"{entry.kind} {entry.name}\n{entry.origin}  ({_source_file(entry)})\n")
-    say(inspect.getdoc(entry.factory) or "(no description)")
+    _say_text(inspect.getdoc(entry.factory) or "(no description)")
     if entry.config is None:
         say("\nOptions: none")
     else:
@@ -65,8 +65,8 @@ def _show_section(name: str) -> None:
         known = f"sections: {', '.join(holds)}; `aista list` names the kinds of components"
         raise AistaError(f"{name!r} is not a section of a config{nearest(name, [*holds, *KINDS])}; {known}")
     meaning = next(field.metadata["help"] for field in fields(Sections) if field.name == name)
-    say(f"{name}, a section of configs: {meaning}")
-    say(inspect.getdoc(holds[name]))
+    _say_text(f"{name}, a section of configs: {meaning}")
+    _say_text(inspect.getdoc(holds[name]) or "")
     _say_options(holds[name])
     values = default_values(holds[name])
     _say_config({name: [values] if name == "pretraining" else values})
@@ -74,8 +74,13 @@ def _show_section(name: str) -> None:
 
 def _say_options(cls: type[Any]) -> None:
     say("\nOptions:")
-    for line in _lines(option_texts(cls), "  "):
-        say(line)
+    _say_text("\n".join(_lines(option_texts(cls), "  ")))
+
+
+def _say_text(text: str) -> None:
+    """Print lines that go on, where they are wrapped, below their own beginning."""
+    for line in text.split("\n"):
+        say(hanging(line, len(line) - len(line.lstrip()) + 2))
 
 
 def _say_config(node: Mapping[str, Any]) -> None:

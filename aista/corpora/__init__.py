@@ -1,1 +1,1 @@
-"""Preparations of datasets, run by `aista data NAME`, and the synthetic corpus; a module named as one is one."""
+"""Dataset preparations, run by `aista data NAME`, one module each, and the synthetic corpus."""

@@ -1,4 +1,4 @@
-"""Adventure games: English dialogue spoken by actors, with the translations that the games have."""
+"""Adventure games: English dialogue spoken by actors, with the games' translations."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Adventures(SpokenPreparation):
 
 
 def _open(stack: ExitStack, source: Path, package: str, files: str) -> tuple[Path, str]:
-    """Where a package's files would be, and its copyright notice; slim systems leave that out."""
+    """The places of a package's files and of its copyright notice, which slim systems lack."""
     notice = f"usr/share/doc/{package}/copyright"
     root = stack.enter_context(opened(source, package, [files, notice]))
     text = (root / notice).read_text("utf-8", errors="replace") if (root / notice).is_file() else ""

@@ -54,7 +54,7 @@ class Asterisk(SpokenPreparation):
     dataset: ClassVar[str] = "asterisk"
     languages: tuple[str, ...] = option(("fr", "es"), f"Languages beside English: {', '.join(VOICES)}.")
     direction: Literal["x-en", "en-x"] = option(
-        "x-en", "Their recordings into English, or the English recordings into them."
+        "x-en", "Direction: recordings of these languages into English, or English recordings into them."
     )
     num_dev: int = option(50, "English prompts of dev, in every language.", minimum=1, maximum=1_000_000)
     num_test: int = option(100, "English prompts of test.", minimum=1, maximum=1_000_000)
@@ -89,7 +89,7 @@ class Asterisk(SpokenPreparation):
             return self.fill_with(folder, sentences, about, progress, from_english=turned)
 
     def _remedy(self) -> str:
-        """How to get the packages. They are small; a slim system lacks the texts of those that it has installed."""
+        """Instructions for downloading the packages; a slim system lacks the texts of installed ones."""
         spoken = ("en",) if self.from_english else self.languages
         names = [f"asterisk-core-sounds-{one}" for one in ("en", *self.languages)]
         names += [f"asterisk-core-sounds-{one}-wav" for one in spoken]
@@ -131,7 +131,7 @@ def _read_prompts(root: Path, languages: list[str], from_english: bool) -> list[
 
 
 def _read_texts(path: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Texts by name from lines ``NAME: TEXT``, and what is wrong with those that cannot be used."""
+    """Texts by name from lines ``NAME: TEXT``, and the faults of unusable ones."""
     try:
         lines = gzip.decompress(path.read_bytes()).decode("utf-8-sig").splitlines()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""What every dataset that ``aista data NAME`` prepares offers."""
+"""Interface of dataset preparations for ``aista data NAME``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Preparation(Options, ABC):
 
         Args:
             out: Folder to create.
-            source: Where the raw corpus lies; not needed once complete.
+            source: Path of the raw corpus; not needed once complete.
             progress: Called as ``progress(stage, done, total)``.
 
         Raises:
@@ -38,7 +38,7 @@ class Preparation(Options, ABC):
         return folder.finished() or self.fill(folder, source, progress or _ignore)
 
     def identity(self) -> dict[str, Any]:
-        """The options that decide which files are made; folders with others are refused."""
+        """The options that determine the files; folders made with other options are refused."""
         return asdict(self)
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Reads files out of a git clone: a work tree from disk, a bare one through git."""
+"""Reads files of a git clone: of a work tree from disk, of a bare clone through git."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def open_clone(source: Path, folder: str) -> Clone:
     """Open the clone at ``source``, which must hold ``folder``.
 
     Raises:
-        DataError: ``source`` is no such clone.
+        DataError: ``source`` is not such a clone.
     """
     if not source.is_dir():
         raise DataError(f"--from {source}: no such folder; give a clone of the corpus, bare or with a work tree")

@@ -1,4 +1,4 @@
-"""Word times from forced alignments of letters, as the Mboshi corpus has them."""
+"""Word times from forced alignments of letters, as in the Mboshi corpus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dataset preparations share: reports, SentencePiece models, resumable fingerprinted folders.
+"""Shared code of dataset preparations: reports, SentencePiece models, resumable fingerprinted folders.
 
 A preparation writes into one folder, first ``fingerprint.json`` with its options and ``complete:
 false``, then everything else, file by file and atomically, and last ``checksums.txt`` (as
@@ -52,7 +52,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class PreparationReport:
-    """What a preparation did.
+    """Report of a preparation.
 
     Attributes:
         out: The prepared folder.
@@ -110,7 +110,7 @@ def require_rows(
 
 
 def one_line(text: str) -> str:
-    """The text as manifests hold it: Unicode NFC, single spaces, no line break, nothing around it."""
+    """Normalise a text for manifests: Unicode NFC, single spaces, no line breaks, stripped."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
@@ -131,7 +131,7 @@ def train_sentencepiece(
 
     Args:
         path: The file.
-        sentences: What to train on.
+        sentences: Training sentences.
         vocab_size: Number of pieces.
         symbols: Texts that are one piece each.
         model_type: ``bpe``, ``unigram`` or ``char``.
@@ -209,7 +209,7 @@ class Folder:
         return PreparationReport(self.out, **record["report"], fingerprint=record["fingerprint"], reused=True)
 
     def start(self) -> None:
-        """Mark the folder as under preparation with these options and clear what an interruption left."""
+        """Mark the folder as under preparation with these options, and remove leftovers of an interruption."""
         require_writable(self.out)
         for leftover in self.out.rglob(leftover_pattern()):
             leftover.unlink()
@@ -233,7 +233,7 @@ class Folder:
             dropped: Ids of the rows left out, by reason.
             noted: Ids of rows that one should know about, by reason.
             origins: A further column of the table ``manifests``.
-            values: What else the template names.
+            values: Other values of the template.
         """
         for name, rows in manifests.items():
             write_manifest(self.out / f"{name}.tsv", rows)
@@ -261,7 +261,7 @@ class Folder:
         return PreparationReport(self.out, **kept, fingerprint=fingerprint)
 
     def _verify(self, fingerprint: str) -> bool:
-        """Whether all files are there and unchanged; False if some are only missing and can be made again."""
+        """Whether all files exist unchanged; False if some are missing and can be made again."""
         missing = not (self.out / CHECKSUMS).is_file()
         changed = [] if missing or self._digest() == fingerprint else [CHECKSUMS]
         lines = [] if missing or changed else (self.out / CHECKSUMS).read_text("utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""The embedded corpus: synthetic English speech with translations into French and German, made on the spot."""
+"""The embedded corpus: synthetic English speech with translations into French and German."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class QuickstartCorpus(Preparation):
                 raise ValueError(f"languages must be among {known}, got {language!r}{nearest(language, TRANSLATIONS)}")
 
     def prepare(self, out: Path, *, source: Path | None = None, progress: Progress | None = None) -> PreparationReport:
-        """As in ``Preparation``, but a source is an error, since there is nothing to read."""
+        """As in ``Preparation``; giving a source is an error."""
         if source is not None:
             raise DataError(f"quickstart makes its own corpus and reads nothing: drop --from {source}")
         return super().prepare(out, progress=progress)
@@ -106,7 +106,7 @@ class QuickstartCorpus(Preparation):
         return self._write(folder, rows)
 
     def identity(self) -> dict[str, Any]:
-        """``languages`` is left out for French alone, as in folders made before it was an option."""
+        """The options without ``languages`` for French only, as in folders made before it was an option."""
         options = super().identity()
         return options if self.languages != (FRENCH,) else {k: v for k, v in options.items() if k != "languages"}
 

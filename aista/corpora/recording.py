@@ -1,4 +1,4 @@
-"""A recording: read out of a package at the manifests' rate and checked; written as FLAC."""
+"""Reads and checks recordings of packages at the manifests' sample rate, and writes them as FLAC."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SILENCE = 0.01
 
 
 def read_recording(path: Path) -> tuple[NDArray[np.int16] | None, str]:
-    """A recording at 16 kHz, scaled down where its peak lies above full scale, or None and what is wrong with it."""
+    """A recording at 16 kHz, scaled down if its peak exceeds full scale, or None and its fault."""
     from aista.data.audio import one_thread, read_audio  # brings torch
 
     try:
@@ -41,7 +41,7 @@ def read_recording(path: Path) -> tuple[NDArray[np.int16] | None, str]:
 
 
 def write_recording(path: Path, samples: NDArray[np.int16]) -> None:
-    """Write 16 kHz mono FLAC, unless the file is there."""
+    """Write 16 kHz mono FLAC, unless the file exists."""
     if not path.is_file():
         with replacing(path) as temporary:
             soundfile.write(str(temporary), samples, MANIFEST_SAMPLE_RATE, format="FLAC", subtype="PCM_16")

@@ -1,4 +1,4 @@
-"""English sentences that people translated and spoke: checks, splits by sentence, one folder.
+"""Base of datasets of English sentences, translated and spoken: checks, splits by sentence, files.
 
 What the datasets `adventures`, `asterisk` and `tuxpaint` share. Each reads its own packages and hands over
 ``Sentence``s.
@@ -52,7 +52,7 @@ characters of the transcripts, for CTC. Both are trained on train only. Seed of 
 
 @dataclass(frozen=True)
 class Sentence:
-    """One English sentence, its translations and who speaks them.
+    """One English sentence, its translations and speakers.
 
     Attributes:
         name: Unique; also the path of its audio.
@@ -74,7 +74,7 @@ class Sentence:
 
 @dataclass(frozen=True, kw_only=True)
 class SpokenPreparation(Preparation, ABC):
-    """Base of such datasets: the options that they share, and what is done with their sentences."""
+    """Base of such datasets: common options, and the preparation of their sentences."""
 
     languages: tuple[str, ...] = option(("fr", "es"), "Languages beside English.")
     seed: int = option(1, "Seed of the splits.", minimum=0)
@@ -107,7 +107,7 @@ class SpokenPreparation(Preparation, ABC):
 
         Args:
             folder: To fill and seal.
-            sentences: What the source holds, in all its languages.
+            sentences: Sentences of the source, in all its languages.
             about: First part of the README: title, origin, licence.
             progress: Called as ``progress(stage, done, total)``.
             from_english: Whether English is spoken and the languages are what it is translated into.
@@ -179,7 +179,7 @@ class _Utterance:
 
 
 def text_key(text: str) -> str:
-    """What two texts share that differ in case, punctuation or spacing alone."""
+    """A key of a text without case, punctuation and spacing."""
     text = unicodedata.normalize("NFKC", text).casefold()
     # Letters, marks (vowels in Indic scripts) and numbers.
     return " ".join("".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in text).split())
@@ -208,7 +208,7 @@ def draw_splits(dataset: str, sentences: Iterable[Sentence], sizes: Mapping[str,
 
 
 def _group(sentences: Iterable[Sentence]) -> list[list[str]]:
-    """English keys, together where they share a translation, each group and the list of them sorted."""
+    """Groups of English keys that share a translation; groups and their list are sorted."""
     spoken: dict[str, list[str]] = defaultdict(list)
     members: dict[str, list[str]] = {}
     for sentence in sentences:
@@ -276,7 +276,7 @@ def _rows(
 
 
 def _read(wanted: _Wanted, max_rate: float) -> tuple[_Utterance | None, str]:
-    """A sentence as it is spoken in one language, or None and what is wrong with it."""
+    """A sentence spoken in one language, or None and its fault."""
     language, sentence = wanted.language, wanted.sentence
     if language in sentence.faults:
         return None, sentence.faults[language]

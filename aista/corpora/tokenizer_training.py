@@ -22,7 +22,7 @@ _DEFAULT_SIZE = 4000
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerOptions(Options):
-    """What ``aista data tokenizer`` trains."""
+    """Options of ``aista data tokenizer``."""
 
     type: Literal["bpe", "unigram", "char"] = option("bpe", "bpe, unigram, or char: one piece for each character.")
     vocab_size: int = option(
@@ -36,7 +36,7 @@ class TokenizerOptions(Options):
         1.0, "Share of the characters that get a piece; rarer ones become unk.", above=0, maximum=1
     )
     normalization: Literal["nmt_nfkc", "nmt_nfkc_cf", "nfkc", "nfkc_cf", "identity"] = option(
-        "nmt_nfkc", "SentencePiece's; nmt_nfkc_cf folds case, so all that is scored is lower-cased."
+        "nmt_nfkc", "Normalisation rule of SentencePiece; nmt_nfkc_cf folds case, so outputs are lower case."
     )
 
 
@@ -52,8 +52,8 @@ def train_tokenizer(
 
     Args:
         out: The file to write.
-        manifests: Where the texts are.
-        options: What to train.
+        manifests: Manifests with the texts.
+        options: Options of the model.
         symbols: Texts that are one piece each, for prompts; None: ``<fr>`` for each language of the
             translations, or of the transcripts where there are none.
         overwrite: Replace ``out`` if it exists.
@@ -95,7 +95,7 @@ def train_tokenizer(
 
 
 def _written_languages(rows: Sequence[Row]) -> list[str]:
-    """Of the translations; of the transcripts where there are no translations."""
+    """Languages of the translations, or of the transcripts where there are no translations."""
     targets = {row.tgt_lang for row in rows if row.tgt_lang}
     return sorted(targets or {row.src_lang for row in rows if row.src_lang and not row.tgt_text})
 

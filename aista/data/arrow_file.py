@@ -1,4 +1,4 @@
-"""Tables in files of Arrow's: mapped into memory, and refused where they are damaged or not what they are taken for."""
+"""Arrow tables in files: mapped into memory, and refused where they are damaged or of another schema."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Stamp = Mapping[str, str]
 
 
 def read_table(file: Path, schema: pa.Schema, stamp: Stamp) -> pa.Table | None:
-    """The table of a file, mapped into memory; None where there is none of this schema with this very stamp."""
+    """Map the table of a file into memory; None where the file has another schema or stamp, or is missing."""
     try:
         table = map_table(file)
         table.validate()
@@ -25,7 +25,7 @@ def read_table(file: Path, schema: pa.Schema, stamp: Stamp) -> pa.Table | None:
 
 
 def map_table(file: Path) -> pa.Table:
-    """The table of a file that this process has just written: nothing is checked."""
+    """Map the table of a file that this process has just written, without checks."""
     return pa.ipc.open_file(pa.memory_map(str(file))).read_all()
 
 
@@ -39,7 +39,7 @@ def _stamped(schema: pa.Schema, stamp: Stamp) -> pa.Schema:
 
 
 def _is_sound(column: pa.Array) -> bool:
-    """Whether no value lies outside of the bytes that there are: reading one would end the process."""
+    """Whether all values lie within the file's bytes; reading one outside would crash the process."""
     if column.null_count:
         return False
     if column.type != pa.string():

@@ -33,7 +33,7 @@ _HEAD = 64  # bytes by which containers are known
 
 
 class AudioInfo(NamedTuple):
-    """What a file really holds, found by decoding it to the end."""
+    """Length and format of a file, measured by decoding it to the end."""
 
     num_samples: int
     sample_rate: int
@@ -68,9 +68,9 @@ def read_audio(spec: str, base: Path, sample_rate: int, *, max_seconds: float = 
 
 
 def stream_audio(spec: str, base: Path, sample_rate: int) -> Iterator[Tensor]:
-    """What ``read_audio`` returns, as successive blocks ``[W]``: a recording of any length in little memory.
+    """Yield the waveform of ``read_audio`` in successive blocks ``[W]``, for recordings of any length in little memory.
 
-    What is wrong behind a block is known when the next one is asked for: a whole recording is right once they end.
+    A fault after a block is raised when the next one is requested, so a recording is valid once all blocks were read.
 
     Raises:
         DataError: as ``probe_audio``.
@@ -82,7 +82,7 @@ def stream_audio(spec: str, base: Path, sample_rate: int) -> Iterator[Tensor]:
 
 
 def probe_audio(spec: str, base: Path, *, max_seconds: float = math.inf) -> AudioInfo:
-    """Decode one utterance to its end, a block at a time, and say what it holds.
+    """Decode one utterance to its end, a block at a time, and return its length and format.
 
     Raises:
         MissingAudioError: no such file, or it cannot be read.
@@ -96,10 +96,10 @@ def probe_audio(spec: str, base: Path, *, max_seconds: float = math.inf) -> Audi
 
 
 def read_header(spec: str, base: Path, *, max_seconds: float = math.inf) -> AudioInfo:
-    """What a file's header says that it holds; decoded to its end, as by ``probe_audio``, where that says no length.
+    """Read length and format from a file's header; where it states no length, decode the file as ``probe_audio`` does.
 
-    Choose it to look at many files fast: one that is cut short inside of its data, or silent, is not noticed unless the
-    sizes in its header tell.
+    Choose it to check many files fast: a file that is silent or truncated is not noticed unless the sizes in its header
+    show it.
 
     Raises:
         DataError: as ``probe_audio``, by what the header says.
@@ -121,7 +121,7 @@ def one_thread() -> Iterator[None]:
 
 
 class _Source(Part):
-    """What a decoder reads of a file, perhaps behind a header that is not there.
+    """The bytes that a decoder reads from a file, perhaps after a header that is added.
 
     libsndfile takes an OSError for the end, so that is kept in ``refused``.
     """
@@ -148,7 +148,7 @@ class _Source(Part):
 def _decode(
     spec: str, base: Path, max_seconds: float, *, header_alone: bool = False
 ) -> Iterator[tuple[AudioInfo, Tensor]]:
-    """Decode and check an utterance: what is known so far, and the next block of the ``[W]`` mean of its channels.
+    """Decode and check an utterance: yields the facts so far and the next block ``[W]`` of its channels' mean.
 
     There is at least one block, or a DataError. ``header_alone`` ends with what the header says, if it names a length.
     """
@@ -198,7 +198,7 @@ def _decode(
 def _open(
     opened: ExitStack, location: Location, part: Part, container: Container | None, refused: list[OSError]
 ) -> tuple[ForwardFile | MediaFile, int]:
-    """The file by the decoder of its container, and the samples that it must decode to; 0 where it does not say."""
+    """Open a file with its container's decoder; also returns the announced number of samples, 0 if not stated."""
     from aista.data.forward_file import ForwardFile
 
     source = _Source(refused, part.descriptor, part.offset, part.length)

@@ -1,4 +1,4 @@
-"""The bytes of an utterance: a whole file or a part of an archive. What the system refuses is a fault of the row."""
+"""The bytes of an utterance: a file or a part of an archive. Errors of the operating system are faults of the row."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _BLOCK = 2**20
 
 
 class MissingAudioError(DataError):
-    """The audio file is not there, or cannot be read."""
+    """The audio file does not exist or cannot be read."""
 
 
 class UndecodableAudioError(DataError):
-    """The file holds something else than audio that libsndfile decodes wholly, to finite samples."""
+    """The file is not audio that libsndfile decodes completely to finite samples."""
 
 
 class EmptyAudioError(DataError):
@@ -61,7 +61,7 @@ class TooLongAudioError(DataError):
 
 
 class Location(NamedTuple):
-    """Where an utterance's bytes are: a whole file, or ``length`` bytes of it from ``offset``."""
+    """Place of an utterance's bytes: a whole file, or ``length`` bytes of it from ``offset``."""
 
     path: Path
     offset: int = 0
@@ -99,7 +99,7 @@ class Part(io.RawIOBase):
 def locate(spec: str, base: Path) -> Location:
     """Resolve a manifest's ``audio`` field: a path (relative to ``base``) or ``file.zip:offset:length``.
 
-    A file that is really called so is not taken for a part of an archive.
+    An existing file with such a name is taken as a file, not as a part of an archive.
     """
     match = _SLICE.fullmatch(spec)
     if match is None or _exists(base / spec):
@@ -141,7 +141,9 @@ def file_status(spec: str, base: Path) -> os.stat_result:
     except OSError as error:
         raise refusal(spec, location, error) from error
     except ValueError:  # a NUL
-        raise MissingAudioError(f"{shown(spec)}: a path holds no NUL character; correct the audio column") from None
+        raise MissingAudioError(
+            f"{shown(spec)}: a path must not contain the character NUL; correct the audio column"
+        ) from None
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a device")
         raise MissingAudioError(f"{shown(spec)}: must be a file, got {kind} ({location.path}); name a recording")
@@ -149,7 +151,7 @@ def file_status(spec: str, base: Path) -> os.stat_result:
 
 
 def refusal(spec: str, location: Location, error: OSError) -> MissingAudioError:
-    """What the system says about an utterance's file, as a fault of the row."""
+    """Turn an error of the operating system about an utterance's file into a fault of the row."""
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         place = "" if str(location.path) == spec else f" ({location.path})"
         return MissingAudioError(
@@ -177,7 +179,7 @@ def hash_audio(spec: str, base: Path) -> str:
 
 
 def shown(spec: str) -> str:
-    """A manifest's ``audio`` field for a message, shortened where it is no reasonable path."""
+    """A manifest's ``audio`` field for a message, shortened where it is not a plausible path."""
     return spec if len(spec) <= 200 else f"{spec[:200]}..."
 
 

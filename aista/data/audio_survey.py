@@ -1,4 +1,4 @@
-"""What the audio files of many rows hold, by decoding them or by their headers."""
+"""Survey of the audio files of many rows, by decoding or by headers."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class AudioSurvey:
     """Findings about the rows' audio, ``[rows]``.
 
     Attributes:
-        seconds: True durations; NaN where a file was not looked at, or has a fault.
-        faults: Index of a row -> what is wrong with its file.
+        seconds: True durations; NaN where a file was not examined, or has a fault.
+        faults: Index of a row -> the fault of its file.
     """
 
     seconds: NDArray[np.float64]
     faults: dict[int, DataError]
 
     def probe(self, index: int) -> float | DataError | None:
-        """What is known of a row's audio: its seconds, or what is wrong; None where it was not looked at."""
+        """The duration of a row's audio in seconds, or its fault; None where it was not examined."""
         seconds = float(self.seconds[index])
         return self.faults.get(index, None if np.isnan(seconds) else seconds)
 
@@ -44,11 +44,11 @@ class AudioSurvey:
         return rows.with_frames(np.where(found, truth, frames))
 
     def seconds_of(self, rows: Rows) -> NDArray[np.float64]:
-        """True durations, and stated ones where a file was not looked at."""
+        """True durations, or the stated ones where a file was not examined."""
         return np.where(np.isnan(self.seconds), rows.seconds(), self.seconds)
 
     def doubtful(self, rows: Rows, config: DataConfig) -> NDArray[np.bool_]:
-        """Whether a row's audio may have a fault; ``row_checks.audio_findings`` says which."""
+        """``[rows]`` whether a row's audio may have a fault, to be checked by ``row_checks.audio_findings``."""
         seconds = self.seconds_of(rows)
         doubtful = ~rows.is_filled("audio") | (seconds > config.max_seconds) | (seconds < config.min_seconds)
         looked_at = np.flatnonzero(~np.isnan(self.seconds))
@@ -62,7 +62,7 @@ class AudioSurvey:
 def survey_audio(
     rows: Rows, wanted: NDArray[np.bool_], memory: FileMemory, progress: Callable[[int, int], None] | None = None
 ) -> AudioSurvey:
-    """Look at the audio of the wanted rows, ``[rows]``; those without any are left out."""
+    """Examine the audio of the wanted rows, ``[rows]``; rows without audio are left out."""
     if not wanted.any():
         return AudioSurvey(np.full(len(rows), np.nan), {})
     indices = np.flatnonzero(wanted & rows.is_filled("audio"))

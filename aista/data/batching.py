@@ -1,4 +1,4 @@
-"""Which rows form a batch, and in which order, as a function of (lengths, seed, epoch) alone."""
+"""Composition and order of batches, as a function of (lengths, seed, epoch) only."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Batches(Sequence[tuple[int, ...]]):
 
     Args:
         order: ``[rows]`` row numbers.
-        ends: For each batch, the place in ``order`` behind its last row.
-        turns: Which batch comes when; None for the order of ``ends``.
-        passes: ``[rows]`` how often each row was read before; None where that is as often as there were epochs.
+        ends: For each batch, the index in ``order`` after its last row.
+        turns: The order of the batches; None for the order of ``ends``.
+        passes: ``[rows]`` how often each row was read before; None where that is once per earlier epoch.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Batches(Sequence[tuple[int, ...]]):
         return f"Batches({list(self)})"
 
     def shuffled(self, generator: random.Random) -> Batches:
-        """The same batches in an order that the generator draws."""
+        """The same batches in a random order drawn by the generator."""
         turns = list(self._turns)
         generator.shuffle(turns)
         return Batches(self._order, self._ends, turns, self._passes)
@@ -92,13 +92,13 @@ class Batches(Sequence[tuple[int, ...]]):
 
 @dataclass(frozen=True)
 class BatchLimit:
-    """A maximum of padded batches: of the largest row times the number of rows.
+    """A limit on padded batches: on the size of the largest row times the number of rows.
 
     Attributes:
-        option: What sets it, as messages name it.
+        option: Name of the option that sets it, for messages.
         sizes: ``[rows]`` the size of each row, in any unit.
         maximum: In the same unit.
-        remedy: What the user can do where a batch cannot hold a row for each process.
+        remedy: Advice for the user where a batch cannot hold a row for each process.
     """
 
     option: str
@@ -107,7 +107,7 @@ class BatchLimit:
     remedy: str
 
     def most_rows(self, batch_size: int) -> NDArray[np.int64]:
-        """``[rows]`` how many rows, at most ``batch_size``, a batch may have in which a row is the largest."""
+        """``[rows]`` maximum number of rows, up to ``batch_size``, of a batch in which this row is the largest."""
         sizes = np.asarray(self.sizes, dtype=np.float64)
         with np.errstate(divide="ignore", over="ignore"):
             most = np.minimum(self.maximum / sizes, batch_size).astype(np.int64)
@@ -119,21 +119,21 @@ class BatchLimit:
 
 @dataclass(frozen=True)
 class LengthBatches:
-    """Training batches: rows of similar length together, each once per epoch or as a mixture says, order shuffled.
+    """Length-bucketed training batches in shuffled order; each row once per epoch, or as often as a mixture says.
 
     Each epoch scales every length by a random factor in ``1 ± noise``, sorts by it, cuts the sorted
-    rows into batches and shuffles the batches. The number of processes changes nothing, but that a
+    rows into batches and shuffles the batches. The number of processes has no effect, except that a
     batch has at least ``world_size`` rows: a shorter rest joins the batch before it, which may then
-    pass the limits by ``world_size - 1`` rows.
+    exceed the limits by ``world_size - 1`` rows.
 
     Attributes:
         lengths: Length of each row, in any unit.
         batch_size: Rows of a global batch.
-        limits: Maxima of the padded batch, all of which are kept.
+        limits: Limits on the padded batch, all of which apply.
         seed: With the epoch, the only source of randomness.
         world_size: Processes that share a batch.
-        noise: How far lengths are mixed; 0 sorts strictly.
-        mixture: Which rows an epoch reads; None for all of them, once each. A mixture that reads all of them once gives
+        noise: Amount of random scaling of lengths; 0 sorts strictly.
+        mixture: Choice of rows per epoch; None for all of them, once each. A mixture that reads all of them once gives
             the same batches.
 
     Raises:
@@ -190,7 +190,7 @@ class SequentialBatches:
 
 
 def _uniform(generator: random.Random, count: int) -> NDArray[np.float64]:
-    """What ``generator.uniform(-1, 1)`` would give next, so many times: NumPy draws the same numbers from its state."""
+    """The next ``count`` values of ``generator.uniform(-1, 1)``, drawn by NumPy from the same state."""
     version, (*key, position), gauss = generator.getstate()
     state = np.random.RandomState()
     state.set_state(("MT19937", np.array(key, dtype=np.uint32), int(position), 0, 0.0))
@@ -222,7 +222,7 @@ def _check(num_rows: int, batch_size: int, limits: Sequence[BatchLimit], world_s
 
 
 def _most_rows(num_rows: int, batch_size: int, limits: Sequence[BatchLimit]) -> NDArray[np.int64]:
-    """``[rows]`` how many rows a batch with this one may have."""
+    """``[rows]`` maximum number of rows of a batch with this row."""
     most = np.full(num_rows, batch_size)
     for limit in limits:
         most = np.minimum(most, limit.most_rows(batch_size))

@@ -1,7 +1,7 @@
-"""What audio containers announce, and whether it is there.
+"""Checks the number of samples that audio containers announce against their content.
 
-libsndfile does not ask: without an error it cuts the length of a wav to the bytes that are left, estimates that of an
-MP3 from its first frame, and of several files in one decodes the first alone.
+libsndfile does not: without an error it cuts the length of a wav to the available bytes, estimates that of an MP3 from
+its first frame, and decodes only the first of several concatenated files.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _SEARCHED = 2**13
 
 
 class UnmeasuredError(ValueError):
-    """A layer III stream of variable bit rate that does not say its length: libsndfile would stop at an estimate.
+    """A layer III stream of variable bit rate that does not state its length: libsndfile would stop at an estimate.
 
     Attributes:
         start: The byte at which its first frame begins.
         header: A frame (Xing) that says its length; libsndfile decodes all of this frame and what follows ``start``.
-        samples: What that must be at least.
+        samples: Minimum number of samples of that.
     """
 
     def __init__(self, start: int, header: bytes, samples: int) -> None:
@@ -69,7 +69,7 @@ def announced_samples(file: BinaryIO, length: int, container: str, decodable: in
 
 
 class _Samples(NamedTuple):
-    """Where the bytes of the samples begin, how many are announced, and where the container ends; 0: behind them."""
+    """Start of the samples' bytes, their announced number, and the end of the container; 0: right after them."""
 
     start: int
     size: int

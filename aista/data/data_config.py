@@ -15,7 +15,7 @@ __all__ = ["DataConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig(Options):
-    """What to train on and how rows become batches. Paths are relative to the current folder."""
+    """Training data, and how rows become batches. Paths are relative to the current folder."""
 
     train: Path | None = option(None, "Manifest to train on.")
     stream: Component | None = component(
@@ -31,17 +31,17 @@ class DataConfig(Options):
     )
     tasks: tuple[str, ...] = option(
         (),
-        "What each training row is used for, as far as it has the fields: st (speech translation), asr, mt (text "
-        "translation, of `text` too), cot (transcript, then translation). `mix: {by: task}` sets their shares; the "
-        "first is what is validated. Empty: translation of all rows. Stages do not inherit it.",
+        "Tasks that each training row is used for, if it has their fields: st (speech translation), asr, mt (text "
+        "translation, also of `text`), cot (transcript, then translation). `mix: {by: task}` sets their shares; the "
+        "first one is validated. Empty: translation of all rows. Stages do not inherit it.",
         choices=tuple(TASKS),
         inherit=False,
     )
     cot_marker: str = option("||", "Separates transcript and translation in the task cot.")
     mix: MixConfig | None = option(
         None,
-        "How much of an epoch comes from which part of the training rows; without it all are read once. Stages do not "
-        "inherit it.",
+        "Shares of an epoch for parts of the training rows; without it each row is read once per epoch. Stages do "
+        "not inherit it.",
         inherit=False,
     )
     feature: Component = component("feature", "log_mel", "Turns waveforms into the encoder's input.")
@@ -53,14 +53,14 @@ class DataConfig(Options):
     on_bad_rows: Literal["error", "drop"] = option("error", "Stop at bad rows, or drop them; both list them.")
     inspect: Literal["auto", "full", "headers", "sample", "trust"] = option(
         "auto",
-        "What is checked of the training rows before the first step: all, audio decoded to its end (full); all, but of "
-        "audio files the headers (headers); 10,000 rows (sample); what the manifest states (trust). auto is full up to "
-        "200,000 rows and sample above.",
+        "Checks of the training rows before the first step: full (all rows, audio decoded to its end), headers (all "
+        "rows, only headers of audio files), sample (10,000 rows), trust (only what the manifest states), or auto: "
+        "full up to 200,000 rows and sample above.",
     )
     max_bad_rows: float = option(
         0.01,
-        "Share of the rows read in training that may turn out bad before it stops, where `inspect` left them unchecked "
-        "or they come from `stream`, and on_bad_rows is drop.",
+        "Maximum fraction of bad rows found during training before it stops, where `inspect` left rows unchecked or "
+        "they come from `stream`, and on_bad_rows is drop.",
         minimum=0,
         maximum=1,
     )
@@ -79,7 +79,7 @@ class DataConfig(Options):
     )
     length_noise: float = option(
         0.1,
-        "Mixes lengths within batches: each length is scaled at random by up to this share before sorting.",
+        "Mixes lengths within batches: each length is scaled randomly by up to this fraction before sorting.",
         minimum=0,
         maximum=1,
     )
@@ -89,8 +89,8 @@ class DataConfig(Options):
     cache_features: bool = option(False, "Keep decoded features in memory (before augmentation).", weights=False)
     train_rows: int = option(
         0,
-        "Train on this many rows of `train`, chosen by their ids: a smaller number is a subset of a larger; 0 "
-        "takes all.",
+        "Train on this many rows of `train`, chosen by their ids, so that a smaller choice is a subset of a larger; 0: "
+        "all.",
         minimum=0,
     )
     encoder_cache: Component | None = component(

@@ -115,13 +115,13 @@ class SpeechTextDataset:
         return other
 
     def with_parts(self, mixture: Mixture) -> SpeechTextDataset:
-        """The same dataset, whose batches say how many of their rows are of each part of the mixture."""
+        """The same dataset, with batches that count their rows of each part of the mixture."""
         other = copy.copy(self)
         other._mixture = mixture
         return other
 
     def with_prompts(self, prompts: Callable[[Row, int], PromptPair], *, wordings: bool) -> SpeechTextDataset:
-        """The same dataset, whose rows have prompts of their own.
+        """The same dataset, with a prompt for each row.
 
         Args:
             prompts: Called with a row and a number that chooses among the wordings of its prompt.
@@ -132,13 +132,13 @@ class SpeechTextDataset:
         return other
 
     def with_words(self) -> SpeechTextDataset:
-        """The same dataset, which says where the words lie if its tokenizer can."""
+        """The same dataset, with places of words in its batches if its tokenizer has character offsets."""
         other = copy.copy(self)
         other._words = type(self.tokenizer).offsets is not TextTokenizer.offsets
         return other
 
     def lengths(self) -> NDArray[np.float64]:
-        """What batches are sorted by: seconds of each row, or tokens of its texts where there is no audio.
+        """Lengths by which batches are sorted: seconds of each row, or tokens of its texts without audio.
 
         Texts among rows with audio count as the seconds that take about as long to say.
         """
@@ -228,7 +228,7 @@ class SpeechTextDataset:
 
 
 def _with_spoken_texts(rows: Rows) -> NDArray[np.float64]:
-    """``[rows]`` seconds; of text rows, those that their transcripts would take."""
+    """``[rows]`` durations in seconds; for text rows, an estimate from their transcripts."""
     seconds, has_audio = rows.seconds(), rows.is_filled("audio")
     if has_audio.all():
         return seconds

@@ -1,4 +1,4 @@
-"""Utterances that are ready for a model, and padded batches of them."""
+"""Encoded utterances, and padded batches of them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from aista.types import RowPrompts, SpeechBatch
 __all__ = ["Example", "PromptPair", "collate", "pad_prompts"]
 
 PromptPair = tuple[tuple[int, ...], tuple[int, ...]]
-"""Token ids before the speech, BOS included, and behind it."""
+"""Token ids before the speech, BOS included, and after it."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """One utterance, ready to be padded.
+    """One encoded utterance, before padding.
 
     Attributes:
         id: Utterance id.
@@ -30,9 +30,9 @@ class Example:
         target: Translation's token ids.
         source_text: Transcript.
         target_text: Translation.
-        words: Where the transcript's words lie; empty where that is unknown or not asked for.
-        part: Which part of the training data it is of; "" where parts are not told apart.
-        task: What it is trained on; "" where rows are alike.
+        words: Places of the transcript's words; empty where unknown or not asked for.
+        part: Part of the training data; "" where parts are not distinguished.
+        task: Task of the row; "" where all rows have the same.
         prompt: Token ids before the speech, BOS included, and behind it; None for the model's own prompt.
     """
 

@@ -1,4 +1,4 @@
-"""Faulty rows that were met while training: named once each, counted, and too many stop the run."""
+"""Log of faulty rows found during training: each is reported once, and too many stop the run."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _FEWEST = 1000  # rows that the share is taken of at least: a fault among the fi
 
 
 def too_many(num_bad: int, num_read: int, max_share: float) -> bool:
-    """Whether more than a share of the rows read are bad."""
+    """Whether more than a given fraction of the rows read are bad."""
     return num_bad > max_share * max(num_read, _FEWEST)
 
 
 class FaultLog:
-    """What one process has met of rows that nothing had checked before.
+    """Faults that one process has found in unchecked rows.
 
     A row that is met again in another epoch counts again, among the rows of that epoch. A resumed run counts anew.
 
     Args:
-        manifests: Where the rows come from: a manifest and how many rows are of it, in their order.
+        manifests: Origin of the rows: manifests and the numbers of their rows, in order.
         on_bad_rows: ``"error"`` stops at the first fault.
         max_share: Share of the rows read that may have a fault otherwise.
     """

@@ -1,4 +1,4 @@
-"""Records results about audio files, so that a second start need not read them again."""
+"""Caches results about audio files, so that a second start does not read them again."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class FileMemory:
 
     Args:
         manifest: The manifest that names the files.
-        topic: What is remembered; part of the file's name.
+        topic: Kind of results; part of the file's name.
         compute: (the manifest's ``audio`` field, the manifest's folder) -> values of ``types``.
         types: ``int`` or ``str``, of each value.
     """
@@ -71,7 +71,7 @@ class FileMemory:
         self._new: dict[str, tuple[Any, ...]] = {}
 
     def recall(self, spec: str) -> Sequence[Any]:
-        """What ``compute`` gives for a file, computing only where it is new or changed. Threads may call it.
+        """The result of ``compute`` for a file, computed only if the file is new or changed. Thread-safe.
 
         Raises:
             DataError: as ``compute``.
@@ -87,7 +87,7 @@ class FileMemory:
         return outcome[2:]
 
     def recall_all(self, specs: Sequence[str], progress: Callable[[int, int], None] | None = None) -> Recalled:
-        """``recall`` of each file, in processes where there are many; saves what was found even when interrupted.
+        """``recall`` for each file, in several processes for many files; saves results even when interrupted.
 
         Args:
             specs: The manifest's ``audio`` fields.
@@ -124,7 +124,7 @@ class FileMemory:
         return Recalled(values, faults)
 
     def save(self) -> None:
-        """Write what is known now; in a folder that cannot be written, do nothing."""
+        """Write the present results; does nothing in a folder that cannot be written."""
         if not self._new:
             return
         is_old = pc.invert(pc.is_in(self._known["spec"], value_set=pa.array(self._new, pa.string())))
@@ -180,12 +180,12 @@ class FileMemory:
 
 
 def decoded_audio(manifest: Path, max_seconds: float = inf) -> FileMemory:
-    """Remembers what ``probe_audio`` found: samples, sample rate and channels."""
+    """Caches the results of ``probe_audio``: samples, sample rate and channels."""
     return FileMemory(manifest, "decoded", partial(probe_audio, max_seconds=max_seconds), (int, int, int))
 
 
 def audio_headers(manifest: Path, max_seconds: float = inf) -> FileMemory:
-    """Remembers what ``read_header`` found: samples, sample rate and channels."""
+    """Caches the results of ``read_header``: samples, sample rate and channels."""
     return FileMemory(manifest, "headers", partial(read_header, max_seconds=max_seconds), (int, int, int))
 
 
@@ -202,7 +202,7 @@ def _examined(compute: Compute, base: Path, chunk: tuple[Sequence[str], Sequence
 
 
 def _examine(compute: Compute, base: Path, spec: str, known: Sequence[int] | None) -> _Outcome:
-    """What is to be known of a file; None where its size and time are as they were."""
+    """The result for a file; None where its size and time have not changed."""
     try:
         try:
             status = file_status(spec, base)

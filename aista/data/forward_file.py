@@ -1,4 +1,4 @@
-"""Sound files by soundfile, imported where one is decoded: models run on features without it."""
+"""Audio files read by soundfile, which is imported only when a file is decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables whose rows are known by an id: recognised transcripts, groups of utterances, a choice of them."""
+"""Tables with an id column: recognised transcripts, groups or subsets of utterances."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read_id_table(path: Path) -> IdTable:
 
 
 def read_ids(path: Path) -> list[str]:
-    """The ids of a file: its column ``id`` where the first line names one, or else one id a line.
+    """Read the ids of a file: its column ``id`` if the first line is a header with one, or else one id per line.
 
     Raises:
         DataError: as ``read_id_table``, or a line holds a tab, or there is no id.
@@ -78,5 +78,5 @@ def read_ids(path: Path) -> list[str]:
 
 
 def some_of(ids: list[str], most: int = 20) -> str:
-    """Ids for a message: all, or the first ones and how many more there are."""
+    """Ids for a message: all of them, or the first ones and the number of others."""
     return ", ".join(ids[:most]) + (f" and {len(ids) - most} more" if len(ids) > most else "")

@@ -1,4 +1,4 @@
-"""Rows are checked before training starts, as ``data.inspect`` says; none is dropped unless the config says so."""
+"""Checks rows before training, as ``data.inspect`` says; bad rows are dropped only if the config says so."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = ["FULL_ROWS", "SAMPLE_ROWS", "Inspection", "Policy", "choose_policy", 
 Policy = Literal["full", "headers", "sample", "trust"]
 
 FULL_ROWS = 200_000
-"""Rows up to which ``data.inspect: auto`` is ``full``; above it is ``sample``."""
+"""Maximum number of rows for which ``data.inspect: auto`` is ``full``; above it is ``sample``."""
 SAMPLE_ROWS = 10_000
-"""Rows that ``sample`` looks at."""
+"""Number of rows that ``sample`` examines."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """Outcome of ``inspect``.
+    """Result of ``inspect``.
 
     Attributes:
         manifest: Path of the manifest.
@@ -47,9 +47,9 @@ class Inspection:
         set_aside: Rows that the task has no use for, by reason.
         unknown_columns: Columns that are not read.
         measured: Rows whose ``n_frames`` the manifest leaves empty.
-        policy: How the rows were looked at.
+        policy: How the rows were examined.
         examined: Rows whose audio and texts were looked at; of the others only what the columns tell.
-        checks: What is left to check when a row is read; None where every row was examined.
+        checks: Checks to make when a row is read; None where every row was examined.
         task_rows: Task -> kept rows that are for it; empty where rows are not told apart (``aista.data.task_rows``).
     """
 
@@ -68,13 +68,13 @@ class Inspection:
     task_rows: dict[str, int] = field(default_factory=dict)
 
     def within(self, limits: Sequence[Limit]) -> Inspection:
-        """The same, with the kept rows that exceed a model's limits among the problems, or that left to ``checks``."""
+        """The same, with kept rows that exceed a model's limits added to the problems, or left to ``checks``."""
         if self.checks is not None:
             return replace(self, checks=replace(self.checks, limits=tuple(limits)))
         return self.without(limits, [limit.measure(self.kept, self.durations.tolist()) for limit in limits])
 
     def without(self, limits: Sequence[Limit], measures: Sequence[Sequence[int]]) -> Inspection:
-        """The same, with the kept rows whose ``measures``, one a row for each limit, exceed it among the problems."""
+        """The same, with kept rows whose ``measures`` (one per row and limit) exceed a limit added to the problems."""
         is_bad = np.zeros(len(self.kept), dtype=np.bool_)
         for limit, values in zip(limits, measures, strict=True):
             is_bad |= (np.asarray(values) > limit.maximum) | (np.asarray(values) < limit.minimum)
@@ -162,7 +162,7 @@ class Inspection:
 
 
 def choose_policy(config: DataConfig, rows: int, *, training: bool) -> Policy:
-    """How a split is looked at: as ``data.inspect`` says where it is trained on, else in full.
+    """The inspection mode of a split: that of ``data.inspect`` for training data, else ``full``.
 
     Scores are of known rows. With ``encoder_cache`` every recording is read before the first step anyway.
     """
@@ -199,14 +199,14 @@ def inspect(
     that the next start is fast; in a read-only folder nothing is remembered.
 
     Args:
-        manifest: What ``read_manifest`` returned.
+        manifest: The result of ``read_manifest``.
         config: Bounds on the duration, and the languages that rows must not contradict.
         with_audio: Rows must have audio; otherwise it is not looked at.
         needs_target: Rows must have a translation; otherwise they must have a transcript or a translation.
-        reject: ``row -> reason`` why the task has no use for a row, or "". Such rows are no fault: they
+        reject: ``row -> reason`` why the task cannot use a row, or "". Such rows are not faults: they
             are set aside before anything is checked, and counted by reason.
         tokenizer: Its control tokens must not stand in the texts; None checks nothing.
-        policy: How much is looked at.
+        policy: Extent of the inspection.
         progress: Called with (files looked at, files), from the calling thread.
     """
     rows, set_aside = _without_rejected(manifest.rows, reject)
@@ -256,7 +256,7 @@ def _without_rejected(rows: Rows, reject: Callable[[Row], str] | None) -> tuple[
 
 
 def _examined(count: int, policy: Policy) -> NDArray[np.bool_]:
-    """``[rows]`` which rows are looked at."""
+    """``[rows]`` whether a row is examined."""
     if policy == "sample" and count > SAMPLE_ROWS:
         chosen = np.zeros(count, dtype=np.bool_)
         chosen[random.Random("inspection").sample(range(count), SAMPLE_ROWS)] = True
@@ -272,7 +272,7 @@ def _look_at_audio(
     policy: Policy,
     progress: Callable[[int, int], None] | None,
 ) -> AudioSurvey:
-    """The audio of examined rows decoded, or by its headers; and of the others the length where none is stated."""
+    """Survey the audio of examined rows, by decoding or headers, and lengths of others that state none."""
     unmeasured = ~examined & (rows.numbers("n_frames") == UNMEASURED)
     headers = audio_headers(manifest.path, config.max_seconds)
     if policy == "headers":

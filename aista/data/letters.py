@@ -1,4 +1,4 @@
-"""Texts as the letters of a vocabulary, as CTC models in Hugging Face's layout read them."""
+"""A tokenizer of letters, as used by CTC models in Hugging Face's layout."""
 
 from __future__ import annotations
 

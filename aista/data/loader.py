@@ -26,14 +26,14 @@ from aista.types import SpeechBatch
 __all__ = ["BatchLoader"]
 
 Job = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-"""Epochs of the rows to load, these rows, and rows of which the first good one is loaded if those are all faulty."""
+"""``(epochs, rows, spare rows)`` of a job: the first good spare row is loaded if all rows are faulty."""
 
 _NO_BATCHES = Batches(np.empty(0, np.int64), ())
 _BLOCK = 1024  # batches whose ids are in memory at a time
 
 
 class BatchLoader:
-    """Iterates over one epoch, from wherever its state stands.
+    """Iterates over the batches of an epoch, from its present state on.
 
     Rank r gets rows ``r::world_size`` of every global batch. The state counts batches handed out, not
     those that workers have prepared, so that a restored loader continues with the next batch.
@@ -82,16 +82,16 @@ class BatchLoader:
 
     @property
     def position(self) -> int:
-        """Batches of the current epoch that were handed out."""
+        """Number of batches of the current epoch that were returned."""
         return self._position
 
     @property
     def is_at_end(self) -> bool:
-        """Whether the current epoch's last batch was handed out."""
+        """Whether the last batch of the current epoch was returned."""
         return self._position == len(self._plan)
 
     def __len__(self) -> int:
-        """Batches of the current epoch, those handed out included."""
+        """Number of batches of the current epoch."""
         return len(self._plan)
 
     def __iter__(self) -> Iterator[SpeechBatch]:
@@ -116,7 +116,7 @@ class BatchLoader:
         return self._batches.mixture if isinstance(self._batches, LengthBatches) else None
 
     def rows_read(self) -> dict[str, int]:
-        """Rows of each part of the mixture in all batches up to here, those of other processes and runs included."""
+        """Rows of each part of the mixture in all batches so far, including other processes and earlier runs."""
         if (mixture := self.mixture) is None:
             return {}
         rows = [row for batch in self._plan[: self._position] for row in batch]
@@ -128,7 +128,7 @@ class BatchLoader:
         self._move(self._epoch + 1 if self._train else 0, 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Epoch, number of batches handed out, processes planned for, and a fingerprint of the epoch's batches."""
+        """Epoch, number of batches returned, number of processes, and a fingerprint of the epoch's batches."""
         return {
             "epoch": self._epoch,
             "position": self._position,
@@ -137,7 +137,7 @@ class BatchLoader:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to a stored place, with the batches of the most processes that the run had so far.
+        """Restore a stored state, with batches for the largest number of processes that the run has had.
 
         Raises:
             DataError: the rows or batches are not those of the stored state (another manifest, seed or
@@ -175,7 +175,7 @@ class BatchLoader:
         self._fingerprint_of_plan = None
 
     def _fingerprint(self) -> str:
-        """A digest of the epoch's batches: the ids of each on a line of its own, tabs between them."""
+        """A digest of the epoch's batches: one line of tab-separated ids for each."""
         if self._fingerprint_of_plan is None:
             digest = hashlib.blake2b(digest_size=8)
             ids = self._dataset.rows.column("id").combine_chunks()
@@ -191,7 +191,7 @@ class BatchLoader:
         return self._fingerprint_of_plan
 
     def _checked(self, loaded: _Loaded, job: Job) -> SpeechBatch:
-        """The batch, once its faults are counted."""
+        """Count the faults of a batch and return it."""
         if self._faults is not None:
             self._faults.add(len(job[1]), loaded.problems)
             if loaded.batch is None:
@@ -206,7 +206,7 @@ class BatchLoader:
 
 @dataclass(frozen=True)
 class _Jobs(Sequence[Job]):
-    """What this process loads of an epoch from a batch on; each job is made when its turn comes."""
+    """This process's jobs of an epoch from a batch on, made lazily."""
 
     epoch: int
     plan: Batches
@@ -227,7 +227,7 @@ class _Jobs(Sequence[Job]):
 
 
 class _Loaded(NamedTuple):
-    """A batch, or None where no row could be read; and the faults that were met, by row."""
+    """Load a batch, or None where no row could be read, and the faults by row."""
 
     batch: SpeechBatch | None
     problems: Sequence[tuple[int, Problem]] = ()

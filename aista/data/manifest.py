@@ -62,7 +62,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _scan(path: Path) -> Manifest | None:
-    """The manifest read in columns; None where that finds it wanting, so that it must be looked at line by line."""
+    """Read the manifest by columns; None where a fault is suspected, so that it must be read line by line."""
     try:
         if not path.is_file():
             return None
@@ -78,7 +78,7 @@ def _scan(path: Path) -> Manifest | None:
 
 
 def _read_strictly(path: Path) -> Manifest:
-    """The manifest read line by line, with the words for every fault."""
+    """Read the manifest line by line, with a message for every fault."""
     lines = read_lines(path, "no such manifest; paths in a config are relative to the current folder")
     if not lines:
         raise DataError(f"{path}: the manifest is empty; its first line names the columns: {', '.join(COLUMNS)}")

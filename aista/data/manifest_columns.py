@@ -1,4 +1,4 @@
-"""A manifest written anew with other columns: what is not named stays, character by character."""
+"""Rewrites columns of a manifest and keeps all others unchanged."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def write_columns(manifest: Manifest, out: Path, columns: Mapping[str, Sequence[
     """Write a manifest's lines with other values in some columns, atomically; order and other columns are kept.
 
     Args:
-        manifest: What ``read_manifest`` returned.
-        out: Where to write; it may be the manifest itself.
+        manifest: The result of ``read_manifest``.
+        out: Output file; may be the manifest itself.
         columns: Name -> a value for each row; a column that the manifest lacks comes last.
 
     Raises:
@@ -39,7 +39,7 @@ def write_columns(manifest: Manifest, out: Path, columns: Mapping[str, Sequence[
 
 
 def moved_audio(manifest: Manifest, out: Path) -> list[str]:
-    """The rows' ``audio`` as a manifest at ``out`` must name it: relative paths lead to the same files from there."""
+    """The rows' ``audio`` for a manifest at ``out``, with relative paths adjusted to its folder."""
     here, there = (os.path.realpath(folder) for folder in (manifest.base, out.parent))
     if here == there:
         return manifest.rows.texts("audio")

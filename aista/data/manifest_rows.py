@@ -1,4 +1,4 @@
-"""The rows of a manifest, held in columns: a million of them take the room of their text, not of a million objects."""
+"""The rows of a manifest in columnar storage, which takes little more memory than their text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MANIFEST_SAMPLE_RATE = 16_000
 """``n_frames`` counts samples at this rate (Hz), whatever the rate of the file."""
 
 UNMEASURED = -1
-"""``n_frames`` of a row with audio whose length the manifest leaves to the inspection."""
+"""``n_frames`` of a row with audio of unknown length, which the inspection measures."""
 
 _BLOCK = 4096  # rows that are objects at a time while all are gone through
 
@@ -38,7 +38,7 @@ class Row:
         tgt_lang: Language of the translation, or "".
         word_times: When each word of the transcript is spoken, ``0.10-0.35 0.35-0.80`` in seconds, or "".
         line: Line in the manifest, counted from 1 (the header); 0 in rows that were not read from a file.
-        task: What it is for (``aista.data.task_rows``), or "": whatever its fields allow.
+        task: Its task (``aista.data.task_rows``), or "": any task that its fields allow.
     """
 
     id: str
@@ -72,7 +72,7 @@ class Rows(Sequence[Row]):
     Args:
         table: Columns called as the fields of ``Row``: ``n_frames`` and ``line`` of int64, the others strings. A field
             with a default that it lacks has that value in each row.
-        places: Which rows of the table, in which order; None for all.
+        places: Indices of rows of the table, in order; None for all.
     """
 
     def __init__(self, table: pa.Table, places: NDArray[np.int64] | None = None) -> None:
@@ -82,7 +82,7 @@ class Rows(Sequence[Row]):
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Rows:
-        """Rows that are objects, in columns; ``Rows`` themselves are returned as they are."""
+        """Convert row objects to columns; ``Rows`` are returned as they are."""
         if isinstance(rows, Rows):
             return rows
         rows = list(rows)
@@ -148,7 +148,7 @@ class Rows(Sequence[Row]):
         return Rows(self._table, chosen if self._places is None else self._places[chosen])
 
     def where(self, mask: NDArray[np.bool_]) -> Rows:
-        """The rows of which the mask, ``[rows]``, is true; these very rows where it is true of all."""
+        """The rows where the mask, ``[rows]``, is true; the same object if it is true everywhere."""
         return self if mask.all() else self.take(np.flatnonzero(mask))
 
     def column(self, name: str) -> pa.ChunkedArray:
@@ -164,7 +164,7 @@ class Rows(Sequence[Row]):
         return texts
 
     def is_filled(self, name: str) -> NDArray[np.bool_]:
-        """``[rows]`` whether a text field of each row holds something."""
+        """``[rows]`` whether a text field is not empty."""
         if name not in self._table.column_names:
             return np.zeros(len(self), dtype=np.bool_)
         return np.asarray(pc.binary_length(self.column(name)).to_numpy() > 0)

@@ -1,4 +1,4 @@
-"""Reads the columns of a manifest without a fault fast; what looks like a fault is left to a reader that names it."""
+"""Reads manifests without faults fast, by columns; suspected faults are left to a line-by-line reader."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from aista.text import is_blank
 __all__ = ["LARGE", "scan_manifest"]
 
 LARGE = 1 << 24
-"""Bytes of a manifest whose columns are kept in a file: about 80,000 rows."""
+"""Size of a manifest in bytes from which its columns are kept in a file: about 80,000 rows."""
 
 _BLOCK = 1 << 22
 _VERSION = "1"
@@ -44,7 +44,7 @@ def scan_manifest(path: Path, header: Sequence[str], columns: Sequence[str]) -> 
     Args:
         path: The manifest.
         header: The fields of its first line.
-        columns: Those to read; ``id``, ``audio`` and ``tgt_text`` are among them.
+        columns: Columns to read, including ``id``, ``audio`` and ``tgt_text``.
     """
     status = path.stat()
     if status.st_size >= LARGE:
@@ -95,7 +95,7 @@ class _Faulty(Exception):  # noqa: N818 -- leaves a block of `replacing`, nothin
 
 
 def _scan(path: Path, header: Sequence[str], columns: Sequence[str], keep: Callable[[pa.Table], None]) -> bool:
-    """Hand over the rows block by block; False where one may have a fault."""
+    """Pass on the rows block by block; False where one may have a fault."""
     count = 0
     with path.open("rb", buffering=0) as file:
         source = _Lines(file)
@@ -193,7 +193,7 @@ def _word_times_fit(columns: Mapping[str, Any]) -> bool:
 
 
 def _stripped(column: pa.StringArray) -> pa.StringArray:
-    """Texts without white space around them, and none where nobody sees any, as ``read_manifest`` says it."""
+    """Texts stripped of white space, and empty where they are invisible, as in ``read_manifest``."""
     suspects = np.flatnonzero(_begins_or_ends_oddly(column))
     if not len(suspects):
         return column
@@ -207,7 +207,7 @@ def _stripped(column: pa.StringArray) -> pa.StringArray:
 
 
 def _begins_or_ends_oddly(column: pa.StringArray) -> NDArray[np.bool_]:
-    """Whether the first or the last byte is no visible ASCII character, which is true of no empty text."""
+    """Whether the first or the last byte is not a visible ASCII character; False for empty texts."""
     _, offsets, data = column.buffers()
     bounds = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
     filled = bounds[1:] > bounds[:-1]

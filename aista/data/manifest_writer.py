@@ -1,4 +1,4 @@
-"""Writes a manifest row by row, so that its size does not matter."""
+"""Writes a manifest row by row, for any size."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["ManifestWriter"]
 
 
 class ManifestWriter:
-    """A manifest that is there, whole, when the block ends without an error.
+    """Write a manifest atomically: it exists only if the block ends without an error.
 
     Args:
         path: The file.
-        columns: What to write of each row, in this order.
+        columns: Columns to write, in this order.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:

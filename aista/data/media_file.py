@@ -1,4 +1,4 @@
-"""Sound in containers that libsndfile does not know (m4a, mp4, webm, aac, wma), by PyAV where that is installed."""
+"""Audio in containers that libsndfile does not support (m4a, mp4, webm, aac, wma), read by PyAV if installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROUNDING = 0.5  # seconds by which containers that are whole announce more than
 
 
 class Container(NamedTuple):
-    """A container by its first bytes, and FFmpeg's demuxer of it: a file never chooses that for itself."""
+    """A container by its first bytes, with the FFmpeg demuxer to use, so that the file cannot choose one."""
 
     begins: re.Pattern[bytes]
     name: str
@@ -39,17 +39,17 @@ _NO_AUDIO = (
 
 
 def find_container(head: bytes) -> Container | None:
-    """The container whose first bytes these are; None for everything that is not read here."""
+    """The container that begins with these bytes; None if it is not read here."""
     return next((container for container in _CONTAINERS if container.begins.match(head)), None)
 
 
 def is_no_audio(head: bytes) -> str:
-    """What a file that begins so is in place of a recording, with the remedy; or an empty string."""
+    """The kind of a non-audio file that begins with these bytes, with the remedy; or an empty string."""
     return next((what for begins, what in _NO_AUDIO if begins.match(head)), "")
 
 
 class MediaFile:
-    """The one sound track of a container, read in blocks as ``ForwardFile`` is.
+    """The single audio track of a container, read in blocks like ``ForwardFile``.
 
     Attributes:
         format: No container of libsndfile.

@@ -12,15 +12,15 @@ __all__ = ["MixConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class MixConfig(Options):
-    """How much of an epoch comes from which part of the training rows; see ``aista.data.mixture``."""
+    """Shares of an epoch for parts of the training rows; see ``aista.data.mixture``."""
 
     by: Literal["manifest", "src_lang", "tgt_lang", "speaker", "task"] = option(
-        "manifest", "What makes a part: a manifest, or the rows with one value of a column."
+        "manifest", "Definition of a part: a manifest, or the rows with the same value of a column."
     )
     temperature: float = option(
         1.0,
-        "A part's share is in proportion to weight * rows^(1 / temperature): 1 follows the sizes, 5 lifts small parts, "
-        "a large one makes all equal.",
+        "A part's share is proportional to weight * rows^(1 / temperature): 1 keeps the sizes, 5 raises small parts, a "
+        "large value makes all equal.",
         above=0,
     )
     weights: dict[str, float] = option(

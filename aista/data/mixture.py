@@ -1,4 +1,4 @@
-"""How much of an epoch comes from which part of the rows, and which of its rows.
+"""Mixtures: the share of an epoch for each part of the rows, and the choice of its rows.
 
 The share of a part of n rows is in proportion to ``weight * n^(1/T)``: sampling with a temperature (Arivazhagan et al.
 2019, arXiv 1907.05019), with a factor. Each part is gone through in passes of its own: an order of all its rows, then
@@ -21,7 +21,7 @@ __all__ = ["Mixture", "shares"]
 Ints = NDArray[np.int64]
 
 MOST_PASSES = 1000
-"""How often an epoch may read a part; and in so many epochs each part must come up with a row."""
+"""Maximum passes over a part per epoch; also the number of epochs within which each part must give a row."""
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
@@ -39,14 +39,14 @@ def shares(sizes: Sequence[int], weights: Sequence[float], temperature: float) -
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """The parts of the training rows, and what each epoch reads of them.
+    """The parts of the training rows, and the rows that each epoch reads of them.
 
     A function of (parts, shares, seed, epoch) alone: no epoch depends on those before it.
 
     Attributes:
-        names: Of the parts.
+        names: Names of the parts.
         part: ``[rows]`` number of each row's part.
-        shares: Of each part, above 0, with the sum 1.
+        shares: Share of each part, above 0; they sum to 1.
         seed: Decides the orders.
 
     Raises:
@@ -110,7 +110,7 @@ class Mixture:
         return rows[order], passes[order]
 
     def _of_pass(self, number: Ints, start: Ints, end: Ints) -> Ints:
-        """Of a pass of each part, ``number``, the rows from ``start`` to before ``end``; all arguments ``[parts]``."""
+        """Rows ``start`` to ``end`` (exclusive) of pass ``number`` of each part; all arguments ``[parts]``."""
         is_whole = (start == 0) & (end == self.sizes)
         some = np.flatnonzero((~is_whole & (start < end))[self.part])
         part = self.part[some]
@@ -121,7 +121,7 @@ class Mixture:
 
 
 def _hash(seed: int, passes: Ints, rows: Ints) -> NDArray[np.uint64]:
-    """A random number of each row in its pass: SplitMix64 (Steele, Lea & Flood 2014) of one after the other."""
+    """A random number for each row and pass, by SplitMix64 (Steele, Lea & Flood 2014)."""
     state = np.full(1, seed % 2**64, np.uint64)
     for values in (passes, rows):
         state = _finalise(state + np.uint64(_GOLDEN)) ^ values.astype(np.uint64)

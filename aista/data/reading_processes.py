@@ -1,4 +1,4 @@
-"""Processes that read and decode: how they start, and how many there are."""
+"""Pools of processes that read and decode."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def num_cores() -> int:
 
 @contextmanager
 def reading_processes(count: int = 0) -> Iterator[Executor]:
-    """Yield so many processes, or one for each core; what was not begun is given up when the block ends.
+    """Yield a pool of this many processes, or one per core; jobs not started are cancelled when the block ends.
 
     Raises:
         RunError: one of them died.

@@ -1,4 +1,4 @@
-"""Recordings in memory, held to the rules that files are held to, and one way to read either."""
+"""Recordings in memory, checked by the same rules as files, and a common way to read both."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Waveform:
 
     Args:
         samples: ``[W]`` floating-point samples of one channel, in [-1, 1]: a NumPy array, a tensor, or a sequence.
-        sample_rate: Of the samples, in Hz.
-        name: What messages call it.
+        sample_rate: Sample rate in Hz.
+        name: Name in messages.
 
     Raises:
         DataError: no sample rate; several channels, integers, no samples, only zeros, or samples that are not finite.
@@ -48,7 +48,7 @@ class Waveform:
 
 
 Recorded = str | Waveform
-"""The path of a file, or what is in memory."""
+"""The path of a file, or a recording in memory."""
 
 
 def read_recorded(recorded: Recorded, sample_rate: int, *, max_seconds: float = math.inf) -> Tensor:

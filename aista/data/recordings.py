@@ -1,4 +1,4 @@
-"""The recordings that files, folders and lists name."""
+"""Finds recordings named by files, folders and lists."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["SUFFIXES", "Recording", "find_recordings", "read_names"]
 _DECODED = ("wav", "flac", "mp3", "ogg", "opus", "aif", "aiff", "aifc", "au", "caf", "oga", "snd", "sph", "w64", "wave")
 _REFUSED = ("3gp", "aac", "amr", "m4a", "m4b", "mkv", "mov", "mp4", "webm", "wma")  # by name, as no decoder is there
 SUFFIXES = frozenset(f".{name}" for name in (*_DECODED, *_REFUSED))
-"""Names in folders that end so are recordings, be there a decoder for them or not."""
+"""Endings of recordings in folders, whether a decoder is installed or not."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording: how it is opened, and what a file about it is called (without a suffix; it may have folders)."""
+    """One recording: how to open it, and the name of output files for it (without suffix; may have folders)."""
 
     file: str
     name: str
 
 
 def find_recordings(given: Sequence[str]) -> tuple[list[Recording], Counter[str]]:
-    """The recordings that paths stand for, in their order: files, and what lies in folders, sorted, at any depth.
+    """The recordings of paths, in order: files, and recordings in folders at any depth, sorted.
 
     Returns:
         The recordings, and the suffixes of the files in folders that are none, with their numbers.
@@ -57,7 +57,7 @@ def find_recordings(given: Sequence[str]) -> tuple[list[Recording], Counter[str]
 
 
 def read_names(lines: Iterable[bytes]) -> list[str]:
-    """The paths of a list, one a line; empty lines are none. Raises DataError where there is no path at all."""
+    """The paths of a list, one per line, without empty lines. Raises DataError for an empty list."""
     names = [os.fsdecode(line.rstrip(b"\r\n")) for line in lines]
     names = [name for name in names if name.strip()]
     if not names:

@@ -1,4 +1,4 @@
-"""Other sample rates: windowed sinc (torchaudio), of whole waveforms and of such as come in blocks."""
+"""Resampling by windowed sinc (torchaudio), of whole waveforms and of blocks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["resample", "resample_blocks"]
 
 
 def resample(wave_W: Tensor, old_rate: int, new_rate: int) -> Tensor:
-    """A ``[W]`` waveform of ``old_rate`` Hz at ``new_rate`` Hz."""
+    """Resample a ``[W]`` waveform from ``old_rate`` to ``new_rate`` Hz."""
     if old_rate == new_rate:
         return wave_W
     resampled_W: Tensor = _resampler(old_rate, new_rate)(wave_W)
@@ -22,7 +22,7 @@ def resample(wave_W: Tensor, old_rate: int, new_rate: int) -> Tensor:
 
 
 def resample_blocks(blocks: Iterable[Tensor], old_rate: int, new_rate: int) -> Iterator[Tensor]:
-    """The blocks ``[W]`` of a waveform at ``new_rate`` Hz: together what ``resample`` gives of the whole.
+    """Resample a waveform in blocks ``[W]``; together they equal ``resample`` of the whole.
 
     Equal up to the last bits of float32; where the rates are equal, the blocks come as they are.
     """

@@ -1,4 +1,4 @@
-"""What is wrong with a row: by its columns, by its audio, by its texts, and by what a model takes."""
+"""Checks of rows: columns, audio, texts, and limits of a model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ AUDIO_FAULTS: dict[type[DataError], str] = {
 }
 
 MAX_MISLABELLING = 0.05
-"""Share by which ``n_frames`` may differ from the truth."""
+"""Relative deviation of ``n_frames`` from the true length that is tolerated."""
 _NO_AUDIO: Finding = (
     "empty audio",
     "must name an audio file here, got a text-only row; remove it or add its audio",
@@ -51,13 +51,13 @@ _NO_AUDIO: Finding = (
 
 @dataclass(frozen=True)
 class Limit:
-    """Bounds that a model sets, e.g. on the positions that a row takes in the LLM.
+    """Limits of a model, e.g. on the positions of a row in the LLM.
 
     Attributes:
-        name: What is measured, in the plural, e.g. ``"LLM positions"``.
+        name: The measured quantity, in the plural, e.g. ``"LLM positions"``.
         maximum: Largest allowed measure.
         measure: ``(rows, seconds) -> measures``; seconds are the true durations, 0 without audio.
-        remedy: What the user can do.
+        remedy: Advice for the user.
         minimum: Smallest allowed measure.
     """
 
@@ -68,12 +68,12 @@ class Limit:
     minimum: int = 0
 
     def findings(self, rows: Sequence[Row], seconds: Sequence[float]) -> list[Finding]:
-        """What is wrong with rows of these durations."""
+        """Faults of rows with these durations."""
         found = (self.finding(measure) for measure in self.measure(rows, seconds))
         return [finding for finding in found if finding is not None]
 
     def finding(self, measure: int) -> Finding | None:
-        """What is wrong with a row of this measure, if anything."""
+        """The fault of a row with this measure, if any."""
         if measure > self.maximum:
             kind, bound = "too many", f"at most {self.maximum}"
         elif measure < self.minimum:
@@ -93,7 +93,7 @@ class FaultyRowError(DataError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault of one row: its kind (``"missing file"``), the row's id and line, and what is wrong."""
+    """One fault of one row: its kind (``"missing file"``), the row's id and line, and a message."""
 
     kind: str
     id: str
@@ -120,7 +120,7 @@ class RowChecks:
     limits: tuple[Limit, ...] = ()
 
     def doubtful(self, rows: Rows) -> NDArray[np.bool_]:
-        """``[rows]`` whether the columns alone tell of a fault: of texts that are missing, and of languages."""
+        """``[rows]`` whether the columns show a fault: missing texts, or wrong languages."""
         has_target, has_source = rows.is_filled("tgt_text"), rows.is_filled("src_text")
         bad = ~has_target if self.needs_target else ~has_target & ~has_source
         for column, wanted in (
@@ -136,7 +136,7 @@ class RowChecks:
         return bad
 
     def of_columns(self, row: Row) -> list[Finding]:
-        """What ``doubtful`` tells of, in words."""
+        """The faults found by ``doubtful``, in words."""
         found: list[Finding] = []
         if self.needs_target and not row.tgt_text:
             found.append(("empty target", "tgt_text must hold a translation, got nothing; add it or remove the row"))
@@ -161,7 +161,7 @@ class RowChecks:
         ]
 
     def of_tokens(self, row: Row) -> list[Finding]:
-        """Control tokens that the texts write."""
+        """Faults of texts that contain control tokens."""
         return [
             (
                 "control token",
@@ -173,17 +173,17 @@ class RowChecks:
         ]
 
     def of_limits(self, row: Row, seconds: float) -> list[Finding]:
-        """Bounds of the model that the row exceeds."""
+        """Limits of the model that the row exceeds."""
         return [finding for limit in self.limits for finding in limit.findings([row], [seconds])]
 
     def of_read_row(self, row: Row, seconds: float) -> list[Finding]:
-        """Everything that only shows once the row's audio, of so many seconds, and its texts are read."""
+        """Faults that show only once the row's audio (with its duration in seconds) and texts are read."""
         audio = audio_findings(row, seconds, self.config) if self.with_audio and not is_text_row(row.task) else []
         return audio + self.of_tokens(row) + self.of_limits(row, seconds)
 
 
 def problems_of(row: Row, error: DataError) -> list[Problem]:
-    """What an error says that reading the row raised."""
+    """Turn an error raised by reading the row into a fault."""
     findings = error.findings if isinstance(error, FaultyRowError) else [_finding_of(error)]
     return [Problem(kind, row.id, row.line, message) for kind, message in findings]
 
@@ -193,7 +193,7 @@ def _finding_of(error: DataError) -> Finding:
 
 
 def audio_findings(row: Row, probe: float | DataError | None, config: DataConfig) -> list[Finding]:
-    """What is wrong with a row's audio.
+    """Faults of a row's audio.
 
     Args:
         row: The row.
@@ -222,7 +222,7 @@ def audio_findings(row: Row, probe: float | DataError | None, config: DataConfig
 
 
 def duration_findings(seconds: float, config: DataConfig) -> list[Finding]:
-    """What is wrong with a recording's duration, if anything."""
+    """The fault of a recording's duration, if any."""
     if seconds > config.max_seconds:
         rule = f"must last at most {config.max_seconds:g} s"
         return [("too long", f"{rule}, got {seconds:.2f} s; cut it, or raise data.max_seconds")]

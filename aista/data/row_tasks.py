@@ -1,4 +1,4 @@
-"""What rows are trained on: one with speech, transcript and translation serves several tasks."""
+"""Tasks of rows: a row with speech, transcript and translation can be used for several tasks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["TASKS", "RowTask", "is_text_row", "task_rule", "usual_task"]
 
 @dataclass(frozen=True)
 class RowTask:
-    """What a row is read and written for.
+    """Input and output of a row's task.
 
     Attributes:
         summary: In a few words.
@@ -35,15 +35,15 @@ TASKS = {
 
 
 def task_rule(text: str) -> str:
-    """The rule that a row's task breaks; empty where it breaks none."""
+    """The rule that a row's task violates; empty if none."""
     return "" if text in ("", *TASKS) else f"task must be one of {', '.join(TASKS)} or empty, got {shown(text)}"
 
 
 def usual_task(tasks: Sequence[str]) -> str:
-    """What runs of these tasks are compared on: translation of speech, else the first; empty where there is none."""
+    """The task by which runs are compared: speech translation, else the first; empty without tasks."""
     return "st" if "st" in tasks else next(iter(tasks), "")
 
 
 def is_text_row(task: str) -> bool:
-    """Whether rows of a task are texts alone; those of no task have audio."""
+    """Whether rows of a task have only texts; rows without a task have audio."""
     return bool(task) and "audio" not in TASKS[task].needs

@@ -1,4 +1,4 @@
-"""What is wrong with decoded samples, whether they were read from a file or are in memory."""
+"""Checks of decoded samples, from a file or in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CANCELLED = 1e-6  # of the channels' power: 60 dB
 
 
 def check_rate(name: str, rate: int) -> None:
-    """Raise UndecodableAudioError for a sample rate that cannot be resampled in usual memory."""
+    """Raise UndecodableAudioError for a sample rate whose resampling would need too much memory."""
     if rate * _USUAL_RATE // math.gcd(rate, _USUAL_RATE) ** 2 > _LARGEST_FILTER:
         raise UndecodableAudioError(
             f"{name}: its sample rate of {rate} Hz has so little in common with {_USUAL_RATE} Hz that resampling takes "
@@ -26,7 +26,7 @@ def check_rate(name: str, rate: int) -> None:
 
 
 def check_length(name: str, seconds: float, max_seconds: float) -> None:
-    """Raise TooLongAudioError for audio beyond a bound."""
+    """Raise TooLongAudioError for audio longer than a limit."""
     if seconds > max_seconds:
         raise TooLongAudioError(
             f"{name}: must last at most {max_seconds:g} s, got {seconds:.2f} s; cut it, or raise data.max_seconds",
@@ -42,7 +42,7 @@ class Levels:
         self._peak, self._power, self._channel_power = 0.0, 0.0, 0.0
 
     def add(self, block_WC: Tensor) -> Tensor:
-        """Take the next block in; its ``[W]`` mean."""
+        """Add the next block; returns the ``[W]`` mean of its channels."""
         block_W = block_WC.mean(dim=1)
         self.samples += len(block_W)
         peak = float(block_W.abs().max())

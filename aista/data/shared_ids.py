@@ -1,4 +1,4 @@
-"""Ids that several manifests use."""
+"""Finds ids that occur in several manifests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["describe_shared_ids"]
 
 
 def describe_shared_ids(manifests: Sequence[tuple[Path, Rows]]) -> list[str]:
-    """For each manifest whose ids stand in an earlier one too, how many do and where the first one stands.
+    """For each manifest with ids of an earlier one: their number, and the place of the first.
 
     Rows are known by their place, so that nothing is mixed up: translations of one recording into several languages
     often have one id. But so has a corpus that is named twice.

@@ -1,4 +1,4 @@
-"""A process' share of a batch: its rows, and reading them where some may be faulty."""
+"""The rows of a batch for one process, and reading them where some may be faulty."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _SPARES = 16  # rows that may stand in for a share without a good one
 
 
 def spares_of(batches: Sequence[tuple[int, ...]], place: int, rank: int, world_size: int) -> tuple[int, ...]:
-    """Rows that may stand in for one process' share of a batch, ``rank::world_size``: the others, then the next batch.
+    """Spare rows for one process's rows ``rank::world_size`` of a batch: the batch's other rows, then the next batch.
 
     Args:
         batches: Row numbers of each global batch.
-        place: Which of them.
+        place: Index among them.
         rank: The process' number.
         world_size: Number of processes.
     """
@@ -31,7 +31,7 @@ def spares_of(batches: Sequence[tuple[int, ...]], place: int, rank: int, world_s
 def read_share(
     dataset: SpeechTextDataset, epochs: Sequence[int], own: Sequence[int], spares: Sequence[int]
 ) -> tuple[SpeechBatch | None, list[tuple[int, DataError]]]:
-    """Read rows, without those that cannot be read; the first good spare where none can: processes step together.
+    """Read rows and leave out unreadable ones; if none is left, read a spare, as all processes must make each step.
 
     Args:
         dataset: Has the rows.

@@ -1,4 +1,4 @@
-"""Shuffled transcripts: a control that removes what alignment could learn from them."""
+"""Shuffled transcripts: a control in which alignment cannot learn from the right transcripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["shuffle_transcripts"]
 
 
 def shuffle_transcripts(rows: Sequence[Row], seed: int) -> Rows:
-    """The rows, each with the transcript of another one; speech and translation stay where they are.
+    """Give each row the transcript of another one; speech and translation do not change.
 
     One cycle through all rows that have a transcript (Sattolo, 1986), so that none keeps its own; two rows with the
     same text may swap them. Rows without a transcript stay without. Word times are left out: those of another recording

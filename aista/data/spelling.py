@@ -1,4 +1,4 @@
-"""How an acoustic model's tokens spell the words of a transcript."""
+"""Spells the words of a transcript with an acoustic model's tokens."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Spelling(NamedTuple):
 
     @property
     def unspelt(self) -> frozenset[int]:
-        """Words of which nothing can be spelt: no token gives them sound."""
+        """Words that cannot be spelt with the model's tokens."""
         return frozenset(range(len(self.words))) - frozenset(self.owners)
 
 

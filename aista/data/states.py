@@ -1,4 +1,4 @@
-"""Rows -> states that a frozen encoder once gave for their recordings."""
+"""Looks up cached encoder states of rows."""
 
 from __future__ import annotations
 

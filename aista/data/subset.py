@@ -1,4 +1,4 @@
-"""A share of the training rows, for curves over the amount of data."""
+"""Subsets of the training rows, for curves over the amount of data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["first_rows", "read_first_rows"]
 
 
 def first_rows(rows: Sequence[Row], count: int) -> Rows:
-    """The ``count`` rows that come first in an order that their ids decide, as they stood in the manifest.
+    """Choose ``count`` rows by a hash of their ids, in the manifest's order; smaller choices are subsets of larger.
 
     Neither the manifest's order nor a seed matters, and a smaller number is always a subset of a larger: runs with 400,
     800 and 1,600 rows differ only in what is added.

@@ -1,4 +1,4 @@
-"""The rows that a row of a manifest makes: one for each task that it is used for."""
+"""Expands rows of a manifest to one row per task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger("aista.data")
 
 
 def for_tasks(inspections: Sequence[Inspection], tasks: Sequence[str], config: DataConfig) -> tuple[Inspection, ...]:
-    """The rows that the tasks make of those of each manifest; see ``rows_of_tasks``. Their numbers are logged.
+    """Expand the rows of each manifest by tasks, see ``rows_of_tasks``, and log their numbers.
 
     Raises:
         DataError: a row names another task, or no row can be used for one.
@@ -49,7 +49,7 @@ def rows_of_tasks(inspection: Inspection, tasks: Sequence[str], marker: str, *, 
     the transcript, in ``cot`` transcript, marker and translation.
 
     Args:
-        inspection: Of the manifest.
+        inspection: Inspection of the manifest.
         tasks: Names in ``TASKS``.
         marker: Stands between the two texts of ``cot``, with a space on each side.
         known: Tasks that rows may name; those of them that are not among ``tasks`` are left out and counted.
@@ -84,10 +84,10 @@ def rows_of_tasks(inspection: Inspection, tasks: Sequence[str], marker: str, *, 
 
 
 def rows_alike(rows: Rows, manifest: Path, *, usual: str) -> Rows:
-    """The rows without what the column ``task`` says, for a run whose rows are all for one task.
+    """The rows with the column ``task`` ignored, for a run with a single task.
 
     Args:
-        rows: Of the manifest.
+        rows: Rows of the manifest.
         manifest: For messages.
         usual: The task that they are all for; empty where the run has another use for rows than these tasks.
 
@@ -108,7 +108,7 @@ def rows_alike(rows: Rows, manifest: Path, *, usual: str) -> Rows:
 
 
 def _once(rows: Rows, places: NDArray[np.int64], name: str) -> NDArray[np.int64]:
-    """The places of a task's rows, without those that read and write what an earlier one does."""
+    """The indices of a task's rows, without duplicates in input and output."""
     task = TASKS[name]
     if task.target == "tgt_text":
         return places

@@ -1,4 +1,4 @@
-"""Spans of tokens -> when each word is spoken."""
+"""Word times from spans of tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Reach", "TimedToken", "word_boundaries"]
 
 
 class TimedToken(NamedTuple):
-    """A token that stands for sounds of a word.
+    """A token that represents sounds of a word.
 
     Attributes:
         word: Number of its word.
@@ -23,7 +23,7 @@ class TimedToken(NamedTuple):
 
 
 class Reach(NamedTuple):
-    r"""What a word gets of the gap between its own tokens and those beside it, where CTC says "blank".
+    r"""Share of a word in the blank frames between its tokens and those of adjacent words.
 
     Attributes:
         share: Part of a gap that belongs to the word before it; the rest belongs to the word behind it.
@@ -48,7 +48,7 @@ def word_boundaries(
 
     Args:
         tokens: In the order in which they are spoken.
-        num_words: Of the transcript.
+        num_words: Number of words in the transcript.
         seconds: Length of the recording; the gaps at its edges are bounded by ``reach`` alone.
         reach: How far into the gaps.
     """

@@ -1,4 +1,4 @@
-"""When each word of a transcript is spoken: the manifest's column ``word_times``, and spans of tokens made of it."""
+"""Word times of a transcript: the manifest's column ``word_times``, and token spans derived from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOLERANCE = 0.05  # of aligners, which round to their frames
 
 
 class WordSpan(NamedTuple):
-    """Where a word lies in both modalities.
+    """Place of a word in both modalities.
 
     Attributes:
         first_token: Index of its first token in the transcript.
@@ -51,7 +51,7 @@ def parse_word_times(text: str) -> list[Times]:
 
 
 def format_word_times(times: Sequence[Times]) -> str:
-    """What ``parse_word_times`` reads, to the millisecond; "" where no time is known."""
+    """Format word times for ``parse_word_times``, to the millisecond; "" where no time is known."""
     if not any(times):
         return ""
     return " ".join(_UNKNOWN if span is None else f"{span[0]:.3f}-{span[1]:.3f}" for span in times)
@@ -79,14 +79,14 @@ def check_word_times(text: str, transcript: str, seconds: float) -> None:
 def word_spans(transcript: str, word_times: str, tokenizer: TextTokenizer, seconds: float) -> list[WordSpan]:
     """The words of a transcript that have a time and at least one token.
 
-    A token belongs to the word that holds its first character which is no space; one that is nothing but space, such as
+    A token belongs to the word of its first character other than space; a token of only spaces, such as
     SentencePiece's mark of a word's beginning, to the word behind it.
 
     Args:
         transcript: ``src_text`` of a row.
         word_times: Its column of that name; "" gives no spans.
         tokenizer: Says where its tokens lie in the text.
-        seconds: What the encoder's input covers: the recording, and silence that the feature appends.
+        seconds: Seconds of the encoder's input: the recording, and silence appended by the feature.
 
     Raises:
         DataError: the tokenizer cannot say it.

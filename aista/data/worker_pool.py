@@ -1,4 +1,4 @@
-"""Runs jobs ahead in worker processes, with their results in the order of the jobs."""
+"""Runs jobs ahead of time in worker processes and returns results in the order of jobs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 class WorkerPool(Generic[Job, Result]):
-    """A function in worker processes that stay from one ``map`` to the next, until ``close``.
+    """A function in worker processes that are kept between calls of ``map``, until ``close``.
 
     Args:
         function: Job -> result; picklable where processes are spawned.
@@ -33,7 +33,7 @@ class WorkerPool(Generic[Job, Result]):
         self._loader: DataLoader[Result | DataError | PluginError] | None = None
 
     def map(self, jobs: Iterable[Job]) -> Iterator[Result]:
-        """The results, in the order of the jobs, which are taken from their iterator a few ahead.
+        """Yield the results in the order of the jobs, which are read from their iterator a few ahead.
 
         Raises:
             DataError: what the function raised; other errors of aista become one.
@@ -81,7 +81,7 @@ class WorkerPool(Generic[Job, Result]):
 
 
 class _Jobs(Sampler[Any]):
-    """Hands the jobs of one ``map`` after the other to the workers; they outlive each, so this does too."""
+    """Passes the jobs of successive ``map`` calls to the workers; it lives as long as they do."""
 
     def __init__(self) -> None:
         self.jobs: Iterable[Any] = ()
@@ -91,7 +91,7 @@ class _Jobs(Sampler[Any]):
 
 
 class _Calls(Dataset[Any]):
-    """What runs in a worker. User's errors travel as values: DataLoader would wrap them in a traceback."""
+    """The function run in a worker. User errors are returned as values: DataLoader would wrap them in a traceback."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function

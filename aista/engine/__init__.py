@@ -1,4 +1,4 @@
-"""The engine: runs tasks on fairseq2's Trainer. The only room that imports ``fairseq2.recipe``.
+"""The engine: runs tasks on fairseq2's Trainer. The only subpackage that imports ``fairseq2.recipe``.
 
 - ``training``: a run from its config to its last checkpoint;
 - ``inference``: what a trained run is used for: translation, evaluation, probing;
@@ -8,7 +8,7 @@
 
 All of them read a run's data through ``inputs`` and its weights through ``checkpoints``.
 
-Two orders matter and are settled here, before any module of the room: libsndfile is loaded before
+Two orders matter and are fixed here, before any module of the subpackage: libsndfile is loaded before
 fairseq2's C++ part, and ``fairseq2.recipe`` before ``fairseq2.trainer`` and its kin (a circular import
 otherwise). Where fairseq2 is not installed, the arithmetic of ``cost`` can be imported and nothing else.
 """

@@ -1,4 +1,4 @@
-"""The rows that a model and a batch can take, and the batches of the training rows."""
+"""Checks rows against the limits of a model and of a batch, and plans the training batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Sizes = Sequence[float] | NDArray[np.float64] | NDArray[np.int64]
 
 
 def narrow(splits: dict[str, Split], task: Task, model: nn.Module, experiment: Experiment) -> None:
-    """Leave out of ``splits`` what the built model or a batch cannot take; dev is decoded too, train is not.
+    """Leave out rows of ``splits`` that exceed the limits of the built model or of a batch; dev is also decoded.
 
     Raises:
         DataError: there are such rows and they are an error.
@@ -43,7 +43,7 @@ def narrow(splits: dict[str, Split], task: Task, model: nn.Module, experiment: E
 
 
 def training_loader(split: Split, experiment: Experiment, rank: int, world_size: int) -> BatchLoader:
-    """Shuffled length-bucketed batches of a training split, this process' share of them."""
+    """Shuffled length-bucketed batches of a training split, for this process."""
     mixture, dataset = mix(split, experiment), split.dataset
     batches = length_batches(
         dataset.lengths(),
@@ -80,12 +80,12 @@ def length_batches(
     """The plan of a training split.
 
     Args:
-        lengths: Of each row, in seconds, or in tokens where there is no audio.
+        lengths: Length of each row, in seconds, or in tokens where there is no audio.
         experiment: Its data section limits the batches.
         with_audio: Whether the rows have audio.
         world_size: Processes that share a batch.
         positions: Positions of the LLM that each row takes; needed for ``data.max_batch_positions``.
-        mixture: Which rows an epoch reads; None for all of them.
+        mixture: Choice of rows per epoch; None for all of them.
 
     Raises:
         DataError: the processes cannot each have a row within the limits of a batch.
@@ -106,7 +106,7 @@ def length_batches(
 
 
 def batch_positions(experiment: Experiment, task: Task, model: nn.Module) -> Limit | None:
-    """What ``data.max_batch_positions`` says of a single row; None where it says nothing."""
+    """The limit that ``data.max_batch_positions`` sets for a single row; None without it."""
     maximum = experiment.sections.data.max_batch_positions
     if not maximum:
         return None
@@ -121,7 +121,7 @@ def batch_positions(experiment: Experiment, task: Task, model: nn.Module) -> Lim
 
 
 def batch_limits(data: DataConfig, seconds: Sizes | None, positions: Sizes | None) -> Iterator[BatchLimit]:
-    """The maxima of a batch that ``data`` sets, of rows of these sizes; None where they have none."""
+    """The limits on a batch that ``data`` sets, for rows of these sizes."""
     if data.max_batch_seconds and seconds is not None:
         remedy = "raise data.max_batch_seconds or lower data.max_seconds"
         yield BatchLimit("data.max_batch_seconds", seconds, data.max_batch_seconds, remedy)

@@ -46,7 +46,7 @@ log = logging.getLogger("aista.train")
 CLAIM_SECONDS = 600.0
 _LENGTH = "trainer.max_steps"
 Change = tuple[str, Any, Any]
-"""An option's path, its value in a run, and the one asked for."""
+"""``(path of an option, its value in the run, the requested value)``."""
 _PACKAGES = ("torch", "torchaudio", "fairseq2", "transformers", "sentencepiece", "pot", "sacrebleu", "numpy")
 
 
@@ -66,7 +66,7 @@ def claim(run_dir: Path, experiment: Experiment, task: Task) -> bool:
 
     Raises:
         AistaError: the folder belongs to another experiment (names the options that differ), or is a
-            non-empty folder that is no run.
+            non-empty folder that is not a run.
         RunError: this is not the main process, and the main one has not written the config in ``CLAIM_SECONDS``, or has
             found a model on the hub at another commit.
     """
@@ -89,7 +89,7 @@ def claim(run_dir: Path, experiment: Experiment, task: Task) -> bool:
 
 
 def _take_over(run_dir: Path, changes: Sequence[Change]) -> None:
-    """Write into the config of a run what may differ: the number of steps, raised, and what changes no weights."""
+    """Update options of a run's config that may change: more steps, and options without effect on the weights."""
     if not changes:
         return
     run = RunPaths(run_dir)
@@ -104,7 +104,7 @@ def _take_over(run_dir: Path, changes: Sequence[Change]) -> None:
 
 @contextmanager
 def training_lock(run_dir: Path) -> Iterator[None]:
-    """Let no other process train in the folder while the block runs; of several processes the main one sees to it.
+    """Lock the folder against other trainings while the block runs; of several processes, the main one does.
 
     Raises:
         RunError: another process trains in it, or the folder cannot be written.
@@ -115,14 +115,14 @@ def training_lock(run_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
-    """Remove the config if an error ends a start before anything was trained, so that a corrected one fits.
+    """Remove the config if an error ends a start before any training, so that a corrected config is accepted.
 
     The logs stay, unless a plug-in is at fault: then all of the start goes. A folder with metrics, checkpoints or
     pretraining stages keeps its config.
 
     Args:
         run_dir: The run folder.
-        claimed: What ``claim`` returned; only the call that wrote the config takes it back.
+        claimed: The result of ``claim``; only the call that wrote the config removes it.
     """
     try:
         yield
@@ -136,7 +136,7 @@ def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
 
 
 def _remove_start(run: RunPaths) -> None:
-    """Remove what a start wrote; the lock goes with its holder, and with it a folder that was made for the run."""
+    """Remove the files of a start; the lock, and a folder made for the run, are removed when the lock is released."""
     for path in run.path.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -160,7 +160,7 @@ def holds(run_dir: Path, experiment: Experiment) -> bool:
 
 
 def _permitted_changes(run_dir: Path, experiment: Experiment) -> list[Change]:
-    """Where a run's options differ from those asked for, all of which may. Raises as ``holds``."""
+    """Permitted differences between a run's options and the requested ones. Raises as ``holds``."""
     there, asked = _recorded(run_dir), experiment.from_folder(Path.cwd())
     identifying = differences(there.to_plain(changes_weights), asked.to_plain(changes_weights))
     lines = [f"{at}: {old!r} there, {new!r} here" for at, old, new in identifying if at != _LENGTH or new < old]
@@ -180,7 +180,7 @@ def _recorded(run_dir: Path, overrides: Sequence[str] = ()) -> Experiment:
 
 
 def _is_unused(run_dir: Path) -> bool:
-    """Whether a folder is empty, or holds no more than a start writes before its first step, killed or not."""
+    """Whether a folder is empty, or has only files that a start writes before its first step."""
     run = RunPaths(run_dir)
     early = (run.config_file, run.environment_file, run.data_file, run.parameters_file, run.engine_dir, run.assets_dir)
     tracked = (run.tracking_file, run.tracking_dir)
@@ -242,7 +242,7 @@ def recorded_commits(run_dir: Path) -> Mapping[str, str] | None:
 
 
 def _is_described(file: Path) -> bool:
-    """Whether a run has its environment still, undamaged."""
+    """Whether a run's environment file exists and is undamaged."""
     try:
         read_object(file, "aista train")
     except RunError as error:

@@ -28,13 +28,12 @@ from fairseq2.trainer import Trainer, _TrainerState
 from fairseq2.utils.rich import get_error_console
 from torch import Tensor
 
-from aista.console import MessageFormatter
 from aista.engine.state_files import StateDumper, StateLoader
 from aista.errors import RunError
 from aista.files import explain
 from aista.run_folder.checksums import way_back, write_checksums
 from aista.run_folder.paths import RunPaths
-from aista.terminal import terminal_handler
+from aista.terminal import MessageFormatter, terminal_handler
 
 __all__ = [
     "PatienceStopper",
@@ -49,7 +48,7 @@ __all__ = [
 
 
 def patch_fairseq2() -> None:
-    """Patch what fairseq2 0.8.1 offers no option for; a second call changes nothing."""
+    """Patch fairseq2 0.8.1 where it has no option; a second call changes nothing."""
     _StandardLogHelper.log_environment_variables = _log_no_environment  # type: ignore[method-assign]
     # `fairseq2.recipe.run` is the function of that name; the module behind it holds what it calls.
     run_module = vars(sys.modules["fairseq2.recipe.run"])
@@ -73,7 +72,7 @@ def _configure_logging(no_rich: bool = False) -> None:
 
 
 def keep_in_log_files() -> None:
-    """Let fairseq2's log file of this process hold aista's messages too; call it once that is open.
+    """Also write aista's messages to fairseq2's log file of this process; call it once the file is open.
 
     Processes but the main one write to no terminal: what they say is there alone.
     """
@@ -138,7 +137,7 @@ class PatienceStopper(EarlyStopper):
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether the last scores are no better than one before them."""
+        """Whether the last scores are not better than an earlier one."""
         scores = [score if math.isfinite(score) else -math.inf for score in self._scores]
         best = scores.index(max(scores)) if scores else -1
         return len(scores) - 1 - best >= self._patience
@@ -150,7 +149,7 @@ def set_early_stopper(trainer: Trainer, stopper: EarlyStopper) -> None:
 
 
 def settle_once_restored(trainer: Trainer, *, validate: bool) -> None:
-    """Let a resumed trainer first do what a kill may have cut off behind its checkpoint.
+    """Make a resumed trainer first complete the work after its checkpoint that a kill may have interrupted.
 
     fairseq2 saves a step's checkpoint, then deletes stale ones, validates and perhaps stops early; a resumed trainer
     continues behind all of it.

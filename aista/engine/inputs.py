@@ -1,4 +1,4 @@
-"""From an experiment's data section to datasets and readers."""
+"""Builds datasets and readers from an experiment's data section."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Split:
     Attributes:
         name: train, dev, test, or a manifest's path.
         dataset: The usable rows.
-        inspections: What was found in each of its manifests.
+        inspections: Inspection of each of its manifests.
         on_bad_rows: Whether faulty rows are an error or dropped, as the config says.
         positions: ``[rows]`` positions of the LLM that each row takes in a batch; None where these have no limit.
     """
@@ -76,7 +76,7 @@ class Split:
 
     @property
     def checks(self) -> RowChecks | None:
-        """What is left to check when a row is read; None where all were examined."""
+        """Checks to make when a row is read; None where all rows were examined."""
         return next((inspection.checks for inspection in self.inspections if inspection.checks is not None), None)
 
     @property
@@ -86,11 +86,11 @@ class Split:
 
     @property
     def label(self) -> str:
-        """What folders and files of results are called."""
+        """Label of result folders and files."""
         return split_label(self.name)
 
     def source(self, checkpoint: str) -> Source:
-        """What results of a checkpoint on this split are computed from."""
+        """The source of a checkpoint's results on this split."""
         manifest = self.inspections[0].manifest.resolve()
         return Source(checkpoint=checkpoint, split=self.name, manifest=str(manifest), sha256=hash_file(manifest))
 
@@ -144,7 +144,7 @@ def load_split(
         training: Add the further manifests (of speech, or of texts alone) and the augmentation; take
             ``data.train_rows`` rows and shuffle the transcripts where the config says so.
         scored: Translations are scored, so that each row must have one even if training needs none.
-        row_task: Which of ``data.tasks`` the rows are read for where they are not trained on; empty: the first.
+        row_task: Task of rows that are not trained on, among ``data.tasks``; empty: the first.
 
     Raises:
         DataError: the manifest is malformed or missing, has fewer rows than ``data.train_rows`` or bad ones
@@ -183,7 +183,7 @@ def load_split(
 
 
 def load_training_splits(experiment: Experiment, task: Task) -> dict[str, Split]:
-    """``train`` where it is no stream, and ``dev`` where the config names one; see ``load_split``.
+    """Load ``train`` unless it is a stream, and ``dev`` if the config has one; see ``load_split``.
 
     Raises:
         DataError: as ``load_split``, or a split lacks the transcripts that the task needs, or dev the translations
@@ -219,7 +219,7 @@ def whole_pass(
 
 
 def probe_split(split: Split, size: int) -> Split:
-    """The first ``size`` rows with a transcript, and where their words lie if that is known."""
+    """The first ``size`` rows with a transcript, with word times if available."""
     rows = split.dataset.rows.where(split.dataset.rows.is_filled("src_text"))[:size]
     return replace(split, dataset=split.dataset.with_rows(rows).with_words())
 
@@ -237,7 +237,7 @@ def _usable(inspections: Sequence[Inspection], on_bad_rows: Literal["error", "dr
 
 
 def _texts_alone(inspection: Inspection, has_audio: bool) -> Inspection:
-    """Without the audio that was not looked at."""
+    """The rows without unexamined audio."""
     if has_audio:
         return inspection
     return replace(inspection, kept=inspection.kept.with_texts(audio=[""] * len(inspection.kept)))
@@ -258,7 +258,7 @@ def _path(config: DataConfig, name: str) -> Path:
 
 
 def _chosen(manifests: Sequence[Manifest], experiment: Experiment) -> list[Manifest]:
-    """What is trained on of the first manifest and of the further ones."""
+    """The training rows of the first and of further manifests."""
     config, (speech, *more) = experiment.sections.data, manifests
     if config.train_rows:
         try:

@@ -1,4 +1,4 @@
-"""From ``data.mix`` to the parts of a training split and their shares; and what of them was read, in words."""
+"""Parts of a training split and their shares, from ``data.mix``; and reports of the rows read."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from aista.tasks.experiment import Experiment
 __all__ = ["MOST_NAMED", "mix", "plan_lines", "plan_record", "read_lines"]
 
 MOST_NAMED = 50
-"""Parts up to which each has a line in tables and a number in the metrics."""
+"""Maximum number of parts with a line each in tables and a value in the metrics."""
 
 
 def mix(split: Split, experiment: Experiment) -> Mixture | None:
-    """The parts of a training split and their shares, as ``data.mix`` says; None where it says nothing.
+    """The parts of a training split and their shares by ``data.mix``; None without it.
 
     Raises:
         DataError: there is one part alone, rows lack the column, a weight names no part, or a share cannot be had.
@@ -71,7 +71,7 @@ def plan_lines(planned: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def plan_record(mixture: Mixture, split: Split) -> list[dict[str, Any]]:
-    """What an epoch reads of each part of a split, on average over epochs; hours where speech is read."""
+    """Average rows per epoch of each part of a split, and hours of speech."""
     has_speech = split.dataset.feature is not None
     hours = np.bincount(mixture.part, split.dataset.rows.seconds()) / 3600 if has_speech else None
     records = []
@@ -92,7 +92,7 @@ def plan_record(mixture: Mixture, split: Split) -> list[dict[str, Any]]:
 
 
 def read_lines(mixture: Mixture, read: Mapping[str, int]) -> list[str]:
-    """How many rows of each part were read, beside its planned share, as a table."""
+    """Table of rows read of each part, beside its planned share."""
     total = max(1, sum(read.values()))
     rows = [("part", "rows read", "share", "planned", "passes")]
     for name, size, share in zip(mixture.names, mixture.sizes.tolist(), mixture.shares, strict=True):

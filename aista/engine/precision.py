@@ -1,4 +1,4 @@
-"""What ``trainer.mixed_precision: auto`` comes to on the device that training starts on.
+"""Resolves ``trainer.mixed_precision: auto`` on the device on which training starts.
 
 Matrix products in bfloat16 are several times as fast as in float32 on a CPU that has instructions for them (AMX), and
 several times as slow on one that has none (11 times on an AMD Zen 1), where torch converts in software, silently.
@@ -21,15 +21,15 @@ from aista.run_folder.paths import RunPaths
 __all__ = ["Choice", "bfloat16_speedup", "choose", "forecast", "recorded", "slowness"]
 
 FASTER = 1.2
-"""Speed of bfloat16 over float32 from which it is chosen: it rounds, and measurements scatter."""
+"""Minimum speed-up of bfloat16 over float32 at which it is chosen, given its rounding and noisy measurements."""
 SLOWER = 2 / 3
-"""Speed of bfloat16 over float32 below which a config that names it is warned about."""
+"""Speed-up of bfloat16 over float32 below which a config that asks for it gets a warning."""
 WIDTH, REPEATS = 256, 4
 
 
 @dataclass(frozen=True)
 class Choice:
-    """``off`` or ``bfloat16``, and why."""
+    """``off`` or ``bfloat16``, and the reason."""
 
     chosen: Literal["off", "bfloat16"]
     reason: str
@@ -50,7 +50,7 @@ def choose() -> Choice:
 
 
 def slowness(asked: str) -> str:
-    """What to say of a config that asks for ``bfloat16`` where that is much slower; empty where it is not."""
+    """A warning for a config that asks for ``bfloat16`` where that is much slower; else empty."""
     if asked != "bfloat16" or detect_default_device().type == "cuda" or bfloat16_speedup() >= SLOWER:
         return ""
     return (
@@ -60,7 +60,7 @@ def slowness(asked: str) -> str:
 
 
 def forecast(asked: str) -> str:
-    """What to say of ``mixed_precision`` before a run: what ``auto`` comes to here, or that a named one is slow."""
+    """A note on ``mixed_precision`` before a run: the choice of ``auto`` here, or a warning."""
     if asked != "auto":
         return slowness(asked)
     here = choose()
@@ -68,7 +68,7 @@ def forecast(asked: str) -> str:
 
 
 def recorded(run: RunPaths) -> Choice:
-    """What a run chose when it was claimed. Raises RunError where its environment does not say it."""
+    """The precision that a run chose when it was claimed. Raises RunError where its environment lacks it."""
     with parsing(run.environment_file, "; repeat the command"):
         choice = Choice(**read_object(run.environment_file, "aista train")["mixed_precision"])
         if choice.chosen not in ("off", "bfloat16"):

@@ -1,4 +1,4 @@
-"""A run's own copies of what decoding needs beside weights: its tokenizer, and the configs of its base models."""
+"""A run's own copies of files that decoding needs beside weights: tokenizer, and configs of base models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger("aista.train")
 
 
 def save_assets(run_dir: Path, experiment: Experiment, task: Task) -> None:
-    """Copy into RUN/assets what the experiment's tokenizer and base models are built from, weights left out.
+    """Copy the files of the experiment's tokenizer and base models, without weights, into RUN/assets.
 
     What cannot be copied is named in the log, and the run then needs its original.
     """

@@ -1,4 +1,4 @@
-"""State files of checkpoints: plain data and tensors alone, read without running code, with checksums."""
+"""State files of checkpoints: only plain data and tensors, read without running code, with checksums."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class StateDumper(TensorFileDumper):
         self._checksums[file] = hashing.digest.hexdigest()
 
     def take_checksums(self, checkpoint: Path) -> dict[str, str]:
-        """What was written since the last call: the SHA-256 of each file by its path in the checkpoint's folder."""
+        """SHA-256 of each file written since the last call, by its path in the checkpoint's folder."""
         taken = {file.relative_to(checkpoint).as_posix(): sha256 for file, sha256 in self._checksums.items()}
         self._checksums.clear()
         return taken
@@ -92,7 +92,7 @@ class StateLoader(TensorFileLoader):
 
 
 def _read(file: Path, map_location: MapLocation) -> dict[str, object] | None:
-    """The state in a file; None where that is no plain data."""
+    """The state in a file; None where it is not plain data."""
     try:
         with warnings.catch_warnings(), zipfile.ZipFile(file):  # no zip: torch tries its older formats
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
@@ -105,7 +105,7 @@ def _read(file: Path, map_location: MapLocation) -> dict[str, object] | None:
 
 
 class _HashingStream:
-    """A stream to write to that hashes what passes, and keeps the system's refusal: torch hides it."""
+    """An output stream that hashes its content, and keeps errors of the operating system, which torch hides."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream

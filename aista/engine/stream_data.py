@@ -1,4 +1,4 @@
-"""From an experiment's ``data.stream`` to batches: nothing is inspected before the first step but the first shards."""
+"""Batches from an experiment's ``data.stream``; only the first shards are inspected before the first step."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class TrainingStream:
 
     @property
     def report(self) -> dict[str, Any]:
-        """What is known of it at the start, as written to the run folder."""
+        """Facts known at the start, as written to the run folder."""
         return {str(self.stream.path): {"shards": len(self.shards), "fingerprint": self.reader().fingerprint}}
 
     def within(self, model: nn.Module) -> TrainingStream:
-        """The stream without the rows that a model or a batch cannot take, which are told as they are met."""
+        """The stream without rows that exceed the limits of a model or batch; these are reported when read."""
         checks = replace(self.checks, limits=tuple(self.task.limits(model)))
         return replace(self, checks=checks, positions=batch_positions(self.experiment, self.task, model))
 
@@ -74,7 +74,7 @@ class TrainingStream:
         )
 
     def first_window(self) -> Window:
-        """The first shards of the first epoch, whose bad rows are told where none is allowed."""
+        """The first shards of the first epoch; their bad rows are an error where none is allowed."""
         window = self.reader().read(0, 0, 1)
         self._tally(names=False).require_none(window.bad)
         return window
@@ -105,7 +105,7 @@ class TrainingStream:
         return Tally(self.stream.path, data.on_bad_rows, data.max_bad_rows, names=names)
 
     def _faults(self, rows: Sequence[Row]) -> list[str]:
-        """What the columns of each row tell; the rest is checked as the row is read."""
+        """Checks of each row's columns; the rest is checked when the row is read."""
         config = self.checks.config
         faults = []
         for row in rows:

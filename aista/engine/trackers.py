@@ -1,4 +1,4 @@
-"""A run's experiment trackers: they get what its folder gets, and none of them can stop it."""
+"""A run's experiment trackers: they receive the metrics of its folder, and their failures do not stop the run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Record = Mapping[str, float | Sequence[float] | None]
 
 
 class Link:
-    """The way to one tracker. What it does not take is kept, and sent in order once it answers.
+    """Connection to one tracker. Values that it does not accept are kept, and sent in order once it answers.
 
     Args:
         name: The tracker's, for messages.
@@ -53,7 +53,7 @@ class Link:
         self._reason = ""
 
     def send(self, *sends: Send) -> None:
-        """Send, or keep while the tracker fails: it is tried after a pause, so that no outage holds up training."""
+        """Send values, or keep them while the tracker fails; retries are delayed, training is not."""
         self._kept += sends
         if self._clock() >= self._next_try:
             self._try()
@@ -77,7 +77,7 @@ class Link:
             self._reason, self._pause = "", 0.0
 
     def close(self, status: Status | None) -> None:
-        """Try once more, say what was not sent, and end the tracked run."""
+        """Try once more, report values that were not sent, and close the tracked run."""
         if self._kept or self._run is None:
             self._try()
         try:
@@ -95,7 +95,7 @@ def _line(error: Exception) -> str:
 
 
 class Trackers:
-    """The trackers of a run's config; a run without any has none to send to.
+    """The trackers of a run's config, which may be none.
 
     Args:
         run: The run folder.
@@ -116,14 +116,14 @@ class Trackers:
         self._links: list[Link] = []
 
     def open(self, last_step: int) -> None:
-        """Open the run at each tracker for a training that goes on from ``last_step``; one process does.
+        """Open the run at each tracker for a training that continues from ``last_step``; called by one process.
 
         A tracker that does not have the run yet gets its earlier records first.
         """
         self._open(last_step, goes_on=True)
 
     def add_evaluation(self, evaluation: Evaluation) -> None:
-        """Add the scores of an evaluation while no training goes on; one that does not have the run gets all of it."""
+        """Add the scores of an evaluation outside training; a tracker without the run gets all of its records."""
         statuses: dict[str, Status | None] = {
             name: "finished" if self._id(name) is None else None for name in self._trackers
         }
@@ -171,12 +171,12 @@ class Trackers:
         return opened
 
     def _id(self, name: str) -> TrackedRunId | None:
-        """The run that a tracker has of this one, unless it is to be kept in another place now."""
+        """The tracker's record of this run, unless the config now names another place."""
         known = self._known.get(name)
         return known if known is not None and known.place == self._trackers[name].place else None
 
     def log(self, category: str, record: Record, step: int) -> None:
-        """Send the numbers of a step, under ``CATEGORY/NAME``; of a list, each with its place in it."""
+        """Send the values of a step under ``CATEGORY/NAME``; for a list, each with its index."""
         self._send(_values(category, record, step))
 
     def log_choice(self, choice: LayerChoice) -> None:
@@ -199,7 +199,7 @@ class Trackers:
 
     @contextmanager
     def following(self) -> Iterator[Trackers]:
-        """Follow a training that the block runs: at its end come the scores that its folder has by then."""
+        """Track a training that the block runs; at its end, send the scores in its folder."""
         status: Status = "failed"
         try:
             yield self
@@ -212,7 +212,7 @@ class Trackers:
     def _log_folder(self, label: str) -> None:
         try:
             self.log_evaluation(Evaluation.load(self._run, label))
-        except AistaError as error:  # a damaged one is no fault of this training
+        except AistaError as error:  # a damaged one is not a fault of this training
             log.warning("%s; its scores are not sent to trackers", error)
 
 

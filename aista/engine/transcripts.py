@@ -1,4 +1,4 @@
-"""What alignment needs of a training's rows: transcripts, and for some losses the times of their words."""
+"""Checks that training rows have the transcripts, and for some losses the word times, that alignment needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMN = "src_text"
 
 
 def check_transcripts(rows: Rows, path: Path, *, minimum: int, unknown_columns: Iterable[str]) -> None:
-    """That at least ``minimum`` rows have a transcript.
+    """Check that at least ``minimum`` rows have a transcript.
 
     Raises:
         DataError: fewer have one; names the column that may hold them.
@@ -36,7 +36,7 @@ def check_transcripts(rows: Rows, path: Path, *, minimum: int, unknown_columns: 
 
 
 def check_words(rows: Rows, path: Path, *, training: bool) -> None:
-    """That some training row says when its words are spoken, which an alignment loss needs; the others are counted.
+    """Check that some training row has word times, which an alignment loss needs; rows without are counted.
 
     Raises:
         DataError: none does.
@@ -44,7 +44,7 @@ def check_words(rows: Rows, path: Path, *, training: bool) -> None:
     with_times = int(rows.is_filled("word_times").sum())
     if not with_times and training:
         raise DataError(
-            f"{path}: no row says when its words are spoken, which an alignment loss needs; fill the column word_times "
+            f"{path}: no row has word times, which an alignment loss needs; fill the column word_times "
             "(docs/manifest.md), for example from a forced aligner, and leave data.shuffle_transcripts off"
         )
     if with_times < len(rows):

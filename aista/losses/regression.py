@@ -72,7 +72,7 @@ def resample(states: Tensor, lengths: Tensor, new_lengths: Tensor, size: int) ->
 
 
 def compared(both: LayerStates, level: str) -> tuple[Tensor, Tensor, Tensor]:
-    """What a regression compares: ``[B, N, D]`` of speech and of text, and how many of the N count.
+    """The vectors to compare: ``[B, N, D]`` of speech and of text, and how many of the N are content.
 
     N is 1 for pooled levels and T, the text's length, at level ``token``.
     """

@@ -72,7 +72,7 @@ class WordAligned(Options, AlignmentLoss):
 
 
 class _Words(NamedTuple):
-    """Where the words of B rows lie; N is the most words of a row."""
+    """Places of the words of B rows; N is the maximum number of words in a row."""
 
     inside_BN: Tensor
     speech_BNP: Tensor  # weights of the speech states

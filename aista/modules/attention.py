@@ -10,7 +10,7 @@ __all__ = ["Attention", "AttentionBlock", "rotate"]
 
 
 def rotate(x_BHNK: Tensor) -> Tensor:
-    """Turn channels by an angle that grows with the position (rotary encoding, Su et al. 2021, arXiv 2104.09864).
+    """Rotate channels by an angle that grows with the position (rotary encoding, Su et al. 2021, arXiv 2104.09864).
 
     ``(a, b) -> (a cos - b sin, a sin + b cos)`` for channels k and k + K/2 of position n, at the angle
     ``n * 10000^(-2k/K)``: products of rotated vectors depend on how far apart they are, at any length.
@@ -25,7 +25,7 @@ def rotate(x_BHNK: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head attention (Vaswani et al. 2017, arXiv 1706.03762) to content alone, rotary if asked for."""
+    """Multi-head attention (Vaswani et al. 2017, arXiv 1706.03762) with padding masked, optionally rotary."""
 
     def __init__(
         self, dim: int, num_heads: int, *, memory_dim: int | None = None, rotary: bool = False, dropout: float = 0.0

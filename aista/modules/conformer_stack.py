@@ -34,7 +34,7 @@ def conformer_stack(
     causal_conv: bool = False,
     conv_norm: Literal["layer", "batch"] = "layer",
 ) -> StandardTransformerEncoder:
-    """Conformer blocks, each around an attention of its own.
+    """Build conformer blocks, each with its own attention.
 
     The attention is created between the feed-forward networks, so that a seed gives the block its weights. Batch norm
     behind the depthwise convolutions makes rows depend on their batch while its statistics are learned.

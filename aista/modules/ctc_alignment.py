@@ -1,4 +1,4 @@
-"""Where the tokens of known transcripts lie in CTC's frames: forced alignment by the best path."""
+"""CTC forced alignment: frames of the tokens of known transcripts on the best path."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _NEVER = float("-inf")
 
 
 class TokenSpans(NamedTuple):
-    """Where each token of a padded batch lies; 0 where a row has no further token.
+    """Frames of each token of a padded batch; 0 after a row's last token.
 
     Attributes:
         first: ``[B, T]`` its first frame.
-        end: ``[B, T]`` the frame behind its last.
+        end: ``[B, T]`` the frame after its last one.
         posterior: ``[B, T]`` mean probability of the token over its frames.
         score: ``[B]`` log-probability of the best path; -inf where no path spells the transcript (``min_frames``).
     """
@@ -32,7 +32,7 @@ class TokenSpans(NamedTuple):
 
 @torch.no_grad()
 def align_tokens(log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> TokenSpans:
-    r"""The frames of each token on the most probable path that spells the transcript; the blank is the last class.
+    r"""Find the frames of each token on the most probable path of the transcript; the blank is the last class.
 
     Over the states ``e = (blank, y_1, blank, y_2, ..., y_T, blank)``, as in Graves et al. 2006:
     ``a_s(n) = log p_s(e_n) + max(a_{s-1}(n), a_{s-1}(n-1), a_{s-1}(n-2) if e_n is a token other than e_{n-2})``. The

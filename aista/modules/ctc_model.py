@@ -1,4 +1,4 @@
-"""CTC: its loss on padded batches, and a speech encoder under it with greedy decoding."""
+"""CTC: a speech encoder with a CTC head and greedy decoding, and the loss on padded batches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["CtcModel", "CtcOutput", "ctc_nll", "min_frames"]
 
 
 class CtcOutput(NamedTuple):
-    """What one forward of ``CtcModel`` returns (a pytree, so that FSDP2 can hook it).
+    """Result of one forward pass of ``CtcModel`` (a pytree, so that FSDP2 can hook it).
 
     Attributes:
         nll: ``[B]`` CTC negative log-likelihood of each transcript, fp32, nats; 0 for rows left out.
@@ -37,7 +37,7 @@ class CtcOutput(NamedTuple):
 
 
 class CtcModel(FrozenInEval):
-    """A speech encoder under a linear head over V tokens and the blank, whose id is V.
+    """A speech encoder with a linear CTC head over V tokens and the blank, whose id is V.
 
     Connectionist temporal classification (Graves et al. 2006). Choose it to pretrain an encoder on recognition before
     joint training with an LLM.

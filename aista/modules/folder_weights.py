@@ -1,4 +1,4 @@
-"""The safetensors of a model's folder: read into modules tensor by tensor, and the bound that they set to a model."""
+"""Safetensors of a model's folder: reads them into modules tensor by tensor, and bounds a model's size by theirs."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def check_weights(folder: Path) -> None:
         return
     content = without_safetensors(path.name for path in folder.glob("*"))
     raise ValueError(
-        f"path: {folder} holds {content}; weights are read from *.safetensors alone: get model.safetensors, or load "
+        f"path: {folder} holds {content}; weights are read only from *.safetensors: get model.safetensors, or load "
         "a file you trust with transformers once and save_pretrained(..., safe_serialization=True)"
     )
 
 
 @contextmanager
 def bounded_by(files: Sequence[Path]) -> Iterator[None]:
-    """Stop the building of a model in the block once it is absurdly larger than its weights.
+    """Stop building a model in the block once it is absurdly larger than its weights.
 
     Absurd is 64 times the tensors or the numbers in them, and more than 4,096 or 2^28: a model may be built with
     parts that it does not keep. Sizes in a damaged config would otherwise take hours or all memory. Without files,

@@ -28,7 +28,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
         patterns: The config's ``freeze_params``; empty freezes nothing.
 
     Raises:
-        ValueError: a pattern is no regular expression, or matches no parameter; nothing is frozen then.
+        ValueError: a pattern is not a regular expression, or matches no parameter; nothing is frozen then.
     """
     parameters = list(model.named_parameters(remove_duplicate=False))
     matched: list[nn.Parameter] = []
@@ -71,7 +71,7 @@ def matching_parameters(pattern: str, names: Sequence[str]) -> frozenset[str]:
     """The dotted names that a pattern of ``freeze_params`` matches, or whose module it matches.
 
     Raises:
-        ValueError: it is no regular expression, or takes too long.
+        ValueError: it is not a regular expression, or takes too long.
     """
     try:
         return matching(pattern, tuple(names), whole=True)

@@ -1,4 +1,4 @@
-"""Beam search over a batch of ragged prompts, the same for every language model, and what it needs around it."""
+"""Beam search over a batch of ragged prompts, shared by all language models, and its helpers."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def beam_search(
     pad_id: int,
     num_tokens: int | None = None,
 ) -> list[list[Hypothesis]]:
-    r"""Search each row for the continuations of highest normalised log-probability.
+    r"""Search the continuations of each row with the highest normalised log-probability.
 
     A hypothesis ``y`` with its EOS has length n and score ``log p(y | prompt) / n ** length_penalty``.
     At each step an EOS among the ``beam_size`` best candidates ends a hypothesis, and the
@@ -74,11 +74,11 @@ def beam_search(
     ``no_repeat_ngram`` leaves no other candidate. At ``max_new_tokens`` the remaining beams are ended by EOS
     at its true probability, so that every row has a result and all scores are those of whole sequences.
 
-    Candidates of a step are equally long, so ``length_penalty`` ranks hypotheses in the end and steers no step.
+    Candidates of a step are equally long, so ``length_penalty`` affects only the final ranking, not the steps.
 
     Args:
         logits: ``[B, V]`` of the first new token.
-        decoding: The model's memory of the B prompts, changed in place.
+        decoding: The model's cache of the B prompts, changed in place.
         config: Search options.
         eos_id: Token that ends a translation.
         pad_id: Token never produced.

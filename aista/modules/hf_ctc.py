@@ -1,4 +1,4 @@
-"""CTC models in local Hugging Face folders: a speech encoder of ``hf_speech``, the folder's head, and its letters."""
+"""CTC models in local Hugging Face folders: encoder (as ``hf_speech``), CTC head and letters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LetterModel(NamedTuple):
 
     Attributes:
         model: The encoder and its head.
-        letters: Letter -> class, those alone that one character writes.
+        letters: Letter -> class, only of classes written as one character.
         delimiter: Class of the token between words; None where the vocabulary has none.
     """
 

@@ -1,7 +1,7 @@
 """Models in local Hugging Face folders: checked, and built with the folder's weights or without; imports transformers.
 
-``aista.hub`` downloads, nothing here does. No code of a folder runs, and weights are read from safetensors alone. Every
-folder passes ``aista.model_folder.check_folder`` before transformers sees it.
+Only ``aista.hub`` downloads. No code of a folder runs, and weights are read from safetensors only. Every folder is
+checked by ``aista.model_folder.check_folder`` before transformers reads it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def read_config(folder: Path, model_types: Collection[str] = (), *, remedy: str 
 
     Args:
         folder: Holds config.json; weights are not looked for.
-        model_types: What config.json may call the model; empty for anything that transformers knows.
-        remedy: What to do about a model of another type.
+        model_types: Model types allowed in config.json; empty for any that transformers knows.
+        remedy: Advice for a model of another type.
         changes: Values to override.
 
     Raises:
@@ -71,7 +71,7 @@ def read_config(folder: Path, model_types: Collection[str] = (), *, remedy: str 
 
 
 def read_causal_config(folder: Path, vocab_size: int, model_types: Collection[str] = (), *, remedy: str = "") -> Any:
-    """The config of a causal language model that holds a tokenizer's vocabulary; arguments as of ``read_config``.
+    """The config of a causal language model that covers a tokenizer's vocabulary; arguments as in ``read_config``.
 
     Raises:
         ValueError: the folder holds something else, or its vocabulary is too small.
@@ -106,7 +106,7 @@ def check_vocabulary(config: Any, folder: Path, vocab_size: int) -> None:
 
 
 def saved_dtype(config: Any, dtype: str) -> torch.dtype:
-    """The type that an option ``dtype`` stands for: ``auto`` is the checkpoint's own."""
+    """The torch dtype of an option ``dtype``: ``auto`` is the checkpoint's own."""
     saved: torch.dtype = getattr(config, "dtype", None) or torch.float32
     return saved if dtype == "auto" else getattr(torch, dtype)
 
@@ -121,14 +121,14 @@ def build_model(
     attention: str = "auto",
     part: str = "",
 ) -> Any:
-    """The folder's model in evaluation mode.
+    """Build the folder's model, in evaluation mode.
 
     Args:
         auto_class: ``AutoModel``, ``AutoModelForCausalLM`` ...
-        folder: Where the weights are.
+        folder: Folder of the weights.
         config: As ``read_config`` gives it.
         with_weights: Whether to read them; otherwise they are arbitrary (see ``build_skeleton``).
-        dtype: Of the weights: ``auto`` (the checkpoint's own), ``float32`` or ``bfloat16``.
+        dtype: Dtype of the weights: ``auto`` (the checkpoint's own), ``float32`` or ``bfloat16``.
         attention: Attention implementation; ``auto`` is the model's own choice.
         part: Prefix of the tensors that must not be missing.
 
@@ -157,7 +157,7 @@ def build_model(
 
 
 def build_skeleton(auto_class: Any, folder: Path, config: Any, *, dtype: torch.dtype, attention: str = "auto") -> Any:
-    """The model of a config, or of a config inside it, with arbitrary weights and in evaluation mode.
+    """Build the model of a config, or of a config inside it, with arbitrary weights, in evaluation mode.
 
     On torch's meta device too, where it has none.
 
@@ -176,7 +176,7 @@ def model_errors(folder: Path, what: str) -> Iterator[None]:
 
     Args:
         folder: The model's.
-        what: What is done with it, such as "loaded".
+        what: The action, such as "loaded".
 
     Raises:
         ValueError: any error in the block.
@@ -201,7 +201,7 @@ def _summary(error: Exception) -> str:
 
 @contextmanager
 def _without_remarks() -> Iterator[None]:
-    """Without transformers' warnings: heads are meant to be left out, and what is missing is an error here."""
+    """Silence transformers' warnings: heads are left out on purpose, and missing tensors are an error here."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()
     try:

@@ -25,7 +25,7 @@ __all__ = ["ForwardRequest", "LargeSpeechTextModel"]
 
 @dataclass(frozen=True, kw_only=True)
 class ForwardRequest:
-    """What one forward of the model computes.
+    """The outputs to compute in one forward pass of the model.
 
     Attributes:
         translate: The NLL of the targets given the speech. If not, it is 0 and the speech branch ends at the deepest
@@ -36,9 +36,9 @@ class ForwardRequest:
             left out.
         vocabulary: ``[C]`` tokens whose embeddings are returned.
         text_gradient: Whether gradients flow through the captured text states and those embeddings.
-        readings: Whether the transcript's tokens are read off the captured speech states (``token_reading``).
-        input_gradient: Whether the speech branch keeps its graph, gradients on or off outside, from what the adapter
-            gives to the language model, which is returned as ``embedded``. Nothing below has a gradient then.
+        readings: Whether the output layer is applied to the captured speech states (logit lens, ``token_reading``).
+        input_gradient: Whether the speech branch keeps its graph from the adapter's output, which is returned as
+            ``embedded``, even where gradients are off outside. Encoder and adapter have no gradient then.
     """
 
     translate: bool = True
@@ -61,7 +61,7 @@ class ForwardRequest:
 
 
 class LargeSpeechTextModel(FrozenInEval):
-    """Translates speech; in training it also shows the layer states of speech and transcript.
+    """Translates speech; in training it also returns the layer states of speech and transcript.
 
     A row of the language model reads ``[BOS] prefix speech suffix target EOS`` in the speech branch and
     ``[BOS] prefix transcript suffix target EOS`` in the text branch (arXiv 2503.10211). The loss is on
@@ -93,7 +93,7 @@ class LargeSpeechTextModel(FrozenInEval):
         self.pad_id = pad_id
 
     def forward(self, batch: SpeechBatch, request: ForwardRequest) -> LsmOutput:
-        """Run both branches in one call, as data-parallel wrappers need it.
+        """Run both branches in one call, as data-parallel wrappers require.
 
         The text branch runs only where the request needs it. It runs for a batch without any transcript too, so
         that all ranks of a sharded model take the same steps.
@@ -165,12 +165,12 @@ class LargeSpeechTextModel(FrozenInEval):
         encoded: bool = False,
         prompts: RowPrompts | None = None,
     ) -> list[list[Hypothesis]]:
-        """Translate a batch of utterances, or of their encoder states; a row's result does not depend on the others.
+        """Translate a batch of utterances, or of encoder states; a row's result does not depend on the others.
 
         Rows have the model's prompt, unless ``prompts`` are given.
 
         Returns:
-            For each row every hypothesis that the search ended with, best first; at least one.
+            All final hypotheses of each row, best first; at least one.
 
         Raises:
             DataError: prompt, speech and ``max_new_tokens`` exceed the language model's positions.
@@ -183,14 +183,14 @@ class LargeSpeechTextModel(FrozenInEval):
     def generate_from_text(
         self, source: Tensor, lengths: Tensor, config: GenerationConfig, *, prompts: RowPrompts | None = None
     ) -> list[list[Hypothesis]]:
-        """As ``generate``, from transcripts by the text branch: what the language model does without speech."""
+        """Like ``generate``, but translates transcripts by the text branch."""
         with evaluating(self):
             source = fill_padding(source, lengths, self.pad_id)
             rows = self.prompt.pack(self.llm, self.llm.embed(source), lengths, prompts=prompts)
             return self.llm.generate(rows.embeddings, rows.lengths, config, eos_id=self.eos_id, pad_id=self.pad_id)
 
     def _hear(self, batch: SpeechBatch, source: Tensor) -> AdapterOutput:
-        """What the adapter makes of each row, in the language model's dtype; no position of rows without audio."""
+        """The adapter's output in the language model's dtype; rows without audio have no positions."""
         audio, lengths, source_lengths, spoken = batch.audio, batch.audio_lengths, batch.source_lengths, batch.spoken
         if spoken is not None:
             if not len(spoken):
@@ -217,7 +217,7 @@ class LargeSpeechTextModel(FrozenInEval):
         goal: _Target,
         request: ForwardRequest,
     ) -> _Branch:
-        """The speech's pass, with the transcripts of rows without audio, of which no state is captured."""
+        """Run the speech branch; rows without audio use their transcripts, and their states are not captured."""
         goal_or_none = goal if request.translate else None
         if batch.spoken is None:
             return self._branch(speech_BPD, lengths, goal_or_none, request.capture, batch.prompts)
@@ -233,7 +233,7 @@ class LargeSpeechTextModel(FrozenInEval):
         request: ForwardRequest,
         prompts: RowPrompts | None,
     ) -> _Branch:
-        """The transcripts' pass; for captured states alone it ends at the deepest captured layer."""
+        """Run the text branch; if only captured states are needed, it ends at the deepest captured layer."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and (request.text_gradient or request.mt)):
             text_BTD = self.llm.embed(source)
             goal_or_none = goal if request.mt or request.divergences else None
@@ -269,7 +269,7 @@ class LargeSpeechTextModel(FrozenInEval):
         *,
         with_nll: bool = True,
     ) -> _Branch:
-        """One pass of the language model; without a goal it ends at the deepest captured layer."""
+        """Run the language model once; without a target it ends at the deepest captured layer."""
         if goal is None:
             rows = self.prompt.pack(self.llm, middle, lengths, with_suffix=False, prompts=prompts)
         else:
@@ -284,7 +284,7 @@ class LargeSpeechTextModel(FrozenInEval):
 
 
 class _Branch(NamedTuple):
-    """NLL ``[B]`` of the goal (zeros without one), captured states, final states, and where the goal begins."""
+    """NLL ``[B]`` of the target (zeros without one), captured states, final states, and start of the target."""
 
     nll: Tensor
     captured: tuple[Tensor, ...] = ()

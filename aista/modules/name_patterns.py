@@ -1,7 +1,7 @@
-"""Which names a user's regular expression matches, in bounded time.
+"""Matches names by a user's regular expression, in bounded time.
 
 Python's engine backtracks: ``(a+)+b`` can keep it busy for years on one name, and nothing in its process can stop it.
-A pattern is therefore matched in a process of its own, which the system ends.
+A pattern is therefore matched in a separate process with limits on time and memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def matching(pattern: str, names: tuple[str, ...], *, whole: bool) -> frozenset[
     """The dotted names that a pattern matches: their beginning, or, if ``whole``, all of one or of its module's name.
 
     Raises:
-        ValueError: it is no regular expression, or takes too long.
+        ValueError: it is not a regular expression, or takes too long.
     """
     from aista.errors import shown  # not at the top: the child runs this file and has no aista
 

@@ -44,8 +44,8 @@ class Prompt(nn.Module):
     """The ids around speech or transcript, and the packing of rows. Has no parameters.
 
     Args:
-        prompt: The same ids around each row; None where rows bring their own.
-        bos_id: In front of them.
+        prompt: The same ids around each row; None where rows have their own.
+        bos_id: BOS, before them.
     """
 
     head: Tensor
@@ -83,8 +83,8 @@ class Prompt(nn.Module):
             lengths: ``[B]`` their lengths; 0 is allowed.
             target: ``[B, U]`` ids; None for none.
             target_lengths: ``[B]``.
-            with_suffix: False where nothing that follows the middle is wanted.
-            prompts: Of each row, in place of this prompt.
+            with_suffix: False where nothing after the middle is needed.
+            prompts: A prompt for each row, in place of this one.
 
         Raises:
             DataError: the longest row exceeds the language model's positions.
@@ -124,7 +124,7 @@ def _pack_each(
     *,
     with_suffix: bool,
 ) -> PackedRows:
-    """``Prompt.pack`` with a prompt of its own in each row."""
+    """``Prompt.pack`` with a different prompt in each row."""
     dtype = middle.dtype
     parts = [(llm.embed(prompts.head).to(dtype), prompts.head_lengths), (middle, lengths)]
     if with_suffix:

@@ -1,4 +1,4 @@
-"""What the language model predicts at chosen tokens: their NLL, and how far two branches' predictions differ."""
+"""Predictions of chosen tokens by the language model: their NLL, and divergences between both branches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SLICE = 128
 
 
 class Tokens(NamedTuple):
-    """Where the K tokens that count are in ``[B, U]``.
+    """Places of the K counted tokens in ``[B, U]``.
 
     Finding them makes the host wait for a GPU: do it before the language model runs. What follows does not wait.
     """
@@ -33,7 +33,7 @@ class Tokens(NamedTuple):
 
     @classmethod
     def of(cls, valid: Tensor) -> Tokens:
-        """Those marked in ``[B, U]``; a token at position 0 of the model has nothing to be predicted from."""
+        """The tokens marked in ``[B, U]``; a token at position 0 of the model cannot be predicted."""
         rows, columns = valid.nonzero(as_tuple=True)
         return cls(rows, columns, valid.shape)
 
@@ -60,7 +60,7 @@ def token_nll(llm: LanguageModel, states: Tensor, start: Tensor, labels: Tensor,
         states: ``[B, N, D]`` final states.
         start: ``[B]`` position of each row's token ``labels[:, 0]``; the state before it predicts it.
         labels: ``[B, U]`` ids.
-        tokens: Which of them count.
+        tokens: The counted ones among them.
 
     Returns:
         ``[B]`` nats in fp32; 0 for rows without such tokens.
@@ -84,8 +84,8 @@ def token_divergence(
         llm: Projects states to logits.
         divergence: Compares a slice.
         speech: ``[B, N, D]`` final states of the speech branch, and the ``[B]`` positions of each row's first target.
-        text: The same of the text branch.
-        tokens: Which target tokens count.
+        text: The same for the text branch.
+        tokens: The counted target tokens.
 
     Returns:
         ``[B]`` in fp32; 0 for rows without such tokens.

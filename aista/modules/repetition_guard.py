@@ -1,4 +1,4 @@
-"""Keeps a search from repeating itself, and says whose search that changed."""
+"""Blocks repeated n-grams in a search, and records the rows whose search that changed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["Forbidden", "RepetitionGuard"]
 
 
 class Forbidden(NamedTuple):
-    """The F extensions that a step was not given: their ``[F]`` rows and the ``[F]`` scores they would have had."""
+    """The F extensions forbidden in a step: their ``[F]`` rows and the ``[F]`` scores they would have had."""
 
     rows: Tensor
     scores: Tensor
 
 
 class RepetitionGuard:
-    """Forbids every token that would complete an n-gram which its hypothesis holds already (Paulus et al. 2018).
+    """Forbids tokens that would complete an n-gram already in the hypothesis (Paulus et al. 2018).
 
-    Only new tokens count, not the prompt's. With N tokens so far, a step compares N n-grams for each beam and one row
-    of logits is written where they are equal: beside the model's step that is nothing.
+    Only new tokens count, not the prompt's. With N tokens so far, a step compares N n-grams for each beam, at
+    negligible cost beside the model's step.
 
     Attributes:
         size: Tokens of an n-gram; 0 forbids nothing.
@@ -57,8 +57,8 @@ class RepetitionGuard:
         """Remember the rows where a forbidden extension is better than the lowest that the step used.
 
         Args:
-            forbidden: What ``forbid`` returned.
-            rows: Which of the batch the R rows are.
+            forbidden: The result of ``forbid``.
+            rows: Indices of the R rows in the batch.
             lowest_R: ``[R]`` the lowest score among the candidates that the step used.
         """
         better = forbidden.scores > lowest_R[forbidden.rows]

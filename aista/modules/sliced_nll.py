@@ -1,4 +1,4 @@
-"""Cross-entropy of a projection to a large vocabulary, whose logits never exist all at once (decision 38).
+"""Cross-entropy over a large vocabulary, with logits computed in slices to save memory (decision 38).
 
 A thousand tokens of a vocabulary of 262k have 1 GiB of logits in fp32, and cross-entropy with its backward pass holds
 that three times and more.
@@ -22,15 +22,15 @@ from aista.modules.llms.base import LanguageModel
 __all__ = ["MOST_LOGITS", "sliced_nll"]
 
 MOST_LOGITS = 1 << 28
-"""Bytes of logits in fp32 that exist at a time."""
+"""Maximum bytes of fp32 logits in memory at a time."""
 
 
 def sliced_nll(llm: LanguageModel, states: Tensor, labels: Tensor) -> Tensor:
     """``-log softmax(project(states))[labels]``, in slices where there are more than ``MOST_LOGITS`` bytes of logits.
 
-    Where the projection is frozen, a slice's gradient by the states is computed along with it, which takes no operation
-    more than otherwise. Where it is trained, backward makes the logits again: the gradient of its weights depends on
-    each token's share in the loss, which forward does not know.
+    Where the projection is frozen, a slice's gradient by the states is computed along with it, at no extra cost. Where
+    it is trained, backward recomputes the logits: the gradient of its weights depends on each token's weight in the
+    loss, which forward does not know.
 
     Args:
         llm: Projects states to logits, by weights of any kind.
@@ -74,7 +74,7 @@ class _FrozenProjection(torch.autograd.Function):
 
 
 class _TrainedProjection(torch.autograd.Function):
-    """Makes the logits again in backward, and adds up the gradients of the weights in fp32."""
+    """Recomputes the logits in backward, and adds up the gradients of the weights in fp32."""
 
     @staticmethod
     def forward(

@@ -1,4 +1,4 @@
-"""Batches in which only some rows have audio: the transcript of the others takes the place of the speech."""
+"""Batches in which only some rows have audio; the others use their transcript in place of speech."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["speech_or_text", "spread_rows"]
 
 
 def spread_rows(output: AdapterOutput, rows: Tensor, size: int) -> AdapterOutput:
-    """What an adapter made of the ``[S]`` rows that have audio, as ``size`` rows; the others have no position."""
+    """Spread the adapter's output for the ``[S]`` rows with audio over ``size`` rows; others have no positions."""
     terms = tuple(
         term._replace(value=_spread(term.value, rows, size), applies=_spread(term.applies, rows, size))
         for term in output.terms

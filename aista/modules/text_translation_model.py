@@ -1,4 +1,4 @@
-"""Text translation with a language model: its pretraining stage."""
+"""The model of the task ``text_translation``, which pretrains a language model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["TextTranslationModel", "TextTranslationOutput"]
 
 
 class TextTranslationOutput(NamedTuple):
-    """What one forward returns, fp32 nats per row.
+    """Result of one forward pass, in fp32 nats per row.
 
     Attributes:
         nll: ``[B]`` summed NLL of each row's target tokens and EOS; 0 for rows without source.
@@ -35,9 +35,9 @@ class TextTranslationOutput(NamedTuple):
 
 
 class TextTranslationModel(FrozenInEval):
-    """The large speech-text model's text branch alone: the same rows, the transcript in the speech's place.
+    """The text branch of the large speech-text model: the same rows, with the transcript in place of the speech.
 
-    Its checkpoint's ``llm`` is the one that ``LargeSpeechTextModel`` starts from.
+    ``LargeSpeechTextModel`` can start from its checkpoint's ``llm``.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class TextTranslationModel(FrozenInEval):
             target_lengths: ``[B]``.
             with_source: Whether to compute ``source_nll``. Without BOS and prefix the first source token
                 has nothing before it and is left out.
-            prompts: Of each row; None for the model's own in all of them.
+            prompts: The prompt of each row; None: the model's own prompt in all rows.
 
         Raises:
             DataError: a row needs more positions than the language model has.
@@ -103,7 +103,7 @@ class TextTranslationModel(FrozenInEval):
         """Translate a batch of texts; a row's result does not depend on the others.
 
         Returns:
-            For each row every hypothesis that the search ended with, best first; at least one.
+            All final hypotheses of each row, best first; at least one.
 
         Raises:
             DataError: prompt, source and ``max_new_tokens`` exceed the language model's positions.

@@ -1,4 +1,4 @@
-"""What the language model's own output layer reads off inner states: the transcript's tokens in the speech."""
+"""Logit lens: the language model's output layer applied to speech states of inner layers."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ __all__ = ["read_tokens"]
 def read_tokens(
     llm: LanguageModel, states_BPD: Tensor, lengths: Tensor, tokens_BT: Tensor, token_lengths: Tensor
 ) -> Tensor:
-    """Rank and probability of each token in the output layer's reading of a row's states (logit lens).
+    """Rank and probability of each transcript token under the output layer applied to a row's states (logit lens).
 
-    A position p says ``q_p = softmax(project(normalize(h_p)))``, a row ``q(v) = max_p q_p(v)`` of each token v of the
-    vocabulary, as CTC needs a token at one position only. A token's rank is 1 + the number of tokens *outside* the
-    row's ``tokens_BT`` with a larger ``q``; equal ones count half. Every layer is read through the final norm, as the
-    logit lens does (nostalgebraist 2020); Belrose et al. (2023, arXiv 2303.08112) discuss its bias at early layers.
+    Position p gives ``q_p = softmax(project(normalize(h_p)))``; the row's value of token v of the vocabulary is
+    ``q(v) = max_p q_p(v)``, since a token may appear at one position only, as in CTC. A token's rank is 1 + the number
+    of tokens *outside* the row's ``tokens_BT`` with a larger ``q``; equal ones count half. The final norm is applied at
+    every layer, as the logit lens does (nostalgebraist 2020); Belrose et al. (2023, arXiv 2303.08112) discuss its bias
+    at early layers.
 
     Cost: one projection of each position, ``P D V`` a row; rows are read one by one, so that no ``[B, P, V]`` is kept.
 
     Args:
-        llm: Whose final norm and output layer read.
+        llm: The language model, for its final norm and output layer.
         states_BPD: ``[B, P, D]`` states of a layer.
         lengths: ``[B]`` their lengths.
         tokens_BT: ``[B, T]`` token ids.

@@ -1,4 +1,4 @@
-"""Which parameters of a whole model are trained, and the table that says so."""
+"""Selects the trained parameters of a whole model, and counts them in a table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ParameterTable", "PartParameters", "select_trainable"]
 
 @dataclass(frozen=True)
 class PartParameters:
-    """Numbers (not tensors) of one part of the model; those shared with an earlier part count there."""
+    """Parameter counts of one part of the model; parameters shared with an earlier part count there."""
 
     part: str
     total: int
@@ -25,13 +25,13 @@ class PartParameters:
 
     @property
     def share(self) -> float:
-        """Trainable numbers in all of the part's; 0 for a part without any."""
+        """Fraction of the part's parameters that are trained; 0 for a part without parameters."""
         return self.trainable / self.total if self.total else 0.0
 
 
 @dataclass(frozen=True)
 class ParameterTable:
-    """How many parameters each part of a model has and how many are trained."""
+    """Numbers of all and of trained parameters in each part of a model."""
 
     parts: tuple[PartParameters, ...]
 
@@ -58,7 +58,7 @@ class ParameterTable:
 
 
 def select_trainable(model: nn.Module, tunings: Mapping[str, Tuning], freeze_params: Sequence[str]) -> ParameterTable:
-    """Set what is trained: a tuning decides for its part, ``freeze_params`` for the others.
+    """Select the trained parameters: by the tuning of a part, or else by ``freeze_params``.
 
     Frozen modules are put in eval mode; see ``aista.modules.freezing``.
 
@@ -81,7 +81,7 @@ def select_trainable(model: nn.Module, tunings: Mapping[str, Tuning], freeze_par
     _check_owners(model, tunings, freeze_params)
     freeze(model, freeze_params)
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ValueError("nothing of the model is left to train; give a part another tuning or freeze less")
+        raise ValueError("no parameter of the model is trained; give a part another tuning or freeze less")
     return _count(model)
 
 

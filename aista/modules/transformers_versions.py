@@ -1,4 +1,4 @@
-"""What transformers 4.57 and 5 do differently, where both must work; imports transformers."""
+"""Differences between transformers 4.57 and 5, both of which must work; imports transformers."""
 
 from __future__ import annotations
 

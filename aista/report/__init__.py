@@ -1,1 +1,1 @@
-"""Reads run folders; draws curves and transport plans; writes tables and the HTML report. Trains nothing."""
+"""Tables, figures and the HTML report, made from run folders without training."""

@@ -1,4 +1,4 @@
-"""Audio for the report: clips as MP3 within a budget, and spectrograms of those whose plans are shown."""
+"""Audio for the report: MP3 clips within a size budget, and spectrograms for transport plans."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_FRAMES = 600
 
 @dataclass(frozen=True)
 class Matrix:
-    """Numbers in 0..largest as bytes, row by row, in base64."""
+    """A matrix of numbers in 0..largest, quantised to bytes, row by row, in base64."""
 
     rows: int
     columns: int
@@ -35,7 +35,7 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Clip:
-    """One utterance's sound: an MP3 as data URI, "" where only the spectrogram is wanted."""
+    """One utterance's audio: an MP3 as data URI, "" where only the spectrogram is needed."""
 
     id: str
     audio: str
@@ -43,7 +43,7 @@ class Clip:
 
 
 def matrix(values: Tensor) -> Matrix:
-    """``[R, C]`` numbers of at least 0 in 256 levels up to the largest."""
+    """Quantise ``[R, C]`` numbers of at least 0 to 256 levels up to the largest."""
     largest = max(float(values.max()), 1e-12)
     levels = (values.double() / largest * 255).round().to(torch.uint8)
     text = base64.b64encode(levels.numpy().tobytes()).decode("ascii")
@@ -58,12 +58,12 @@ def read_clips(
     Args:
         manifest: The evaluated manifest.
         ids: Utterances in order of priority.
-        drawn: Those that need a spectrogram, whether their audio fits or not.
+        drawn: Utterances that need a spectrogram, even if their audio does not fit.
         max_clips: Maximum number of clips with audio.
         max_bytes: Maximum size of the audio; a clip that does not fit is left out, a shorter later one may fit.
 
     Returns:
-        The clips, and why some could not be read.
+        The clips, and problems of those that could not be read.
 
     Raises:
         DataError: the manifest is missing or malformed.

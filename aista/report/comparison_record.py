@@ -1,4 +1,4 @@
-"""A comparison as plain data, with every number in full, and what a reader must know beside its table."""
+"""A comparison as plain data with full precision, and the notes below its table."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def comparison_record(
     groups: Sequence[GroupRow] = (),
     by_task: Sequence[GroupRow] = (),
 ) -> dict[str, Any]:
-    """What ``aista compare --out`` writes.
+    """The record that ``aista compare --out`` writes.
 
     Args:
         summary: The comparison.
         options: Its options.
         subset: File of the ids that it is restricted to.
-        column: What ``groups`` are by.
+        column: The manifest's column that defines ``groups``.
         groups: The rows of ``group_rows``.
         by_task: The rows of ``read_task_groups``.
     """
@@ -66,9 +66,9 @@ def comparison_notes(
     folders: Mapping[str, RunFolder],
     only: Collection[str] | None = None,
 ) -> Iterator[str]:
-    """Signatures, what was left out, what the hypotheses are from, and warnings.
+    """Notes on a comparison: signatures, rows left out, sources of the hypotheses, and warnings.
 
-    The warnings are of ids of a subset (``only``) that are unknown, other data, unfinished training, equal hypotheses.
+    Warnings are for unknown ids of a subset (``only``), different data, unfinished training and equal hypotheses.
     """
     yield from (f"{name}: {signature}" for name, signature in summary.signatures.items())
     yield from of_references(summary.metrics, summary.references, summary.inputs)

@@ -1,4 +1,4 @@
-"""Does better retrieval go with better translation? Correlation over runs, layer by layer."""
+"""Correlation of retrieval with translation quality over runs, layer by layer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Correlation:
-    """MRR at one layer against the score, a point per run.
+    """Correlation of MRR at one layer with the score, with a point per run.
 
     Attributes:
         layer: The LLM layer.
@@ -37,7 +37,7 @@ class Correlation:
 
 
 def correlate(curves: Mapping[str, Mapping[int, float]], scores: Mapping[str, float]) -> list[Correlation]:
-    """Correlate MRR with a score over the runs that have both, at every layer that at least three were probed at.
+    """Correlate MRR with a score over the runs that have both, at every layer probed in at least three runs.
 
     Args:
         curves: Run -> layer -> MRR, as ``ProbeCurve.values()`` gives it.

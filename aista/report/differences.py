@@ -1,4 +1,4 @@
-"""What differs between runs: nested facts side by side, and configs with the lines that differ marked."""
+"""Differences between runs: nested facts side by side, and configs with differing lines marked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def differing(facts: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 def side_by_side(facts: Mapping[str, Mapping[str, str]], *, only_differing: bool = False) -> str:
-    """A table with a row per path: one cell where all runs agree, else one per run, marked where unlike the first."""
+    """A table with a row per path: one cell where all runs agree, else one per run, marked if unlike the first."""
     paths = list(dict.fromkeys(path for values in facts.values() for path in values))
     different = set(differing(facts))
     rows = []

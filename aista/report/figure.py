@@ -47,7 +47,7 @@ def _fonts() -> list[str]:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Settings for the time of drawing or saving; matplotlib's global state comes back afterwards."""
+    """Apply the settings while drawing or saving, and restore matplotlib's global state afterwards."""
     settings: Any = {
         "axes.axisbelow": True,
         "axes.edgecolor": GREY,
@@ -65,7 +65,7 @@ def style() -> Iterator[None]:
         "legend.frameon": False,
         "svg.fonttype": "none",  # text stays text: small files, searchable, any script the reader's fonts have
         "svg.hashsalt": "aista",
-        "text.parse_math": False,  # a transcript's dollar signs are no formula
+        "text.parse_math": False,  # a transcript's dollar signs are not formulas
         "xtick.labelsize": 10,
         "ytick.labelsize": 10,
     }
@@ -80,7 +80,7 @@ def panels(count: int, *, width: float = 5.6, height: float = 3.8) -> tuple[Figu
 
 
 def empty(axes: Axes, message: str) -> None:
-    """Say within the axes that there is nothing to draw."""
+    """Write a message into empty axes."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, message, ha="center", va="center", color=GREY, transform=axes.transAxes)
 

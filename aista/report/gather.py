@@ -1,4 +1,4 @@
-"""From run folders to a report. What a folder lacks becomes a note on the page, not an error."""
+"""Gathers a report's data from run folders. Missing parts become notes on the page, not errors."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ T = TypeVar("T")
 
 
 class _Notes:
-    """Reads parts of run folders; notes what fails."""
+    """Reads parts of run folders and records failures as notes."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
 
     def read(self, label: str, part: str, reader: Callable[[], T]) -> T | None:
-        """What ``reader`` returns, or None and a note."""
+        """Return the result of ``reader``, or None and a note."""
         try:
             return reader()
         except (AistaError, OSError, UnicodeDecodeError) as error:
@@ -47,7 +47,7 @@ class _Notes:
             return None
 
     def each(self, runs: Mapping[str, RunFolder], part: str, reader: Callable[[RunFolder], T | None]) -> dict[str, T]:
-        """Label -> what ``reader`` returns, for the runs where it does."""
+        """Label -> result of ``reader``, for the runs where it succeeds."""
         values = {label: self.read(label, part, partial(reader, run)) for label, run in runs.items()}
         return {label: value for label, value in values.items() if value is not None}
 
@@ -60,14 +60,14 @@ def gather(
     *,
     title: str,
 ) -> Report:
-    """Everything that the folders hold; ``with_clips`` adds the sound.
+    """Gather all parts of the report except audio, which ``with_clips`` adds.
 
     Args:
         runs: Label -> run folder, the baseline first.
         metrics: Builds the metrics, the first of which decides difference, interval and p-value; None leaves out the
             comparison.
         sentence_metric: Scores single utterances.
-        options: The split, how it is resampled, and how many utterances are shown.
+        options: The split, the resampling, and the number of utterances shown.
         title: Headline of the page.
     """
     notes = _Notes()
@@ -105,7 +105,7 @@ def _scored(
     options: ReportOptions,
     notes: _Notes,
 ) -> Report:
-    """A report of what the evaluations hold."""
+    """Add the results of the evaluations to a report."""
     task = notes.read("headline", options.split, lambda: headline_task(next(iter(runs.values())), options.split)) or ""
     evaluations = notes.each(runs, "hypotheses", lambda run: _evaluation(run, split_of(run, options.split, task)))
     compared = _comparable(evaluations, options.direction, notes)
@@ -140,11 +140,11 @@ def _scored(
 
 
 def with_clips(report: Report, runs: Mapping[str, RunFolder], *, max_clips: int, max_mib: float) -> Report:
-    """The report with sound: first of the utterances with plans, then of the largest gains and losses.
+    """Add audio to a report: first for utterances with plans, then for the largest gains and losses.
 
     Args:
-        report: What ``gather`` returned, its plans complete.
-        runs: The same folders.
+        report: The result of ``gather``, with all plans.
+        runs: The same run folders.
         max_clips: Maximum number of clips.
         max_mib: Maximum size of the MP3 in MiB.
     """
@@ -161,7 +161,7 @@ def with_clips(report: Report, runs: Mapping[str, RunFolder], *, max_clips: int,
     count = sum(bool(clip.audio) for clip in clips)
     size = sum(len(clip.audio) for clip in clips) * 3 / 4 / 2**20
     note = (
-        f"{count} utterances can be heard ({size:.1f} MiB of MP3 within this page); at most {max_clips} (--audio) and "
+        f"{count} utterances have audio ({size:.1f} MiB of MP3 within this page); at most {max_clips} (--audio) and "
         f"{max_mib:g} MiB (--audio-mib) are embedded, first those with transport plans, then alternating the largest "
         "gains and losses."
     )
@@ -197,13 +197,13 @@ def _evaluation(run: RunFolder, split: str) -> Evaluation:
 
 
 def _aligned(evaluations: Mapping[str, Evaluation], direction: str) -> tuple[list[HypothesisRow], dict[str, list[str]]]:
-    """The first run's utterances in the directions that all have, and label -> hypotheses in their order."""
+    """The first run's utterances in the shared directions, and label -> hypotheses in their order."""
     shared, _, _ = share_directions(evaluations, direction)
     return align({label: evaluation.rows for label, evaluation in shared.items()})
 
 
 def _comparable(evaluations: Mapping[str, Evaluation], direction: str, notes: _Notes) -> list[str]:
-    """The first evaluated run, and those that were evaluated on the same utterances and references."""
+    """The first evaluated run, and the runs evaluated on the same utterances and references."""
     labels = list(evaluations)
     if not labels:
         return []
@@ -217,7 +217,7 @@ def _comparable(evaluations: Mapping[str, Evaluation], direction: str, notes: _N
 
 
 def _curves(label: str, run: RunFolder) -> list[RunCurve]:
-    """Every probe of the run, and first what the first layer selection saw; labels name run and probe."""
+    """The curve of the first layer selection, then every probe of the run; labels name run and probe."""
     first = next(iter(run.selections()), None)
     curves = []
     if first is not None and first.curve is not None:

@@ -1,4 +1,4 @@
-"""Scores of groups of utterances: the saved hypotheses of several runs, by a column of the manifest."""
+"""Scores of saved hypotheses by groups of utterances, defined by a column of the manifest."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class GroupRow:
 
     Attributes:
         group: The value that the group's utterances share.
-        num_utterances: How many they are.
+        num_utterances: Number of utterances in the group.
         system: Label.
         scores: Metric -> value.
         difference: In the first metric, from the baseline on the same group.
@@ -47,7 +47,7 @@ class GroupRow:
 
 
 def read_groups(source: Source, column: str, ids: Sequence[str]) -> list[str]:
-    """The value of a column for each of the ids, from the manifest that an evaluation is of; any column of it will do.
+    """Read the value of any column for each of the ids from the manifest of an evaluation.
 
     Raises:
         DataError: the manifest is not known, has changed or lacks the column or an id, or there are too many groups.
@@ -73,16 +73,15 @@ def group_rows(
 ) -> list[GroupRow]:
     """Score every system on every group, and compare it there with the first system by paired bootstrap.
 
-    The p-values of all groups and systems are one family for Holm's correction: that some group among many differs
-    by chance is likely.
+    Holm's correction is over all groups and systems, because some of many groups is likely to differ by chance.
 
     Args:
         hypotheses: Label -> hypotheses, the baseline first; one system alone is scored.
         references: One per utterance.
         groups: The group of each utterance.
         metrics: The first decides differences and p-values.
-        options: How it is resampled.
-        inputs: What was translated; read where a metric needs it.
+        options: Options of the resampling.
+        inputs: The translated inputs, for metrics that need them.
 
     Returns:
         A row per group, in alphabetical order, and system.
@@ -119,7 +118,7 @@ def group_rows(
 
 
 def corrected(rows: Iterable[GroupRow]) -> list[GroupRow]:
-    """With Holm's correction over all of them."""
+    """The rows with Holm's correction over all of them."""
     rows = list(rows)
     adjusted = holm({str(index): row.p_value for index, row in enumerate(rows) if row.p_value is not None})
     return [replace(row, adjusted=adjusted.get(str(index))) for index, row in enumerate(rows)]
@@ -143,7 +142,7 @@ def _compare(
 
 
 def group_table(rows: Sequence[GroupRow], column: str) -> Table:
-    """A row per group and system; differences are of the first score that a row has."""
+    """A row per group and system; differences are in the first score that a row has."""
     names = list(dict.fromkeys(name for row in rows for name in row.scores))
     labels = [label_of(name) for name in names]
     first = list(dict.fromkeys(label_of(next(iter(row.scores))) for row in rows))

@@ -1,4 +1,4 @@
-"""Do scores of the layers before alignment foretell what aligning each of them gains?"""
+"""Comparison of layer scores before alignment with the gains of aligning each layer alone."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SCORES = (
     *("mrr", "csls_mrr", "cka", "ot_separation", "ot_cost", "token_mrr", "word_mrr"),
     *("path_cosine", "path_distance", "path_order", "path_contrast", "lens_mrr", "lens_probability", "gradient_cosine"),
 )
-"""Measures that a layer could be chosen by."""
+"""Measures by which a layer could be chosen."""
 LOWER_IS_BETTER = ("ot_cost", "path_distance")
 SHALLOW = "shallow first"
-"""A control that measures nothing: layer 0 before 1 before 2."""
+"""A control without measurement: shallower layers first."""
 MIN_LAYERS = 3
 
 Curves = Mapping[int, Mapping[int, float]]
@@ -29,7 +29,7 @@ Curves = Mapping[int, Mapping[int, float]]
 
 @dataclass(frozen=True)
 class LayerForecast:
-    """What one score says about the layers, a value per seed.
+    """How well one score predicts the gains of the layers, with a value per seed.
 
     Attributes:
         score: A name of ``SCORES``, or ``SHALLOW``.
@@ -38,8 +38,8 @@ class LayerForecast:
         spearman: The same of ranks.
         of_means: Spearman's of the means over the seeds.
         chosen: The layers from the best score to the worst; equal scores prefer the shallower.
-        gains: For k = 1 and 2, the mean gain of the k best layers, each of them aligned alone.
-        regrets: How much less that is than the k layers with the largest gains have.
+        gains: For k = 1 and 2, the mean gain of the k best layers, each aligned alone.
+        regrets: Difference of that from the mean of the k largest gains.
     """
 
     score: str
@@ -56,7 +56,7 @@ def forecast(probes: Mapping[int, ProbeCurve], gains: Curves) -> list[LayerForec
 
     Args:
         probes: Seed -> a probe before alignment.
-        gains: Seed -> layer -> what aligning this layer alone gained. Layers that a seed lacks are left out for all.
+        gains: Seed -> layer -> gain of aligning only this layer. Layers that a seed lacks are left out for all.
 
     Returns:
         A forecast per score, in the order of ``SCORES``, then the control; none for fewer than three layers.

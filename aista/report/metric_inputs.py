@@ -1,4 +1,4 @@
-"""What metrics need beside texts: transcripts and audio of evaluated utterances, or of those in a file."""
+"""Inputs of metrics other than hypotheses and references: transcripts and audio of utterances."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["evaluated_inputs", "evaluated_manifest", "read_inputs"]
 def evaluated_inputs(
     evaluations: Mapping[str, Evaluation], ids: Sequence[str], metrics: Sequence[Metric]
 ) -> UtteranceInputs:
-    """What metrics need of evaluated utterances.
+    """Read the inputs that metrics need of evaluated utterances.
 
-    Transcripts are the manifest's: of a cascade, whose hypotheses were translated from recognised ones, they are not
-    taken. All evaluations are of the same utterances.
+    Transcripts are those of the manifest, also for a cascade, whose hypotheses were translated from recognised ones.
+    All evaluations must be of the same utterances.
 
     Args:
         evaluations: Label -> evaluation.
         ids: The utterances, in the order of their hypotheses.
-        metrics: Nothing is read that none of them needs.
+        metrics: Only inputs that one of them needs are read.
 
     Raises:
-        DataError: the manifest is needed, and is not there as it was evaluated.
+        DataError: the manifest is needed, and is missing or has changed since the evaluation.
     """
     needs = {need for metric in metrics for need in metric.needs}
     source = audio = None
@@ -52,11 +52,11 @@ def _manifest(evaluations: Mapping[str, Evaluation], need: str) -> IdTable:
 
 
 def evaluated_manifest(source: Source, what: str) -> IdTable:
-    """The manifest that an evaluation is of, with all of its columns.
+    """Read the manifest of an evaluation, with all columns.
 
     Args:
-        source: The evaluation's.
-        what: What needs it, for the message.
+        source: The source of the evaluation.
+        what: What needs the manifest, for the message.
 
     Raises:
         DataError: it is not known, is gone, or has changed since.
@@ -71,12 +71,12 @@ def evaluated_manifest(source: Source, what: str) -> IdTable:
 
 
 def read_inputs(path: Path | None, others: Sequence[Texts], size: int) -> UtteranceInputs:
-    """What ``size`` utterances were translated from.
+    """Read the inputs of ``size`` utterances.
 
     Args:
         path: A manifest, hypotheses of an evaluated run, or text with a transcript in each line; None for none.
-        others: Files whose utterances they are. Ids of theirs choose the rows of ``path`` where it has ids too; without
-            a path, the transcripts are theirs.
+        others: Files of the scored utterances. Their ids select rows of ``path`` where it has ids too; without a path,
+            transcripts are taken from them.
         size: Number of utterances.
 
     Raises:
@@ -101,7 +101,7 @@ def read_inputs(path: Path | None, others: Sequence[Texts], size: int) -> Uttera
 
 
 def _columns(table: IdTable, ids: Sequence[str]) -> dict[str, list[str]]:
-    """Transcripts and audio by their columns, as far as the table has them."""
+    """The columns of transcripts and audio that the table has."""
     found: dict[str, list[str]] = {}
     for name in ("src_text", "audio"):
         if name in table.columns:

@@ -1,4 +1,4 @@
-"""What the page's script draws, as JSON that can stand inside a ``<script>`` element."""
+"""The data that the page's script draws, as JSON that is safe inside a ``<script>`` element."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TITLES = {"nll": "Translation loss (nats per token)", "lr": "Learning rate"}
 
 
 def payload(report: Report) -> str:
-    """The data of all interactive parts; ``<``, ``>`` and ``&`` are escaped, so that no text ends the element."""
+    """JSON of all interactive parts; ``<``, ``>`` and ``&`` are escaped, so that no text ends the element."""
     data = {
         "runs": list(report.runs),
         "training": _training(report),
@@ -60,7 +60,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _value(recorded: float | list[float] | None) -> float:
-    """Of several numbers, as of learning rates, the first; NaN for what was not finite."""
+    """The recorded number, or the first of several, such as learning rates; NaN if it was not finite."""
     value = recorded[0] if isinstance(recorded, list) and recorded else recorded
     return float(value) if isinstance(value, (int, float)) else math.nan
 
@@ -150,7 +150,7 @@ def _plans(report: Report) -> list[dict[str, Any]]:
             "tokens": list(plan.tokens),
             "seconds": plan.seconds_per_position,
             "shown": plan.shown,
-            # what each token, a row, takes of each speech position
+            # rows: tokens; columns: fraction of each speech position's mass
             "layers": {
                 layer: asdict(matrix((torch.tensor(masses) * len(masses)).T)) for layer, masses in plan.layers.items()
             },

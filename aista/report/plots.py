@@ -62,7 +62,7 @@ def layer_curves(
 
 
 def transport_plan(plan: Plan) -> Figure:
-    """Which speech positions were matched with which transcript tokens, at the layer ``plan.shown``.
+    """Draw the transport plan between speech positions and transcript tokens at the layer ``plan.shown``.
 
     Colour is the share of a position's mass (mass times the number of positions, so that a balanced
     plan's columns sum to 1); dots mark the token that takes most of each position.
@@ -93,7 +93,7 @@ def transport_plan(plan: Plan) -> Figure:
 
 
 def bootstrap_differences(comparison: Comparison) -> Figure:
-    """How the difference from the baseline varies over resampled test sets, one row per system."""
+    """Draw the differences from the baseline over resampled test sets, one row per system."""
     systems = comparison.systems[1:]
     name = label_of(comparison.metric)
     with style():
@@ -120,7 +120,7 @@ def bootstrap_differences(comparison: Comparison) -> Figure:
 
 
 def seed_differences(comparisons: Mapping[str, SeedComparison], metric: str, baseline: str) -> Figure:
-    """A forest plot: each system's mean difference from the baseline, its seeds as dots, and two intervals.
+    """Draw a forest plot: each system's mean difference from the baseline, its seeds as dots, and two intervals.
 
     The line is the 95 % t interval over the seeds (none for one seed), the band behind it that of resampled test sets.
 

@@ -1,4 +1,4 @@
-"""Tables in a terminal: a cell is one line, and what is wider than the terminal becomes several blocks of columns."""
+"""Prints tables in a terminal; a table that is too wide is split into blocks of columns."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _NARROWEST = 8  # of a column of names that must be folded
 def print_table(console: Console, table: Table) -> None:
     """Print the title and the table, as wide as the console at most.
 
-    Each block begins with the columns that name its rows. Names are folded where not even a single other column fits
-    beside them. Texts are not read as markup, and control characters are shown.
+    Each block begins with the columns that name its rows. Names are wrapped where not a single other column fits
+    beside them. Texts are not parsed as markup, and control characters are escaped.
     """
     console.print(Text(escaped(table.title), style="bold"))
     cells = [[escaped(cell) for cell in row] for row in (table.columns, *table.rows)]
@@ -35,7 +35,7 @@ def print_table(console: Console, table: Table) -> None:
 
 
 def _blocks(widths: Sequence[int], num_names: int, width: int) -> Iterator[list[int]]:
-    """Which columns stand side by side: the names, and as many others as fit, at least one."""
+    """Yield the columns of each block: the names, and as many others as fit, at least one."""
     names = list(range(num_names))
     left = room = width - sum(widths[index] + _GAP for index in names)
     block: list[int] = []

@@ -47,13 +47,13 @@ OVER_TIME = ("mrr", "cka", "ot_separation", "speech_cosine", "speech_rank")
 
 
 def agreement_table(curve: ProbeCurve) -> Table:
-    """How alike speech and text are per layer, with the intervals of the bootstrap."""
+    """Table of the similarity of speech and text per layer, with bootstrap intervals."""
     with_intervals = f", 95 % intervals of {curve.resamples} resamples" if curve.resamples else ""
     return _table(f"Speech and text in {curve.num_utterances} utterances{with_intervals}", curve, AGREEMENT, _cell)
 
 
 def word_tables(curve: ProbeCurve) -> tuple[Table, ...]:
-    """Retrieval and reading of single tokens and words; their paths, and the agreement of gradients, per layer."""
+    """Tables of token and word retrieval, logit lens, token paths and gradient agreement, per layer."""
     titles = {"Tokens and words": WORDS, "Token paths and gradients": PATHS}
     tables = (_table(title, curve, names, lambda item: _cell(item, intervals=False)) for title, names in titles.items())
     return tuple(table for table in tables if len(table.columns) > 1)
@@ -109,7 +109,7 @@ def measure_curves(curve: ProbeCurve) -> Figure:
 
 
 def checkpoint_curves(curves: Mapping[int, ProbeCurve], measures: Sequence[str] = OVER_TIME) -> Figure:
-    """How each layer's measures move over the checkpoints, with bands for the intervals."""
+    """Draw each layer's measures over the checkpoints, with bands for the intervals."""
     if not curves:
         raise ValueError("checkpoint_curves needs at least one curve")
     shown = [name for name in measures if any(curve.estimates(name) for curve in curves.values())]

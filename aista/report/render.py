@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML page that a newcomer can read without this code."""
+"""Renders the report as one self-contained HTML page."""
 
 from __future__ import annotations
 

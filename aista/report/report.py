@@ -1,4 +1,4 @@
-"""What the report shows, as data; ``aista.report.render`` makes the page."""
+"""The data of a report; ``aista.report.render`` makes the page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Corpus", "Report", "RunCurve", "TrainingRun"]
 
 @dataclass(frozen=True)
 class Corpus:
-    """What was trained and tested on. ``synthetic`` puts a label on the page's head."""
+    """Training and test data. ``synthetic`` puts a label on the head of the page."""
 
     description: str
     synthetic: bool
@@ -37,7 +37,7 @@ class TrainingRun:
 
 @dataclass(frozen=True)
 class RunCurve:
-    """A probe curve of a run; ``before``: the layer selection saw it, before anything was aligned."""
+    """A probe curve of a run; ``before``: measured for the layer selection, before alignment."""
 
     label: str
     run: str
@@ -47,29 +47,29 @@ class RunCurve:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a report shows; sections without content are left out.
+    """The contents of a report; sections without content are left out.
 
     Attributes:
         title: Headline of the page.
         runs: Labels, the baseline first.
-        corpus: What the data are, where that is known.
+        corpus: Description of the data, if known.
         command: The command that makes this report again.
-        missing: What could not be shown, and why.
+        missing: Parts that could not be shown, and why.
         systems: Rows of the headline table, the baseline first.
         comparison: Its bootstrap, for the figure of differences.
-        headline: Task and directions of both in words; empty where there is nothing to tell apart.
+        headline: Task and directions of these in words; empty where there is only one.
         by_task: Scores by task and direction.
         saved: Scores as the evaluation wrote them, of runs outside the comparison.
         signatures: Score name -> signature.
         sources: Run label -> checkpoint and split that were evaluated.
         curves: Probe curves.
         selected: The aligned layers, marked in the curves.
-        selections: Run label -> why it aligned which layers.
+        selections: Run label -> aligned layers and the reason of the choice.
         correlations: MRR against the first score over runs, per layer.
         training: Label -> training metrics.
         plans: Run label and transport plans of an utterance.
         browser: The test utterances.
-        clips: Their sound, as far as the budget goes.
+        clips: Their audio, within the budget.
         audio_note: The budget, in words.
         configs: Label -> resolved config as YAML.
         data: Label -> facts about the manifests.

@@ -1,4 +1,4 @@
-"""Retrieval against score, a point per run and a panel per layer."""
+"""Scatter plots of retrieval against score: a panel per layer, a point per run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["retrieval_and_score"]
 
 
 def retrieval_and_score(correlations: Sequence[Correlation], metric: str) -> Figure:
-    """MRR at each layer against the score.
+    """Draw MRR at each layer against the score.
 
     Args:
         correlations: One per layer. Labels that differ only after the last comma (``AI-STA, seed 1``) look alike.

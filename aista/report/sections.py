@@ -1,4 +1,4 @@
-"""The report's sections as HTML; what the page's script draws gets an empty place with an id."""
+"""The report's sections as HTML; parts drawn by the page's script are empty elements with an id."""
 
 from __future__ import annotations
 
@@ -113,9 +113,9 @@ def _differences(report: Report) -> str:
         return ""
     count, size = report.comparison.samples, report.comparison.num_utterances
     caption = (
-        f"The test set of {size} utterances was drawn anew {count} times, with replacement, and the systems were "
-        "scored on each draw. A histogram shows the differences from the first system, the diamond the difference on "
-        "the real test set, the bar the range of the middle 95 % of draws. A bar that excludes 0 means that another "
+        f"The test set of {size} utterances was resampled {count} times, with replacement, and the systems were "
+        "scored on each resample. A histogram shows the differences from the first system, the diamond the difference "
+        "on the real test set, the bar the middle 95 % of resamples. A bar that excludes 0 means that another "
         "test set of this kind would most likely give the same sign. It does not cover other training seeds."
     )
     picture = (
@@ -132,9 +132,9 @@ def _retrieval(report: Report) -> str:
     curves = {item.label: item.curve for item in report.curves}
     sizes = " or ".join(map(str, sorted({curve.num_utterances for curve in curves.values()})))
     caption = (
-        f"Each of {sizes} utterances is turned into one point per layer, once from its speech and once from its "
-        "transcript. Recall@1 is the share of utterances whose counterpart in the other modality is the nearest "
-        "point; MRR is the mean of 1 / (rank of the counterpart), so 1 means that the counterpart always ranks first. "
+        f"Each of {sizes} utterances is represented by one vector per layer, once from its speech and once from its "
+        "transcript. Recall@1 is the fraction of utterances whose counterpart in the other modality is the nearest "
+        "vector; MRR is the mean of 1 / (rank of the counterpart), so 1 means that the counterpart always ranks first. "
         "The higher the curve, the closer the speech and text states. The dotted line is the score of random order; "
         "bands are 95 % bootstrap intervals of the mean of both directions, where the probe measured them."
     )
@@ -181,7 +181,7 @@ def _training(report: Report) -> str:
         "Lines are training steps, dashed lines with markers the validation set. Translation loss is the negative "
         "log-likelihood of the reference translation; where alignment is trained, align layer N is the distance of the "
         "speech states from the transcript's at layer N. "
-        f"More than {MAX_POINTS} records are shown as means of neighbours. Gaps are NaN. "
+        f"More than {MAX_POINTS} records are shown as means of adjacent records. Gaps are NaN. "
         "Click a name below the chart to toggle its curve."
     )
     return _joined(_place("training"), _caption(caption))
@@ -211,8 +211,8 @@ def _plans(report: Report) -> str:
     caption = (
         "Optimal transport moves each speech position (left to right in time) onto the tokens of the transcript (top "
         "to bottom). Strongly coloured cells take most of a position. A staircase from top left to bottom right means "
-        "that the model matches sounds with words, without supervision of the matching. The spectrogram above shows "
-        "the sound on the same time axis, high frequencies on top; a line follows the sound when it is played, and a "
+        "that the model matches speech with words, without supervision of the matching. The spectrogram above shows "
+        "the audio on the same time axis, high frequencies on top; a line follows the audio when it is played, and a "
         "click moves it. The plan is computed with the run's transport loss, "
         "or with the default one if it has none."
     )
@@ -221,8 +221,8 @@ def _plans(report: Report) -> str:
 
 def _corpus(report: Report) -> str:
     note = (
-        "What training read: manifests, rows and hours per split, and the SHA-256 of each manifest (its texts and "
-        "audio paths, not the audio itself). Equal sums mean the same data."
+        "Training data: manifests, rows and hours per split, and the SHA-256 of each manifest (its texts and "
+        "audio paths, not the audio itself). Equal checksums mean the same data."
     )
     facts = side_by_side(report.data)
     described = ""

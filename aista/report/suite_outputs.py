@@ -1,4 +1,4 @@
-"""Hypotheses as evaluation suites read them, in files of their own formats."""
+"""Exports hypotheses in the file formats of evaluation suites."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ __all__ = ["Hearing2TranslateSamples"]
 class Hearing2TranslateSamples:
     """The samples of a manifest of the Hearing-to-Translate suite (arXiv 2512.16378), in its order.
 
-    The suite's evaluation pairs the lines of a manifest and of a system's outputs by their numbers, so that outputs are
-    written for every sample and in the manifest's order. Source: ``OutputJson`` in evaluation/util.py of
+    The suite's evaluation pairs the lines of a manifest and of a system's outputs by number, so outputs are written for
+    every sample, in the manifest's order. Source: ``OutputJson`` in evaluation/util.py of
     github.com/sarapapi/hearing2translate: dataset_id, sample_id, src_lang, tgt_lang, output.
     """
 
@@ -33,11 +33,11 @@ class Hearing2TranslateSamples:
 
     @classmethod
     def read(cls, path: Path) -> Hearing2TranslateSamples:
-        """By the id that ``aista data import`` gives a sample.
+        """Read the samples of a manifest, by the ids that ``aista data import`` gives them.
 
         Raises:
-            DataError: the file cannot be read, is empty, or a sample lacks a field or has another's id; line and rule
-                are named.
+            DataError: the file cannot be read, is empty, or a sample lacks a field or repeats an id; the message names
+                line and rule.
         """
         samples: dict[str, dict[str, Any]] = {}
         for entry in read_objects(path):
@@ -55,7 +55,7 @@ class Hearing2TranslateSamples:
         return cls(path, samples)
 
     def write(self, rows: Sequence[HypothesisRow], out: Path) -> int:
-        """Write the output of every sample; hypotheses of others are not written, and their number is returned.
+        """Write the output of every sample; returns the number of hypotheses of other rows, which are not written.
 
         Raises:
             DataError: a sample has no hypothesis, or one in another language.
@@ -87,7 +87,7 @@ class Hearing2TranslateSamples:
 
 
 def _differ(language: str, other: str) -> bool:
-    """Whether two codes are known and of different languages: ``zh``, ``zh-CN`` and ``cmn_Hans`` are one."""
+    """Whether two codes are known and of different languages; ``zh``, ``zh-CN`` and ``cmn_Hans`` are the same."""
     return bool(language) and bool(other) and _primary(language) != _primary(other)
 
 

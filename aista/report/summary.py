@@ -1,4 +1,4 @@
-"""From run folders to what `aista compare` prints and the report shows."""
+"""Comparison of runs, as ``aista compare`` prints it and the report shows it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["Summary", "summarise", "summarise_one"]
 
 @dataclass(frozen=True)
 class Summary:
-    """Several runs on one test set.
+    """Results of several runs on one test set.
 
     Attributes:
         systems: Rows of the headline table, the baseline first.
-        comparisons: One per metric, in the order of the metrics; none of a run alone.
-        test_set: What was scored.
+        comparisons: One per metric, in the order of the metrics; empty for a single run.
+        test_set: The scored test set.
     """
 
     systems: tuple[SystemRow, ...]
@@ -42,7 +42,7 @@ class Summary:
 
     @property
     def references(self) -> list[str]:
-        """In the order of ``rows``."""
+        """References in the order of ``rows``."""
         return self.test_set.references
 
     @property
@@ -52,12 +52,12 @@ class Summary:
 
     @property
     def metrics(self) -> Sequence[Metric]:
-        """The first decides difference, interval and p-value of the headline."""
+        """The metrics; the first gives difference, interval and p-value of the headline."""
         return self.test_set.metrics
 
     @property
     def inputs(self) -> UtteranceInputs:
-        """What the metrics need of the utterances beside texts, in the order of ``rows``."""
+        """Other inputs of the metrics, such as transcripts, in the order of ``rows``."""
         return self.test_set.inputs
 
     @property
@@ -85,9 +85,9 @@ def summarise(
     Args:
         runs: Label -> run folder, the baseline first; at least two.
         metrics: Builds the metrics, of which the first one decides difference, interval and p-value of the headline.
-        options: Split and direction, and how they are resampled.
+        options: Split, direction and resampling.
         splits: Label -> the evaluation of a run, where it is not that of ``options``.
-        only: Ids of the utterances that count; others of them are ignored. None takes all.
+        only: Ids of the utterances to use; unknown ids are ignored. None uses all.
 
     Raises:
         RunError: fewer than two runs, or one was not evaluated on the split (names the command).
@@ -125,7 +125,7 @@ def summarise_one(
 
 
 def _of_run(row: SystemRow, run: RunFolder) -> SystemRow:
-    """With the run's training time and layers."""
+    """The row with the run's training time and layers."""
     selection = run.selection()
     timing = run.timing() if run.paths.timing_file.is_file() else {}
     with parsing(run.paths.timing_file):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # both are slow to import, and a table of other things needs neither
+if TYPE_CHECKING:  # both are slow to import, and other tables need neither
     from aista.scoring.significance import Interval
     from aista.selection.curve import ProbeCurve
 
@@ -92,7 +92,7 @@ def headline_table(rows: Sequence[SystemRow], title: str = "Translation quality"
 
 
 def score_table(rows: Sequence[SystemRow], title: str) -> Table:
-    """Systems of which nothing but the texts is known: their scores, the difference from the baseline, p-value."""
+    """Table of systems of which only texts are known: scores, difference from the baseline, p-value."""
     table = headline_table(rows, title)
     hidden = len(_training_cells(rows[0]))
     return Table(title, table.columns[:-hidden], tuple(cells[:-hidden] for cells in table.rows))
@@ -113,7 +113,7 @@ def _training_cells(row: SystemRow) -> tuple[str, ...]:
 
 
 def retrieval_table(curves: Mapping[str, ProbeCurve], score: str = "mrr", direction: str = "both") -> Table:
-    """One row per curve, one column per layer, and what random order scores."""
+    """Table with a row per curve and a column per layer, and the score of random order."""
     layers = sorted({layer for curve in curves.values() for layer in curve.numbers})
     rows = []
     for label, curve in curves.items():
@@ -147,7 +147,7 @@ def difference_cells(difference: float | None, interval: Interval | None) -> tup
 
 
 def difference_pattern(*intervals: Interval | None) -> str:
-    """How a difference is written: to one decimal, or to two where all its intervals lie within 1 of zero."""
+    """Format of a difference: one decimal, or two where all its intervals lie within 1 of zero."""
     bounds = [abs(bound) for each in intervals if each is not None for bound in (each.low, each.high)]
     return "+.2f" if bounds and max(bounds) < 1 else "+.1f"
 
@@ -178,7 +178,7 @@ def to_html(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A ``tabular`` with booktabs rules, everything escaped; the file that takes it in needs ``booktabs``."""
+    """A LaTeX ``tabular``, everything escaped; the document needs the package ``booktabs``."""
 
     def line(cells: Sequence[str]) -> str:
         return " & ".join("".join(_LATEX.get(char, char) for char in cell) for cell in cells) + r" \\"

@@ -1,4 +1,4 @@
-"""Translations of whole talks, in the segments of a machine, made comparable with references of other segments."""
+"""Translations of automatically segmented talks, resegmented to the references' segments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TIME = re.compile(r"\d+:\d\d:\d\d\.\d{3}")
 
 @dataclass(frozen=True)
 class Talk:
-    """Texts of successive segments, and how many segments have none because translating them failed."""
+    """Texts of successive segments, and the number of segments whose translation failed."""
 
     segments: tuple[str, ...]
     num_failed: int = 0
@@ -29,9 +29,9 @@ class Talk:
 def read_talk(path: Path) -> Talk:
     """Read what ``aista translate`` wrote as json, tsv or text with times, or text with a segment in each line.
 
-    Hypotheses of an evaluated run are taken too.
+    Hypotheses of an evaluated run are accepted too.
 
-    Several recordings follow one another in the file's order.
+    Several recordings are concatenated in the file's order.
 
     Raises:
         DataError: the file cannot be read, is empty, or has tabs and none of these formats.
@@ -57,10 +57,10 @@ def read_talk(path: Path) -> Talk:
 
 
 def resegment_talk(path: Path, references: Sequence[str], target_language: str) -> tuple[tuple[str, ...], str]:
-    """A talk's translation in the segments of its references, and what to say of it.
+    """Resegment a talk's translation to its references; returns the segments and a note.
 
     Raises:
-        DataError: the file cannot be read, or the language is no code of ISO 639.
+        DataError: the file cannot be read, or the language is not a code of ISO 639.
     """
     talk = read_talk(path)
     try:

@@ -1,4 +1,4 @@
-"""Scores by task and direction: like compared with like."""
+"""Scores of runs by task and direction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TASK_COLUMN = "task and direction"
 
 @dataclass(frozen=True)
 class TaskGroups:
-    """A row per task, direction and run; none where there is one task and direction. ``notes``: what was left out."""
+    """A row per task, direction and run; empty if there is only one task and direction. ``notes``: runs left out."""
 
     rows: tuple[GroupRow, ...] = ()
     notes: tuple[str, ...] = ()
@@ -32,17 +32,17 @@ def read_task_groups(
     splits: Mapping[str, str] | None = None,
     only: Collection[str] | None = None,
 ) -> TaskGroups:
-    """Score every run in each direction of each task that it was evaluated for, and compare it there with the first.
+    """Score every run in each direction of each evaluated task, and compare it with the first run.
 
-    The p-values of all tasks, directions and runs are one family for Holm's correction.
+    Holm's correction is over all tasks, directions and runs.
 
     Args:
         runs: Label -> run folder, the baseline first.
         metrics: Builds the metrics.
-        options: The split, and how it is resampled; a single direction is not read.
-        headline: What is compared on the whole: its task comes first.
+        options: The split and the resampling; ``direction`` is ignored.
+        headline: The test set of the headline, whose task comes first.
         splits: Label -> exactly this evaluation of a run; then no other task is read.
-        only: Ids of the utterances that count.
+        only: Ids of the utterances to use.
 
     Raises:
         AistaError: as ``read_test_set``.

@@ -1,4 +1,4 @@
-"""What several runs are compared on: the same utterances of one task, in the directions that all of them have."""
+"""The test set on which runs are compared: the same utterances of one task, in the directions shared by all runs."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ __all__ = [
 ]
 
 MetricBuilder = Callable[[str, Mapping[str, str]], Sequence[Metric]]
-"""Task of the rows, and direction -> target language: the metrics. ``build_direction_metrics`` of an experiment."""
+"""``(task of the rows, direction -> target language)`` -> metrics: ``build_direction_metrics`` of an experiment."""
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """Hypotheses of several runs beside their references.
+    """Hypotheses of several runs, with references.
 
     Attributes:
-        task: What rows are read for; empty where the runs do not tell rows apart.
-        languages: Direction -> target language; one without a name where rows have one target language.
+        task: Task of the rows; empty where the runs have a single task.
+        languages: Direction -> target language; a single one with an empty name where rows have one target language.
         evaluations: Label -> evaluation, with the utterances that are compared.
         rows: Utterances of the first.
         hypotheses: Label -> hypotheses in the order of ``rows``.
-        metrics: Of the task and directions.
-        inputs: What the metrics need of the utterances beside texts, in the order of ``rows``.
-        notes: What was left out, and which run is of another task.
+        metrics: The metrics of task and directions.
+        inputs: Other inputs of the metrics, such as transcripts, in the order of ``rows``.
+        notes: Rows left out, and runs compared by another task.
     """
 
-    __test__ = False  # no test of pytest's
+    __test__ = False  # not a test class for pytest
 
     task: str
     languages: Mapping[str, str]
@@ -59,17 +59,17 @@ class TestSet:
 
     @property
     def references(self) -> list[str]:
-        """In the order of ``rows``."""
+        """References in the order of ``rows``."""
         return [row.reference for row in self.rows]
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """Those that are told apart; empty where there is one target language."""
+        """The directions; empty where there is one target language."""
         return tuple(name for name in self.languages if name)
 
     @property
     def title(self) -> str:
-        """Task and directions in words; empty where there is nothing to tell apart."""
+        """Task and directions in words; empty where there is only one."""
         over = "macro average over " if len(self.directions) > 1 else ""
         return ", ".join(filter(None, (self.task, f"{over}{', '.join(self.directions)}")))
 
@@ -88,15 +88,15 @@ def read_test_set(
     Args:
         runs: Label -> run folder.
         metrics: Builds the metrics.
-        options: The split, and the direction that is compared alone.
+        options: The split, and a single direction if wanted.
         splits: Label -> exactly this evaluation of a run.
-        only: Ids of the utterances that count; others of them are ignored. None takes all.
-        task: What rows are read for; empty: ``headline_task``.
+        only: Ids of the utterances to use; unknown ids are ignored. None uses all.
+        task: Task of the rows; empty: that of ``headline_task``.
 
     Raises:
         RunError: a run was not evaluated on the split for the task (names the command).
-        DataError: the runs share no direction, or were evaluated on other utterances or references of those that they
-            share, or on none of ``only``, or an utterance lacks what a metric needs.
+        DataError: the runs share no direction, or were evaluated on different utterances or references in shared
+            directions, or on none of ``only``, or an utterance lacks an input of a metric.
     """
     chosen = task or headline_task(next(iter(runs.values())), options.split)
     named = splits or {}
@@ -114,12 +114,12 @@ def read_test_set(
 
 
 def headline_task(baseline: RunFolder, split: str) -> str:
-    """What is compared: the task that the split names, or the baseline's usual one; empty where it tells none apart."""
+    """The task to compare: the one in the split's label, or the baseline's default; empty for a single task."""
     return task_of(split) or usual_task(baseline.row_tasks())
 
 
 def split_of(run: RunFolder, split: str, task: str) -> str:
-    """The label of a run's results on a split for a task; for its usual one where the run does not have the task."""
+    """The label of a run's results on a split for a task, or for its default task where it lacks this one."""
     tasks = run.row_tasks()
     if not tasks:
         return split
@@ -129,17 +129,17 @@ def split_of(run: RunFolder, split: str, task: str) -> str:
 def share_directions(
     evaluations: Mapping[str, Evaluation], direction: str = ""
 ) -> tuple[dict[str, Evaluation], dict[str, str], tuple[str, ...]]:
-    """Leave out the directions that some run does not have; nothing where all rows have one target language.
+    """Leave out directions that some run lacks; no effect where all rows have one target language.
 
     Args:
         evaluations: Label -> evaluation.
-        direction: The only one that is wanted; empty for all.
+        direction: The only direction to keep; empty for all.
 
     Returns:
-        The evaluations, direction -> target language, and what was left out.
+        The evaluations, direction -> target language, and notes on what was left out.
 
     Raises:
-        DataError: no direction is left, or hypotheses do not say their languages.
+        DataError: no direction is left, or hypotheses lack their languages.
     """
     of_all = [row for each in evaluations.values() for row in each.rows]
     known = {label: Counter(row.direction for row in each.rows) for label, each in evaluations.items()}

@@ -1,4 +1,4 @@
-"""Scores of translations that lie in text files, whoever made them."""
+"""Scores of translations in text files."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Texts:
 
 @dataclass(frozen=True)
 class TextScores:
-    """Several systems on one set of references.
+    """Results of several systems on one set of references.
 
     Attributes:
         systems: The baseline first; the others compared with it in the first metric.
         signatures: Metric -> signature, with bootstrap samples and seed where systems were compared.
-        notes: What a reader must know beside the scores.
+        notes: Notes and warnings to print below the scores.
     """
 
     systems: tuple[SystemRow, ...]
@@ -44,7 +44,7 @@ class TextScores:
 
 
 def read_texts(path: Path) -> Texts:
-    """Read what ``aista evaluate`` wrote (``hypotheses.tsv``), or plain text with an utterance in each line.
+    """Read hypotheses of ``aista evaluate`` (``hypotheses.tsv``), or plain text with one utterance per line.
 
     Raises:
         DataError: the file cannot be read, is not UTF-8, or is empty.
@@ -72,18 +72,18 @@ def score_texts(
     options: ResamplingOptions,
     inputs: UtteranceInputs = NO_INPUTS,
 ) -> TextScores:
-    """Score the systems, and test each but the first against the first by paired bootstrap in each metric.
+    """Score the systems, and compare each with the first by paired bootstrap in each metric.
 
     Args:
         systems: Label -> texts, the baseline first.
-        references: As many.
+        references: One for each text.
         metrics: The first decides differences and p-values.
-        options: How they are resampled.
-        inputs: What was translated; read where a metric needs it.
+        options: Options of the resampling.
+        inputs: The translated inputs, for metrics that need them.
 
     Raises:
-        DataError: a system has another number of texts than there are references, a score is undefined, or an utterance
-            lacks what a metric needs.
+        DataError: the numbers of texts and references differ, a score is undefined, or an utterance lacks an input of a
+            metric.
     """
     for name, texts in systems.items():
         if len(texts) != len(references):
@@ -109,7 +109,7 @@ def compare_texts(
     options: ResamplingOptions,
     inputs: UtteranceInputs = NO_INPUTS,
 ) -> tuple[Comparison, ...]:
-    """Each system but the first against the first, by paired bootstrap in each metric; at least two systems."""
+    """Compare each of at least two systems with the first, by paired bootstrap in each metric."""
     first, *others = systems
     return tuple(
         paired_bootstrap(
@@ -141,7 +141,7 @@ def system_row(name: str, comparisons: Sequence[Comparison]) -> SystemRow:
 
 
 def of_references(metrics: Sequence[Metric], references: Sequence[str], inputs: UtteranceInputs) -> Iterator[str]:
-    """A line for each metric that references need not score perfectly in: what they score."""
+    """For each metric in which references need not score perfectly, a line with their score."""
     for metric in metrics:
         if metric.scores_references:
             yield f"{metric.name} of the references: {metric.score(references, references, inputs).value:.2f}"

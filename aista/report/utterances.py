@@ -31,7 +31,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Browser:
-    """The shown ones of ``num_utterances``, in test-set order; ``metric`` is the sentence score, with its signature."""
+    """The shown utterances of ``num_utterances``, in test-set order, with the sentence metric and its signature."""
 
     split: str
     metric: str

@@ -1,1 +1,1 @@
-"""What a run folder holds: the names of its files (``paths``), and how they are read and written."""
+"""The contents of a run folder: names of files (``paths``), readers and writers."""

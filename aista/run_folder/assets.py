@@ -1,4 +1,4 @@
-"""What lets a run be opened anywhere: the folder it was started in, and the run's own copies of small files."""
+"""Assets with which a run can be opened elsewhere: its start folder, and its own copies of small files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Assets:
     """The record of a run's assets.
 
     Attributes:
-        started_in: Where training was started.
+        started_in: Folder in which training was started.
         nodes: Config path -> the node that names the run's own copy, with paths relative to RUN/assets.
     """
 
@@ -30,11 +30,11 @@ class Assets:
 
     @property
     def start(self) -> Path:
-        """Folder that relative paths of the run's config start from; the current one where that is gone."""
+        """Folder that relative paths of the run's config start from; the current one where it no longer exists."""
         return self.started_in if self.started_in.is_dir() else Path.cwd()
 
     def save(self, folder: Path) -> None:
-        """Write the record into the folder of the assets, which may have another name yet."""
+        """Write the record into the folder of the assets, which may still have a temporary name."""
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         record = {
             "started_in": str(self.started_in),
@@ -45,7 +45,7 @@ class Assets:
 
     @classmethod
     def load(cls, run: RunPaths) -> Assets:
-        """Read a run's record; one without a record is taken to be started in the current folder.
+        """Read a run's record; a run without a record counts as started in the current folder.
 
         Raises:
             RunError: the record is damaged, or a file that it names.

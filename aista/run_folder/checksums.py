@@ -31,10 +31,10 @@ def write_checksums(checkpoint: Path, checksums: Mapping[str, str]) -> None:
 
 
 def require_complete(checkpoint: Path) -> None:
-    """Look at the names of a checkpoint's files, not at what is in them.
+    """Check that all files of a checkpoint exist, without reading them.
 
     Raises:
-        RunError: one is missing, or there is no list of them; names the checkpoints to go back to.
+        RunError: a file or the list of files is missing; names intact checkpoints.
     """
     _complete(checkpoint)
 
@@ -43,7 +43,7 @@ def check_state_file(checkpoint: Path, file: Path) -> None:
     """Compare a file of a checkpoint with the SHA-256 that was recorded when it was written.
 
     Raises:
-        RunError: it is missing or differs, or there is no record of it; names the checkpoints to go back to.
+        RunError: it is missing or differs, or there is no record of it; names intact checkpoints.
         OSError: it cannot be read.
     """
     sha256 = _complete(checkpoint).get(file.relative_to(checkpoint).as_posix())
@@ -54,14 +54,14 @@ def check_state_file(checkpoint: Path, file: Path) -> None:
 
 
 def way_back(checkpoint: Path) -> str:
-    """What to do where a checkpoint is damaged; reads all other ones of its run to see which are whole."""
+    """The remedy for a damaged checkpoint; reads all others of its run to find intact ones."""
     run = RunPaths(checkpoint.parent.parent)
     others = (step for step in run.checkpoint_steps() if run.checkpoint_dir(step) != checkpoint)
     whole = [step for step in others if _is_whole(run.checkpoint_dir(step))]
     if not whole:
-        return "no other checkpoint of this run is whole: restore it from a copy, or train again in a new run folder"
+        return "no other checkpoint of this run is intact: restore it from a copy, or train again in a new run folder"
     return (
-        f"whole are the checkpoints of steps {', '.join(map(str, whole))}: name one (--checkpoint {whole[-1]}), or "
+        f"intact are the checkpoints of steps {', '.join(map(str, whole))}: name one (--checkpoint {whole[-1]}), or "
         f"remove {checkpoint} and repeat the command, which then goes on from the checkpoints that are left"
     )
 
@@ -74,7 +74,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def _complete(checkpoint: Path) -> dict[str, str]:
-    """The checksums of a checkpoint all of whose files are there."""
+    """The checksums of a checkpoint, all of whose files exist."""
     try:
         checksums = _read(checkpoint)
     except RunError as error:
@@ -99,7 +99,7 @@ def _read(checkpoint: Path) -> dict[str, str]:
 
 
 def _damage(file: Path, sha256: str) -> str:
-    """How a file differs from what was written; empty where it does not."""
+    """Describe how a file differs from its recorded checksum; empty where it does not."""
     if not file.is_file():
         return "missing"
     actual = hash_file(file)

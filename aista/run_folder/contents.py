@@ -1,4 +1,4 @@
-"""Reads a run folder: what training, probing and evaluation left there."""
+"""Reads the results of training, probing and evaluation in a run folder."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class RunFolder:
         return require_mapping(data, file)
 
     def row_tasks(self) -> tuple[str, ...]:
-        """What its rows are read for (``data.tasks``); empty where they are not told apart."""
+        """The tasks of its rows (``data.tasks``); empty where all rows have the same."""
         data = self.config().get("data")
         tasks = data.get("tasks") if isinstance(data, dict) else None
         return tuple(map(str, tasks)) if isinstance(tasks, list) else ()
@@ -63,7 +63,7 @@ class RunFolder:
         return read_object(self.paths.timing_file, self._train)
 
     def data_facts(self) -> dict[str, str]:
-        """What the inspection says about each split's manifests: path, rows, hours, checksum."""
+        """Facts about each split's manifests from the inspection: path, rows, hours, checksum."""
         facts: dict[str, str] = {}
         file = self.paths.data_file
         with parsing(file):
@@ -81,7 +81,7 @@ class RunFolder:
         return facts
 
     def target_languages(self) -> tuple[str, ...]:
-        """Those that rows of the training set name; empty where they name none, or an earlier aista kept no record."""
+        """Target languages in the training set; empty where rows have none, or an earlier aista kept no record."""
         file = self.paths.data_file
         data = read_object(file, self._train) if file.is_file() else {}
         with parsing(file):
@@ -99,7 +99,7 @@ class RunFolder:
         return records
 
     def selection(self) -> LayerChoice | None:
-        """The layers aligned in the end; None where the run aligned none."""
+        """The last choice of layers; None where the run aligned none."""
         selections = self.selections()
         return selections[-1] if selections else None
 
@@ -116,7 +116,7 @@ class RunFolder:
         return Probe.load(self.paths, name)
 
     def latest_probe(self) -> Probe | None:
-        """The probe of the latest step, of several the last by name; None where there is none."""
+        """The probe of the latest step (of several, the last by name); None where there is none."""
         probes = [self.probe(name) for name in self.paths.probe_names()]
         return max(probes, key=lambda probe: (probe.step, probe.name)) if probes else None
 
@@ -138,5 +138,5 @@ class RunFolder:
 
     @property
     def _train(self) -> str:
-        """The command that makes what is missing; none does where training is complete."""
+        """The command that makes missing files; empty where training is complete."""
         return "" if self.paths.is_complete else f"aista train {self.path}"

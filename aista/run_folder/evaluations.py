@@ -1,4 +1,4 @@
-"""What an evaluation leaves in a run folder: hypotheses and scores of a split."""
+"""Evaluations in a run folder: hypotheses and scores of a split."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Evaluation:
 
     Attributes:
         label: Name of its folder.
-        source: The checkpoint, and the manifest that it translated.
+        source: The checkpoint and the translated manifest.
         note: The config's note on the corpus.
         scores: One per metric.
         seconds: Decoding time.
         rows: Hypotheses beside their references.
         shuffled_speech: NLL with the right and with shuffled speech, as plain data; None where not measured.
-        directions: ``en-fr`` -> scores, where rows have several target languages; ``scores`` are their means then.
+        directions: ``en-fr`` -> scores, where rows have several target languages; ``scores`` are then their means.
         guarded_rows: Rows whose search ``no_repeat_ngram`` changed; None where it was off.
         length_sweep: Scores under other length penalties; None where not asked for.
-        n_best: Row -> texts that its search found, best first; empty where that was not asked for.
+        n_best: Row -> n-best list of its search, best first; empty where not asked for.
     """
 
     label: str
@@ -52,7 +52,7 @@ class Evaluation:
     n_best: Mapping[str, tuple[Candidate, ...]] = field(default_factory=dict)
 
     def save(self, run: RunPaths) -> None:
-        """Write the hypotheses, then the scores; a run that is stopped in between has none of others beside them."""
+        """Write the hypotheses, then the scores; old scores never lie beside new hypotheses, even if interrupted."""
         run.scores_file(self.label).unlink(missing_ok=True)
         run.n_best_file(self.label).unlink(missing_ok=True)
         write_hypotheses(run.hypotheses_file(self.label), list(self.rows))
@@ -77,7 +77,7 @@ class Evaluation:
 
     @classmethod
     def load(cls, run: RunPaths, split: str) -> Evaluation:
-        """Read it by the name of its folder, or by what ``--split`` was given."""
+        """Read an evaluation by the name of its folder, or by the value of ``--split``."""
         label = run.evaluated_label(split)
         command = run.evaluate_command(split)
         file, evaluated = run.scores_file(label), run.evaluated_splits()
@@ -115,7 +115,7 @@ def _directions_to_json(directions: Mapping[str, tuple[Score, ...]]) -> dict[str
 
 
 def is_scored(run: RunPaths, label: str, *, shuffled_speech: bool = False) -> bool:
-    """Whether there are scores of this label, with the NLL of shuffled speech where that is asked for."""
+    """Whether there are scores with this label, and the NLL of shuffled speech if asked for."""
     if not run.scores_file(label).is_file():
         return False
     return not shuffled_speech or Evaluation.load(run, label).shuffled_speech is not None

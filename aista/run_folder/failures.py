@@ -1,4 +1,4 @@
-"""Why a training failed: reads and writes ``failure.json``."""
+"""The reason of a failed training: reads and writes ``failure.json``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["failure_noted", "failure_text", "read_failure"]
 
 @contextmanager
 def failure_noted(run: RunPaths) -> Iterator[None]:
-    """Note an error that ends the block, and forget that of an earlier try; a folder that is no run is left alone.
+    """Record an error that ends the block, and remove that of an earlier try; only in run folders.
 
-    An interrupt is no failure.
+    An interrupt is not a failure.
     """
     run.failure_file.unlink(missing_ok=True)
     try:
@@ -28,7 +28,7 @@ def failure_noted(run: RunPaths) -> Iterator[None]:
 
 
 def failure_text(error: Exception) -> str:
-    """An error in one line; the kind of those that are not aista's own comes first."""
+    """An error on one line, beginning with its type unless it is one of aista's own."""
     if isinstance(error, ConfigError):
         return str(error.faults[0])
     lines = str(error).splitlines() or [""]
@@ -36,7 +36,7 @@ def failure_text(error: Exception) -> str:
 
 
 def read_failure(run: RunPaths) -> str:
-    """What was noted; empty where nothing was."""
+    """The recorded error; empty if there is none."""
     if not run.failure_file.exists():
         return ""
     data = read_object(run.failure_file, "")

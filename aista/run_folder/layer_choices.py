@@ -1,4 +1,4 @@
-"""The layers that a run aligned, and when it chose them: reads and writes ``selection.json``."""
+"""The choices of layers of a run, with their steps: reads and writes ``selection.json``."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["LayerChoice", "read_choices", "write_choices"]
 
 @dataclass(frozen=True)
 class LayerChoice:
-    """The layers that a run aligned from a step on.
+    """The layers that a run aligned from one step on.
 
     Attributes:
         step: Steps trained before the choice.
         strategy: Name of the layer selection.
         selected: The layers with their weights and the reason.
-        curve: None where nothing was probed.
+        curve: The probe's curve; None without a probe.
     """
 
     step: int

@@ -1,4 +1,4 @@
-"""What a killed training leaves behind."""
+"""Removes leftovers of a killed training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["remove_training_leftovers"]
 
 
 def remove_training_leftovers(run: RunPaths) -> None:
-    """Remove half-written files and checkpoints, and scores of deleted checkpoints; for who holds ``training_lock``."""
+    """Remove half-written files and checkpoints, and scores of deleted ones; call it under ``training_lock``."""
     remove_leftovers(run.path, "*.json", "*.yaml", run.assets_dir.name)
     remove_leftovers(run.metrics_dir, run.metrics_file("*").name)
     remove_leftovers(run.scores_dir, "*.txt")

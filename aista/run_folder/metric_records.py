@@ -1,4 +1,4 @@
-"""Metric records of a run: one JSON object per line, written while training goes on."""
+"""Metric records of a run: one JSON object per line, written during training."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from aista.run_folder.parsing import parsing, sealed, unsealed
 __all__ = ["SCORE", "append_record", "drop_cut_line", "last_records", "read_records", "read_scores"]
 
 SCORE = "score"
-"""What picks the best checkpoint, oriented so that higher is better."""
+"""Name of the score that selects the best checkpoint, oriented so that higher is better."""
 
 
 def read_records(path: Path) -> list[dict[str, float]]:
     """Records of a metrics file, ascending by step.
 
     A resumed run repeats the steps after its checkpoint: the last line of a step counts. A last line
-    without its line break was cut off by a kill and is left out.
+    without line break was cut off when the process was killed, and is left out.
 
     Raises:
         RunError: a line is not a JSON object with a step, or not as it was written.
@@ -75,7 +75,7 @@ def append_record(path: Path, record: Mapping[str, object]) -> None:
 
 
 def drop_cut_line(path: Path) -> None:
-    """Remove a last line that a kill cut off, so that the next record begins a line."""
+    """Remove an incomplete last line left by a killed process, so that the next record begins a line."""
     if not path.is_file():
         return
     content = path.read_bytes()

@@ -1,6 +1,6 @@
-"""Reads and writes the JSON of a run folder: what is read is what was written, or an error names the file.
+"""Reads and writes the JSON of a run folder, with checksums: a changed file is an error that names it.
 
-Each object, line of metrics and config carries a checksum of its content. One without is taken as it is: it was
+Each object, line of metrics and config has a checksum of its content. Content without a checksum is accepted: it was
 written by hand, or by an earlier aista.
 """
 
@@ -43,24 +43,24 @@ def unsealed(record: Any) -> dict[str, Any]:
     """A record without its checksum.
 
     Raises:
-        TypeError: it is no mapping.
-        ValueError: its content is not what was written.
+        TypeError: it is not a mapping.
+        ValueError: its content has changed since it was written.
     """
     if not isinstance(record, dict):
         raise TypeError(f"expects a mapping, got {type(record).__name__}")
     content = {key: value for key, value in record.items() if key != _SEAL}
     if _SEAL in record and record[_SEAL] != _digest(_canonical(content)):
-        raise ValueError("its checksum says that it is not what was written")
+        raise ValueError("its checksum differs: the content has changed since it was written")
     return content
 
 
 def sealed_text(text: str) -> str:
-    """A text of lines behind a first line, a comment, that holds the checksum of the others."""
+    """The text with a comment as first line that holds the checksum of the other lines."""
     return f"# checksum {_digest(text.encode())} of the lines below; to use them changed, remove this line\n{text}"
 
 
 def require_unedited(file: Path) -> None:
-    """Raise RunError where a file that ``sealed_text`` made is not as it was written."""
+    """Raise RunError where a file made by ``sealed_text`` has changed since it was written."""
     found = _SEALED_TEXT.fullmatch(file.read_bytes())
     if found and _digest(found[2]) != found[1].decode():
         raise RunError(
@@ -75,20 +75,20 @@ def write_object(file: Path, data: Mapping[str, Any]) -> None:
 
 
 def existing(file: Path, command: str) -> Path:
-    """The file itself. Raises RunError where it is missing; names the command that makes it, if there is one."""
+    """Return the file; raises RunError where it is missing, naming the command that makes it, if there is one."""
     if not file.is_file():
         raise RunError(f"{file}: missing; " + (f"`{command}` makes it" if command else RESTORE))
     return file
 
 
 def read_object(file: Path, command: str) -> dict[str, Any]:
-    """The JSON object in a file. Raises RunError where it is missing, or not as it was written; as ``existing``."""
+    """Read the JSON object in a file. Raises RunError where it is missing (as ``existing``) or has changed."""
     with parsing(file, "; " + (f"`{command}` makes it anew" if command else RESTORE)):
         return unsealed(json.loads(existing(file, command).read_bytes()))
 
 
 def require_mapping(data: Any, file: Path) -> dict[str, Any]:
-    """The data itself. Raises RunError where it is no mapping."""
+    """Return the data; raises RunError unless it is a mapping."""
     if not isinstance(data, dict):
         raise RunError(f"{file}: expects a mapping, got {type(data).__name__}")
     return data
@@ -96,7 +96,7 @@ def require_mapping(data: Any, file: Path) -> dict[str, Any]:
 
 @contextmanager
 def parsing(file: Path, remedy: str = "") -> Iterator[None]:
-    """Turn whatever malformed content raises into a RunError that names the file."""
+    """Turn any error about malformed content into a RunError that names the file."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
@@ -104,7 +104,7 @@ def parsing(file: Path, remedy: str = "") -> Iterator[None]:
 
 
 def _canonical(record: Mapping[str, Any]) -> bytes:
-    """One text for all records that are equal once they were written and read."""
+    """A canonical JSON text, equal for records that are equal after writing and reading."""
     return json.dumps(json.loads(json.dumps(record)), sort_keys=True).encode()
 
 

@@ -1,4 +1,4 @@
-"""The layout of a run folder: the one place that spells the names of its files."""
+"""The layout of a run folder: the only module that defines the names of its files."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def checkpoint_name(step: int) -> str:
 
 
 def step_of(checkpoint: str) -> int:
-    """The step of a checkpoint's name; 0 where it is none."""
+    """The step in a checkpoint's name; 0 for other names."""
     number = checkpoint.removeprefix(STEP)
     return int(number) if number.isdigit() else 0
 
 
 def split_label(split: str) -> str:
-    """What the results on a split are called: train, dev, test, or ``STEM-HASH`` of a manifest's resolved path."""
+    """Label of results on a split: train, dev, test, or ``STEM-HASH`` of a manifest's resolved path."""
     if split in SPLITS:
         return split
     path = os.path.realpath(split)
@@ -64,12 +64,12 @@ def split_label(split: str) -> str:
 
 
 def transcript_label(split: str) -> str:
-    """What the results on a split are called whose transcripts were translated; ``split`` is its label."""
+    """Label of results of translating a split's transcripts; ``split`` is the split's label."""
     return f"{split}{TRANSCRIPT}"
 
 
 def task_label(split: str, task: str) -> str:
-    """What the results on a split are called whose rows were read for another task than the run's first."""
+    """Label of results on a split for another task than the run's first."""
     return searched_label(split, {"task": task})
 
 
@@ -77,9 +77,9 @@ def row_task_label(label: str, task: str, tasks: Sequence[str]) -> str:
     """The label of the same results for another task of a run.
 
     Args:
-        label: A label, for whatever task.
-        task: What rows are read for; one that is not among the run's stands for the usual one.
-        tasks: Those that the run was trained on, whose first has no mark; none where it does not tell rows apart.
+        label: A label for any task.
+        task: Task of the rows; a task that the run lacks stands for its default task.
+        tasks: Tasks that the run was trained on, the first of which is not marked; empty for a single task.
     """
     base, *options = [part for part in label.split(SEARCH) if not part.startswith(_TASK)]
     task = task if task in tasks else usual_task(tasks)
@@ -88,7 +88,7 @@ def row_task_label(label: str, task: str, tasks: Sequence[str]) -> str:
 
 
 def task_of(label: str) -> str:
-    """The task that results are of, as their label says; empty where it is the run's first."""
+    """The task in a label; empty for the run's first task."""
     options = label.split(SEARCH)[1:]
     if f"{_PART}transcript" in options:
         return "asr"
@@ -96,31 +96,31 @@ def task_of(label: str) -> str:
 
 
 def transcript_part_label(label: str) -> str:
-    """What the transcripts are called that results hold beside their translations."""
+    """Label of the transcripts in results that also have translations."""
     return f"{label}{SEARCH}{_PART}transcript"
 
 
 def cascade_label(split: str, file: Path, sha256: str) -> str:
-    """The same of the recognised transcripts of a file with this checksum."""
+    """Label of results of a cascade, from the recognised transcripts of a file with this checksum."""
     return f"{split}{CASCADE}{file.stem[:48]}-{sha256[:8]}"
 
 
 def searched_label(split: str, search: Mapping[str, object]) -> str:
-    """What the results on a split are called that were searched for otherwise than the run's config says.
+    """Label of results on a split with search options other than the run's.
 
-    ``search`` holds the options that differ; ``split`` is the label with all others. A component has a ``label``.
+    ``search`` holds the differing options; ``split`` is the rest of the label. A component has a ``label``.
     """
     values = {name: "none" if value is None else getattr(value, "label", value) for name, value in search.items()}
     return "".join([split, *(f"{SEARCH}{name}={value}" for name, value in values.items())])
 
 
 def _given(value: str) -> str:
-    """What the command line takes for a value in a label: a hash stands for options of a component."""
+    """The command-line form of a value in a label, where a hash stands for options of a component."""
     return re.sub(r"^(\w+)-[0-9a-f]{8}$", r"'{name: \1, ...}'", value)
 
 
 def runs_below(path: Path) -> list[Path]:
-    """Run folders below a folder that are no part of another one, pretraining stages left out; sorted."""
+    """Run folders below a folder that are not inside another one, without pretraining stages; sorted."""
     folders = [file.parent for file in path.glob(f"**/{CONFIG}")]
     outer = [folder for folder in folders if not any(other in folder.parents for other in folders)]
     return sorted(folder for folder in outer if PRETRAINING not in folder.relative_to(path).parts)
@@ -132,7 +132,7 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
 
 
 class _Part:
-    """Descriptor: the path of a file or folder of that name in each run folder."""
+    """Descriptor: the path of the file or folder of this name in a run folder."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -143,7 +143,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class RunPaths:
-    """Paths of the files of a run folder, whether they exist or not; docs/run_folder.md says what they hold."""
+    """Paths of the files of a run folder, whether they exist or not; docs/run_folder.md describes their contents."""
 
     path: Path
 
@@ -182,7 +182,7 @@ class RunPaths:
 
     @property
     def is_complete(self) -> bool:
-        """Whether training came to its end, which is when it writes its timing; a damaged one says nothing."""
+        """Whether training has finished, judged by its timing file, which it writes at the end."""
         try:
             read_object(self.timing_file, "aista train")
         except RunError:
@@ -199,16 +199,16 @@ class RunPaths:
 
     @property
     def has_checkpoints(self) -> bool:
-        """Whether any step was saved, be it in part."""
+        """Whether any step was saved, even in part."""
         return any(_matching(self.checkpoints_dir, f"{STEP}*"))
 
     @property
     def is_untrained(self) -> bool:
-        """Whether it has no step of training to show, nor one of a pretraining stage."""
+        """Whether neither training nor a pretraining stage has recorded a step."""
         return not (self.has_checkpoints or self.metrics_file("train").is_file() or (self.path / PRETRAINING).is_dir())
 
     def checkpoint_steps(self) -> list[int]:
-        """Steps that have a checkpoint, ascending. Raises RunError where a file lies in place of one."""
+        """Steps that have a checkpoint, ascending. Raises RunError where there is a file in place of a folder."""
         folders = {path.name.removeprefix(STEP): path for path in _matching(self.checkpoints_dir, f"{STEP}*")}
         steps = {int(number): path for number, path in folders.items() if number.isdigit()}
         for path in steps.values():
@@ -228,7 +228,7 @@ class RunPaths:
         return sorted(int(number) for number in numbers if number.isdigit())
 
     def half_written_checkpoints(self) -> list[Path]:
-        """Folders that a checkpoint was written into when its training was killed, or is now."""
+        """Folders of checkpoints that are being written, or were when training was killed."""
         folders = _matching(self.checkpoints_dir, f"{STEP}*.tmp")
         return sorted(path for path in folders if path.stem.removeprefix(STEP).isdigit())
 
@@ -241,7 +241,7 @@ class RunPaths:
         return self.evaluation_dir / split / "hypotheses.tsv"
 
     def n_best_file(self, split: str) -> Path:
-        """What the searches of an evaluated split found."""
+        """N-best lists of an evaluated split."""
         return self.evaluation_dir / split / "n_best.jsonl"
 
     def scores_file(self, split: str) -> Path:

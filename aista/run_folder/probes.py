@@ -1,4 +1,4 @@
-"""What a probe leaves in a run folder: a curve over the layers, and one utterance's transport plan."""
+"""Probes in a run folder: a curve over the layers, and one utterance's transport plan."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Plan:
     Attributes:
         id: The utterance.
         tokens: T transcript tokens as text.
-        seconds_per_position: Audio seconds that one position covers; None if unknown.
+        seconds_per_position: Seconds of audio per position; None if unknown.
         shown: The layer to show first.
         layers: Layer -> P rows (speech positions) of T masses.
     """

@@ -1,4 +1,4 @@
-"""What runs are called where people read of them: an ablation's by row and seed, others by what tells paths apart."""
+"""Display names of runs: row and seed in an ablation, else the distinguishing part of the path."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ABLATION_RUNS", "RunNames", "ablation_name", "ablation_run_label", "link_by_name"]
+__all__ = ["ABLATION_RUNS", "RunNames", "ablation_name", "ablation_run_label", "link_by_name", "named_folder"]
 
 ABLATION_RUNS = "runs.json"
-"""In the folder of an ablation: row, seed and folder of each run, whose own name is a hash."""
+"""File in the folder of an ablation with row, seed and folder of each run, whose folder name is a hash."""
 
 
 def ablation_run_label(name: str, seed: int) -> str:
-    """How a run of an ablation is called where every run has its line."""
+    """Name of an ablation's run, by row and seed."""
     return f"{name}, seed {seed}"
 
 
 def ablation_name(path: Path) -> str:
-    """Row and seed of an ablation's run folder, of several rows that are one training the first; else empty.
+    """Row and seed of an ablation's run folder (the first of several rows with the same training), or "".
 
-    An index that cannot be read names nothing.
+    An index that cannot be read is ignored.
     """
     folder = path.resolve()
     index = folder.parent.parent / ABLATION_RUNS
@@ -34,17 +34,22 @@ def ablation_name(path: Path) -> str:
     return ""
 
 
+def named_folder(folder: Path, row: str, seed: int) -> Path:
+    """The link to a run in an ablation's folder, ``seed_N/ROW``; a slash in a row's name becomes an underscore."""
+    return folder / f"seed_{seed}" / row.replace("/", "_")
+
+
 def link_by_name(folder: Path, runs: Iterable[tuple[str, int, Path]]) -> None:
-    """Links ``seed_N/ROW`` in an ablation's folder to its run folders; links of earlier rows go.
+    """Links ``named_folder`` in an ablation's folder to its run folders; links of earlier rows go.
 
     Args:
         folder: Folder of the ablation.
-        runs: Row, seed and run folder of each run; a slash in a row's name becomes an underscore.
+        runs: Row, seed and run folder of each run.
 
     Raises:
         OSError: the file system has no symbolic links.
     """
-    links = {folder / f"seed_{seed}" / row.replace("/", "_"): run for row, seed, run in runs}
+    links = {named_folder(folder, row, seed): run for row, seed, run in runs}
     for old in folder.glob("seed_*/*"):
         if old.is_symlink() and old not in links:
             old.unlink()
@@ -58,7 +63,7 @@ def link_by_name(folder: Path, runs: Iterable[tuple[str, int, Path]]) -> None:
 
 
 def _name_around(path: Path) -> str:
-    """The name of the ablation's run that a path leads into: the run itself, or a file of its evaluations."""
+    """The name of the ablation's run that a path is or lies in."""
     return next(filter(None, map(ablation_name, (path, *path.resolve().parents[:3]))), "")
 
 
@@ -67,8 +72,8 @@ class RunNames:
     """Short names of paths.
 
     Attributes:
-        names: One for each path, in their order; no two are equal.
-        notes: Where the paths are that the names stand for, one line each.
+        names: One for each path, in order; all different.
+        notes: The paths that the names stand for, one line each.
     """
 
     names: tuple[str, ...]
@@ -78,7 +83,7 @@ class RunNames:
     def of(cls, paths: Sequence[str], *, cut_ends: bool = False) -> RunNames:
         """The names of different paths; each may end in ``@LABEL``, which its name keeps.
 
-        The folders that all begin with are cut; with ``cut_ends`` what all end in, such as a file's name, is cut too.
+        The common leading folders are cut; with ``cut_ends`` also a common end, such as a file's name.
         """
         split = [_split(path) for path in paths]
         titles = [_name_around(Path(path)) for path, _ in split]
@@ -100,7 +105,7 @@ def _split(path: str) -> tuple[str, str]:
 
 
 def _cut(paths: Sequence[str], cut_ends: bool) -> tuple[list[str], str]:
-    """Paths without what all begin with, and perhaps end in, and the pattern that they fit; empty where none is."""
+    """Paths without their common start, and perhaps end, and the pattern that they match; empty where none is cut."""
     parts = [Path(path).parts for path in paths]
     shortest = min(map(len, parts), default=0) - 1
     first = next((n for n in range(shortest) if len({each[n] for each in parts}) > 1), shortest)

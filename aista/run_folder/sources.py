@@ -1,4 +1,4 @@
-"""What results were computed from: a checkpoint and a manifest."""
+"""The source of results: a checkpoint and a manifest."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Source:
 
     Attributes:
         checkpoint: Its name.
-        split: What ``--split`` was given: a split's name, or a manifest's path.
-        manifest: Resolved path; empty in results of before it was recorded.
-        sha256: Of the manifest; empty where ``manifest`` is.
-        input: What was translated in place of the speech: ``transcripts``, or a file of recognised ones; else empty.
+        split: The value of ``--split``: a split's name, or a manifest's path.
+        manifest: Resolved path; empty in older results, which do not record it.
+        sha256: SHA-256 of the manifest; empty where ``manifest`` is.
+        input: Text input in place of speech: ``transcripts``, or a file of recognised ones; else empty.
     """
 
     checkpoint: str
@@ -41,7 +41,7 @@ class Source:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Source:
-        """From the record of results; what it lacks is empty."""
+        """Read the source from the record of results; missing fields are empty."""
         return cls(**{field.name: str(record.get(field.name, "")) for field in fields(cls)})
 
     @property
@@ -53,12 +53,12 @@ class Source:
         """Refuse to replace the results of ``old`` in ``place`` unless they are of the same manifest and checkpoint.
 
         Args:
-            old: What lies there; where it has no SHA-256, the split is compared.
-            place: File or folder of both.
+            old: Source of the existing results; where it has no SHA-256, the split is compared.
+            place: File or folder of the results.
             checkpoint: Whether the checkpoint must be the same too.
 
         Raises:
-            RunError: they are not.
+            RunError: they differ.
         """
         ours, theirs = (self.sha256, old.sha256) if old.sha256 else (split_label(self.split), split_label(old.split))
         if ours != theirs or (checkpoint and self.checkpoint != old.checkpoint):
@@ -69,9 +69,9 @@ class Source:
 
 
 def differing_data(sources: Mapping[str, Source]) -> str:
-    """A warning where manifests of different contents are compared, else ""; label -> source.
+    """A warning where manifests with different contents are compared, else ""; ``sources`` is label -> source.
 
-    Ids and references may agree all the same: the recordings need not.
+    Ids and references may be equal although the recordings differ.
     """
     if len({source.sha256 for source in sources.values()} - {""}) < 2:
         return ""

@@ -1,4 +1,4 @@
-"""How far a run is, from its small files: whether somebody trains it, its steps, scores, and the time that is left."""
+"""Status of a run, read from small files: whether it is being trained, steps, scores, and time left."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class RunStatus:
 
     Attributes:
         folder: The run folder.
-        state: ``stopped`` was begun, and nobody trains it now; ``waiting`` was not begun.
+        state: ``stopped``: begun, but not being trained now; ``waiting``: not begun.
         step: The last recorded step.
-        max_steps: Steps in all; 0 where the config cannot be read.
+        max_steps: Total number of steps; 0 where the config cannot be read.
         best: The best validation; None where there was none.
         scores: Label of an evaluation -> metric -> value.
-        seconds_left: Training time that is left; None where nobody trains, or nothing can be said yet.
-        problem: Why it failed, or what of it cannot be read.
+        seconds_left: Estimated training time left; None where it is not being trained or cannot be estimated yet.
+        problem: Why it failed, or which part cannot be read.
     """
 
     folder: Path
@@ -58,7 +58,7 @@ class RunStatus:
 
 
 def read_status(folder: Path) -> RunStatus:
-    """The status of a run folder; what of it is damaged becomes its ``problem``."""
+    """Read the status of a run folder; damage is reported in ``problem``."""
     run = RunPaths(folder)
     state: State = "running" if is_locked(run.training_lock) else "finished" if run.is_complete else "stopped"
     try:
@@ -86,7 +86,7 @@ def read_status(folder: Path) -> RunStatus:
 
 
 def seconds_left(records: Sequence[Mapping[str, Any]], max_steps: int) -> float | None:
-    """Seconds until the last step, by the pace of the records; None while there are no two of one process.
+    """Estimate the seconds until the last step from the records; None with fewer than two of one process.
 
     Validations between them count; ``wall_time`` begins anew where a run is resumed.
     """

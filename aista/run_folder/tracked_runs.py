@@ -1,4 +1,4 @@
-"""The runs of experiment trackers that a run is sent to: reads and writes ``tracking.json``."""
+"""Identifiers of a run in experiment trackers: reads and writes ``tracking.json``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["TrackedRunId", "keep_tracked_run", "read_tracked_runs"]
 
 @dataclass(frozen=True)
 class TrackedRunId:
-    """A run as a tracker knows it.
+    """Identifier of a run in a tracker.
 
     Attributes:
-        place: Where the tracker keeps it, such as a project.
-        id: The tracker's name of it.
-        link: Where people see it; empty where nothing is online.
+        place: Place in the tracker, such as a project.
+        id: The tracker's id of the run.
+        link: URL of the run; empty for offline tracking.
     """
 
     place: str
@@ -42,6 +42,6 @@ def read_tracked_runs(run: RunPaths) -> dict[str, TrackedRunId]:
 
 
 def keep_tracked_run(run: RunPaths, tracker: str, tracked: TrackedRunId) -> None:
-    """Write down the run that a tracker opened, beside those of other trackers."""
+    """Record the run that a tracker opened, beside those of other trackers."""
     runs = read_tracked_runs(run) | {tracker: tracked}
     write_object(run.tracking_file, {name: asdict(item) for name, item in runs.items()})

@@ -1,1 +1,1 @@
-"""What works on whole runs: ablations, the quickstart, jobs side by side or on a cluster, and assembling reports."""
+"""Operations on whole runs: ablations, the quickstart, parallel jobs here or on a cluster, and reports."""

@@ -1,4 +1,4 @@
-"""Trains several runs side by side, one thread each, with a progress bar for every one."""
+"""Trains several runs in parallel, each in its own process with a progress bar."""
 
 from __future__ import annotations
 
@@ -15,30 +15,31 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeE
 
 from aista.console import escaped
 from aista.errors import RunError
+from aista.interrupts import PARENT, SECONDS_TO_END
 from aista.locks import is_locked
 from aista.run_folder.metric_records import read_records
 from aista.run_folder.paths import RunPaths
+from aista.runs.devices import VISIBLE, visible_gpus
 from aista.terminal import LABEL
 
-__all__ = ["Job", "JobFiles", "run_jobs"]
+__all__ = ["Job", "JobFiles", "default_parallel", "run_jobs"]
 
 # glibc gives large blocks back to the system after each use; keeping those of small models saves about a tenth of a
 # CPU step. Larger blocks, such as the logits of a pretrained vocabulary, must go back: their sizes differ from batch to
 # batch, and memory that is not given back only grows.
 _LARGEST_REUSED = str(128 * 2**20)
 _MALLOC = {"MALLOC_TRIM_THRESHOLD_": _LARGEST_REUSED, "MALLOC_MMAP_THRESHOLD_": _LARGEST_REUSED}
-_SECONDS_TO_END = 30.0
 
 
 @dataclass(frozen=True)
 class JobFiles:
-    """What lies beside a job's config."""
+    """Files of a job, beside its config."""
 
     config: Path
 
     @classmethod
     def of(cls, folder: Path) -> JobFiles:
-        """Those of a run, or a pretraining stage, of an ablation."""
+        """The files of an ablation's run or pretraining stage."""
         return cls(folder.parent.parent / "jobs" / f"{folder.name}.yaml")
 
     @property
@@ -48,26 +49,26 @@ class JobFiles:
 
     @property
     def failure(self) -> Path:
-        """Why it failed, in one line, if its command says so."""
+        """The reason of its failure, in one line, if its command writes it."""
         return self.config.with_suffix(".failure")
 
     @property
     def lock(self) -> Path:
-        """Locked by whoever works on the job, if its command does so."""
+        """Locked by the process that works on the job, if its command does so."""
         return self.config.with_suffix(".lock")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A training in a process of its own.
+    """A training in a separate process.
 
     Attributes:
         label: Shown beside its progress bar.
         folder: The run folder.
-        files: The experiment's config, and what lies beside it.
+        files: The experiment's config, and the files beside it.
         num_steps: Length of the bar.
         command: Arguments of Python; empty means ``aista train folder --config config``.
-        threads: Threads that it computes with.
+        threads: Number of its compute threads.
     """
 
     label: str
@@ -77,10 +78,16 @@ class Job:
     command: tuple[str, ...] = ()
     threads: int = 1
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start, or resume from the run folder."""
+    def start(self, gpu: str = "") -> subprocess.Popen[bytes]:
+        """Start, or resume from the run folder; it ends when this process does.
+
+        Args:
+            gpu: The only one that it sees; empty for all that this process sees.
+        """
         arguments = self.command or ("-m", "aista", "train", str(self.folder), "--config", str(self.files.config))
-        environment = _MALLOC | os.environ | {"OMP_NUM_THREADS": str(self.threads)}
+        environment = _MALLOC | os.environ | {"OMP_NUM_THREADS": str(self.threads), PARENT: str(os.getpid())}
+        if gpu:
+            environment[VISIBLE] = gpu
         with self.files.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
@@ -97,44 +104,53 @@ class Job:
         return int(records[-1]["step"]) if records else 0
 
 
+_Running = dict[int, tuple[Job, "subprocess.Popen[bytes]"]]  # by its place among those that run at a time
+
+
 def run_jobs(
     jobs: Sequence[Job], console: Console, *, num_parallel: int = 0, keep_going: bool = False
 ) -> dict[Job, int]:
-    """Run all jobs, first those that no other process is working on: two calls with the same jobs share them.
+    """Run all jobs, first those that no other process works on, so that two calls with the same jobs share the work.
 
     Args:
-        jobs: What to run.
-        console: Where progress is shown.
-        num_parallel: Jobs at a time; 0 means as many as there are cores.
-        keep_going: Run the others to their end where one fails.
+        jobs: Jobs to run.
+        console: For progress.
+        num_parallel: Jobs at a time, which take the visible GPUs in turn; 0 means ``default_parallel``.
+        keep_going: Continue with the other jobs where one fails.
 
     Returns:
         The failed jobs with their exit codes; empty unless ``keep_going``.
 
     Raises:
-        RunError: a job failed and ``keep_going`` is off; the others are stopped and go on at the next call.
+        RunError: a job failed and ``keep_going`` is off; the others are stopped, and the next call resumes them.
     """
     failed: dict[Job, int] = {}
-    waiting, running = list(jobs), dict[Job, subprocess.Popen[bytes]]()
+    gpus = visible_gpus()
+    waiting, running, places = list(jobs), _Running(), range(num_parallel or default_parallel())
     columns = (LABEL, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         bars = {job: progress.add_task(escaped(job.label), total=job.num_steps, start=False) for job in jobs}
         try:
             while waiting or running:
-                while waiting and len(running) < (num_parallel or os.cpu_count() or 1):
+                for place in (place for place in places if waiting and place not in running):
                     job = next((job for job in waiting if not job.is_locked()), None)
                     if job is None:
                         break
                     waiting.remove(job)
-                    running[job] = job.start()
+                    running[place] = job, job.start(gpus[place % len(gpus)] if gpus else "")
                     progress.start_task(bars[job])
                 time.sleep(0.5)
                 failed |= _collect(running, progress, bars)
                 if failed and not keep_going:
                     raise _failure(*failed.popitem())
         finally:
-            _end(running.values())
+            _end([process for _, process in running.values()])
     return failed
+
+
+def default_parallel() -> int:
+    """Trainings at a time where nobody says how many: one for each GPU, or for each core where there is none."""
+    return len(visible_gpus()) or os.cpu_count() or 1
 
 
 def _end(processes: Collection[subprocess.Popen[bytes]]) -> None:
@@ -142,23 +158,21 @@ def _end(processes: Collection[subprocess.Popen[bytes]]) -> None:
         process.terminate()
     for process in processes:
         try:
-            process.wait(_SECONDS_TO_END)
+            process.wait(SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
-def _collect(
-    running: dict[Job, subprocess.Popen[bytes]], progress: Progress, bars: dict[Job, TaskID]
-) -> dict[Job, int]:
+def _collect(running: _Running, progress: Progress, bars: dict[Job, TaskID]) -> dict[Job, int]:
     """Take out the jobs that have ended; returns those that failed."""
     failed = {}
-    for job, process in list(running.items()):
+    for place, (job, process) in list(running.items()):
         progress.update(bars[job], completed=job.step())
         code = process.poll()
         if code is None:
             continue
-        del running[job]
+        del running[place]
         progress.stop_task(bars[job])
         if code != 0:
             failed[job] = code

@@ -27,12 +27,12 @@ from aista.selection.curve import ProbeCurve
 __all__ = ["ProbeResult", "probe_one", "probe_over_time"]
 
 MAX_COLUMNS = 9
-"""Layers that a table of one column per layer shows; more fit no terminal, and the other tables have a line each."""
+"""Maximum number of layers in a table with a column per layer; other tables have a line per layer."""
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What to show of a probe, and the files that were written."""
+    """Tables of a probe to print, and the files written."""
 
     tables: tuple[Table, ...]
     files: tuple[Path, ...]

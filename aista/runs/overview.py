@@ -1,4 +1,4 @@
-"""The runs of a folder at a glance, those of ablations by their names; reads small files alone."""
+"""Overview of the runs in a folder, those of ablations by their names; reads only small files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ListedRun:
 
 
 def list_runs(folder: Path) -> list[ListedRun]:
-    """All runs in a folder, and what an ablation has not begun yet; pretraining stages while they are not finished.
+    """List all runs in a folder, including those that an ablation has not started, and unfinished pretraining stages.
 
     Raises:
         RunError: there is no such folder, or no run in it.
@@ -69,17 +69,17 @@ def overview_table(runs: Sequence[ListedRun]) -> Table:
 
 
 def overview_lines(runs: Sequence[ListedRun]) -> Iterator[str]:
-    """Below the table: why runs failed, and what cannot be read."""
+    """Lines below the table: why runs failed, and what cannot be read."""
     yield from (f"{run.name}: {run.status.problem}" for run in runs if run.status.problem)
 
 
 def to_json(runs: Sequence[ListedRun]) -> list[dict[str, Any]]:
-    """What ``--json`` prints: an object per run."""
+    """The output of ``--json``: an object per run."""
     return [{"name": run.name, **asdict(run.status), "folder": str(run.status.folder)} for run in runs]
 
 
 def _run_folders(folder: Path) -> Iterator[Path]:
-    """Every run folder; of what lies inside one, pretraining stages alone."""
+    """Every run folder, and inside it only pretraining stages."""
 
     def refuse(error: OSError) -> None:
         raise error
@@ -92,7 +92,7 @@ def _run_folders(folder: Path) -> Iterator[Path]:
 
 
 def _waiting(folder: Path) -> Iterator[ListedRun]:
-    """The runs that an ablation's index names and that have no folder yet."""
+    """The runs in an ablation's index that have no folder yet."""
     for index in sorted({path.parent / ABLATION_RUNS for path in folder.glob(f"**/{ABLATION_RUNS}")}):
         with parsing(index, "; `aista ablate` writes it anew"):
             for run in json.loads(index.read_bytes()):
@@ -114,7 +114,7 @@ def _within(path: Path, folder: Path, name: str) -> str:
 
 
 def _with_job(status: RunStatus) -> RunStatus:
-    """The status with what an ablation knows of its job: that it is at work on the scores, or that it failed."""
+    """The status, updated by the ablation's job of the run: scoring in progress, or failed."""
     files = JobFiles.of(status.folder)
     if is_locked(files.lock):
         return replace(status, state="running")
@@ -133,7 +133,7 @@ def _dev(status: RunStatus) -> str:
 
 
 def _test(status: RunStatus) -> str:
-    """The first score of test; without it that of the evaluation with the shortest label, which is named."""
+    """The first score on test, or else of the evaluation with the shortest label, which is shown too."""
     label = "test" if "test" in status.scores else min(status.scores, key=len, default="")
     scores = status.scores.get(label)
     if not scores:

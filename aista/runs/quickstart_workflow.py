@@ -42,7 +42,7 @@ SYSTEMS = {"CE only": ("ce_only", ["alignment=[]"]), "AI-STA": ("aista", [])}
 
 @dataclass(frozen=True)
 class Quickstart:
-    """Runs the workflow in a folder; every step that is already done is reused.
+    """Runs the workflow in a folder; finished steps are reused.
 
     Attributes:
         out: Folder of the runs and the report.
@@ -58,7 +58,7 @@ class Quickstart:
     console: Console = field(default_factory=result_console)
 
     def run(self, seeds: Sequence[int]) -> None:
-        """All steps for every seed, one report for the first, and a table over several."""
+        """Run all steps for every seed, write a report for the first, and a table over several seeds."""
         started = time.monotonic()
         require_writable(self.out)
         self._prepare_corpus()
@@ -86,7 +86,7 @@ class Quickstart:
         return load_experiment(self.config, [*paths, *overrides])
 
     def _pretrain(self) -> list[str]:
-        """Train the stages once; returns the overrides that let every run start from them."""
+        """Train the stages once; returns the overrides with which every run starts from them."""
         experiment = self._experiment([])
         stages = experiment.sections.pretraining
         self._train(
@@ -103,7 +103,7 @@ class Quickstart:
         )
 
     def _train(self, runs: Iterable[tuple[str, Path, Experiment]]) -> None:
-        """Train (label, folder, experiment) side by side, but for what is trained already."""
+        """Train each (label, folder, experiment) in parallel, except finished ones."""
         jobs = []
         for label, folder, experiment in runs:
             if holds(folder, experiment) and RunPaths(folder).is_complete:

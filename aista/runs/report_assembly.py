@@ -1,4 +1,4 @@
-"""Puts a report together from run folders and the transport plans of their checkpoints."""
+"""Assembles a report from run folders and the transport plans of their checkpoints."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def labelled(paths: Sequence[Path]) -> dict[str, RunFolder]:
     """Label -> run folder; labels are those of ``RunNames``.
 
     Raises:
-        DataError: a path is no run folder (names the run folders inside it), or is given twice.
+        DataError: a path is not a run folder (names the run folders inside it), or is given twice.
     """
     absolute = [path.resolve() for path in paths]
     for path, full in zip(paths, absolute, strict=True):
@@ -52,8 +52,8 @@ def make_report(
     command: str = "",
     corpus: Corpus | None = None,
 ) -> Report:
-    """Everything that the run folders hold, with transport plans of their checkpoints and the utterances' sound."""
-    find_device(options.device)  # what plans cannot be made of becomes a note; this is a mistake
+    """Make a report of run folders, with transport plans of their checkpoints and the utterances' audio."""
+    find_device(options.device)  # a wrong device is an error; other problems of plans become notes
     metrics, notes = _metrics(next(iter(runs.values())))
     chrf = registry.build("metric", Component("chrf"))
     report = gather(runs, metrics, chrf, options, title=title)

@@ -24,9 +24,9 @@ def run_on_cluster(
     """Submit every job and wait for all of them.
 
     Args:
-        jobs: What to run; the cluster's machines must see the same files under the same paths.
-        console: Where the ids of the jobs and their ends are shown.
-        folder: Where submitit keeps its scripts and logs.
+        jobs: Jobs to run; the cluster's machines must see the same files under the same paths.
+        console: For the ids and results of the jobs.
+        folder: For submitit's scripts and logs.
         options: ``cluster`` (slurm, or local to try it on this machine) and submitit's parameters, e.g.
             ``timeout_min``, ``slurm_partition``, ``gpus_per_node``.
         poll_seconds: Seconds between polls of the queue.

@@ -1,4 +1,4 @@
-"""What every metric offers."""
+"""Interface of metrics."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Score:
     Attributes:
         name: The metric's registry name.
         value: In the metric's usual unit (BLEU, chrF, WER and CER: 0 to 100; WER may exceed it).
-        signature: Everything that must agree before two values may be compared.
+        signature: Everything that must be equal for two values to be comparable.
         higher_is_better: False for error rates.
-        references: What the references score in place of the hypotheses; None where that is a perfect score anyway.
+        references: Score of the references in place of the hypotheses; None where that is perfect by definition.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Metric(ABC):
     them without scoring the texts again.
 
     Attributes:
-        name: What its score is called.
+        name: Name of its score.
         higher_is_better: False for error rates.
         scores_references: Whether references need not score perfectly, so that their score is reported beside others.
-        needs: Names among ``NEEDS``, of what it reads beside the texts. ``statistics`` is given each by its name,
+        needs: Names, among ``NEEDS``, of inputs other than the texts. ``statistics`` gets each as a keyword argument,
             complete: ``def statistics(self, hypotheses, references, source=())`` for ``needs = ("source",)``.
     """
 
@@ -74,11 +74,11 @@ class Metric(ABC):
     @property
     @abstractmethod
     def signature(self) -> str:
-        """What defines the score: tokeniser or normaliser, options, version."""
+        """Definition of the score: tokeniser or normaliser, options, version."""
 
     @abstractmethod
     def statistics(self, hypotheses: Sequence[str], references: Sequence[str]) -> Statistics:
-        """``[N, K]`` statistics of N hypothesis-reference pairs; what ``needs`` names comes by keyword."""
+        """``[N, K]`` statistics of N hypothesis-reference pairs; inputs in ``needs`` are keyword arguments."""
 
     @abstractmethod
     def from_totals(self, totals: Statistics) -> float:
@@ -89,12 +89,12 @@ class Metric(ABC):
 
         Args:
             hypotheses: The system's texts.
-            references: As many.
-            inputs: What was translated; read where the metric needs it.
+            references: One for each hypothesis.
+            inputs: The translated inputs, for metrics that need them.
 
         Raises:
-            DataError: the corpus is empty, the lengths differ, no score is defined for it, or an utterance lacks what
-                the metric needs.
+            DataError: the corpus is empty, the lengths differ, the score is undefined, or an utterance lacks an input
+                that the metric needs.
         """
         value = self.value(self.measure(hypotheses, references, inputs))
         gold = self.value(self.measure(references, references, inputs)) if self.scores_references else None
@@ -103,7 +103,7 @@ class Metric(ABC):
     def measure(
         self, hypotheses: Sequence[str], references: Sequence[str], inputs: UtteranceInputs = NO_INPUTS
     ) -> Statistics:
-        """The ``statistics`` of a corpus, checked, with what the metric needs; errors as of ``score``."""
+        """The ``statistics`` of a corpus, checked, with the inputs that the metric needs; errors as in ``score``."""
         check_corpus(hypotheses, references)
         return self.statistics(hypotheses, references, **inputs.of(self.needs, len(references), self.name))
 

@@ -1,4 +1,4 @@
-"""Minimum Bayes risk: the candidate that the others, weighted by their probabilities, agree with most."""
+"""Minimum Bayes risk decoding: ranks candidates by expected utility."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def rank_by_utility(candidates: Sequence[Candidate], metric: Metric, scale: floa
     the one with the better score comes first. n candidates cost n * n sentences of the metric.
 
     Args:
-        candidates: What the search found, best score first.
+        candidates: Hypotheses of the search, best score first.
         metric: ``u``: its score of one sentence, negative where lower is better.
-        scale: 1 trusts the model's probabilities, 0 counts all hypotheses alike.
+        scale: 1 uses the model's probabilities, 0 equal weights.
     """
     return rank_rows([candidates], metric, scale)[0]
 
@@ -42,7 +42,7 @@ def rank_rows(
         rows: The candidates of each row.
         metric: As there; it may need more than texts.
         scale: As there.
-        inputs: What the rows were translated from.
+        inputs: Inputs of the rows, for metrics that need them.
 
     Raises:
         DataError: a row lacks what the metric needs.

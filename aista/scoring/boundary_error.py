@@ -1,4 +1,4 @@
-"""How far word times lie from reference times."""
+"""Errors of word times relative to reference times."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Deviation:
         median: Median of the absolute errors.
         mean: Their mean.
         p95: Their 95th percentile.
-        within: Share of them that are at most each of ``TOLERANCES``.
+        within: Fractions of errors within each of ``TOLERANCES``.
     """
 
     bias: float
@@ -56,12 +56,12 @@ class BoundaryErrors:
     """Errors of the words that have a time on both sides.
 
     Attributes:
-        num_words: How many.
-        only_here: Words that the reference gives no time.
-        only_reference: Words that have a time in the reference alone.
-        start: Of the words' beginnings.
-        end: Of their ends.
-        both: Of both together.
+        num_words: Number of these words.
+        only_here: Number of words without a time in the reference.
+        only_reference: Number of words with a time only in the reference.
+        start: Errors of the words' starts.
+        end: Errors of the words' ends.
+        both: Errors of both together.
     """
 
     num_words: int
@@ -79,7 +79,7 @@ class BoundaryErrors:
             values = (deviation.median, deviation.mean, deviation.p95)
             shares = "".join(f"{f'{100 * share:.1f} %':>11}" for share in deviation.within)
             lines.append(f"{name:8}" + "".join(f"{value:8.0f}" for value in values) + f"{deviation.bias:+8.0f}{shares}")
-        left_out = f"{self.only_here} timed here alone, {self.only_reference} in the reference alone"
+        left_out = f"{self.only_here} timed only here, {self.only_reference} only in the reference"
         return "\n".join([f"{self.num_words} words compared ({left_out}); errors in ms", *lines])
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The n-best list of an evaluation: the texts that a search found for each row, with their scores."""
+"""N-best lists of an evaluation: the hypotheses of each row's search, with their scores."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["Candidate", "read_candidates", "write_candidates"]
 
 @dataclass(frozen=True)
 class Candidate:
-    """A text that a search found for a row.
+    """A hypothesis text of a row's search.
 
     Attributes:
         text: Detokenised.
         score: ``log_probability / num_tokens ** length_penalty``.
-        log_probability: Of its tokens and EOS given the speech, in nats.
+        log_probability: Log-probability of its tokens and EOS given the speech, in nats.
         num_tokens: Its length, EOS included.
-        count: How many hypotheses are this text.
+        count: Number of hypotheses with this text.
         utility: Expected utility, by which candidates are ranked with ``mbr``; None without.
     """
 
@@ -53,7 +53,7 @@ def write_candidates(path: Path, rows: Mapping[str, Sequence[Candidate]]) -> Non
 
 
 def read_candidates(path: Path) -> dict[str, tuple[Candidate, ...]]:
-    """Read what ``write_candidates`` wrote. Raises DataError naming the line that is malformed."""
+    """Read the file of ``write_candidates``. Raises DataError naming a malformed line."""
     rows: dict[str, tuple[Candidate, ...]] = {}
     for number, line in enumerate(read_lines(path, "no such file; `aista evaluate --n-best` writes it"), start=1):
         try:

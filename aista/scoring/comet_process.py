@@ -1,4 +1,4 @@
-"""COMET in a process and an environment of its own, whose pinned packages never meet aista's."""
+"""COMET in a separate process and environment, because its pinned packages conflict with aista's."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from aista.files import explain
 __all__ = ["PYTHON_VARIABLE", "TRUST_VARIABLE", "CometProcess", "find_python"]
 
 PYTHON_VARIABLE = "AISTA_COMET_PYTHON"
-"""The environment variable that names the interpreter. No option does: a config runs no program."""
+"""Environment variable with the interpreter's path. It is not an option, because a config must not run programs."""
 TRUST_VARIABLE = "AISTA_COMET_TRUST"
-"""The one that names checkpoints whose pickle may run code, by their SHA-256, separated by commas."""
+"""Environment variable with the SHA-256 (comma-separated) of trusted checkpoints whose pickle may run code."""
 
 WORKER = Path(__file__).with_name("comet_worker.py")
 _MAKE = (
@@ -44,24 +44,24 @@ def find_python() -> Path:
     if not named:
         if importlib.util.find_spec("comet") is None:
             raise ValueError(
-                f"COMET runs in an environment of its own: {PYTHON_VARIABLE} names none, and this one has no "
+                f"COMET runs in a separate environment: {PYTHON_VARIABLE} is not set, and this one has no "
                 f"unbabel-comet; {_MAKE}"
             )
         return Path(sys.executable)
     path = Path(named).expanduser().absolute()
     if not path.is_file() or not os.access(path, os.X_OK):
-        raise ValueError(f"{PYTHON_VARIABLE}: {path} is no interpreter that can be run; {_MAKE}")
+        raise ValueError(f"{PYTHON_VARIABLE}: {path} is not an interpreter that can be run; {_MAKE}")
     return path
 
 
 @dataclass(frozen=True)
 class CometProcess:
-    """The interpreter that COMET runs in. Texts and scores cross as JSON lines, and nothing else does."""
+    """The interpreter that COMET runs in; texts and scores are exchanged as JSON lines."""
 
     python: Path
 
     def version(self) -> str:
-        """Of unbabel-comet there; takes a fraction of a second.
+        """Version of unbabel-comet in that interpreter; takes a fraction of a second.
 
         Raises:
             ValueError: the interpreter does not start, or has no unbabel-comet.
@@ -84,11 +84,11 @@ class CometProcess:
         """Score segments; COMET's progress goes to standard error.
 
         Args:
-            request: As ``comet_worker`` reads it.
+            request: The request for ``comet_worker``.
             rows: ``src``, ``mt`` and ``ref`` of each segment.
 
         Raises:
-            RunError: the process failed or was killed, or gave other than a number for each segment.
+            RunError: the process failed or was killed, or did not return a number for each segment.
         """
         with tempfile.TemporaryFile("w+", encoding="utf-8") as asked, tempfile.TemporaryFile("w+b") as answered:
             asked.writelines(json.dumps(line) + "\n" for line in (request, *rows))
@@ -147,7 +147,7 @@ class CometProcess:
         odd = [number for number, score in enumerate(found, start=1) if not abs(score) < float("inf")]
         if odd:
             raise RunError(
-                f"COMET: {len(odd)} of {size} scores are no finite number (first: segment {odd[0]}); the checkpoint "
+                f"COMET: {len(odd)} of {size} scores are not finite numbers (first: segment {odd[0]}); the checkpoint "
                 f"{request['checkpoint']} may be damaged, fetch it again"
             )
         return found

@@ -1,6 +1,6 @@
 """Scores translations with COMET. Runs as a script in an interpreter that has the package ``unbabel-comet``.
 
-It is given to that interpreter by its path and imports the standard library, ``comet`` and ``torch`` alone.
+The interpreter runs it by its path; it imports only the standard library, ``comet`` and ``torch``.
 Standard input: a line of JSON with the request (checkpoint, batch_size, device, trust, references), and one per
 segment (src, mt, ref). Standard output: a line ``{"score": number}`` per segment, or one ``{"problem": kind, "reason":
 text}``. All that COMET prints goes to standard error. With ``--version``: ``{"version": text}`` of unbabel-comet.
@@ -66,7 +66,7 @@ def _score(request: dict[str, Any], rows: list[dict[str, str]], results: TextIO)
 
 
 def _set_weights_only(torch: Any, weights_only: bool) -> None:
-    """Decide whether ``torch.load`` refuses what could run code; Lightning and torch do by their versions."""
+    """Set whether ``torch.load`` refuses pickles that could run code; the default depends on versions."""
     load = torch.load
 
     def load_as_decided(*args: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Error rates by edit distance, and the text normaliser that they state in their signatures."""
+"""Error rates by edit distance, and their text normaliser."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NORMALIZERS = ("basic", "none")
 
 
 def normalize(text: str, how: str) -> str:
-    """A text as error rates compare it.
+    """Normalise a text for error rates.
 
-    ``none`` keeps the text. ``basic`` applies NFKC and lower case, drops what nobody sees (``drop_invisible``), turns
-    punctuation and symbols (Unicode P* and S*) into spaces unless an apostrophe or hyphen stands within a word, and
+    ``none`` keeps the text. ``basic`` applies NFKC and lower case, removes invisible characters (``drop_invisible``),
+    replaces punctuation and symbols (Unicode P* and S*) by spaces, except apostrophes and hyphens within words, and
     collapses white space.
     """
     if how == "none":

@@ -49,16 +49,16 @@ COLUMNS = _ALL_COLUMNS[:4]  # what a file must have
 
 
 FEW = 0.1
-"""A system whose different outputs are a smaller share of the references' is suspected of ignoring the audio."""
+"""Minimum ratio of different outputs to different references; below it a warning says that outputs are the same."""
 
 
 def direction_of(src_lang: str, tgt_lang: str) -> str:
-    """How a direction of translation is spelt: ``en-fr``, with a question mark for a language that is unknown."""
+    """Name of a direction of translation: ``en-fr``, with a question mark for an unknown language."""
     return f"{src_lang or '?'}-{tgt_lang or '?'}"
 
 
 def has_directions(targets: Iterable[str]) -> bool:
-    """Whether rows with these target languages are scored by direction: where there are several."""
+    """Whether rows with these target languages are scored by direction, i.e. have several languages."""
     return len({target.casefold() for target in targets if target}) > 1
 
 
@@ -82,7 +82,7 @@ def escape_cell(text: str) -> str:
 
 
 def unescape_cell(cell: str) -> str:
-    """The text that ``escape_cell`` made a cell of."""
+    """The inverse of ``escape_cell``."""
     return re.sub(r"\\[\\tnr]", lambda hit: _UNESCAPES[hit[0]], cell)
 
 
@@ -97,7 +97,7 @@ def write_hypotheses(path: str | Path, rows: Sequence[HypothesisRow]) -> None:
 
 
 def read_hypotheses(path: str | Path) -> list[HypothesisRow]:
-    """Read what ``write_hypotheses`` wrote.
+    """Read the file of ``write_hypotheses``.
 
     Raises:
         DataError: the file cannot be read or is not UTF-8, a column is missing, a line has another number

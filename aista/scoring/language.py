@@ -1,4 +1,4 @@
-"""Codes of languages, and which of them are written without spaces between words."""
+"""Language codes, and the languages written without spaces between words."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def language_of(code: str) -> str:
     """The lower-case primary language of a code: ``zh-CN``, ``zh_TW`` and ``ZH`` are all ``zh``; "" stays "".
 
     Raises:
-        ValueError: it is no code of ISO 639.
+        ValueError: it is not a code of ISO 639.
     """
     language = re.split("[-_]", code.strip())[0].lower()
     if not code.strip() or language in _TWO_LETTERS or re.fullmatch("[a-z]{3}", language):

@@ -1,4 +1,4 @@
-"""Which length penalty scores best on a split: one search's hypotheses, ranked anew under each exponent."""
+"""Length-penalty sweep: the hypotheses of one search, reranked and scored under each exponent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["LengthSweep", "SweepPoint", "sweep_length_penalty"]
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """What one exponent gives.
+    """Results of one exponent.
 
     Attributes:
         length_penalty: The exponent.
@@ -31,7 +31,7 @@ class SweepPoint:
 
 @dataclass(frozen=True)
 class LengthSweep:
-    """The points by ascending exponent, the search's own among them."""
+    """The points by ascending exponent, including the search's own."""
 
     own: float
     points: tuple[SweepPoint, ...]
@@ -52,7 +52,7 @@ class LengthSweep:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> LengthSweep:
-        """What ``to_json`` wrote."""
+        """The inverse of ``to_json``."""
         points = [{**point, "scores": tuple(Score(**score) for score in point["scores"])} for point in record["points"]]
         return cls(float(record["own"]), tuple(SweepPoint(**point) for point in points))
 
@@ -73,14 +73,14 @@ def sweep_length_penalty(
     *,
     own: float,
 ) -> LengthSweep:
-    """Rank what one search found under each exponent, and score the first of each row.
+    """Rerank the hypotheses of one search under each exponent, and score the best of each row.
 
-    The exponent steers no step of ``aista.modules.generation.beam_search``, so this gives what searching anew gives. A
-    language model with a search of its own may keep other beams under another exponent; then it is a guess.
+    The exponent affects no step of ``aista.modules.generation.beam_search``, so the result is that of a new search. A
+    language model with its own search may keep other beams under another exponent; then it is an approximation.
 
     Args:
-        exponents: Values of ``length_penalty`` to try; the search's own joins them.
-        rows: For each row everything that its search found.
+        exponents: Values of ``length_penalty`` to try; the search's own is added.
+        rows: The hypotheses of each row.
         score: Texts, one per row -> their scores.
         own: The search's own exponent.
     """

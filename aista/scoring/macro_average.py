@@ -1,4 +1,4 @@
-"""The mean of a metric over directions of translation, as a metric that bootstrap and groups take like any other."""
+"""The mean of a metric over directions of translation, as a metric itself."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["MacroAverage", "metrics_of_directions"]
 class MacroAverage(Metric):
     r"""The mean over directions of a metric that each direction has for its target language.
 
-    :math:`\frac1D \sum_d m_d`, whatever the number of utterances of each direction. Statistics hold a block for each
-    direction, which only its utterances fill; a direction without an utterance does not count.
+    :math:`\frac1D \sum_d m_d`, independent of the number of utterances per direction. Statistics hold a block for each
+    direction, filled only by its utterances; a direction without utterances is not counted.
 
     Args:
         parts: Direction, as ``HypothesisRow.direction`` spells it -> its metric; all of one component.

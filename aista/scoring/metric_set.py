@@ -13,10 +13,10 @@ __all__ = ["metric_set"]
 
 
 def metric_set(specs: Sequence[Component], *, at: str, target_language: str) -> list[Metric]:
-    """Build metrics whose scores can be told apart.
+    """Build metrics and check that the names of their scores differ.
 
     Args:
-        specs: Which.
+        specs: The metrics' config nodes.
         at: Their place, for messages.
         target_language: Code of the references' language, or "".
 

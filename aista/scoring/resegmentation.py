@@ -1,7 +1,7 @@
-"""Cuts the translation of a talk into the segments of its references, so that it can be scored segment by segment.
+"""Resegments the translation of a talk to the segments of its references, so that it can be scored by segment.
 
-Where a machine segments a talk, hypotheses and references have other boundaries. The words of the hypothesis are
-divided so that the edit distances between pieces and references sum to the least (Matusov et al., 2005).
+After automatic segmentation, hypotheses and references have different boundaries. The words of the hypothesis are
+divided so that the sum of edit distances between pieces and references is minimal (Matusov et al., 2005).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aista.scoring.language import UNSPACED, language_of
 __all__ = ["SIGNATURE", "Resegmented", "resegment"]
 
 SIGNATURE = "reseg:words-basic"
-"""What the signature of a score says whose hypotheses were resegmented."""
+"""Note in the signature of a score of resegmented hypotheses."""
 
 _UNIT = re.compile(r"[A-Za-z0-9]+\s*|\S\s*")  # of a script without spaces: a character, or a Latin word
 
@@ -29,7 +29,7 @@ class Resegmented(NamedTuple):
     """A hypothesis in the references' segments.
 
     Attributes:
-        texts: One per reference, "" where no word fell to it. Joined they are the hypothesis, but for white space.
+        texts: One per reference, "" where no word was assigned. Joined, they are the hypothesis, up to white space.
         edits: Insertions, deletions and substitutions of words in all of them.
         words: Words of the hypothesis.
     """
@@ -48,8 +48,8 @@ def resegment(hypothesis: str, references: Sequence[str], *, target_language: st
     word of punctuation alone keeps it), and returned as they were. A word that fits nowhere ends a segment rather than
     begins one.
 
-    Choose it for talks that a machine segmented; where hypotheses and references have the same segments it only hides
-    which segment an error is in.
+    Choose it for automatically segmented talks; where hypotheses and references have the same segments, it only moves
+    errors to other segments.
 
     Args:
         hypothesis: The whole text, e.g. all segments of a talk joined by spaces.
@@ -57,7 +57,7 @@ def resegment(hypothesis: str, references: Sequence[str], *, target_language: st
         target_language: Decides whether words or characters are compared; "" for words.
 
     Raises:
-        ValueError: there is no reference, or ``target_language`` is no code of ISO 639.
+        ValueError: there is no reference, or ``target_language`` is not a code of ISO 639.
     """
     if not references:
         raise ValueError("resegmentation needs at least one reference, got none")
@@ -81,7 +81,7 @@ def _key(unit: str) -> str:
 
 
 def _cuts(hypothesis: NDArray[np.int64], segments: Sequence[Sequence[int]]) -> tuple[list[int], int]:
-    """Where each piece begins, and the end; and the edits of all.
+    """Start of each piece and the end, and the total number of edits.
 
     ``cost[j]`` is that of the first j words of the hypothesis against the references so far, and ``begin[j]`` is where
     the current piece begins on the way there.

@@ -1,4 +1,4 @@
-"""What metrics through sacrebleu share."""
+"""Base of metrics computed by sacrebleu."""
 
 from __future__ import annotations
 

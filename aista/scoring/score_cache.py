@@ -1,4 +1,4 @@
-"""Scores of segments that were computed before, kept in files: what a neural metric took minutes for."""
+"""Cache of segment scores in files, for neural metrics, which take minutes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def user_cache() -> Path:
 
 
 class ScoreCache:
-    """Key -> score. Each call of ``add`` writes a file of its own, whole or not at all, so that processes may share it.
+    """Key -> score. Each call of ``add`` writes a new file atomically, so that processes may share the cache.
 
     Args:
-        folder: Of the files; made when the first is written.
+        folder: Folder of the files; made with the first file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,7 +34,7 @@ class ScoreCache:
         self._read: set[str] = set()
 
     def scores(self) -> Mapping[str, float]:
-        """All that is known, read anew where another process has added to it. A damaged file is named and left out."""
+        """All known scores, including new ones of other processes. A damaged file is reported and ignored."""
         for path in sorted(self._folder.glob("*.json")):
             if path.name in self._read:
                 continue
@@ -47,7 +47,7 @@ class ScoreCache:
         return self._known
 
     def add(self, scores: Mapping[str, float]) -> None:
-        """Keep new scores. Where they cannot be written a warning says so, and this process alone knows them."""
+        """Store new scores. If they cannot be written, a warning says so and they are kept in memory only."""
         self._known |= scores
         name = hashlib.sha256("".join(sorted(scores)).encode()).hexdigest()[:32] + ".json"
         self._read.add(name)

@@ -1,4 +1,4 @@
-"""Is a difference between two methods larger than the variation between training seeds?"""
+"""Significance tests of a difference between two methods over training seeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aista.scoring.significance import Interval
 __all__ = ["SeedTest", "seed_test"]
 
 FLIPS = 2**16
-"""Sign patterns at most: up to sixteen seeds all of them, beyond that as many drawn at random."""
+"""Maximum number of sign patterns: all of them up to sixteen seeds, random ones beyond."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ def seed_test(differences: Sequence[float]) -> SeedTest | None:
     r"""Test whether the mean of ``differences`` is 0; None for one seed.
 
     If the two methods are equally good, a difference is as likely as its negative. The sign-flip test gives all
-    :math:`2^n` patterns of signs to the observed sizes; p is the share whose mean is at least as far from 0 as the
+    :math:`2^n` patterns of signs to the observed sizes; p is the fraction whose mean is at least as far from 0 as the
     observed one. It assumes nothing else, and p is never below :math:`2 / 2^n`: five seeds cannot reach 0.05. The
-    t-test can, where the differences are normally distributed.
+    t-test can, but assumes normally distributed differences.
 
     Args:
         differences: System minus baseline of each seed; finite.

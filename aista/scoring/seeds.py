@@ -1,4 +1,4 @@
-"""A system against a baseline over several training seeds, by paired bootstrap over segments."""
+"""Comparison of a system with a baseline over several training seeds, by paired bootstrap over segments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["SeedComparison", "combine_seeds"]
 
 @dataclass(frozen=True)
 class SeedComparison:
-    """A system against the baseline, over the seeds that both have.
+    """Comparison of a system with the baseline, over the seeds that both have.
 
     Attributes:
         seeds: Those seeds.
@@ -38,7 +38,7 @@ class SeedComparison:
 
     @property
     def seed_p_value(self) -> float | None:
-        """Of the sign-flip test over the seeds; None for one seed."""
+        """The p-value of the sign-flip test over the seeds; None for one seed."""
         return None if self.seed_test is None else self.seed_test.p_value
 
 
@@ -46,12 +46,12 @@ def combine_seeds(results: Mapping[int, SystemScore]) -> SeedComparison:
     r"""Combine a system's paired bootstraps, one per seed, all with the same resampled test sets.
 
     In sample i the difference is the mean over the seeds, :math:`d_i = \frac1S \sum_s d_{i,s}`: the segments are
-    drawn once and score all seeds, as the test set is one. The p-value is the share of samples whose distance
+    drawn once and score all seeds, as there is one test set. The p-value is the fraction of samples whose distance
     from the samples' mean reaches the observed difference,
     :math:`(1 + \#\{i: |d_i - \bar d| \ge |d|\}) / (1 + n)`.
 
-    It asks whether *these* models differ beyond the sampling of the test set; ``spread`` and ``seed_test`` are about
-    the seeds.
+    It tests whether *these* models differ beyond the sampling of the test set; ``spread`` and ``seed_test`` measure
+    the variation over seeds.
 
     Args:
         results: Seed -> the system's comparison with the baseline of that seed; same samples, same bootstrap seed.

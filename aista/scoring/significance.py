@@ -1,4 +1,4 @@
-"""Paired bootstrap resampling: is a difference between systems larger than the sampling error of the test set?"""
+"""Paired bootstrap resampling: tests differences between systems against the sampling error of the test set."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Interval:
 
     @classmethod
     def of(cls, samples: Statistics) -> Interval:
-        """What is left of the sorted samples without n // 40 at either end, as sacrebleu takes it."""
+        """The range of the sorted samples without n // 40 at either end, as in sacrebleu."""
         ordered = np.sort(samples)
         cut = len(ordered) // 40
         return cls(float(ordered[cut]), float(ordered[-1 - cut]))
@@ -38,11 +38,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class SystemScore:
-    """One system against the baseline.
+    """Score of one system, compared with the baseline.
 
     Attributes:
         name: The system's label.
-        score: On the whole test set.
+        score: Score on the whole test set.
         interval: 95 % interval of the score over resampled test sets.
         difference: ``score`` minus the baseline's; 0 for the baseline itself.
         difference_interval: 95 % interval of the paired difference.
@@ -97,26 +97,26 @@ def paired_bootstrap(
     Scores, intervals and p-values equal those of ``sacrebleu --paired-bs`` with the same seed, for
     every metric here. The seed is an argument: the environment (``SACREBLEU_SEED``) is not read.
 
-    The p-value is the share of samples whose centred absolute difference exceeds the observed one,
+    The p-value is the fraction of samples whose centred absolute difference exceeds the observed one,
     with one added to count and samples. It is one-sided in effect: among systems of equal quality
     p < 0.05 comes up once in ten times, so require p < 0.025, or a 95 % interval of the difference that excludes 0.
     Neither covers the variation between training seeds.
 
-    For a metric that needs the direction (``MacroAverage``), utterances are drawn within each direction: each sample
-    has as many of it as there are.
+    For a metric that needs the direction (``MacroAverage``), utterances are drawn within each direction, so that
+    each sample has the same number of utterances per direction.
 
     Args:
         baseline: Label and hypotheses of the baseline.
         systems: Label -> hypotheses of each system compared with it; at least one.
         references: One per utterance.
         metric: The score.
-        inputs: What was translated; read where the metric needs it.
+        inputs: The translated inputs, for metrics that need them.
         samples: Bootstrap samples.
         seed: Fixes the resampling.
 
     Raises:
-        DataError: no system, a label used twice, an empty test set, unequal lengths, or an utterance lacks what the
-            metric needs; the system is named.
+        DataError: no system, a label used twice, an empty test set, unequal lengths, or an utterance lacks an input
+            that the metric needs; the message names the system.
         ValueError: ``samples`` below 40 (no 95 % interval) or a negative seed.
     """
     if samples < 40 or seed < 0:
@@ -165,7 +165,7 @@ def _system(
 
 
 def _places(strata: Sequence[str]) -> list[npt.NDArray[np.int64]]:
-    """Where the utterances of each stratum are."""
+    """Indices of the utterances of each stratum."""
     return [np.flatnonzero([value == stratum for value in strata]) for stratum in sorted(set(strata))]
 
 

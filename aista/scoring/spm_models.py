@@ -1,7 +1,7 @@
-"""The SentencePiece models of sacrebleu's tokenisers, where sacrebleu looks for them.
+"""Downloads the SentencePiece models of sacrebleu's tokenisers to the place where sacrebleu expects them.
 
-sacrebleu downloads them itself, but leaves an empty or half-written file behind where that fails, and fails with it
-from then on. Here a file is checked before it takes its place.
+sacrebleu downloads them itself, but leaves an empty or incomplete file behind if that fails, and then always fails.
+Here a file is checked before it is moved into place.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ __all__ = ["SPM_TOKENIZERS", "require_model"]
 log = logging.getLogger("aista.scoring")
 
 SPM_TOKENIZERS = ("flores101", "flores200")
-"""Those that score with a model; sacrebleu's ``spm`` is ``flores101`` under an older name."""
+"""Tokenisers with a model; sacrebleu's ``spm`` is ``flores101`` under an older name."""
 _PATIENCE = 30  # seconds without an answer
 
 
 def require_model(tokenize: str) -> Path:
-    """The file of a tokeniser's model, downloaded if it is missing.
+    """Return the file of a tokeniser's model, downloading it if it is missing.
 
     Raises:
-        ValueError: it cannot be downloaded or written, or is no SentencePiece model; says where it may be put by hand.
+        ValueError: it cannot be downloaded or written, or is not a SentencePiece model; says where to put it by hand.
     """
     url = SPM_MODELS[tokenize]["url"]
     path = Path(utils.SACREBLEU_DIR, "models", PurePosixPath(url).name)
@@ -59,4 +59,4 @@ def _check(data: bytes, what: str, remedy: str) -> None:
     try:
         SentencePieceProcessor(model_proto=data)
     except RuntimeError as error:
-        raise ValueError(f"{what} is no SentencePiece model ({len(data)} bytes); {remedy}") from error
+        raise ValueError(f"{what} is not a SentencePiece model ({len(data)} bytes); {remedy}") from error

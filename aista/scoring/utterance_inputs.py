@@ -1,4 +1,4 @@
-"""What was translated, for metrics that judge hypotheses by it."""
+"""Inputs of translated utterances, for metrics that need them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aista.text import is_blank
 __all__ = ["NEEDS", "NO_INPUTS", "UtteranceInputs"]
 
 NEEDS = ("source", "audio", "direction")
-"""What a metric can ask for in its ``needs``; see ``UtteranceInputs``."""
+"""Possible entries of a metric's ``needs``; see ``UtteranceInputs``."""
 
 _MEANINGS = {"source": "the transcript", "audio": "the audio", "direction": "the languages"}
 _REMEDIES = {
@@ -23,13 +23,13 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class UtteranceInputs:
-    """What hypotheses were translated from, one per utterance and in their order; None where it is not known at all.
+    """Inputs that hypotheses were translated from, one per utterance and in their order; None where unknown.
 
     Attributes:
         source: The transcripts in the source language; "" where one is missing.
-        audio: Where the speech lies, as ``aista.data.audio.read_audio`` takes it: an absolute path, or
+        audio: Place of the speech, in the form of ``aista.data.audio.read_audio``: an absolute path, or
             ``file.zip:offset:length``; "" where there is none.
-        direction: Source and target language, as ``HypothesisRow.direction`` spells them.
+        direction: Source and target language, in the form of ``HypothesisRow.direction``.
     """
 
     source: Sequence[str] | None = None
@@ -37,15 +37,15 @@ class UtteranceInputs:
     direction: Sequence[str] | None = None
 
     def at(self, places: Sequence[int]) -> UtteranceInputs:
-        """Those of some utterances."""
+        """The inputs of some utterances, by index."""
         known = (self.source, self.audio, self.direction)
         return UtteranceInputs(*(None if texts is None else [texts[i] for i in places] for texts in known))
 
     def of(self, needs: Sequence[str], size: int, metric: str) -> dict[str, Sequence[str]]:
-        """What a metric needs of ``size`` utterances, by name.
+        """The inputs that a metric needs of ``size`` utterances, by name.
 
         Raises:
-            DataError: some lack it, which are counted, or there is another number of them.
+            DataError: utterances lack an input (the message counts them), or the number of inputs differs.
         """
         return {need: self._complete(need, size, metric) for need in needs}
 
@@ -68,4 +68,4 @@ class UtteranceInputs:
 
 
 NO_INPUTS = UtteranceInputs()
-"""Nothing is known but the texts."""
+"""No inputs are known."""

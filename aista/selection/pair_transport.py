@@ -18,7 +18,7 @@ __all__ = ["PairTransport", "TransportConfig", "all_pairs", "mismatched_pairs", 
 
 @dataclass(frozen=True, kw_only=True)
 class TransportConfig(Options):
-    """How the transport cost of a pair of utterances is computed."""
+    """Options of the transport cost of a pair of utterances."""
 
     solver: Component = component("ot_solver", "sinkhorn", "How each transport problem is solved.")
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
@@ -56,7 +56,7 @@ class PairTransport:
             speech: One ``[P, D]`` tensor per utterance, P at least 1.
             text: One ``[T, D]`` tensor per utterance, T at least 1.
             pairs_K2: ``[K, 2]`` numbers of a speech and a text utterance.
-            device: Where to solve.
+            device: Device to solve on.
 
         Returns:
             ``[K]`` fp64 costs and ``[K]`` whether the solver met its tolerance, on the CPU.

@@ -25,6 +25,7 @@ __all__ = [
     "Stage",
     "load_experiment",
     "map_paths",
+    "read_config",
     "resolve_experiment",
     "structure_experiment",
 ]
@@ -165,15 +166,27 @@ def load_experiment(
     Args:
         path: The file.
         overrides: As on the command line.
-        start: Folder that relative paths, except those of plug-ins, start from; None means the current one.
+        start: Folder that relative paths, except those of the file's plug-ins, start from; None means the current one.
         commits: As in ``Experiment``.
 
     Raises:
         ConfigError: every fault at once.
         PluginError: a plug-in cannot be loaded.
     """
-    raw = apply_overrides(load_yaml(path), list(overrides))
-    return resolve_experiment(raw, base=path.parent, source=str(path), start=start, commits=commits)
+    raw = read_config(path, overrides)
+    return resolve_experiment(raw, base=start or Path(), source=str(path), start=start, commits=commits)
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """A config file as plain data, overrides applied. The file's plug-ins start from its folder, and become absolute.
+
+    Raises:
+        ConfigError: every fault of the file, or of the overrides.
+    """
+    raw = load_yaml(path)
+    if plugins := _plugins(raw):
+        raw["plugins"] = [os.path.abspath(path.parent / item) for item in plugins]
+    return apply_overrides(raw, list(overrides))
 
 
 def resolve_experiment(
@@ -189,7 +202,7 @@ def resolve_experiment(
     Args:
         raw: The config as plain data.
         base: Folder that relative plug-in paths start from.
-        source: Where it came from, for messages.
+        source: Its origin, for messages.
         start: As in ``load_experiment``.
         commits: As in ``Experiment``.
 
@@ -197,8 +210,7 @@ def resolve_experiment(
         ConfigError: every fault at once.
         PluginError: a plug-in cannot be loaded.
     """
-    plugins = raw.get("plugins", ())
-    if isinstance(plugins, list) and all(isinstance(item, str) for item in plugins):
+    if plugins := _plugins(raw):
         registry.load_plugins(plugins, base=base)
         raw = {**raw, "plugins": [str((base / item).resolve()) for item in plugins]}
     experiment = structure_experiment(raw, source=source, start=start, commits=commits)
@@ -256,6 +268,12 @@ def map_paths(
     }
     changed = {name: map_paths(getattr(value, name), *functions) for name, functions in changes.items()}
     return dataclasses.replace(value, **changed)
+
+
+def _plugins(raw: Mapping[str, Any]) -> list[str]:
+    """The plug-ins of a config; none where they are no list of paths, which is a fault to be found."""
+    plugins = raw.get("plugins")
+    return plugins if isinstance(plugins, list) and all(isinstance(item, str) for item in plugins) else []
 
 
 def _collect(cls: type[Any], data: Mapping[str, Any], source: str, faults: list[Fault]) -> Any:

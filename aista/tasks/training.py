@@ -21,7 +21,7 @@ class ParameterGroup(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig(Options):
-    """How a model is trained (AdamW; fairseq2's Trainer)."""
+    """Options of training (AdamW; fairseq2's Trainer)."""
 
     max_steps: int = option(1000, "Optimiser steps.", minimum=1)
     learning_rate: float = option(1e-3, "Peak learning rate.", above=0)
@@ -78,7 +78,7 @@ class TrainerConfig(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig(Options):
-    """How checkpoints are scored, in validation and by ``aista evaluate``."""
+    """Options of search and scores, in validation and for ``aista evaluate``."""
 
     metrics: tuple[Component, ...] = components("metric", "Metrics; empty means the task's defaults.")
     generation: GenerationConfig = section(GenerationConfig, "Search options.")

@@ -1,1 +1,1 @@
-"""Contract tests and dummies that a plug-in's author runs too: ``aista check``, or the functions themselves."""
+"""Contract tests and dummy components for plug-in authors: by ``aista check``, or as functions."""

@@ -1,4 +1,4 @@
-"""Contracts: what every component of a kind must do, as plain functions, and the runner behind ``aista check``.
+"""Contract tests of every kind of component, as plain functions, and the runner of ``aista check``.
 
 A contract is ``check_xxx(component)``, with those dependencies that it names, and raises AssertionError with a message
 that says what is wrong. Those of kind ``adapter`` live in ``aista.testing.adapter``, and so on. Run one by
@@ -32,14 +32,14 @@ __all__ = ["Outcome", "contract", "contracts", "run"]
 Check = TypeVar("Check", bound=Callable[..., None])
 Status = Literal["PASS", "FAIL", "SKIPPED"]
 CONSTRUCTS = "constructs"
-"""The contract of every kind: the component can be built with the options given."""
+"""Name of the contract common to all kinds: the component can be built with the given options."""
 _contracts: dict[str, list[Callable[..., None]]] = {}
 _dependencies: dict[str, Sequence[Mapping[str, Any]]] = {}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one contract said about one component. ``reason`` is empty where it passed."""
+    """Result of one contract for one component. ``reason`` is empty where it passed."""
 
     kind: str
     name: str
@@ -63,7 +63,7 @@ def contract(kind: str) -> Callable[[Check], Check]:
 
 
 def dependencies(kind: str, *choices: Mapping[str, Any]) -> None:
-    """Say what the runner passes to the kind's factories: the first choice that a factory does not reject."""
+    """Register dependencies to pass to the kind's factories: the first choice that a factory does not reject."""
     _dependencies[kind] = choices
 
 
@@ -124,7 +124,7 @@ def _run(entry: Entry, config: dict[str, Any]) -> Iterator[Outcome]:
 
 
 def _attempt(entry: Entry, check: Callable[..., Any], *args: Any, after: str = "") -> tuple[Status, str]:
-    """Whether a check passes, and if not why: a component may break in any way, the runner reports it and goes on.
+    """Whether a check passes, and if not why; any exception of a component is reported, and the runner continues.
 
     ``after`` is a contract of the kind that failed: what raises something afterwards most likely stumbles over that.
     """

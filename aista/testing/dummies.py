@@ -157,7 +157,7 @@ _Beam = tuple[float, tuple[int, ...]]
 
 
 def _used(candidates: list[_Beam], beam_size: int, eos_id: int) -> tuple[list[_Beam], list[_Beam]]:
-    """Those that end a hypothesis, and those that go on; candidates come best first."""
+    """Split candidates, best first, into those that end a hypothesis and those that continue."""
     going = [item for item in candidates if item[1][-1] != eos_id]
     return [item for item in candidates[:beam_size] if item[1][-1] == eos_id], going[:beam_size]
 

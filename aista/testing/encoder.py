@@ -69,7 +69,7 @@ def check_batch_of_one(encoder: SpeechEncoder, *, feature_dim: int) -> None:
 
 @contract("encoder")
 def check_length_range(encoder: SpeechEncoder, *, feature_dim: int) -> None:
-    """The shortest input it takes gives a state, as many as announced; shorter input raises DataError."""
+    """The shortest valid input gives the announced number of states; shorter input raises DataError."""
     shortest = encoder.length_range[0]
     channels = (feature_dim,) if feature_dim else ()
     for length in range(shortest, min(shortest + 5, encoder.length_range[1])):

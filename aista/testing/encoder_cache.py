@@ -18,7 +18,7 @@ dependencies("encoder_cache", {"identity": {"encoder": "contracts"}})
 
 @contract("encoder_cache")
 def check_round_trip(cache: EncoderCache) -> None:
-    """What was written is read at its own length, within the rounding of its type; ``missing`` knows it."""
+    """Written states are read with their length, within the rounding of their dtype; ``missing`` knows them."""
     states = _states()
     assert cache.missing(states) == list(states), "keys that were never written must be missing, in the order given"
     cache.write(states)

@@ -40,7 +40,7 @@ def check_shapes(guide: Guide) -> None:
 
 @contract("guide")
 def check_known(guide: Guide) -> None:
-    """A token that is known is somewhere in the speech, and the guide knows some."""
+    """Each known token has a positive weight at some position, and some tokens are known."""
     weights, known = _apply(guide, _states())
     assert known.any(), "the guide knows no token of any row, though states, transcripts and words are there"
     assert (weights.sum(1)[known] > 0).all(), "a token is known, but no position has a weight for it"
@@ -48,7 +48,7 @@ def check_known(guide: Guide) -> None:
 
 @contract("guide")
 def check_padding(guide: Guide) -> None:
-    """Numbers and NaN in the padding never matter, nor does its amount; nothing is known of the padding."""
+    """Content (also NaN) and amount of padding never matter; no token in the padding is known."""
     expected = _apply(guide, _states())
     speech_mask, text_mask = length_mask(_SPEECH_LENGTHS, 9), length_mask(_TEXT_LENGTHS, 6)
     assert not expected.weights_RPT[~speech_mask].any(), "weights must be 0 in the padding of the speech"
@@ -65,7 +65,7 @@ def check_padding(guide: Guide) -> None:
 
 @contract("guide")
 def check_empty_rows(guide: Guide) -> None:
-    """Of a row without transcript or speech nothing is known."""
+    """In a row without transcript or speech, no token is known."""
     states = _states()._replace(speech_lengths=torch.tensor([9, 4, 0, 6]), text_lengths=torch.tensor([4, 0, 6, 1]))
     guidance = _apply(guide, states)
     for row in (1, 2):
@@ -75,7 +75,7 @@ def check_empty_rows(guide: Guide) -> None:
 
 @contract("guide")
 def check_validation(guide: Guide) -> None:
-    """It works in inference mode, in which runs are validated, and says the same there."""
+    """It works in inference mode, which validation uses, with the same result."""
     with torch.inference_mode():
         guidance = _apply(guide, _states())
     _assert_same(guidance, _apply(guide, _states()), "whether a gradient could be taken")
@@ -83,7 +83,7 @@ def check_validation(guide: Guide) -> None:
 
 @contract("guide")
 def check_batch(guide: Guide) -> None:
-    """What a guide says of a row does not depend on the other rows."""
+    """A row's result does not depend on the other rows."""
     together = _apply(guide, _states())
     alone = [_apply(guide, LayerStates(*(z[[row]] for z in _states())), [row]) for row in range(4)]
     joined = Guidance(*(torch.cat(parts) for parts in zip(*alone, strict=True)))

@@ -19,7 +19,7 @@ dependencies("layer_selection", {"num_layers": NUM_LAYERS})
 
 @contract("layer_selection")
 def check_choice(selection: LayerSelection) -> None:
-    """Ascending layers within 0..num_layers, a weight for each that sum to 1, and a reason; so again each time."""
+    """Layers ascend within 0..num_layers, their weights sum to 1, there is a reason; repeated calls agree."""
     chosen = selection.select(probe_curve())
     _check(chosen)
     assert selection.every >= 0, f"every must not be negative, got {selection.every}"
@@ -44,7 +44,7 @@ def _check(chosen: SelectedLayers) -> None:
 
 @contract("layer_selection")
 def check_probe(selection: LayerSelection) -> None:
-    """A ``ProbedSelection`` says what to probe and refuses to do without; any other needs no curve."""
+    """A ``ProbedSelection`` defines its probe and refuses to choose without a curve; others need none."""
     if not isinstance(selection, ProbedSelection):
         selection.select(None)
         return
@@ -82,7 +82,7 @@ def check_deterministic(selection: LayerSelection) -> None:
 
 
 def probe_curve(*, peak: int = 1) -> ProbeCurve:
-    """A curve that peaks at layer ``peak`` in every score and falls from there."""
+    """A curve with a peak at layer ``peak`` in every score."""
     chance = ScoreSet(0.05, 0.01, 0.05, 0.1)
     diagnostics = LayerDiagnostics(1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.8, 0.2)
     layers = []

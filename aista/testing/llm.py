@@ -39,7 +39,7 @@ def check_shapes(llm: LanguageModel) -> None:
 
 @contract("llm")
 def check_capture_numbering(llm: LanguageModel) -> None:
-    """State 0 is what enters the first block, state k the output of block k; the order is the caller's."""
+    """State 0 is the input of the first block, state k the output of block k; the order is the caller's."""
     embeddings, lengths = _batch(llm)
     lengths = torch.full_like(
         lengths, embeddings.size(1)
@@ -253,7 +253,7 @@ def _assert_rows(actual: Tensor, expected: Tensor, lengths: Tensor, message: str
 
 @contextmanager
 def _watch(blocks: nn.ModuleList) -> Iterator[list[list[Tensor]]]:
-    """Record what enters and leaves each block: ``[input, output]``, or ``[]`` where it did not run."""
+    """Record input and output of each block: ``[input, output]``, or ``[]`` where it did not run."""
     seen: list[list[Tensor]] = [[] for _ in blocks]
 
     def before(number: int) -> Any:

@@ -36,7 +36,7 @@ dependencies("metric", {"target_language": "fr"})
 
 @contextmanager
 def spoken(metric: Metric) -> Iterator[UtteranceInputs]:
-    """Transcripts, and where the metric needs audio a recording of a second for each, there while the block runs."""
+    """Transcripts, and recordings of one second if the metric needs audio, which exist while the block runs."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder, f"{number}.wav") for number in range(len(SOURCES))]
         for number, path in enumerate(paths if "audio" in metric.needs else ()):
@@ -78,7 +78,7 @@ def check_additive(metric: Metric) -> None:
 
 @contract("metric")
 def check_direction(metric: Metric) -> None:
-    """Perfect texts beat wrong ones, and imperfect ones lie between; exact match may give them no credit."""
+    """Perfect texts score better than wrong ones, imperfect ones between; exact match may give them no credit."""
     wrong = ["xyz"] * len(REFERENCES)
     sign = 1 if metric.higher_is_better else -1
     cases = (REFERENCES, HYPOTHESES, wrong, [""] * len(REFERENCES))

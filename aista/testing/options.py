@@ -20,7 +20,7 @@ def check_documented(entry: Entry) -> None:
 
 
 def check_frozen_options(entry: Entry) -> None:
-    """The options dataclass is frozen, and holds to its bounds when it is made in Python."""
+    """The options dataclass is frozen, and checks its bounds when made in Python."""
     if entry.config is not None:
         parameters = vars(entry.config)["__dataclass_params__"]
         assert parameters.frozen, f"{entry.config.__name__} must be a frozen dataclass, for a config never changes"
@@ -28,7 +28,7 @@ def check_frozen_options(entry: Entry) -> None:
 
 
 def check_options_round_trip(entry: Entry) -> None:
-    """The defaults keep their own bounds, and survive being written and read."""
+    """The defaults are within their bounds, and are unchanged after writing and reading."""
     if entry.config is None or required_options(entry.config):
         return
     defaults = structure(entry.config, {}, source="defaults")

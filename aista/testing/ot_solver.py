@@ -78,7 +78,7 @@ def check_batch_invariance(solver: OTSolver) -> None:
 
 @contract("ot_solver")
 def check_empty_rows(solver: OTSolver) -> None:
-    """A row with an empty side has value 0, an empty plan and no gradient, and leaves the others alone."""
+    """A row with an empty side has value 0, an empty plan and no gradient, and does not affect other rows."""
     x, y, x_lengths, y_lengths = _batch()
     expected, _ = _solve(solver, (x, y, x_lengths, y_lengths))
     x_lengths, y_lengths = x_lengths.clone(), y_lengths.clone()

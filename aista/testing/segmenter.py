@@ -24,14 +24,14 @@ def check_segments(segmenter: Segmenter) -> None:
         for start, end in segmenter.segments([wave_W], _LONGEST):
             place = f"{start} to {end} s of {duration} s"
             assert start >= behind, f"{place} begins before the end of the segment before, {behind} s"
-            assert start < end <= duration + 1e-9, f"{place} is no part of the recording"
+            assert start < end <= duration + 1e-9, f"{place} is not within the recording"
             assert end - start <= _LONGEST + 1e-9, f"{place} is longer than the longest allowed, {_LONGEST} s"
             behind = end
 
 
 @contract("segmenter")
 def check_blocks(segmenter: Segmenter) -> None:
-    """Any division into blocks gives the same segments; they are taken to their end and left alone."""
+    """Any division into blocks gives the same segments; all blocks are read, and not changed."""
     wave_W = _sound(segmenter, 7.3)
     before = wave_W.clone()
     whole = segmenter.segments([wave_W], _LONGEST)
@@ -49,7 +49,7 @@ def check_nothing(segmenter: Segmenter) -> None:
 
 
 def _sound(segmenter: Segmenter, seconds: float) -> Tensor:
-    """Syllables, nearly: noise over harmonics of 120 Hz that come and go, with pauses, from a seed."""
+    """Speech-like audio from a seed: noise and modulated harmonics of 120 Hz, with pauses."""
     rate = segmenter.sample_rate
     time_W = torch.arange(round(seconds * rate)) / rate
     voice_W = sum((2 * math.pi * 120 * k * time_W).sin() / k for k in range(1, 20)) + 0.1 * ramp(len(time_W))

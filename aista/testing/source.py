@@ -13,7 +13,7 @@ from aista.testing.tensors import assert_raises
 
 @contract("source")
 def check_recognises(source: Source) -> None:
-    """What is not there, an empty folder and an empty file are no corpus, and asking raises nothing."""
+    """A missing path, an empty folder and an empty file are not recognised, without an exception."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "empty").mkdir()
@@ -28,7 +28,7 @@ def check_recognises(source: Source) -> None:
 
 @contract("source")
 def check_refuses(source: Source) -> None:
-    """Parts of a place that is not there are a DataError that names it."""
+    """Reading the parts of a missing place raises a DataError that names it."""
     with tempfile.TemporaryDirectory() as name:
         place = str(Path(name, "missing"))
         with assert_raises(DataError, "parts() of a missing place must raise DataError"):

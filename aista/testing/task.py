@@ -1,4 +1,4 @@
-"""Contracts of kind ``task``: what the engine relies on. Tasks are used as they are; none is imported here."""
+"""Contracts of kind ``task``, on which the engine relies. No task is imported here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ dependencies("task", {"tokenizer": TOKENIZER, "feature": FEATURE})
 
 @contract("task")
 def check_options(task: Any) -> None:
-    """It knows its usual metrics and whether it uses audio; its options have ``freeze_params``."""
+    """It has default metrics and states whether it uses audio; its options have ``freeze_params``."""
     assert isinstance(task.uses_audio, bool), f"uses_audio must be true or false, got {task.uses_audio!r}"
     assert task.default_metrics, "default_metrics is empty, so evaluation would score nothing"
     assert hasattr(task.config, "freeze_params"), "the options must have freeze_params, a tuple of patterns"
@@ -96,7 +96,7 @@ def check_decode(task: Any) -> None:
 
 @contract("task")
 def check_states(task: Any) -> None:
-    """With ``takes_states``, a batch of the encoder's states gives what its audio gives, without the encoder."""
+    """With ``takes_states``, a batch of encoder states gives the result of its audio, without running the encoder."""
     if not getattr(task, "takes_states", False):
         return
     model, batch = _model(task), speech_batch(task)

@@ -1,4 +1,4 @@
-"""Comparisons shared by the contracts: what differs, where and by how much."""
+"""Comparisons of tensors for the contracts, with place and size of differences in messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def ramp(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Normal random numbers from a seed of their own."""
+    """Normal random numbers from the given seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
@@ -72,7 +72,7 @@ def assert_ignores_padding(
     Args:
         solve: Two sides of states -> a value per row, and the gradients to both.
         sides: Name -> states ``[B, N, D]`` and lengths.
-        tolerance: Of values and gradients; ten times that for other amounts of padding.
+        tolerance: Tolerance of values and gradients; ten times that for other amounts of padding.
     """
     value, grads = solve(*(states for states, _ in sides.values()))
     for garbage in (0.0, 7.0, torch.nan):

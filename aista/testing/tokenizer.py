@@ -32,7 +32,7 @@ def check_ids(tokenizer: TextTokenizer) -> None:
 
 @contract("tokenizer")
 def check_round_trip(tokenizer: TextTokenizer) -> None:
-    """Decoding forgets BOS, EOS and padding, and what it gives is encoded to the same text again."""
+    """Decoding drops BOS, EOS and padding, and the decoded text survives encoding and decoding."""
     assert tokenizer.decode([]) == "", f"no ids must give the empty text, got {tokenizer.decode([])!r}"
     bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
     for text in TEXTS:

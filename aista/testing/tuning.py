@@ -39,7 +39,7 @@ def check_choice(tuning: Tuning) -> None:
 
 @contract("tuning")
 def check_same_function(tuning: Tuning) -> None:
-    """A prepared, untrained part computes what it computed before."""
+    """A prepared, untrained part computes the same as before."""
     part = DummyLanguageModel(num_layers=3).eval()
     before = _logits(part)
     tuning.prepare(part)
@@ -48,7 +48,7 @@ def check_same_function(tuning: Tuning) -> None:
 
 @contract("tuning")
 def check_state(tuning: Tuning) -> None:
-    """The state of a part loads into another one prepared in the same way: checkpoints can be read."""
+    """The state of a part loads into another one prepared in the same way, as for checkpoints."""
     part = tuned_part(tuning)
     _disturb(part)
     other = tuned_part(tuning)
@@ -68,14 +68,14 @@ def check_starting_weights(tuning: Tuning) -> None:
 
 @contract("tuning")
 def check_gradients(tuning: Tuning) -> None:
-    """Every chosen parameter takes part in what the part computes, with a finite gradient."""
+    """Every chosen parameter affects the part's output, with a finite gradient."""
     part = tuned_part(tuning)
     assert_trainable(part, content_sum(_logits(part), torch.tensor(LENGTHS)))
 
 
 @contract("tuning")
 def check_merge(tuning: Tuning) -> None:
-    """A merged part has the names of a plain one, and computes what it computed before."""
+    """A merged part has the parameter names of a plain one, and computes the same as before."""
     part = tuned_part(tuning)
     _disturb(part)
     before = _logits(part)
@@ -94,7 +94,7 @@ def _logits(part: DummyLanguageModel) -> Tensor:
 
 @torch.no_grad()
 def _disturb(part: nn.Module, *, all_of_it: bool = False) -> None:
-    """Change the parameters as training would: the trained ones, or all."""
+    """Change the trained parameters, or all of them, like training."""
     for seed, parameter in enumerate(part.parameters()):
         if parameter.requires_grad or all_of_it:
             parameter.add_(ramp(*parameter.shape, seed=seed), alpha=0.1)

@@ -1,1 +1,1 @@
-"""Experiment trackers: where a run's metrics are sent besides its folder, one file each."""
+"""Experiment trackers, which receive a run's metrics in addition to its folder; one file each."""

@@ -1,4 +1,4 @@
-"""What an experiment tracker is: options that open a tracked run, and the open run, which takes metrics."""
+"""Interface of experiment trackers: options that open a tracked run, and the open run, which takes metrics."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def without_credentials(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class RunDescription:
-    """What a tracker is told of a run when it opens it.
+    """Description of a run for a tracker that opens it.
 
     Attributes:
         name: Name to show, unless the tracker's options have one.
         folder: For files of the tracker; exists.
-        id: The tracker's own name of a run that it opened before; empty for a new one.
-        config: The resolved config and the environment, as plain data; None where results are added to a run whose
-            training is not going on.
-        last_step: The step that training goes on from; 0 at its beginning.
+        id: The tracker's id of a run that it opened before; empty for a new one.
+        config: The resolved config and the environment, as plain data; None where results are added to a run that is
+            not being trained.
+        last_step: The step from which training continues; 0 at its beginning.
     """
 
     name: str
@@ -41,11 +41,11 @@ class RunDescription:
 
 
 class TrackedRun(ABC):
-    """An open run of a tracker. Any method may raise any exception: the caller keeps what was not taken.
+    """An open run of a tracker. Any method may raise any exception; the caller then keeps the values.
 
     Attributes:
-        id: What opens this run again; empty where its folder does.
-        link: Where people see it; empty where nothing is online.
+        id: Id for opening this run again; empty where its folder is enough.
+        link: URL of the run; empty for offline tracking.
     """
 
     id: str = ""
@@ -53,15 +53,15 @@ class TrackedRun(ABC):
 
     @abstractmethod
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Take numbers of a step, such as ``train/nll``; NaN is a value that was not finite."""
+        """Log values of a step, such as ``train/nll``; NaN stands for a value that was not finite."""
 
     @abstractmethod
     def note(self, name: str, text: str, step: int) -> None:
-        """Take a text that holds from a step on, such as the chosen layers; a later one of this name replaces it."""
+        """Log a text that is valid from a step on, such as the chosen layers; a later one of this name replaces it."""
 
     @abstractmethod
     def close(self, status: Status | None) -> None:
-        """Send what is left and end; None leaves the status of the training as it was."""
+        """Send the remaining values and close the run; None keeps the status of the training."""
 
 
 class Tracker(ABC):
@@ -69,7 +69,7 @@ class Tracker(ABC):
 
     @property
     def place(self) -> str:
-        """Where its runs are kept, such as a project: where that changes, a new run is opened there."""
+        """Place of its runs, such as a project; if it changes, a new run is opened there."""
         return ""
 
     def check(self) -> None:  # noqa: B027 -- most have nothing to check
@@ -77,4 +77,4 @@ class Tracker(ABC):
 
     @abstractmethod
     def open(self, run: RunDescription) -> TrackedRun:
-        """Begin a run, or go on with the one that ``run.id`` names."""
+        """Open a new run, or the existing one with the id ``run.id``."""

@@ -32,12 +32,12 @@ _LONGEST = 6000  # characters of a parameter
 @register("tracker", "mlflow")
 @dataclass(frozen=True, kw_only=True)
 class MLflow(Options, Tracker):
-    """A run of MLflow, on a tracking server or in a folder; ``pip install 'aista[mlflow]'`` brings what it needs.
+    """MLflow, on a tracking server or in a folder; install it with ``pip install 'aista[mlflow]'``.
 
     Credentials come from the environment (``MLFLOW_TRACKING_USERNAME`` and ``_PASSWORD``, ``MLFLOW_TRACKING_TOKEN``),
     never from a config. A folder of files needs ``MLFLOW_ALLOW_FILE_STORE=true``: MLflow keeps that layout, but no
-    longer extends it. A resumed run has the records behind its checkpoint twice. Choose it where a tracking server is
-    there already.
+    longer extends it. A resumed run has the records after its checkpoint twice. Choose it where you already have a
+    tracking server.
     """
 
     uri: str = option("", "Tracking server, http://HOST:PORT, or a folder; empty: MLFLOW_TRACKING_URI.")
@@ -131,7 +131,7 @@ class _MLflowRun(TrackedRun):
 
 
 def _name(text: str) -> str:
-    """A name as MLflow allows it; what it does not becomes ``.`` and its bytes in hexadecimal."""
+    """A name valid in MLflow; other characters become ``.`` and their bytes in hexadecimal."""
     return quote(text, safe="/ :").replace("%", ".")
 
 

@@ -17,9 +17,9 @@ __all__ = ["TensorBoard"]
 @register("tracker", "tensorboard")
 @dataclass(frozen=True, kw_only=True)
 class TensorBoard(Options, Tracker):
-    """Event files in ``RUN/tracking/tensorboard``, for ``tensorboard --logdir runs``.
+    """TensorBoard event files in ``RUN/tracking/tensorboard``, for ``tensorboard --logdir runs``.
 
-    A resumed run hides the records behind its checkpoint, which it repeats. Choose it where nothing may leave the
+    A resumed run hides the records after its checkpoint, which it repeats. Choose it where no data may leave the
     machine.
     """
 

@@ -22,11 +22,11 @@ _NOT_ONLINE = ("offline", "dryrun", "disabled")
 @register("tracker", "wandb")
 @dataclass(frozen=True, kw_only=True)
 class Wandb(Options, Tracker):
-    """A run of Weights & Biases, with charts over the training step, the config and the use of the machine.
+    """Weights & Biases, with charts over the training step, the config and system metrics.
 
     The key comes from ``wandb login`` or ``WANDB_API_KEY``, never from a config. With ``WANDB_MODE=offline`` the run is
-    written to ``RUN/tracking/wandb`` and sent later by ``wandb sync``. A resumed run has the records behind its
-    checkpoint twice. Choose it where a team compares runs in a browser and keeps no server of its own.
+    written to ``RUN/tracking/wandb`` and sent later by ``wandb sync``. A resumed run has the records after its
+    checkpoint twice. Choose it where a team compares runs in a browser and has no server of its own.
     """
 
     project: str = option("aista", "Project.")

@@ -1,1 +1,1 @@
-"""Transport solvers beside their peers: one step of each, checked against float64 first, then timed in turns."""
+"""Comparison of transport solvers: one step of each, checked against float64, then timed in turns."""

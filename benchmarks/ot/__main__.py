@@ -1,4 +1,4 @@
-"""The transport solver beside its peers: each is checked against float64, then they are timed in turns.
+"""Comparison of the transport solver with other libraries: checked against float64, then timed in turns.
 
 python -m benchmarks.ot --workload typical --rows sinkhorn ott_jax
 python -m benchmarks.ot --workload small --rows sinkhorn --plugin my_solver.py

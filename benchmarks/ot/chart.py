@@ -56,7 +56,7 @@ def _cell(item: Measurement) -> str:
 
 
 def _gradient_error(item: Measurement) -> str:
-    """The larger of both sides', marked with ! where something is above its bound; empty where there is none."""
+    """The larger gradient error of both sides, marked with ! if above its bound; empty without gradients."""
     errors = [error for error in (item.x_gradient_error, item.y_gradient_error) if not math.isnan(error)]
     return f"{max(errors):.0e}{'!' if item.fault else ''}" if errors else ""
 

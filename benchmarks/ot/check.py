@@ -1,4 +1,4 @@
-"""Whether a row is right: its values and gradients against a float64 reference."""
+"""Checks a solver's values and gradients against a float64 reference."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Errors(NamedTuple):
     y_gradient: float = math.nan
 
     def faults(self, row: Row, dtype: torch.dtype = torch.float32) -> list[str]:
-        """What is above its bound, in words; a result that is not finite has an infinite error."""
+        """Errors above their bounds, in words; a result that is not finite has an infinite error."""
         value_bound, gradient_bound = row.value_bound, row.gradient_bound
         if dtype == torch.bfloat16 and row.half:
             value_bound, gradient_bound = max(value_bound, BF16_VALUE_BOUND), max(gradient_bound, BF16_GRADIENT_BOUND)

@@ -1,4 +1,4 @@
-"""Peak memory that a row's step adds: on the CPU measured in a process of its own.
+"""Peak memory that a solver's step adds; on the CPU measured in a separate process.
 
 python -m benchmarks.ot.memory CASE_FILE ROW [PLUGIN]
 """
@@ -26,7 +26,7 @@ WARM_UP = Workload(2, 5, 4, 8)
 
 
 def extra_memory(case_file: Path, row: str, plugin: str) -> float:
-    """MiB by which two steps lift the process's peak; NaN where there is no Linux to tell.
+    """MiB by which two steps raise the process's peak; NaN on systems other than Linux.
 
     ``plugin`` is the file that the row comes from, empty for a row of the table.
 
@@ -44,7 +44,7 @@ def extra_memory(case_file: Path, row: str, plugin: str) -> float:
 
 
 def extra_gpu_memory(step: Step, device: str) -> float:
-    """MiB that the step allocates on top of what is there; a CUDA graph's own pool is there already."""
+    """MiB that the step allocates in addition; a CUDA graph's own pool is already allocated."""
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
@@ -54,7 +54,7 @@ def extra_gpu_memory(step: Step, device: str) -> float:
 
 
 def save_case(case: Case, file: Path) -> None:
-    """Write the case: a process that reads it has no peak from making it."""
+    """Write the case to a file, so that making it does not affect the peak of the measured process."""
     torch.save(tuple(case), file)
 
 

@@ -1,4 +1,4 @@
-"""How near a step is to what the device's memory allows.
+"""Fraction of the device's memory bandwidth that a step uses.
 
     roofline = least seconds / median seconds,    least seconds = least bytes / bytes a second of a copy
 
@@ -22,7 +22,7 @@ COPIES = 5  # timed, after one that is not
 
 
 def copy_rate(device: str) -> float:
-    """Bytes a second that a copy reads and writes there, the two added; the median of a few."""
+    """Memory bandwidth in bytes per second: reads plus writes of a copy, median of several."""
     source = torch.zeros(COPY_BYTES, dtype=torch.int8, device=device)
     target = torch.zeros_like(source)
     clock = make_clock(device)

@@ -1,4 +1,4 @@
-"""Holds every library to a number of threads."""
+"""Limits every library to a number of threads."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def make_case(workload: Workload, seed: int = 0) -> Case:
 
 
 def least_bytes(case: Case) -> int:
-    """What a step moves at least: states read twice, gradients written, and six times the costs' size in fp32.
+    """Minimum bytes that a step moves: states read twice, gradients written, and six times the costs' size in fp32.
 
     The costs are written, read by iterations and evaluation; the plan is written and read for each side's gradient.
     """

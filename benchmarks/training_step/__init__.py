@@ -1,1 +1,1 @@
-"""A whole training step beside a loop of plain transformers, on a CPU or a GPU; fairseq2 is not needed."""
+"""Comparison of a whole training step with a loop of plain transformers, on CPU or GPU, without fairseq2."""

@@ -1,4 +1,4 @@
-"""A whole training step, checked and then timed beside a loop of plain transformers.
+"""Comparison of a whole training step with a loop of plain transformers: checked, then timed.
 
 python -m benchmarks.training_step --preset tiny
 python -m benchmarks.training_step --device cuda --preset small large --rounds 30
@@ -150,7 +150,7 @@ def _results(
 
 
 def _peak(args: argparse.Namespace, dtype: torch.dtype) -> tuple[float, str]:
-    """TFLOP/s, and who says so."""
+    """Peak rate in TFLOP/s, and its source."""
     if args.peak_tflops:
         return args.peak_tflops, "--peak-tflops"
     sheet = find_device(torch.cuda.get_device_name()) if args.device == "cuda" else None

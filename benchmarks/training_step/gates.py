@@ -1,4 +1,4 @@
-"""What must hold before a step is timed."""
+"""Conditions that must hold before a step is timed."""
 
 from __future__ import annotations
 

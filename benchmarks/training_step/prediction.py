@@ -1,4 +1,4 @@
-"""What ``aista train --dry-run`` predicts of a step: the same trace, from shapes alone."""
+"""Predictions of ``aista train --dry-run`` for a step, by the same trace from shapes only."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Layers = tuple[int, ...] | None
 
 @dataclass(frozen=True)
 class Prediction:
-    """Of one step.
+    """Prediction for one step.
 
     Attributes:
         operations: Floating-point operations, forward and backward.
-        by_type: The same by the type that they are computed in.
+        by_type: The same by compute dtype.
         memory: Bytes of one process at the peak.
     """
 
@@ -35,7 +35,7 @@ class Prediction:
     memory: int
 
     def seconds(self, device: Device) -> float:
-        """At the share of the peak rate that a dry run assumes."""
+        """Time at the fraction of the peak rate that a dry run assumes."""
         return device.seconds(self.by_type, UTILIZATION)
 
 

@@ -1,4 +1,4 @@
-"""The figures of a step, and the files that keep them."""
+"""Records of measured steps, and their files."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ GIB = 2**30
 
 @dataclass(frozen=True, kw_only=True)
 class StepResult(Result):
-    """A row; NaN where a figure cannot be had.
+    """A row; NaN where a figure is not available.
 
     Attributes:
         tflop: 1e12 operations that the step must do, from the trace; a plain loop's are those of aista's CE only.
         peak_tflops: Peak rate of the device that MFU refers to.
         mfu: Operations over time and peak rate.
         peak_gib: Peak memory: the row's weights, optimizer state, and what the step adds.
-        predicted_ms: What a dry run predicts.
+        predicted_ms: Prediction of a dry run.
         predicted_gib: Likewise.
     """
 
@@ -73,11 +73,11 @@ def write(
 
     Args:
         results: The rows.
-        gates: What held before they were timed.
+        gates: Conditions that held before timing.
         file: Its name ends on ``.md``.
         device: ``cpu`` or ``cuda``.
-        settings: What was run, in words.
-        command: What made the file.
+        settings: Description of the runs.
+        command: The command that made the file.
     """
     origin = surroundings(device)
     versions = ", ".join(f"{name} {origin[name]}" for name in ("torch", "transformers", "peft"))

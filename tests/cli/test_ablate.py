@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -131,6 +132,28 @@ def test_seeds_come_one_after_the_other(tmp_path, corpus, monkeypatch):
     assert started == [f"{name}, seed {seed}" for seed in (5, 2) for name in runs]
 
 
+def test_an_interrupted_sweep_says_what_is_kept(tmp_path, corpus, aista, monkeypatch):
+    from aista.runs.ablation import sweep
+
+    def interrupted(jobs, *_, **__):
+        for job, steps in zip(jobs, ([], [2, 4], []), strict=True):
+            for step in steps:
+                RunPaths(job.folder).checkpoint_dir(step).mkdir(parents=True)
+            if job.label != "shuffled, seed 1":
+                job.folder.mkdir(exist_ok=True, parents=True)
+                shutil.copy(job.files.config, RunPaths(job.folder).config_file)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweep, "run_jobs", interrupted)
+    code, printed, complaint = aista("ablate", write_ablation(tmp_path, corpus), "--out", tmp_path / "out")
+    assert (code, complaint) == (130, "aista: interrupted\n")
+    assert printed.splitlines() == [
+        "stopped with 0 of 3 trainings done; repeat the command to go on:",
+        "    CE only, seed 1 resumes from its start: it has no checkpoint",
+        "    AI-STA, seed 1 resumes from step 4",
+    ]
+
+
 @pytest.mark.parametrize(("asked", "threads"), [("1", 1), ("3", 3), ("", 8), ("0", 8), ("many", 8)])
 def test_threads_are_those_that_the_caller_set_or_all_cores(tmp_path, corpus, monkeypatch, asked, threads):
     """On a shared machine a run that takes every core waits for the slowest of them in each step."""
@@ -161,7 +184,7 @@ def test_the_plan_says_what_is_done_and_how_runs_differ(sweep, aista, tmp_path):
     assert "the same, seed 1  [done, the same training as AI-STA, seed 1]" in printed
     code, printed, _ = aista("ablate", file, "--out", tmp_path / "new", "--dry-run")
     assert code == 0
-    assert "CE only, seed 1  [to do]" in printed
+    assert f"CE only, seed 1  [to do]  {tmp_path}/new/seed_1/CE only\n" in printed
     assert "alignment: [ot] -> []" in printed
     assert not (tmp_path / "new").exists()
 
@@ -256,7 +279,7 @@ class Gated(ConstantSchedule):
 @pytest.mark.usefixtures("clean_registry")
 @pytest.mark.parametrize("orphaned", [False, True], ids=["with its run", "alone"])
 def test_a_killed_sweep_goes_on(tmp_path, corpus, aista, monkeypatch, orphaned):
-    """Where the run outlives its sweep, the next sweep waits for it in place of training into the same folder."""
+    """Where only the sweep is killed its run ends by itself; until then the next sweep waits for it."""
     (tmp_path / "gated.py").write_text(GATED)
     gate, out = tmp_path / "gate", tmp_path / "out"
     schedule = {"alignment[0].schedule": {"name": "gated", "config": {"gate": str(gate)}}}
@@ -278,17 +301,15 @@ def test_a_killed_sweep_goes_on(tmp_path, corpus, aista, monkeypatch, orphaned):
     child.wait()
     assert not RunPaths(second).is_complete
 
-    held, is_locked = [], Job.is_locked
+    is_locked = Job.is_locked
 
     def open_gate(job):
-        held.append(is_locked(job))
         gate.touch()
-        return held[-1]
+        return is_locked(job)
 
     monkeypatch.setattr(Job, "is_locked", open_gate)
     code, printed, _ = aista("ablate", file, "--out", out)
     assert code == 0
-    assert held[0] or not orphaned
     assert "CE only, seed 1 (reused)" in printed
     assert RunPaths(second).is_complete
     assert [record["step"] for record in read_records(second / "metrics" / "train.jsonl")] == [1, 2, 3, 4]
@@ -303,6 +324,15 @@ def test_slurm_is_given_the_jobs_and_its_parameters(tmp_path, corpus, aista, mon
     assert (code, given[0].label) == (1, "CE only, seed 1")
     assert given[1] == {"folder": out / "slurm", "options": {"cluster": "local", "timeout_min": 5}}
     assert "failed: CE only, seed 1: did not run" in printed
+
+
+@pytest.mark.parametrize(("jobs", "shared"), [((), False), (("--jobs", "3"), True), (("--jobs", "2"), False)])
+def test_runs_that_share_gpus_are_announced(tmp_path, corpus, aista, monkeypatch, jobs, shared):
+    for module in ("jobs", "devices"):
+        monkeypatch.setattr(f"aista.runs.{module}.visible_gpus", lambda: ("0", "1"))
+    file = write_ablation(tmp_path, corpus)
+    _, _, complaint = aista("ablate", file, "--out", tmp_path / "out", "--dry-run", *jobs)
+    assert ("--jobs 2 gives each run a GPU of its own" in complaint) == shared
 
 
 def test_faults_found_before_training_stop_the_sweep(tmp_path, corpus, aista):

@@ -80,7 +80,7 @@ def test_a_hash_is_that_of_the_bytes(tmp_path: Path) -> None:
     ("spec", "message"),
     [
         ("a sentence in the wrong column " * 10, "File name too long; does the audio column hold a text"),
-        ("a\0.wav", "a path holds no NUL character"),
+        ("a\0.wav", "a path must not contain the character NUL"),
         ("gone.zip:0:" + "9" * 5_000, "File name too long"),
         ("gone.zip:\u0661:2", "no such file"),
         ("loop", "cannot be read: Too many levels of symbolic links"),

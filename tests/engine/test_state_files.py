@@ -80,7 +80,7 @@ def test_a_pickle_is_refused_unread(run, tmp_path, zipped, verify):
     file = file_of(run)
     torch.save({"step": Harm(tmp_path / "harm")}, file, _use_new_zipfile_serialization=zipped)
     write_checksums(file.parents[1], {"trainer/rank_00.pt": hashlib.sha256(file.read_bytes()).hexdigest()})
-    with pytest.raises(RunError, match="could run code when read and is not; whole are the checkpoints of steps 2: "):
+    with pytest.raises(RunError, match="could run code when read and is not; intact are the checkpoints of steps 2: "):
         StateLoader(verify=verify).load(file)
     assert not (tmp_path / "harm").exists()
     torch.load(file, weights_only=False)  # the pickle does its harm where it is read
@@ -106,7 +106,7 @@ def test_one_flipped_bit_is_noticed_and_the_way_back_named(run):
 def test_where_nothing_is_whole_no_way_back_is_promised(run):
     for step in (2, 4):
         file_of(run, step).write_bytes(b"")
-    with pytest.raises(RunError, match="no other checkpoint of this run is whole"):
+    with pytest.raises(RunError, match="no other checkpoint of this run is intact"):
         StateLoader(verify=True).load(file_of(run))
 
 

@@ -88,7 +88,7 @@ def test_frozen_parts_are_in_eval_mode_and_stay_there():
         ),
         ({"encoder": FullTuning()}, [r".*\.bias"], r"'.*' names parameters of the encoder"),
         ({"llm": FullTuning()}, ["encodr"], "'encodr' matches no parameter"),
-        ({"llm": FrozenTuning()}, ["encoder", "adapter"], "nothing of the model is left to train"),
+        ({"llm": FrozenTuning()}, ["encoder", "adapter"], "no parameter of the model is trained"),
         ({"llm": FrozenTuning()}, ["("], "is not a regular expression"),
         ({"adapter": LayersTuning(LayersConfig())}, [], "DummyAdapter has none"),
     ],

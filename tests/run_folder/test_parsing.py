@@ -57,7 +57,7 @@ def test_a_changed_line_of_metrics_is_named(tmp_path):
     assert read_records(file) == [{"step": 1, "nll": 2.5}, {"step": 2, "nll": 2.5}]
     lines = file.read_text().splitlines()
     file.write_text(f"{lines[0]}\n{json.dumps(json.loads(lines[1]) | {'nll': 2.4})}\n")
-    with pytest.raises(RunError, match=r"train\.jsonl:2: .* not what was written"):
+    with pytest.raises(RunError, match=r"train\.jsonl:2: .* the content has changed since it was written"):
         read_records(file)
 
 

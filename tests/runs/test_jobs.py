@@ -1,7 +1,8 @@
-"""Jobs that others work on come last."""
+"""Jobs that others work on come last; jobs end with the process that started them."""
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -46,6 +47,43 @@ def test_a_lock_that_nobody_holds_stops_nobody(tmp_path):
     assert (tmp_path / "done").read_text() == "alone\n"
 
 
+GPU = """
+import os, sys, time
+from pathlib import Path
+
+folder, name, awaited = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+while awaited and not (folder / awaited).is_file():
+    time.sleep(0.05)
+(folder / name).write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+"""
+
+
+def gpus_of(folder, num_parallel, **jobs):
+    """What jobs see that wait for others: name -> CUDA_VISIBLE_DEVICES."""
+    waiting = [
+        Job(name, folder / f"run_{name}", JobFiles(folder / f"{name}.yaml"), 1, ("-c", GPU, str(folder), name, awaited))
+        for name, awaited in jobs.items()
+    ]
+    assert run_jobs(waiting, Console(quiet=True), num_parallel=num_parallel, keep_going=True) == {}
+    return [(folder / name).read_text() for name in jobs]
+
+
+def test_jobs_side_by_side_take_the_gpus_in_turn(tmp_path, monkeypatch):
+    monkeypatch.setattr("aista.runs.jobs.visible_gpus", lambda: ("GPU-5e", "2"))
+    assert gpus_of(tmp_path, 3, a="b", b="c", c="") == ["GPU-5e", "2", "GPU-5e"]
+
+
+def test_a_job_takes_the_gpu_of_the_one_that_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr("aista.runs.jobs.visible_gpus", lambda: ("GPU-5e", "2"))
+    assert gpus_of(tmp_path, 0, a="d", b="", c="", d="") == ["GPU-5e", "2", "2", "2"]
+
+
+def test_without_gpus_jobs_see_what_their_parent_sees(tmp_path, monkeypatch):
+    monkeypatch.setattr("aista.runs.jobs.visible_gpus", lambda: ())
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert gpus_of(tmp_path, 1, a="") == ["-1"]
+
+
 WORKING = """
 import sys, types
 from pathlib import Path
@@ -77,3 +115,35 @@ def test_sigterm_ends_the_workers_too(tmp_path):
     for file in files:
         with pytest.raises(ProcessLookupError):
             os.kill(int(file.read_text()), 0)
+
+
+FOLLOWING = """
+import os, sys, time
+from aista.interrupts import Terminated, end_with_parent, sigterm_raised
+
+with open(sys.argv[1], "w") as said, sigterm_raised():
+    end_with_parent()
+    print(os.getpid(), file=said, flush=True)
+    try:
+        time.sleep(60)
+    except BaseException as end:
+        print(type(end).__name__, file=said)
+"""
+STARTING = """
+import sys
+from pathlib import Path
+from aista.runs.jobs import Job, JobFiles
+
+folder = Path(sys.argv[1])
+Job("a", folder, JobFiles(folder / "a.yaml"), 1, ("-c", sys.argv[2], str(folder / "said"))).start().wait()
+"""
+
+
+def test_a_job_ends_when_its_parent_is_killed_and_leaves_ctrl_c_to_it(tmp_path):
+    os.mkfifo(tmp_path / "said")
+    parent = subprocess.Popen([sys.executable, "-c", STARTING, str(tmp_path), FOLLOWING])
+    with (tmp_path / "said").open() as said:
+        os.kill(int(said.readline()), signal.SIGINT)
+        parent.kill()
+        assert said.read() == "Terminated\n"
+    parent.wait()

@@ -17,7 +17,7 @@ def test_figures_are_those_of_a_hand_count():
     assert errors.start.within == (1.0, 1.0, 1.0)
     assert errors.end.within == (0.0, 0.5, 0.5)
     assert errors.both.p95 == pytest.approx(np.percentile([20, 0, 50, 200], 95))
-    assert "2 words compared (2 timed here alone, 2 in the reference alone)" in str(errors)
+    assert "2 words compared (2 timed only here, 2 only in the reference)" in str(errors)
     assert errors.to_json()["both"]["median"] == pytest.approx(35)
 
 

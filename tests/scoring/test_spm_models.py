@@ -68,7 +68,7 @@ def test_what_is_no_model_is_not_stored(models: Path) -> None:
     site.parent.mkdir()
     site.write_bytes(b"<html>Log in to this network</html>")
     with pytest.raises(
-        ValueError, match=rf"what file:.* answered, .* is no SentencePiece model \(35 bytes\).*{models}"
+        ValueError, match=rf"what file:.* answered, .* is not a SentencePiece model \(35 bytes\).*{models}"
     ):
         require_model("flores200")
     assert not models.exists()
@@ -77,5 +77,5 @@ def test_what_is_no_model_is_not_stored(models: Path) -> None:
 def test_a_damaged_model_is_named(models: Path, model: bytes) -> None:
     models.mkdir()
     (models / "flores200.model").write_bytes(model[:100])
-    with pytest.raises(ValueError, match=rf"{models}/flores200\.model, .* is no SentencePiece model .*remove it"):
+    with pytest.raises(ValueError, match=rf"{models}/flores200\.model, .* is not a SentencePiece model .*remove it"):
         require_model("flores200")

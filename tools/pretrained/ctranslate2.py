@@ -27,7 +27,7 @@ _MAX_RANK = 8
 
 @dataclass(frozen=True)
 class CTranslate2Model:
-    """What a ``model.bin`` holds.
+    """Content of a ``model.bin``.
 
     Attributes:
         spec: Kind of model, e.g. ``WhisperSpec``.
@@ -43,7 +43,7 @@ class CTranslate2Model:
 
 
 def read_ctranslate2(path: Path) -> CTranslate2Model:
-    """Read a ``model.bin``; nothing but numbers and names is taken from it.
+    """Read the arrays and names of a ``model.bin``.
 
     Raises:
         DataError: the file is of another version, or damaged: it ends early, goes on behind its end, or holds
@@ -67,14 +67,14 @@ def read_ctranslate2(path: Path) -> CTranslate2Model:
     for _ in range(reader.number("I", "the number of aliases")):
         alias, name = reader.string("an alias"), reader.string("an alias's array")
         if name not in tensors:
-            raise reader.damage(f"the alias {alias} stands for {name}, which is not there")
+            raise reader.damage(f"the alias {alias} stands for {name}, which does not exist")
         aliases[alias] = name
     reader.finish()
     return CTranslate2Model(spec, revision, tensors, aliases)
 
 
 class _Reader:
-    """Takes one thing after the other from a file, and never reads past its end."""
+    """Reads items from a file in order, never past its end."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -93,7 +93,7 @@ class _Reader:
         start = self._take(size, what)
         raw = bytes(self._data[start : start + size])
         if not raw.endswith(b"\0") or b"\0" in raw[:-1] or not raw.isascii():
-            raise self.damage(f"{what} is no text that ends with a zero byte")
+            raise self.damage(f"{what} is not a text that ends with a zero byte")
         return raw[:-1].decode("ascii")
 
     def tensor(self, name: str) -> Tensor:

@@ -76,7 +76,7 @@ def _joined(parts: list[Path]) -> Iterator[Path]:
 
 
 def _read_metadata(path: Path) -> dict[str, Any]:
-    """Everything in the file that is no weight."""
+    """The metadata of the file: everything except the weights."""
     from gguf import GGUFReader
 
     try:

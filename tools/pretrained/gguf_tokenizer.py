@@ -94,7 +94,7 @@ _BACKENDS = {("gpt2", "smollm"): _byte_level, ("llama", "default"): _sentencepie
 
 
 def _merges(tokens: list[str], kinds: list[int], scores: list[float]) -> list[tuple[str, str]]:
-    """Every way to make a token of two others, the best-scored token first."""
+    """All pairs of tokens that merge to another one, the best-scored first."""
     ids = {token: id for id, token in enumerate(tokens) if kinds[id] == _NORMAL}
     ways = [
         (-scores[id], -cut, token)
@@ -106,7 +106,7 @@ def _merges(tokens: list[str], kinds: list[int], scores: list[float]) -> list[tu
 
 
 def _check(tokenizer: Any, tokens: list[str]) -> None:
-    """Raise DataError unless ids mean the file's tokens and texts come back as they were."""
+    """Raise DataError unless ids stand for the file's tokens and texts survive encoding and decoding."""
     if tokenizer.convert_ids_to_tokens(range(len(tokenizer))) != tokens:
         raise DataError("its vocabulary holds a token twice")
     for text in _SAMPLES:

@@ -134,7 +134,7 @@ def _projection(attention: str, target: str, leaf: str, value: Tensor) -> Iterat
 
 
 def _model_config(source: CTranslate2Model, weights: Mapping[str, Tensor], tokenizer: Any) -> Any:
-    """The config that the shapes of the weights, the heads and the tokenizer tell."""
+    """The config, derived from the shapes of the weights, the number of heads and the tokenizer."""
     from transformers import WhisperConfig
 
     def layers(part: str) -> int:
@@ -163,7 +163,7 @@ def _model_config(source: CTranslate2Model, weights: Mapping[str, Tensor], token
 
 
 def _generation_config(file: Path, tokenizer: Any, max_length: int) -> Any:
-    """How Whisper decodes English: what CTranslate2's config.json suppresses, and the tokens that lead in."""
+    """Generation config for English: the tokens suppressed in CTranslate2's config.json, and the initial tokens."""
     from transformers import GenerationConfig
 
     settings = json.loads(file.read_text(encoding="utf-8"))

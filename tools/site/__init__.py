@@ -1,1 +1,1 @@
-"""The documentation site, ``make docs``: what mkdocs needs beside docs/. Reference pages are written at build time."""
+"""The documentation site (``make docs``): mkdocs hooks, and reference pages written at build time."""

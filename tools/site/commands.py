@@ -1,4 +1,4 @@
-"""The reference of the command line: what each command's --help prints."""
+"""The reference of the command line: the --help output of each command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WIDTH = "80"
 
 
 def command_help(*command: str) -> str:
-    """What ``aista COMMAND --help`` prints, at a width of its own."""
+    """The output of ``aista COMMAND --help``, at a fixed width."""
     output, before = io.StringIO(), os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = _WIDTH
     try:

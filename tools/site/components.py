@@ -32,7 +32,7 @@ def built_in(kind: str) -> list[Entry]:
 
 
 def undocumented(entries: Sequence[Entry]) -> list[str]:
-    """What is missing: a docstring, when to choose the component, or an option's meaning."""
+    """Missing documentation: a docstring, when to choose the component, or an option's meaning."""
     found = []
     for entry in entries:
         text = inspect.getdoc(entry.factory) or ""

@@ -14,7 +14,7 @@ _CODE = re.compile(r"(`+[^`]+`+)")
 
 
 def escaped(text: str) -> str:
-    """A text that reads as it is written; what stands between backticks stays code."""
+    """Escape a text for Markdown, except code between backticks."""
     parts = _CODE.split(text)
     for place, prose in enumerate(parts[::2]):
         shown = html.escape(prose, quote=False).replace("|", "&#124;")  # which would end a table's cell

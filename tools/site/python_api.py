@@ -1,4 +1,4 @@
-"""The reference of Python names: those of every module that the documentation, an example or a template imports."""
+"""The reference of Python names in the modules that documentation, examples or templates import."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def imported_modules(texts: Iterable[str]) -> list[str]:
 
 
 def public_names(module: ModuleType) -> dict[str, str]:
-    """Each public name and the place of what it names; a name from another package is not this module's.
+    """Each public name with the place of its definition; names from other packages are left out.
 
     Raises:
         ValueError: the module does not say what is public, or a name has no docstring.

@@ -1,4 +1,4 @@
-"""Pages for files of the repository that docs/ links to, so that a link holds on a forge and on the site alike.
+"""Pages for files of the repository that docs/ links to, so that links work both on a forge and on the site.
 
 On a forge ``../SECURITY.md`` and ``../aista/pooling.py`` are files. On the site each becomes a page: Markdown as it is,
 any other text as a listing, a folder as a list of its files. README.md is the home page.
@@ -15,14 +15,14 @@ from urllib.parse import unquote
 __all__ = ["FOLDER", "Repository"]
 
 FOLDER = "repository"
-"""Where on the site the files outside docs/ are."""
+"""Folder on the site for files outside docs/."""
 _FENCE = re.compile(r"^( *)(`{3,}).*?^\1\2 *$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()([^)\s#]+)(?=(?:#[^)\s]*)?\))")
 _LANGUAGES = {".py": "python", ".yaml": "yaml", ".toml": "toml", ".sh": "bash"}
 
 
 class Repository:
-    """Links between files of a checkout, and what they are on the site.
+    """Translates links between files of a checkout to links on the site.
 
     Args:
         root: The checkout; files are named by their path in it, with slashes.
@@ -49,7 +49,7 @@ class Repository:
                 yield target
 
     def on_site(self, text: str, path: str) -> str:
-        """The text with its links as the site has them; what is no file of the checkout stays."""
+        """The text with links to files of the checkout translated to the site; others are kept."""
         here = posixpath.dirname(self.uri(path))
 
         def rewritten(match: re.Match[str]) -> str:
@@ -62,7 +62,7 @@ class Repository:
         """Every page that ``seeds`` name, or ``texts``, Markdown files by path, lead to; none of these themselves.
 
         Raises:
-            ValueError: a file is no text.
+            ValueError: a file is not a text.
         """
         found: dict[str, str] = {}
         queue = [*seeds, *(target for path, text in texts.items() for target in self.links(text, path))]
@@ -91,7 +91,7 @@ class Repository:
         try:
             text = place.read_text(encoding="utf-8")
         except UnicodeDecodeError:
-            raise ValueError(f"{path}: a page links to it, and it is no text; put images below docs/") from None
+            raise ValueError(f"{path}: a page links to it, and it is not a text; put images below docs/") from None
         if path.endswith(".md"):
             return text
         language = _LANGUAGES.get(place.suffix, "text")

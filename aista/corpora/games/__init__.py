@@ -1,1 +1,1 @@
-"""Readers of adventure games' files, each deduced from the bytes of the Debian package that holds them."""
+"""Readers of adventure games' files, in formats deduced from the files of Debian packages."""

@@ -22,7 +22,7 @@ def shouts(text: str) -> bool:
 
 
 def sentence_case(text: str, language: str, names: Iterable[str] = ()) -> str:
-    """Lower-case a shouting text, then give capitals back where a rule can.
+    """Lower-case a text in capitals, then restore capitals by rules.
 
     Capitals get: the first letter, the first letter after ``.``, ``!`` or ``?`` and a space, initials (``B.J.``),
     the English *I*, and ``names``. German nouns and names that are not listed stay in lower case. In German, the

@@ -1,4 +1,4 @@
-"""Beneath a Steel Sky: how many lines are spoken. What they say cannot be read.
+"""Beneath a Steel Sky: the number of spoken lines; their texts cannot be read.
 
 ``sky.dnr`` is the index of the game's data, in little-endian integers: the number of entries, 4 bytes; per entry its
 number, 2 bytes, then 6 of place and size. Entries from 50,000 on are speech. The lines are stored by a prefix code

@@ -1,1 +1,1 @@
-"""A corpus of one's own: rows of any source become manifests that training can use."""
+"""Import of corpora: converts rows of any source to manifests for training."""

@@ -1,4 +1,4 @@
-"""Where an imported corpus's audio is: files stay in place; bytes and segments are written into the new folder."""
+"""Audio of an imported corpus: files stay in place; bytes and segments are written into the new folder."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class SegmentError(DataError):
 
 
 class AudioStore:
-    """Gives each recording its place in a manifest. Safe to use from several threads.
+    """Determines each recording's ``audio`` field. Thread-safe.
 
     What it writes is named after its content, so that a repeated import writes nothing twice.
 
     Args:
         out: Folder of the manifests.
-        folders: Where relative paths may start, the likeliest first.
+        folders: Folders that relative paths may start from, the most likely first.
     """
 
     def __init__(self, out: Path, folders: Sequence[Path]) -> None:
@@ -48,7 +48,7 @@ class AudioStore:
         self._shelf = MediaShelf()
 
     def place(self, recording: Recording, id: str) -> str:
-        """The manifest's ``audio`` for a recording, which is written if it is no file of its own.
+        """The manifest's ``audio`` for a recording, which is written to a file if it is not one.
 
         Raises:
             MissingAudioError: no such file.
@@ -75,7 +75,7 @@ class AudioStore:
         return name
 
     def _cut(self, identity: bytes, source: Any, recording: Recording, id: str) -> str:
-        """The name of a file with the segment alone, or "" where that is the whole recording."""
+        """Write a segment to a file and return its name, or "" where it is the whole recording."""
         if recording.seconds is not None:
             name = _segment_name(id, identity, recording.start, recording.seconds)
             if (self._out / name).is_file():  # of an interrupted import: long recordings are not decoded again
@@ -142,7 +142,7 @@ def _segment_name(id: str, identity: bytes, start: float, seconds: float) -> str
 
 
 def _name(id: str, identity: bytes, ending: str) -> str:
-    """``audio/3f/ID-3f0a1b2c3d4e.flac``: readable, and one for each content; folders stay small."""
+    """``audio/3f/ID-3f0a1b2c3d4e.flac``: a readable name, unique by content, in small folders."""
     digest = hashlib.blake2b(identity, digest_size=6).hexdigest()
     readable = re.sub(r"[^\w.-]+", "_", id)[:60].strip(".")
     return f"{AUDIO_FOLDER}/{digest[:2]}/{readable}-{digest}{ending.lower()[:8]}"

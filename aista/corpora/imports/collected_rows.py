@@ -1,4 +1,4 @@
-"""The rows that an import keeps: on disk, with a few numbers of each in memory to compare and to split them by."""
+"""The rows kept by an import: on disk, with only keys for comparison and splitting in memory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CollectedRows:
 
     @property
     def count(self) -> int:
-        """Rows that are kept."""
+        """Number of kept rows."""
         return len(self._codes)
 
     @property
@@ -52,7 +52,7 @@ class CollectedRows:
         return source, target
 
     def name(self, raw: RawRow) -> str:
-        """The row's id: what its source says, else a new one made of its audio's name.
+        """The row's id: that of its source, or else a new one from its audio's name.
 
         Raises:
             DataError: its source gives an id that another row has.
@@ -97,13 +97,13 @@ class CollectedRows:
         """Each row's split.
 
         Args:
-            shares: What to take from train; None takes the default where no source names a split.
+            shares: Fractions to take from train; None takes the default where no source names a split.
 
         Returns:
             The splits' names, ``[N]`` the index of each row's among them, and how it came to be, for people.
 
         Raises:
-            DataError: a split is there already, or would be empty.
+            DataError: a split already exists, or would be empty.
         """
         given = [name for name in self.names if name]
         shares = ({} if given else _DEFAULT_SHARES) if shares is None else shares
@@ -129,18 +129,18 @@ class CollectedRows:
         return order, codes.astype(np.int64), how
 
     def num_duplicates(self) -> int:
-        """Rows whose transcript and translation both are an earlier row's."""
+        """Number of rows with both transcript and translation of an earlier row."""
         texts = np.stack([_array(self._sources), _array(self._targets)])
         return self.count - len(np.unique(texts, axis=1).T)
 
     def num_repeated_audio(self) -> int:
-        """Rows whose audio is an earlier row's."""
+        """Number of rows with the audio of an earlier row."""
         audio = _array(self._audios)
         audio = audio[audio != 0]
         return len(audio) - len(np.unique(audio))
 
     def overlaps(self, names: list[str], codes: NDArray[np.int64]) -> dict[str, int]:
-        """``dev/train`` -> rows of dev with a transcript or translation that train has, too; of all pairs with any."""
+        """``dev/train`` -> number of rows of dev with a transcript or translation of train; only pairs with overlap."""
         found = {}
         for first, name in enumerate(names):
             for second, other in enumerate(names):

@@ -1,4 +1,4 @@
-"""The folder of an import: recognised, locked, finished last, never mixed with what something else wrote."""
+"""The folder of an import: recognised, locked, completed last, never mixed with other files."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ REPORT, READABLE, WORK = "report.json", "report.txt", ".import"
 
 
 class ImportFolder:
-    """``report.json`` is its mark: there from the start with ``complete: false``, and written anew at the end."""
+    """A folder marked by ``report.json``, which has ``complete: false`` until the end."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @property
     def spool(self) -> Path:
-        """Where rows wait for their split."""
+        """File of rows without a split yet."""
         return self.path / WORK / "rows.lines"
 
     @property
     def measured(self) -> Path:
-        """What the audio's lengths are."""
+        """File of measured audio lengths."""
         return self.path / WORK / "measured.lines"
 
     @contextmanager
     def filling(self, request: Mapping[str, Any], *, overwrite: bool) -> Iterator[None]:
-        """Hold the folder while the block fills it; an earlier import that was interrupted is continued.
+        """Lock the folder while the block fills it; an interrupted earlier import is continued.
 
         Raises:
             DataError: it holds something else, or a finished import that is not to be overwritten.
@@ -56,7 +56,7 @@ class ImportFolder:
             yield
 
     def finish(self, request: Mapping[str, Any], report: Mapping[str, Any], text: str, stored: Set[str]) -> None:
-        """Remove what the import no longer needs, and mark it complete.
+        """Remove temporary files, and mark the import complete.
 
         Args:
             request: As given to ``filling``.

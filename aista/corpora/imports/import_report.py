@@ -1,4 +1,4 @@
-"""What an import found: counts by split, what was left out and why, and what one should know of the rest."""
+"""Report of an import: counts by split, rows left out with reasons, and notes on the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHOWN = 5
 
 @dataclass
 class Reasons:
-    """Rows by reason: how many, and the first few places of each."""
+    """Rows by reason: their number, and the first few places of each."""
 
     counts: dict[str, int] = field(default_factory=dict)
     places: dict[str, list[str]] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Reasons:
 
 @dataclass
 class SplitSize:
-    """What a split holds. Seconds are of audio."""
+    """Counts of a split. Seconds are of audio."""
 
     rows: int = 0
     seconds: float = 0.0
@@ -46,13 +46,13 @@ class SplitSize:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """Outcome of an import.
+    """Result of an import.
 
     Attributes:
         out: The new folder.
         sources: Each part with its layout and the columns that were taken, as text.
         splits: Size of each manifest.
-        how_split: How the rows came into their splits.
+        how_split: How the splits were made.
         dropped: Rows that were left out.
         noted: Rows that were kept and that one should know about.
         duplicates: Rows whose transcript and translation both are another row's.

@@ -1,4 +1,4 @@
-"""``aista data import``: rows of any source become manifests, audio measured, splits without a common sentence."""
+"""``aista data import``: converts rows of any source to manifests, measures audio, makes splits without overlap."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def import_corpus(out: Path, sources: Sequence[str], options: ImportOptions, pro
     Args:
         out: The folder to make.
         sources: Each a path or name, or ``SPLIT=`` and one.
-        options: What to do.
+        options: Options of the import.
         progress: Called as ``progress(stage, done, total)``.
 
     Raises:
@@ -87,7 +87,7 @@ def _collect(
     reasons: tuple[Reasons, Reasons],
     progress: Progress,
 ) -> None:
-    """Read a part's rows; look at their audio some at a time, in threads; keep those that can be used."""
+    """Read a part's rows, check their audio in threads, and keep the usable ones."""
     dropped, noted = reasons
     store = AudioStore(out, part.part.folders)
     totals = [other.part.total for other in parts]
@@ -109,7 +109,7 @@ def _collect(
 
 
 def _row(store: AudioStore, measured: MeasuredFiles, raw: RawRow, id: str) -> tuple[Row, str] | str:
-    """The manifest's row and what to note about it, or why there is none."""
+    """The manifest's row with notes, or the reason why there is none."""
     if raw.fault:
         return raw.fault
     texts = raw.texts

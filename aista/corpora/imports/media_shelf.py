@@ -1,4 +1,4 @@
-"""Recordings in containers that can only be read forward, kept decoded while segments are cut out of them."""
+"""Cache of decoded recordings in forward-only containers, from which segments are cut."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class DecodedMedia:
 
 
 class MediaShelf:
-    """Decodes each recording once for all segments that follow one another. Safe to use from several threads."""
+    """Decodes each recording once for all its consecutive segments. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()

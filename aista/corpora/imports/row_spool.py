@@ -1,4 +1,4 @@
-"""What an import keeps on disk while it runs: the rows on their way, and what was measured, also for the next try."""
+"""Files of an import in progress: rows without a split yet, and measurements, also for a later continuation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["MeasuredFiles", "RowSpool"]
 
 
 class RowSpool:
-    """Rows in a file, with the name of the split that their source gives them: memory does not grow with them."""
+    """Rows in a file, with the split named by their source, so that memory stays constant."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -37,12 +37,12 @@ class RowSpool:
                 yield Row(**{"audio": "", "n_frames": 0, "tgt_text": "", **values}), place
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._stream.close()
 
 
 class MeasuredFiles:
-    """What decoding found, a line for each file, kept while its size and time stay: an interrupted import goes on.
+    """Measurements of decoded files, a line each, valid while size and time are unchanged, for interrupted imports.
 
     Args:
         path: The file of the lines; what a killed import left of its last line is passed over.
@@ -76,5 +76,5 @@ class MeasuredFiles:
         self._stream.flush()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._stream.close()

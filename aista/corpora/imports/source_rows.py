@@ -19,15 +19,15 @@ __all__ = ["ImportOptions", "OpenedPart", "RawRow", "open_parts"]
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What an import is asked to do.
+    """Options of an import.
 
     Attributes:
         layout: Name of the sources' layout; "" recognises it.
         overrides: Its options, ``key=value``.
         columns: Column of a manifest -> column of the sources; "" takes none.
         shares: Split -> share of the rows to take for it; None: 5 % each for dev and test where no source names splits.
-        source_language: Of rows whose source does not say.
-        target_languages: Of rows whose source does not say. With several each source is read for one after the other,
+        source_language: Language of rows whose source does not state it.
+        target_languages: Of rows whose source does not state it. With several, each source is read for each language,
             and the ids of its rows end with the language.
         overwrite: Import anew into a folder with a finished import.
     """
@@ -43,7 +43,7 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class RawRow:
-    """A row of a source: its texts by column of a manifest, and its audio; ``fault`` says why it cannot be used.
+    """A row of a source: its texts by column of a manifest, and its audio; ``fault`` is why it cannot be used.
 
     ``suffix`` ends its id where several target languages are imported.
     """
@@ -58,7 +58,7 @@ class RawRow:
 
 @dataclass(frozen=True)
 class OpenedPart:
-    """A part of a source, its layout's name, its split ("" where nobody says), and where its columns go.
+    """A part of a source, its layout's name, its split ("" if unknown), and the mapping of its columns.
 
     ``suffix`` ends the ids of its rows; ``elsewhere`` are the columns that its other target languages take.
     """
@@ -81,7 +81,7 @@ class OpenedPart:
         return f"{self.part.name} ({self.layout}){into}: {taken}{more}{note}"
 
     def rows(self) -> Iterator[RawRow]:
-        """Each row, with what is wrong with it."""
+        """Yield each row, with its fault."""
         for entry in self.part.entries():
             if entry.fault:
                 yield RawRow(entry.place, {}, fault=entry.fault)
@@ -122,7 +122,7 @@ def open_parts(sources: Sequence[str], options: ImportOptions) -> list[OpenedPar
     """Open the sources, each ``PLACE`` or ``SPLIT=PLACE``, and find the columns of their parts.
 
     Raises:
-        AistaError: a place is no corpus, a column is missing, or a source has one translation for several languages.
+        AistaError: a place is not a corpus, a column is missing, or a source has one translation for several languages.
     """
     opened: list[OpenedPart] = []
     for name in sources:
@@ -178,7 +178,7 @@ def _split_and_place(name: str) -> tuple[str, str]:
 
 
 def _clean(column: str, text: str) -> str:
-    """On one line, without what nobody sees."""
+    """A text on one line, without invisible characters."""
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise ValueError(f"{column} holds half a character (a lone surrogate)")
     return "" if is_blank(text) else one_line(text)

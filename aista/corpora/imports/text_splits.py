@@ -1,4 +1,4 @@
-"""Splits in which no sentence of one is in another: rows with an equal transcript or translation stay together."""
+"""Splits without common sentences: rows with an equal transcript or translation stay together."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from aista.errors import DataError
 __all__ = ["NO_TEXT", "assign_splits", "text_groups", "text_key"]
 
 NO_TEXT = 0
-"""The key of a text without a letter or digit, which is equal to no other."""
+"""The key of texts without letters or digits, which match no other text."""
 
 Keys = NDArray[np.uint64]
 
 
 def text_key(text: str) -> int:
-    """A 64-bit key that equal texts share: case, accents' encoding, spaces and punctuation do not count."""
+    """A 64-bit key of a text, ignoring case, encoding of accents, spaces and punctuation."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     letters = "".join(char if unicodedata.category(char)[0] in "LMN" else " " for char in folded)
     words = " ".join(letters.split())
@@ -32,7 +32,7 @@ def text_key(text: str) -> int:
 
 
 def text_groups(source: Keys, target: Keys, rows: Keys) -> tuple[NDArray[np.int64], Keys]:
-    """Rows that are connected by equal transcripts or equal translations, over any number of steps.
+    """Connected groups of rows by equal transcripts or translations.
 
     Args:
         source: ``[N]`` keys of the transcripts.
@@ -59,7 +59,7 @@ def text_groups(source: Keys, target: Keys, rows: Keys) -> tuple[NDArray[np.int6
 
 
 def assign_splits(groups: NDArray[np.int64], keys: Keys, shares: Mapping[str, float]) -> NDArray[np.int64]:
-    """Assign whole groups to splits, in an order that their texts decide.
+    """Assign whole groups to splits, in an order determined by their texts.
 
     A group goes to the first split that still has room for it, else to train: so large groups, such as all that say
     "yes", are trained on.

@@ -1,4 +1,4 @@
-"""Splits of the embedded corpus, held apart by word combinations.
+"""Splits of the embedded corpus, separated by word combinations.
 
 Every combination of an adjective with its noun and of a verb with its object belongs to one split,
 drawn from the seed. A dev (test) sentence holds at least one dev (test) combination and none of the
@@ -75,7 +75,7 @@ def _draw(
     languages: Sequence[str],
     accept: Callable[[Translated], bool] = lambda sentence: True,
 ) -> tuple[Translated, ...]:
-    """Draw ``count`` new sentences of a split that ``accept`` lets pass, and add them to ``seen``."""
+    """Draw ``count`` new sentences of a split that ``accept`` accepts, and add them to ``seen``."""
     wanted = "train" if split == "text" else split
     grammar = Grammar(Random(f"{seed}/{split}"), languages)
     kept: list[Translated] = []

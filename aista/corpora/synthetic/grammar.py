@@ -93,7 +93,7 @@ class Grammar:
         return Translated(english(sentence), targets, pairs(sentence))
 
     def sentence(self) -> Sentence:
-        """What one sentence means."""
+        """The meaning of one sentence."""
         pattern = self._rng.choices(tuple(self._patterns), tuple(self._patterns.values()))[0]
         return pattern()
 

@@ -63,7 +63,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 @dataclass(frozen=True)
 class Delivery:
-    """How one utterance is spoken.
+    """Delivery of one utterance: voice, speed and noise.
 
     Attributes:
         voice: espeak-ng voice and variant, e.g. ``en-gb+f3``; it is the utterance's speaker id.
@@ -83,7 +83,7 @@ class Delivery:
 
 
 class Utterance(NamedTuple):
-    """What was spoken.
+    """Result of speech synthesis.
 
     Attributes:
         samples: ``[W]`` 16-bit samples at 16 kHz.
@@ -96,7 +96,7 @@ class Utterance(NamedTuple):
 
 
 def draw_delivery(key: str, voices: tuple[str, ...] = VOICES) -> Delivery:
-    """The delivery that belongs to ``key``, e.g. ``"<seed>/<utterance id>"``, and to no other state."""
+    """The delivery for ``key``, e.g. ``"<seed>/<utterance id>"``; depends on nothing else."""
     rng = Random(key)
     seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little")
     voice = voices[rng.randrange(len(voices))]

@@ -1,4 +1,4 @@
-"""What a sentence means, before either language words it: phrases and clauses as plain records."""
+"""The meaning of a sentence, independent of language: phrases and clauses as plain records."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ Sentence = Clause | Predicate | Existence
 
 
 def pairs(sentence: Sentence) -> frozenset[Pair]:
-    """The word combinations by which the splits are held apart.
+    """The word combinations by which the splits are separated.
 
     Returns:
         ``("adjective", adjective, noun)`` for every adjective that describes a noun, and

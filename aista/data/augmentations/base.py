@@ -1,4 +1,4 @@
-"""What every augmentation offers."""
+"""Interface of augmentations."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Augmentation(ABC):
     """A random change of training input.
 
     A component of kind ``augmentation`` is called as ``factory(config)``. All its randomness comes
-    from the generator it is given, which the dataset seeds from (seed, epoch, utterance id): neither
-    the number of workers nor a resumed run changes a batch. It must be picklable.
+    from the given generator, which the dataset seeds from (seed, epoch, utterance id), so that neither
+    the number of workers nor resuming changes a batch. It must be picklable.
     """
 
     needs_frames: bool = True

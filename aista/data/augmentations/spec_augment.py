@@ -18,7 +18,7 @@ __all__ = ["SpecAugment"]
 @register("augmentation", "spec_augment")
 @dataclass(frozen=True, kw_only=True)
 class SpecAugment(Options, Augmentation):
-    """Masks blocks of frames and of channels (no time warping).
+    """SpecAugment (Park et al. 2019): masks blocks of frames and of channels, without time warping.
 
     A mask's width is ``floor(u * limit)``, u uniform in [0, 1), and its start is uniform where it
     fits, as in ``torchaudio.functional.mask_along_axis``, but drawn from the given generator. ``limit``
@@ -29,15 +29,15 @@ class SpecAugment(Options, Augmentation):
     """
 
     num_time_masks: int = option(2, "Masks over time.", minimum=0, maximum=1_000)
-    max_time_width: int = option(50, "A time mask is narrower than this many frames.", minimum=1, maximum=1_000_000)
+    max_time_width: int = option(50, "Upper bound of a time mask's width in frames.", minimum=1, maximum=1_000_000)
     max_time_fraction: float = option(
-        0.2, "A time mask is narrower than this share of the utterance.", above=0, maximum=1
+        0.2, "Upper bound of a time mask's width as a fraction of the utterance.", above=0, maximum=1
     )
     num_frequency_masks: int = option(2, "Masks over frequency.", minimum=0, maximum=1_000)
     max_frequency_width: int = option(
-        27, "A frequency mask is narrower than this many channels.", minimum=1, maximum=1_000_000
+        27, "Upper bound of a frequency mask's width in channels.", minimum=1, maximum=1_000_000
     )
-    fill: Literal["mean", "zero"] = option("mean", "What masked values become: the utterance's mean, or 0.")
+    fill: Literal["mean", "zero"] = option("mean", "Value of masked entries: the utterance's mean, or 0.")
 
     def __call__(self, features: Tensor, generator: torch.Generator) -> Tensor:
         num_frames, num_channels = features.shape

@@ -1,4 +1,4 @@
-"""What every cache of encoder states offers."""
+"""Interface of caches of encoder states."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class EncoderCache(ABC):
     """
 
     bytes_per_value: int
-    """What a number of a state takes, in bytes."""
+    """Bytes per number of a state."""
 
     @abstractmethod
     def missing(self, keys: Iterable[str]) -> list[str]:
-        """Those of ``keys`` that nothing is kept for; sees what other processes have written."""
+        """The ``keys`` without stored states; also considers what other processes have written."""
 
     @abstractmethod
     def read(self, key: str) -> Tensor:
-        """The ``[S, E]`` states of one recording, in the type that they are kept in.
+        """The ``[S, E]`` states of one recording, in the stored dtype.
 
         Raises:
             DataError: they are not there, or not what was written.
@@ -35,7 +35,7 @@ class EncoderCache(ABC):
 
     @abstractmethod
     def write(self, states: Mapping[str, Tensor]) -> None:
-        """Keep the ``[S, E]`` states of some recordings. After a kill, all of them are kept or none.
+        """Store the ``[S, E]`` states of some recordings, atomically: all of them or none.
 
         Raises:
             DataError: they cannot be written, or hold numbers that are not finite once they are stored.
@@ -45,9 +45,9 @@ class EncoderCache(ABC):
         """Called before ``num_bytes`` are written in all.
 
         Raises:
-            DataError: there is less room.
+            DataError: there is less space.
         """
 
     @abstractmethod
     def __str__(self) -> str:
-        """Where it is and how much it holds, for the log."""
+        """Place and size of the cache, for the log."""

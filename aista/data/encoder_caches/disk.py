@@ -43,7 +43,7 @@ class DiskConfig(Options):
 
 @register("encoder_cache", "disk", config=DiskConfig)
 class DiskCache(EncoderCache):
-    """One folder below ``path`` for each identity and dtype; in it, files that are written once and never changed.
+    """Cache on disk: a folder below ``path`` for each identity and dtype, with files that are written once.
 
     Each call of ``write`` makes one safetensors file under a name of its own, moved into place when it is complete, so
     writers need no lock: what two of them encode at the same time is there twice, and either copy is right. Files that

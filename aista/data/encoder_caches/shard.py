@@ -27,7 +27,7 @@ _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 class Place(NamedTuple):
-    """Where a tensor lies: ``num_bytes`` of ``file`` from ``start``, and the CRC-32 of these bytes."""
+    """Place of a tensor: ``num_bytes`` of ``file`` from ``start``, and the CRC-32 of these bytes."""
 
     file: Path
     start: int
@@ -45,7 +45,7 @@ def write_shard(file: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def read_places(file: Path) -> dict[str, Place]:
-    """Where each tensor of a file lies; reads none of them.
+    """The place of each tensor of a file, without reading tensors.
 
     Raises:
         OSError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""What every feature extractor offers."""
+"""Interface of feature extractors."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Feature(ABC):
     """Channels M of a frame; 0 where the output is a waveform."""
 
     sample_rate: int
-    """Rate in Hz of the waveforms it takes."""
+    """Sample rate of its input in Hz."""
 
     max_seconds: float = math.inf
-    """Longest waveform it takes."""
+    """Maximum duration of its input in seconds."""
 
     content: str = ""
-    """What the numbers are, e.g. ``"whisper_log_mel"``. Pretrained encoders refuse other content than they were
-    trained on (``aista.modules.encoders.base.ExpectedInput``); empty leaves the choice to the user."""
+    """Kind of features, e.g. ``"whisper_log_mel"``. Pretrained encoders refuse other kinds than they were trained on
+    (``aista.modules.encoders.base.ExpectedInput``); empty disables the check."""
 
     @abstractmethod
     def __call__(self, wave: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class Feature(ABC):
         """
 
     def covered_seconds(self, seconds: float) -> float:
-        """What the output covers of time: more than the recording where the feature appends silence."""
+        """Seconds that the output covers; more than the recording where the feature appends silence."""
         return seconds
 
     @abstractmethod

@@ -35,7 +35,7 @@ class LogMelConfig(Options):
 
 @register("feature", "log_mel", config=LogMelConfig)
 class LogMel(Feature):
-    """``log(max(mel(|STFT|^2), 1e-10))``, natural logarithm, HTK mel scale, Hann window, centred frames.
+    """Log-mel filterbank, ``log(max(mel(|STFT|^2), 1e-10))``: natural logarithm, HTK mel scale, Hann window.
 
     The signal is taken as zero beyond its ends, so clips of any length work: W samples give
     ``1 + W // hop`` frames.
@@ -80,7 +80,7 @@ class LogMel(Feature):
 
 
 def _check_filters(config: LogMelConfig, window: int) -> None:
-    """A channel narrower than the FFT's resolution would be constant: refuse it."""
+    """Refuse channels narrower than the FFT's resolution, which would be constant."""
     bins = window // 2 + 1
     with warnings.catch_warnings():  # torchaudio only warns of what is an error here
         warnings.filterwarnings("ignore", "At least one mel filterbank has all zero values")

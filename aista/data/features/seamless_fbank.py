@@ -18,7 +18,7 @@ _EPSILON = 1e-7
 
 @register("feature", "seamless_fbank")
 class SeamlessFbank(Feature):
-    """Kaldi's log-mel filterbanks, normalised per channel over the utterance, every two frames stacked to 160.
+    """Filterbanks of w2v-BERT 2.0: Kaldi's log-mel, normalised per channel, two frames stacked to 160 channels.
 
     ``x = (y - mean(y)) / sqrt(var(y) + 1e-7)`` with ``y = log(mel)`` of 16-bit samples at 16 kHz: 80 mels
     from 20 to 8000 Hz, Povey windows of 25 ms every 10 ms, pre-emphasis 0.97. W samples give

@@ -26,7 +26,7 @@ class WaveformConfig(Options):
 
 @register("feature", "waveform", config=WaveformConfig)
 class Waveform(Feature):
-    """The samples themselves; ``(x - mean) / sqrt(var + 1e-7)`` over the utterance where normalised.
+    """Raw samples, optionally normalised over the utterance: ``(x - mean) / sqrt(var + 1e-7)``.
 
     Choose it for wav2vec 2.0, HuBERT, WavLM, data2vec and their kin; ``do_normalize`` in a model's
     preprocessor_config.json says whether it was trained on normalised samples (the large models) or

@@ -33,7 +33,7 @@ class WhisperLogMelConfig(Options):
 
 @register("feature", "whisper_log_mel", config=WhisperLogMelConfig)
 class WhisperLogMel(Feature):
-    """Whisper's log-mel features, without the frames that lie in its 30-second padding.
+    """Whisper's log-mel features, without the frames of its padding to 30 seconds.
 
     ``y = log10(max(mel, 1e-10)); y = (max(y, max(y) - 8) + 4) / 4`` at 16 kHz, 25 ms windows every
     10 ms, Slaney mels. The maximum is over the *padded* 30 seconds in Whisper: frames just past the

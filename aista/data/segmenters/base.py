@@ -1,4 +1,4 @@
-"""What every segmenter offers."""
+"""Interface of segmenters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Segment(NamedTuple):
 
 
 class CountedBlocks:
-    """Blocks that pass through, once, and how many samples they held so far.
+    """An iterator over blocks that counts their samples.
 
     Args:
         blocks: Blocks ``[W]`` of a waveform.
@@ -52,11 +52,11 @@ class Segmenter(ABC):
     """
 
     sample_rate: int = 16_000
-    """Of the waveforms it takes, in Hz."""
+    """Sample rate of its input in Hz."""
 
     @abstractmethod
     def segments(self, blocks: Iterable[Tensor], max_seconds: float) -> list[Segment]:
-        """The segments of one recording, in order, none overlapping another.
+        """Yield the segments of one recording, in order and without overlap.
 
         Args:
             blocks: The mono waveform at ``sample_rate`` in successive blocks ``[W]``, of any lengths. To be taken to

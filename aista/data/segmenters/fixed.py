@@ -19,7 +19,7 @@ __all__ = ["Fixed"]
 @register("segmenter", "fixed")
 @dataclass(frozen=True, kw_only=True)
 class Fixed(Options, Segmenter):
-    """Cuts a recording into as few segments of equal length as possible, wherever that falls, and leaves nothing out.
+    """Cuts a recording into the smallest number of equal segments, regardless of words, and leaves nothing out.
 
     Cuts fall into words, which costs translations at both ends of each segment. Choose it as the baseline of a study of
     segmentation, or where a voice-activity detector takes what shall be translated, such as singing, for noise.

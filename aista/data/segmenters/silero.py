@@ -31,7 +31,7 @@ _CHANNELS = 129  # of its spectrum
 
 
 def speech_probabilities(blocks: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The probability of speech in each frame of a waveform, those of one block at a time.
+    """Yield the probability of speech in each frame of a waveform, block by block.
 
     Args:
         blocks: Mono waveform at 16 kHz in blocks ``[W]`` of any lengths. The last frame is filled up with zeros.

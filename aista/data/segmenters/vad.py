@@ -26,7 +26,7 @@ _SMOOTHED = 9  # frames (0.29 s) whose mean decides where to cut speech without 
 @register("segmenter", "vad")
 @dataclass(frozen=True, kw_only=True)
 class Vad(Options, Segmenter):
-    """Finds speech with Silero VAD and cuts it at pauses.
+    """Voice activity detection: finds speech with Silero VAD and cuts it at pauses.
 
     Speech separated by at least ``pause`` seconds becomes segments of its own. A segment that is too long is cut where
     speech is least likely in the second half of what is allowed. One that is too short joins a neighbour, the nearest
@@ -41,9 +41,12 @@ class Vad(Options, Segmenter):
         0.5, "Probability from which a frame is speech: lower in noise, higher in music.", above=0.15, below=1
     )
     pause: float = option(0.5, "Pauses of at least this many seconds separate segments.", minimum=0.1, maximum=60)
-    min_speech: float = option(0.1, "Shorter speech, in seconds, is taken for noise.", minimum=0, maximum=60)
+    min_speech: float = option(0.1, "Minimum speech in seconds; shorter speech counts as noise.", minimum=0, maximum=60)
     min_seconds: float = option(
-        2.0, "A shorter segment joins a neighbour across a pause of at most as many seconds.", minimum=0, maximum=3600
+        2.0,
+        "Segments shorter than this many seconds are joined to an adjacent one across a pause up to this long.",
+        minimum=0,
+        maximum=3600,
     )
     max_seconds: float = option(
         0.0, "Maximum length of a segment in seconds, if less than the model's; 0: the model's.", minimum=0
@@ -65,7 +68,7 @@ class Vad(Options, Segmenter):
         return _pad(bare, self.padding, longest, seconds)
 
     def _spans(self, p_N: NDArray[np.float32], longest: int) -> list[tuple[int, int]]:
-        """First frame of each segment and the one behind its last."""
+        """First frame of each segment and the frame after its last."""
         shortest = min(round(self.min_seconds / _FRAME_SECONDS), longest // 2)
         spans = _speech(p_N, self.threshold, max(1, round(self.pause / _FRAME_SECONDS)))
         spans = [span for span in spans if (span[1] - span[0]) * _FRAME_SECONDS >= self.min_speech]
@@ -75,7 +78,7 @@ class Vad(Options, Segmenter):
 
 
 def _speech(p_N: NDArray[np.float32], threshold: float, pause: int) -> list[tuple[int, int]]:
-    """Runs of speech that quiet of at least ``pause`` frames separates."""
+    """Spans of speech separated by at least ``pause`` frames of silence."""
     spans: list[tuple[int, int]] = []
     start = quiet = -1
     for frame, p in enumerate(p_N.tolist()):
@@ -92,7 +95,7 @@ def _speech(p_N: NDArray[np.float32], threshold: float, pause: int) -> list[tupl
 
 
 def _cut(span: tuple[int, int], smooth_N: NDArray[np.floating], shortest: int, longest: int) -> list[tuple[int, int]]:
-    """A span in pieces of at most ``longest`` frames, each cut where speech is least likely."""
+    """Split a span into pieces of at most ``longest`` frames, cut where speech is least likely."""
     start, end = span
     pieces: list[tuple[int, int]] = []
     while end - start > longest:
@@ -105,7 +108,7 @@ def _cut(span: tuple[int, int], smooth_N: NDArray[np.floating], shortest: int, l
 
 
 def _join(spans: list[tuple[int, int]], shortest: int, longest: int) -> list[tuple[int, int]]:
-    """Join spans shorter than ``shortest`` with neighbours no farther than that, the nearest pairs first."""
+    """Join spans shorter than ``shortest`` with adjacent spans within that distance, the nearest pairs first."""
     first, last = list(range(len(spans))), list(range(len(spans)))  # of a span's group; kept right at the group's ends
 
     def gap(left: int) -> int:
@@ -124,7 +127,7 @@ def _join(spans: list[tuple[int, int]], shortest: int, longest: int) -> list[tup
 
 
 def _pad(segments: list[Segment], padding: float, longest: float, seconds: float) -> list[Segment]:
-    """Give each segment some of the pauses around it: at most half of each, and no more than ``longest`` in all."""
+    """Pad each segment with the pauses around it: at most half of each, and ``longest`` frames in all."""
     bounds = [0.0, *(bound for segment in segments for bound in segment), seconds]
     padded = []
     for index, segment in enumerate(segments):

@@ -1,1 +1,1 @@
-"""Corpora as other tools lay them out, read row by row: one file for each layout."""
+"""Readers of corpora in the layouts of other tools: one file for each layout."""

@@ -1,4 +1,4 @@
-"""What every layout that ``aista data import`` reads offers: parts with columns, and their rows one after the other."""
+"""Interface of the layouts that ``aista data import`` reads: parts with columns, and their rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SPLITS = {
     "dev": ("dev", "development", "val", "valid", "validation", "validate"),
     "test": ("test", "testing", "tst"),
 }
-"""A manifest's split -> what it is called elsewhere."""
+"""A manifest's split -> its names in other corpora."""
 
 
 class Languages(NamedTuple):
-    """Codes of the speech and of the translations, as the user says them; "" where nothing is said."""
+    """Language codes of speech and translations given by the user; "" where not given."""
 
     source: str = ""
     target: str = ""
@@ -27,13 +27,13 @@ class Languages(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """Where an utterance's audio is.
+    """Place of an utterance's audio.
 
     Attributes:
         path: A file, or what else a manifest's column ``audio`` may hold; with ``content`` the name that the bytes had.
         content: The bytes of the encoded file, where no file of its own holds them.
         start: Seconds before the utterance begins.
-        seconds: How long it lasts; None: to the end.
+        seconds: Duration; None: to the end.
     """
 
     path: str = ""
@@ -49,10 +49,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class Entry:
-    """One row as its source holds it.
+    """One row of a source, unconverted.
 
     Attributes:
-        place: Where it stands, as messages name it: ``metadata.csv:3``.
+        place: Its place, for messages: ``metadata.csv:3``.
         fields: Column -> value: texts, numbers, None, and for audio a path, ``{"bytes": ..., "path": ...}`` or a
             ``Recording``.
         fault: Why it cannot be read; "" where it can.
@@ -69,12 +69,12 @@ class Part:
 
     Attributes:
         name: As messages name it.
-        columns: What its rows hold, as far as that can be told without reading all of them.
+        columns: Columns of its rows, as far as known without reading all of them.
         entries: Begins to read the rows; memory must not grow with their number.
         split: ``train``, ``dev``, ``test`` or another name; "" where the source does not say.
-        folders: Where relative paths of audio may start, the likeliest first.
+        folders: Folders that relative audio paths may start from, the most likely first.
         total: Number of rows, for a progress bar; None if that is not known.
-        note: What one should know of how it is read, for the report.
+        note: Note on how it is read, for the report.
     """
 
     name: str
@@ -87,17 +87,17 @@ class Part:
 
 
 class Source(ABC):
-    """A layout of corpora. Nothing of a corpus is executed, be it a script, a pickle or a command in a table."""
+    """A layout of corpora. Nothing in a corpus is executed: no script, pickle or command in a table."""
 
     usual: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Columns of a manifest -> their names in this layout, tried before the names that are usual everywhere."""
+    """Columns of a manifest -> their names in this layout, tried before the common names."""
     is_general: ClassVar[bool] = False
-    """Whether it also reads what a more particular layout recognises, which then goes first."""
+    """Whether it is a general layout: more specific layouts that also recognise a corpus are preferred."""
 
     @classmethod
     @abstractmethod
     def recognises(cls, place: str) -> bool:
-        """Whether a path or name looks like this layout. Reads little, and raises nothing."""
+        """Whether a path or name looks like this layout. Reads little, and never raises."""
 
     @abstractmethod
     def parts(self, place: str, languages: Languages) -> list[Part]:
@@ -105,7 +105,7 @@ class Source(ABC):
 
         Args:
             place: A path or name.
-            languages: What the user asks for: a corpus of several languages chooses by it, others need not look.
+            languages: Languages that the user asks for; a corpus of several languages chooses by them.
 
         Raises:
             DataError: it cannot be read, is of another layout, or has no such languages.

@@ -1,4 +1,4 @@
-"""Conversations about audio, as frameworks that tune language models read them."""
+"""Conversations with audio, in the formats of frameworks that tune language models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SPEAKS = ("assistant", "gpt")
 @register("source", "chat")
 @dataclass(frozen=True, kw_only=True)
 class Chat(Options, JsonLayout):
-    """Conversations with audio, as ms-swift and LLaMA-Factory read them: messages beside audios.
+    """Conversations with audio in the format of ms-swift and LLaMA-Factory: messages and audios.
 
     The turns are ``messages`` or ShareGPT's ``conversations``. The one answer, of the role ``assistant`` or ``gpt``, is
     taken for the translation; ``response`` (ms-swift) and ``output`` (Alpaca's form in LLaMA-Factory) are answers too.
@@ -51,7 +51,7 @@ class Chat(Options, JsonLayout):
 
 
 def _answers(fields: Mapping[str, Any]) -> list[Any]:
-    """What the assistant says, in either form of a turn: role and content, or from and value."""
+    """The assistant's answer, in either form of a turn: role and content, or from and value."""
     turns = fields.get("messages") or fields.get("conversations") or []
     turns = [turn for turn in turns if isinstance(turn, Mapping)] if isinstance(turns, list) else []
     return [

@@ -1,4 +1,4 @@
-"""Which column of a source becomes which column of a manifest."""
+"""Maps columns of a source to columns of a manifest."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ USUAL_COLUMNS: dict[str, tuple[str, ...]] = {
     "end": ("end", "end_time", "stop"),
     "seconds": ("seconds", "duration"),
 }
-"""Column of a manifest -> what the field calls it, the surest name first."""
+"""Column of a manifest -> its common names, the most specific first."""
 
 TARGETS = (*(name for name in COLUMNS if name != "n_frames"), "split", "start", "end", "seconds")
-"""What a column of a source can become. Times are in seconds: ``start`` with ``end`` or ``seconds`` cuts a segment."""
+"""Targets of a source's columns. Times are in seconds: ``start`` with ``end`` or ``seconds`` cuts a segment."""
 
 _BY_LANGUAGE = ("{}", "text_{}", "text.{}", "translation.{}", "translation_{}", "sentence_{}", "transcript_{}")
 
 
 @dataclass(frozen=True)
 class SourceRow:
-    """A row whose columns have been found: texts by column of a manifest (``split`` among them), and its audio."""
+    """A row with mapped columns: texts by column of a manifest (including ``split``), and its audio."""
 
     texts: Mapping[str, str]
     recording: Recording | None
@@ -57,16 +57,16 @@ def match_columns(
     usual: Mapping[str, Sequence[str]],
     languages: Mapping[str, str],
 ) -> dict[str, str]:
-    """Column of a manifest -> column of a part, as the user names them or by usual names.
+    """Column of a manifest -> column of a part, named by the user or found by common names.
 
     Args:
-        part: Whose columns are matched.
-        given: What the user says; an empty name takes no column.
+        part: The part with the columns to match.
+        given: The user's mapping; an empty name takes no column.
         usual: The layout's own names.
         languages: ``src_text`` and ``tgt_text`` -> language code, or "": columns named by language are found so.
 
     Raises:
-        DataError: a name that is no column, or no column for the audio or for any text.
+        DataError: a name is not a column, or there is no column for the audio or for any text.
     """
     for target, name in given.items():
         if target not in TARGETS:

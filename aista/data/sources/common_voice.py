@@ -20,7 +20,7 @@ __all__ = ["CommonVoice"]
 @register("source", "common_voice")
 @dataclass(frozen=True, kw_only=True)
 class CommonVoice(PublishedCorpus):
-    """Common Voice (Ardila et al. 2020): sentences that volunteers read, one language a folder, any release.
+    """Common Voice (Ardila et al. 2020): sentences read by volunteers, one folder per language, any release.
 
     The official train, dev and test: each sentence in one of them, speakers apart. The other tables (validated, other,
     invalidated) are not read: they hold the clips of test, or bad ones. There are no translations; CoVoST 2 has some.

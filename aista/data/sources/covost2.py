@@ -20,7 +20,7 @@ __all__ = ["Covost2"]
 @register("source", "covost2")
 @dataclass(frozen=True, kw_only=True)
 class Covost2(PublishedCorpus):
-    """CoVoST 2 (Wang et al. 2021): clips of Common Voice 4, from English into 15 languages, from 21 into English.
+    """CoVoST 2 (Wang et al. 2021): translated clips of Common Voice 4, English into 15 languages and 21 into English.
 
     The tables of CoVoST lie beside ``clips``: ``covost_v2.en_de.tsv`` as published, or the three splits that its script
     makes of it; both give the same rows. Choose it to compare with published systems: En-Zh and En-Ja are the pairs of

@@ -123,13 +123,13 @@ def _entries(name: str, dataset: Any) -> Iterator[Entry]:
             number += 1
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(
-            f"{name}: cannot be read behind row {number} ({type(error).__name__}: {error}); repeat the command: it "
+            f"{name}: cannot be read after row {number} ({type(error).__name__}: {error}); repeat the command: it "
             "keeps what is measured"
         ) from None
 
 
 def _fetched(value: Any) -> Any:
-    """Audio with its bytes where its path is no file but an address."""
+    """Audio with its bytes where its path is an address instead of a file."""
     if not isinstance(value, Mapping) or value.get("bytes") is not None or "://" not in str(value.get("path")):
         return value
     with importlib.import_module("fsspec").open(value["path"], "rb") as stream:

@@ -1,4 +1,4 @@
-"""What the layouts in JSON share: they differ in what an object's keys mean."""
+"""Base of layouts in JSON, which differ in the meaning of an object's keys."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class JsonLayout(Source):
         """An object with its values under the names of a manifest's columns; others stay.
 
         Raises:
-            ValueError: it is no utterance.
+            ValueError: it is not an utterance.
         """
 
     @classmethod
@@ -47,7 +47,7 @@ class JsonLayout(Source):
         return [self._part(file, split) for file, split in find_files(place, JSON_SUFFIXES)]
 
     def folders(self, file: Path) -> tuple[Path, ...]:
-        """Where relative paths of audio may start."""
+        """Folders that relative audio paths may start from."""
         return (file.parent,)
 
     def _part(self, file: Path, split: str) -> Part:

@@ -86,7 +86,7 @@ def _part(folder: Path, split: str) -> Part:
 
 
 def _starts(folder: Path) -> tuple[Path, ...]:
-    """Where relative paths may start: recipes run two folders above their ``data/train``."""
+    """Folders that relative paths may start from: recipes run two folders above their ``data/train``."""
     return folder, folder.absolute().parent.parent, Path()
 
 
@@ -133,7 +133,7 @@ def _utterances(folder: Path) -> Iterator[tuple[str, str, Recording | None, str]
 
 
 def _path(folder: Path, value: str) -> tuple[str, str]:
-    """The file, or its part, that an entry of ``wav.scp`` names, and what is wrong with the entry."""
+    """The file or part of a file that an entry of ``wav.scp`` names, and the entry's fault."""
     if match := _IN_ARCHIVE.fullmatch(value):
         return _in_archive(folder, match["file"], int(match["offset"]))
     if not value.endswith("|"):
@@ -173,7 +173,7 @@ def _pairs(file: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _sorted_lookup(file: Path) -> Callable[[str], str]:
-    """What a sorted file says of an utterance, asked in that order: nothing is kept in memory."""
+    """Looks up utterances in a sorted file, in the order of the file, without keeping it in memory."""
     pairs = ((key.encode(), value) for _, key, value in _pairs(file))
     current = next(pairs, None)
 

@@ -1,4 +1,4 @@
-"""Finds out how a corpus is laid out, and opens it."""
+"""Detects the layout of a corpus and opens it."""
 
 from __future__ import annotations
 
@@ -58,11 +58,12 @@ def open_source(name: str, overrides: Sequence[str] = ()) -> Source:
 
 
 def _meant(place: str, layouts: Sequence[registry.Entry]) -> str:
-    """The published corpora around a place that is none."""
+    """Published corpora near a place that is not one itself."""
     for entry in layouts:
         layout = _class_of(entry)
         if issubclass(layout, PublishedCorpus) and (found := nearby(Path(place), layout.is_root)):
-            return f"is no corpus, but {' and '.join(map(str, found))} would be read as {entry.name}; give that folder"
+            held = " and ".join(map(str, found))
+            return f"is not a corpus, but {held} would be read as {entry.name}; give that folder"
     return ""
 
 

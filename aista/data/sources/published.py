@@ -1,4 +1,4 @@
-"""Published corpora in the folders that their archives unpack to: what their readers share."""
+"""Shared code of the readers of published corpora, in the folders that their archives unpack to."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _ABOVE, _BELOW = 4, 200  # folders that are looked at around one that is wrong
 
 
 SEGMENT_COLUMNS = ("id", "audio", "src_text", "tgt_text", "speaker", "src_lang", "tgt_lang")
-"""What ``segment_entries`` fills."""
+"""Columns that ``segment_entries`` fills."""
 
 
 class Segment(NamedTuple):
-    """A piece of a long recording: where its line stands, the recording's name, and what is in it."""
+    """A segment of a long recording: place of its line, the recording's name, and its fields."""
 
     place: str
     name: str
@@ -53,17 +53,17 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedCorpus(Options, Source):
-    """A corpus with splits of its own, which stay as they are."""
+    """A corpus with its own splits, which are kept."""
 
     root_holds: ClassVar[str]
-    """What is in the folder to name, as messages say it."""
+    """Contents of the folder to name, for messages."""
 
     splits: tuple[str, ...] = option((), "The splits to read, by the corpus's own names; empty: all.")
 
     @classmethod
     @abstractmethod
     def is_root(cls, folder: Path) -> bool:
-        """Whether a folder is the one to name. May raise OSError."""
+        """Whether a folder is the root of the corpus. May raise OSError."""
 
     @classmethod
     @override
@@ -126,9 +126,9 @@ def choose_language(place: str, known: str, languages: Languages, *, instead: st
 
     Args:
         place: As the user names it.
-        known: What the corpus has.
-        languages: What the user asks for.
-        instead: Where there are translations.
+        known: Language of the corpus.
+        languages: Languages that the user asks for.
+        instead: Advice on a corpus with translations.
     """
     if not _is_asked(known, languages.source):
         raise DataError(f"--from {place}: is in {known}, not {languages.source}; correct --source-language")
@@ -141,7 +141,7 @@ def choose_language(place: str, known: str, languages: Languages, *, instead: st
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """The folders in a folder, by name; none where there is no such folder. Of a million files none is looked at."""
+    """The subfolders of a folder, by name; empty where there is no such folder. Does not stat every file."""
     try:
         with os.scandir(folder) as entries:
             return [folder / name for name in sorted(entry.name for entry in entries if entry.is_dir())]

@@ -21,7 +21,7 @@ _CHAIN = re.compile(r"(.*?)<\|([A-Za-z-]{2,8})\|>(.*)", re.DOTALL)
 @register("source", "slam_llm")
 @dataclass(frozen=True, kw_only=True)
 class SlamLlm(Options, JsonLayout):
-    """SLAM-LLM JSONL: key, source (the audio) and target, which is taken for the translation.
+    """SLAM-LLM JSONL: key, source (the audio) and target (imported as the translation).
 
     A ``target`` of the form ``transcript<|fr|>translation``, as its recipes of speech translation write it, gives both
     texts and the language. For corpora of recognition say ``--column src_text=target --column tgt_text=``. Prompts are

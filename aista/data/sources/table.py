@@ -51,9 +51,9 @@ class Table(Options, Source):
         None, "Folder of the audio paths; empty: the table's folder, and usual names in it."
     )
     delimiter: str = option("", "Delimiter of fields; empty: the most likely of tab, comma, semicolon and |.")
-    quotes: Literal["auto", "yes", "no"] = option("auto", "Whether quotes enclose fields; auto: in .csv alone.")
+    quotes: Literal["auto", "yes", "no"] = option("auto", "Whether quotes enclose fields; auto: only in .csv.")
     names: tuple[str, ...] = option((), "Names of the columns, if the first line has none, e.g. [audio,_,src_text].")
-    encoding: str = option("utf-8-sig", "Of the text, as Python calls it.")
+    encoding: str = option("utf-8-sig", "Text encoding, by its name in Python.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -163,4 +163,4 @@ def _parquet_rows(file: Path) -> Iterator[Entry]:
                 yield Entry(f"{file.name}[{number}]", flatten(fields))
                 number += 1
     except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read behind row {number} ({error}); copy it again") from None
+        raise DataError(f"{file}: cannot be read after row {number} ({error}); copy it again") from None

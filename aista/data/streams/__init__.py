@@ -1,1 +1,1 @@
-"""Corpora in shards, read a few shards at a time while a model is trained on them: one file for each layout."""
+"""Sharded corpora, read a few shards at a time during training: one file for each layout."""

@@ -1,4 +1,4 @@
-"""Where the files in a tar archive lie, so that each can be read from its middle."""
+"""Places of the files in a tar archive, so that each can be read directly."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Member(NamedTuple):
 
 
 def check_archive(path: Path) -> None:
-    """That an archive ends as archives do, with empty blocks. Reads two blocks.
+    """Check that an archive is complete, i.e. ends with empty blocks. Reads two blocks.
 
     Raises:
         DataError: it cannot be read, is compressed, or is cut short.

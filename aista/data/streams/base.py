@@ -1,4 +1,4 @@
-"""What every layout of shards offers: the shards of a folder, and the rows of each."""
+"""Interface of layouts of shards: the shards of a folder, and the rows of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Shard", "ShardFolder", "StreamRow"]
 
 
 class Shard(NamedTuple):
-    """A piece of a corpus that is read in one go.
+    """A part of a corpus that is read at once.
 
     Attributes:
         name: As messages name it, its number say.
@@ -27,12 +27,12 @@ class Shard(NamedTuple):
 
 
 class StreamRow(NamedTuple):
-    """A row as its shard holds it.
+    """A row of a shard, unconverted.
 
     Attributes:
-        place: Where it stands, as messages name it: ``cuts.000003.jsonl.gz:7``.
+        place: Its place, for messages: ``cuts.000003.jsonl.gz:7``.
         row: Its ``audio`` is relative to the stream's folder; "" where no audio was asked for.
-        kind: Of what is wrong with it, e.g. ``"no audio"``; "" where it can be used.
+        kind: Kind of its fault, e.g. ``"no audio"``; "" where it can be used.
         fault: The rule, what was found, and the remedy.
     """
 

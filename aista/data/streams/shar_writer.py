@@ -30,7 +30,7 @@ _UNSAFE = ("/", "\\", "\0")
 
 @dataclass(frozen=True)
 class SharReport:
-    """What was written, and the rows that were left out with the reason."""
+    """Report of the rows written, and of the rows left out with reasons."""
 
     rows: int
     shards: int

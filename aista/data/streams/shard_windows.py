@@ -1,4 +1,4 @@
-"""Which shards are read together, and the batches that their rows form."""
+"""Windows of shards that are read together, and the batches formed from their rows."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Window:
     """The rows of the shards that are read together, and their batches.
 
     Attributes:
-        rows: Those that can be used, in the shards' order.
+        rows: Usable rows, in the shards' order.
         batches: Places in ``rows`` of every global batch, in order.
         num_met: Rows in the shards that the task has a use for.
-        bad: Those of them that cannot be used.
-        fingerprint: Of the ids in the batches.
+        bad: The rows among them that cannot be used.
+        fingerprint: Fingerprint of the ids in the batches.
     """
 
     rows: tuple[Row, ...]
@@ -42,7 +42,7 @@ class Window:
 
 
 def shard_order(num_shards: int, shards_at_once: int, *, seed: int, epoch: int) -> list[tuple[int, ...]]:
-    """The windows of an epoch: each shard once, in an order that the seed and the epoch decide.
+    """The windows of an epoch: each shard once, in an order determined by seed and epoch.
 
     Windows differ by at most one shard. A window's shards stand in the order of their numbers, so that rows of a corpus
     that is one window have the places that they have in its manifest.
@@ -56,15 +56,15 @@ def shard_order(num_shards: int, shards_at_once: int, *, seed: int, epoch: int) 
 
 @dataclass(frozen=True)
 class WindowReader:
-    """Reads windows: a function of (shards, seed, epoch, window, processes), whoever reads it and when.
+    """Reads windows; the result is a function of (shards, seed, epoch, window, processes) only.
 
     Attributes:
-        stream: Where the shards are.
+        stream: The stream with the shards.
         shards: All of them.
         check: Rows -> what is wrong with each, "" where nothing is.
         reject: Row -> why the task has no use for it, or "".
         batches: (rows, processes) -> their batches; raises DataError where there can be none.
-        seed: Of the order of the shards.
+        seed: Seed of the order of the shards.
         with_audio: Rows need audio.
     """
 
@@ -82,7 +82,7 @@ class WindowReader:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of what a resumed run must find again: names and sizes of the shards' files."""
+        """Names and sizes of the shards' files, which must be the same when a run is resumed."""
         digest = hashlib.blake2b(digest_size=8)
         for file in (file for shard in self.shards for file in shard.files):
             digest.update(f"{file.name}\t{file.stat().st_size}\n".encode())

@@ -1,4 +1,4 @@
-"""Rows of a stream as batches: what nothing has looked at before is checked as it is read."""
+"""Batches from rows of a stream, which are checked as they are read."""
 
 from __future__ import annotations
 

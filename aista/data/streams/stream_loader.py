@@ -19,7 +19,7 @@ __all__ = ["StreamLoader"]
 
 
 class _Place(NamedTuple):
-    """Where a loader stands: batches of a window of an epoch that were handed out."""
+    """Position of a loader: epoch, window, and number of its batches returned."""
 
     epoch: int = 0
     window: int = 0
@@ -27,7 +27,7 @@ class _Place(NamedTuple):
 
 
 class _Mark(NamedTuple):
-    """What is to be known of a batch when it is handed out: the place behind it, and its window."""
+    """Information about a returned batch: the position after it, and its window."""
 
     place: _Place
     is_last: bool
@@ -35,7 +35,7 @@ class _Mark(NamedTuple):
 
 
 class StreamLoader:
-    """Iterates over one epoch, in which each shard is read once, from wherever its state stands.
+    """Iterates over an epoch, in which each shard is read once, from its present state on.
 
     A window of shards is read, its rows are cut into global batches, and rank r gets rows ``r::world_size`` of each:
     the batches depend on neither the number of processes nor that of workers. Every process reads the texts of all
@@ -79,7 +79,7 @@ class StreamLoader:
 
     @property
     def is_at_end(self) -> bool:
-        """Whether the current epoch's last batch was handed out."""
+        """Whether the last batch of the current epoch was returned."""
         return self._is_at_end
 
     def __iter__(self) -> Iterator[SpeechBatch]:
@@ -109,7 +109,7 @@ class StreamLoader:
         self._fingerprint = ""
 
     def state_dict(self) -> dict[str, Any]:
-        """The place in the stream, the processes planned for, the rows counted, and what must be found again."""
+        """Position in the stream, number of processes, row counts, and the shards' fingerprint."""
         fingerprint = self._fingerprint or self._window(self._place.epoch, self._place.window).fingerprint
         return {
             **self._place._asdict(),
@@ -121,7 +121,7 @@ class StreamLoader:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to a stored place; reads its window again, and nothing before it.
+        """Restore a stored position; reads its window again, and nothing before it.
 
         Raises:
             DataError: the shards or batches are not those of the stored state.
@@ -157,7 +157,7 @@ class StreamLoader:
         self.close()
 
     def _jobs(self) -> Iterator[StreamJob]:
-        """What is left of the epoch, a window read when its turn comes."""
+        """The remaining jobs of the epoch; windows are read lazily."""
         epoch, first, start = self._place
         last = len(self._reader.order(epoch)) - 1
         for number in range(first, last + 1):
@@ -173,7 +173,7 @@ class StreamLoader:
             start = 0
 
     def _window(self, epoch: int, number: int) -> Window:
-        """A window; the last one that was asked for is not read again."""
+        """Read a window; the last one is cached."""
         if self._read is None or self._read[0] != (epoch, number):
             self._read = (epoch, number), self._reader.read(epoch, number, self._planned_for)
         return self._read[1]

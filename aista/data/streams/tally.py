@@ -1,4 +1,4 @@
-"""Bad rows of a stream: each is named, counted, and too many stop the run."""
+"""Counts bad rows of a stream: each is reported, and too many stop the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("aista.data")
 
 
 class Tally:
-    """What one process has met of a stream's rows; a row counts in each epoch anew.
+    """Counts of one process over a stream's rows; a row counts again in each epoch.
 
     Args:
         folder: The stream's.
@@ -65,7 +65,7 @@ class Tally:
         return {"num_met": self.num_met, "num_bad": self.num_bad}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go on counting from there."""
+        """Continue counting from stored counts."""
         self.num_met, self.num_bad = state["num_met"], state["num_bad"]
 
     def _shown(self, row: BadRow) -> str:

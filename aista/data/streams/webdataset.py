@@ -33,7 +33,7 @@ _LARGEST_JSON = 2**24
 @register("stream", "webdataset")
 @dataclass(frozen=True, kw_only=True)
 class WebDataset(ShardFolder):
-    """WebDataset: *.tar, in which the files of a row stand together: KEY.flac, KEY.json.
+    """WebDataset: *.tar, in which the files of a row are adjacent: KEY.flac, KEY.json.
 
     The JSON object holds the texts; what it lacks may be files of their own, KEY.src_text say (or KEY.txt for the
     transcript). A row's length is ``n_frames`` (at 16 kHz) or ``duration`` (seconds), else what the audio's header
@@ -94,7 +94,7 @@ _SAME = {name: name for name in ("speaker", "src_lang", "tgt_lang", "word_times"
 
 
 def content(stream: int, member: Member) -> str:
-    """A text file of an archive. Raises ValueError where it is no UTF-8 or very large."""
+    """Read a text file of an archive. Raises ValueError if it is not UTF-8 or very large."""
     if member.size > _LARGEST_JSON:
         raise ValueError(f"{member.key}.{member.suffix} must have at most {_LARGEST_JSON} bytes, got {member.size}")
     return io.BufferedReader(Part(stream, member.offset, member.size)).read().decode("utf-8")

@@ -1,4 +1,4 @@
-"""What every tokenizer offers."""
+"""Interface of tokenizers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MARKUP = re.compile(r"<\S+>|\[\S+\]|__\S+__")
 
 
 def is_markup(token: str) -> bool:
-    """Whether a token that was added to a vocabulary is written to control the model: ``<fr>``, ``[INST]``, ``__en__``.
+    """Whether a token added to a vocabulary looks like a control token: ``<fr>``, ``[INST]``, ``__en__``.
 
     Others are words, digits or runs of spaces, which texts may hold.
     """
@@ -46,32 +46,32 @@ class TextTokenizer(ABC):
     """Ids are in 0 .. vocab_size - 1."""
 
     bos_id: int | None
-    """Token that begins a text, or None if the model was trained without."""
+    """Token at the beginning of a text, or None if the model was trained without one."""
 
     eos_id: int
     """Token that ends a text."""
 
     pad_id: int
-    """Fills batches. Differs from EOS, and never belongs to a translation: search never produces it."""
+    """Padding token. Differs from EOS and never occurs in a translation; the search never produces it."""
 
     unk_id: int | None = None
     """Token of characters that the vocabulary lacks, or None if there are none."""
 
     @property
     def control_ids(self) -> frozenset[int]:
-        """Tokens that no text of a corpus becomes: BOS, EOS, padding, and those that the model keeps for prompts."""
+        """Tokens that never encode text of a corpus: BOS, EOS, padding, and tokens reserved for prompts."""
         return frozenset({self.eos_id, self.pad_id, *(() if self.bos_id is None else (self.bos_id,))})
 
     @abstractmethod
     def encode(self, text: str) -> list[int]:
-        """Token ids of a text, without BOS and EOS. Control tokens that are written in it are plain characters."""
+        """Token ids of a text, without BOS and EOS. Control tokens written in it are encoded as plain characters."""
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Token ids of a prompt: as ``encode``, but control tokens that are written in it are single ids."""
+        """Token ids of a prompt: like ``encode``, but control tokens written in it become single ids."""
         return self.encode(text)
 
     def control_tokens(self, text: str) -> list[str]:
-        """Control tokens that a text writes; inspection refuses such rows."""
+        """Control tokens written in a text; inspection refuses such rows."""
         return [self.piece(id) for id in self.encode_prompt(text) if id in self.control_ids]
 
     @abstractmethod
@@ -80,10 +80,10 @@ class TextTokenizer(ABC):
 
     @abstractmethod
     def piece(self, id: int) -> str:
-        """The token as a person reads it in a plot; a leading "▁" marks the start of a word."""
+        """The token as text for plots; a leading "▁" marks the start of a word."""
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
-        """Where each token of ``encode(text)`` lies: first character and the one behind its last.
+        """Character span of each token of ``encode(text)``: first character and the one after its last.
 
         Raises:
             DataError: the tokenizer does not know.
@@ -93,7 +93,7 @@ class TextTokenizer(ABC):
         )
 
     def save(self, folder: Path) -> Mapping[str, Any]:
-        """Write what the tokenizer was read from into a folder.
+        """Write the tokenizer's files into a folder.
 
         Returns:
             Options that build it from there, with paths relative to the folder.
@@ -109,7 +109,7 @@ class TextTokenizer(ABC):
         Args:
             turns: (role, text) pairs; roles are ``system``, ``user`` and ``assistant``.
             date: ``YYYY-MM-DD``, for templates that print the day.
-            variables: What the model's template knows beside the turns.
+            variables: Other variables of the model's template.
 
         Raises:
             DataError: there is no such format, or it does not take these turns.

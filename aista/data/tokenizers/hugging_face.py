@@ -25,7 +25,7 @@ from aista.schema import Options, option, required
 __all__ = ["HuggingFaceConfig", "HuggingFaceTokenizer"]
 
 _ANSWER = "aista-answer"
-"""Stands for an answer, to see what follows one."""
+"""Placeholder of an answer, to find the text that follows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class HuggingFaceTokenizer(TextTokenizer):
         raw = str(self._tokenizer.convert_ids_to_tokens(int(id)))
         text = str(self._tokenizer.decode([int(id)], clean_up_tokenization_spaces=False))
         if raw.startswith("▁") or not text or "\N{REPLACEMENT CHARACTER}" in text:
-            return raw  # SentencePiece's own mark, or bytes that are no character of their own
+            return raw  # SentencePiece's own mark, or bytes that are not a character by themselves
         return "▁" + text[1:] if text.startswith(" ") else text
 
     @override
@@ -152,7 +152,7 @@ class HuggingFaceTokenizer(TextTokenizer):
         return str(rendered)
 
     def _reserved(self) -> frozenset[int]:
-        """Special tokens, and other added ones that are written like markup, but for that of unknown characters."""
+        """Special tokens, and other added tokens that look like markup, except the unknown token."""
         tokens = self._tokenizer.added_tokens_decoder.items()
         ids = {id for id, token in tokens if token.special or is_markup(str(token))}
         return frozenset(ids | set(self._tokenizer.all_special_ids)) - {self._tokenizer.unk_token_id}

@@ -1,6 +1,6 @@
 """The user-defined pieces of a SentencePiece model, which its Python API neither lists nor can switch off.
 
-Reads three fields of the model's protobuf directly, so that protobuf is no dependency:
+Reads three fields of the model's protobuf directly, so that protobuf is not a dependency:
 ModelProto.pieces (1) -> SentencePiece {piece (1): string, type (3): enum}.
 """
 
@@ -17,13 +17,13 @@ def user_defined_symbols(model: bytes) -> dict[str, int]:
     """User-defined symbols of a serialised model and their ids.
 
     Args:
-        model: What ``SentencePieceProcessor.serialized_model_proto()`` returns.
+        model: The result of ``SentencePieceProcessor.serialized_model_proto()``.
     """
     return {piece: index for index, piece, _ in _user_defined(model)}
 
 
 def unused(model: bytes, ids: Collection[int]) -> bytes:
-    """The same model, with the same ids, in which some user-defined symbols are marked unused: no text becomes one."""
+    """The same model, with the same ids, with some user-defined symbols unused, so that no text is encoded as one."""
     changed = bytearray(model)
     for id, _, place in _user_defined(model):
         if id in ids:

@@ -1,4 +1,4 @@
-"""A fast Hugging Face tokenizer as if it had no special tokens."""
+"""A fast Hugging Face tokenizer that treats special tokens in texts as plain characters."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a run will cost, estimated without weights, data or a GPU: operations, memory and time."""
+"""Estimates of a run's cost without weights, data or a GPU: operations, memory and time."""

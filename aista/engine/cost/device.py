@@ -1,4 +1,4 @@
-"""GPUs that a run may be planned for: peak rates and memory, from the makers' data sheets."""
+"""GPUs to plan runs for: peak rates and memory, from the manufacturers' data sheets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 __all__ = ["DEVICES", "UTILIZATION", "Device"]
 
 UTILIZATION = 0.4
-"""Share of the peak rate that is assumed where nothing was measured."""
+"""Assumed fraction of the peak rate where none was measured."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Device:
     source: str
 
     def seconds(self, operations: Mapping[torch.dtype, float], utilization: float) -> float:
-        """Time for operations by type, at a share ``utilization`` of the peak rates."""
+        """Time for operations by type, at the fraction ``utilization`` of the peak rates."""
         rates = {torch.bfloat16: self.bfloat16, torch.float16: self.bfloat16}
         return sum(count / (rates.get(dtype, self.float32) * utilization) for dtype, count in operations.items())
 

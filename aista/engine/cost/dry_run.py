@@ -1,4 +1,4 @@
-"""Checks a run and says what it would cost; reads no weights and writes nothing."""
+"""Checks a run and estimates its cost, without reading weights or writing files."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ __all__ = ["DryRun", "dry_run"]
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a dry run found.
+    """Result of a dry run.
 
     Attributes:
         source: The config.
-        table: What would be trained.
-        states: What the cache of encoder states would take, a line a split; empty where the config names none.
+        table: The parameters that would be trained.
+        states: Size of the cache of encoder states, one line per split; empty where the config has none.
         missing: Parts whose pretrained weights are missing, and where the config expects them.
         cost: The estimate; None where there is none.
         no_cost: Why there is none.
         fit: The largest batch that fits into a memory; None where none is asked for.
-        precision: What ``mixed_precision: auto`` comes to on this machine, or that bfloat16 is slow on it; else empty.
-        mix: What an epoch reads of each part of ``data.mix``; empty without one.
+        precision: The choice of ``mixed_precision: auto`` here, or a warning that bfloat16 is slow; else empty.
+        mix: Rows that an epoch reads of each part of ``data.mix``; empty without it.
     """
 
     source: str
@@ -97,21 +97,21 @@ def dry_run(
     utilization: float = UTILIZATION,
     fit: float | None = None,
 ) -> DryRun:
-    """Check config, files, data and components, and estimate what training costs or which batch fits.
+    """Check config, files, data and components, and estimate the cost of training or the largest batch.
 
-    Pretrained parts are built from their small config files alone, which are all that is fetched from the hub; their
-    weights may be missing.
+    Pretrained parts are built from their small config files only, and only these are fetched from the hub; weights
+    may be missing.
 
     Args:
-        experiment: What would be trained.
-        assumption: Rows to assume; the data is then not looked at.
+        experiment: The experiment that would be trained.
+        assumption: Rows to assume; the data is then not read.
         processes: Numbers of processes to plan for; empty for 1 and 8, or for 1 with ``fit``.
         device: A name among ``DEVICES``.
-        utilization: Share of the device's peak rate, above 0 and at most 1.
+        utilization: Achieved fraction of the device's peak rate, above 0 and at most 1.
         fit: GiB of a process, above 0, into which the largest batch is to fit; in place of the costs.
 
     Raises:
-        ConfigError: something in the config is known to be wrong.
+        ConfigError: the config has faults.
         DataError: the manifests have faults, or a tokenizer is missing.
     """
     processes = processes or ((1, 8) if fit is None else (1,))
@@ -149,7 +149,7 @@ def dry_run(
 
 
 def _unlimited(experiment: Experiment) -> Experiment:
-    """With no row too long for ``data.max_batch_positions``, where its value is to be proposed."""
+    """The experiment without a limit that excludes rows, where ``data.max_batch_positions`` is to be proposed."""
     data = experiment.sections.data
     if not data.max_batch_positions:
         return experiment
@@ -169,7 +169,7 @@ def _rows(
 
 
 def _states(splits: Mapping[str, Split], model: nn.Module, experiment: Experiment) -> tuple[str, ...]:
-    """What the cache of encoder states would take.
+    """Estimate the size of the cache of encoder states.
 
     Raises:
         ConfigError: there is such a cache, and the encoder is trained.

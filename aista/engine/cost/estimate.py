@@ -1,4 +1,4 @@
-"""From an experiment to what it would cost."""
+"""Estimates the cost of an experiment."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["CostEstimate", "costliest_layers", "estimate_cost"]
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What a run would cost. Operations are of a whole step, memory is of one process.
+    """Estimated cost of a run. Operations are of a whole step, memory is of one process.
 
     Attributes:
-        origin: Where the row lengths come from.
+        origin: Origin of the row lengths.
         rows: Lengths over rows, by name.
         num_rows: Rows of an epoch.
         batches: Batches of an epoch.
@@ -34,14 +34,14 @@ class CostEstimate:
         batch_size: Rows of the batch that the operations are of; its size is nearest to the mean.
         layers: Aligned layers; None without alignment.
         step: The step of mean size.
-        plain: The same on cross-entropy alone; None without alignment.
+        plain: The same for cross-entropy only; None without alignment.
         epoch_operations: Operations of an epoch.
         largest_size: Rows of the largest batch.
         memory: By number of processes and kind of sharding, at the largest batch.
         activations: Peak of forward and backward of one process alone at the largest batch, by whether activation
             checkpointing is on.
         checkpointing: Whether the config turns activation checkpointing on.
-        device: What it is planned for.
+        device: GPU of the plan.
         utilization: Share of the device's peak that is assumed.
     """
 
@@ -69,7 +69,7 @@ class CostEstimate:
 
     @property
     def added(self) -> float | None:
-        """What alignment adds to a step's operations, as a share; None without alignment."""
+        """Operations added by alignment, relative to a step without it; None without alignment."""
         return None if self.plain is None else self.step.total.total / self.plain.total.total - 1
 
     @property
@@ -112,7 +112,7 @@ def estimate_cost(
     device: Device,
     utilization: float,
 ) -> CostEstimate:
-    """Trace steps of the mean and of the largest size, and do the arithmetic.
+    """Trace steps of mean and of largest size, and compute the estimate.
 
     Args:
         experiment: The run.
@@ -153,11 +153,11 @@ def estimate_cost(
 
 
 class _Traces(NamedTuple):
-    """What was traced.
+    """Results of tracing.
 
     Attributes:
         step: The batch of mean size.
-        plain: The same on cross-entropy alone.
+        plain: The same for cross-entropy only.
         shares: The largest batch, divided by so many processes.
         activations: Its peak for one process, by whether activation checkpointing is on.
     """
@@ -194,7 +194,7 @@ def _memory(
 
 
 def costliest_layers(task: Task, model: nn.Module) -> tuple[int, ...] | None:
-    """The layers whose alignment would cost most, among those that the run may align."""
+    """The most expensive layers that the run may align."""
     if not isinstance(task, SpeechTranslationTask) or not task.alignment.terms:
         return None
     assert isinstance(model, LargeSpeechTextModel)

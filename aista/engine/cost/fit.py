@@ -25,14 +25,14 @@ __all__ = ["GIB", "MARGIN", "Fit", "fit_batch", "fitted_option"]
 
 GIB = 2**30
 MARGIN = 0.1
-"""Share of the memory that is kept free for what no trace shows."""
+"""Fraction of the memory kept free for allocations that a trace does not show."""
 
 FittedOption = Literal["max_batch_positions", "max_batch_seconds", "batch_size"]
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What was found.
+    """Result of the search.
 
     Attributes:
         option: The option of ``data`` that limits the batches.
@@ -40,8 +40,8 @@ class Fit:
         tried: Every value traced, ascending.
         budget: Bytes that one process may take, the margin taken off.
         ceiling: The value from which on batches grow no more, whatever the memory.
-        origin: Where the row lengths come from.
-        unit: Of ``Tried.longest``.
+        origin: Origin of the row lengths.
+        unit: Unit of ``Tried.longest``.
         checkpointed: Bytes of the smallest batch with activation checkpointing; None where some batch fits or the
             config turns that on already.
     """
@@ -85,7 +85,7 @@ class Fit:
 
 
 def fitted_option(experiment: Experiment, task: Task) -> FittedOption:
-    """The option of ``data`` that says most exactly how large a batch is, among those that the config sets."""
+    """The most precise option of ``data`` that limits the batch size, among those that the config sets."""
     data = experiment.sections.data
     if data.max_batch_positions:
         return "max_batch_positions"
@@ -140,7 +140,7 @@ def fit_batch(
 
 
 class _Steps:
-    """The memory that a process takes for its share of a batch; each share is traced once."""
+    """Memory of a process for its rows of a batch; each set of lengths is traced once."""
 
     def __init__(self, experiment: Experiment, task: Task, model: nn.Module, processes: int, *, on_gpu: bool) -> None:
         config = experiment.sections.trainer
@@ -158,7 +158,7 @@ class _Steps:
         self._known.clear()
 
     def memory(self, share: BatchSizes) -> MemoryEstimate:
-        """Of a step on these rows."""
+        """Memory of a step on these rows."""
         if share not in self._known:
             self._known[share] = estimate_memory(
                 self._weights,
@@ -171,7 +171,7 @@ class _Steps:
 
 
 class _Candidates:
-    """The batches that may be the heaviest, by value of the option."""
+    """Candidates for the batch with the highest memory, by value of the option."""
 
     def __init__(
         self,
@@ -193,7 +193,7 @@ class _Candidates:
 
     @property
     def range(self) -> tuple[int, int]:
-        """The least value that gives each process a row, and the one from which on another limit holds."""
+        """The smallest value that gives each process a row, and the value from which another limit applies."""
         most_rows, data = min(self._data.batch_size, len(self._lengths)), self._data
         if self._option == "batch_size":
             return self._processes, max(self._processes, min(len(self._lengths), 1_000_000))
@@ -233,7 +233,7 @@ class _Candidates:
         return [(batch, self._lengths[batch[0]], share) for batch, share in zip(chosen, shares, strict=True)]
 
     def _measures(self) -> Iterator[Callable[[tuple[int, ...]], float]]:
-        """What a batch may hold much of: padded input, target tokens, padded positions."""
+        """Sizes by which a batch may be the largest: padded input, target tokens, padded positions."""
         yield self._padded(self._lengths)
         yield lambda batch: sum(self._rows.target[row] for row in batch)
         if self._positions is not None:

@@ -12,17 +12,17 @@ from aista.engine.cost.trace import BatchSizes
 __all__ = ["NEARLY", "Tried", "search"]
 
 NEARLY = 0.98
-"""Share of the budget at which the search ends."""
+"""Fraction of the budget at which the search ends."""
 
 
 class Tried(NamedTuple):
     """A value of the option, and the heaviest batch that it allows.
 
     Attributes:
-        value: Of the option.
+        value: Value of the option.
         rows: Rows of that batch, all processes together.
         longest: Its longest row: seconds, or tokens in text tasks.
-        memory: Of one process.
+        memory: Memory of one process.
         share: The rows of the batch that this process has.
     """
 
@@ -41,7 +41,7 @@ def search(attempt: Callable[[int], Tried], start: int, least: int, most: int, b
 
     Args:
         attempt: Traces a value; memory must not fall with it.
-        start: Where to begin.
+        start: First value to try.
         least: Smallest value.
         most: Largest value.
         budget: Bytes.
@@ -65,7 +65,7 @@ def search(attempt: Callable[[int], Tried], start: int, least: int, most: int, b
 
 
 def _next(tried: list[Tried], least: int, most: int, budget: int) -> int:
-    """The value to try next; one that was tried where nothing lies between what fits and what does not."""
+    """The value to try next; an already tried one if no value lies between fitting and not fitting ones."""
     low = max((one for one in tried if one.memory.total <= budget), default=None)
     high = min((one for one in tried if one.memory.total > budget), default=None)
     last = high or low

@@ -18,7 +18,7 @@ _UNKNOWN = (
 
 
 def fit_lines(fit: Fit) -> list[str]:
-    """What was tried, what to write into the config, and what is not known."""
+    """The tried values, the line for the config, and the unknowns."""
     return [*_table(fit), *_proposal(fit), _UNKNOWN]
 
 

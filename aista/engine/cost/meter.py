@@ -19,7 +19,7 @@ from torch.utils.flop_counter import flop_registry
 __all__ = ["FORMULAS", "REST", "Operations", "StepMeter"]
 
 REST = "rest"
-"""What runs outside of the parts' forward: above all the projection to logits."""
+"""Name for operations outside the parts' forward, mainly the projection to logits."""
 
 
 class Operations(NamedTuple):
@@ -28,7 +28,7 @@ class Operations(NamedTuple):
     Attributes:
         forward: In the forward pass.
         backward: In the backward pass: gradients of states, and of weights where these are trained.
-        recomputed: What activation checkpointing computes again in the backward pass.
+        recomputed: Operations that activation checkpointing repeats in the backward pass.
     """
 
     forward: int = 0
@@ -70,11 +70,11 @@ FORMULAS: dict[Any, Callable[..., int]] = {
 
 
 class StepMeter(TorchDispatchMode):
-    """Measures what runs inside it.
+    """Measures the operations and memory of the code run inside it.
 
     Attributes:
         operations: (part, number of the pass through it, counted from 1) -> [forward, backward, recomputed].
-        by_type: The same by the type that they are computed in.
+        by_type: The same by compute dtype.
         live: Bytes of the tensors that were made inside and still exist, gradients included.
         peak: Maximum of ``live``.
         gradients_at_peak: Finished gradients of parameters among them.
@@ -151,7 +151,7 @@ class StepMeter(TorchDispatchMode):
         yield part.register_forward_hook(behind, always_call=True)
 
     def _place_of(self, sequence: int) -> tuple[str, int]:
-        """The part in whose forward an autograd node came into being."""
+        """The part whose forward created an autograd node."""
         index = bisect.bisect_right(self._spans, sequence, key=lambda span: span[0]) - 1
         if index >= 0 and sequence < self._spans[index][1]:
             return self._spans[index][2]

@@ -1,4 +1,4 @@
-"""How long the rows of a run are, read from its manifest or assumed, and the batches that they form."""
+"""Lengths of a run's rows, from its manifest or assumed, and the batches that they form."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Assumption:
 
 @dataclass(frozen=True)
 class RowLengths:
-    """Seconds and tokens of every row, where they come from, and the mixture that an epoch reads of them."""
+    """Seconds and tokens of every row, their origin, and the mixture of an epoch."""
 
     origin: str
     seconds: tuple[float, ...]
@@ -140,13 +140,13 @@ class Batches:
 
     @property
     def mean_index(self) -> int:
-        """Which batch ``mean`` is."""
+        """Description of the batch ``mean``."""
         average = sum(batch.size for batch in self.padded) / len(self.padded)
         return min(range(len(self.padded)), key=lambda index: abs(self.padded[index].size - average))
 
     @property
     def largest_index(self) -> int:
-        """Which batch ``largest`` is."""
+        """Description of the batch ``largest``."""
         return max(range(len(self.padded)), key=lambda index: self.padded[index].size)
 
     def over_epoch(self, mean: float, largest: float) -> float:
@@ -165,10 +165,10 @@ class Batches:
 
 
 def parse_assumption(text: str) -> Assumption:
-    """``rows=290000,seconds=5.4,source=11,target=14`` -> the assumption; ``spread`` may be named too.
+    """Parse assumed rows: ``rows=290000,seconds=5.4,source=11,target=14``, optionally with ``spread``.
 
     Raises:
-        AistaError: a name is missing or unknown, or a value is no number above 0.
+        AistaError: a name is missing or unknown, or a value is not a number above 0.
     """
     values: dict[str, float] = {}
     known = tuple(Assumption.__dataclass_fields__)
@@ -196,7 +196,7 @@ def plan_batches(
     Args:
         rows: Their lengths.
         experiment: Its data section limits the batches.
-        feature: Of the task; None where it uses no audio.
+        feature: Feature of the task; None where it uses no audio.
         world_size: Processes that share a batch.
         positions: Positions of the LLM that each row takes; None without one.
 
@@ -227,7 +227,7 @@ def plan_batches(
 
 
 def summarize(rows: RowLengths, model: nn.Module, task: Task) -> dict[str, Summary]:
-    """What the rows take, by name: seconds, encoder input, tokens, and positions in the language model."""
+    """Lengths of the rows by name: seconds, encoder input, tokens, and positions in the language model."""
     lengths: dict[str, Sequence[float]] = {}
     feature, prompts = task.feature, task.prompts
     if feature is not None:

@@ -17,7 +17,7 @@ __all__ = ["Shapes", "WithoutNumbers", "like_gpu"]
 
 
 class Shapes:
-    """Makes tensors without numbers.
+    """Makes tensors without values.
 
     They are PyTorch's fake tensors, made in one mode that is never entered: what computes with one gives another,
     while lengths, token ids and masks stay real tensors, so that code may read their values.
@@ -32,7 +32,7 @@ class Shapes:
             return torch.empty(*size, dtype=dtype, device="cpu")
 
     def convert(self, model: nn.Module) -> None:
-        """Take the numbers out of a model in place: out of parameters, and of buffers that are no whole numbers.
+        """Remove the values of a model in place: of parameters, and of buffers that are not integers.
 
         Parameters and buffers of the meta device, which never had any, become usable. Tied ones stay tied.
         """
@@ -53,12 +53,12 @@ class Shapes:
 
 
 def like_gpu(wanted: bool) -> AbstractContextManager[Any]:
-    """Keep for backward what a GPU's kernels keep, where the CPU's keep something else."""
+    """Save for backward the tensors that GPU kernels save, where CPU kernels save others."""
     return _LikeGpu() if wanted else nullcontext()
 
 
 class WithoutNumbers(TorchFunctionMode):
-    """Three functions that need numbers, done without.
+    """Replace three functions that need values by versions that do not.
 
     Rows chosen by a real mask are chosen by their indices. Sequences are padded one by one, not copied into a tensor
     that has numbers. CTC's loss has no products of matrices: a sum of the right shape takes its place.

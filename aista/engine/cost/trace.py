@@ -1,4 +1,4 @@
-"""Runs a real training step on shapes alone, and reads from it what the step costs."""
+"""Runs a real training step on shapes only, and measures its cost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from aista.types import LayerStates, SpeechBatch
 __all__ = ["LOSSES", "BatchSizes", "Trace", "Tracer", "make_batch"]
 
 LOSSES = ("alignment", 1)
-"""Where the operations of the alignment losses themselves are counted."""
+"""Name under which the operations of the alignment losses are counted."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class BatchSizes:
 
 @dataclass(frozen=True)
 class Trace:
-    """What one forward and backward pass takes.
+    """Cost of one forward and backward pass.
 
     Attributes:
         operations: (part, number of the pass through it) -> operations.
@@ -136,13 +136,13 @@ class Tracer:
 def make_batch(
     sizes: BatchSizes, audio: Tensor, tokenizer: TextTokenizer, prompt: PromptPair | None = None
 ) -> SpeechBatch:
-    """A batch of rows of these lengths, whose texts are one word again and again.
+    """A batch of rows of these lengths, with texts of one repeated word.
 
     Args:
         sizes: The lengths.
         audio: ``[B, W]`` or ``[B, F, M]`` encoder input.
         tokenizer: Has a word that is neither padding nor the end of a text.
-        prompt: Of each row; None for the model's own.
+        prompt: Prompt of each row; None for the model's own.
     """
     rows, length = len(sizes.inputs), max(sizes.source, default=0)
     word = next(id for id in range(tokenizer.vocab_size) if id not in (tokenizer.pad_id, tokenizer.eos_id))
@@ -169,7 +169,7 @@ def _words(lengths: Sequence[int], width: int) -> Tensor:
 
 
 class _StandIn(AlignmentLoss):
-    """Takes an alignment loss' place: gradients reach the states, and what the loss would be given is kept."""
+    """Replaces an alignment loss: gradients reach the states, and the loss's arguments are recorded."""
 
     def __init__(self, loss: AlignmentLoss) -> None:
         self.loss = loss
@@ -183,7 +183,7 @@ class _StandIn(AlignmentLoss):
 
 
 def _compute_padding(model: nn.Module) -> None:
-    """On a CPU a language model of transformers leaves the padding out, on a GPU it does not."""
+    """Disable the removal of padding in language models of transformers, which is used on CPUs only."""
     modules: Iterable[Any] = model.modules()
     for module in modules:
         if hasattr(module, "joins_rows"):
@@ -202,14 +202,14 @@ def _align(task: Task, layers: tuple[int, ...] | None) -> list[_StandIn]:
 
 
 def _stand_in(loss: AlignmentLoss) -> AlignmentLoss:
-    """A fresh one for a loss of states, or for its stand-in of an earlier trace."""
+    """A new replacement for a loss of states, or for the replacement of an earlier trace."""
     if loss.compares == "predictions":
         return loss
     return _StandIn(loss.loss if isinstance(loss, _StandIn) else loss)
 
 
 def _measure(stand_in: _StandIn) -> StepMeter:
-    """Run a loss forward and backward on random states of the shapes that its stand-in saw."""
+    """Run a loss forward and backward on random states of the shapes that its replacement recorded."""
     assert stand_in.seen is not None
     states, context, detach_text = stand_in.seen
     generator = torch.Generator().manual_seed(0)
@@ -229,7 +229,7 @@ def _measure(stand_in: _StandIn) -> StepMeter:
 
 
 def _sum(step: StepMeter, losses: Sequence[StepMeter]) -> Trace:
-    """A step's own measures and those of the alignment losses, which run when all that forward keeps is held."""
+    """The sum of a step's costs and those of the alignment losses, which run while all activations are in memory."""
     operations = {place: Operations(*counts) for place, counts in step.operations.items()}
     by_type = Counter(step.by_type)
     for meter in losses:

@@ -1,1 +1,1 @@
-"""A frozen encoder runs once per recording."""
+"""Caching of a frozen encoder's states, so that it runs once per recording."""

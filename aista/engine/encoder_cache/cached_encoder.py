@@ -70,7 +70,7 @@ class CachedEncoder:
     Args:
         experiment: Its config names the cache.
         model: Has the encoder, with its final weights.
-        device: Where the model is.
+        device: Device of the model.
         rank: This process' number; each process encodes its share of a split and waits for the others.
         world_size: Number of processes.
     """
@@ -91,7 +91,7 @@ class CachedEncoder:
         self._num_workers = data.num_workers
 
     def serve(self, split: Split) -> Split:
-        """The split with encoder states in place of audio, those that the cache lacks encoded now.
+        """The split with encoder states in place of audio; missing states are encoded now.
 
         Raises:
             DataError: a recording cannot be read, or its states cannot be kept.
@@ -114,7 +114,7 @@ class CachedEncoder:
         return replace(split, dataset=split.dataset.with_states(StoredStates(self.cache, keys)))
 
     def describe_need(self, split: Split) -> str:
-        """What ``serve`` would encode and write, in words."""
+        """Describe what ``serve`` would encode and write."""
         rows = _one_each(split.dataset.rows, _hash_recordings(split))
         missing = self.cache.missing(rows)
         size = self._num_bytes(split, [rows[key] for key in missing])
@@ -139,7 +139,7 @@ class CachedEncoder:
         self._wait(order)
 
     def _encode(self, split: Split, rows: Mapping[str, Row], progress: Callable[[int, int], None]) -> None:
-        """Encode and write what is missing of ``rows``, in portions worth a file."""
+        """Encode and write the missing states of ``rows``, in portions of one file."""
         keys, done = list(rows), 0
         encoded, size, started = dict[str, Tensor](), 0, time.monotonic()
         for start in range(0, len(keys), _CHUNK):
@@ -171,7 +171,7 @@ class CachedEncoder:
                 yield batch.ids[0], states_BSE[0, : int(lengths[0])].to("cpu", copy=True)
 
     def _wait(self, keys: Collection[str]) -> None:
-        """Until other processes have written their shares."""
+        """Wait until other processes have written their recordings."""
         left, since = len(keys) + 1, time.monotonic()
         while missing := self.cache.missing(keys):
             if left > len(keys):

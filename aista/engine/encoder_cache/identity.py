@@ -1,4 +1,4 @@
-"""What a recording's encoder states depend on beside the recording, as plain data that identifies a cache."""
+"""Identity of a cache: everything but the recording that determines encoder states, as plain data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PACKAGES = ("torch", "torchaudio", "transformers", "fairseq2")
 
 
 def encoder_identity(experiment: Experiment, encoder: nn.Module) -> dict[str, Any]:
-    """The encoder with its weights and options, the feature, and the versions of what computes both.
+    """Weights and options of the encoder, the feature, and versions of the libraries that compute both.
 
     Weights count by their content. A folder that options name counts by its JSON files, which hold what weights do not
     show (attention heads, activations). A component from elsewhere counts by its source too: it has no version here.
@@ -49,7 +49,7 @@ def _describe(kind: str, spec: Component) -> dict[str, Any]:
 
 
 def _hash_settings(path: Path) -> str:
-    """Hash of a folder's JSON files but the weights' index; a file of weights counts by what was loaded from it."""
+    """Hash of a folder's JSON files except the index of weights, which are hashed as loaded."""
     files = [] if path.is_file() else settings_files(path)
     files = [file for file in files if file.suffix == ".json" and not file.name.endswith(".index.json")]
     return hashlib.sha256(json.dumps([[file.name, hash_file(file)] for file in files]).encode()).hexdigest()

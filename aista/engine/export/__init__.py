@@ -1,1 +1,1 @@
-"""Exported runs: self-contained folders, written from a run and loaded in its place."""
+"""Exports: self-contained folders with a run's model, which can be loaded in place of the run."""

@@ -19,7 +19,7 @@ _OURS, _THEIRS = "llm.model.", "base_model.model."
 
 
 def has_peft_layout(name: str, llm: TunedPart | None) -> bool:
-    """Whether a tensor of the model is one that peft's loader takes for the bare LLM."""
+    """Whether a tensor of the model belongs into peft's file for the bare LLM."""
     is_lora = llm is not None and llm.name == "hf_causal_lm" and llm.tuning is not None and llm.tuning.name == "lora"
     return is_lora and name.startswith(_OURS) and (".lora_A." in name or ".lora_B." in name)
 

@@ -1,4 +1,4 @@
-"""The config of an exported folder: what a run's model needs to be rebuilt, with every path inside the folder."""
+"""The config of an exported folder, from which the model can be rebuilt, with every path inside the folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def describe(experiment: Experiment, task: Task, folder: Path, *, whole: bool) -
     Args:
         experiment: The run's.
         task: Its task.
-        folder: Where the export is written.
+        folder: Folder of the export.
         whole: Whether the base models' config files go along; otherwise their folders' names stand for them.
 
     Returns:
@@ -85,7 +85,7 @@ def parts(config: Any) -> dict[str, TunedPart]:
 
 
 def base_paths(config: Any) -> dict[str, tuple[str, Path]]:
-    """Parts that start from pretrained weights: the option that names these, and where they are."""
+    """Parts with pretrained weights: the option that names them, and their place."""
     by_part = {part: weight_paths(part, spec) for part, spec in parts(config).items()}
     return {part: next(iter(paths.items())) for part, paths in by_part.items() if paths}
 
@@ -107,7 +107,7 @@ def generation_to_json(generation: GenerationConfig, task: Task) -> dict[str, An
 
 
 def weight_paths(part: str, spec: Component) -> dict[str, Path]:
-    """Options of a part that name files of weights, which its ``skeleton`` must be able to do without.
+    """Options of a part that name files of weights, which its ``skeleton`` must not need.
 
     Raises:
         RunError: it has no such method, or there is more than one option.

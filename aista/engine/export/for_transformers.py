@@ -1,4 +1,4 @@
-"""Runs built of Qwen2-Audio's three parts as the one model that transformers knows; see decision 15."""
+"""Exports runs built from Qwen2-Audio's three parts as a model of transformers; see decision 15."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ def check_parts(task: Task) -> None:
 def save_qwen2_audio(
     folder: Path, task: Task, model: nn.Module, generation: GenerationConfig, shard_bytes: int
 ) -> None:
-    """Write config, weights, tokenizer, feature extractor and search as ``from_pretrained`` alone reads them.
+    """Write config, weights, tokenizer, feature extractor and search options for ``from_pretrained``.
 
     Args:
-        folder: Where to.
+        folder: Output folder.
         task: Built from the run's own copies of the base model's files.
         model: With the trained weights, LoRA merged.
         generation: The run's search.
@@ -114,7 +114,7 @@ def save_qwen2_audio(
 
 
 def loading_lines(task: Task) -> str:
-    """How the model card says to load the model and to write its prompt."""
+    """Instructions in the model card for loading the model and writing its prompt."""
     assert task.feature is not None
     return _LOADING.format(rate=task.feature.sample_rate, prompt=_prompt(task))
 
@@ -155,7 +155,7 @@ def _ids(task: Task) -> list[int]:
 
 
 def _prompt(task: Task) -> str:
-    """The run's prompt as the processor takes it."""
+    """The run's prompt in the form of the processor."""
     return prompt_text(task.config.prompt, task.tokenizer).replace(PLACEHOLDER, _AUDIO)
 
 

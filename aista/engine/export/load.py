@@ -1,4 +1,4 @@
-"""Opens an exported folder: JSON and safetensors, nothing outside the folder, no code but plug-ins that are named."""
+"""Opens an exported folder: reads only JSON and safetensors inside it, and runs no code but named plug-ins."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ def open_exported(folder: Path, base: Mapping[str, Path] | None = None, *, verif
 
 
 def load_plugins_for(folder: Path, files: Iterable[str | Path], *, verify: bool = True) -> None:
-    """Load plug-in files for a run or an exported folder, whose own ones are compared with their SHA-256 first.
+    """Load plug-in files for a run or an exported folder; the folder's own files are first checked by SHA-256.
 
     Args:
         folder: The run, or an exported folder.
         files: The plug-in files that the user names.
-        verify: As of ``check_files``; a file in the exported folder is compared in any case.
+        verify: As in ``check_files``; a file in the exported folder is compared in any case.
 
     Raises:
         RunError: a file in the exported folder was changed or added after the export.

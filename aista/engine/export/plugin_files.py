@@ -1,4 +1,4 @@
-"""Plug-in files of an exported model: they travel with it as data, and only their user has them run."""
+"""Plug-in files of an exported model: copied as data, and run only if the user names them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def copy_plugins(experiment: Experiment, folder: Path) -> dict[str, str]:
 
 
 def require_plugins(folder: Path, recorded: object) -> None:
-    """Raise RunError unless each plug-in file that an exported model needs was loaded, the very one, by its user."""
+    """Raise RunError unless the user has loaded each plug-in file that an exported model needs, unchanged."""
     if not isinstance(recorded, Mapping):
         raise RunError(f"{folder}: its config.json does not say which plug-ins it needs; export the run again")
     missing = [str(name) for name, sha256 in recorded.items() if not is_loaded(str(sha256))]

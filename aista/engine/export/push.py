@@ -1,4 +1,4 @@
-"""Sends an exported folder to the Hugging Face hub: says first what goes where, then sends all of it as one commit."""
+"""Uploads an exported folder to the Hugging Face hub as one commit, after showing what is uploaded where."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from aista.hub_errors import hub_errors, hub_url
 __all__ = ["Push", "Target", "find_target", "plan_push"]
 
 _OF_THE_CARD = "Invalid metadata"
-"""How the complaint begins about the head of the card, which the hub looks at first."""
+"""Beginning of the hub's error about the metadata of the card, which it checks first."""
 _OF_THE_HUB = (".gitattributes", CARD)
-"""What may lie in a repository that nothing was sent to."""
+"""Files of a repository without an upload."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A repository to send to.
+    """A repository to upload to.
 
     Attributes:
         repo: ``ORG/NAME``.
         public: Whether everybody may read it.
-        exists: Whether it is there already.
-        files: What lies in it, the hub's own file and the card left out.
+        exists: Whether it already exists.
+        files: Its files, except the hub's own file and the card.
         record: The export that it holds; None where it holds none.
     """
 
@@ -40,11 +40,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Push:
-    """What is about to be sent.
+    """An upload to be confirmed.
 
     Attributes:
         folder: Exported folder.
-        target: Where to.
+        target: The repository.
         sizes: Name -> bytes of each file to send.
         stale: Files of an earlier export there that this one does not have; they are deleted.
         step: The checkpoint's.
@@ -65,7 +65,7 @@ class Push:
         return "\n".join([*lines, *(f"  {'delete':>10}  {name}" for name in self.stale)])
 
     def send(self) -> str:
-        """Send everything; the address of the commit. Until it ends nothing of it can be seen there.
+        """Upload everything and return the URL of the commit; nothing is visible before it is complete.
 
         Raises:
             RunError: a file was not taken, or the card is not as the hub wants it.
@@ -95,14 +95,14 @@ class Push:
 
 
 def find_target(repo: str, *, public: bool) -> Target:
-    """Look at a repository before anything is written: whether it can be sent to.
+    """Check before anything is written that a repository can be uploaded to.
 
     Args:
         repo: ``ORG/NAME``; made by ``Push.send`` where it does not exist.
         public: Whether everybody may read it.
 
     Raises:
-        AistaError: it is no name, or nobody is logged in.
+        AistaError: it is not a name, or nobody is logged in.
         RunError: it is public and shall not be, or the other way round.
         HubError: the hub refused or could not be reached.
     """
@@ -131,7 +131,7 @@ def find_target(repo: str, *, public: bool) -> Target:
 
 
 def plan_push(folder: Path, target: Target) -> Push:
-    """What would be sent: the files of the export and no others, compared with their checksums; the card may be edited.
+    """The files to upload: those of the export only, checked by their checksums; the card may have been edited.
 
     Raises:
         RunError: the folder is damaged, or the repository holds something else than an earlier export of the same run.

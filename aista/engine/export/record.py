@@ -1,4 +1,4 @@
-"""export.json: where an exported folder came from, and the SHA-256 of its files, compared before they are read."""
+"""export.json: the origin of an exported folder, and the SHA-256 of its files, checked before they are read."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _READ = (".json", ".jinja", ".model", ".safetensors", ".tiktoken", ".spm", ".voc
 
 @dataclass(frozen=True)
 class Record:
-    """What export.json holds.
+    """The content of export.json.
 
     Attributes:
         run: Hash of the run's config.
@@ -78,7 +78,7 @@ def hash_files(folder: Path) -> dict[str, str]:
 
 
 def check_files(folder: Path, record: Record, *, verify: bool) -> None:
-    """Look at every file of an exported folder before one is read.
+    """Check every file of an exported folder before any is read.
 
     Args:
         folder: The exported folder.
@@ -118,7 +118,7 @@ def check_replaceable(out: Path, run: str, kind: str) -> None:
     """
     if not out.is_dir():
         if out.exists():
-            raise RunError(f"{out}: is no folder; choose another name, or remove it")
+            raise RunError(f"{out}: is not a folder; choose another name, or remove it")
         return
     present = [path for path in out.rglob("*") if path.is_symlink() or not path.is_dir() or not any(path.iterdir())]
     if not present:

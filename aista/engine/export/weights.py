@@ -68,7 +68,7 @@ def load_into(
 
 
 def weight_files(path: Path) -> list[Path]:
-    """The safetensors that are a file, or that a folder's model is loaded from: others may lie beside them."""
+    """The safetensors files of a path: the file itself, or those that a folder's model is loaded from."""
     if path.is_file():
         return [path] * (path.suffix == ".safetensors")
     return sorted(path.glob("model*.safetensors")) or sorted(path.glob("*.safetensors"))
@@ -77,7 +77,7 @@ def weight_files(path: Path) -> list[Path]:
 def fingerprint(path: Path) -> str:
     """SHA-256 over names, types, shapes and bytes of all tensors of a folder or file, however they are sharded.
 
-    Of a file that is no safetensors: over its bytes. Memory holds one tensor at a time.
+    For a file in another format: over its bytes. Memory holds one tensor at a time.
 
     Raises:
         RunError: no weights there, or damaged ones.

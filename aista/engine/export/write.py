@@ -73,16 +73,16 @@ def export(
     shard_bytes: int = 5_000_000_000,
     verify: bool = True,
 ) -> list[str]:
-    """Write a Hugging Face style folder that ``open_run`` opens as it does the run.
+    """Write a folder in Hugging Face's layout that ``open_run`` opens like the run.
 
     Args:
         run_dir: Finished run.
         out: Folder to make; replaced only where it is this run's export, unchanged since.
         which: Checkpoint: ``best``, ``last`` or a step number.
-        kind: ``whole``; ``merged``: with LoRA in the weights that it updates; ``trainable``: without what the
-            base models' own folders hold; ``transformers``: merged, as the model of transformers that its parts come
-            from, which transformers alone loads.
-        shard_bytes: Largest file of weights.
+        kind: ``whole``; ``merged``: with LoRA merged into the weights; ``trainable``: without weights in the base
+            models' own folders; ``transformers``: merged, as the model of transformers that its parts come from, which
+            transformers loads without aista.
+        shard_bytes: Maximum size of a file of weights.
         verify: Compare the checkpoint with its checksums first.
 
     Returns:
@@ -161,7 +161,7 @@ def _save_model(folder: Path, run: _Run, model: nn.Module, config: dict[str, Any
 
 
 def _merge(task: Task, model: nn.Module) -> list[str]:
-    """Merge what tunings added; returns the parts that changed by it."""
+    """Merge parameters added by tunings; returns the changed parts."""
     merged = []
     for part, tuning in task.tunings.items():
         module = model.get_submodule(part)
@@ -176,7 +176,7 @@ def _merge(task: Task, model: nn.Module) -> list[str]:
 
 
 def _save_trainable(folder: Path, run: _Run, model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """What was trained, and whatever else the base models' folders do not give back bit by bit."""
+    """Weights that were trained or otherwise differ from the base models' folders."""
     if not run.bases:
         raise RunError(
             f"{run.path}: no part of its model starts from a base model's files, so everything is needed; export "
@@ -214,7 +214,7 @@ def _unfit(run: _Run) -> RunError:
 
 
 def _check_prompt(folder: Path, task: Task) -> None:
-    """The copied tokenizer must be the run's: compare what it makes of the prompt."""
+    """Check that the copied tokenizer equals the run's, by encoding the prompt."""
     copied = build_task(open_exported(folder, verify=False), pretrained="skip")
     ours, theirs = (
         (one.tokenizer.vocab_size, None if one.prompts is None else one.prompts.examples) for one in (task, copied)

@@ -1,1 +1,1 @@
-"""What trained runs are used for: translate, evaluate, probe."""
+"""Inference with trained runs: translate, evaluate, probe."""

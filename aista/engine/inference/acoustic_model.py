@@ -1,4 +1,4 @@
-"""A CTC model that says where a transcript's tokens lie: a run of the task ``ctc_asr``, or a Hugging Face folder."""
+"""CTC models for forced alignment: a run of the task ``ctc_asr``, or a Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ __all__ = ["AcousticModel", "open_acoustic_model"]
 
 @dataclass(frozen=True)
 class AcousticModel:
-    """A CTC model and what it reads.
+    """A CTC model with its tokenizer and input.
 
     Attributes:
         model: In eval mode on ``device``.
         tokenizer: Its classes; the blank follows them.
         feature: Turns recordings into its input.
         data: Bounds on the recordings, and the language of the speech.
-        device: Where it is.
+        device: Device of the model.
         experiment: The run's; None where the model comes from a Hugging Face folder.
     """
 
@@ -53,7 +53,7 @@ class AcousticModel:
 
     @property
     def limits(self) -> tuple[Limit, ...]:
-        """What its encoder takes."""
+        """The limit on its encoder's input."""
         return (input_limit(self.model.encoder, self.feature),)
 
     def load(self, name: str, inspection: Inspection) -> Split:
@@ -74,7 +74,7 @@ def open_acoustic_model(
     Args:
         folder: Run folder of the task ``ctc_asr``, its export, or a Hugging Face folder or hub name of a CTC model.
         which: Checkpoint of a run: ``best``, ``last`` or a step number.
-        device: Where to run it; empty means the GPU if there is one.
+        device: Device to run it on; empty means the GPU if there is one.
         base: Base weights by part, for an export of the trainable weights alone.
         verify: Compare a run's weights with their checksums first.
 

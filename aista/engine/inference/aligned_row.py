@@ -1,4 +1,4 @@
-"""From the spans of a row's tokens to the times of its words, each with its confidence or why it has none."""
+"""Word times of a row from the spans of its tokens, each with a confidence or the reason why it is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LEAST = 0.001  # seconds; manifests hold milliseconds
 
 @dataclass(frozen=True)
 class TokenSpan:
-    """A token's first frame, the frame behind its last, and its mean posterior in them."""
+    """A token's first frame, the frame after its last, and its mean posterior in them."""
 
     first: int
     end: int
@@ -60,7 +60,7 @@ def time_words(
 
     Args:
         spelling: Its tokens.
-        spans: Where they lie; None where no path spells them.
+        spans: Their spans; None where there is no path.
         frame_seconds: Length of a frame.
         seconds: Length of the recording.
         min_confidence: Words below it are left empty.

@@ -1,4 +1,4 @@
-"""What ``aista data align`` did: rows and words, why some have no time, confidences, errors against a reference."""
+"""Report of ``aista data align``: rows, words, reasons of missing times, confidences, errors against a reference."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _QUANTILES = (5, 25, 50, 75, 95)
 
 @dataclass(frozen=True)
 class AlignmentReport:
-    """What became of each row.
+    """Results for each row.
 
     Attributes:
         out: The manifest that was written.
         num_rows: Rows in it.
-        inspection: Which rows could be aligned, and why the others could not.
+        inspection: The rows that could be aligned, and the reasons for the others.
         aligned: Id -> words of the rows that were.
         min_confidence: Words below it have no time.
         errors: Against the reference; None without one.
-        seconds: What the command took.
+        seconds: Time of the command.
     """
 
     out: Path
@@ -47,12 +47,12 @@ class AlignmentReport:
 
     @property
     def num_timed(self) -> int:
-        """Those of them that have a time."""
+        """Number of these words with a time."""
         return sum(span is not None for row in self.aligned.values() for span in row.times)
 
     @property
     def confidences(self) -> list[float]:
-        """Of all words with aligned tokens, those left empty for theirs among them."""
+        """Confidences of all words with aligned tokens, including words left without a time for a low one."""
         return [value for row in self.aligned.values() for value in row.confidences if value is not None]
 
     def __str__(self) -> str:

@@ -63,8 +63,8 @@ def evaluate(
     """Translate a split and write hypotheses and scores into ``RUN/evaluation/LABEL``; trackers get the scores.
 
     The label is ``dev`` or ``test``, or ``STEM-HASH`` of a manifest; ``_transcript`` or ``_cascade-STEM-HASH`` is added
-    where transcripts are translated, ``+task=TASK`` where rows are read for another task than the first of
-    ``data.tasks``, ``+OPTION=VALUE`` for each option of the search that is not the run's, and
+    where transcripts are translated, ``+task=TASK`` where rows have another task than the first of
+    ``data.tasks``, ``+OPTION=VALUE`` for each search option that differs from the run's, and
     ``_step_N`` where the checkpoint is not the best one.
 
     Args:
@@ -72,21 +72,21 @@ def evaluate(
         split: ``dev``, ``test``, or the path of a manifest.
         which: Checkpoint: ``best``, ``last`` or a step number.
         batch_size: Rows decoded together; 0 means the config's. Changes nothing but the speed.
-        device: Where to decode; empty means the GPU if there is one.
+        device: Device to decode on; empty means the GPU if there is one.
         base: Base weights by part, for an export of the trainable weights alone.
         verify: Compare the weights with their checksums first.
         shuffled_speech: Also measure the NLL of the references with another row's speech.
         text: Transcripts to translate in place of the speech.
         search: Options of ``GenerationConfig`` in place of the run's.
-        metrics: Metrics in place of the run's. Hypotheses of this checkpoint and manifest that are there are scored
-            again, not decoded again, and scores of other metrics stay.
-        row_task: Which of ``data.tasks`` the rows are read for; empty: the first. Of ``cot`` the translations are
-            returned, and the transcripts are scored beside them, under a label of their own (``+part=transcript``).
-        n_best: How many of the texts that each search found are written beside the hypotheses.
-        length_penalties: Exponents under which what the search found is ranked and scored, too.
+        metrics: Metrics in place of the run's. Existing hypotheses of this checkpoint and manifest are scored again,
+            not decoded again, and scores of other metrics are kept.
+        row_task: Task of the rows, among ``data.tasks``; empty: the first. For ``cot`` the translations are returned,
+            and the transcripts are scored too, under a separate label (``+part=transcript``).
+        n_best: Number of each search's hypotheses to write as an n-best list.
+        length_penalties: Exponents under which the hypotheses of the search are also ranked and scored.
 
     Raises:
-        AistaError: the search does not find ``n_best`` texts, or none that can be ranked under other exponents.
+        AistaError: the search cannot give ``n_best`` hypotheses, or hypotheses to rank under other exponents.
         RunError: the folder cannot be written, holds results on another content of the split, or another process
             evaluates the split; the run translates no transcripts, or was not trained on the task.
         DataError: the split has faults, or transcripts are missing, also those that a metric needs.
@@ -125,7 +125,7 @@ def evaluate(
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """What ``evaluate`` was asked for; ``decodes``: even if there are hypotheses of the same source."""
+    """Arguments of ``evaluate``; ``decodes``: decode even if there are hypotheses of the same source."""
 
     run: TrainedRun
     split: str
@@ -142,7 +142,7 @@ class _Job:
 
 
 def _check(job: _Job) -> None:
-    """Raise AistaError where what is asked for cannot be."""
+    """Raise AistaError for arguments that the run does not support."""
     run, decoder = job.run, job.decoder
     if job.text is not None and not run.task.translates_text:
         raise RunError(
@@ -200,11 +200,11 @@ def _evaluate(job: _Job, paths: RunPaths) -> Evaluation:
 
 
 def _scorer(job: _Job, data: Split) -> Scorer:
-    """What scores the split, after checks of all that would fail after hours of decoding."""
+    """Build the scorer of the split, and check everything that would otherwise fail after hours of decoding."""
     scorer = Scorer(job.run.experiment, job.metrics, job.row_task, data)
     job.decoder.prepare(scorer.target_languages(scorer.places), scorer.inputs, len(data.dataset.rows))
     if job.row_task == "cot" and job.decoder.needs:
-        raise AistaError("--mbr: outputs of cot are two texts in one; choose a metric of texts alone, such as chrf")
+        raise AistaError("--mbr: outputs of cot are two texts in one; choose a metric of texts only, such as chrf")
     return scorer
 
 
@@ -218,7 +218,7 @@ def _read(job: _Job, data: Split) -> Split:
 
 
 def _scored(evaluation: Evaluation, scorer: Scorer, old: Evaluation | None) -> Evaluation:
-    """With its scores, and after them those of other metrics that the same hypotheses had."""
+    """The evaluation with its scores, followed by earlier scores of other metrics for the same hypotheses."""
     scores, directions = scorer.score(evaluation.rows)
     if old is not None and old.rows == evaluation.rows:
         scores, directions = (
@@ -256,7 +256,7 @@ def _joined(scores: tuple[Score, ...], others: tuple[Score, ...]) -> tuple[Score
 
 
 def _save_transcripts(job: _Job, paths: RunPaths, evaluation: Evaluation, split: Split) -> Evaluation:
-    """Write the transcripts of ``cot`` under a label of their own; returns the evaluation of the translations."""
+    """Write the transcripts of ``cot`` under a separate label; returns the evaluation of the translations."""
     marker = job.run.experiment.sections.data.cot_marker
     if without := sum(marker not in row.hypothesis for row in evaluation.rows):
         place, total = evaluation.label, len(evaluation.rows)
@@ -276,7 +276,7 @@ def _save_transcripts(job: _Job, paths: RunPaths, evaluation: Evaluation, split:
 
 
 def _label(run: TrainedRun, split: str, text: TextInput | None, generation: GenerationConfig, row_task: str) -> str:
-    """The split's, with all that is not as usual: the input, the task of the rows, the search, the checkpoint."""
+    """The label of the results: the split's, with any non-default input, row task, search and checkpoint."""
     label = split_label(split) if text is None else text.label(split_label(split))
     if text is None and row_task != next(iter(run.experiment.sections.data.tasks), ""):
         label = task_label(label, row_task)
@@ -287,7 +287,7 @@ def _label(run: TrainedRun, split: str, text: TextInput | None, generation: Gene
 
 
 def _replaced(paths: RunPaths, label: str, source: Source) -> Evaluation | None:
-    """What an evaluation of ``source`` replaces; None where nothing readable lies there."""
+    """The existing evaluation that one of ``source`` replaces; None where there is no readable one."""
     if label not in paths.evaluated_splits():
         return None
     try:

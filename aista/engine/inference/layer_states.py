@@ -23,14 +23,14 @@ __all__ = ["UtteranceStates", "layer_states"]
 
 @dataclass(frozen=True)
 class UtteranceStates:
-    """States of L layers of the language model: what alignment pulls together, and what a probe compares.
+    """Speech and text states of L layers of the language model, as used in alignment and probes.
 
     Attributes:
         layers: Their numbers; 0 is the input of the first block, N the output of block N.
         speech: ``[L, P, D]`` at the P positions of the speech, on the model's device and in its type.
         text: ``[L, T, D]`` at the T tokens of the transcript.
         tokens: The transcript's tokens as text.
-        seconds: How long the recording is; each position covers ``seconds / P`` where the adapter keeps time.
+        seconds: Duration of the recording; each position covers ``seconds / P`` where the adapter keeps time.
     """
 
     layers: tuple[int, ...]
@@ -48,14 +48,14 @@ def layer_states(
     layers: Sequence[int] | None = None,
     wanted: Wanted = USUAL,
 ) -> UtteranceStates:
-    """Read a recording and its transcript through both branches of the model.
+    """Run a recording and its transcript through both branches of the model.
 
     Args:
         run: A speech-translation run.
-        recorded: What is said.
+        recorded: The recording.
         transcript: Its text.
         layers: Numbers of layers; None means all of them.
-        wanted: Which prompt to read it with, of a model of several.
+        wanted: Task and languages of the prompt, for a model with several.
 
     Raises:
         AistaError: no such layer, no transcript, or a task without states of both.
@@ -65,7 +65,7 @@ def layer_states(
     chosen = _chosen(layers, model.llm.num_layers)
     row = Row("", "", 0, "", src_text=transcript)
     if not transcript.strip():
-        raise AistaError("transcript: must say what is spoken, got nothing")
+        raise AistaError("transcript: must be the words spoken, got nothing")
     data = run.experiment.sections.data
     if findings := RowChecks(data, tokenizer=task.tokenizer).of_tokens(row):
         raise DataError(findings[0][1])

@@ -1,4 +1,4 @@
-"""Probes checkpoints: measures of each layer's states, and one utterance's transport plan to be drawn."""
+"""Probes checkpoints: measures of each layer's states, and one utterance's transport plan."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def probe(
         split: ``dev``, ``test``, or the path of a manifest; rows without a transcript are left out.
         which: Checkpoint: ``best``, ``last`` or a step number.
         size: Maximum number of utterances; each is a query and a candidate.
-        name: Name of the files; empty means ``LABEL_step_N``, LABEL as of ``aista evaluate``.
+        name: Name of the files; empty means ``LABEL_step_N``, with the LABEL of ``aista evaluate``.
         utterance: Id of the utterance whose transport plan is drawn; empty means one of middle length.
-        device: Where to run; empty means the GPU if there is one.
+        device: Device to run on; empty means the GPU if there is one.
         resamples: Bootstrap resamples for the intervals; 0: no intervals.
         gradients: Compare the gradients of transport and cross-entropy too; takes a training step's memory.
         verify: Compare the weights with their checksums first.
@@ -87,7 +87,7 @@ def probe(
 def measure_layers(
     run: TrainedRun, split: str = "dev", *, size: int = 500, resamples: int = 1000, gradients: bool = False
 ) -> ProbeCurve:
-    """The curve that ``probe`` writes, of a run or an export that is open; writes nothing.
+    """Compute the curve of a probe for an open run or export, without writing files.
 
     Arguments are those of ``probe``.
     """
@@ -137,7 +137,7 @@ def probe_name(given: str, default: str) -> str:
     """The name of a probe's files: ``given``, or a default where that is empty.
 
     Raises:
-        AistaError: it is no plain file name, or ends as the names of plans do.
+        AistaError: it is not a plain file name, or ends like the names of plans.
     """
     if "/" in given or given.startswith(".") or given.endswith(PLAN):
         raise AistaError(f"--name: must be a file name that neither begins with . nor ends with {PLAN}, got {given!r}")
@@ -162,7 +162,7 @@ def _batches(run: TrainedRun, data: Split, size: int) -> list[SpeechBatch]:
 
 
 def _probe(model: LargeSpeechTextModel, resamples: int, *, gradients: bool) -> RetrievalProbe:
-    """Measures everything at all layers."""
+    """A probe with all measures at all layers."""
     transport = PairTransport(TransportConfig())
     return RetrievalProbe(
         tuple(range(model.llm.num_layers + 1)),

@@ -1,4 +1,4 @@
-"""Whether a model uses the audio: the NLL of the references with their own and with shuffled speech."""
+"""Test whether a model uses the audio: NLL of the references with the right and with shuffled speech."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ShuffledSpeech:
 
     @property
     def gain(self) -> float:
-        """Nats per token that the right speech saves; about 0 where the model ignores the audio."""
+        """Reduction of the NLL by the right speech, in nats per token; about 0 where the model ignores the audio."""
         return self.nll_shuffled_speech - self.nll
 
     def to_json(self) -> dict[str, float | int]:
@@ -47,7 +47,7 @@ def measure_shuffled_speech(run: TrainedRun, loader: BatchLoader) -> ShuffledSpe
     """Score the references of a split twice.
 
     Args:
-        run: Of a task that translates speech.
+        run: A run of a task that translates speech.
         loader: Batches of rows of similar length; a batch of one row is left out.
 
     Raises:
@@ -70,7 +70,7 @@ def measure_shuffled_speech(run: TrainedRun, loader: BatchLoader) -> ShuffledSpe
 
 
 def with_shuffled_speech(batch: SpeechBatch) -> SpeechBatch:
-    """The batch with each row's speech taken from half a batch further on, so that none keeps its own."""
+    """The batch with speech rotated by half a batch, so that no row keeps its own."""
 
     def turn(rows: Tensor) -> Tensor:
         return rows.roll(len(batch) // 2, dims=0)

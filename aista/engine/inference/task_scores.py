@@ -1,4 +1,4 @@
-"""Scores by what rows are for and by the direction of translation: each with the metrics of its language."""
+"""Scores by task of the rows and direction of translation, each with the metrics of its language."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Directions = Mapping[str, tuple[Score, ...]]
 
 
 def choose_row_task(experiment: Experiment, asked: str, *, from_text: bool) -> str:
-    """What rows are read for: as asked, or the usual; empty where a run does not tell rows apart.
+    """The task of the rows: as requested, or the default; empty where a run has a single task.
 
     Args:
         experiment: The run's.
@@ -59,12 +59,12 @@ class Scorer:
     Args:
         experiment: The run's.
         metrics: In place of the run's; none for these.
-        row_task: What the rows are for; empty where a run does not tell rows apart.
-        split: What is to be scored.
+        row_task: Task of the rows; empty where a run has a single task.
+        split: The split to score.
 
     Attributes:
         places: Id -> where the row stands in the split.
-        inputs: What the rows are translated from, in the split's order.
+        inputs: Inputs of the rows, in the split's order.
 
     Raises:
         ConfigError: a metric cannot be built.
@@ -86,7 +86,7 @@ class Scorer:
             self.inputs.of(metric.needs, len(rows), metric.name)
 
     def target_languages(self, ids: Iterable[str]) -> list[str]:
-        """Of these rows; empty where a row names none."""
+        """Languages of these rows; empty where a row has none."""
         return [self._pairs[self.places[id]][1] for id in ids]
 
     def with_languages(self, outputs: Sequence[HypothesisRow]) -> list[HypothesisRow]:
@@ -95,7 +95,7 @@ class Scorer:
         return [replace(row, src_lang=s, tgt_lang=t) for row, (s, t) in zip(outputs, pairs, strict=True)]
 
     def score(self, outputs: Sequence[HypothesisRow]) -> tuple[tuple[Score, ...], Directions]:
-        """The scores, and those of each direction where there are several: the former are their means then."""
+        """The scores, and those of each direction; with several directions the former are means over them."""
         places = [self.places[row.id] for row in outputs]
         hypotheses, references = [row.hypothesis for row in outputs], [row.reference for row in outputs]
         inputs = self.inputs.at(places)

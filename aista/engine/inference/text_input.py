@@ -1,4 +1,4 @@
-"""Transcripts in place of the speech: text translation by the language model of a run, and cascades."""
+"""Transcripts as input in place of speech: text translation by a run's language model, and cascades."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _COLUMNS = ("text", "hyp", "hypothesis")
 
 @dataclass(frozen=True)
 class TextInput:
-    """What is translated in place of the speech: the manifest's transcripts, or those of a file."""
+    """The text input: the manifest's transcripts, or those of a file."""
 
     file: Path | None = None
 
     def label(self, split: str) -> str:
-        """What the results on a split are called, ``split`` being its label."""
+        """Label of results on a split; ``split`` is the split's label."""
         return transcript_label(split) if self.file is None else cascade_label(split, self.file, hash_file(self.file))
 
     def __str__(self) -> str:

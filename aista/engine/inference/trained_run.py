@@ -37,10 +37,10 @@ class TrainedRun:
     device: str
 
     def spoken_task(self) -> str:
-        """The first of ``data.tasks`` whose rows have speech; empty where the run does not tell rows apart.
+        """The first of ``data.tasks`` whose rows have speech; empty where the run has a single task.
 
         Raises:
-            RunError: none has.
+            RunError: no task has.
         """
         tasks = self.experiment.sections.data.tasks
         spoken = [task for task in tasks if not is_text_row(task)]
@@ -49,16 +49,16 @@ class TrainedRun:
         return next(iter(spoken), "")
 
     def load_split(self, name: str, *, max_new_tokens: int = 0, scored: bool = False, row_task: str = "") -> Split:
-        """The rows of a split (``dev``, ``test``, or the path of a manifest) that the model can take.
+        """The rows of a split (``dev``, ``test``, or the path of a manifest) within the model's limits.
 
         Args:
             name: The split.
             max_new_tokens: Tokens that decoding may add to each row.
-            scored: Translations are scored, so that each row must have one.
-            row_task: Which of ``data.tasks`` the rows are read for; empty: the first.
+            scored: Whether translations are scored, so that each row must have one.
+            row_task: Task of the rows, among ``data.tasks``; empty: the first.
 
         Raises:
-            DataError: there are others and they are an error, or none is left.
+            DataError: rows exceed the limits and this is an error, or none is left.
         """
         split = load_split(self.experiment, self.task, name, scored=scored, row_task=row_task)
         return split.within(self.task.limits(self.model, max_new_tokens=max_new_tokens))
@@ -106,7 +106,7 @@ def open_run(
 
 
 def find_device(asked: str) -> str:
-    """The device of a name, ``cpu``, ``cuda`` or ``cuda:N``; without one the GPU if there is one.
+    """Resolve a device name: ``cpu``, ``cuda`` or ``cuda:N``; empty means the GPU if there is one.
 
     Raises:
         AistaError: this machine has no such device.

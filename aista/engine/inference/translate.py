@@ -1,4 +1,4 @@
-"""Translates recordings that belong to no manifest: files, arrays, and segments of long ones."""
+"""Translates recordings without a manifest: files, arrays, and segments of long ones."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Translation:
-    """What became of one audio file, or of one segment of it.
+    """Result for one audio file, or for one segment of it.
 
     Attributes:
-        file: As it was given; of a recording in memory its name.
+        file: The path as given; for a recording in memory, its name.
         text: The translation; None where there is none.
-        n_best: What the search found, best first; None where that was not asked for.
-        problem: Why there is none, with the file's name; empty where there is one.
-        start: Where in the recording it begins, in seconds.
-        end: Where it ends; 0 where the recording cannot be read.
-        is_last: Whether nothing of the recording follows.
+        n_best: Hypotheses of the search, best first; None where not asked for.
+        problem: Why there is no translation, with the file's name; empty where there is one.
+        start: Start in the recording, in seconds.
+        end: End in the recording, in seconds; 0 where the recording cannot be read.
+        is_last: Whether it is the last segment of the recording.
     """
 
     file: str
@@ -61,7 +61,7 @@ class Translation:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What a model that does several things is asked for; empty: the first of its tasks, and the config's languages."""
+    """Requested task and languages, for models with several; empty: the first task and the config's languages."""
 
     task: str = ""
     source_language: str = ""
@@ -69,7 +69,7 @@ class Wanted:
 
 
 USUAL = Wanted()
-"""The first task, in the usual languages."""
+"""The default request: the first task, and the config's languages."""
 
 
 class Translator:
@@ -95,20 +95,20 @@ class Translator:
     ) -> Iterator[Translation]:
         """Yield the translation of each file, or of each segment of each file, in order.
 
-        A file is held to the rules that rows of a manifest are held to, and so is a segment. One that breaks them, or
-        that the model cannot take, has a ``problem`` in place of a text and changes nothing for the others. A recording
-        of any length is read twice, first to find its segments; a few batches of it are in memory at a time.
+        Files and segments are checked by the same rules as rows of a manifest. One that violates them, or exceeds the
+        model's limits, has a ``problem`` in place of a text and does not affect the others. A recording of any length
+        is read twice, first to find its segments; a few batches of it are in memory at a time.
 
         Args:
             files: Audio files in any format that soundfile reads, and recordings in memory.
             segmenter: Cuts recordings into segments; None translates each file as a whole.
-            n_best: How many of the texts that the search found are given beside each translation.
-            wanted: Which task and languages, of a model of several.
+            n_best: Number of the search's hypotheses to return beside each translation.
+            wanted: Task and languages, for a model with several.
             progress: Called with a stage, how much of it is done, and how much there is; 0 where that is unknown.
             search: Options of ``GenerationConfig`` in place of the model's: ``beam_size``, ``length_penalty``.
 
         Raises:
-            AistaError: the search does not find ``n_best`` texts, or the model does not do what is wanted.
+            AistaError: the search cannot give ``n_best`` hypotheses, or the model does not support task or languages.
             ValueError: an option of the search is out of bounds.
         """
         sections = self.run.experiment.sections
@@ -135,7 +135,7 @@ class Translator:
     def _translate(
         self, window: Sequence[Piece], batch_size: int, decoder: Decoder, prompt: PromptPair | None
     ) -> dict[int, Decoded | RunError]:
-        """What becomes of each piece that has something to decode, by its index; the longest are decoded first."""
+        """Results of the pieces to decode, by index; the longest are decoded first."""
         found: dict[int, Decoded | RunError] = {}
         filled = ((index, piece.example) for index, piece in enumerate(window))
         order = [(index, replace(example, prompt=prompt)) for index, example in filled if example is not None]
@@ -146,7 +146,7 @@ class Translator:
         return found
 
     def _decode(self, examples: Sequence[Example], decoder: Decoder) -> list[Decoded | RunError]:
-        """A translation per example, or why the model fails on it; a batch that it fails on is decoded one by one."""
+        """A translation per example, or the model's error on it; a failing batch is decoded one by one."""
         batch = collate(examples, self.run.task.tokenizer.pad_id).to(self.run.device)
         try:
             return [*decoder.decode(self.run.model, batch)]
@@ -157,10 +157,10 @@ class Translator:
 
 
 def prompt_for(run: TrainedRun, wanted: Wanted) -> PromptPair | None:
-    """The prompt of recordings, of a model with several; None for the model's own.
+    """The prompt of recordings, for a model with several; None for the model's own.
 
     Raises:
-        AistaError: the model does not do what is wanted, or has to be told a language.
+        AistaError: the model does not support task or languages, or needs a language that is not given.
     """
     experiment, prompts = run.experiment, run.task.prompts
     task = choose_row_task(experiment, wanted.task, from_text=False)
@@ -181,7 +181,7 @@ def prompt_for(run: TrainedRun, wanted: Wanted) -> PromptPair | None:
 
 
 class _Work:
-    """How much of all recordings is done, by the sizes of their files: durations are known once they are decoded."""
+    """Progress over all recordings by file size, as durations are known only after decoding."""
 
     def __init__(self, files: Sequence[Recorded], progress: Progress | None) -> None:
         self.files = files
@@ -190,11 +190,11 @@ class _Work:
         self._finished = 0
 
     def searched(self, seconds: float) -> None:
-        """So much of the recording, which is the next one, has been searched for segments."""
+        """Report the fraction of the next recording that has been searched for segments."""
         self._progress("seconds searched for segments", int(seconds), 0)
 
     def translated(self, window: Sequence[Piece]) -> None:
-        """These pieces, the next ones in order, are translated."""
+        """Report that these pieces, the next ones in order, are translated."""
         self._finished += sum(piece.share == 1 for piece in window)
         done = sum(self._sizes[: self._finished])
         if window[-1].share < 1:
@@ -203,7 +203,7 @@ class _Work:
 
 
 def _require_followed(wanted: Wanted, data: DataConfig, named: Callable[[str], bool]) -> None:
-    """Raise AistaError where a language is asked for that the prompt does not say, so that nothing would follow it."""
+    """Raise AistaError where a requested language is not in the prompt, so that it would have no effect."""
     for name, side, asked, usual in (
         ("source", "src", wanted.source_language, data.source_language),
         ("target", "tgt", wanted.target_language, data.target_language),
@@ -216,7 +216,7 @@ def _require_followed(wanted: Wanted, data: DataConfig, named: Callable[[str], b
 
 
 def warn_of_new_language(path: Path, asked: str) -> None:
-    """Warn where a run was trained on translations, but on none into the language that is asked for."""
+    """Warn where a run was trained on translations, but on none into the requested language."""
     known = RunFolder(path).target_languages() if RunPaths(path).is_run else ()
     if asked and known and _primary(asked) not in map(_primary, known):
         log.warning(

@@ -1,4 +1,4 @@
-"""What translations of recordings look like: text, JSON, subtitles or a table, in one file or one per recording."""
+"""Writes translations of recordings as text, JSON, subtitles or a table, in one file or one per recording."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _SUBTITLES = ("srt", "vtt")
 
 @dataclass(frozen=True)
 class Output:
-    """Where translations go, and in which format.
+    """Destination and format of translations.
 
     Attributes:
-        recordings: What is translated, in order.
+        recordings: The translated recordings, in order.
         format: One of ``FORMATS``.
         path: A file, or a folder that gets a file per recording; None is standard output.
         timed: Lines of the format text say where in the recording they begin and end.
@@ -66,7 +66,7 @@ class Output:
             require_writable(self.path)
 
     def write(self, items: Iterable[Translation]) -> None:
-        """Write the translations as they come; a file appears once it is complete. JSON alone has the problems, too.
+        """Write translations as they arrive; a file appears once it is complete. Only JSON includes problems.
 
         Standard output is flushed behind each translation. A recording without any translation gets no file.
         """
@@ -170,4 +170,4 @@ FORMATS: dict[str, Callable[[Iterable[Translation], bool], Iterator[str]]] = {
     "vtt": _vtt,
     "tsv": _tsv,
 }
-"""Each format's name, and what writes it: translations -> successive pieces of text."""
+"""Name of a format -> its writer: translations -> successive pieces of text."""

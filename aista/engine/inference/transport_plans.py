@@ -1,4 +1,4 @@
-"""Transport plans of single utterances between speech and transcript, to be drawn."""
+"""Transport plans between speech and transcript of single utterances."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def transport_plans(
         split: ``dev``, ``test``, or the path of a manifest.
         utterances: Their ids; each needs a transcript.
         which: Checkpoint: ``best``, ``last`` or a step number.
-        device: Where to run; empty means the GPU if there is one.
+        device: Device to run on; empty means the GPU if there is one.
 
     Raises:
         RunError: there is no such checkpoint.
@@ -81,7 +81,7 @@ def with_states(run: TrainedRun) -> tuple[SpeechTranslationTask, LargeSpeechText
 
 
 def shown_layer(run: TrainedRun) -> int:
-    """The deepest aligned layer; layer 1 of a run without alignment, or of an export, which does not say."""
+    """The deepest aligned layer; layer 1 for a run without alignment, and for exports, which do not record it."""
     choice = RunFolder(run.path).selection() if RunPaths(run.path).is_run else None
     return max(choice.layers) if choice else 1
 

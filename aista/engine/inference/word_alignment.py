@@ -1,4 +1,4 @@
-"""``aista data align``: when each word of a manifest's transcripts is spoken, by CTC forced alignment."""
+"""``aista data align``: word times of a manifest's transcripts, by CTC forced alignment."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["AlignmentOptions", "align_manifest"]
 
 @dataclass(frozen=True)
 class AlignmentOptions:
-    """How a manifest is aligned.
+    """Options of aligning a manifest.
 
     Attributes:
         batch_size: Recordings encoded together. Encoded alone, a row's times are a function of its recording; beside
@@ -67,15 +67,15 @@ def align_manifest(
     base: Mapping[str, Path] | None = None,
     verify: bool = True,
 ) -> AlignmentReport:
-    """Write a manifest with the column ``word_times`` filled, and say what became of each row.
+    """Write a manifest with the column ``word_times`` filled, and return a report on the rows.
 
     Args:
         path: The manifest.
-        out: Where the new one is written; its audio paths lead to the same files.
+        out: The new manifest; its audio paths lead to the same files.
         encoder: The CTC model; see ``open_acoustic_model`` for it and for what else is said of it.
-        options: How.
+        options: Options of the alignment.
         which: Checkpoint of a run.
-        device: Where to run the model.
+        device: Device to run the model on.
         base: Base weights of an export.
         verify: Compare weights with their checksums.
 
@@ -143,7 +143,7 @@ def _read_reference(manifest: Manifest, path: Path) -> dict[str, Sequence[Times]
 
 
 def _inspect(manifest: Manifest, acoustic: AcousticModel, options: AlignmentOptions) -> Inspection:
-    """The rows that can be aligned; the others with the reasons why not."""
+    """The rows that can be aligned, and the reasons for the others."""
 
     def reject(row: Row) -> str:
         if not row.src_text:
@@ -194,7 +194,7 @@ def _align(
 def _spans(
     acoustic: AcousticModel, batch: SpeechBatch, spellings: Sequence[Spelling]
 ) -> Iterator[tuple[list[TokenSpan] | None, int]]:
-    """Where the tokens of each row lie, None where no path spells them, and its number of frames."""
+    """Spans of the tokens of each row (None without a valid path), and its number of frames."""
     batch = batch.to(acoustic.device)
     log_probs_BSV, lengths = acoustic.model.log_probs(batch.audio, batch.audio_lengths, encoded=batch.encoded)
     _require_numbers(log_probs_BSV, lengths, batch.ids)
@@ -210,7 +210,7 @@ def _spans(
 
 
 def _require_numbers(log_probs: Tensor, lengths: Tensor, ids: Sequence[str]) -> None:
-    """A path over NaN is not found: without this check the rows would seem to have too few frames."""
+    """Raise an error for NaN posteriors, which would otherwise look like rows with too few frames."""
     bad_B = (log_probs.isnan().any(2) & length_mask(lengths, log_probs.size(1))).any(1)
     broken = [id for id, bad in zip(ids, bad_B.tolist(), strict=True) if bad]
     if broken:

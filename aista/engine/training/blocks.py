@@ -1,4 +1,4 @@
-"""The blocks of a model's parts, and what wraps them: activation checkpointing and sharding.
+"""The blocks of a model's parts, and their wrapping by activation checkpointing and sharding.
 
 fairseq2 is imported where something is wrapped: costs are estimated without it.
 """
@@ -19,7 +19,7 @@ def stacks(model: nn.Module) -> list[nn.ModuleList]:
 
 
 def apply_fsdp(model: nn.Module, granularity: str, wrapper: Callable[..., nn.Module]) -> nn.Module:
-    """Shard block by block; what is left of the model is a last group, which fairseq2 wraps."""
+    """Shard block by block; the rest of the model is a last group, which fairseq2 wraps."""
     from fairseq2.models.utils.fsdp import apply_layerwise_fsdp
 
     for layers in stacks(model):
@@ -28,7 +28,7 @@ def apply_fsdp(model: nn.Module, granularity: str, wrapper: Callable[..., nn.Mod
 
 
 def apply_activation_checkpointing(model: nn.Module, every_nth_layer: int) -> nn.Module:
-    """Compute blocks again in the backward pass, from what entered them."""
+    """Recompute blocks in the backward pass from their inputs."""
     from fairseq2.models.utils.ac import apply_layerwise_ac
 
     for layers in stacks(model):

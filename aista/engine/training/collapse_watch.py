@@ -1,4 +1,4 @@
-"""Warns once when the aligned states collapse while training."""
+"""Warns once if the aligned states collapse in training."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["LEAST", "CollapseWatch"]
 log = logging.getLogger("aista.collapse")
 
 LEAST = {"variance": 0.05, "rank": 0.2}
-"""Shares of the first record below which states count as collapsed; judged from small runs, where healthy ones stay
-well above and collapsed ones fall far below."""
+"""Fractions of the first record below which states count as collapsed; chosen from small runs, where healthy states
+stay well above and collapsed ones fall far below."""
 _METRIC = re.compile(r"(speech|text)_(variance|rank)_layer_(\d+)")
 
 

@@ -1,4 +1,4 @@
-"""Keeps gradients that are not finite out of the weights: such a step is skipped, or ends the training."""
+"""Skips steps with non-finite gradients, or ends the training."""
 
 from __future__ import annotations
 

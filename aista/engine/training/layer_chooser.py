@@ -1,4 +1,4 @@
-"""Decides, during training, when the layers are chosen and which they are."""
+"""Chooses the layers to align during training, at the steps of the layer selection."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def probe_model(
     batches: Iterable[SpeechBatch],
     probe: RetrievalProbe,
 ) -> ProbeCurve:
-    """Cross-modal retrieval of a model's states; the model's train/eval mode is restored.
+    """Probe cross-modal retrieval of a model's states; restores the model's train/eval mode.
 
     One forward of both branches per batch serves every layer and every measure; gradients, where the probe asks for
     them, come from its graph.
@@ -51,10 +51,10 @@ def probe_model(
 
 @dataclass(eq=False)
 class LayerChooser:
-    """Runs the layer-selection strategy at its steps and hands the result to the task.
+    """Runs the layer-selection strategy at its steps and passes the result to the task.
 
     Until the first choice the model trains on cross-entropy alone. The choices are written to the run folder, and
-    ``report`` is told of each. A resumed run reads those that were made before its checkpoint and repeats the others,
+    Each is passed to ``report``. A resumed run reads those that were made before its checkpoint and repeats the others,
     with the same result: a choice is a function of the model, the probe set and the choice before it.
     """
 
@@ -67,7 +67,7 @@ class LayerChooser:
     _choices: list[LayerChoice] = field(default_factory=list, init=False)
 
     def restore(self, step: int) -> None:
-        """Go back to the layers that the step was trained with; the run was resumed from its checkpoint."""
+        """Restore the layers of a step, when the run is resumed from its checkpoint."""
         if self.task.alignment.terms and step > self.selection.warmup_steps:
             self._choices = read_choices(self.file, before=step)
             self.task.selected = self._choices[-1].selected

@@ -1,4 +1,4 @@
-"""Weighted means, and sums, under names that appear as training goes on, e.g. one per aligned layer."""
+"""Weighted means and sums by name; names may appear during training, e.g. one per aligned layer."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ __all__ = ["bare_name", "check_parameter_groups", "group_parameters", "register_
 
 
 def register_optimizer(container: DependencyContainer) -> None:
-    """Make the optimiser known to fairseq2 under the name that ``recipe_config`` uses."""
+    """Register the optimiser with fairseq2 under the name that ``recipe_config`` uses."""
     register_component(container, Optimizer, OPTIMIZER, config_kls=AdamWConfig, factory=_create)
 
 
@@ -55,7 +55,7 @@ def group_parameters(model: nn.Module, patterns: Sequence[str]) -> list[list[nn.
 
 
 def bare_name(name: str) -> str:
-    """A parameter's name without what wrappers put into it."""
+    """A parameter's name without the additions of wrappers."""
     return name.removeprefix("module.").replace("_checkpoint_wrapped_module.", "")
 
 

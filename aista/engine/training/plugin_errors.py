@@ -1,4 +1,4 @@
-"""Turns what a plug-in does wrong in a training into one message with its file and line."""
+"""Turns errors of a plug-in during training into one message with its file and line."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _broken_contract(experiment: Experiment, error: Exception) -> PluginError | 
 
 
 def _log_to_file(error: Exception) -> None:
-    """To the handlers that write files; the terminal gets the message alone."""
+    """Write the traceback to log files only; the terminal gets just the message."""
     trace = (type(error), error, error.__traceback__)
     record = log.makeRecord(log.name, logging.ERROR, __file__, 0, "a plug-in ended the training", (), trace)
     for handler in logging.getLogger("aista").handlers:

@@ -53,7 +53,7 @@ log = logging.getLogger("aista.train")
 
 @dataclass(kw_only=True)
 class ModelFamilyConfig:
-    """What fairseq2 stores beside checkpoints: the experiment, as plain data."""
+    """The config that fairseq2 stores beside checkpoints: the experiment, as plain data."""
 
     experiment: dict[str, object] = field(default_factory=dict)
 
@@ -63,7 +63,7 @@ class TaskRecipe(Recipe):
     """Wraps a task, its readers and its starting weights for ``fairseq2.recipe.run``.
 
     Attributes:
-        task: What is trained.
+        task: The task to train.
         run_dir: RUN; metrics and selection are written there.
         trainer: aista's trainer options.
         evaluation: Rows and scores of validation.
@@ -71,7 +71,7 @@ class TaskRecipe(Recipe):
         metrics: Scores of validation.
         initial: Part name -> weights that the part starts from.
         data: Train and dev rows.
-        trackers: What the metrics are sent to as well.
+        trackers: Trackers that also receive the metrics.
         verify: Compare a checkpoint with its checksums before resuming from it.
     """
 
@@ -96,7 +96,7 @@ class TaskRecipe(Recipe):
         return not self.task.skips_parameters
 
     def register(self, container: DependencyContainer) -> None:
-        """Make the task's model, its optimiser and score and our recorder known to fairseq2."""
+        """Register the task's model, its optimiser and score and our recorder with fairseq2."""
         register_optimizer(container)
         register_model_family(
             container,
@@ -167,7 +167,7 @@ class TaskRecipe(Recipe):
         return trainer
 
     def _lacks_score(self, step: int, past: Iterable[tuple[int, float]]) -> bool:
-        """Whether a step was to be validated and was not."""
+        """Whether the validation of a step is missing."""
         interval = self.trainer.validate_every
         is_due = step >= self.trainer.max_steps or (interval and step % interval == 0)
         return bool(is_due) and step not in dict(past)

@@ -1,4 +1,4 @@
-"""aista's trainer options in the shape of fairseq2's recipe config."""
+"""Translates aista's trainer options to fairseq2's recipe config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the numbers of a run to the run folder, a short line to the terminal, and sends them to trackers."""
+"""Writes a run's metrics to the run folder and, in short, to the terminal, and sends them to trackers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resumes a run with another number of processes: each takes its part of what the earlier ones saved."""
+"""Resumes a run with another number of processes, by resharding the saved states."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ State = dict[str, Any]
 
 
 def resume_from_other_processes(trainer: Trainer) -> None:
-    """Let a trainer restore the last checkpoint where another number of processes wrote it.
+    """Make a trainer able to restore a last checkpoint written by another number of processes.
 
     With DDP the main process saved model and optimiser; with FSDP2 each process saved its shards, which are joined
     here, and cut again where this run is sharded. Every process reads all shards.
@@ -50,7 +50,7 @@ class SavedStates:
 
     @property
     def num_processes(self) -> int:
-        """How many processes wrote the checkpoint."""
+        """Number of processes that wrote the checkpoint."""
         return len(self._files("trainer"))
 
     def load(self, step_nr: int, kind: str, pathname: str) -> State:

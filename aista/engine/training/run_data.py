@@ -1,4 +1,4 @@
-"""The data of a training: fitted to the model once that is built, then read by each process."""
+"""The data of a training: limited to the model once that is built, then read by each process."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RunData:
             mix(self.splits["train"], experiment)  # its faults show before a model is built
 
     def prepare(self, model: nn.Module, run_dir: Path, rank: int, world_size: int, device: str) -> None:
-        """Leave out what the bare model cannot take, and run its encoder once where the config asks for that.
+        """Leave out rows that exceed the bare model's limits, and fill the encoder cache if the config has one.
 
         Called once the model's frozen parts have their weights.
 
@@ -109,14 +109,14 @@ class RunData:
         return "dev" in self.splits and has_references(self.splits["dev"], self._task)
 
     def probe_batches(self, size: int, device: str) -> Iterator[SpeechBatch]:
-        """The dev rows that layers are chosen by, the same ones on every process."""
+        """The dev rows for probes of layers, the same on every process."""
         if "dev" not in self.splits:
             raise RunError("layer selection needs a dev set to probe; name one in data.dev")
         return probe_batches(self.splits["dev"], size, self._experiment.sections.evaluation.batch_size, device)
 
 
 def _settle_encoder(model: nn.Module, run_dir: Path, *, verify: bool) -> None:
-    """Give the encoder the weights that it will be trained with, before the trainer restores or shares them out."""
+    """Load the encoder's weights before the trainer restores or distributes them."""
     encoder = model.get_submodule("encoder")
     if checkpoint_steps(run_dir):
         encoder.load_state_dict(load_part_weights(run_dir, "encoder", "last", verify=verify))

@@ -1,4 +1,4 @@
-"""Trains an experiment in a run folder: checks, pretraining stages, then the task itself; resumes by itself."""
+"""Trains an experiment in a run folder: checks, pretraining stages, then the task; resumes automatically."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def train(experiment: Experiment, run_dir: Path, *, stage: str = "", verify: boo
     """Train, or resume a stopped run; returns at once if the run is complete.
 
     Args:
-        experiment: What to train.
+        experiment: The experiment to train.
         run_dir: Folder of the run.
         stage: Train this pretraining stage alone.
         verify: Compare checkpoints with their checksums before resuming from them or starting from their weights.
 
     Raises:
-        ConfigError: something in the config is known to be wrong.
+        ConfigError: the config has faults.
         DataError: the manifests have faults.
         PluginError: a plug-in is at fault; says where in its file.
         RunError: training failed, or another process trains in the folder.
@@ -101,7 +101,7 @@ def _train(experiment: Experiment, task: Task, run_dir: Path, *, verify: bool) -
 
 
 def _in_its_precision(experiment: Experiment, run: RunPaths) -> Experiment:
-    """The experiment with ``mixed_precision: auto`` replaced by what was chosen when the run began."""
+    """The experiment with ``mixed_precision: auto`` replaced by the choice made when the run began."""
     sections = experiment.sections
     if sections.trainer.mixed_precision != "auto":
         if is_main_process() and (warning := slowness(sections.trainer.mixed_precision)):
@@ -152,7 +152,7 @@ def _trained_before(experiment: Experiment, name: str, run: RunPaths) -> dict[st
 
 
 def _is_trained(run: RunPaths, *, is_validated: bool) -> bool:
-    """Whether training came to its end, the validation of its last checkpoint included."""
+    """Whether training has finished, including the validation of its last checkpoint."""
     steps = run.checkpoint_steps()[-1:] if is_validated else []
     return run.is_complete and all(step in dict(past_scores(run.metrics_file("valid"), step)) for step in steps)
 
@@ -160,7 +160,7 @@ def _is_trained(run: RunPaths, *, is_validated: bool) -> bool:
 def _initial_weights(
     experiment: Experiment, task: Task, run_dir: Path, *, verify: bool
 ) -> dict[str, dict[str, Tensor]]:
-    """Train the pretraining stages that nothing replaces, and collect the parts to start from."""
+    """Train the pretraining stages that ``initialize`` does not replace, and collect the parts to start from."""
     folders = experiment.sections.initialize.given()
     stages = [stage for stage in experiment.sections.pretraining if stage.part not in folders]
     if not all(RunPaths(run_dir).stage(stage.name).is_complete for stage in stages):
@@ -197,7 +197,7 @@ def _require_records(run: RunPaths, last: int, experiment: Experiment) -> None:
 
 
 def _check_model(experiment: Experiment, task: Task) -> None:
-    """Build the main model and discard it: its faults show before hours of pretraining."""
+    """Build the main model and discard it, so that its faults show before hours of pretraining."""
     model = task.build_model()
     task.select_trainable(model)
     check_parameter_groups(experiment.sections.trainer, model)

@@ -1,4 +1,4 @@
-"""A task inside fairseq2's trainer and validator."""
+"""Adapts a task to fairseq2's trainer and validator."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Decoded(NamedTuple):
 
 @dataclass(eq=False)
 class TaskTrainUnit(TrainUnit[DeviceBatch]):
-    """Turns a batch into (loss sum, number of targets); tells the task of steps and validations, and chooses layers."""
+    """Computes (loss sum, number of targets) of a batch; informs the task of steps and validations, chooses layers."""
 
     task: Task
     parallel_model: nn.Module
@@ -62,7 +62,7 @@ class TaskTrainUnit(TrainUnit[DeviceBatch]):
             self.chooser.before_step(step_nr, self.parallel_model)
 
     def restore(self, step: int) -> None:
-        """Be as after that step, before anything is validated: past scores are known, ``step`` was the last one."""
+        """Restore the state after a step, before its validation: past scores are known, ``step`` was the last one."""
         self.task.start_step(step, self.num_steps)
         if self.chooser is not None:
             self.chooser.restore(step)

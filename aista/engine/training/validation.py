@@ -1,4 +1,4 @@
-"""Carries the scores of validations to the task, the same ones in every process and after a resume."""
+"""Passes validation scores to the task, identically in every process and after a resume."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def save_missing_scores(run: RunPaths) -> None:
 
 
 class ValidationScores:
-    """Hands each score to the task before the next step.
+    """Passes each score to the task before the next step.
 
     The score is known to the main process alone; the others learn it where all of them meet anyway.
     """

@@ -20,7 +20,7 @@ __all__ = ["Transport", "TransportConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class TransportConfig(Options):
-    """What is transported, at what cost, and by which solver: the options of ``ot`` that concern the plan."""
+    """Options of ``transport``: those of ``ot`` that determine the plan."""
 
     cost: Component = component("cost", "cosine", "Cost of matching a speech state with a text state.")
     solver: Component = component("ot_solver", "sinkhorn", "How the transport problem is solved.")

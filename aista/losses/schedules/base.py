@@ -11,7 +11,7 @@ __all__ = ["Decay", "Start", "WeightSchedule"]
 
 
 class WeightSchedule(ABC):
-    """How a loss's weight changes while training; a component of kind ``weight_schedule``.
+    """The weight of a loss as a function of the training step; a component of kind ``weight_schedule``.
 
     ``factor`` is a function of its arguments and of what was observed, in order: a resumed run replays the same
     observations.
@@ -87,7 +87,7 @@ class Decay(Start):
         return self.full_step if self.decay_step is None else self.decay_step
 
     def decay_share(self, step: int, num_steps: int) -> float:
-        """How much of the decay is done before a step, in [0, 1]."""
+        """Fraction of the decay completed before a step, in [0, 1]."""
         end = num_steps if self.end_step is None else self.end_step
         if step <= self.decay_from:
             return 0.0

@@ -44,7 +44,7 @@ class UntilPlateauSchedule(WeightSchedule):
         return self.config.start_step
 
     def observe(self, step: int, score: float) -> None:
-        """Count validations without improvement; a NaN score is no improvement."""
+        """Count validations without improvement; a NaN score is not an improvement."""
         if self._plateau is not None or step <= self.config.full_step:
             return
         if score > self._best + self.config.min_delta:

@@ -180,7 +180,7 @@ def _solve_compact(problem: Problem, options: Entropic, epsilon_N: Tensor | None
 
 
 class _Solution(NamedTuple):
-    """What the potentials say about each sample. ``ratio`` is ``P / (a b^T)``."""
+    """Values and derivatives of each sample at its potentials. ``ratio`` is ``P / (a b^T)``."""
 
     value: Tensor
     transport_cost: Tensor
@@ -264,14 +264,14 @@ def _polish(
 
 
 def _gain(potential: Tensor, rho: float) -> Tensor:
-    """What a potential adds to the dual value per unit of mass: ``-KL(. | a)^*(-f)``."""
+    """Contribution of a potential to the dual value per unit of mass: ``-KL(. | a)^*(-f)``."""
     if rho == math.inf:
         return potential
     return -rho * torch.expm1(-potential / rho) if rho > 0 else torch.zeros_like(potential)
 
 
 def _deviation(factor: Tensor, potential: Tensor, rho: float) -> Tensor:
-    """How far a marginal over its mass is from where it must be."""
+    """Deviation of a marginal, relative to its mass, from its target."""
     if rho == math.inf:
         return (factor - 1).abs()
     return (factor - torch.exp(-potential / rho)).abs() if rho > 0 else torch.zeros_like(factor)

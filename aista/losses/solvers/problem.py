@@ -238,7 +238,7 @@ def from_cost(
 
 
 def choose(samples_N: Tensor, new: Iterable[Tensor], old: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Of each pair of tensors ``[N, ...]`` the new one's marked samples and the old one's others."""
+    """Merge each pair of tensors ``[N, ...]``: marked samples from the new one, others from the old one."""
     for fresh, stale in zip(new, old, strict=True):
         yield torch.where(samples_N.reshape(-1, *[1] * (fresh.dim() - 1)), fresh, stale)
 

@@ -16,12 +16,12 @@ OUTPUT_NORM = "End with a layer norm, so that untrained outputs have the scale o
 
 
 class AdapterOutput(NamedTuple):
-    """What ``Adapter.adapt`` returns.
+    """Result of ``Adapter.adapt``.
 
     Attributes:
         positions: ``[B, P, D]`` speech embeddings.
         lengths: ``[B]``.
-        terms: Losses of the adapter, and numbers that it asks to log (weight 0).
+        terms: Losses of the adapter, and values to log (weight 0).
     """
 
     positions: Tensor
@@ -30,20 +30,20 @@ class AdapterOutput(NamedTuple):
 
 
 class Adapter(nn.Module, ABC):
-    """Encoder frames -> positions of the LLM's width, mostly fewer.
+    """Base of adapters: encoder frames -> positions of the LLM's width, usually fewer.
 
-    A component of kind ``adapter`` is called as ``factory(config, *, input_dim, output_dim)``; one that
-    names ``vocab_size`` too, the number of the tokenizer's ids, gets that as well. One with losses of its
+    A component of kind ``adapter`` is called as ``factory(config, *, input_dim, output_dim)``; a factory that
+    also has a parameter ``vocab_size`` gets the number of the tokenizer's ids. An adapter with losses of its
     own overrides ``adapt`` and lets ``forward`` return ``self.adapt(states, lengths)[:2]``.
     """
 
     exact_lengths: ClassVar[bool] = True
-    """Whether ``output_lengths`` says what ``forward`` returns; False where that depends on the states
-    and it is an upper bound, whatever the states are."""
+    """Whether ``output_lengths`` gives the exact lengths of ``forward``; False where these depend on the states
+    and ``output_lengths`` is an upper bound."""
 
     @property
     def even_in_time(self) -> bool:
-        """Whether position p of P is about the share p / P to (p + 1) / P of the speech."""
+        """Whether position p of P covers the fraction p / P to (p + 1) / P of the speech."""
         return self.exact_lengths
 
     @abstractmethod
@@ -62,9 +62,9 @@ class Adapter(nn.Module, ABC):
     def adapt(
         self, states: Tensor, lengths: Tensor, source: Tensor | None = None, source_lengths: Tensor | None = None
     ) -> AdapterOutput:
-        """Adapt a padded batch where a loss is computed, knowing the transcripts.
+        """Adapt a padded batch and compute the adapter's losses, given the transcripts.
 
-        Only in training mode may they change the positions.
+        The transcripts may change the positions only in training mode.
 
         Args:
             states: ``[B, S, E]`` encoder states.
@@ -73,19 +73,19 @@ class Adapter(nn.Module, ABC):
             source_lengths: ``[B]``; 0 where a row has no transcript.
 
         Returns:
-            What ``forward`` returns, and losses per row: a row's do not depend on the other rows.
+            The result of ``forward``, and losses per row, which do not depend on the other rows.
         """
         return AdapterOutput(*self(states, lengths))
 
     @abstractmethod
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """The lengths that ``forward`` returns, ``[B]`` -> ``[B]``, without adapting anything.
+        """Compute the lengths that ``forward`` returns, ``[B]`` -> ``[B]``, without running it.
 
         An upper bound on them, and on those of ``adapt``, where ``exact_lengths`` is False.
         """
 
     def match_output_scale(self, rms: float) -> None:
-        """Give an untrained adapter outputs of this root mean square per coordinate.
+        """Scale the outputs of an untrained adapter to this root mean square per coordinate.
 
         Called once with the RMS of the LLM's token embeddings, so that speech enters the LLM at their scale. Does
         nothing unless the adapter overrides it.

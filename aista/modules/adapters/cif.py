@@ -1,4 +1,4 @@
-"""Continuous integrate-and-fire: frames are collected until their weights add up to one position."""
+"""Continuous integrate-and-fire: frames are accumulated until their weights add up to one position."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class CifConfig(Options):
 
 @register("adapter", "cif", config=CifConfig)
 class CifAdapter(ContentAdapter):
-    """Continuous integrate-and-fire (Dong & Xu 2020, arXiv 1905.11235): at most n positions, one per token ideally.
+    """Continuous integrate-and-fire (Dong & Xu 2020, arXiv 1905.11235): n frames -> about one position per token.
 
     A convolution gives each frame a weight ``alpha_s`` in 0..1; frames are added up, weighted, and a position is
     fired whenever the weights reach 1. In training the weights are scaled so that a row with T transcript tokens
-    fires T times, and the quantity loss ``|sum_s alpha_s - T| / T`` teaches their sum, by which the adapter fires in
-    inference: ``max(1, round(sum_s alpha_s))`` times. Choose it where speech should have the length of its
+    fires T times, and the quantity loss ``|sum_s alpha_s - T| / T`` trains their sum, which gives the number of
+    positions in inference: ``max(1, round(sum_s alpha_s))``. Choose it where speech should have the length of its
     transcript without a CTC head over the vocabulary; rows without a transcript fire as in inference.
     """
 
@@ -54,7 +54,7 @@ class CifAdapter(ContentAdapter):
     def adapt(
         self, states: Tensor, lengths: Tensor, source: Tensor | None = None, source_lengths: Tensor | None = None
     ) -> AdapterOutput:
-        """The same with the quantity loss; in training mode a position per transcript token.
+        """Like ``forward``, with the quantity loss; in training mode one position per transcript token.
 
         A row with more tokens than frames fires once per frame, and is counted.
         """
@@ -77,7 +77,7 @@ class CifAdapter(ContentAdapter):
 
 
 def fire(alpha_BS: Tensor, out_lengths: Tensor) -> Tensor:
-    """How much each frame gives to each position.
+    """Weight of each frame in each position.
 
     Frame s covers the interval from ``c_{s-1}`` to ``c_s``, the cumulative weights; position p collects what lies
     between p and p + 1: ``w_ps = max(0, min(c_s, p + 1) - max(c_{s-1}, p))``, divided by its sum over s, which is 1

@@ -39,7 +39,7 @@ class ConformerAdapter(ContextAdapter):
     local context, attention the rest.
 
     Raises:
-        ValueError: the width is no multiple of ``2 * num_heads``.
+        ValueError: the width is not a multiple of ``2 * num_heads``.
     """
 
     def __init__(self, config: ConformerAdapterConfig, *, input_dim: int, output_dim: int) -> None:
@@ -60,7 +60,7 @@ class ConformerAdapter(ContextAdapter):
 
 
 class _RotaryAttention(MultiheadAttention):
-    """Self-attention at any length: fairseq2's tables of positions end somewhere, the encoder's output may not."""
+    """Rotary self-attention at any length; fairseq2's tables of positions have a maximum length."""
 
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Adapters whose positions follow what is said instead of time, so that their number depends on the states."""
+"""Base of adapters whose positions follow the content instead of time, so that their number depends on it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ContentAdapter(NormedAdapter):
 
 
 def content_terms(frames: Tensor, positions: Tensor, is_short: Tensor, has_transcript: Tensor) -> tuple[RowTerm, ...]:
-    """Terms of weight 0: how much speech is shortened, and transcripts longer than their speech.
+    """Terms to log: the ratio of shortening, and transcripts that are longer than their speech.
 
     Args:
         frames: ``[B]`` lengths of the encoder's states.

@@ -1,4 +1,4 @@
-"""Adapters that shorten first, then mix all positions."""
+"""Base of adapters that shorten by convolutions, then contextualise the positions by blocks."""
 
 from __future__ import annotations
 

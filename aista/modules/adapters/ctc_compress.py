@@ -36,9 +36,9 @@ class CtcCompressAdapter(ContentAdapter):
     """Merge consecutive frames with the same CTC label (Gaido et al. 2021, arXiv 2102.01578): at most n positions.
 
     ``x_p = norm(W sum_{s in segment p} w_s h_s)``; segments are runs of equal ``argmax`` of a linear CTC head over
-    the tokenizer's ids and a blank, which learns from the transcripts by a loss of its own. Choose it with
-    transcripts and a tokenizer of moderate size, where positions should follow tokens instead of time: the head's
-    logits take frames times vocabulary. Untrained labels merge little; start from a CTC-trained encoder.
+    the tokenizer's ids and a blank, trained on the transcripts by a CTC loss. Choose it with transcripts and a
+    tokenizer of moderate size, where positions should follow tokens instead of time: the head's logits take frames
+    times vocabulary. Untrained labels merge few frames; start from a CTC-trained encoder.
     """
 
     def __init__(self, config: CtcCompressConfig, *, input_dim: int, output_dim: int, vocab_size: int) -> None:
@@ -51,7 +51,7 @@ class CtcCompressAdapter(ContentAdapter):
     def adapt(
         self, states: Tensor, lengths: Tensor, source: Tensor | None = None, source_lengths: Tensor | None = None
     ) -> AdapterOutput:
-        """The same with the CTC loss of the transcripts, ``-log P(source | states)`` per token.
+        """Like ``forward``, with the CTC loss of the transcripts, ``-log P(source | states)`` per token.
 
         Raises:
             DataError: a transcript id is outside the vocabulary.

@@ -24,7 +24,7 @@ class LinearConfig(Options):
 
 @register("adapter", "linear", config=LinearConfig)
 class LinearAdapter(NormedAdapter):
-    """``x = norm(W dropout(h) + b)``, n frames -> n positions.
+    """One linear projection, ``x = norm(W dropout(h) + b)``: n frames -> n positions.
 
     Choose it as the smallest baseline, or where the encoder already gives few frames.
     """

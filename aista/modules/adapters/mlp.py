@@ -27,10 +27,10 @@ class MlpConfig(Options):
 
 @register("adapter", "mlp", config=MlpConfig)
 class MlpAdapter(NormedAdapter):
-    """``x = norm(W2 dropout(gelu(W1 h + b1)) + b2)``, n frames -> n positions.
+    """Two-layer MLP, ``x = norm(W2 dropout(gelu(W1 h + b1)) + b2)``: n frames -> n positions.
 
-    Choose it where the encoder already gives few frames and is frozen, so that the adapter alone must
-    carry its states over to the LLM.
+    Choose it where the encoder already gives few frames and is frozen, so that only the adapter can map its
+    states to the LLM's space.
     """
 
     def __init__(self, config: MlpConfig, *, input_dim: int, output_dim: int) -> None:

@@ -1,4 +1,4 @@
-"""Mixture-of-experts adapter: stacked frames are routed to a few of many projections."""
+"""Mixture-of-experts adapter: a router sends stacked frames to a few of many MLPs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MoeConfig(Options):
 
     stride: int = option(4, "Frames stacked into one LLM position.", minimum=1, maximum=1_000)
     num_experts: int = option(8, "Experts.", minimum=2, maximum=256)
-    top_k: int = option(2, "Experts that a position is sent to.", minimum=1)
+    top_k: int = option(2, "Number of experts for each position.", minimum=1)
     hidden_dim: int | None = option(
         None, "Inner width of an expert; null for the LLM's width.", minimum=1, maximum=100_000
     )
@@ -39,21 +39,21 @@ class MoeConfig(Options):
             raise ValueError(f"top_k must be at most num_experts, got {self.top_k} of {self.num_experts}")
         if self.top_k == 1 and self.output_norm:
             raise ValueError(
-                "top_k 1 needs output_norm: false, for the norm undoes the gate and nothing would teach the router; "
+                "top_k 1 needs output_norm: false, as the norm cancels the gate and the router would get no gradient; "
                 "set it, or send positions to 2 experts"
             )
 
 
 @register("adapter", "moe", config=MoeConfig)
 class MoeAdapter(NormedAdapter):
-    """Frame stacking, then the best ``top_k`` of many MLPs, gated: n frames -> ``ceil(n / stride)`` positions.
+    """Mixture of experts: frame stacking, then ``top_k`` of many MLPs: n frames -> ``ceil(n / stride)`` positions.
 
     ``x = norm(sum_{e in top k} g_e MLP_e(h))`` with ``g`` the router's probabilities, divided by their sum over the
     chosen experts where there are several (Shazeer et al. 2017, arXiv 1701.06538; Fedus et al. 2021,
     arXiv 2101.03961). No position is dropped: experts have no capacity. The load-balancing loss of a row is
-    ``E sum_e f_e p_e`` with ``f_e`` the share of its choices that fell on expert e and ``p_e`` the mean probability of
-    e over its positions: 1 where the row is spread evenly. Choose it where speech is of several kinds (languages,
-    accents, domains) and one projection is too little; it costs what ``top_k`` experts cost.
+    ``E sum_e f_e p_e`` with ``f_e`` the fraction of its choices that fell on expert e and ``p_e`` the mean probability
+    of e over its positions: 1 where the row is spread evenly. Choose it where speech is of several kinds (languages,
+    accents, domains) and one projection is not enough; it costs as much as ``top_k`` experts.
     """
 
     def __init__(self, config: MoeConfig, *, input_dim: int, output_dim: int) -> None:
@@ -75,7 +75,7 @@ class MoeAdapter(NormedAdapter):
     def adapt(
         self, states: Tensor, lengths: Tensor, source: Tensor | None = None, source_lengths: Tensor | None = None
     ) -> AdapterOutput:
-        """The same with the load-balancing loss of each row; transcripts are not used."""
+        """Like ``forward``, with the load-balancing loss of each row; transcripts are not used."""
         h_BPK = stack_frames(states.to(self.router.weight.dtype), lengths, self.config.stride)
         out_lengths = self.output_lengths(lengths)
         mask_BP = length_mask(out_lengths, h_BPK.size(1))
@@ -93,7 +93,7 @@ class MoeAdapter(NormedAdapter):
         return ceil_divide(lengths, self.config.stride)
 
     def _mix(self, h_BPK: Tensor, gate_BPk: Tensor, chosen_BPk: Tensor, mask_BP: Tensor) -> Tensor:
-        """Each position through its experts alone; one that nothing is sent to still takes part in the graph."""
+        """Run each position through its experts only; an expert without positions still takes part in the graph."""
         out_BPD = h_BPK.new_zeros(*h_BPK.shape[:2], self.output_dim)
         for number, expert in enumerate(self.experts):
             is_sent_BPk = (chosen_BPk == number) & mask_BP[:, :, None]

@@ -1,4 +1,4 @@
-"""Q-Former adapter: a fixed number of learned queries reads the whole utterance."""
+"""Q-Former adapter: a fixed number of learned queries attends to the whole utterance."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["QFormerAdapter", "QFormerConfig"]
 class QFormerConfig(QFormerOptions):
     """Options of the adapter ``qformer``."""
 
-    num_queries: int = option(64, "LLM positions of an utterance, whatever its duration.", minimum=1, maximum=100_000)
+    num_queries: int = option(64, "LLM positions of an utterance of any duration.", minimum=1, maximum=100_000)
 
 
 @register("adapter", "qformer", config=QFormerConfig)
@@ -29,11 +29,11 @@ class QFormerAdapter(NormedAdapter):
 
     Queries attend to each other and, in every block, to the frames; the order of the frames enters through the
     encoder's states alone. BLIP-2's cross-attention in every other block and its text pretraining are left out.
-    Choose it where utterances are of similar, short duration and the LLM's positions are scarce: its length
-    does not follow the speech, so long utterances are squeezed and short ones spread out.
+    Choose it where utterances are of similar, short duration and the LLM's positions are scarce: the number of
+    positions does not follow the duration, so long utterances get few positions a second and short ones many.
 
     Raises:
-        ValueError: the width is no multiple of ``num_heads``.
+        ValueError: the width is not a multiple of ``num_heads``.
     """
 
     def __init__(self, config: QFormerConfig, *, input_dim: int, output_dim: int) -> None:
@@ -43,7 +43,7 @@ class QFormerAdapter(NormedAdapter):
 
     @property
     def even_in_time(self) -> bool:
-        """A query may attend to any frame."""
+        """False: a query may attend to any frame."""
         return False
 
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

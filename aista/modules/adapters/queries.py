@@ -1,4 +1,4 @@
-"""Learned queries that read encoder states: the heart of both Q-Former adapters."""
+"""Learned queries that attend to encoder states, shared by both Q-Former adapters."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Qwen2AudioAdapter(Adapter):
 def qwen2_audio(
     config: Qwen2AudioAdapterConfig, *, input_dim: int, output_dim: int, with_weights: bool = True
 ) -> Adapter:
-    """The projector of Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759): one linear layer, already trained.
+    """The pretrained projector of Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759), one linear layer.
 
     Only its tensors are read from the folder, as float32. Choose it between the encoder and the LLM of the same name
     and folder; with other parts its weights are useless.

@@ -27,7 +27,7 @@ class TransformerAdapter(ContextAdapter):
     encoder, where ``conv`` has too little context to form word-like states.
 
     Raises:
-        ValueError: the width is no multiple of ``2 * num_heads``.
+        ValueError: the width is not a multiple of ``2 * num_heads``.
     """
 
     def __init__(self, config: TransformerConfig, *, input_dim: int, output_dim: int) -> None:

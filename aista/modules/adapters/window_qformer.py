@@ -29,14 +29,14 @@ class WindowQFormerConfig(QFormerOptions):
 
 @register("adapter", "window_qformer", config=WindowQFormerConfig)
 class WindowQFormerAdapter(NormedAdapter):
-    """A Q-Former on each window of frames (Tang et al. 2024, arXiv 2310.13289).
+    """Q-Former on each window of frames (Tang et al. 2024, arXiv 2310.13289): ``num_queries`` positions per window.
 
     n frames -> ``num_queries * ceil(n / window)`` positions. Windows do not overlap and share all weights; the
     last one may be shorter. A single query has no self-attention. Choose it for strong frozen encoders whose states
-    already see the whole utterance, where length should follow duration.
+    already have the context of the whole utterance, where the number of positions should follow the duration.
 
     Raises:
-        ValueError: the width is no multiple of ``num_heads``.
+        ValueError: the width is not a multiple of ``num_heads``.
     """
 
     def __init__(self, config: WindowQFormerConfig, *, input_dim: int, output_dim: int) -> None:
@@ -46,7 +46,7 @@ class WindowQFormerAdapter(NormedAdapter):
 
     @property
     def even_in_time(self) -> bool:
-        """The queries of a window have no order; a single one is a window's position."""
+        """Whether a window has a single query; several queries of a window have no order."""
         return self.num_queries == 1
 
     def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What attention sees of padded states, as transformers' blocks take it."""
+"""Attention masks of padded states, in the form that transformers' blocks take."""
 
 from __future__ import annotations
 

@@ -15,12 +15,12 @@ __all__ = ["ExpectedInput", "SpeechEncoder"]
 
 
 class ExpectedInput(NamedTuple):
-    """What pretrained weights were trained on; a run with another feature is refused before it trains.
+    """The input that pretrained weights were trained on; a run with another feature is refused before training.
 
     Attributes:
-        content: What the numbers are, as ``aista.data.features.base.Feature.content`` says it.
-        sample_rate: Rate in Hz of the waveforms behind them.
-        remedy: The value of ``data.feature`` that gives it, as a user writes it.
+        content: Kind of features, as in ``aista.data.features.base.Feature.content``.
+        sample_rate: Sample rate of the waveforms in Hz.
+        remedy: The value of ``data.feature`` that gives this input, as written in a config.
     """
 
     content: str
@@ -34,21 +34,21 @@ class SpeechEncoder(nn.Module, ABC):
     A component of kind ``encoder`` is called as ``factory(config, *, feature_dim)``; ``feature_dim``
     is the channels M of the configured features, or 0 for raw waveforms. It raises ValueError if it
     cannot take such input. Options that name pretrained weights have a method ``skeleton(*, feature_dim)``:
-    the same encoder with arbitrary weights, built without theirs, which an exported folder fills. It works on the meta
-    device too.
+    the same encoder with arbitrary weights, which an export fills; the pretrained weights are not read. It works on the
+    meta device too.
     """
 
     output_dim: int
     """Width E of the frame states."""
 
     length_range: tuple[int, int] = (1, sys.maxsize)
-    """Shortest and longest input that ``forward`` takes, in frames or samples."""
+    """Minimum and maximum length of the input of ``forward``, in frames or samples."""
 
     max_length_option: str | None = None
-    """The option that sets the longest input, for the message about a longer row."""
+    """The option that sets the maximum length, for the message about a longer row."""
 
     expected_input: ExpectedInput | None = None
-    """What the weights were trained on; None where they are trained from scratch."""
+    """The input that the weights were trained on; None for training from scratch."""
 
     @property
     @abstractmethod
@@ -74,11 +74,11 @@ class SpeechEncoder(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``forward``; the lengths lie inside ``length_range`` and ``audio`` is zero in the padding."""
+        """Like ``forward``, with lengths inside ``length_range`` and ``audio`` zero in the padding."""
 
     @abstractmethod
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """The lengths that ``forward`` returns, ``[B]`` -> ``[B]``, without encoding anything.
+        """Compute the lengths that ``forward`` returns, ``[B]`` -> ``[B]``, without running it.
 
         Rows that would not fit into the language model are found with it before training starts.
         """

@@ -30,7 +30,7 @@ def conv_lengths(lengths: Tensor, convolutions: KernelsAndStrides) -> Tensor:
 
 
 def receptive_field(convolutions: KernelsAndStrides) -> int:
-    """Samples that one state sees: the shortest waveform that gives a state."""
+    """Receptive field of one state in samples, which is the shortest waveform with a state."""
     size = 1
     for kernel, stride in reversed(convolutions):
         size = (size - 1) * stride + kernel

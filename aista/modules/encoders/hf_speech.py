@@ -1,7 +1,7 @@
 """Speech encoders of the wav2vec 2.0 family and w2v-BERT 2.0 from a Hugging Face folder or the hub.
 
-The modules are transformers' own; the forward is not, for three reasons: theirs lets padding into group norms and
-stacked position convolutions, runs all layers where one is wanted, and draws masks from NumPy's random numbers.
+The modules are transformers' own; the forward pass is aista's, because theirs lets padding affect group norms and
+stacked position convolutions, runs all layers even if one is needed, and draws masks from NumPy's random numbers.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class HFSpeechConfig(Options):
     layers: LayerChoice = option("last", LAYERS_HELP)
     layerdrop: float = option(0.0, "Probability of skipping a block in training.", minimum=0, maximum=0.9)
     mask_time_prob: float = option(
-        0.0, "SpecAugment in training: share of the frames that the model's mask vector replaces.", minimum=0, maximum=1
+        0.0, "SpecAugment in training: fraction of frames replaced by the model's mask vector.", minimum=0, maximum=1
     )
     mask_time_length: int = option(10, "Length of a masked span in frames.", minimum=1, maximum=100_000)
     mask_feature_prob: float = option(
-        0.0, "SpecAugment in training: share of the channels set to zero.", minimum=0, maximum=1
+        0.0, "SpecAugment in training: fraction of channels set to zero.", minimum=0, maximum=1
     )
     mask_feature_length: int = option(10, "Width of a masked span in channels.", minimum=1, maximum=100_000)
 
@@ -62,15 +62,15 @@ class HFSpeechConfig(Options):
 
 @register("encoder", "hf_speech", config=HFSpeechConfig)
 def hf_speech(config: HFSpeechConfig, *, feature_dim: int, with_weights: bool = True) -> SpeechEncoder:
-    r"""wav2vec 2.0, XLS-R, MMS, HuBERT, WavLM, data2vec, UniSpeech or w2v-BERT 2.0, W samples -> about W / 320 states.
+    r"""wav2vec 2.0, XLS-R, MMS, HuBERT, WavLM, data2vec, UniSpeech or w2v-BERT 2.0: W samples -> about W / 320 states.
 
-    A row's states are those of transformers' own forward on the row alone, in any batch: group
-    norms (base models) take their statistics from the row's samples, position convolutions and attention see
-    zeros and nothing in the padding. The feature must be the one that the folder's preprocessor_config.json
-    describes: ``waveform``, normalised or not, or ``seamless_fbank`` for w2v-BERT 2.0. Masking and LayerDrop
-    are off unless set here; dropout is the folder's. No code of the folder runs.
+    In any batch, a row's states are those of transformers' forward pass on the row alone: group norms (base
+    models) take their statistics from the row's samples, position convolutions read zeros in the padding, and
+    attention masks it. The feature must be the one that the folder's preprocessor_config.json describes:
+    ``waveform``, normalised or not, or ``seamless_fbank`` for w2v-BERT 2.0. Masking and LayerDrop are off unless
+    set here; dropout is as in the folder's config. No code of the folder runs.
 
-    Choose it for pretrained speech representations: docs/encoders.md says which model when and which layer.
+    Choose it for pretrained speech representations; docs/encoders.md has advice on models and layers.
     Freeze it with ``freeze_params: ['encoder\.model']``; that leaves the weights of ``layers: weighted`` trainable.
 
     Raises:
@@ -138,7 +138,7 @@ def _expected_input(folder: Path, is_fbank: bool) -> ExpectedInput:
 
 
 class HFSpeechEncoder(SpeechEncoder):
-    """What the kinds of model share; a subclass says how frames come about and what surrounds the blocks."""
+    """Base of the model families; a subclass computes the frames and the layers around the blocks."""
 
     def __init__(self, model: Any, config: HFSpeechConfig, expected: ExpectedInput) -> None:
         super().__init__()
@@ -175,14 +175,14 @@ class HFSpeechEncoder(SpeechEncoder):
 
     @abstractmethod
     def _enter(self, x_BSE: Tensor, lengths: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        """Projected frames -> the states that enter the first block, and what else the blocks take."""
+        """Projected frames -> input states of the first block, and the blocks' other arguments."""
 
     def _leave(self, h_BSE: Tensor) -> Tensor:
-        """What follows the last block."""
+        """Layers after the last block."""
         return h_BSE
 
     def _carry_over(self, output: Any, arguments: dict[str, Any]) -> None:
-        """What a block hands to the next one beside the states."""
+        """Pass outputs of a block other than states on to the next block's arguments."""
 
     def _drop_layer(self, before: Tensor, after: Tensor) -> Tensor:
         # A skipped block still ran and gets zero gradients: data parallelism needs all ranks to take the same steps.
@@ -223,7 +223,7 @@ class _WaveformEncoder(HFSpeechEncoder):
         return conv_lengths(lengths, self.convolutions)
 
     def train(self, mode: bool = True) -> _WaveformEncoder:
-        """Set the mode; a batch norm keeps its running statistics, else rows would depend on one another."""
+        """Set the mode; a batch norm keeps its running statistics, since rows would otherwise depend on each other."""
         super().train(mode)
         for module in self.model.encoder.pos_conv_embed.modules():
             if isinstance(module, nn.BatchNorm1d):

@@ -1,4 +1,4 @@
-"""Which layers' states an encoder gives: the last, one of them, or a learned weighted sum."""
+"""Choice of an encoder's output layer: the last, one by number, or a learned weighted sum of all."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["LAYERS_HELP", "LayerChoice", "LayerMix", "layer_states"]
 LayerChoice = Literal["last", "weighted"] | int
 
 LAYERS_HELP = (
-    "States to give: last; weighted (a learned softmax-weighted sum of all layers); or a number: 0 is what enters "
-    "the first block, k the output of block k. Blocks above it are left out."
+    "Output states: last; weighted (a learned softmax-weighted sum of all layers); or a layer number: 0 is the input "
+    "of the first block, k the output of block k. Blocks above it are left out."
 )
 
 
@@ -25,7 +25,7 @@ def layer_states(
     run: Callable[[nn.Module, Tensor], Tensor],
     finish: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[Tensor]:
-    """States of layers 0..depth, one by one: what ``run(block, states)`` gives, after the last block ``finish``ed."""
+    """Yield the states of layers 0..depth by ``run(block, states)``; ``finish`` is applied after the last block."""
     yield h_BSE
     for number, block in enumerate(blocks, 1):
         h_BSE = run(block, h_BSE)
@@ -35,8 +35,8 @@ def layer_states(
 class LayerMix(nn.Module):
     """``sum_k softmax(w)_k h_k`` over layers 0..num_layers, or the states of one layer.
 
-    Layers are numbered as ``hidden_states`` of transformers: 0 enters the first block, k is the output of
-    block k; behind the last block of a pre-norm model follows its final norm. The weights start equal
+    Layers are numbered as ``hidden_states`` of transformers: 0 is the input of the first block, k the output of
+    block k, after the final norm for the last block of a pre-norm model. The weights start equal
     (SUPERB, Yang et al. 2021, arXiv 2105.01051).
 
     Attributes:

@@ -38,7 +38,7 @@ class Qwen2AudioEncoderConfig(Options):
 
 @register("encoder", "qwen2_audio", config=Qwen2AudioEncoderConfig)
 def qwen2_audio(config: Qwen2AudioEncoderConfig, *, feature_dim: int, with_weights: bool = True) -> SpeechEncoder:
-    """The audio tower of Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759): a Whisper encoder, each two states averaged.
+    """The audio tower of Qwen2-Audio (Chu et al. 2024, arXiv 2407.10759): a Whisper encoder with average pooling by 2.
 
     F log-mel frames become ``ceil(F / 2) // 2`` states (25 a second). Only this tower's tensors are read from the
     folder. Clips are encoded at their own length, as in ``whisper``, those over 30 s in windows. Features must be
@@ -60,7 +60,7 @@ def qwen2_audio(config: Qwen2AudioEncoderConfig, *, feature_dim: int, with_weigh
 
 
 class Qwen2AudioEncoder(WhisperEncoder):
-    """Whisper's encoder with the last norm behind the averages of two states."""
+    """Whisper's encoder with average pooling of two states before the final norm."""
 
     def __init__(self, tower: Any, expected: ExpectedInput) -> None:
         super().__init__(tower, "last", expected)
@@ -79,5 +79,5 @@ class Qwen2AudioEncoder(WhisperEncoder):
         return self.num_unpooled(lengths) // _POOL
 
     def finish(self, h_NSE: Tensor) -> Tensor:
-        """Nothing here: the final norm follows the pooling."""
+        """Return the states unchanged; the final norm follows the pooling."""
         return h_NSE

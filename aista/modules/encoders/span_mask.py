@@ -1,4 +1,4 @@
-"""SpecAugment inside an encoder: random spans of its input states, from torch's own random numbers."""
+"""SpecAugment inside an encoder: random masks over spans of its input states, drawn by torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["span_mask"]
 
 
 def span_mask(lengths: Sequence[int], size: int, *, share: float, span: int) -> Tensor:
-    """Random spans, ``[B, size]`` bool on the CPU (Park et al. 2019; Baevski et al. 2020).
+    """Draw random spans: ``[B, size]`` bool on the CPU (Park et al. 2019; Baevski et al. 2020).
 
     A row of n entries gets ``floor(share * n / span + u)`` spans, u uniform in [0, 1), whose starts are
     drawn without replacement; spans may overlap, so ``share`` bounds the expected masked part. Rows shorter

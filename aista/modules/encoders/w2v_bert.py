@@ -71,10 +71,10 @@ class W2VBertConfig(Options):
         "shaw", "Relative positions: embeddings of clipped distances (w2v-BERT 2.0), or Transformer-XL's (the others)."
     )
     max_left: int = option(
-        64, "Distance to the left beyond which positions: shaw makes no difference.", minimum=0, maximum=100_000
+        64, "Maximum distance to the left distinguished by positions: shaw.", minimum=0, maximum=100_000
     )
     max_right: int = option(
-        8, "Distance to the right beyond which positions: shaw makes no difference.", minimum=0, maximum=100_000
+        8, "Maximum distance to the right distinguished by positions: shaw.", minimum=0, maximum=100_000
     )
     causal_conv: bool = option(True, "Causal depthwise convolutions (w2v-BERT 2.0); else centred ones.")
     conv_norm: Literal["layer", "batch"] = option(
@@ -84,7 +84,7 @@ class W2VBertConfig(Options):
     )
     layers: LayerChoice = option("last", LAYERS_HELP)
     checkpoint: Path | None = option(
-        None, "File of fairseq2 or fairseq (.pt) or with its names (.safetensors) to start from; only tensors are read."
+        None, "Checkpoint of fairseq2 or fairseq (.pt, or .safetensors with its names); only tensors are read."
     )
     dropout: float = option(0.0, "Dropout probability before and in the blocks.", minimum=0, maximum=0.9)
     max_frames: int = option(
@@ -102,7 +102,7 @@ class W2VBertConfig(Options):
 
 @register("encoder", "w2v_bert", config=W2VBertConfig)
 class W2VBertEncoder(SpeechEncoder):
-    """Conformer blocks over stacked filterbanks, w2v-BERT (Chung et al. 2021, arXiv 2108.06209), of fairseq2's modules.
+    """w2v-BERT: conformer blocks over stacked filterbanks (Chung et al. 2021, arXiv 2108.06209), by fairseq2's modules.
 
     F frames of ``seamless_fbank`` become F states, 50 a second. The defaults are w2v-BERT 2.0 of 600 million
     parameters (Seamless Communication 2023, arXiv 2312.05187), whose checkpoint is ``conformer_shaw.pt``. The first
@@ -152,7 +152,7 @@ class W2VBertEncoder(SpeechEncoder):
         return self.stack.layers
 
     def train(self, mode: bool = True) -> W2VBertEncoder:
-        """Batch norm keeps the statistics that it has."""
+        """Set the mode; batch norm keeps its statistics."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm1d):
@@ -168,7 +168,7 @@ class W2VBertEncoder(SpeechEncoder):
         return self.mix(layer_states(h_BFE, self.layers, lambda block, h: block(h, layout, cache))), lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """The lengths themselves: a frame, which is 20 ms of ``seamless_fbank``, gives a state."""
+        """The lengths unchanged: each frame (20 ms with ``seamless_fbank``) gives a state."""
         return lengths
 
 

@@ -72,7 +72,7 @@ class Wav2Vec2Config(Options):
     )
     layers: LayerChoice = option("last", LAYERS_HELP)
     checkpoint: Path | None = option(
-        None, "File of fairseq or fairseq2 (.pt) or with its names (.safetensors) to start from; only tensors are read."
+        None, "Checkpoint of fairseq or fairseq2 (.pt, or .safetensors with its names); only tensors are read."
     )
     dropout: float = option(0.1, "Dropout probability of states and attention weights.", minimum=0, maximum=0.9)
     max_samples: int = option(
@@ -97,10 +97,10 @@ class Wav2Vec2Config(Options):
 
 @register("encoder", "wav2vec2", config=Wav2Vec2Config)
 class Wav2Vec2Encoder(SpeechEncoder):
-    """Convolutions over the waveform and transformer layers (Baevski et al. 2020, arXiv 2006.11477), from fairseq2.
+    """wav2vec 2.0: convolutions over the waveform and transformer layers (Baevski et al. 2020), by fairseq2's modules.
 
-    With the default convolutions W samples become about W / 320 states (50 a second at 16 kHz). A group norm
-    takes its statistics from each row's own samples, so that padding never matters. The options must describe
+    Source: arXiv 2006.11477. With the default convolutions W samples become about W / 320 states (50 a second at
+    16 kHz). A group norm takes its statistics from each row's own samples, without padding. The options must describe
     the checkpoint: the base model is ``conv_norm: group, norm_order: post``; the large one of LV-60k, XLSR and
     XLS-R 300M ``model_dim: 1024, num_layers: 24, num_heads: 16, ffn_dim: 4096, conv_bias: true``. Base models were
     trained on plain waveforms, the others on normalised ones. Choose it to pretrain or to learn from waveforms

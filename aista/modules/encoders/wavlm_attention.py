@@ -12,7 +12,7 @@ __all__ = ["merge_padding_into_bias"]
 
 
 def merge_padding_into_bias(attention: Any) -> None:
-    """Let a ``WavLMAttention`` take an additive mask ``[B, 1, 1, S]``; its weights and results stay.
+    """Make a ``WavLMAttention`` accept an additive mask ``[B, 1, 1, S]``; weights and results do not change.
 
     Its own kernel wants a boolean mask beside a float bias, which PyTorch deprecates with a warning a call.
     """

@@ -41,13 +41,13 @@ class WhisperConfig(Options):
 
 @register("encoder", "whisper", config=WhisperConfig)
 def whisper(config: WhisperConfig, *, feature_dim: int, with_weights: bool = True) -> SpeechEncoder:
-    r"""The encoder of Whisper (Radford et al. 2023, arXiv 2212.04356), F log-mel frames -> ``ceil(F / 2)`` states.
+    r"""The encoder of Whisper (Radford et al. 2023, arXiv 2212.04356): F log-mel frames -> ``ceil(F / 2)`` states.
 
     Clips are encoded at their own length: the position table is cut and padding is masked, so a 5 s clip
-    costs a sixth of the 30 s that Whisper's own forward insists on. Its states differ from those of the padded
-    clip, in which silence follows that attention sees (docs/encoders.md has figures); where they must be the
-    same, set ``pad_to_30s`` of the feature. Longer clips are cut into windows of 30 s that do not overlap, each
-    is encoded alone, and the states follow one another. Features must be Whisper's own (``whisper_log_mel``).
+    costs a sixth of the 30 s that Whisper's own forward pass requires. Its states differ from those of the clip
+    padded with silence, to which attention is paid (docs/encoders.md has figures); where they must be the same,
+    set ``pad_to_30s`` of the feature. Longer clips are cut into windows of 30 s without overlap, each is encoded
+    alone, and the states are concatenated. Features must be Whisper's own (``whisper_log_mel``).
 
     Choose it for real speech in the languages it was trained on; freeze it with ``freeze_params: [encoder]``
     (with ``layers: weighted``: ``['encoder\.(?!mix).*']``).
@@ -130,7 +130,7 @@ class WhisperEncoder(SpeechEncoder):
         return ceil_divide(lengths, 2)
 
     def finish(self, h_NSE: Tensor) -> Tensor:
-        """What follows the last block."""
+        """Layers after the last block."""
         return h_NSE if self.layer_norm is None else self.layer_norm(h_NSE)
 
     def _convolve(self, x_NFM: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

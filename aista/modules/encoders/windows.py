@@ -1,4 +1,4 @@
-"""Long rows as windows of a fixed length that do not overlap."""
+"""Splits long rows into windows of a fixed length without overlap, and joins their states."""
 
 from __future__ import annotations
 

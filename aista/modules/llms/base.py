@@ -1,4 +1,4 @@
-"""What every decoder-only language model offers."""
+"""Interface of decoder-only language models."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["GenerationConfig", "LanguageModel"]
 
 
 class LanguageModel(nn.Module, ABC):
-    """A causal LM that takes embeddings, shows its layers' states and searches for continuations.
+    """A causal LM that takes embeddings, returns its layers' states and generates continuations.
 
     A component of kind ``llm`` is called as ``factory(config, *, vocab_size)``; it raises ValueError
-    if its own vocabulary cannot hold ``vocab_size`` tokens. Where building takes long, its options may have
+    if its own vocabulary has fewer than ``vocab_size`` tokens. Where building takes long, its options may have
     a method ``outline(*, vocab_size)``: the same model without weights, on the meta device, raising the
-    same errors; what is wrong with it or its tuning is then found before anything is trained. Options that
-    name pretrained weights have a method ``skeleton(*, vocab_size)``: the same model with arbitrary weights, built
-    without theirs, which an exported folder fills. It works on the meta device too.
+    same errors; faults of the model or its tuning are then found before anything is trained. Options that
+    name pretrained weights have a method ``skeleton(*, vocab_size)``: the same model with arbitrary weights, which
+    an export fills; the pretrained weights are not read. It works on the meta device too.
 
-    Layer states are numbered 0..num_layers: 0 is what enters the first block (absolute positions,
-    if the model has them, included), k is the output of block k, before the final norm.
+    Layer states are numbered 0..num_layers: 0 is the input of the first block (with absolute positions,
+    if the model has them), k is the output of block k, before the final norm.
     """
 
     model_dim: int
@@ -51,7 +51,7 @@ class LanguageModel(nn.Module, ABC):
             embeddings: ``[B, N, D]``.
             lengths: ``[B]``, each at least 1.
             capture: Layers whose states to return, each in 0..num_layers.
-            stop_at_capture: Run no block beyond the deepest captured layer.
+            stop_at_capture: Stop after the deepest captured layer.
 
         Returns:
             The final (normalised) states ``[B, N, D]``, None if stopped early, and one ``[B, N, D]``
@@ -63,9 +63,9 @@ class LanguageModel(nn.Module, ABC):
         """Final states ``[..., D]`` -> logits ``[..., V]``."""
 
     def normalize(self, states: Tensor) -> Tensor:
-        """The last block's states ``[..., D]`` -> final states, by the norm behind the blocks.
+        """Apply the final norm: states of the last block ``[..., D]`` -> final states.
 
-        A model without such a norm inherits this. Layers below the last are read through it too (logit lens).
+        A model without such a norm inherits this. The logit lens applies it to lower layers too.
         """
         return states
 
@@ -85,7 +85,7 @@ class LanguageModel(nn.Module, ABC):
             pad_id: Token never produced.
 
         Returns:
-            For each row every hypothesis that the search ended with, best first by ``length_penalty``; at least one.
+            All final hypotheses of each row, best first by ``length_penalty``; at least one.
         """
 
     def check_capture(self, capture: Sequence[int]) -> None:
@@ -94,7 +94,7 @@ class LanguageModel(nn.Module, ABC):
             if not 0 <= layer <= self.num_layers:
                 raise ValueError(
                     f"layer {layer} does not exist: the language model has states 0..{self.num_layers} "
-                    f"(0 enters the first block, {self.num_layers} leaves the last); choose layers among them"
+                    f"(0: input of the first block, {self.num_layers}: output of the last); choose layers among them"
                 )
 
     def check_positions(self, lengths: Tensor, needed: int, *, new_tokens: int = 0) -> None:

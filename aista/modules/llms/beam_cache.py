@@ -1,4 +1,4 @@
-"""Keys and values of a beam search, in buffers with room for what is decoded."""
+"""Key-value cache of a beam search, in preallocated buffers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["BeamCache"]
 
 
 class BeamCache(DynamicCache):  # type: ignore[misc]
-    """A Hugging Face cache whose steps copy what is new, and whose reordering of beams what is not shared.
+    """A Hugging Face cache that copies only new positions in a step, and only unshared ones in a reordering.
 
-    transformers' own copies the whole cache at each step, and once more to reorder it. All beams of a prompt share it:
-    as long as they stay in its rows, only what was decoded is moved. Layers with a sliding window are left to
-    transformers.
+    transformers' own copies the whole cache at each step, and again to reorder it. All beams of a prompt share its
+    positions: as long as they stay in its rows, only decoded positions are moved. Layers with a sliding window are left
+    to transformers.
     """
 
     layers: list[Any]
@@ -39,7 +39,7 @@ class BeamCache(DynamicCache):  # type: ignore[misc]
 
 
 class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
-    """``keys`` and ``values`` ``[R, G, S, K]`` are what is filled of buffers of ``positions`` S."""
+    """A layer whose ``keys`` and ``values`` ``[R, G, S, K]`` are the filled part of larger buffers."""
 
     keys: Tensor
     values: Tensor
@@ -66,11 +66,11 @@ class _RoomyLayer(DynamicLayer):  # type: ignore[misc]
         return self.keys, self.values
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Keep these sequences, their prompts too."""
+        """Keep these sequences, including their prompts."""
         self._fill(*(filled.index_select(0, beam_idx) for filled in (self.keys, self.values)))
 
     def reorder_decoded(self, beam_idx: Tensor) -> None:
-        """The same where each sequence's prompt is that of the one it replaces."""
+        """Likewise, where each sequence has the same prompt as the one it replaces."""
         for filled in (self.keys, self.values):
             decoded = filled[:, :, self.num_shared :]
             decoded.copy_(decoded.index_select(0, beam_idx))

@@ -1,4 +1,4 @@
-"""fairseq2's Qwen and LLaMA from Hugging Face folders: what both share; imports fairseq2 and transformers.
+"""Shared code of fairseq2's Qwen and LLaMA from Hugging Face folders; imports fairseq2 and transformers.
 
 The modules are those that ``fairseq2.models.qwen`` and ``fairseq2.models.llama`` put together. They are built here
 because these initialise every weight, and set neither sizes, the base of the rotary positions nor the norms' epsilon
@@ -43,10 +43,10 @@ _NAMES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """What differs between families.
+    """Differences between model families.
 
     Attributes:
-        model_types: What config.json may call the model.
+        model_types: Model types allowed in config.json.
         positions: Config, width of a head and number of positions -> the rotary encoder.
         rope_types: Kinds of rope_scaling that ``positions`` knows; "" is none.
         convert: Config, Hugging Face's name and tensor -> the tensor as fairseq2 wants it.
@@ -125,7 +125,7 @@ def _check_variant(hf_config: Any, family: Family) -> None:
 
 
 def rope_type(scaling: Mapping[str, Any] | None) -> str:
-    """How config.json's ``rope_scaling`` scales the frequencies; "" is not at all."""
+    """The kind of ``rope_scaling`` in config.json; "" without scaling."""
     settings = scaling or {}
     kind = str(settings.get("rope_type", settings.get("type", "")))
     return "" if kind == "default" else kind

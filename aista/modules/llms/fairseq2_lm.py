@@ -32,17 +32,17 @@ __all__ = ["Fairseq2LM", "Parts"]
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What a model is made of.
+    """The parts of a model.
 
     Attributes:
-        embedding: Of the tokens.
+        embedding: Token embeddings.
         positions: The rotary encoder that all blocks share.
         blocks: Pre-norm blocks, with ``CausalAttention`` in them.
-        norm: Behind the last block.
-        projection: To logits; None where that is the embedding.
+        norm: Final norm, after the last block.
+        projection: Projection to logits; None if tied to the embedding.
         max_positions: Longest sequence.
         num_tokens: Ids from here on are never produced.
-        dropout: Of the embeddings.
+        dropout: Dropout of the embeddings.
     """
 
     embedding: StandardEmbedding

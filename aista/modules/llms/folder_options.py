@@ -18,7 +18,7 @@ __all__ = ["FolderOptions"]
 
 @dataclass(frozen=True, kw_only=True)
 class FolderOptions(Options, ABC):
-    """Where a model is and the type of its weights; builds it with or without these."""
+    """Folder of a pretrained model and dtype of its weights; builds the model with or without them."""
 
     path: Path = required("A folder with config.json and *.safetensors, or a name on the hub.", pretrained="weights")
     dtype: str = option(
@@ -27,7 +27,7 @@ class FolderOptions(Options, ABC):
 
     @abstractmethod
     def build(self, vocab_size: int, *, with_weights: bool) -> LanguageModel:
-        """The model, with the folder's weights or with arbitrary ones.
+        """Build the model, with the folder's weights or with arbitrary ones.
 
         Raises:
             ValueError: the folder holds no such model, or its vocabulary is smaller than ``vocab_size``.
@@ -42,7 +42,7 @@ class FolderOptions(Options, ABC):
         return llm
 
     def folder(self, *, with_weights: bool) -> Path:
-        """The model's folder on this machine; of one on the hub the files that are needed are fetched.
+        """The model's local folder; for a name on the hub, the needed files are fetched first.
 
         Raises:
             ValueError: the hub does not give them.

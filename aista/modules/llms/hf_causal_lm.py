@@ -43,9 +43,9 @@ class HFCausalLMConfig(FolderOptions):
 
 @register("llm", "hf_causal_lm", config=HFCausalLMConfig)
 def build_hf_causal_lm(config: HFCausalLMConfig, *, vocab_size: int) -> LanguageModel:
-    """Pretrained LLaMA, Qwen, GPT-2, Gemma and their kin; no remote code runs.
+    """Pretrained causal LM from Hugging Face: LLaMA, Qwen, GPT-2, Gemma and similar; no remote code runs.
 
-    Choose it wherever a pretrained LLM knows the languages. Use its own tokenizer: the LLM must have its vocabulary.
+    Choose it wherever a pretrained LLM knows the languages. Use the tokenizer of the same model.
 
     Raises:
         ValueError: the folder is missing or holds no causal language model in safetensors, the

@@ -37,8 +37,8 @@ class HuggingFaceLM(LanguageModel):
     before it is given to this class.
 
     Attributes:
-        joins_rows: Whether rows are joined without their padding where that is faster, on a CPU; False makes it do what
-            other devices do.
+        joins_rows: Whether rows are concatenated without padding where that is faster, on a CPU; False uses padded
+            rows, as on other devices.
     """
 
     def __init__(self, model: nn.Module, vocab_size: int) -> None:
@@ -59,7 +59,7 @@ class HuggingFaceLM(LanguageModel):
                 + (
                     f"its embeddings have width {width} and its blocks {self.model_dim}"
                     if width != self.model_dim
-                    else "it keeps a recurrent state, which left-padded decoding would spoil"
+                    else "it keeps a recurrent state, which left-padded decoding would corrupt"
                 )
                 + "; choose a transformer such as LLaMA, Qwen, GPT-2 or Gemma"
             )
@@ -104,12 +104,12 @@ class HuggingFaceLM(LanguageModel):
         return final, states
 
     def normalize(self, states: Tensor) -> Tensor:
-        """By the norm beside the blocks. Raises ValueError where it is not one module that can be told from others."""
+        """Apply the final norm. Raises ValueError where that module cannot be identified."""
         normalized: Tensor = _find_norm(self._body, self._blocks_path)(states)
         return normalized
 
     def project(self, states: Tensor) -> Tensor:
-        """Final states -> logits, with the scaling and capping that some architectures put behind."""
+        """Final states -> logits, with the scaling and soft capping of some architectures."""
         hf: Any = self.model
         logits: Tensor = hf.get_output_embeddings()(states)
         scale = getattr(self.text_config, "logit_scale", None)  # Cohere
@@ -133,7 +133,7 @@ class HuggingFaceLM(LanguageModel):
         return self.model.get_submodule(self._body_name)
 
     def _joins_rows(self, embeddings: Tensor, lengths: Tensor) -> bool:
-        """Whether to leave out the padding; so far that was measured on CPUs alone."""
+        """Whether to leave out the padding; measured to be faster on CPUs only."""
         fits = self.joins_rows and self._joins_up_to >= embeddings.size(1)
         return fits and embeddings.device.type == "cpu" and int(lengths.sum()) < embeddings.size(0) * embeddings.size(1)
 
@@ -163,7 +163,7 @@ class HuggingFaceLM(LanguageModel):
 
     @contextmanager
     def _hooks(self, states: dict[int, Tensor], capture: Sequence[int], stop: int | None) -> Iterator[None]:
-        """Record the captured layers; leave the body by ``_Stop`` at layer ``stop``.
+        """Record the states of captured layers by hooks; raise ``_Stop`` at layer ``stop``.
 
         The exception passes through no block and no block's hook: it is raised before block 0 begins or
         after block k has ended, so checkpointing and sharding wrappers of the blocks are in a clean state.
@@ -235,12 +235,12 @@ def _spread(states: Tensor, places: tuple[Tensor, ...], like: Tensor) -> Tensor:
 
 
 def _builds_own_masks(model: nn.Module) -> bool:
-    """Whether it is of the older kind that applies a causal mask itself."""
+    """Whether the model is of an older kind that applies a causal mask itself."""
     return any(hasattr(module, "_update_causal_mask") for module in model.modules())
 
 
 def _shortest_window(config: Any) -> int:
-    """Positions up to which every position sees all before it; beyond, a mask is needed."""
+    """The shortest attention window, in positions; longer sequences need a mask."""
     windows = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
     return min((window for window in windows if window), default=_UNLIMITED)
 
@@ -256,7 +256,7 @@ def _find_body(model: nn.Module) -> str:
 
 
 def _find_norm(body: nn.Module, blocks_path: str) -> nn.Module:
-    """The norm behind the blocks: the only one beside them that is not named after the embeddings."""
+    """The final norm: the only norm outside the blocks that is not named after the embeddings."""
     beside = body.get_submodule(blocks_path.rpartition(".")[0])
     norms = {
         name: child
@@ -265,8 +265,8 @@ def _find_norm(body: nn.Module, blocks_path: str) -> nn.Module:
     }
     if len(norms) != 1:
         raise ValueError(
-            f"{type(body).__name__}: expects one norm behind the blocks, found {', '.join(norms) or 'none'}; "
-            "layers cannot be read through it (logit lens)"
+            f"{type(body).__name__}: expects one norm after the blocks, found {', '.join(norms) or 'none'}; "
+            "logit-lens measures need it"
         )
     return next(iter(norms.values()))
 

@@ -19,7 +19,7 @@ __all__ = ["LlamaConfig", "build_llama"]
 
 
 def _positions(hf_config: Any, head_dim: int, size: int) -> PositionEncoder:
-    """fairseq2's LLaMA turns neighbouring channels."""
+    """The rotary encoder of fairseq2's LLaMA, which rotates adjacent channels."""
     scaling = hf_config.rope_scaling
     if not rope_type(scaling):
         return RotaryEncoder(head_dim, size, theta=hf_config.rope_theta)
@@ -33,7 +33,7 @@ def _positions(hf_config: Any, head_dim: int, size: int) -> PositionEncoder:
 
 
 def _convert(hf_config: Any, name: str, weight: Tensor) -> Tensor:
-    """Reorder each head's rows: channels that Hugging Face turns half a head apart become neighbours."""
+    """Reorder each head's rows: pairs that Hugging Face rotates half a head apart become adjacent channels."""
     heads = {".q_proj.weight": hf_config.num_attention_heads, ".k_proj.weight": hf_config.num_key_value_heads}
     for end, num_heads in heads.items():
         if name.endswith(end):
@@ -50,10 +50,10 @@ class LlamaConfig(FamilyConfig):
 
 @register("llm", "llama", config=LlamaConfig)
 def build_llama(config: LlamaConfig, *, vocab_size: int) -> LanguageModel:
-    """LLaMA 1, 2 and 3 to 3.2 of fairseq2's blocks, with a Hugging Face folder's weights.
+    """LLaMA 1, 2 and 3 to 3.2, built from fairseq2's blocks with the weights of a Hugging Face folder.
 
-    Choose it as ``qwen``. Queries and keys of Hugging Face are reordered, for fairseq2's LLaMA turns
-    neighbouring channels; the frequencies of LLaMA 3.1 and later are scaled as config.json says.
+    Choose it for the same reasons as ``qwen``. Queries and keys of Hugging Face are reordered, because fairseq2's
+    LLaMA rotates adjacent channels; the frequencies of LLaMA 3.1 and later are scaled as in config.json.
 
     Raises:
         ValueError: the folder holds no LLaMA in safetensors, a variant that fairseq2 does not have, or a vocabulary

@@ -16,7 +16,7 @@ __all__ = ["QwenConfig", "build_qwen"]
 
 
 def _positions(hf_config: Any, head_dim: int, size: int) -> PositionEncoder:
-    """fairseq2's Qwen turns channels half a head apart."""
+    """The rotary encoder of fairseq2's Qwen, which rotates channels half a head apart."""
     return ReferenceRotaryEncoder(head_dim, size, theta=hf_config.rope_theta)
 
 
@@ -29,11 +29,11 @@ class QwenConfig(FamilyConfig):
 
 @register("llm", "qwen", config=QwenConfig)
 def build_qwen(config: QwenConfig, *, vocab_size: int) -> LanguageModel:
-    """Qwen 2, 2.5 and 3 of fairseq2's blocks, with a Hugging Face folder's weights.
+    """Qwen 2, 2.5 and 3, built from fairseq2's blocks with the weights of a Hugging Face folder.
 
-    The same function as ``hf_causal_lm`` on the same folder, to rounding. Choose it where all of the model must be
-    fairseq2's: plain modules, whose layers are captured without hooks. Choose ``hf_causal_lm`` for other families or
-    variants, other attention kernels, and LoRA in peft's layout.
+    It computes the same function as ``hf_causal_lm`` on the same folder, up to rounding. Choose it where the model must
+    consist of fairseq2's modules, whose layers are captured without hooks. Choose ``hf_causal_lm`` for other families
+    or variants, other attention kernels, and LoRA in peft's layout.
 
     Raises:
         ValueError: the folder holds no Qwen in safetensors, a variant that fairseq2 does not have, or a vocabulary

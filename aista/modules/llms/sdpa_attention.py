@@ -1,6 +1,6 @@
-"""Attention of Hugging Face models that aista registers with transformers: ``sdpa`` without needless work.
+"""An attention implementation that aista registers with transformers: ``sdpa`` without superfluous work.
 
-It skips two costs that change no result: positions of padding, and keys repeated for each query head of a group.
+It avoids attention at padding and repeating keys for each query head of a group, with the same results.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from aista.modules.transformers_versions import num_queries
 __all__ = ["NAME", "rows_without_padding"]
 
 NAME = "aista_sdpa"
-"""What the implementation is called in a model's config."""
+"""Name of the implementation in a model's config."""
 
 _joined: ContextVar[list[int] | None] = ContextVar("_joined", default=None)
 
 
 @contextmanager
 def rows_without_padding(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Within it a model's batch of 1 is read as rows of these lengths, one after the other.
+    """In this context, a model's batch of 1 is read as concatenated rows of these lengths.
 
     Yields:
         The lengths of the row, to be passed on to the blocks as ``row_lengths``: they are computed again in the

@@ -1,4 +1,4 @@
-"""How translations are searched: read by the command line too, so without PyTorch."""
+"""Options of the search; without PyTorch, as the command line reads them too."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["GenerationConfig", "Utility"]
 
 @dataclass(frozen=True)
 class Utility(Component):
-    """The metric by which candidates are compared with each other."""
+    """The utility of minimum Bayes risk decoding: a metric that compares candidates with each other."""
 
     scale: float = option(
-        1.0, "Exponent of the candidates' probabilities as weights; 0 counts all alike.", minimum=0, maximum=1_000
+        1.0, "Exponent of the candidates' probabilities as weights; 0: equal weights.", minimum=0, maximum=1_000
     )
 
     @property
     def label(self) -> str:
-        """Its name, and a hash of its options where any is not the default."""
+        """Name of the metric, with a hash of its options unless all are defaults."""
         with suppress(ConfigError):  # an option that has no default is not the default
             if self == resolve("metric", self.name, type=Utility):
                 return self.name
@@ -34,10 +34,10 @@ class Utility(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationConfig(Options):
-    """How translations are searched."""
+    """Options of the search for translations."""
 
     beam_size: int = option(4, "Beams; 1 is greedy search.", minimum=1, maximum=1_000)
-    max_new_tokens: int = option(128, "Longest translation in tokens, EOS included.", minimum=1, maximum=1_000_000)
+    max_new_tokens: int = option(128, "Maximum tokens of a translation, EOS included.", minimum=1, maximum=1_000_000)
     length_penalty: float = option(
         1.0, "Exponent of the length that divides a hypothesis' log-probability.", minimum=-10, maximum=10
     )
@@ -47,6 +47,6 @@ class GenerationConfig(Options):
     mbr: Utility | None = component(
         "metric",
         None,
-        "Translate by minimum Bayes risk: of what the search found, the text most like the others by this metric.",
+        "Minimum Bayes risk decoding: choose the hypothesis of the search most similar to the others by this metric.",
         type=Utility,
     )

@@ -37,7 +37,7 @@ class TransformerLMConfig(Options):
         0.1, "Dropout of embeddings and sublayer outputs; attention weights have none.", minimum=0, maximum=1
     )
     max_positions: int = option(
-        1024, "Longest sequence in positions, prompt and target included.", minimum=1, maximum=1_000_000
+        1024, "Maximum positions of a sequence, prompt and target included.", minimum=1, maximum=1_000_000
     )
     rope_theta: float = option(10_000.0, "Base (theta) of the rotary position encoding.", above=0)
     tied_embeddings: bool = option(True, "Whether the output projection shares the embedding's weights.")
@@ -61,7 +61,7 @@ class TransformerLMConfig(Options):
 
 @register("llm", "transformer_lm", config=TransformerLMConfig)
 def build_transformer_lm(config: TransformerLMConfig, *, vocab_size: int) -> LanguageModel:
-    """Pre-norm decoder with rotary positions, from scratch.
+    """Pre-norm transformer decoder with rotary positions, trained from scratch.
 
     Embeddings have standard deviation ``model_dim ** -0.5``: under Adam a small model then learns several times faster
     than with embeddings scaled to unit variance.

@@ -1,1 +1,1 @@
-"""How a part of the model is trained: one file per registered component."""
+"""Tunings, which select the trained parameters of a part: one file per registered component."""

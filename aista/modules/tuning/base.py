@@ -1,4 +1,4 @@
-"""What every way of training a part offers."""
+"""Interface of tunings."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Tuning(ABC):
     """
 
     def prepare(self, part: nn.Module) -> None:  # noqa: B027 - most tunings add nothing
-        """Add the parameters that are trained beside the part's own; called once, on the newly built part.
+        """Add parameters to the newly built part, such as LoRA's; called once.
 
         Does nothing unless the tuning overrides it.
 
         Raises:
-            ValueError: the part has nothing that the options name.
+            ValueError: the part lacks the modules that the options name.
         """
 
     @abstractmethod
@@ -30,7 +30,7 @@ class Tuning(ABC):
         """The parameters of a prepared part that are trained; all others of the part stay as they are.
 
         Raises:
-            ValueError: the part has nothing that the options name.
+            ValueError: the part lacks the modules that the options name.
         """
 
     def merge(self, part: nn.Module) -> None:  # noqa: B027 - most tunings add nothing

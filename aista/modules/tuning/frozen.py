@@ -12,9 +12,9 @@ __all__ = ["FrozenTuning"]
 
 @register("tuning", "frozen")
 class FrozenTuning(Tuning):
-    """The part is a fixed function: no gradients, no dropout.
+    """Freeze the part: no gradients, no dropout.
 
-    Choose it for a pretrained encoder or LLM whose neighbours learn to fit it.
+    Choose it for a pretrained encoder or LLM to which the other parts are trained to fit.
     """
 
     def trainable(self, part: nn.Module) -> tuple[nn.Parameter, ...]:

@@ -12,10 +12,10 @@ __all__ = ["FullTuning"]
 
 @register("tuning", "full")
 class FullTuning(Tuning):
-    """Every parameter of the part is trained.
+    """Train every parameter of the part.
 
     Choose it for parts that start from scratch, and for pretrained ones where data and memory allow it:
-    AdamW keeps two more numbers for each.
+    AdamW keeps two more values for each parameter.
     """
 
     def trainable(self, part: nn.Module) -> list[nn.Parameter]:

@@ -36,10 +36,10 @@ class LayersConfig(Options):
 
 @register("tuning", "layers", config=LayersConfig)
 class LayersTuning(Tuning):
-    """The first and last blocks of an encoder or LLM are trained, the rest is frozen.
+    """Train the first and last blocks of an encoder or LLM and freeze the rest.
 
     Choose it to adapt a pretrained part where LoRA is too weak: the last blocks of an
-    encoder to a new domain, the first of an LLM to speech (which enters there). Normalisations alone
+    encoder to a new domain, the first blocks of an LLM to speech input. Normalisations alone
     (``last: 0, norms: true``) are the smallest change (Lu et al. 2021, arXiv 2103.05247).
     """
 

@@ -23,7 +23,7 @@ from aista.schema import Options, option
 __all__ = ["LoraConfig", "LoraTuning"]
 
 _CLOSED = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
-"""They hand their children's weights to fused kernels."""
+"""Modules that pass their children's weights to fused kernels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +47,14 @@ class LoraConfig(Options):
 
 @register("tuning", "lora", config=LoraConfig)
 class LoraTuning(Tuning):
-    r"""LoRA (Hu et al. 2022, arXiv 2106.09685): the part is frozen, its linear layers learn a low-rank update.
+    r"""LoRA (Hu et al. 2022, arXiv 2106.09685): freeze the part and train low-rank updates of its linear layers.
 
     A layer ``W x`` becomes ``W x + (lora_alpha / r) B A x`` with ``A`` of r rows and ``B`` of r columns,
     which starts at zero. The updates are kept in float32, whatever the type of W. Training all linear layers of the
     blocks, as ``auto`` does, comes closest to full fine-tuning (Dettmers et al. 2023, arXiv 2305.14314).
 
-    Choose it to adapt a pretrained LLM or encoder: AdamW's memory shrinks to the updates' share, and a
-    large model is changed little by a small corpus.
+    Choose it to adapt a pretrained LLM or encoder: AdamW's memory shrinks to that of the updates, and a small
+    corpus changes a large model little.
     """
 
     def __init__(self, config: LoraConfig) -> None:
@@ -123,7 +123,7 @@ def _check_own_weight(part: nn.Module, name: str, weight: Any) -> None:
 
 
 class _ProjectionWithLora(PeftLinear):  # type: ignore[misc]
-    """LoRA on a linear layer of fairseq2, which names its widths otherwise."""
+    """LoRA on a linear layer of fairseq2, which has other names for its widths."""
 
     def _get_in_out_features(self, module: Any) -> tuple[int, int]:
         return module.input_dim, module.output_dim
@@ -158,7 +158,7 @@ def _answers(name: str, target: str) -> bool:
 
 
 def _linear_layers(part: nn.Module) -> dict[str, nn.Module]:
-    """Linear layers by name, without those whose weights are read past their ``forward``: they would not learn."""
+    """Linear layers by name, except those whose weights are used outside ``forward``, where updates have no effect."""
     classes = (nn.Linear, Conv1D, *_fairseq2_classes())
     closed = {child for module in part.modules() if isinstance(module, _CLOSED) for child in module.modules()}
     return {

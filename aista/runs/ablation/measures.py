@@ -1,4 +1,4 @@
-"""What was measured of an ablation's runs beside their scores: use of the audio, retrieval, text translation, time."""
+"""Measures of an ablation's runs other than scores: use of the audio, retrieval, text translation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LABELS = {"nll": "NLL", "nll_shuffled_speech": "NLL shuffled", "mrr": "MRR", "t
 
 
 def measure_label(name: str, metric: str) -> str:
-    """Head of a measure's column, ``metric`` being the first one."""
+    """Column header of a measure; ``metric`` is the first metric."""
     return _LABELS.get(name) or f"{label_of(metric)} from text"
 
 
@@ -32,7 +32,7 @@ def read_measures(folder: RunFolder, split: str, headline: str, metric: str, pro
         probe: Name of the probe; empty for none.
 
     Raises:
-        RunError: what is there cannot be read.
+        RunError: a measure cannot be read.
     """
     found: dict[str, float] = {}
     if folder.is_evaluated(transcript_label(split)):
@@ -47,6 +47,6 @@ def read_measures(folder: RunFolder, split: str, headline: str, metric: str, pro
 
 
 def by_measure(measures: Mapping[int, Mapping[str, float]]) -> dict[str, dict[int, float]]:
-    """Seed -> measure -> value, turned to measure -> seed -> value; without measures that no seed has."""
+    """Turn seed -> measure -> value into measure -> seed -> value; measures that no seed has are left out."""
     turned = {name: {seed: values[name] for seed, values in measures.items() if name in values} for name in MEASURES}
     return {name: values for name, values in turned.items() if values}

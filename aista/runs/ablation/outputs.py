@@ -1,4 +1,4 @@
-"""What a sweep leaves: tables, figures, and whether better retrieval goes with better scores."""
+"""Outputs of a sweep: tables, figures, and the correlation of retrieval with scores."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ __all__ = ["write_outputs"]
 def write_outputs(
     out: Path, outcomes: Sequence[Outcome], metrics: MetricBuilder, ablation: Ablation
 ) -> tuple[Table, list[str]]:
-    """Write everything but the index of the runs.
+    """Write all outputs except the index of the runs.
 
     Args:
         out: Folder of the ablation.
         outcomes: Every run with every seed.
-        metrics: Builds the metrics, of which the first decides significance, figure and correlation.
-        ablation: The file.
+        metrics: Builds the metrics; the first is used for significance, figure and correlation.
+        ablation: The ablation file.
 
     Returns:
-        The table, and the names of the files.
+        The table, and the names of the written files.
     """
     config, baseline, task = ablation.config, ablation.baseline, ablation.tasks[0]
     options = ComparisonOptions(split=config.label, samples=config.samples, direction=config.direction)
@@ -70,7 +70,7 @@ def write_outputs(
 
 
 def _by_task(out: Path, outcomes: Sequence[Outcome], metrics: MetricBuilder, ablation: Ablation) -> list[str]:
-    """A table for each task and direction, where there are several."""
+    """Write a table for each task and direction, if there are several."""
     options = ComparisonOptions(split=ablation.config.label, samples=ablation.config.samples)
     parts = list[tuple[str, ComparisonOptions, str]]()
     for task in ablation.tasks:
@@ -90,7 +90,7 @@ def _by_task(out: Path, outcomes: Sequence[Outcome], metrics: MetricBuilder, abl
 def _forecast(
     out: Path, rows: Sequence[AblationRow], probes: Mapping[int, ProbeCurve], baseline: str, metric: str
 ) -> list[str]:
-    """Scores of the layers before alignment beside what each layer gains where it alone is aligned."""
+    """Write the scores of layers before alignment beside the gains of runs that align a single layer."""
     forecasts = forecast(probes, single_layer_gains(rows, baseline, metric))
     if not forecasts:
         return []
@@ -101,7 +101,7 @@ def _forecast(
 def _correlation(
     out: Path, rows: Sequence[AblationRow], mrr: Mapping[str, Mapping[int, Mapping[int, float]]], metric: str
 ) -> list[str]:
-    """Over all runs, and over the means of the rows, which vary less with the seed."""
+    """Write correlations over all runs, and over the means of the rows, which vary less with the seed."""
     values, scores, means, mean_scores = {}, {}, {}, {}
     for row in rows:
         by_seed = {seed: score for seed, score in row.scores[metric].items() if seed in mrr.get(row.name, {})}

@@ -1,4 +1,4 @@
-"""An ablation as a file: a base experiment, axes whose values replace whole nodes of its config, and seeds."""
+"""The plan of an ablation file: a base experiment, axes whose values replace nodes of its config, and seeds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from aista.config import apply_overrides, differences, load_yaml, replace_nodes
+from aista.config import differences, load_yaml, replace_nodes
 from aista.data.row_tasks import usual_task
 from aista.errors import ConfigError, Fault
 from aista.plain import is_given
@@ -28,7 +28,7 @@ from aista.runs.ablation.variants import (
 )
 from aista.schema import structure
 from aista.shipped import find_config
-from aista.tasks.experiment import Experiment, Stage, resolve_experiment
+from aista.tasks.experiment import Experiment, Stage, read_config, resolve_experiment
 from aista.tasks.hub_models import pin_models
 
 __all__ = ["MODELS", "Ablation", "PlannedRun", "PlannedStage", "fingerprint", "load_ablation"]
@@ -39,7 +39,7 @@ _STAGE_FOLDER = re.compile(r"[\w.-]+-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A pretraining stage that one or more runs start from: its experiment and its own folder."""
+    """A pretraining stage shared by one or more runs: its experiment and folder."""
 
     name: str
     folder: Path
@@ -47,7 +47,7 @@ class PlannedStage:
 
     @property
     def starts_from(self) -> frozenset[Path]:
-        """Folders of what must be trained first."""
+        """Folders of the stages that must be trained first."""
         return frozenset(self.experiment.sections.initialize.given().values())
 
 
@@ -58,11 +58,11 @@ class PlannedRun:
     Attributes:
         name: The row of the table.
         seed: Its seed.
-        id: Hash of its resolved config; equal ids are one training.
-        experiment: What is trained; it starts from the folders of ``stages``.
-        unstaged: The same before the stages' folders were put in, for checks before they are trained.
-        stages: What must be trained first.
-        changes: How the resolved config differs from the base's, one line each.
+        id: Hash of its resolved config; runs with equal ids are one training.
+        experiment: The experiment, initialised from the folders of ``stages``.
+        unstaged: The experiment without these folders, for checks before the stages are trained.
+        stages: Stages that must be trained first.
+        changes: Differences of the resolved config from the base's, one line each.
     """
 
     name: str
@@ -81,9 +81,9 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Ablation:
-    """A checked ablation file; ``runs`` are ordered by name as the file gives them, then by seed.
+    """A checked ablation file; ``runs`` are in the order of names in the file, then of seeds.
 
-    All runs have a model on the hub at one commit: ``commits`` by name.
+    All runs use the same commit of a model on the hub: ``commits`` by name.
     """
 
     source: Path
@@ -99,7 +99,7 @@ class Ablation:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """What rows are scored for, first what the table is about; empty where the baseline tells none apart."""
+        """Scored tasks of rows, that of the main table first; empty where the baseline has a single task."""
         of_baseline = (run.experiment.sections.data.tasks for run in self.runs if run.name == self.baseline)
         return self.config.tasks or (usual_task(next(of_baseline)),)
 
@@ -112,13 +112,13 @@ def load_ablation(path: Path, out: Path) -> Ablation:
         out: Folder of the ablation; pretraining stages lie in ``out/pretraining/NAME-HASH``.
 
     Raises:
-        ConfigError: every fault of the file, or of the base where that is faulty itself.
+        ConfigError: every fault of the file, or of the base config.
         PluginError: a plug-in of the base cannot be loaded.
     """
     config = structure(AblationConfig, load_yaml(path), source=str(path))
     base_path = _find_base(config.base, path)
     raw = _read_base(base_path, config.overrides, str(path))
-    base = pin_models(resolve_experiment(raw, base=base_path.parent, source=str(base_path)), _read_commits(out))
+    base = pin_models(resolve_experiment(raw, base=path.parent, source=str(base_path)), _read_commits(out))
     commits = base.commits
     seeds = (base.sections.seed,) if config.seeds is None else config.seeds
     possible = [seed for seed in seeds if seed >= 0]
@@ -133,7 +133,7 @@ def load_ablation(path: Path, out: Path) -> Ablation:
     for name, nodes in changes.items():
         try:
             changed = replace_nodes(raw, nodes)
-            variant = resolve_experiment(changed, base=base_path.parent, source=f"{base_path} ({name})")
+            variant = resolve_experiment(changed, base=path.parent, source=f"{base_path} ({name})")
             variant = pin_models(variant, commits)
             commits = variant.commits
             planned[name] = _plan(name, variant, possible, base, out)
@@ -168,14 +168,14 @@ def _find_base(base: Path, path: Path) -> Path:
 
 def _read_base(path: Path, overrides: Sequence[str], source: str) -> dict[str, Any]:
     try:
-        return apply_overrides(load_yaml(path), list(overrides))
+        return read_config(path, overrides)
     except ConfigError as error:
         place = "overrides" if error.source == "overrides" else "base"
         raise ConfigError([Fault(place, str(fault)) for fault in error.faults], source) from None
 
 
 def _once(broken: Mapping[str, Sequence[Fault]]) -> Iterator[Fault]:
-    """The faults of the runs, each with the first run that has it."""
+    """The faults of all runs, each reported once with the first run that has it."""
     names: dict[Fault, list[str]] = {}
     for name, faults in broken.items():
         for fault in faults:
@@ -188,10 +188,10 @@ def _once(broken: Mapping[str, Sequence[Fault]]) -> Iterator[Fault]:
 def fingerprint(experiment: Experiment) -> str:
     """Twelve hex digits that identify a training.
 
-    They are of the options that change what is trained and are not at their defaults, so that an option that a later
-    aista adds renames no run. Pretraining stages that ``initialize`` replaces are left out. A pretraining folder of an
-    ablation counts by its name, which holds the hash of what was trained there. Other files count by their path: what
-    they contain is not read.
+    The hash is over options that affect the trained weights and differ from their defaults, so that options added by
+    a later aista do not rename runs. Pretraining stages that ``initialize`` replaces are left out. A pretraining
+    folder of an ablation is hashed by its name, which contains the hash of its training. Other files are hashed by
+    path, not by content.
     """
     data = experiment.to_plain(is_given)
     parts = data.get("initialize") or {}
@@ -204,7 +204,7 @@ def fingerprint(experiment: Experiment) -> str:
 
 
 def _plan(name: str, variant: Experiment, seeds: Sequence[int], base: Experiment, out: Path) -> list[PlannedRun]:
-    """The runs of a variant. Its stages keep the seed of the base: seeds vary the main training alone."""
+    """The runs of a variant. Its stages keep the seed of the base: seeds vary only the main training."""
     given = variant.sections.initialize.given()
     folders, stages = dict[str, Path](), list[PlannedStage]()
     for stage in variant.sections.pretraining:
@@ -232,14 +232,14 @@ def _plan_stage(stage: Stage, experiment: Experiment, out: Path) -> PlannedStage
 
 
 def _vary(variant: Experiment, seed: int, initialize: Mapping[str, Path]) -> Experiment:
-    """A resolved experiment with another seed, and starting from other folders."""
+    """A resolved experiment with another seed and other folders to initialise from."""
     sections = replace(variant.sections, seed=seed, initialize=replace(variant.sections.initialize, **initialize))
     nodes = {"seed": seed} | {f"initialize.{part}": str(folder) for part, folder in initialize.items()}
     return replace(variant, sections=sections, raw=replace_nodes(variant.raw, nodes))
 
 
 def _brief(node: Any, *, full: bool = False) -> str:
-    """A node in a line: components by their name, and with their options where ``full``."""
+    """A config node on one line: components by name, and with their options if ``full``."""
     if isinstance(node, Mapping) and "name" in node:
         options = node.get("config") or {}
         shown = ", ".join(f"{key} {_brief(value)}" for key, value in options.items()) if full else ""

@@ -1,4 +1,4 @@
-"""An ablation's rows as a table for readers and as CSV in full."""
+"""An ablation's rows as a readable table and as complete CSV."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _CSV = (
 
 
 def ablation_table(rows: Sequence[AblationRow], baseline: str, headline: str = "") -> Table:
-    """The first metric decides difference and significance; all metrics have a column, and what else was measured.
+    """The table of an ablation: a column per metric and measure; differences and significance are of the first metric.
 
-    ``headline`` says in the title which task and directions the rows are of.
+    ``headline`` names task and directions in the title.
     """
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.scores))
     labels = [label_of(name) for name in metrics]

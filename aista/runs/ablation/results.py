@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run of an ablation: its row, seed and training (equal ids are one), its folder, or why it failed."""
+    """One run of an ablation: its row, seed and training id, and its folder or the reason of its failure."""
 
     name: str
     seed: int
@@ -41,26 +41,26 @@ class Outcome:
 
     @property
     def failure(self) -> str:
-        """Which run failed, and why; empty if it did not."""
+        """The run and the reason of its failure; empty if it did not fail."""
         return f"{ablation_run_label(self.name, self.seed)}: {self.error}" if self.error else ""
 
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One row. Scores are by metric and seed; a comparison is None for the baseline and what equals it.
+    """One row of the table. A comparison is None for the baseline and for runs equal to it.
 
     Attributes:
         name: The run's name.
         scores: Metric -> seed -> score.
         comparisons: Metric -> comparison with the baseline.
         adjusted: Metric -> p-value over segments after Holm's correction over the rows of that metric.
-        seeds_adjusted: The same of the p-values over seeds.
-        layers: The aligned layers of each scored seed; empty for those that align none.
+        seeds_adjusted: The same for the p-values over seeds.
+        layers: The aligned layers of each scored seed; empty for runs without alignment.
         seconds: Mean over the seeds of the seconds per training step; None if unknown.
         memory: Largest peak memory of a seed in MiB; None if unknown.
-        measures: Name -> seed -> what else was measured (``MEASURES``).
+        measures: Name -> seed -> value of other measures (``MEASURES``).
         seeds: All seeds of the run.
-        failed: Those that failed.
+        failed: Seeds whose training failed.
     """
 
     name: str
@@ -89,11 +89,11 @@ def ablation_rows(
 
     Args:
         outcomes: Every run with every seed.
-        metrics: Builds the metrics, which all are in the rows.
+        metrics: Builds the metrics of the rows.
         baseline: Name of the run that the others are compared with.
-        options: Split and direction, and how they are resampled.
+        options: Split, direction and resampling.
         probe: Name of the probe of each run; empty for none.
-        task: What rows are read for; empty: what ``headline_task`` says.
+        task: Task of the rows; empty: that of ``headline_task``.
 
     Returns:
         A row per name, in the order of the outcomes.
@@ -126,13 +126,13 @@ def ablation_rows(
 def read_outcomes(
     outcomes: Sequence[Outcome], metrics: MetricBuilder, options: ComparisonOptions, task: str = ""
 ) -> TestSet | None:
-    """What the runs that are done are compared on, label by label; None where there are none. See ``ablation_rows``."""
+    """The shared test set of the finished runs, or None without any. See ``ablation_rows``."""
     runs = {ablation_run_label(one.name, one.seed): one.folder for one in outcomes if one.folder is not None}
     return read_test_set(runs, metrics, options, task=task) if runs else None
 
 
 def layer_scores(outcomes: Sequence[Outcome], probe: str) -> dict[str, dict[int, dict[int, float]]]:
-    """MRR of the runs that have the probe: run -> seed -> layer -> value; of equal trainings the first name's alone."""
+    """MRR of runs with the probe: run -> seed -> layer -> value; of equal trainings only the first."""
     scores: dict[str, dict[int, dict[int, float]]] = {}
     seen: set[str] = set()
     for outcome in outcomes:
@@ -152,7 +152,7 @@ def early_probes(outcomes: Sequence[Outcome], baseline: str, probe: str) -> dict
 
 
 def single_layer_gains(rows: Sequence[AblationRow], baseline: str, metric: str) -> dict[int, dict[int, float]]:
-    """Seed -> layer -> how much the run that aligns this layer alone scores above the baseline of the same seed.
+    """Seed -> layer -> gain over the baseline of the same seed of the run that aligns only this layer.
 
     Of several runs that align the same layer the first counts.
     """
@@ -190,7 +190,7 @@ def _compare(
     baseline: str,
     options: ComparisonOptions,
 ) -> dict[str, SeedComparison]:
-    """Run -> its comparison over the seeds that it and the baseline have; what is the baseline is left out."""
+    """Run -> its comparison over the seeds that it shares with the baseline, which is left out."""
     results: dict[str, dict[int, SystemScore]] = {}
     for seed in [seed for name, seed in done if name == baseline]:
         reference = done[baseline, seed]

@@ -1,9 +1,9 @@
-"""The sweep of an ablation: finished runs are reused, stopped ones resumed, failed ones become a row."""
+"""The sweep of an ablation: reuses finished runs, resumes stopped ones, and reports failed ones as rows."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from aista.report.printed_tables import print_table
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import is_scored
 from aista.run_folder.paths import RunPaths, row_task_label, transcript_label
-from aista.run_folder.run_names import ABLATION_RUNS, link_by_name
+from aista.run_folder.run_names import ABLATION_RUNS, link_by_name, named_folder
 from aista.runs.ablation.outputs import write_outputs
 from aista.runs.ablation.plan import MODELS, Ablation, PlannedRun, PlannedStage
 from aista.runs.ablation.results import Outcome
@@ -38,15 +38,15 @@ SHOWN_CHANGE = 110
 class Sweep:
     """Runs an ablation in a folder; a second call does only what is missing.
 
-    Layout: ``runs/HASH``, ``pretraining/NAME-HASH``, ``jobs/HASH.{yaml,log,failure}``, ``runs.json`` (which
-    run lies where), ``seed_N/ROW`` (links to the runs), ``models.json`` (commits of models on the hub) and the tables.
+    Layout: ``runs/HASH``, ``pretraining/NAME-HASH``, ``jobs/HASH.{yaml,log,failure}``, ``runs.json`` (folder of
+    each run), ``seed_N/ROW`` (links to the runs), ``models.json`` (commits of models on the hub) and the tables.
 
     Attributes:
         ablation: The checked file, loaded for the same ``out``.
         out: Folder of the ablation.
         num_jobs: Runs at a time on this machine.
         cluster: submitit's parameters to run on a cluster instead; None runs here.
-        console: Where progress and table are shown.
+        console: For progress and table.
     """
 
     ablation: Ablation
@@ -65,7 +65,7 @@ class Sweep:
         for run in self.ablation.runs:
             state = self._state(run)
             same = f", the same training as {seen[run.id]}" if run.id in seen else ""
-            self._say(f"{run.label}  [{state}{same}]  {self.folder(run)}")
+            self._say(f"{run.label}  [{state}{same}]  {named_folder(self.out, run.name, run.seed)}")
             seen.setdefault(run.id, run.label)
             for change in run.changes or ("as the base",):
                 shown = change if len(change) <= SHOWN_CHANGE else f"{change[: SHOWN_CHANGE - 3]}..."
@@ -99,20 +99,41 @@ class Sweep:
             write_json(self.out / MODELS, dict(self.ablation.commits))
         runs = {run.id: run for run in reversed(self.ablation.runs)}  # of equal runs, the first gives the label
         runs = dict(reversed(runs.items()))
-        states = {id: self._state(run) for id, run in runs.items()}  # refuses a folder of another experiment first
+        todo = {id: run for id, run in runs.items() if self._state(run) != "done"}  # raises for a folder of another one
         write_json(self.out / ABLATION_RUNS, [self._record(run) for run in self.ablation.runs])
         self._link_by_name()
-        stages = {stage.folder: stage for id, run in runs.items() if states[id] != "done" for stage in run.stages}
-        self._train_stages(stages)
+        for run in self.ablation.runs:
+            if run.id not in todo:
+                self._say(f"{run.label} (reused)")
+        try:
+            self._train(list(todo.values()))
+        except KeyboardInterrupt:
+            self._say_what_is_kept(list(todo.values()))
+            raise
+        return self._write_table()
+
+    def _train(self, runs: Sequence[PlannedRun]) -> None:
+        self._train_stages({stage.folder: stage for run in runs for stage in run.stages})
         # seed by seed: a sweep that is stopped leaves whole seeds to compare
         seeds = list(dict.fromkeys(run.seed for run in self.ablation.runs))
-        todo = sorted((run for id, run in runs.items() if states[id] != "done"), key=lambda run: seeds.index(run.seed))
-        ready = [run for run in todo if all(RunPaths(stage.folder).is_complete for stage in run.stages)]
-        for run in self.ablation.runs:
-            if states[run.id] == "done":
-                self._say(f"{run.label} (reused)")
+        ready = [run for run in runs if all(RunPaths(stage.folder).is_complete for stage in run.stages)]
+        ready.sort(key=lambda run: seeds.index(run.seed))
         self._work(self._job(run.label, self.folder(run), run.experiment, *self._scoring(run)) for run in ready)
-        return self._write_table()
+
+    def _say_what_is_kept(self, runs: Sequence[PlannedRun]) -> None:
+        """After an interrupt: what was begun, and where it goes on."""
+        if self.cluster is not None:
+            self._say("stopped waiting: submitted jobs go on; repeat the command to wait for them and get the table")
+            return
+        left = [run for run in runs if self._state(run) != "done"]
+        total = len({run.id for run in self.ablation.runs})
+        self._say(f"stopped with {total - len(left)} of {total} trainings done; repeat the command to go on:")
+        labels = {stage.folder: f"pretraining {stage.name}" for run in left for stage in run.stages}
+        for folder, label in (labels | {self.folder(run): run.label for run in left}).items():
+            paths = RunPaths(folder)
+            step = max(paths.checkpoint_steps(), default=0)
+            if paths.is_run and not paths.is_complete:
+                self._say(f"    {label} resumes from {f'step {step}' if step else 'its start: it has no checkpoint'}")
 
     def _link_by_name(self) -> None:
         try:
@@ -121,7 +142,7 @@ class Sweep:
             self._say(f"no links to the runs by name ({error}); {ABLATION_RUNS} says which is which")
 
     def _train_stages(self, stages: Mapping[Path, PlannedStage]) -> None:
-        """Train what is missing; a stage waits for those that it starts from, and is left out if one fails."""
+        """Train missing stages; a stage waits for those that it starts from, and is left out if one of them fails."""
         todo = {
             folder: stage
             for folder, stage in stages.items()
@@ -145,7 +166,7 @@ class Sweep:
         return "failed, to resume" if JobFiles.of(folder).failure.is_file() else "to resume"
 
     def _has_results(self, run: PlannedRun) -> bool:
-        """Whether everything is there that a run is done with."""
+        """Whether the run has all results that it needs."""
         config, paths = self.ablation.config, RunPaths(self.folder(run))
         probes = [config.probe_name] if config.probe else []
         if self._is_probed_early(run):
@@ -160,12 +181,12 @@ class Sweep:
         )
 
     def _is_probed_early(self, run: PlannedRun) -> bool:
-        """Whether it is the baseline's training, whose early checkpoint is to be probed."""
+        """Whether the run is the baseline, whose early checkpoint is probed."""
         baseline = {other.id for other in self.ablation.runs if other.name == self.ablation.baseline}
         return self.ablation.config.early_probe > 0 and run.id in baseline
 
     def _scoring(self, run: PlannedRun) -> tuple[str, ...]:
-        """Arguments of the worker: what is scored and probed."""
+        """The worker's arguments of scoring and probing."""
         config = self.ablation.config
         probe = ("--probe", str(config.probe), "--probe-name", config.probe_name) if config.probe else ()
         early = ("--early-probe", str(config.early_probe), "--early-probe-name", config.early_probe_name)
@@ -192,7 +213,7 @@ class Sweep:
 
             failed = run_on_cluster(waiting, self.console, folder=self.out / "slurm", options=self.cluster)
         for job, code in failed.items():
-            if not job.files.failure.is_file():  # killed before it could say why
+            if not job.files.failure.is_file():  # killed before it could write the reason
                 write_text(job.files.failure, f"ended with exit code {code}\n")
 
     def _write_table(self) -> bool:

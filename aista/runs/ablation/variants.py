@@ -1,4 +1,4 @@
-"""The keys of an ablation file, the variants of the base config that it describes, and what can be wrong with them."""
+"""The keys of an ablation file, the variants of the base config that it describes, and their checks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 BASE = "base"
 """Name of the unchanged run in the mode ``one_at_a_time``."""
 MAX_COMBINATIONS = 10_000
-"""Runs of one seed in the mode ``grid``."""
+"""Maximum number of runs per seed in the mode ``grid``."""
 
 Nodes = Mapping[str, Any]
 
@@ -48,27 +48,27 @@ class AblationConfig(Options):
         None, "Further runs by name: {config path: node}; {} is the base itself.", finite=False
     )
     mode: Literal["one_at_a_time", "grid"] = option(
-        "one_at_a_time", "The base and each value of each axis on its own, or all combinations of values."
+        "one_at_a_time", "Runs: the base and each value of each axis by itself, or all combinations of values (grid)."
     )
     seeds: tuple[int, ...] | None = option(None, "Seeds of every run; null means the base's own.")
     baseline: str | None = option(None, "Run that the others are compared with; null means the base.")
     split: str = option("test", "Split that is scored: dev, test, or the path of a manifest.")
     tasks: tuple[str, ...] = option(
         (),
-        "Which of data.tasks are scored, first what the table is about; empty: st, or the baseline's first without it.",
+        "Which of data.tasks are scored, the one of the main table first; empty: st, or else the baseline's first.",
     )
-    direction: str = option("", "The direction that the table is about, such as en-fr; empty: the mean over all.")
+    direction: str = option("", "Direction scored in the table, such as en-fr; empty: the mean over all.")
     samples: int = option(1000, "Bootstrap samples of the comparison.", minimum=40, maximum=1_000_000)
     shuffled_speech: bool = option(False, "Also measure each run's NLL with shuffled speech.")
     from_transcript: bool = option(False, "Also score each run's text translation, from the split's transcripts.")
     probe: int = option(
-        0, "Number of utterances of the split that each run's retrieval is probed on, at least 4; 0: none.", minimum=0
+        0, "Number of utterances to probe retrieval on in each run, at least 4; 0: no probe.", minimum=0
     )
 
     early_probe: int = option(
         0,
-        "Step of the baseline's checkpoint, before alignment begins, whose layer scores are compared with what runs "
-        "that align a single layer gain; 0: none.",
+        "Step of a checkpoint of the baseline from before alignment begins, whose layer scores are compared with the "
+        "gains of runs that align a single layer; 0: none.",
         minimum=0,
     )
 
@@ -87,17 +87,17 @@ class AblationConfig(Options):
 
     @property
     def probe_name(self) -> str:
-        """Name of the probe that ``probe`` asks for; empty if it asks for none."""
+        """Name of each run's probe; empty without ``probe``."""
         return f"{self.label}_{self.probe}" if self.probe else ""
 
     @property
     def early_probe_name(self) -> str:
-        """Name of the probe that ``early_probe`` asks for."""
+        """Name of the probe of ``early_probe``."""
         return f"{self.label}_early_{self.early_probe}"
 
 
 def variants(config: AblationConfig) -> Iterator[tuple[str, Nodes]]:
-    """Name of each row of the table -> the nodes that it replaces in the base."""
+    """Yield each row's name and the nodes that it replaces in the base."""
     axes = config.axes or {}
     if axes and config.mode == "one_at_a_time":
         yield BASE, {}
@@ -112,12 +112,12 @@ def variants(config: AblationConfig) -> Iterator[tuple[str, Nodes]]:
 
 
 def find_faults(config: AblationConfig, names: Mapping[str, Nodes], seeds: Sequence[int]) -> list[Fault]:
-    """What is wrong with the variants ``names`` and the seeds of a file."""
+    """Faults of the variants ``names`` and the seeds of a file."""
     return [*_name_faults(config, names), *_seed_faults(seeds), *_overlap_faults(config)]
 
 
 def early_probe_faults(config: AblationConfig, baseline: Sequence[Experiment]) -> Iterator[Fault]:
-    """Whether the runs of the baseline keep the checkpoint that ``early_probe`` names."""
+    """Faults where the baseline's runs do not keep the checkpoint that ``early_probe`` names."""
     step = config.early_probe
     for trainer in {experiment.sections.trainer for experiment in baseline} if step else ():
         every, last = trainer.checkpoint_every, trainer.max_steps
@@ -133,7 +133,7 @@ def early_probe_faults(config: AblationConfig, baseline: Sequence[Experiment]) -
 
 
 def transcript_faults(config: AblationConfig, experiments: Iterable[Experiment]) -> Iterator[Fault]:
-    """Whether all runs can translate the transcripts that ``from_transcript`` asks for: found before one is trained."""
+    """Faults where a run cannot translate transcripts, which ``from_transcript`` needs; found before training."""
     tasks = {
         each.sections.task for each in experiments if config.from_transcript and not task_class(each).translates_text
     }
@@ -143,7 +143,7 @@ def transcript_faults(config: AblationConfig, experiments: Iterable[Experiment])
 
 
 def task_faults(config: AblationConfig, experiments: Iterable[Experiment]) -> Iterator[Fault]:
-    """Whether all runs have the ``tasks`` that are to be scored."""
+    """Faults where a run lacks one of the ``tasks`` to score."""
     for tasks in sorted({each.sections.data.tasks for each in experiments}):
         lacking = [task for task in config.tasks if task not in tasks]
         if lacking:
@@ -188,7 +188,7 @@ def _seed_faults(seeds: Sequence[int]) -> Iterator[Fault]:
 
 
 def _overlap_faults(config: AblationConfig) -> Iterator[Fault]:
-    """In a grid, two axes that write the same node: the later would silently win."""
+    """Faults where two axes of a grid write the same node: the later would silently override the earlier."""
     if config.mode != "grid":
         return
     written = {

@@ -1,4 +1,4 @@
-"""One run of an ablation in a process of its own: trains, evaluates, and leaves its error where the sweep reads it.
+"""One run of an ablation as a separate process: trains, evaluates, and writes an error to a file for the sweep.
 
 python -m aista.runs.ablation.worker RUN --config FILE
     [--split SPLIT [--tasks TASK ...] [--shuffled-speech] [--from-transcript] [--probe SIZE --probe-name NAME]
@@ -12,6 +12,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from aista.console import say
 from aista.data.row_tasks import usual_task
 from aista.engine.claim import open_experiment
 from aista.engine.inference.evaluate import evaluate
@@ -20,6 +21,7 @@ from aista.engine.inference.text_input import TextInput
 from aista.engine.training.train import train
 from aista.errors import AistaError
 from aista.files import write_text
+from aista.interrupts import Terminated, end_with_parent, sigterm_raised
 from aista.locks import locked
 from aista.run_folder.contents import RunFolder
 from aista.run_folder.evaluations import is_scored
@@ -49,18 +51,13 @@ def main(arguments: list[str]) -> int:
     configure_logging()
     files = JobFiles(args.config)
     try:
-        with locked(files.lock, args.run, wait=True):
-            run = RunPaths(args.run)
-            train(open_experiment(args.run) if run.is_run else load_experiment(args.config), args.run)
-            for task in args.tasks if args.split else ():
-                _score(run, args.split, task, shuffled_speech=args.shuffled_speech and task == args.tasks[0])
-            if args.from_transcript and not is_scored(run, transcript_label(split_label(args.split))):
-                evaluate(args.run, args.split, text=TextInput())
-            if args.probe and not run.probe_file(args.probe_name).is_file():
-                probe(args.run, args.split, size=args.probe, name=args.probe_name, resamples=0)
-            early = args.early_probe_name
-            if args.early_probe and not run.probe_file(early).is_file():
-                probe(args.run, args.split, which=str(args.early_probe), name=early, resamples=0, gradients=True)
+        with sigterm_raised():
+            end_with_parent()
+            with locked(files.lock, args.run, wait=True):
+                _train_and_measure(args)
+    except Terminated as end:
+        say("terminated (SIGTERM)", sys.stderr)
+        return end.exit_code
     except Exception as error:  # whatever it is, it becomes a row of the table
         traceback.print_exc()
         write_text(files.failure, f"{failure_text(error)}\n")
@@ -68,8 +65,22 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _train_and_measure(args: argparse.Namespace) -> None:
+    run = RunPaths(args.run)
+    train(open_experiment(args.run) if run.is_run else load_experiment(args.config), args.run)
+    for task in args.tasks if args.split else ():
+        _score(run, args.split, task, shuffled_speech=args.shuffled_speech and task == args.tasks[0])
+    if args.from_transcript and not is_scored(run, transcript_label(split_label(args.split))):
+        evaluate(args.run, args.split, text=TextInput())
+    if args.probe and not run.probe_file(args.probe_name).is_file():
+        probe(args.run, args.split, size=args.probe, name=args.probe_name, resamples=0)
+    early = args.early_probe_name
+    if args.early_probe and not run.probe_file(early).is_file():
+        probe(args.run, args.split, which=str(args.early_probe), name=early, resamples=0, gradients=True)
+
+
 def _score(run: RunPaths, split: str, task: str, *, shuffled_speech: bool) -> None:
-    """Evaluate what is not yet; a run that was not trained on the task is scored for its usual one."""
+    """Make missing evaluations; a run that was not trained on the task is scored for its default task."""
     tasks = RunFolder(run.path).row_tasks()
     task = task if task in tasks else usual_task(tasks)
     if not is_scored(run, row_task_label(split_label(split), task, tasks), shuffled_speech=shuffled_speech):

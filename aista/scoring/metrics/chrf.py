@@ -17,8 +17,8 @@ __all__ = ["Chrf", "ChrfConfig"]
 class ChrfConfig(Options):
     """Options of ``chrf``."""
 
-    char_order: int = option(6, "Longest character n-gram.", minimum=1, maximum=100)
-    word_order: int = option(0, "Longest word n-gram; 0 is chrF, 2 is chrF++.", minimum=0, maximum=100)
+    char_order: int = option(6, "Maximum order of character n-grams.", minimum=1, maximum=100)
+    word_order: int = option(0, "Maximum order of word n-grams; 0: chrF, 2: chrF++.", minimum=0, maximum=100)
     lowercase: bool = option(False, "Score lower-cased texts.")
 
 

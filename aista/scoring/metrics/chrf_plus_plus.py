@@ -1,4 +1,4 @@
-"""chrF++ under a name of its own."""
+"""chrF++ as a separate metric."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class ChrfPlusPlusConfig(Options):
 class ChrfPlusPlus(SacrebleuMetric):
     """Corpus chrF++ (Popovic, 2017) exactly as sacrebleu computes it: n-grams of 6 characters and 2 words, F2.
 
-    The same as ``chrf`` with ``word_order: 2``; with a name of its own it can stand beside chrF in one table. Choose it
-    to compare with results that give chrF++, such as those on FLORES; in languages without spaces take ``chrf``.
+    The same as ``chrf`` with ``word_order: 2``, but with its own name, so that both can be in one table. Choose it to
+    compare with results that report chrF++, such as those on FLORES; for languages without spaces choose ``chrf``.
     """
 
     name = "chrf_plus_plus"

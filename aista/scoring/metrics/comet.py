@@ -39,9 +39,7 @@ class CometConfig(Options):
         "Folder of a COMET model (hparams.yaml and checkpoints/model.ckpt), or its name on the hub: "
         "Unbabel/wmt22-comet-da, Unbabel/wmt22-cometkiwi-da."
     )
-    references: bool = option(
-        True, "Show the references to the model; false: quality estimation by a model that can do without them."
-    )
+    references: bool = option(True, "Use the references; false: quality estimation by a model that does not need them.")
     batch_size: int = option(16, "Segments scored together; changes speed and memory.", minimum=1, maximum=4096)
     device: str = option("auto", "Where COMET runs; auto: a GPU if there is one.", choices=("auto", "cpu", "cuda"))
     label: str = option("comet", "Name of the score; with several models each needs one.")
@@ -54,11 +52,11 @@ class CometConfig(Options):
 
 @register("metric", "comet", config=CometConfig)
 class Comet(Metric):
-    """Mean COMET score of the segments times 100 (Rei et al., 2020): a model's judgement of source and translation.
+    """Mean COMET score of the segments times 100 (Rei et al., 2020): a neural metric of source and translation.
 
-    Choose it beside BLEU or chrF where source and target language are among those that the model was trained on: it
-    follows human judgement better. Compare only values of one model. It needs the transcripts, and ``unbabel-comet`` in
-    an environment of its own, whose interpreter the environment variable ``AISTA_COMET_PYTHON`` names.
+    Choose it beside BLEU or chrF where the model was trained on source and target language: it correlates better with
+    human judgement. Compare only values of the same model. It needs the transcripts, and ``unbabel-comet`` in a
+    separate environment, whose interpreter is given by the environment variable ``AISTA_COMET_PYTHON``.
     """
 
     higher_is_better = True
@@ -112,7 +110,7 @@ class Comet(Metric):
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def _require_model(self) -> None:
-        """Find what is missing when the metric is built, not after hours of decoding."""
+        """Raise an error for a missing model when the metric is built, not after hours of decoding."""
         try:
             folder = local_files(self._config.model, SETTINGS, later=(WEIGHTS,))
         except HubError as error:

@@ -1,4 +1,4 @@
-"""Share of outputs in another language than the target's."""
+"""Off-target rate: fraction of outputs in another language than the target language."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from aista.scoring.language import language_of
 __all__ = ["OffTarget", "OffTargetConfig"]
 
 _LABELS = {"nb": "no", "fil": "tl"}
-"""Codes that the identifier has under another name, which no standard form of theirs is."""
+"""Codes for which the identifier uses a non-standard name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ class OffTargetConfig(Options):
 
     languages: tuple[str, ...] = option(
         (),
-        "Codes of the languages that outputs can be in; the target language joins them. Empty: all that the identifier "
-        "knows. Fewer languages mean fewer errors on short texts, but an output in none of them is misjudged.",
+        "Candidate languages of outputs, beside the target language. Empty: all that the identifier knows. Fewer "
+        "languages mean fewer errors on short texts, but outputs in other languages are misclassified.",
     )
 
 
@@ -37,9 +37,9 @@ class OffTargetConfig(Options):
 class OffTarget(Metric):
     """Off-target rate: percentage of outputs whose identified language is not the target language (Zhang et al., 2020).
 
-    py3langid identifies the language from byte n-grams. A text without a letter is in no language, so it counts.
-    Identification errs on short texts: the same rate of the references, reported beside it, is what a perfect system
-    would get. Choose it beside BLEU for models of several target languages; it says nothing about the translation.
+    py3langid identifies the language from byte n-grams. A text without letters counts as off target. Identification
+    makes errors on short texts: the rate of the references, reported beside it, is that of a perfect system. Choose
+    it beside BLEU for models of several target languages; it does not measure the translation.
     """
 
     name = "off_target"
@@ -85,7 +85,7 @@ class _Identifier(Protocol):
 
 @cache
 def _identifier(languages: tuple[str, ...] = ()) -> _Identifier:
-    """The one that chooses among these languages, or all; reading its model takes half a second."""
+    """An identifier limited to these languages, or unlimited; reading its model takes half a second."""
     from py3langid import langid
 
     identifier: _Identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE)
@@ -95,7 +95,7 @@ def _identifier(languages: tuple[str, ...] = ()) -> _Identifier:
 
 
 def _label(code: str) -> str:
-    """What the identifier calls a language. Raises ValueError where it does not know it."""
+    """The identifier's name of a language. Raises ValueError for an unknown one."""
     language, known = language_of(code), _identifier().labels
     standard = langcodes.standardize_tag(language)
     for name in (language, standard, langcodes.standardize_tag(language, macro=True), _LABELS.get(standard, "")):

@@ -20,15 +20,15 @@ class TerConfig(Options):
     normalized: bool = option(False, "Split punctuation and symbols off the words.")
     no_punct: bool = option(False, "Drop punctuation.")
     asian_support: bool = option(False, "With either of them, treat each Chinese and Japanese character as a word.")
-    case_sensitive: bool = option(False, "Tell upper from lower case.")
+    case_sensitive: bool = option(False, "Distinguish upper and lower case.")
 
 
 @register("metric", "ter", config=TerConfig)
 class Ter(SacrebleuMetric):
-    """Translation edit rate (Snover et al., 2006) exactly as sacrebleu computes it: edits, and moved blocks of words.
+    """Translation edit rate (Snover et al., 2006) exactly as sacrebleu computes it: word edits and block shifts.
 
-    In percent of the reference's words, lower is better. Choose it to compare with published results that give it; it
-    counts words, so it says little of languages written without spaces.
+    In percent of the reference's words, lower is better. Choose it to compare with published results that report it; it
+    counts words, so it is not meaningful for languages written without spaces.
     """
 
     name = "ter"

@@ -15,7 +15,7 @@ __all__ = ["Wer"]
 class Wer(EditRate):
     """Corpus word error rate in percent: word edits over reference words.
 
-    Choose it for transcripts in languages that write spaces between words; else ``cer``.
+    Choose it for transcripts in languages written with spaces between words; otherwise choose ``cer``.
     """
 
     name = "wer"

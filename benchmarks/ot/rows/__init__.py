@@ -1,1 +1,1 @@
-"""What is measured: one adapter per library, and the table of rows."""
+"""The solvers to measure: one adapter per library, and the table of rows."""

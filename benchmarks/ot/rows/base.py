@@ -1,4 +1,4 @@
-"""What a row is, and what adapters of torch libraries share.
+"""Definition of a row, and shared code of adapters of torch libraries.
 
 An adapter is ``prepare(case) -> step``. ``prepare`` does what is done once (conversion to another library's arrays,
 compilation); ``step()`` goes from the states to values and gradients, and is what is timed. The tensors of the case are
@@ -24,7 +24,7 @@ __all__ = ["Outcome", "Prepare", "Row", "Step", "cosine_cost", "differentiate", 
 
 
 class Outcome(NamedTuple):
-    """Values ``[B]`` of OT_eps in its KL form and the gradients of their sum; None: the row has none."""
+    """Values ``[B]`` of OT_eps in its KL form and the gradients of their sum; None where not available."""
 
     value_B: Tensor
     x_grad_BSD: Tensor
@@ -40,11 +40,11 @@ class Row:
     """A step to measure.
 
     Attributes:
-        summary: What it does.
+        summary: Description.
         prepare: Its adapter.
-        module: What must be importable, with ``distribution`` the package that has it.
-        extra: What ``pip install`` takes to bring it.
-        devices: Where it runs.
+        module: Module that must be importable, from the package ``distribution``.
+        extra: Requirement for ``pip install``.
+        devices: Devices that it runs on.
         whole: Whether it goes from states to gradients, so that the bytes of a whole step are its bytes too.
         ours: Whether a failed check is an error of this package.
         checked: Whether it solves the problem of the reference; where not, it has no errors.
@@ -69,7 +69,7 @@ class Row:
     plugin: str = ""
 
     def obstacle(self, device: str) -> str:
-        """Why the row cannot run here; empty where it can."""
+        """Reason why the row cannot run here; empty if it can."""
         if find_spec(self.module) is None:
             return f"{self.distribution} is not installed; pip install '{self.extra}'"
         if device in self.devices:
@@ -77,7 +77,7 @@ class Row:
         return "needs a GPU" if self.devices == ("cuda",) else f"runs on {' and '.join(self.devices)} only"
 
     def start(self, case: Case) -> Step:
-        """Prepare the row on a case, which it gets in the type that it takes."""
+        """Prepare the row for a case, converted to its dtype."""
         return self.prepare(case if self.half else case.to(case.x_BSD.device.type, torch.float32))
 
     @property

@@ -1,4 +1,4 @@
-"""The floor: the norms and matrix products that no solver can avoid. It has no value and no gradient."""
+"""The lower bound: the norms and matrix products that every solver needs; without value and gradient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's own solvers, out of plug-in files."""
+"""A user's own solvers, from plug-in files."""
 
 from __future__ import annotations
 

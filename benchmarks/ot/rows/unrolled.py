@@ -12,7 +12,7 @@ __all__ = ["prepare"]
 
 
 def prepare(case: Case) -> Step:
-    """What one writes without a library."""
+    """The implementation without a library."""
     a, b = case.masses()
     log_a, log_b = (torch.where(z > 0, z, 1.0).log().where(z > 0, -1e30) for z in (a, b))
 

@@ -59,7 +59,7 @@ def test_words_are_found_where_they_are_spoken(run, bare, corpus, tmp_path, caps
     printed = capsys.readouterr().out
     assert f"{out}: 8 of 8 rows aligned" in printed
     assert "confidence of the words (quantiles): 5 %" in printed
-    assert "words compared (0 timed here alone" in printed
+    assert "words compared (0 timed only here" in printed
     true = times(corpus / "dev.tsv")
     errors = [
         abs(side - wanted)

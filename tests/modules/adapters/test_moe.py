@@ -92,7 +92,7 @@ def test_experts_that_nothing_is_sent_to_get_zero_gradients():
     ("options", "message"),
     [
         ({"top_k": 9}, "top_k must be at most num_experts, got 9 of 8"),
-        ({"top_k": 1}, "top_k 1 needs output_norm: false, for the norm undoes the gate"),
+        ({"top_k": 1}, "top_k 1 needs output_norm: false, as the norm cancels the gate"),
     ],
 )
 def test_impossible_options(options, message):

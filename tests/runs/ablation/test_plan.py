@@ -49,6 +49,12 @@ def test_a_value_replaces_the_whole_node_so_that_no_option_leaks(load):
     assert run.experiment.task_config.encoder.config.num_layers != 1  # the base's own option is gone
 
 
+def test_plugins_of_the_overrides_start_from_the_folder_of_the_file(load, tmp_path):
+    (tmp_path / "own.py").write_text(f"# {tmp_path}")
+    run, *_ = load(overrides=["plugins=[own.py]"], runs={"a": {}}, baseline="a").runs
+    assert run.experiment.sections.plugins == (tmp_path.resolve() / "own.py",)
+
+
 def test_a_grid_is_the_full_product(load):
     axes = {
         "loss": {"none": NONE, "exact": EXACT},

@@ -60,5 +60,5 @@ def test_pages_follow_links(repository):
 
 def test_a_linked_file_that_is_no_text_is_named(repository):
     (repository.root / "code" / "plot.png").write_bytes(b"\x89PNG")
-    with pytest.raises(ValueError, match=r"code/plot\.png: a page links to it, and it is no text"):
+    with pytest.raises(ValueError, match=r"code/plot\.png: a page links to it, and it is not a text"):
         repository.pages({"docs/page.md": "![plot](../code/plot.png)"})

@@ -90,7 +90,7 @@ class Potentials(NamedTuple):
 
     Attributes:
         f_NS: In units of the cost.
-        g_NT: Likewise. Updated last: its marginal holds to rounding.
+        g_NT: Likewise. Updated last, so that its marginal is exact up to rounding.
         num_iterations_N: Full iterations (one update of each side) that each sample took.
     """
 

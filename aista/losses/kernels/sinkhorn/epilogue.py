@@ -17,7 +17,7 @@ def _expm1(x):
 
 @triton.jit
 def _gain(potential, rho):
-    """What a potential adds to the dual value per unit of mass."""
+    """Contribution of a potential to the dual value per unit of mass."""
     finite = tl.where((rho == INF) | (rho == 0), 1.0, rho)
     penalised = tl.where(rho == 0, 0.0, -finite * _expm1(-potential / finite))
     return tl.where(rho == INF, potential, penalised)

@@ -44,7 +44,7 @@ class Loaded(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """What potentials say about each sample.
+    """Values, errors and derivatives of each sample at its potentials.
 
     Attributes:
         value_N: The regularised value; 0 where a side is empty, NaN where a length is beyond the padded size.
@@ -66,7 +66,7 @@ class Evaluation(NamedTuple):
 
 
 def refusal(cost_NST: Tensor) -> str | None:
-    """Why the kernels cannot take these costs, and the remedy; None if they can."""
+    """Reason why the kernels cannot run on these costs, with the remedy; None if they can."""
     compiled = isinstance(streaming.solve, triton.JITFunction)
     if compiled and not cost_NST.is_cuda:
         late = " (it was set too late)" if os.environ.get("TRITON_INTERPRET") == "1" else ""

@@ -34,7 +34,7 @@ class Launch(NamedTuple):
 
 
 def plan_launches(S: int, T: int) -> tuple[Launch, Launch]:
-    """How a padded size is iterated and evaluated."""
+    """The launches that iterate and evaluate problems of a padded size."""
     rows, columns = _power_of_two(S), _power_of_two(T)
     elements = rows * columns
     if elements <= ONCHIP_ELEMENTS:

@@ -95,7 +95,7 @@ class Side(NamedTuple):
         return torch.exp(exponent - self.damping_n1 * sums_nR.log())
 
     def target(self, marginal_nR: Tensor) -> Tensor | float:
-        """What this side's marginal over its mass must be; what it is where there is no penalty."""
+        """Target of this side's marginal relative to its mass; its present value where there is no penalty."""
         if self.rho == torch.inf:
             return 1.0
         return torch.exp(-self.potential() / self.rho) if self.rho > 0 else marginal_nR

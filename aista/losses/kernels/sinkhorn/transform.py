@@ -1,4 +1,4 @@
-"""What the Triton kernels share: soft transforms of one tile, in base 2. README.md derives them.
+"""Shared code of the Triton kernels: soft transforms of one tile, in base 2. README.md derives them.
 
 R rows and T columns of a tile; potentials are in units of ``eps / log2(e)``.
 """
@@ -36,7 +36,7 @@ def damping(rho, epsilon):
 
 @triton.jit
 def optimal_factor(potential, rho):
-    """What the optimal marginal is over the mass: ``exp(-potential / rho)``, potential and ``rho`` in one unit."""
+    """Optimal marginal relative to the mass, ``exp(-potential / rho)``, with potential and ``rho`` in one unit."""
     finite = tl.where((rho == INF) | (rho == 0), 1.0, rho)
     return tl.where(rho == INF, 1.0, tl.exp2(-potential / finite * LOG2E))
 
@@ -67,7 +67,7 @@ def row_potential(exponent_RT, damp):
 
 @triton.jit
 def row_weight(peak_R, sum_R, a_R, damp, HELD: tl.constexpr):
-    """What makes an entry of :func:`row_entries` the plan's: ``a exp2(f + peak)``, without ``f`` where ``d`` is 1."""
+    """Factor from :func:`row_entries` to the plan: ``a exp2(f + peak)``, without ``f`` where ``d`` is 1."""
     if HELD:
         return a_R / sum_R
     return tl.where(a_R > 0, a_R * tl.exp2((1 - damp) * peak_R - damp * tl.log2(sum_R)), 0.0)
