@@ -98,7 +98,7 @@ class Model:
             audio: Path of a file, or ``[W]`` floating-point samples of one channel, in [-1, 1]: an array or a tensor.
             sample_rate: Sample rate of an array, in Hz; any rate, as samples are resampled.
             n_best: Number of the search's hypotheses to return, too.
-            task: Which of the run's ``data.tasks``; empty means the first.
+            task: Task of the run, among its ``data.tasks``; empty means the first.
             source_language: Language of the speech, for prompts that name it; empty means the config's.
             target_language: Language of the translation, likewise.
             search: Search options that replace the run's: ``beam_size=4``, ``length_penalty=1.2``.
@@ -135,7 +135,7 @@ class Model:
             segmenter: Cuts recordings that are longer than the model takes, e.g. ``Vad(max_seconds=12)`` of
                 ``aista.data.segmenters.vad``.
             n_best: As in ``translate``; so are the other arguments.
-            task: Which of the run's ``data.tasks``.
+            task: Task of the run, among its ``data.tasks``.
             source_language: Language of the speech.
             target_language: Language of the translation.
             search: Search options.
@@ -168,7 +168,7 @@ class Model:
             transcript: The words spoken.
             layers: Numbers of layers, 0 (the input of the first block) to N (the output of the last); None means all.
             sample_rate: Sample rate of an array, in Hz.
-            task: Which of the run's ``data.tasks`` gives the prompt; empty means the first.
+            task: Task that gives the prompt, among the run's ``data.tasks``; empty means the first.
             source_language: Language of the speech, for prompts that name it; empty means the config's.
             target_language: Language of the translation, likewise.
 

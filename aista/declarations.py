@@ -22,7 +22,7 @@ class Declaration:
     """A class or function below ``@register("kind", "name")``.
 
     Attributes:
-        module: Where it is defined.
+        module: Module that defines it.
         qualname: Its name there.
         summary: The first line of its docstring.
         config: The class that declares its options.

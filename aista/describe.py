@@ -25,7 +25,7 @@ class OptionText:
     Attributes:
         name: Its key in a config.
         value: Type, default and bounds: ``float = 0.5 (> 0)``.
-        meaning: What it does; may be empty.
+        meaning: Its description; may be empty.
         kind: The kind of the components that it holds, or an empty string.
         beside: Options of this place, written beside the component's name.
         within: Options of the dataclass that it holds.

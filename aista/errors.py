@@ -78,7 +78,7 @@ class Fault:
     Attributes:
         path: Place in the config, e.g. ``alignment[0].config.solver``.
         problem: The rule and the received value.
-        remedy: What to do instead; may be empty where the problem says it already.
+        remedy: The correction; may be empty where the problem implies it.
     """
 
     path: str

@@ -126,7 +126,7 @@ def remove_leftovers(folder: Path, *names: str, older_than: float = 0.0) -> None
     """Remove from a folder the temporary files and folders of these names that killed processes left behind.
 
     Args:
-        folder: Where they were written.
+        folder: Folder that they were written to.
         names: Their names, or patterns of ``glob`` for them.
         older_than: Minimum seconds since the last change; 0 only under a lock, when no other process writes there.
     """

@@ -16,8 +16,8 @@ class Kind:
 
     Attributes:
         name: As in configs, e.g. ``ot_solver``.
-        summary: What such a component does.
-        package: Where the built-in ones are: a package with a module per component, named as it is registered, or one
+        summary: Description of such components.
+        package: Package of the built-in ones, with a module per component, named as it is registered, or one
             module that holds them all.
         dependencies: Keyword arguments that a factory may take beside its options.
     """

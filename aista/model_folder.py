@@ -77,7 +77,7 @@ def check_folder(folder: Path) -> None:
         for name in sorted(set(weight_map.values())):
             inside(folder, name)
             if not name.endswith(".safetensors"):
-                raise ValueError(f"{folder / INDEX} names {name!r}; weights are read from *.safetensors alone")
+                raise ValueError(f"{folder / INDEX} names {name!r}; weights are read only from *.safetensors")
 
 
 def inside(folder: Path, name: str | Path) -> Path:

@@ -34,7 +34,7 @@ def to_plain(value: Any, keep: Keep | None = None) -> Any:
 
     Args:
         value: Options, or what they may hold.
-        keep: Which options of dataclasses are written; None writes all.
+        keep: Decides which options of dataclasses are written; None writes all.
     """
     if isinstance(value, Component):
         config = {} if value.config is None else {"config": to_plain(value.config, keep)}

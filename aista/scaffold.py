@@ -81,7 +81,7 @@ class ProjectOptions:
         source: Language of the speech, e.g. ``en``.
         target: Language of the translations.
         corpus: Path of the corpus to import; "" leaves it to ``make SOURCE=...``.
-        tasks: What the model learns, of ``st``, ``asr``, ``mt`` and ``cot``; the first is validated and scored.
+        tasks: Tasks of the model, among ``st``, ``asr``, ``mt`` and ``cot``; the first is validated and scored.
         steps: Steps of joint training for each task; each pretraining stage has half as many again.
     """
 

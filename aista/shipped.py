@@ -23,8 +23,8 @@ def find_config(text: str | Path, folder: Path = Path()) -> Path:
     """The config file that a user names: ``my.yaml`` and ``somewhere/my.yaml`` are paths, ``quickstart`` is shipped.
 
     Args:
-        text: What the user wrote.
-        folder: Where a relative path starts.
+        text: The user's argument.
+        folder: Folder that a relative path starts from.
 
     Raises:
         ConfigError: no shipped config has this name.

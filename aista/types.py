@@ -66,7 +66,7 @@ class SpeechBatch:
         encoded: Whether ``audio`` holds encoder states, so that the encoder is not run.
         left_out: Number of rows of the batch that could not be read and are missing.
         part_rows: Part of the training data -> number of its rows here; empty where parts are not distinguished.
-        tasks: What each row is trained on (``aista.data.task_rows``); empty where all rows are alike.
+        tasks: Task of each row (``aista.data.task_rows``); empty where all rows have the same.
         prompts: The prompt of each row; None where all have the model's own.
         spoken: ``[S]`` the rows with audio, on the CPU; None where all have it. The transcript of the others takes the
             place of the speech.

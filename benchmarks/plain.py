@@ -35,7 +35,7 @@ class PlainModel(nn.Module):
     """Whisper's encoder, a projector and a causal LM with LoRA.
 
     Args:
-        folders: Where the configs of both models are.
+        folders: Folders with the configs of both models.
         ours: aista's model, whose weights are copied, on its device; for ``own_length`` its encoder is used itself.
 
     Attributes:

@@ -74,8 +74,8 @@ def make_task(folders: Folders, dtype: torch.dtype = torch.float32) -> SpeechTra
     """Frozen encoder, trained conv adapter, LoRA on all projections of the blocks.
 
     Args:
-        folders: Of the models; where they have no weights, neither has what the task builds.
-        dtype: Of the language model's weights.
+        folders: Folders of the models; without weights there, the models are built without them.
+        dtype: Dtype of the language model's weights.
     """
     vocab_size = transformers.AutoConfig.from_pretrained(folders.llm).vocab_size
     num_mels = transformers.AutoConfig.from_pretrained(folders.whisper).num_mel_bins

@@ -30,7 +30,7 @@ class Shape:
     """A speech encoder and a language model.
 
     Attributes:
-        title: What has these shapes.
+        title: The models with these shapes.
         whisper: Makes the encoder's config.
         llm: Makes the language model's.
     """

@@ -26,9 +26,9 @@ class Result:
     """One row on one workload.
 
     Attributes:
-        question: What is compared.
+        question: The comparison.
         workload: On which batches.
-        row: Who.
+        row: Name of the row.
         against: The row that the ratio refers to.
         p20_s: 20th percentile of the rounds' seconds.
         p50_s: Median.
@@ -38,7 +38,7 @@ class Result:
         ratio_q75: Third quartile.
         tokens_per_s: Target tokens, EOS included, in the median round.
         positions_per_s: Positions of the language model that hold content, likewise.
-        rounds: How many were timed.
+        rounds: Number of timed rounds.
     """
 
     question: str

@@ -158,7 +158,7 @@ def test_a_layer_that_is_not_there(model, file, layers):
 
 
 def test_a_transcript_that_is_none(model, file):
-    with pytest.raises(aista.AistaError, match="transcript: must say what is spoken, got nothing"):
+    with pytest.raises(aista.AistaError, match="transcript: must be the words spoken, got nothing"):
         model.states(file, " ")
     with pytest.raises(DataError, match="must not write '<fr>'"):
         model.states(file, "one <fr>")

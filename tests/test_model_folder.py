@@ -96,7 +96,7 @@ def test_an_index_that_leads_elsewhere_is_refused(tmp_path, name):
 
 def test_an_index_names_safetensors(tmp_path):
     write(tmp_path, index={"weight_map": {"a": "pytorch_model.bin"}})
-    with pytest.raises(ValueError, match=r"names 'pytorch_model.bin'; weights are read from \*\.safetensors alone"):
+    with pytest.raises(ValueError, match=r"names 'pytorch_model.bin'; weights are read only from \*\.safetensors"):
         check_folder(tmp_path)
 
 

@@ -27,7 +27,7 @@ class Preparation(Options, ABC):
 
         Args:
             out: Folder to create.
-            source: Where the raw corpus lies; not needed once complete.
+            source: Path of the raw corpus; not needed once complete.
             progress: Called as ``progress(stage, done, total)``.
 
         Raises:

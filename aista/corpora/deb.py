@@ -24,7 +24,7 @@ def opened(source: Path, packages: str, folders: Sequence[str]) -> Iterator[Path
     Args:
         source: A .deb file, a folder of them, or a folder that the packages were unpacked or installed to.
         packages: Pattern of the packages' names; other .deb files of a folder are left alone.
-        folders: What is wanted from a .deb file, e.g. ``usr/share/doc``.
+        folders: Folders to unpack from a .deb file, e.g. ``usr/share/doc``.
 
     Raises:
         DataError: there is no such file or folder, or a .deb file cannot be read.

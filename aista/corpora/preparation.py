@@ -131,7 +131,7 @@ def train_sentencepiece(
 
     Args:
         path: The file.
-        sentences: What to train on.
+        sentences: Training sentences.
         vocab_size: Number of pieces.
         symbols: Texts that are one piece each.
         model_type: ``bpe``, ``unigram`` or ``char``.
@@ -233,7 +233,7 @@ class Folder:
             dropped: Ids of the rows left out, by reason.
             noted: Ids of rows that one should know about, by reason.
             origins: A further column of the table ``manifests``.
-            values: What else the template names.
+            values: Other values of the template.
         """
         for name, rows in manifests.items():
             write_manifest(self.out / f"{name}.tsv", rows)

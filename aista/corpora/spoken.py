@@ -107,7 +107,7 @@ class SpokenPreparation(Preparation, ABC):
 
         Args:
             folder: To fill and seal.
-            sentences: What the source holds, in all its languages.
+            sentences: Sentences of the source, in all its languages.
             about: First part of the README: title, origin, licence.
             progress: Called as ``progress(stage, done, total)``.
             from_english: Whether English is spoken and the languages are what it is translated into.

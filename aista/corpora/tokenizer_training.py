@@ -52,8 +52,8 @@ def train_tokenizer(
 
     Args:
         out: The file to write.
-        manifests: Where the texts are.
-        options: What to train.
+        manifests: Manifests with the texts.
+        options: Options of the model.
         symbols: Texts that are one piece each, for prompts; None: ``<fr>`` for each language of the
             translations, or of the transcripts where there are none.
         overwrite: Replace ``out`` if it exists.

@@ -133,7 +133,7 @@ class LengthBatches:
         seed: With the epoch, the only source of randomness.
         world_size: Processes that share a batch.
         noise: Amount of random scaling of lengths; 0 sorts strictly.
-        mixture: Which rows an epoch reads; None for all of them, once each. A mixture that reads all of them once gives
+        mixture: Choice of rows per epoch; None for all of them, once each. A mixture that reads all of them once gives
             the same batches.
 
     Raises:

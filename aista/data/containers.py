@@ -32,7 +32,7 @@ class UnmeasuredError(ValueError):
     Attributes:
         start: The byte at which its first frame begins.
         header: A frame (Xing) that says its length; libsndfile decodes all of this frame and what follows ``start``.
-        samples: What that must be at least.
+        samples: Minimum number of samples of that.
     """
 
     def __init__(self, start: int, header: bytes, samples: int) -> None:

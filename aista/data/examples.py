@@ -30,9 +30,9 @@ class Example:
         target: Translation's token ids.
         source_text: Transcript.
         target_text: Translation.
-        words: Where the transcript's words lie; empty where that is unknown or not asked for.
-        part: Which part of the training data it is of; "" where parts are not told apart.
-        task: What it is trained on; "" where rows are alike.
+        words: Places of the transcript's words; empty where unknown or not asked for.
+        part: Part of the training data; "" where parts are not distinguished.
+        task: Task of the row; "" where all rows have the same.
         prompt: Token ids before the speech, BOS included, and behind it; None for the model's own prompt.
     """
 

@@ -30,7 +30,7 @@ class FaultLog:
     A row that is met again in another epoch counts again, among the rows of that epoch. A resumed run counts anew.
 
     Args:
-        manifests: Where the rows come from: a manifest and how many rows are of it, in their order.
+        manifests: Origin of the rows: manifests and the numbers of their rows, in order.
         on_bad_rows: ``"error"`` stops at the first fault.
         max_share: Share of the rows read that may have a fault otherwise.
     """

@@ -55,7 +55,7 @@ class FileMemory:
 
     Args:
         manifest: The manifest that names the files.
-        topic: What is remembered; part of the file's name.
+        topic: Kind of results; part of the file's name.
         compute: (the manifest's ``audio`` field, the manifest's folder) -> values of ``types``.
         types: ``int`` or ``str``, of each value.
     """

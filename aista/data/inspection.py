@@ -47,9 +47,9 @@ class Inspection:
         set_aside: Rows that the task has no use for, by reason.
         unknown_columns: Columns that are not read.
         measured: Rows whose ``n_frames`` the manifest leaves empty.
-        policy: How the rows were looked at.
+        policy: How the rows were examined.
         examined: Rows whose audio and texts were looked at; of the others only what the columns tell.
-        checks: What is left to check when a row is read; None where every row was examined.
+        checks: Checks to make when a row is read; None where every row was examined.
         task_rows: Task -> kept rows that are for it; empty where rows are not told apart (``aista.data.task_rows``).
     """
 
@@ -199,14 +199,14 @@ def inspect(
     that the next start is fast; in a read-only folder nothing is remembered.
 
     Args:
-        manifest: What ``read_manifest`` returned.
+        manifest: The result of ``read_manifest``.
         config: Bounds on the duration, and the languages that rows must not contradict.
         with_audio: Rows must have audio; otherwise it is not looked at.
         needs_target: Rows must have a translation; otherwise they must have a transcript or a translation.
         reject: ``row -> reason`` why the task cannot use a row, or "". Such rows are not faults: they
             are set aside before anything is checked, and counted by reason.
         tokenizer: Its control tokens must not stand in the texts; None checks nothing.
-        policy: How much is looked at.
+        policy: Extent of the inspection.
         progress: Called with (files looked at, files), from the calling thread.
     """
     rows, set_aside = _without_rejected(manifest.rows, reject)

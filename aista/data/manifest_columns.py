@@ -18,8 +18,8 @@ def write_columns(manifest: Manifest, out: Path, columns: Mapping[str, Sequence[
     """Write a manifest's lines with other values in some columns, atomically; order and other columns are kept.
 
     Args:
-        manifest: What ``read_manifest`` returned.
-        out: Where to write; it may be the manifest itself.
+        manifest: The result of ``read_manifest``.
+        out: Output file; may be the manifest itself.
         columns: Name -> a value for each row; a column that the manifest lacks comes last.
 
     Raises:

@@ -38,7 +38,7 @@ class Row:
         tgt_lang: Language of the translation, or "".
         word_times: When each word of the transcript is spoken, ``0.10-0.35 0.35-0.80`` in seconds, or "".
         line: Line in the manifest, counted from 1 (the header); 0 in rows that were not read from a file.
-        task: What it is for (``aista.data.task_rows``), or "": whatever its fields allow.
+        task: Its task (``aista.data.task_rows``), or "": any task that its fields allow.
     """
 
     id: str
@@ -72,7 +72,7 @@ class Rows(Sequence[Row]):
     Args:
         table: Columns called as the fields of ``Row``: ``n_frames`` and ``line`` of int64, the others strings. A field
             with a default that it lacks has that value in each row.
-        places: Which rows of the table, in which order; None for all.
+        places: Indices of rows of the table, in order; None for all.
     """
 
     def __init__(self, table: pa.Table, places: NDArray[np.int64] | None = None) -> None:

@@ -44,7 +44,7 @@ def scan_manifest(path: Path, header: Sequence[str], columns: Sequence[str]) -> 
     Args:
         path: The manifest.
         header: The fields of its first line.
-        columns: Those to read; ``id``, ``audio`` and ``tgt_text`` are among them.
+        columns: Columns to read, including ``id``, ``audio`` and ``tgt_text``.
     """
     status = path.stat()
     if status.st_size >= LARGE:

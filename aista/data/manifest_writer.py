@@ -21,7 +21,7 @@ class ManifestWriter:
 
     Args:
         path: The file.
-        columns: What to write of each row, in this order.
+        columns: Columns to write, in this order.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:

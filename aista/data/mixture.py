@@ -44,9 +44,9 @@ class Mixture:
     A function of (parts, shares, seed, epoch) alone: no epoch depends on those before it.
 
     Attributes:
-        names: Of the parts.
+        names: Names of the parts.
         part: ``[rows]`` number of each row's part.
-        shares: Of each part, above 0, with the sum 1.
+        shares: Share of each part, above 0; they sum to 1.
         seed: Decides the orders.
 
     Raises:

@@ -26,8 +26,8 @@ class Waveform:
 
     Args:
         samples: ``[W]`` floating-point samples of one channel, in [-1, 1]: a NumPy array, a tensor, or a sequence.
-        sample_rate: Of the samples, in Hz.
-        name: What messages call it.
+        sample_rate: Sample rate in Hz.
+        name: Name in messages.
 
     Raises:
         DataError: no sample rate; several channels, integers, no samples, only zeros, or samples that are not finite.

@@ -54,10 +54,10 @@ class Limit:
     """Limits of a model, e.g. on the positions of a row in the LLM.
 
     Attributes:
-        name: What is measured, in the plural, e.g. ``"LLM positions"``.
+        name: The measured quantity, in the plural, e.g. ``"LLM positions"``.
         maximum: Largest allowed measure.
         measure: ``(rows, seconds) -> measures``; seconds are the true durations, 0 without audio.
-        remedy: What the user can do.
+        remedy: Advice for the user.
         minimum: Smallest allowed measure.
     """
 

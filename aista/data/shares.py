@@ -20,7 +20,7 @@ def spares_of(batches: Sequence[tuple[int, ...]], place: int, rank: int, world_s
 
     Args:
         batches: Row numbers of each global batch.
-        place: Which of them.
+        place: Index among them.
         rank: The process' number.
         world_size: Number of processes.
     """

@@ -49,7 +49,7 @@ def rows_of_tasks(inspection: Inspection, tasks: Sequence[str], marker: str, *, 
     the transcript, in ``cot`` transcript, marker and translation.
 
     Args:
-        inspection: Of the manifest.
+        inspection: Inspection of the manifest.
         tasks: Names in ``TASKS``.
         marker: Stands between the two texts of ``cot``, with a space on each side.
         known: Tasks that rows may name; those of them that are not among ``tasks`` are left out and counted.
@@ -87,7 +87,7 @@ def rows_alike(rows: Rows, manifest: Path, *, usual: str) -> Rows:
     """The rows with the column ``task`` ignored, for a run with a single task.
 
     Args:
-        rows: Of the manifest.
+        rows: Rows of the manifest.
         manifest: For messages.
         usual: The task that they are all for; empty where the run has another use for rows than these tasks.
 

@@ -48,7 +48,7 @@ def word_boundaries(
 
     Args:
         tokens: In the order in which they are spoken.
-        num_words: Of the transcript.
+        num_words: Number of words in the transcript.
         seconds: Length of the recording; the gaps at its edges are bounded by ``reach`` alone.
         reach: How far into the gaps.
     """

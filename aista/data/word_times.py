@@ -86,7 +86,7 @@ def word_spans(transcript: str, word_times: str, tokenizer: TextTokenizer, secon
         transcript: ``src_text`` of a row.
         word_times: Its column of that name; "" gives no spans.
         tokenizer: Says where its tokens lie in the text.
-        seconds: What the encoder's input covers: the recording, and silence that the feature appends.
+        seconds: Seconds of the encoder's input: the recording, and silence appended by the feature.
 
     Raises:
         DataError: the tokenizer cannot say it.

@@ -80,12 +80,12 @@ def length_batches(
     """The plan of a training split.
 
     Args:
-        lengths: Of each row, in seconds, or in tokens where there is no audio.
+        lengths: Length of each row, in seconds, or in tokens where there is no audio.
         experiment: Its data section limits the batches.
         with_audio: Whether the rows have audio.
         world_size: Processes that share a batch.
         positions: Positions of the LLM that each row takes; needed for ``data.max_batch_positions``.
-        mixture: Which rows an epoch reads; None for all of them.
+        mixture: Choice of rows per epoch; None for all of them.
 
     Raises:
         DataError: the processes cannot each have a row within the limits of a batch.

@@ -74,7 +74,7 @@ def load_weights(checkpoint: Checkpoint, *, verify: bool = True) -> dict[str, Te
     """The model's weights on the CPU. Reads tensors only; no code is executed.
 
     Args:
-        checkpoint: Of any run.
+        checkpoint: Checkpoint of any run.
         verify: Compare the files with their checksums first.
 
     Raises:

@@ -122,7 +122,7 @@ def released_if_unused(run_dir: Path, *, claimed: bool) -> Iterator[None]:
 
     Args:
         run_dir: The run folder.
-        claimed: What ``claim`` returned; only the call that wrote the config takes it back.
+        claimed: The result of ``claim``; only the call that wrote the config removes it.
     """
     try:
         yield

@@ -55,7 +55,7 @@ class Split:
     Attributes:
         name: train, dev, test, or a manifest's path.
         dataset: The usable rows.
-        inspections: What was found in each of its manifests.
+        inspections: Inspection of each of its manifests.
         on_bad_rows: Whether faulty rows are an error or dropped, as the config says.
         positions: ``[rows]`` positions of the LLM that each row takes in a batch; None where these have no limit.
     """
@@ -144,7 +144,7 @@ def load_split(
         training: Add the further manifests (of speech, or of texts alone) and the augmentation; take
             ``data.train_rows`` rows and shuffle the transcripts where the config says so.
         scored: Translations are scored, so that each row must have one even if training needs none.
-        row_task: Which of ``data.tasks`` the rows are read for where they are not trained on; empty: the first.
+        row_task: Task of rows that are not trained on, among ``data.tasks``; empty: the first.
 
     Raises:
         DataError: the manifest is malformed or missing, has fewer rows than ``data.train_rows`` or bad ones

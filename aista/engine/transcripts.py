@@ -44,7 +44,7 @@ def check_words(rows: Rows, path: Path, *, training: bool) -> None:
     with_times = int(rows.is_filled("word_times").sum())
     if not with_times and training:
         raise DataError(
-            f"{path}: no row says when its words are spoken, which an alignment loss needs; fill the column word_times "
+            f"{path}: no row has word times, which an alignment loss needs; fill the column word_times "
             "(docs/manifest.md), for example from a forced aligner, and leave data.shuffle_transcripts off"
         )
     if with_times < len(rows):

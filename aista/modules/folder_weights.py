@@ -30,7 +30,7 @@ def check_weights(folder: Path) -> None:
         return
     content = without_safetensors(path.name for path in folder.glob("*"))
     raise ValueError(
-        f"path: {folder} holds {content}; weights are read from *.safetensors alone: get model.safetensors, or load "
+        f"path: {folder} holds {content}; weights are read only from *.safetensors: get model.safetensors, or load "
         "a file you trust with transformers once and save_pretrained(..., safe_serialization=True)"
     )
 

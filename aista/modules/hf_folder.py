@@ -40,7 +40,7 @@ def read_config(folder: Path, model_types: Collection[str] = (), *, remedy: str 
     Args:
         folder: Holds config.json; weights are not looked for.
         model_types: Model types allowed in config.json; empty for any that transformers knows.
-        remedy: What to do about a model of another type.
+        remedy: Advice for a model of another type.
         changes: Values to override.
 
     Raises:
@@ -125,10 +125,10 @@ def build_model(
 
     Args:
         auto_class: ``AutoModel``, ``AutoModelForCausalLM`` ...
-        folder: Where the weights are.
+        folder: Folder of the weights.
         config: As ``read_config`` gives it.
         with_weights: Whether to read them; otherwise they are arbitrary (see ``build_skeleton``).
-        dtype: Of the weights: ``auto`` (the checkpoint's own), ``float32`` or ``bfloat16``.
+        dtype: Dtype of the weights: ``auto`` (the checkpoint's own), ``float32`` or ``bfloat16``.
         attention: Attention implementation; ``auto`` is the model's own choice.
         part: Prefix of the tensors that must not be missing.
 

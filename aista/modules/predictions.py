@@ -60,7 +60,7 @@ def token_nll(llm: LanguageModel, states: Tensor, start: Tensor, labels: Tensor,
         states: ``[B, N, D]`` final states.
         start: ``[B]`` position of each row's token ``labels[:, 0]``; the state before it predicts it.
         labels: ``[B, U]`` ids.
-        tokens: Which of them count.
+        tokens: The counted ones among them.
 
     Returns:
         ``[B]`` nats in fp32; 0 for rows without such tokens.
@@ -85,7 +85,7 @@ def token_divergence(
         divergence: Compares a slice.
         speech: ``[B, N, D]`` final states of the speech branch, and the ``[B]`` positions of each row's first target.
         text: The same for the text branch.
-        tokens: Which target tokens count.
+        tokens: The counted target tokens.
 
     Returns:
         ``[B]`` in fp32; 0 for rows without such tokens.

@@ -58,7 +58,7 @@ class RepetitionGuard:
 
         Args:
             forbidden: The result of ``forbid``.
-            rows: Which of the batch the R rows are.
+            rows: Indices of the R rows in the batch.
             lowest_R: ``[R]`` the lowest score among the candidates that the step used.
         """
         better = forbidden.scores > lowest_R[forbidden.rows]

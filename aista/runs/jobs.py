@@ -113,7 +113,7 @@ def run_jobs(
     """Run all jobs, first those that no other process works on, so that two calls with the same jobs share the work.
 
     Args:
-        jobs: What to run.
+        jobs: Jobs to run.
         console: For progress.
         num_parallel: Jobs at a time, which take the visible GPUs in turn; 0 means ``default_parallel``.
         keep_going: Continue with the other jobs where one fails.

@@ -42,7 +42,7 @@ def rank_rows(
         rows: The candidates of each row.
         metric: As there; it may need more than texts.
         scale: As there.
-        inputs: What the rows were translated from.
+        inputs: Inputs of the rows, for metrics that need them.
 
     Raises:
         DataError: a row lacks what the metric needs.

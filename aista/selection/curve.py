@@ -58,7 +58,7 @@ class ProbeCurve:
         num_utterances: Utterances that took part, each a query and a candidate.
         num_skipped: Rows left out because they have no transcript (or no speech position).
         num_transcripts: Distinct transcripts among the utterances.
-        pooling: How states were pooled.
+        pooling: Pooling of the states.
         similarity: Similarity that ``scores`` are computed with: cosine, csls or ot.
         resamples: Bootstrap resamples behind the intervals of the measures; 0: there are none.
     """

@@ -37,7 +37,7 @@ class GradientAgreement:
         """``[B]`` fp64 cosines per captured layer, on the CPU; 0 where a gradient vanishes, as in rows without a side.
 
         Args:
-            output: Of a forward with ``input_gradient``.
+            output: Output of a forward pass with ``input_gradient``.
         """
         assert output.embedded is not None, "the forward must be asked for input_gradient"
         if not bool(output.layer(0).present.any()):

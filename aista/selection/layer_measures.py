@@ -66,7 +66,7 @@ def pooled_measures(
         groups: N labels; rows with equal labels hold the same transcript.
         cosine_NN: Their cosines.
         ranking: Retrieval by that cosine.
-        neighbours: Of CSLS.
+        neighbours: Number of nearest neighbours in CSLS.
         counts_RN: ``[R, N]`` resamples; None: no intervals.
 
     Returns:

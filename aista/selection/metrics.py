@@ -154,7 +154,7 @@ def ranks_of_partner(own_Q: Tensor, similarity_QC: Tensor, rival_QC: Tensor, tie
     Args:
         own_Q: Similarity of each query to its partner.
         similarity_QC: To all candidates.
-        rival_QC: Which candidates compete with the partner; the partner itself does not.
+        rival_QC: Whether a candidate competes with the partner; the partner itself does not.
         tie: Similarities that differ by at most this are tied.
     """
     margin_QC = similarity_QC - own_Q[:, None]

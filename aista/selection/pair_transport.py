@@ -56,7 +56,7 @@ class PairTransport:
             speech: One ``[P, D]`` tensor per utterance, P at least 1.
             text: One ``[T, D]`` tensor per utterance, T at least 1.
             pairs_K2: ``[K, 2]`` numbers of a speech and a text utterance.
-            device: Where to solve.
+            device: Device to solve on.
 
         Returns:
             ``[K]`` fp64 costs and ``[K]`` whether the solver met its tolerance, on the CPU.

@@ -24,7 +24,7 @@ def csls_matrix(cosine_NN: Tensor, neighbours: int = 10) -> Tensor:
 
     Args:
         cosine_NN: ``[N, N]`` cosines, speech by text.
-        neighbours: How many; where there are fewer candidates, all of them.
+        neighbours: Number of nearest neighbours; where there are fewer candidates, all of them.
 
     Returns:
         ``[N, N]``; shifting all cosines by a constant changes nothing.

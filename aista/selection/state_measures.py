@@ -26,7 +26,7 @@ class KeptStates:
         tokens: ``[T]`` token ids each; empty where the probe did not get them.
         words: ``[W, 4]`` each, as ``SpeechBatch.words`` without its padding; no rows where times are unknown.
         groups: Labels; utterances with equal labels have the same transcript. The probe fills them in.
-        device: Where the states came from, and where measures may work.
+        device: Original device of the states, on which measures may compute.
     """
 
     speech: list[Tensor] = field(default_factory=list)

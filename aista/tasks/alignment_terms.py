@@ -50,8 +50,8 @@ class AlignmentTerms:
 
     Attributes:
         terms: In the order of the config.
-        state_terms: Those that compare the states of both branches at the selected layers.
-        prediction_terms: Those that compare both branches' predictions of the target tokens.
+        state_terms: Terms that compare the states of both branches at the selected layers.
+        prediction_terms: Terms that compare both branches' predictions of the target tokens.
         divergences: The losses of ``prediction_terms`` in the form that the model takes.
         factors: Factor of each term's weight in this step; 1 where ``start_step`` is not called.
     """

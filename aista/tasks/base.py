@@ -81,10 +81,10 @@ class Task(ABC):
         translates_text: Whether ``decode_text`` translates transcripts.
         row_tasks: Possible tasks of rows (``data.tasks``); empty where all rows are trained alike.
         prompts: The prompts around the speech in the language model's input; None without a language model.
-        tunings: How the parts with a tuning are trained, by the option's name.
+        tunings: Tunings of the parts, by the option's name.
         pretrained: How ``build_model`` treats pretrained weights: ``load`` them; ``skip`` them, where a model's weights
             are loaded from elsewhere afterwards; or leave such parts on the ``meta`` device, without values.
-        parameters: What ``select_trainable`` returned last; not set before.
+        parameters: Last result of ``select_trainable``; not set before.
     """
 
     uses_audio: ClassVar[bool] = True

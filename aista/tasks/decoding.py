@@ -98,9 +98,9 @@ class Decoder:
         """Check that ``size`` rows have what the utility of ``mbr`` needs.
 
         Args:
-            languages: What rows are translated into; empty ones are the experiment's.
-            inputs: What they are translated from.
-            size: How many.
+            languages: Target languages of the rows; empty ones are the experiment's.
+            inputs: Inputs of the rows.
+            size: Number of rows.
 
         Raises:
             ConfigError: the utility cannot be built for a language.
@@ -117,8 +117,8 @@ class Decoder:
 
         Args:
             decoded: Rows.
-            inputs: What each was translated from.
-            languages: As of ``decode``.
+            inputs: Inputs of the rows.
+            languages: As in ``decode``.
 
         Raises:
             DataError: a row lacks what the utility needs.
@@ -177,6 +177,6 @@ def _utility(spec: Utility | None, language: str, chooses_late: bool) -> Metric 
         problem = (
             f"compares texts of a row with each other, but {spec.name!r} needs the {' and '.join(metric.needs)} too"
         )
-        remedy = "choose a metric of texts alone, such as chrf; `aista evaluate --mbr` takes this one as well"
+        remedy = "choose a metric that needs only texts, such as chrf; `aista evaluate --mbr` takes this one as well"
         raise ConfigError([Fault(at, problem, remedy)])
     return metric

@@ -202,7 +202,7 @@ def resolve_experiment(
     Args:
         raw: The config as plain data.
         base: Folder that relative plug-in paths start from.
-        source: Where it came from, for messages.
+        source: Its origin, for messages.
         start: As in ``load_experiment``.
         commits: As in ``Experiment``.
 

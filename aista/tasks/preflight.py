@@ -38,7 +38,7 @@ def preflight(experiment: Experiment, *, with_data: bool = True, pretrained: Pre
     """Check files, tokenizer, layers and metrics of an experiment and of its pretraining stages.
 
     Args:
-        experiment: What to check.
+        experiment: The experiment to check.
         with_data: Whether the manifests must exist.
         pretrained: As in ``build_task``; pretrained weights must exist if they are to be loaded.
 
@@ -66,7 +66,7 @@ def build_task(experiment: Experiment, *, pretrained: Pretrained = "load") -> Ta
     """The experiment's task with its tokenizer and feature; builds no model yet.
 
     Args:
-        experiment: What to build.
+        experiment: The experiment to build.
         pretrained: How the task's model treats pretrained weights; see ``Task``.
 
     Raises:
@@ -101,7 +101,7 @@ def build_metrics(
     Args:
         experiment: Its evaluation section names them.
         others: Metrics that replace these.
-        row_task: Which of ``data.tasks`` is scored; empty: the first. If only one of the two writes transcripts, the
+        row_task: Scored task among ``data.tasks``; empty: the first. If only one of the two writes transcripts, the
             configured metrics do not apply.
         language: Language of the texts, in place of the config's.
 
@@ -128,7 +128,7 @@ def build_direction_metrics(
 
     Args:
         experiment: Names the metrics.
-        row_task: Which of ``data.tasks`` is scored.
+        row_task: Scored task among ``data.tasks``.
         languages: Direction -> target language; a language that is empty is the config's.
         others: Metrics that replace the configured ones.
     """

@@ -72,7 +72,7 @@ def assert_ignores_padding(
     Args:
         solve: Two sides of states -> a value per row, and the gradients to both.
         sides: Name -> states ``[B, N, D]`` and lengths.
-        tolerance: Of values and gradients; ten times that for other amounts of padding.
+        tolerance: Tolerance of values and gradients; ten times that for other amounts of padding.
     """
     value, grads = solve(*(states for states, _ in sides.values()))
     for garbage in (0.0, 7.0, torch.nan):

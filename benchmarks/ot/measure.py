@@ -48,7 +48,7 @@ def measure(
     """Check, time and weigh the rows on one workload.
 
     Args:
-        name: Of the workload.
+        name: Name of the workload.
         workload: Its sizes.
         rows: By name, as in the table of rows, all able to run on the device; the floor is among them.
         rounds: Timed rounds, at least 1.

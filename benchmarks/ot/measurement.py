@@ -32,16 +32,16 @@ class Measurement:
         memory_mib: Peak memory that a step adds.
         roofline: Share of the memory's rate at which the median step moves what any step must (``roofline.py``).
         copy_gb_per_s: That rate: what a copy reads and writes on this device, measured just before.
-        fault: What is above its bound, in words; empty if the row is right.
-        rounds: How many were timed.
-        threads: How many were allowed.
+        fault: Errors above their bounds, in words; empty if there are none.
+        rounds: Number of timed rounds.
+        threads: Number of allowed threads.
         device: The processor or GPU.
-        dtype: Of the states; peers get them in fp32.
+        dtype: Dtype of the states; other libraries get them in fp32.
         library: The row's library and version.
         aista: Version of this package.
         torch: Version.
         python: Version.
-        commit: Of this package's source, where known.
+        commit: Commit of this package's source, if known.
     """
 
     workload: str

@@ -26,7 +26,7 @@ class Prediction:
 
     Attributes:
         operations: Floating-point operations, forward and backward.
-        by_type: The same by the type that they are computed in.
+        by_type: The same by compute dtype.
         memory: Bytes of one process at the peak.
     """
 

@@ -27,7 +27,7 @@ class StepResult(Result):
         peak_tflops: Peak rate of the device that MFU refers to.
         mfu: Operations over time and peak rate.
         peak_gib: Peak memory: the row's weights, optimizer state, and what the step adds.
-        predicted_ms: What a dry run predicts.
+        predicted_ms: Prediction of a dry run.
         predicted_gib: Likewise.
     """
 
@@ -73,11 +73,11 @@ def write(
 
     Args:
         results: The rows.
-        gates: What held before they were timed.
+        gates: Conditions that held before timing.
         file: Its name ends on ``.md``.
         device: ``cpu`` or ``cuda``.
-        settings: What was run, in words.
-        command: What made the file.
+        settings: Description of the runs.
+        command: The command that made the file.
     """
     origin = surroundings(device)
     versions = ", ".join(f"{name} {origin[name]}" for name in ("torch", "transformers", "peft"))

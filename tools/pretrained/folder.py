@@ -38,7 +38,7 @@ def make_model(model: PublicModel, out: Path, *, source: Path | None = None, dty
     """Write the model's Hugging Face folder, atomically.
 
     Args:
-        model: What to make.
+        model: The model to make.
         out: Folder to make. One that this function made of the same model and type is verified and kept.
         source: See ``source_files``.
         dtype: Type of the written weights. float32 holds every source exactly; the others halve the folder.

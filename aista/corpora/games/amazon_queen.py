@@ -68,7 +68,7 @@ class Archive:
     """The game's file of files.
 
     Attributes:
-        path: Where it lies.
+        path: Path of the file.
         places: Offset and size by name.
     """
 

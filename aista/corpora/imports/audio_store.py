@@ -39,7 +39,7 @@ class AudioStore:
 
     Args:
         out: Folder of the manifests.
-        folders: Where relative paths may start, the likeliest first.
+        folders: Folders that relative paths may start from, the most likely first.
     """
 
     def __init__(self, out: Path, folders: Sequence[Path]) -> None:

@@ -97,7 +97,7 @@ class CollectedRows:
         """Each row's split.
 
         Args:
-            shares: What to take from train; None takes the default where no source names a split.
+            shares: Fractions to take from train; None takes the default where no source names a split.
 
         Returns:
             The splits' names, ``[N]`` the index of each row's among them, and how it came to be, for people.

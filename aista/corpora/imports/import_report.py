@@ -52,7 +52,7 @@ class ImportReport:
         out: The new folder.
         sources: Each part with its layout and the columns that were taken, as text.
         splits: Size of each manifest.
-        how_split: How the rows came into their splits.
+        how_split: How the splits were made.
         dropped: Rows that were left out.
         noted: Rows that were kept and that one should know about.
         duplicates: Rows whose transcript and translation both are another row's.

@@ -43,7 +43,7 @@ def import_corpus(out: Path, sources: Sequence[str], options: ImportOptions, pro
     Args:
         out: The folder to make.
         sources: Each a path or name, or ``SPLIT=`` and one.
-        options: What to do.
+        options: Options of the import.
         progress: Called as ``progress(stage, done, total)``.
 
     Raises:

@@ -26,8 +26,8 @@ class ImportOptions:
         overrides: Its options, ``key=value``.
         columns: Column of a manifest -> column of the sources; "" takes none.
         shares: Split -> share of the rows to take for it; None: 5 % each for dev and test where no source names splits.
-        source_language: Of rows whose source does not say.
-        target_languages: Of rows whose source does not say. With several each source is read for one after the other,
+        source_language: Language of rows whose source does not state it.
+        target_languages: Of rows whose source does not state it. With several, each source is read for each language,
             and the ids of its rows end with the language.
         overwrite: Import anew into a folder with a finished import.
     """

@@ -94,7 +94,7 @@ def _nominal(nominal: Nominal, case: Case, *, negation: str = "") -> list[str]:
     """A nominal without its relative clause.
 
     Args:
-        nominal: What to word.
+        nominal: The phrase to word.
         case: Its case.
         negation: ``kein`` or ``nie`` where an indefinite noun phrase takes *kein*, or follows *nie*.
     """

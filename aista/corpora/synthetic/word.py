@@ -155,8 +155,8 @@ class GermanVerb:
 
     Attributes:
         particle: What separates from the finite verb and stands at the end (*sie macht die tür auf*).
-        case: Of the object: ``acc`` or ``dat``.
-        preposition: Of the object, if it has one.
+        case: Case of the object: ``acc`` or ``dat``.
+        preposition: Preposition of the object, if it has one.
         sein: Whether the perfect is formed with *sein*.
     """
 

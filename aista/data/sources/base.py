@@ -33,7 +33,7 @@ class Recording:
         path: A file, or what else a manifest's column ``audio`` may hold; with ``content`` the name that the bytes had.
         content: The bytes of the encoded file, where no file of its own holds them.
         start: Seconds before the utterance begins.
-        seconds: How long it lasts; None: to the end.
+        seconds: Duration; None: to the end.
     """
 
     path: str = ""
@@ -52,7 +52,7 @@ class Entry:
     """One row of a source, unconverted.
 
     Attributes:
-        place: Where it stands, as messages name it: ``metadata.csv:3``.
+        place: Its place, for messages: ``metadata.csv:3``.
         fields: Column -> value: texts, numbers, None, and for audio a path, ``{"bytes": ..., "path": ...}`` or a
             ``Recording``.
         fault: Why it cannot be read; "" where it can.
@@ -69,12 +69,12 @@ class Part:
 
     Attributes:
         name: As messages name it.
-        columns: What its rows hold, as far as that can be told without reading all of them.
+        columns: Columns of its rows, as far as known without reading all of them.
         entries: Begins to read the rows; memory must not grow with their number.
         split: ``train``, ``dev``, ``test`` or another name; "" where the source does not say.
-        folders: Where relative paths of audio may start, the likeliest first.
+        folders: Folders that relative audio paths may start from, the most likely first.
         total: Number of rows, for a progress bar; None if that is not known.
-        note: What one should know of how it is read, for the report.
+        note: Note on how it is read, for the report.
     """
 
     name: str
@@ -105,7 +105,7 @@ class Source(ABC):
 
         Args:
             place: A path or name.
-            languages: What the user asks for: a corpus of several languages chooses by it, others need not look.
+            languages: Languages that the user asks for; a corpus of several languages chooses by them.
 
         Raises:
             DataError: it cannot be read, is of another layout, or has no such languages.

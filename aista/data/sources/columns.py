@@ -60,8 +60,8 @@ def match_columns(
     """Column of a manifest -> column of a part, named by the user or found by common names.
 
     Args:
-        part: Whose columns are matched.
-        given: What the user says; an empty name takes no column.
+        part: The part with the columns to match.
+        given: The user's mapping; an empty name takes no column.
         usual: The layout's own names.
         languages: ``src_text`` and ``tgt_text`` -> language code, or "": columns named by language are found so.
 

@@ -139,7 +139,7 @@ def _listed(path: Path, stream: IO[str], rest: str) -> Iterator[Entry]:
             rest, position = rest[position:], 0
             more = stream.read(_PIECE) if len(rest) < _LONGEST else ""
             if not more:
-                yield Entry(f"{path.name}[{number}]", {}, f"not JSON ({error}), and nothing behind it can be read")
+                yield Entry(f"{path.name}[{number}]", {}, f"not JSON ({error}), and nothing after it can be read")
                 return
             rest += more
             continue

@@ -123,7 +123,7 @@ def _entries(name: str, dataset: Any) -> Iterator[Entry]:
             number += 1
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(
-            f"{name}: cannot be read behind row {number} ({type(error).__name__}: {error}); repeat the command: it "
+            f"{name}: cannot be read after row {number} ({type(error).__name__}: {error}); repeat the command: it "
             "keeps what is measured"
         ) from None
 

@@ -61,7 +61,7 @@ class _Shards:
     """Places of the recordings in a tarred dataset, one archive after the other, in the order of rows.
 
     Args:
-        folders: Where the archives may be: beside the manifest, or above ``sharded_manifests``.
+        folders: Possible folders of the archives: beside the manifest, or above ``sharded_manifests``.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:

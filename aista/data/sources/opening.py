@@ -62,7 +62,8 @@ def _meant(place: str, layouts: Sequence[registry.Entry]) -> str:
     for entry in layouts:
         layout = _class_of(entry)
         if issubclass(layout, PublishedCorpus) and (found := nearby(Path(place), layout.is_root)):
-            return f"is no corpus, but {' and '.join(map(str, found))} would be read as {entry.name}; give that folder"
+            held = " and ".join(map(str, found))
+            return f"is not a corpus, but {held} would be read as {entry.name}; give that folder"
     return ""
 
 

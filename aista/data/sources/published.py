@@ -126,9 +126,9 @@ def choose_language(place: str, known: str, languages: Languages, *, instead: st
 
     Args:
         place: As the user names it.
-        known: What the corpus has.
-        languages: What the user asks for.
-        instead: Where there are translations.
+        known: Language of the corpus.
+        languages: Languages that the user asks for.
+        instead: Advice on a corpus with translations.
     """
     if not _is_asked(known, languages.source):
         raise DataError(f"--from {place}: is in {known}, not {languages.source}; correct --source-language")

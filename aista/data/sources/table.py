@@ -163,4 +163,4 @@ def _parquet_rows(file: Path) -> Iterator[Entry]:
                 yield Entry(f"{file.name}[{number}]", flatten(fields))
                 number += 1
     except (OSError, ValueError) as error:
-        raise DataError(f"{file}: cannot be read behind row {number} ({error}); copy it again") from None
+        raise DataError(f"{file}: cannot be read after row {number} ({error}); copy it again") from None

@@ -30,9 +30,9 @@ class StreamRow(NamedTuple):
     """A row of a shard, unconverted.
 
     Attributes:
-        place: Where it stands, as messages name it: ``cuts.000003.jsonl.gz:7``.
+        place: Its place, for messages: ``cuts.000003.jsonl.gz:7``.
         row: Its ``audio`` is relative to the stream's folder; "" where no audio was asked for.
-        kind: Of what is wrong with it, e.g. ``"no audio"``; "" where it can be used.
+        kind: Kind of its fault, e.g. ``"no audio"``; "" where it can be used.
         fault: The rule, what was found, and the remedy.
     """
 

@@ -27,11 +27,11 @@ class Window:
     """The rows of the shards that are read together, and their batches.
 
     Attributes:
-        rows: Those that can be used, in the shards' order.
+        rows: Usable rows, in the shards' order.
         batches: Places in ``rows`` of every global batch, in order.
         num_met: Rows in the shards that the task has a use for.
-        bad: Those of them that cannot be used.
-        fingerprint: Of the ids in the batches.
+        bad: The rows among them that cannot be used.
+        fingerprint: Fingerprint of the ids in the batches.
     """
 
     rows: tuple[Row, ...]
@@ -59,12 +59,12 @@ class WindowReader:
     """Reads windows; the result is a function of (shards, seed, epoch, window, processes) only.
 
     Attributes:
-        stream: Where the shards are.
+        stream: The stream with the shards.
         shards: All of them.
         check: Rows -> what is wrong with each, "" where nothing is.
         reject: Row -> why the task has no use for it, or "".
         batches: (rows, processes) -> their batches; raises DataError where there can be none.
-        seed: Of the order of the shards.
+        seed: Seed of the order of the shards.
         with_audio: Rows need audio.
     """
 

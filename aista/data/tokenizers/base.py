@@ -109,7 +109,7 @@ class TextTokenizer(ABC):
         Args:
             turns: (role, text) pairs; roles are ``system``, ``user`` and ``assistant``.
             date: ``YYYY-MM-DD``, for templates that print the day.
-            variables: What the model's template knows beside the turns.
+            variables: Other variables of the model's template.
 
         Raises:
             DataError: there is no such format, or it does not take these turns.

@@ -17,7 +17,7 @@ def user_defined_symbols(model: bytes) -> dict[str, int]:
     """User-defined symbols of a serialised model and their ids.
 
     Args:
-        model: What ``SentencePieceProcessor.serialized_model_proto()`` returns.
+        model: The result of ``SentencePieceProcessor.serialized_model_proto()``.
     """
     return {piece: index for index, piece, _ in _user_defined(model)}
 

@@ -26,7 +26,7 @@ class CostEstimate:
     """Estimated cost of a run. Operations are of a whole step, memory is of one process.
 
     Attributes:
-        origin: Where the row lengths come from.
+        origin: Origin of the row lengths.
         rows: Lengths over rows, by name.
         num_rows: Rows of an epoch.
         batches: Batches of an epoch.
@@ -34,14 +34,14 @@ class CostEstimate:
         batch_size: Rows of the batch that the operations are of; its size is nearest to the mean.
         layers: Aligned layers; None without alignment.
         step: The step of mean size.
-        plain: The same on cross-entropy alone; None without alignment.
+        plain: The same for cross-entropy only; None without alignment.
         epoch_operations: Operations of an epoch.
         largest_size: Rows of the largest batch.
         memory: By number of processes and kind of sharding, at the largest batch.
         activations: Peak of forward and backward of one process alone at the largest batch, by whether activation
             checkpointing is on.
         checkpointing: Whether the config turns activation checkpointing on.
-        device: What it is planned for.
+        device: GPU of the plan.
         utilization: Share of the device's peak that is assumed.
     """
 
@@ -157,7 +157,7 @@ class _Traces(NamedTuple):
 
     Attributes:
         step: The batch of mean size.
-        plain: The same on cross-entropy alone.
+        plain: The same for cross-entropy only.
         shares: The largest batch, divided by so many processes.
         activations: Its peak for one process, by whether activation checkpointing is on.
     """

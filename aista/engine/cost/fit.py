@@ -40,8 +40,8 @@ class Fit:
         tried: Every value traced, ascending.
         budget: Bytes that one process may take, the margin taken off.
         ceiling: The value from which on batches grow no more, whatever the memory.
-        origin: Where the row lengths come from.
-        unit: Of ``Tried.longest``.
+        origin: Origin of the row lengths.
+        unit: Unit of ``Tried.longest``.
         checkpointed: Bytes of the smallest batch with activation checkpointing; None where some batch fits or the
             config turns that on already.
     """

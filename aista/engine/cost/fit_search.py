@@ -19,10 +19,10 @@ class Tried(NamedTuple):
     """A value of the option, and the heaviest batch that it allows.
 
     Attributes:
-        value: Of the option.
+        value: Value of the option.
         rows: Rows of that batch, all processes together.
         longest: Its longest row: seconds, or tokens in text tasks.
-        memory: Of one process.
+        memory: Memory of one process.
         share: The rows of the batch that this process has.
     """
 
@@ -41,7 +41,7 @@ def search(attempt: Callable[[int], Tried], start: int, least: int, most: int, b
 
     Args:
         attempt: Traces a value; memory must not fall with it.
-        start: Where to begin.
+        start: First value to try.
         least: Smallest value.
         most: Largest value.
         budget: Bytes.

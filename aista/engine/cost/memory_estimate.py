@@ -58,7 +58,7 @@ class MemoryEstimate:
         optimizer: State of AdamW.
         gradients: Gradients and the buckets they travel in.
         gathered: Parameters of other processes, and what is on its way.
-        activations: What forward and backward keep.
+        activations: Tensors kept by forward and backward.
     """
 
     processes: int

@@ -28,7 +28,7 @@ class Operations(NamedTuple):
     Attributes:
         forward: In the forward pass.
         backward: In the backward pass: gradients of states, and of weights where these are trained.
-        recomputed: What activation checkpointing computes again in the backward pass.
+        recomputed: Operations that activation checkpointing repeats in the backward pass.
     """
 
     forward: int = 0
@@ -74,7 +74,7 @@ class StepMeter(TorchDispatchMode):
 
     Attributes:
         operations: (part, number of the pass through it, counted from 1) -> [forward, backward, recomputed].
-        by_type: The same by the type that they are computed in.
+        by_type: The same by compute dtype.
         live: Bytes of the tensors that were made inside and still exist, gradients included.
         peak: Maximum of ``live``.
         gradients_at_peak: Finished gradients of parameters among them.

@@ -196,7 +196,7 @@ def plan_batches(
     Args:
         rows: Their lengths.
         experiment: Its data section limits the batches.
-        feature: Of the task; None where it uses no audio.
+        feature: Feature of the task; None where it uses no audio.
         world_size: Processes that share a batch.
         positions: Positions of the LLM that each row takes; None without one.
 

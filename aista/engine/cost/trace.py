@@ -142,7 +142,7 @@ def make_batch(
         sizes: The lengths.
         audio: ``[B, W]`` or ``[B, F, M]`` encoder input.
         tokenizer: Has a word that is neither padding nor the end of a text.
-        prompt: Of each row; None for the model's own.
+        prompt: Prompt of each row; None for the model's own.
     """
     rows, length = len(sizes.inputs), max(sizes.source, default=0)
     word = next(id for id in range(tokenizer.vocab_size) if id not in (tokenizer.pad_id, tokenizer.eos_id))

@@ -70,7 +70,7 @@ class CachedEncoder:
     Args:
         experiment: Its config names the cache.
         model: Has the encoder, with its final weights.
-        device: Where the model is.
+        device: Device of the model.
         rank: This process' number; each process encodes its share of a split and waits for the others.
         world_size: Number of processes.
     """

@@ -46,7 +46,7 @@ def describe(experiment: Experiment, task: Task, folder: Path, *, whole: bool) -
     Args:
         experiment: The run's.
         task: Its task.
-        folder: Where the export is written.
+        folder: Folder of the export.
         whole: Whether the base models' config files go along; otherwise their folders' names stand for them.
 
     Returns:

@@ -86,7 +86,7 @@ def save_qwen2_audio(
     """Write config, weights, tokenizer, feature extractor and search options for ``from_pretrained``.
 
     Args:
-        folder: Where to.
+        folder: Output folder.
         task: Built from the run's own copies of the base model's files.
         model: With the trained weights, LoRA merged.
         generation: The run's search.

@@ -106,7 +106,7 @@ def load_plugins_for(folder: Path, files: Iterable[str | Path], *, verify: bool 
     Args:
         folder: The run, or an exported folder.
         files: The plug-in files that the user names.
-        verify: As of ``check_files``; a file in the exported folder is compared in any case.
+        verify: As in ``check_files``; a file in the exported folder is compared in any case.
 
     Raises:
         RunError: a file in the exported folder was changed or added after the export.

@@ -27,7 +27,7 @@ class Target:
         repo: ``ORG/NAME``.
         public: Whether everybody may read it.
         exists: Whether it already exists.
-        files: What lies in it, the hub's own file and the card left out.
+        files: Its files, except the hub's own file and the card.
         record: The export that it holds; None where it holds none.
     """
 
@@ -44,7 +44,7 @@ class Push:
 
     Attributes:
         folder: Exported folder.
-        target: Where to.
+        target: The repository.
         sizes: Name -> bytes of each file to send.
         stale: Files of an earlier export there that this one does not have; they are deleted.
         step: The checkpoint's.

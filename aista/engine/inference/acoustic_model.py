@@ -40,7 +40,7 @@ class AcousticModel:
         tokenizer: Its classes; the blank follows them.
         feature: Turns recordings into its input.
         data: Bounds on the recordings, and the language of the speech.
-        device: Where it is.
+        device: Device of the model.
         experiment: The run's; None where the model comes from a Hugging Face folder.
     """
 
@@ -74,7 +74,7 @@ def open_acoustic_model(
     Args:
         folder: Run folder of the task ``ctc_asr``, its export, or a Hugging Face folder or hub name of a CTC model.
         which: Checkpoint of a run: ``best``, ``last`` or a step number.
-        device: Where to run it; empty means the GPU if there is one.
+        device: Device to run it on; empty means the GPU if there is one.
         base: Base weights by part, for an export of the trainable weights alone.
         verify: Compare a run's weights with their checksums first.
 

@@ -60,7 +60,7 @@ def time_words(
 
     Args:
         spelling: Its tokens.
-        spans: Where they lie; None where no path spells them.
+        spans: Their spans; None where there is no path.
         frame_seconds: Length of a frame.
         seconds: Length of the recording.
         min_confidence: Words below it are left empty.

@@ -25,11 +25,11 @@ class AlignmentReport:
     Attributes:
         out: The manifest that was written.
         num_rows: Rows in it.
-        inspection: Which rows could be aligned, and why the others could not.
+        inspection: The rows that could be aligned, and the reasons for the others.
         aligned: Id -> words of the rows that were.
         min_confidence: Words below it have no time.
         errors: Against the reference; None without one.
-        seconds: What the command took.
+        seconds: Time of the command.
     """
 
     out: Path

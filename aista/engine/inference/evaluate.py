@@ -72,7 +72,7 @@ def evaluate(
         split: ``dev``, ``test``, or the path of a manifest.
         which: Checkpoint: ``best``, ``last`` or a step number.
         batch_size: Rows decoded together; 0 means the config's. Changes nothing but the speed.
-        device: Where to decode; empty means the GPU if there is one.
+        device: Device to decode on; empty means the GPU if there is one.
         base: Base weights by part, for an export of the trainable weights alone.
         verify: Compare the weights with their checksums first.
         shuffled_speech: Also measure the NLL of the references with another row's speech.
@@ -204,7 +204,7 @@ def _scorer(job: _Job, data: Split) -> Scorer:
     scorer = Scorer(job.run.experiment, job.metrics, job.row_task, data)
     job.decoder.prepare(scorer.target_languages(scorer.places), scorer.inputs, len(data.dataset.rows))
     if job.row_task == "cot" and job.decoder.needs:
-        raise AistaError("--mbr: outputs of cot are two texts in one; choose a metric of texts alone, such as chrf")
+        raise AistaError("--mbr: outputs of cot are two texts in one; choose a metric of texts only, such as chrf")
     return scorer
 
 

@@ -30,7 +30,7 @@ class UtteranceStates:
         speech: ``[L, P, D]`` at the P positions of the speech, on the model's device and in its type.
         text: ``[L, T, D]`` at the T tokens of the transcript.
         tokens: The transcript's tokens as text.
-        seconds: How long the recording is; each position covers ``seconds / P`` where the adapter keeps time.
+        seconds: Duration of the recording; each position covers ``seconds / P`` where the adapter keeps time.
     """
 
     layers: tuple[int, ...]
@@ -52,10 +52,10 @@ def layer_states(
 
     Args:
         run: A speech-translation run.
-        recorded: What is said.
+        recorded: The recording.
         transcript: Its text.
         layers: Numbers of layers; None means all of them.
-        wanted: Which prompt to read it with, of a model of several.
+        wanted: Task and languages of the prompt, for a model with several.
 
     Raises:
         AistaError: no such layer, no transcript, or a task without states of both.
@@ -65,7 +65,7 @@ def layer_states(
     chosen = _chosen(layers, model.llm.num_layers)
     row = Row("", "", 0, "", src_text=transcript)
     if not transcript.strip():
-        raise AistaError("transcript: must say what is spoken, got nothing")
+        raise AistaError("transcript: must be the words spoken, got nothing")
     data = run.experiment.sections.data
     if findings := RowChecks(data, tokenizer=task.tokenizer).of_tokens(row):
         raise DataError(findings[0][1])

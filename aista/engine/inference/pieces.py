@@ -34,7 +34,7 @@ class Piece:
     Attributes:
         file: The recording: its path as it was given, or the name of what is in memory.
         segment: The part of it; of no length where the recording could not be read.
-        example: What is decoded; None where there is a problem, and for digital silence, whose translation is empty.
+        example: Input to decode; None where there is a problem, and for digital silence, whose translation is empty.
         problem: Why it cannot be decoded, with its place; empty where it can.
         share: Of the recording, what ends with this piece: 1 for the last one, and less for the others.
     """
@@ -56,7 +56,7 @@ class PieceReader:
         limits: Bounds that the model sets.
         segmenter: Cuts recordings; None takes each as one piece.
         report: Called with the seconds of a recording that the segmenter has seen.
-        transcript: What is said in it, where the model is to read that, too.
+        transcript: Its transcript, where the model needs that, too.
     """
 
     config: DataConfig

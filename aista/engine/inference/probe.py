@@ -57,7 +57,7 @@ def probe(
         size: Maximum number of utterances; each is a query and a candidate.
         name: Name of the files; empty means ``LABEL_step_N``, with the LABEL of ``aista evaluate``.
         utterance: Id of the utterance whose transport plan is drawn; empty means one of middle length.
-        device: Where to run; empty means the GPU if there is one.
+        device: Device to run on; empty means the GPU if there is one.
         resamples: Bootstrap resamples for the intervals; 0: no intervals.
         gradients: Compare the gradients of transport and cross-entropy too; takes a training step's memory.
         verify: Compare the weights with their checksums first.

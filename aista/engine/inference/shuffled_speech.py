@@ -47,7 +47,7 @@ def measure_shuffled_speech(run: TrainedRun, loader: BatchLoader) -> ShuffledSpe
     """Score the references of a split twice.
 
     Args:
-        run: Of a task that translates speech.
+        run: A run of a task that translates speech.
         loader: Batches of rows of similar length; a batch of one row is left out.
 
     Raises:

@@ -59,12 +59,12 @@ class Scorer:
     Args:
         experiment: The run's.
         metrics: In place of the run's; none for these.
-        row_task: What the rows are for; empty where a run does not tell rows apart.
-        split: What is to be scored.
+        row_task: Task of the rows; empty where a run has a single task.
+        split: The split to score.
 
     Attributes:
         places: Id -> where the row stands in the split.
-        inputs: What the rows are translated from, in the split's order.
+        inputs: Inputs of the rows, in the split's order.
 
     Raises:
         ConfigError: a metric cannot be built.

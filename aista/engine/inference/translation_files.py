@@ -31,7 +31,7 @@ class Output:
     """Destination and format of translations.
 
     Attributes:
-        recordings: What is translated, in order.
+        recordings: The translated recordings, in order.
         format: One of ``FORMATS``.
         path: A file, or a folder that gets a file per recording; None is standard output.
         timed: Lines of the format text say where in the recording they begin and end.

@@ -33,7 +33,7 @@ def transport_plans(
         split: ``dev``, ``test``, or the path of a manifest.
         utterances: Their ids; each needs a transcript.
         which: Checkpoint: ``best``, ``last`` or a step number.
-        device: Where to run; empty means the GPU if there is one.
+        device: Device to run on; empty means the GPU if there is one.
 
     Raises:
         RunError: there is no such checkpoint.

@@ -71,11 +71,11 @@ def align_manifest(
 
     Args:
         path: The manifest.
-        out: Where the new one is written; its audio paths lead to the same files.
+        out: The new manifest; its audio paths lead to the same files.
         encoder: The CTC model; see ``open_acoustic_model`` for it and for what else is said of it.
-        options: How.
+        options: Options of the alignment.
         which: Checkpoint of a run.
-        device: Where to run the model.
+        device: Device to run the model on.
         base: Base weights of an export.
         verify: Compare weights with their checksums.
 

@@ -30,7 +30,7 @@ class LoaderReader(DataReader[DeviceBatch]):
     """Reads ``num_accumulate`` batches per step; its state is the loader's (epoch, position).
 
     Attributes:
-        ids: Of the rows that were read last, for one step.
+        ids: Ids of the rows that were read last, for one step.
     """
 
     def __init__(self, loader: BatchLoader | StreamLoader, *, num_accumulate: int = 1) -> None:

@@ -63,7 +63,7 @@ class TaskRecipe(Recipe):
     """Wraps a task, its readers and its starting weights for ``fairseq2.recipe.run``.
 
     Attributes:
-        task: What is trained.
+        task: The task to train.
         run_dir: RUN; metrics and selection are written there.
         trainer: aista's trainer options.
         evaluation: Rows and scores of validation.
@@ -71,7 +71,7 @@ class TaskRecipe(Recipe):
         metrics: Scores of validation.
         initial: Part name -> weights that the part starts from.
         data: Train and dev rows.
-        trackers: What the metrics are sent to as well.
+        trackers: Trackers that also receive the metrics.
         verify: Compare a checkpoint with its checksums before resuming from it.
     """
 

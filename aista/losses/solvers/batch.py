@@ -30,9 +30,9 @@ class Side(NamedTuple):
 
     Attributes:
         states_NRD: Padded states.
-        lengths_N: How many of the R positions are content.
+        lengths_N: Number of positions with content.
         counts_N1: The same, and 1 for an empty sample, to divide by.
-        mask_NR: Where content is.
+        mask_NR: True where there is content.
     """
 
     states_NRD: Tensor

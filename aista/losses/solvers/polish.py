@@ -34,7 +34,7 @@ def newton_step(
         f_NS: Potentials.
         g_NT: Likewise.
         ratio_NST: ``P / (a b^T)`` at these potentials, 0 in the padding.
-        samples: Which of the N take the step.
+        samples: Indices of the samples that take the step.
     """
     f_NS, g_NT = f_NS.clone(), g_NT.clone()
     along_x = [n for n in samples if task.lengths_N2[n][0] < task.lengths_N2[n][1]]
@@ -66,7 +66,7 @@ def second_side_step(a_NS: Tensor, b_NT: Tensor, rows_NST: Tensor, sums_NS: Tens
         a_NS: Masses.
         b_NT: Likewise.
         rows_NST: The plan's rows scaled to sum 1, 0 in the padding.
-        sums_NS: What the rows' sums were, over ``a``, and 1 where nothing; written to.
+        sums_NS: Sums of the plan's rows relative to ``a``, and 1 where 0; modified.
     """
     weighted_NST = rows_NST * a_NS[:, :, None]
     columns_NT = weighted_NST.sum(1)

@@ -77,8 +77,8 @@ class SinkhornDivergence(Balanced):
         """As :meth:`Solver.solve`, with the costs among the states of each side too.
 
         Args:
-            both: Of the costs between x and y.
-            among_x: Of those among the x of the same samples: a row that has no y must have length 0 here.
+            both: Problem with the costs between x and y.
+            among_x: Problem among the x of the same samples; a row without y must have length 0 here.
             among_y: Likewise.
 
         Raises:

@@ -29,7 +29,7 @@ def load_checkpoint(encoder: nn.Module, file: Path, *, fairseq: Renaming, option
     Args:
         encoder: The encoder; its options describe the checkpoint.
         file: ``.pt`` or ``.safetensors``.
-        fairseq: How fairseq names the encoder's tensors.
+        fairseq: Renaming of fairseq's tensors to the encoder's.
         options: The options that describe a checkpoint, for the message of one that does not fit.
 
     Raises:

@@ -40,11 +40,11 @@ class Row:
     """A step to measure.
 
     Attributes:
-        summary: What it does.
+        summary: Description.
         prepare: Its adapter.
-        module: What must be importable, with ``distribution`` the package that has it.
-        extra: What ``pip install`` takes to bring it.
-        devices: Where it runs.
+        module: Module that must be importable, from the package ``distribution``.
+        extra: Requirement for ``pip install``.
+        devices: Devices that it runs on.
         whole: Whether it goes from states to gradients, so that the bytes of a whole step are its bytes too.
         ours: Whether a failed check is an error of this package.
         checked: Whether it solves the problem of the reference; where not, it has no errors.

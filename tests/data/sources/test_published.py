@@ -51,7 +51,7 @@ def test_the_folder_is_recognised_and_a_wrong_one_names_it(name: str, tmp_path: 
     for folder, meant in wrong.items():
         with pytest.raises(DataError, match=rf"must be the folder that holds .*; give {meant}$"):
             parts_of(folder, layout=name, languages=languages)
-        with pytest.raises(DataError, match=rf"is no corpus, but {meant} would be read as {name}; give that"):
+        with pytest.raises(DataError, match=rf"is not a corpus, but {meant} would be read as {name}; give that"):
             recognise(str(folder))
 
 

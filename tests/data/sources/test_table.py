@@ -105,7 +105,7 @@ def test_a_json_list_that_is_cut_short_says_so(tmp_path: Path) -> None:
     assert [row.texts["src_text"] for row in rows_of(part)] == ["one"]
     ((place, fault),) = faults_of(part)
     assert place == "mine.json[1]"
-    assert "nothing behind it can be read" in fault
+    assert "nothing after it can be read" in fault
 
 
 def test_gzip_and_its_cut_end(tmp_path: Path) -> None:

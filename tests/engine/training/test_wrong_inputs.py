@@ -80,9 +80,7 @@ def test_words_without_times(tmp_path, corpus, capsys):
     write_manifest(manifest, [replace(row, audio=str(corpus / row.audio)) for row in rows])
     options["data"]["train"] = str(manifest)
     printed = refusal(tmp_path, capsys, options)
-    assert (
-        f"{manifest}: no row says when its words are spoken, which an alignment loss needs; fill the column" in printed
-    )
+    assert f"{manifest}: no row has word times, which an alignment loss needs; fill the column" in printed
     options["data"] |= {"train": str(corpus / "train.tsv"), "shuffle_transcripts": True}
     assert "leave data.shuffle_transcripts off" in refusal(tmp_path, capsys, options)
 

@@ -303,7 +303,7 @@ def test_wrong_folders_are_named(tmp_path):
 def test_only_safetensors_are_read(tmp_path):
     folder = make_folder(tmp_path, "wav2vec2-base")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"holds no weights \(model.safetensors\); .* read from \*.safetensors alone"):
+    with pytest.raises(ValueError, match=r"holds no weights \(model.safetensors\); .* read only from \*.safetensors"):
         build(folder, "wav2vec2-base")
     torch.save(make_model("wav2vec2-base").state_dict(), folder / "pytorch_model.bin")
     with pytest.raises(ValueError, match=r"holds only pytorch_model.bin, which can run code when loaded"):

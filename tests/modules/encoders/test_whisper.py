@@ -225,7 +225,7 @@ def test_wrong_folders_are_named(tmp_path):
 
 def test_folder_without_weights(tmp_path):
     tiny_config().save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"holds no weights \(model.safetensors\); .* read from \*.safetensors alone"):
+    with pytest.raises(ValueError, match=r"holds no weights \(model.safetensors\); .* read only from \*.safetensors"):
         whisper(WhisperConfig(path=tmp_path), feature_dim=6)
 
 

@@ -193,7 +193,7 @@ def test_pickled_weights_are_not_read(folders, tmp_path):
     model.config.save_pretrained(tmp_path)
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(
-        ValueError, match=r"holds only pytorch_model\.bin, which can run code .*read from \*\.safetensors alone"
+        ValueError, match=r"holds only pytorch_model\.bin, which can run code .*read only from \*\.safetensors"
     ):
         build(tmp_path)
 

@@ -72,7 +72,7 @@ NO_ALIASES = struct.pack("<I", 0)
     [
         (model_bytes({}, version=4), "of version 6 starts with that number, got 4; convert the model with CTranslate2"),
         (model_bytes(TENSORS) + b"x", "1 bytes follow the end of the model"),
-        (model_bytes(TENSORS, {"x": "y"}), "the alias x stands for y, which is not there"),
+        (model_bytes(TENSORS, {"x": "y"}), "the alias x stands for y, which does not exist"),
         (header(2) + 2 * array("a", torch.ones(1)) + NO_ALIASES, "the array a is there twice"),
         (header(1) + array("a", torch.ones(1), kind=6) + NO_ALIASES, "a has the unknown type 6"),
         (header(1) + array("a", torch.ones(2), size=4) + NO_ALIASES, r"a of shape \[2\] and type torch.float32 cannot"),
