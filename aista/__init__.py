@@ -6,7 +6,7 @@ imported before it is used.
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PLACES = {
     "AistaError": "aista.errors",

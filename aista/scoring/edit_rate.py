@@ -81,7 +81,7 @@ class EditRate(Metric):
 
     @property
     def signature(self) -> str:
-        """``nrefs:1|unit:word|norm:basic|version:aista-0.1.0``; ours, as sacrebleu has no such metric."""
+        """``nrefs:1|unit:word|norm:basic|version:aista-0.2.0``; ours, as sacrebleu has no such metric."""
         return f"nrefs:1|unit:{self.unit}|norm:{self.normalizer}|version:aista-{__version__}"
 
     def units(self, text: str) -> Sequence[str]:
