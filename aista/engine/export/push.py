@@ -121,7 +121,7 @@ def find_target(repo: str, *, public: bool) -> Target:
         except RepositoryNotFoundError:
             return Target(repo, public, exists=False)
         if bool(info.private) == public:
-            is_now, remedy = ("private", "leave --public out") if info.private else ("public", "add --public")
+            is_now, remedy = ("private", "leave out --public") if info.private else ("public", "add --public")
             raise RunError(f"--push: {hub_url(repo)} is {is_now}; {remedy}, or change it on its page first")
         files = frozenset(file.rfilename for file in info.siblings or ()) - set(_OF_THE_HUB)
         record = None
