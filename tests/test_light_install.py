@@ -1,6 +1,7 @@
 """A plain ``pip install aista``: what it is enough for, and what says that more is needed."""
 
 import ast
+import functools
 import importlib.metadata
 import sys
 from pathlib import Path
@@ -94,7 +95,10 @@ def test_a_module_of_no_extra_is_a_bug_and_no_remedy_is_made_up(monkeypatch):
 
 
 def owners(module):
-    return set(map(normal, importlib.metadata.packages_distributions().get(module, ())))
+    return set(map(normal, distributions().get(module, ())))
+
+
+distributions = functools.cache(importlib.metadata.packages_distributions)  # it reads all that is installed
 
 
 def test_each_extra_brings_what_is_said_of_it():

@@ -230,7 +230,7 @@ def test_real_limits_are_one_line_each(folder):
     lines = [line for line in process.stdout.splitlines() if not line[:2].isdigit()]
     messages, codes = lines[::2], lines[1::2]
     assert codes == ["code 1"] * 10, process.stdout
-    assert all("Permission denied; its permissions" in message for message in messages[:5]), messages
+    assert all("Permission denied; this user lacks the permission" in message for message in messages[:5]), messages
     assert all("File too large; raise the largest size" in message for message in messages[5:]), messages
 
 
