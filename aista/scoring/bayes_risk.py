@@ -12,46 +12,34 @@ from aista.scoring.base import Metric, Statistics
 from aista.scoring.candidates import Candidate
 from aista.scoring.utterance_inputs import NO_INPUTS, UtteranceInputs
 
-__all__ = ["expected_utilities", "fold", "rank_by_utility", "rank_rows"]
+__all__ = ["expected_utilities", "fold", "rank_by_utility"]
 
 _TIE = 1e-6
 """Expected utilities, of the order of 100, that differ by less are equal: rounding must not choose."""
 
 
-def rank_by_utility(candidates: Sequence[Candidate], metric: Metric, scale: float) -> list[Candidate]:
-    r"""Order a row's candidates by expected utility (Kumar and Byrne 2004), best first.
-
-    ``U(y) = sum_j w_j u(y, y_j)``, the candidates being the references too, with weights ``w_j`` proportional to
-    ``p(y_j | x) ** scale`` that sum to 1. Texts that are equal are one candidate with a ``count``. Of equal utilities
-    the one with the better score comes first. n candidates cost n * n sentences of the metric.
-
-    Args:
-        candidates: Hypotheses of the search, best score first.
-        metric: ``u``: its score of one sentence, negative where lower is better.
-        scale: 1 uses the model's probabilities, 0 equal weights.
-    """
-    return rank_rows([candidates], metric, scale)[0]
-
-
-def rank_rows(
+def rank_by_utility(
     rows: Sequence[Sequence[Candidate]], metric: Metric, scale: float, inputs: UtteranceInputs = NO_INPUTS
 ) -> list[list[Candidate]]:
-    """``rank_by_utility`` of many rows by one call of the metric, which may be a process that loads a model.
+    r"""Order the candidates of each row by expected utility (Kumar and Byrne 2004), best first.
+
+    ``U(y) = sum_j w_j u(y, y_j)``, a row's candidates being the references too, with weights ``w_j`` proportional to
+    ``p(y_j | x) ** scale`` that sum to 1. Texts that are equal are one candidate with a ``count``. Of equal utilities
+    the one with the better score comes first. n candidates of a row cost n * n sentences of the metric. All rows are
+    scored by one call of the metric, which may be a process that loads a model.
 
     Args:
-        rows: The candidates of each row.
-        metric: As there; it may need more than texts.
-        scale: As there.
+        rows: Hypotheses of each row's search, best score first.
+        metric: ``u``: its score of one sentence, negative where lower is better.
+        scale: 1 uses the model's probabilities, 0 equal weights.
         inputs: Inputs of the rows, for metrics that need them.
 
     Raises:
         DataError: a row lacks what the metric needs.
     """
-    folded = [fold(candidates, scale) for candidates in rows]
-    utilities = _utilities([[item.text for item in items] for items, _ in folded], metric, inputs)
-    return [
-        _ranked(items, values @ np.asarray(weights)) for (items, weights), values in zip(folded, utilities, strict=True)
-    ]
+    folded, weights = zip(*(fold(candidates, scale) for candidates in rows), strict=True)
+    texts = [[item.text for item in items] for items in folded]
+    return list(map(_ranked, folded, expected_utilities(texts, weights, metric, inputs)))
 
 
 def _ranked(folded: Sequence[Candidate], utilities: Statistics) -> list[Candidate]:
@@ -75,18 +63,16 @@ def fold(candidates: Sequence[Candidate], scale: float) -> tuple[list[Candidate]
     return list(folded.values()), [weight / total for weight in weights.values()]
 
 
-def expected_utilities(texts: Sequence[str], weights: Sequence[float], metric: Metric) -> Statistics:
-    """``[N]`` expected utility of each text against all of them, in the metric's unit and oriented higher is better.
+def expected_utilities(
+    rows: Sequence[Sequence[str]],
+    weights: Sequence[Sequence[float]],
+    metric: Metric,
+    inputs: UtteranceInputs = NO_INPUTS,
+) -> list[Statistics]:
+    """``[n]`` for each row of n texts: the expected utility of each against all, oriented higher is better.
 
     A text that the metric is undefined for as a reference, such as an empty one for ``wer``, does not count as one.
     """
-    (values,) = _utilities([texts], metric, NO_INPUTS)
-    expected: Statistics = values @ np.asarray(weights)
-    return expected
-
-
-def _utilities(rows: Sequence[Sequence[str]], metric: Metric, inputs: UtteranceInputs) -> list[Statistics]:
-    """``[n, n]`` of each row with n texts: the utility of text i against text j."""
     pairs = [(place, text, other) for place, texts in enumerate(rows) for text in texts for other in texts]
     places, hypotheses, references = map(list, zip(*pairs, strict=True))
     needed = inputs.at(places).of(metric.needs, len(pairs), metric.name)
@@ -97,4 +83,4 @@ def _utilities(rows: Sequence[Sequence[str]], metric: Metric, inputs: UtteranceI
     squares = [each.reshape(len(texts), -1) for texts, each in zip(rows, np.split(values, ends), strict=True)]
     for square in squares:
         square[:, ~np.isfinite(square).all(axis=0)] = 0.0
-    return squares
+    return [square @ np.asarray(of_row) for square, of_row in zip(squares, weights, strict=True)]

@@ -11,9 +11,9 @@ from aista import registry
 from aista.errors import AistaError, ConfigError, Fault
 from aista.modules.llms.search import GenerationConfig, Utility
 from aista.scoring.base import Metric
-from aista.scoring.bayes_risk import rank_by_utility, rank_rows
+from aista.scoring.bayes_risk import rank_by_utility
 from aista.scoring.candidates import Candidate
-from aista.scoring.utterance_inputs import UtteranceInputs
+from aista.scoring.utterance_inputs import NO_INPUTS, UtteranceInputs
 from aista.tasks.base import Task
 from aista.tasks.experiment import Experiment
 from aista.types import Hypothesis, SpeechBatch
@@ -86,8 +86,8 @@ class Decoder:
             decode = self.task.decode_text if from_text else self.task.decode
             return [Decoded(text) for text in decode(model, batch, self.generation)]
         found = self.task.hypotheses(model, batch, self.generation, from_text=from_text)
-        of_rows = languages or [""] * len(found)
-        return [self._choose(*row) for row in zip(found, map(self._utility, of_rows), strict=True)]
+        decoded = [self._decoded(hypotheses) for hypotheses in found]
+        return decoded if self.needs else self._ranked(decoded, NO_INPUTS, languages)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -123,17 +123,7 @@ class Decoder:
         Raises:
             DataError: a row lacks what the utility needs.
         """
-        chosen, of_rows = list(decoded), list(languages) or [""] * len(decoded)
-        for language in dict.fromkeys(of_rows):
-            places = [place for place, other in enumerate(of_rows) if other == language]
-            utility = self._utility(language)
-            if self.generation.mbr is None or utility is None or not utility.needs:
-                continue
-            rows = [decoded[place].candidates for place in places]
-            ranked = rank_rows(rows, utility, self.generation.mbr.scale, inputs.at(places))
-            for place, found in zip(places, ranked, strict=True):
-                chosen[place] = replace(decoded[place], text=found[0].text, candidates=tuple(found))
-        return chosen
+        return self._ranked(decoded, inputs, languages) if self.needs else list(decoded)
 
     def require_n_best(self, count: int) -> None:
         """Raise AistaError unless the search can list this number of candidates."""
@@ -153,11 +143,23 @@ class Decoder:
             self._utilities[language] = _utility(self.generation.mbr, language, self._chooses_late)
         return self._utilities[language]
 
-    def _choose(self, hypotheses: Sequence[Hypothesis], utility: Metric | None) -> Decoded:
-        candidates = tuple(self._candidate(hypothesis) for hypothesis in hypotheses)
-        if self.generation.mbr is not None and utility is not None and not utility.needs:
-            candidates = tuple(rank_by_utility(candidates, utility, self.generation.mbr.scale))
+    def _decoded(self, hypotheses: Sequence[Hypothesis]) -> Decoded:
+        candidates = tuple(map(self._candidate, hypotheses))
         return Decoded(candidates[0].text, candidates, hypotheses[0].guarded)
+
+    def _ranked(self, decoded: Sequence[Decoded], inputs: UtteranceInputs, languages: Sequence[str]) -> list[Decoded]:
+        ranked, of_rows = list(decoded), list(languages) or [""] * len(decoded)
+        if self.generation.mbr is None or not self.task.searches:
+            return ranked
+        for language in dict.fromkeys(of_rows):
+            places = [place for place, other in enumerate(of_rows) if other == language]
+            rows = [decoded[place].candidates for place in places]
+            utility = self._utility(language)
+            assert utility is not None  # mbr is set
+            found = rank_by_utility(rows, utility, self.generation.mbr.scale, inputs.at(places))
+            for place, items in zip(places, found, strict=True):
+                ranked[place] = replace(decoded[place], text=items[0].text, candidates=tuple(items))
+        return ranked
 
     def _candidate(self, hypothesis: Hypothesis) -> Candidate:
         return Candidate(

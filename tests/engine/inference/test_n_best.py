@@ -19,7 +19,7 @@ from aista.registry import build
 from aista.run_folder.evaluations import Evaluation
 from aista.run_folder.paths import RunPaths
 from aista.schema import resolve
-from aista.scoring.bayes_risk import rank_by_utility, rank_rows
+from aista.scoring.bayes_risk import rank_by_utility
 from aista.scoring.candidates import Candidate, read_candidates, write_candidates
 from aista.scoring.comet_process import PYTHON_VARIABLE
 from aista.scoring.utterance_inputs import UtteranceInputs
@@ -205,7 +205,7 @@ def test_all_that_the_search_found_is_a_candidate(run):
             Candidate(text, hypothesis.score(1.0), hypothesis.log_probability, hypothesis.num_tokens)
             for text, hypothesis in zip(texts, found, strict=True)
         ]
-        assert list(item.candidates) == rank_by_utility(listed, build("metric", resolve("metric", "chrf")), 1.0)
+        assert [list(item.candidates)] == rank_by_utility([listed], build("metric", resolve("metric", "chrf")), 1.0)
         assert {candidate.text: candidate.count for candidate in item.candidates} == Counter(texts)
         assert item.text == item.candidates[0].text
 
@@ -282,7 +282,7 @@ def test_evaluation_takes_a_utility_that_needs_the_source(run, tmp_path, monkeyp
         assert found[0].text == row.hypothesis
         searched = [replace(item, utility=None) for item in sorted(found, key=lambda item: -item.score)]
         if all(item.count == 1 for item in found):  # else one text has the weight of several hypotheses
-            (again,) = rank_rows([searched], comet, 1.0, UtteranceInputs(source=[row.src_text]))
+            (again,) = rank_by_utility([searched], comet, 1.0, UtteranceInputs(source=[row.src_text]))
             assert [item.text for item in again] == [item.text for item in found]
 
 
